@@ -1,0 +1,275 @@
+"""Stage 4a of the analysis: a table becomes PNG files.
+
+Its one idea: every picture answers one question, and its title is that question. Colour never
+carries a meaning alone: marker, hatch or label says the same. matplotlib is imported here only, so
+the report on stdout needs none. It computes nothing that the table or the verdicts do not hold.
+"""
+
+import math
+import os
+import sys
+
+from svg import LIGHT, beside, run_ticks
+from table import Problem, count, digits, missing_module, mode_name, warn
+from verdicts import best_rows, judge
+
+try:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+except ImportError:
+    missing_module("matplotlib")
+
+MARKERS = "os^DvPX"
+HATCHES = ["", "///", "xx", "...", "\\\\", "++"]
+LOG_SPAN = 8  # an axis whose values span more than this is logarithmic
+
+STYLE = {
+    "figure.dpi": 120,
+    "savefig.bbox": "tight",
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "axes.edgecolor": "#888888",
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "text.parse_math": False,  # a model's name may hold a dollar sign
+}
+
+
+def draw_all(table, folder):
+    """Draws every picture the table has data for; says on stderr what was written and what not."""
+    if table.ran.empty:
+        raise Problem(f"{table.path}: nothing to draw, no row has a time")
+    judged = judge(table.ran)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with plt.rc_context(STYLE):
+            for name, draw in (
+                ("warmup_curves", _warmup_curves),
+                ("mean_by_warmups", _by_warmups),
+                ("forward_backward", _forward_backward),
+                ("time_by_context", _by_context),
+            ):
+                figure = draw(table, judged)
+                if figure is not None:
+                    path = os.path.join(folder, f"{table.name}.{name}.png")
+                    figure.savefig(path)
+                    plt.close(figure)
+                    print(f"wrote {path}", file=sys.stderr)
+    except OSError as e:
+        raise Problem(f"cannot write plots to {folder}: {e.strerror}") from None
+
+
+def _grid(number, columns, width, height):
+    """`number` axes in rows of at most `columns`; the rest of the last row is removed."""
+    columns = min(columns, number)
+    rows = math.ceil(number / columns)
+    size = (width * columns, height * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for spare in axes.flat[number:]:
+        spare.remove()
+    return figure, list(axes.flat[:number])
+
+
+def _time_axis(axis, what, values, log_span=LOG_SPAN):
+    """Logarithmic where the span of the times (ms) demands it, from zero otherwise."""
+    low, high = min(values), max(values)
+    log = low > 0 and high / low > log_span
+    if log:
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(
+            FixedLocator([m * 10.0**e for e in range(-5, 9) for m in (1, 2, 5)])
+        )
+        axis.yaxis.set_minor_locator(NullLocator())
+        axis.set_ylim(low / 1.25, high * 1.25)
+    else:
+        axis.set_ylim(0, high * 1.12 or 1)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_ylabel(f"{what} (ms, log scale)" if log else f"{what} (ms)")
+
+
+def _warmup_curves(table, judged):
+    if table.samples is None:
+        warn(f"no trials beside {table.path}: time against trial index is not drawn")
+        return None
+    groups = list(judged.groupby(["series", "context_length", "forward_only"], sort=False))
+    counts = sorted(set(judged["num_warmups"]))
+    columns = judged["forward_only"].nunique() * min(2, judged["context_length"].nunique())
+    figure, axes = _grid(len(groups), columns, 14 / max(columns, 3), 2.6)
+    for axis, ((series, context, forward_only), group) in zip(axes, groups):
+        for _, row in group.iterrows():
+            which = counts.index(row["num_warmups"])
+            _curve(
+                axis,
+                table.samples[table.samples["row_id"] == row["row_id"]],
+                which,
+                beside(which, len(counts)),
+            )
+        drawn = table.samples[table.samples["row_id"].isin(group["row_id"])]
+        if not drawn.empty:
+            _time_axis(axis, "time", drawn["ms"])
+            axis.set_xticks(run_ticks(drawn["run"].max()))
+        axis.set_title(f"{series}, {context}, {mode_name(forward_only)}")
+        axis.set_xlabel("run of the process")
+    _question(
+        figure, "Is the first run slower? Every line is one row's process, every mark one run"
+    )
+    keys = [
+        plt.Line2D([], [], color=_colour(i), marker=_marker(i), label=count(c, "warmup"))
+        for i, c in enumerate(counts)
+    ]
+    keys += [
+        plt.Line2D([], [], color="#555555", marker="o", ls="", label="filled: timed"),
+        plt.Line2D([], [], color="#555555", marker="o", ls="", mfc="white", label="hollow: warmup"),
+    ]
+    figure.legend(handles=keys, loc="outside lower left", ncols=6)
+    return figure
+
+
+def _curve(axis, runs, which, shift):
+    """One process; `shift` sets the marks of a run beside those of its twins, not over them."""
+    size = 4 if len(runs) <= 40 else 2.5
+    axis.plot(runs["run"] + shift, runs["ms"], color=_colour(which), lw=1, alpha=0.6)
+    for is_warmup, face in ((False, _colour(which)), (True, "white")):
+        part = runs[runs["is_warmup"] == is_warmup]
+        axis.plot(
+            part["run"] + shift,
+            part["ms"],
+            ls="",
+            marker=_marker(which),
+            ms=size,
+            mfc=face,
+            mec=_colour(which),
+        )
+
+
+def _by_warmups(table, judged):
+    mean = judged.pivot_table(
+        values="mean_time_ms", index="series", sort=False, columns=["forward_only", "num_warmups"]
+    )
+    modes = sorted(set(judged["forward_only"]), reverse=True)
+    counts = sorted(set(judged["num_warmups"]))
+    width = 0.8 / len(counts)
+    figure, axes = _grid(len(modes), 1, max(6, 1.6 * len(mean) + 2), 3)
+    for axis, forward_only in zip(axes, modes):
+        bars = mean[forward_only]
+        for i, warmups in enumerate(counts):
+            if warmups in bars:
+                x = [at + (i - (len(counts) - 1) / 2) * width for at in range(len(mean))]
+                _bars(axis, x, bars[warmups], width * 0.94, i, count(warmups, "warmup"))
+        _time_axis(axis, "mean time", bars.stack().dropna(), log_span=100)
+        axis.set_xticks(range(len(mean)), [_folded(series) for series in mean.index])
+        axis.grid(False, axis="x")
+        axis.set_title(mode_name(forward_only))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=6)
+    contexts = ", ".join(map(str, sorted(set(judged["context_length"]))))
+    _question(figure, f"What does a missing warmup cost? Mean over context {contexts}")
+    return figure
+
+
+def _forward_backward(table, judged):
+    """Bars of the most believable row of each series, context and mode."""
+    best = best_rows(judged)
+    if best["forward_only"].nunique() < 2:
+        warn("only one mode was measured: forward against forward + backward is not drawn")
+        return None
+    time = best.pivot_table(
+        values="mean_time_ms",
+        index=["series", "context_length"],
+        sort=False,
+        columns="forward_only",
+    ).dropna()
+    if time.empty:
+        warn("no configuration was measured in both modes: they are not drawn")
+        return None
+    figure, (axis,) = _grid(1, 1, max(6, 0.85 * len(time) + 2), 3.6)
+    for i, forward_only in enumerate((True, False)):
+        x = [at + (i - 0.5) * 0.4 for at in range(len(time))]
+        _bars(axis, x, time[forward_only], 0.38, i, mode_name(forward_only))
+    _time_axis(axis, "mean time", time.stack(), log_span=100)
+    ratio = time[False] / time[True]
+    axis.set_xticks(
+        range(len(time)),
+        [f"{_folded(series)}\n{context}\n{r:.1f}x" for (series, context), r in ratio.items()],
+    )
+    axis.set_xlabel("model, context, ratio")
+    axis.grid(False, axis="x")
+    figure.legend(loc="outside lower left", ncols=2)
+    _question(figure, "How much does the backward pass add?")
+    return figure
+
+
+def _by_context(table, judged):
+    contexts = sorted(set(judged["context_length"]))
+    if len(contexts) < 2:
+        warn("only one context length was measured: time against context is not drawn")
+        return None
+    best = best_rows(judged)
+    names = list(dict.fromkeys(best["series"]))
+    groups = list(best.groupby("forward_only", sort=True))[::-1]
+    figure, axes = _grid(len(groups), 2, 4.2, 4)
+    for axis, (forward_only, group) in zip(axes, groups):
+        ends = []
+        for series, line in group.sort_values("context_length").groupby("series", sort=False):
+            x, y, i = line["context_length"], line["mean_time_ms"], names.index(series)
+            axis.plot(x, y, color=_colour(i), marker=_marker(i), ms=6)
+            ends.append((series, x.iloc[-1], y.iloc[-1]))
+        _time_axis(axis, "mean time", group["mean_time_ms"], log_span=3)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(contexts, contexts)
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set_xlim(contexts[0] / 1.1, contexts[-1] * (contexts[-1] / contexts[0]) ** 0.3)
+        axis.set_xlabel("context (tokens, log scale)")
+        axis.set_title(mode_name(forward_only))
+        _end_labels(axis, ends)
+    _question(figure, "How does time grow with context?")
+    return figure
+
+
+def _end_labels(axis, ends, gap=11):
+    """Names right of the lines' ends, pushed apart (in points) where they would overlap."""
+    below = -math.inf
+    for name, x, y in sorted(ends, key=lambda end: end[2]):
+        at = axis.transData.transform((x, y))[1] * 72 / axis.figure.dpi
+        below = max(at, below + gap)
+        offset = {"xytext": (8, below - at), "textcoords": "offset points", "va": "center"}
+        axis.annotate(name, (x, y), fontsize=9, **offset)
+
+
+def _bars(axis, x, heights, width, i, label):
+    drawn = axis.bar(
+        x,
+        heights,
+        width,
+        color=_colour(i),
+        hatch=HATCHES[i % len(HATCHES)],
+        edgecolor="white",
+        lw=0.5,
+        label=label,
+    )
+    axis.bar_label(drawn, fmt=lambda v: "" if math.isnan(v) else digits(v), fontsize=7.5, padding=1)
+
+
+def _folded(series):
+    return series.replace(", ", "\n")
+
+
+def _question(figure, text):
+    figure.suptitle(text, x=0.01, ha="left", weight="bold", fontsize=11)
+
+
+def _colour(i):
+    return LIGHT[i % len(LIGHT)]
+
+
+def _marker(i):
+    return MARKERS[i % len(MARKERS)]

@@ -1,0 +1,230 @@
+/* base: see base.h. */
+#include "base.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+/* Copies `text` into err->msg with control characters made visible; cuts what does not fit. */
+static void store_one_line(Err *err, const char *text)
+{
+    size_t out = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        bool control = *p < 0x20 || *p == 0x7f;
+        size_t need = control ? 4 : 1;
+        if (out + need >= sizeof err->msg)
+            break;
+        if (control)
+            snprintf(err->msg + out, 5, "\\x%02x", *p);
+        else
+            err->msg[out] = (char)*p;
+        out += need;
+    }
+    err->msg[out] = '\0';
+}
+
+int err_set(Err *err, const char *fmt, ...)
+{
+    char text[sizeof err->msg];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    store_one_line(err, text);
+    return -1;
+}
+
+int err_prefix(Err *err, const char *fmt, ...)
+{
+    char prefix[sizeof err->msg / 2];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(prefix, sizeof prefix, fmt, ap);
+    va_end(ap);
+    Err inner = *err;
+    return err_set(err, "%s: %.*s", prefix, (int)(sizeof inner.msg - 1), inner.msg);
+}
+
+void check_failed(const char *file, int line, const char *cond, const char *fmt, ...)
+{
+    fprintf(stderr, "%s:%d: CHECK(%s) failed: ", file, line, cond);
+    va_list ap;
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    abort();
+}
+
+static void *checked(void *p, size_t bytes)
+{
+    CHECK(p || bytes == 0, "out of memory for %zu bytes", bytes);
+    return p;
+}
+
+void *xmalloc(size_t bytes)
+{
+    return checked(malloc(bytes), bytes);
+}
+
+void *xcalloc(size_t count, size_t size)
+{
+    return checked(calloc(count, size), count * size);
+}
+
+void *xrealloc(void *p, size_t bytes)
+{
+    return checked(realloc(p, bytes), bytes);
+}
+
+char *xstrdup(const char *s)
+{
+    return checked(strdup(s), strlen(s) + 1);
+}
+
+char *xasprintf(const char *fmt, ...)
+{
+    char *s = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vasprintf(&s, fmt, ap);
+    va_end(ap);
+    CHECK(n >= 0, "out of memory for a string");
+    return s;
+}
+
+enum { HUGE_PAGE = 2 << 20 };
+
+static size_t block_size(size_t bytes)
+{
+    return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+}
+
+/* mmap gives 4 KiB alignment, so one huge page more is asked for and the ends are given back. */
+void *block_alloc(size_t bytes, Err *err)
+{
+    size_t size = block_size(bytes ? bytes : 1);
+    if (size < bytes || size > SIZE_MAX - HUGE_PAGE) {
+        err_set(err, "a block of %zu bytes is beyond the address space", bytes);
+        return NULL;
+    }
+    char *raw = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (raw == MAP_FAILED) {
+        err_set(err, "cannot map %zu bytes: %s", bytes, strerror(errno));
+        return NULL;
+    }
+    size_t head = (HUGE_PAGE - (uintptr_t)raw % HUGE_PAGE) % HUGE_PAGE;
+    if (head)
+        munmap(raw, head);
+    if (head < HUGE_PAGE)
+        munmap(raw + head + size, HUGE_PAGE - head);
+    madvise(raw + head, size, MADV_HUGEPAGE);
+    return raw + head;
+}
+
+void block_free(void *p, size_t bytes)
+{
+    if (p)
+        munmap(p, block_size(bytes ? bytes : 1));
+}
+
+char *file_read(const char *path, size_t max_bytes, size_t *len, Err *err)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f) {
+        err_set(err, "cannot open '%s': %s", path, strerror(errno));
+        return NULL;
+    }
+    char *data = NULL;
+    struct stat st;
+    if (fstat(fileno(f), &st) != 0 || S_ISDIR(st.st_mode)) {
+        err_set(err, "cannot read '%s': it is a directory", path);
+        goto done;
+    }
+    size_t size = 0, room = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size + 1 : 4096;
+    if (room > max_bytes)
+        room = max_bytes + 1; /* one more byte than allowed shows that the file is too large */
+    data = xmalloc(room + 1);
+    for (;;) {
+        size += fread(data + size, 1, room - size, f);
+        if (size < room || size > max_bytes)
+            break;
+        room = room * 2 > max_bytes ? max_bytes + 1 : room * 2;
+        data = xrealloc(data, room + 1);
+    }
+    if (ferror(f) || size > max_bytes) {
+        if (size > max_bytes)
+            err_set(err, "'%s' is larger than the %zu bytes allowed", path, max_bytes);
+        else
+            err_set(err, "cannot read '%s': %s", path, strerror(errno));
+        free(data);
+        data = NULL;
+        goto done;
+    }
+    data[size] = '\0';
+    *len = size;
+done:
+    fclose(f);
+    return data;
+}
+
+static size_t edit_distance(const char *a, const char *b)
+{
+    enum { MAX_NAME = 64 };
+    size_t n = strlen(a), m = strlen(b), row[MAX_NAME + 1];
+    if (n > MAX_NAME || m > MAX_NAME)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+            if (up + 1 < best)
+                best = up + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+            diagonal = up;
+        }
+    }
+    return row[m];
+}
+
+const char *nearest_name(const char *wrong, const char *const *names, size_t count)
+{
+    const char *best = NULL;
+    size_t best_distance = strlen(wrong) / 3 + 2; /* further away is no suggestion but a guess */
+    for (size_t i = 0; i < count; i++) {
+        size_t d = edit_distance(wrong, names[i]);
+        if (d < best_distance) {
+            best_distance = d;
+            best = names[i];
+        }
+    }
+    return best;
+}
+
+static uint64_t mix64(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+uint64_t rng_u64(uint64_t seed, uint64_t stream, uint64_t counter)
+{
+    const uint64_t golden = 0x9e3779b97f4a7c15u;
+    uint64_t key = mix64(seed + golden * (mix64(stream + golden) | 1));
+    return mix64(key + golden * (counter + 1));
+}
+
+double rng_uniform(uint64_t seed, uint64_t stream, uint64_t counter)
+{
+    return (double)(rng_u64(seed, stream, counter) >> 11) * 0x1p-53;
+}

@@ -1,0 +1,63 @@
+/* base: the two kinds of failure, memory that cannot fail, and counter-based random numbers.
+ *
+ * Our bug: CHECK aborts with file and line, in every build.
+ * The world's fault (a file, a command line, a full disk): the function returns 0 or -1 and fills
+ * an Err with one finished sentence, without a full stop and without a newline. Only main prints
+ * it and picks the exit code. */
+#ifndef TARE_BASE_H
+#define TARE_BASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Err {
+    char msg[1024];
+} Err;
+
+/* Formats the sentence and returns -1, so that callers write `return err_set(err, ...)`.
+ * Control characters of the formatted text are shown as \xNN: an Err is always one line. */
+int err_set(Err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts "prefix: " before the sentence already there; returns -1. */
+int err_prefix(Err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+_Noreturn void check_failed(const char *file, int line, const char *cond, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* CHECK(cond, "what %d", ...): an invariant of ours; aborts when it does not hold. */
+#define CHECK(cond, ...)                                                                           \
+    do {                                                                                           \
+        if (__builtin_expect(!(cond), 0))                                                          \
+            check_failed(__FILE__, __LINE__, #cond, __VA_ARGS__);                                  \
+    } while (0)
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Allocation of small things; running out of memory for these aborts with a message. */
+void *xmalloc(size_t bytes);
+void *xcalloc(size_t count, size_t size);
+void *xrealloc(void *p, size_t bytes);
+char *xstrdup(const char *s);
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Large blocks: anonymous zero pages, 2 MiB aligned and advised to be huge; untouched memory costs
+ * nothing. NULL with a reason when the system refuses. block_free takes the same byte count. */
+void *block_alloc(size_t bytes, Err *err);
+void block_free(void *p, size_t bytes);
+
+/* Reads a whole regular file into a fresh NUL-terminated buffer (the NUL is not counted in *len).
+ * Refuses directories and files above max_bytes. Caller frees. */
+char *file_read(const char *path, size_t max_bytes, size_t *len, Err *err);
+
+/* Levenshtein-nearest of `count` names, or NULL when none is near enough to suggest. */
+const char *nearest_name(const char *wrong, const char *const *names, size_t count);
+
+/* Counter-based randomness: a pure function of its arguments (SplitMix64 finaliser, Steele, Lea &
+ * Flood 2014), so any element can be made again without a stored state. */
+uint64_t rng_u64(uint64_t seed, uint64_t stream, uint64_t counter);
+/* Uniform in [0, 1) with 53 bits. */
+double rng_uniform(uint64_t seed, uint64_t stream, uint64_t counter);
+
+#endif

@@ -1,0 +1,53 @@
+/* exec: one loop over the steps of a plan. It owns the arena; nothing else allocates.
+ *
+ * Several plans (one per batch and length) may run in one Exec, sized for the largest of them. */
+#ifndef TARE_EXEC_H
+#define TARE_EXEC_H
+
+#include "plan.h"
+
+/* What an op sees of the run. */
+typedef struct ExecCtx {
+    int threads;
+    void *scratch;      /* of the size the op asked for, 64-byte aligned, contents undefined */
+    unsigned add;       /* see Step */
+    bool with_backward; /* the plan has a backward phase */
+} ExecCtx;
+
+/* Whether the gradient of in[i] has a value already. */
+static inline bool exec_adds(const ExecCtx *c, int i)
+{
+    return c->add >> i & 1;
+}
+
+/* How many threads `work` deserves (floating-point operations or elements touched, roughly a
+ * nanosecond each): one below the cost of a parallel region, c->threads above. */
+int exec_threads(const ExecCtx *c, double work);
+
+typedef enum Phase { PHASE_FORWARD, PHASE_BACKWARD } Phase;
+
+/* Called after every step with its wall time, when set. */
+typedef void StepHook(void *ctx, const Step *step, uint64_t ns);
+
+typedef struct Exec {
+    char *arena, *scratch;
+    size_t bytes; /* of both */
+    int threads;
+    bool poison; /* fill buffers with NaN when their life ends; on in POISON builds */
+    StepHook *hook;
+    void *hook_ctx;
+} Exec;
+
+/* Maps the arena (untouched: its pages are paid for by the first run) for any plan that needs at
+ * most `arena_bytes` and `scratch_bytes`. -1 when the system refuses. */
+int exec_init(Exec *e, size_t arena_bytes, size_t scratch_bytes, int threads, Err *err);
+void exec_release(Exec *e);
+
+/* Runs one phase of the plan. PHASE_BACKWARD must follow PHASE_FORWARD of the same plan. */
+void exec_run(Exec *e, const Plan *p, Phase phase);
+
+/* Copies into an input, or out of a kept tensor, of a plan that ran last in this Exec. */
+void exec_write(Exec *e, const Plan *p, const Tensor *t, const void *src);
+void exec_read(const Tensor *t, void *dst);
+
+#endif

@@ -1,0 +1,79 @@
+/* graph: see graph.h. */
+#include "graph.h"
+
+#include <stdlib.h>
+
+void graph_init(Graph *g)
+{
+    *g = (Graph){.block = -1};
+}
+
+void graph_release(Graph *g)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        free(g->nodes[i]->attr);
+        free(g->nodes[i]);
+    }
+    free(g->nodes);
+    *g = (Graph){.block = -1};
+}
+
+static Tensor *append(Graph *g, int ndim, const size_t *shape)
+{
+    CHECK(ndim >= 1 && ndim <= MAX_DIMS, "%d dimensions", ndim);
+    if (g->count == g->capacity) {
+        g->capacity = g->capacity ? 2 * g->capacity : 64;
+        g->nodes = xrealloc(g->nodes, g->capacity * sizeof *g->nodes);
+    }
+    Tensor *t = xcalloc(1, sizeof *t);
+    t->index = (int)g->count;
+    t->block = g->block;
+    t->ndim = ndim;
+    for (int i = 0; i < ndim; i++)
+        t->shape[i] = shape[i];
+    g->nodes[g->count++] = t;
+    return t;
+}
+
+Tensor *graph_input(Graph *g, const char *name, DType dtype, int ndim, const size_t *shape)
+{
+    Tensor *t = append(g, ndim, shape);
+    t->name = name;
+    t->life = LIFE_INPUT;
+    t->dtype = dtype;
+    return t;
+}
+
+Tensor *graph_node(Graph *g, const OpDef *op, int ndim, const size_t *shape, int num_inputs,
+                   Tensor *const *inputs, size_t attr_bytes)
+{
+    CHECK(num_inputs <= MAX_INPUTS, "%d inputs", num_inputs);
+    Tensor *t = append(g, ndim, shape);
+    t->op = op;
+    t->life = LIFE_ACTIVATION;
+    t->dtype = DT_F32;
+    t->num_inputs = num_inputs;
+    for (int i = 0; i < num_inputs; i++) {
+        t->in[i] = inputs[i];
+        t->needs_grad |= inputs[i] && inputs[i]->needs_grad;
+    }
+    t->attr = attr_bytes ? xcalloc(1, attr_bytes) : NULL;
+    return t;
+}
+
+void graph_block_begin(Graph *g)
+{
+    CHECK(g->block < 0, "blocks do not nest");
+    g->block = g->num_blocks++;
+}
+
+void graph_block_end(Graph *g)
+{
+    CHECK(g->block >= 0, "no block was begun");
+    g->block = -1;
+}
+
+void tensor_keep(Tensor *t)
+{
+    t->keep = true;
+}

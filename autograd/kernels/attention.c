@@ -1,0 +1,95 @@
+/* attention: heads among threads. One head of one sequence is worked by one thread from beginning
+ * to end (simd/attention.c), so results do not depend on the number of threads; where forward has
+ * fewer heads than threads, the queries of a head are shared out too. */
+#include "isa.h"
+
+#include <omp.h>
+
+enum { LINE = 16 }; /* floats in a cache line */
+
+static size_t lines(size_t floats)
+{
+    return (floats + LINE - 1) / LINE * LINE;
+}
+
+/* What simd/attention.c takes, for any instruction set. */
+static size_t floats_per_thread(size_t T, size_t D, bool backward)
+{
+    size_t row = lines(T) + LINE, keys = D * lines(T), channels = T * lines(D);
+    size_t floats = row + keys + channels + ATTENTION_ROWS * row;
+    if (backward)
+        floats += keys + 2 * ATTENTION_ROWS * lines(D) + ATTENTION_ROWS * row;
+    return lines(floats);
+}
+
+size_t attention_scratch_bytes(size_t T, size_t D, int threads, bool backward)
+{
+    return (size_t)threads * floats_per_thread(T, D, backward) * sizeof(float);
+}
+
+/* As in gemm.c: below some 50 microseconds a parallel region does not pay. */
+static bool worth_threads(const Attention *a)
+{
+    return (double)a->B * (double)a->H * (double)a->T * (double)(a->T + 16) * (double)a->D > 5e5;
+}
+
+/* Parts of the queries of one head: whole blocks of ATTENTION_ROWS, so that each block is worked
+ * exactly as it would be alone. */
+static size_t parts_per_head(const Attention *a, int threads)
+{
+    size_t heads = a->B * a->H, blocks = (a->T + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
+    size_t parts = ((size_t)threads + heads - 1) / heads;
+    return parts < blocks ? parts : blocks;
+}
+
+void attention_forward(const Attention *a, int threads, void *scratch)
+{
+    if (a->B * a->H * a->T * a->D == 0)
+        return;
+    const Isa *isa = isa_in_use();
+    size_t part_floats = floats_per_thread(a->T, a->D, false);
+    if (!worth_threads(a))
+        threads = 1;
+    size_t parts = parts_per_head(a, threads), tasks = a->B * a->H * parts;
+    size_t blocks = (a->T + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
+    for (size_t i = 0; i < tasks; i++) {
+        size_t head = i / parts, part = i % parts, last = blocks * (part + 1) / parts;
+        AttentionTask task = {
+            .a = a,
+            .b = head / a->H,
+            .h = head % a->H,
+            .first = blocks * part / parts * ATTENTION_ROWS,
+            .last = last == blocks ? a->T : last * ATTENTION_ROWS,
+        };
+        isa->attention_forward(&task,
+                               (float *)scratch + (size_t)omp_get_thread_num() * part_floats);
+    }
+}
+
+void attention_backward(const Attention *a, const float *dout, float *dq, float *dk, float *dv,
+                        int threads, void *scratch)
+{
+    CHECK(a->out && a->lse, "attention backward needs out and lse of the forward pass");
+    if (a->B * a->H * a->T * a->D == 0)
+        return;
+    const Isa *isa = isa_in_use();
+    size_t part_floats = floats_per_thread(a->T, a->D, true);
+    if (!worth_threads(a))
+        threads = 1;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
+    for (size_t i = 0; i < a->B * a->H; i++) {
+        AttentionTask task = {
+            .a = a,
+            .b = i / a->H,
+            .h = i % a->H,
+            .last = a->T,
+            .dout = dout,
+            .dq = dq,
+            .dk = dk,
+            .dv = dv,
+        };
+        isa->attention_backward(&task,
+                                (float *)scratch + (size_t)omp_get_thread_num() * part_floats);
+    }
+}

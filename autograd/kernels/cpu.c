@@ -1,0 +1,96 @@
+/* cpu: cpuid leaves 1, 7 and the brand string (Intel SDM vol. 2A, CPUID; AMD APM vol. 3), and
+ * XCR0 for what the system saves on a switch. AMX permission is not asked for here. */
+#include "cpu.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifdef __x86_64__
+#include <cpuid.h>
+
+static uint64_t enabled_state(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+static bool bit(uint32_t word, int n)
+{
+    return word >> n & 1;
+}
+
+static void brand_string(char name[64])
+{
+    uint32_t words[12] = {0}, a = 0, b, c, d;
+    if (!__get_cpuid(0x80000000, &a, &b, &c, &d) || a < 0x80000004)
+        return;
+    for (uint32_t i = 0; i < 3; i++)
+        __get_cpuid(0x80000002 + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
+                    &words[4 * i + 3]);
+    char brand[49] = {0};
+    memcpy(brand, words, 48);
+    const char *start = brand + strspn(brand, " ");
+    if (*start)
+        snprintf(name, 64, "%s", start);
+}
+
+static void detect(CpuFeatures *f)
+{
+    enum { AVX_STATE = 0x6, AVX512_STATE = 0xe6, AMX_STATE = 0x60000 };
+    uint32_t a, b, c, d;
+    brand_string(f->name);
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27))
+        return;
+    bool fma = bit(c, 12);
+    uint64_t state = enabled_state();
+    bool avx = (state & AVX_STATE) == AVX_STATE;
+    bool avx512 = (state & AVX512_STATE) == AVX512_STATE;
+    bool amx = (state & AMX_STATE) == AMX_STATE;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return;
+    f->avx2_fma = avx && fma && bit(b, 5);
+    f->avx512 = f->avx2_fma && avx512 && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31);
+    f->avx512_vnni = f->avx512 && bit(c, 11);
+    f->avx512_fp16 = f->avx512 && bit(d, 23);
+    f->amx_bf16 = amx && bit(d, 22);
+    f->amx_int8 = amx && bit(d, 25);
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))
+        f->avx512_bf16 = f->avx512 && bit(a, 5);
+}
+#else
+static void detect(CpuFeatures *f)
+{
+    FILE *cpuinfo = fopen("/proc/cpuinfo", "r");
+    char line[256];
+    while (cpuinfo && fgets(line, sizeof(line), cpuinfo))
+        if (sscanf(line, "model name : %63[^\n]", f->name) == 1)
+            break;
+    if (cpuinfo)
+        fclose(cpuinfo);
+}
+#endif
+
+const CpuFeatures *cpu_features(void)
+{
+    static CpuFeatures features;
+    if (!features.name[0]) {
+        CpuFeatures found = {.name = "unknown"};
+        detect(&found);
+        features = found;
+    }
+    return &features;
+}
+
+char *cpu_features_text(char *buf, size_t size)
+{
+    const CpuFeatures *f = cpu_features();
+    snprintf(buf, size, "%s%s%s%s%s%s%s", f->avx2_fma ? " avx2" : "", f->avx512 ? " avx512" : "",
+             f->avx512_bf16 ? " avx512_bf16" : "", f->avx512_fp16 ? " avx512_fp16" : "",
+             f->avx512_vnni ? " avx512_vnni" : "", f->amx_bf16 ? " amx_bf16" : "",
+             f->amx_int8 ? " amx_int8" : "");
+    if (buf[0] == ' ')
+        memmove(buf, buf + 1, strlen(buf));
+    return buf;
+}

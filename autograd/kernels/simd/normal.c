@@ -1,0 +1,56 @@
+/* normal: Gaussian numbers by Box & Muller (1958). One counter gives one 64-bit hash (the SplitMix64
+ * finaliser, as rng_u64 in base.c), which gives a radius, an angle, and so two neighbouring
+ * elements. Element i depends on (seed, stream, i) only, whatever range is asked for. */
+#include "simd.h"
+#include "vmath.h"
+
+typedef uint64_t vu64 __attribute__((vector_size(VL * 4)));
+
+/* Hashes of VL/2 counters from `pair` on. */
+ALWAYS_INLINE vu64 hash_pairs(uint64_t key, uint64_t pair)
+{
+    vu64 z;
+    for (size_t l = 0; l < VL / 2; l++)
+        z[l] = key + 0x9e3779b97f4a7c15u * (pair + l + 1);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* The elements 2 pair ... 2 pair + 2 VL - 1. */
+ALWAYS_INLINE void normal_block(float out[2 * VL], uint64_t key, uint64_t pair, float mean,
+                                float std)
+{
+    vf a = (vf)hash_pairs(key, pair), b = (vf)hash_pairs(key, pair + VL / 2);
+    vu radius_bits = (vu)EVEN(a, b), angle_bits = (vu)ODD(a, b);
+    /* (0, 1] in steps of 2^-31: the largest element is 6.6 standard deviations out. */
+    vf u = (__builtin_convertvector((vi)(radius_bits >> 1), vf) + 0.5f) * 0x1p-31f;
+    vf turn = __builtin_convertvector((vi)(angle_bits >> 8), vf) * 0x1p-24f;
+    vf sine, cosine, radius = vsqrt(vmax(vset1(0), -2.0f * vlog(u)));
+    vsincos_turn(turn, &sine, &cosine);
+    cosine = radius * cosine * std + mean;
+    sine = radius * sine * std + mean;
+    vstore(out, ZIP_LO(cosine, sine));
+    vstore(out + VL, ZIP_HI(cosine, sine));
+}
+
+void KERNEL(normal)(float *y, size_t n, uint64_t seed, uint64_t stream, uint64_t first, float mean,
+                    float std)
+{
+    const uint64_t key = rng_u64(seed, stream, 0);
+    uint64_t pair = first / 2;
+    size_t skip = first % 2;
+    for (size_t i = 0; i < n; pair += VL) {
+        if (skip == 0 && n - i >= 2 * VL) {
+            normal_block(y + i, key, pair, mean, std);
+            i += 2 * VL;
+            continue;
+        }
+        float block[2 * VL];
+        normal_block(block, key, pair, mean, std);
+        size_t use = 2 * VL - skip < n - i ? 2 * VL - skip : n - i;
+        memcpy(y + i, block + skip, use * sizeof(float));
+        i += use;
+        skip = 0;
+    }
+}

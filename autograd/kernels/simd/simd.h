@@ -1,0 +1,42 @@
+/* simd: what the files of this folder share: vectors, and the names of one another's kernels.
+ * Shapes and meanings are in kernels.h and isa.h. */
+#ifndef TARE_SIMD_H
+#define TARE_SIMD_H
+
+#include "../isa.h"
+#include "vec.h"
+
+static const Tile simd_tile = {.rows = MR, .lanes = VL, .vectors = NV};
+
+/* gemm */
+void KERNEL(pack_b)(size_t k, size_t n, size_t first, size_t last, const float *b, size_t b_row,
+                    size_t b_col, float *out);
+void KERNEL(gemm_block)(const GemmBlock *block);
+void KERNEL(epilogue)(const Epilogue *epi, float *c, size_t c_row, size_t rows, size_t from,
+                      size_t to);
+
+/* rows */
+void KERNEL(exp)(const float *x, float *y, size_t n);
+void KERNEL(act_forward)(Act act, const float *z, float *y, size_t n);
+void KERNEL(act_backward)(Act act, const float *z, const float *dy, float *dz, size_t n);
+void KERNEL(add)(const float *a, const float *b, float *y, size_t n);
+void KERNEL(layernorm_forward)(const float *x, const float *w, const float *b, float eps, float *y,
+                               float *mean, float *rstd, size_t rows, size_t C);
+void KERNEL(layernorm_backward)(const float *x, const float *w, const float *mean,
+                                const float *rstd, const float *dy, float *dx, bool add_dx,
+                                float *dw, float *db, size_t rows, size_t C);
+void KERNEL(logsumexp_update)(const float *x, size_t n, float *max, float *sum);
+void KERNEL(softmax_from_lse)(float *x, size_t n, float lse, float scale);
+void KERNEL(sum_rows)(const float *x, size_t stride, size_t rows, size_t C, bool add, float *out);
+void KERNEL(adamw)(float *w, const float *g, float *m, float *v, size_t n, float lr, float beta1,
+                   float beta2, float eps, float decay, float c1, float c2, float gscale);
+void KERNEL(normal)(float *y, size_t n, uint64_t seed, uint64_t stream, uint64_t first, float mean,
+                    float std);
+
+/* attention */
+void KERNEL(attention_forward)(const AttentionTask *task, float *scratch);
+void KERNEL(attention_backward)(const AttentionTask *task, float *scratch);
+
+double KERNEL(fma_loop)(size_t rounds);
+
+#endif

@@ -1,0 +1,119 @@
+/* vmath: elementary functions on one vector. Errors are the largest seen by tests/test_vmath.c,
+ * which steps through the floats of every exponent; NaN gives NaN. Argument reduction follows Cody
+ * & Waite (1980); the coefficients are weighted minimax fits made for these ranges. */
+#ifndef TARE_VMATH_H
+#define TARE_VMATH_H
+
+#include "vec.h"
+
+#include <math.h>
+
+/* Adding and taking away 1.5 * 2^23 rounds to an integer, which then sits in the low bits. */
+#define ROUND_MAGIC 12582912.0f
+
+/* exp(x + low) for |low| far below 1: a second word of the argument, where the caller has one.
+ * Within 2 ulp; 0 below ln(2^-126) = -87.33 (no denormals), infinity above 88.72. */
+ALWAYS_INLINE vf vexp_sum(vf x, vf low)
+{
+    const float least = -87.336544f, most = 88.722839f;
+    vf xc = vmin(vset1(most), vmax(x, vset1(least)));
+    vf t = xc * 1.442695041f + ROUND_MAGIC;
+    vf n = t - ROUND_MAGIC;
+    vf r = (xc - n * 0.693359375f) + n * 2.12194440e-4f + low;
+    vf p = 1.395171974e-3f * r + 8.369598538e-3f;
+    p = p * r + 4.166618735e-2f;
+    p = p * r + 1.666651219e-1f;
+    p = p * r + 0.5f;
+    p = p * (r * r) + r + 1.0f;
+    vf y = (vf)((vi)p + ((vi)t << 23));
+    y = vif_less(x, vset1(least), vset1(0), y);
+    return vif_less(x, vset1(88.72284f), y, x + INFINITY);
+}
+
+ALWAYS_INLINE vf vexp(vf x)
+{
+    return vexp_sum(x, vset1(0));
+}
+
+/* ln(x) for normal positive x, within 2 ulp; other x give no meaningful result. */
+ALWAYS_INLINE vf vlog(vf x)
+{
+    const int32_t sqrt_half = 0x3f3504f3;
+    vi shifted = (vi)x - sqrt_half;
+    vi e = shifted >> 23;
+    vf f = (vf)((shifted & 0x7fffff) + sqrt_half) - 1.0f;
+    vf p = 6.746640801e-2f * f - 1.167565212e-1f;
+    p = p * f + 1.188816205e-1f;
+    p = p * f - 1.240558922e-1f;
+    p = p * f + 1.421955228e-1f;
+    p = p * f - 1.666799635e-1f;
+    p = p * f + 2.000211924e-1f;
+    p = p * f - 2.500000894e-1f;
+    p = p * f + 3.333331347e-1f;
+    vf n = __builtin_convertvector(e, vf), f2 = f * f;
+    return (f2 * f * p + n * -2.12194440e-4f - 0.5f * f2 + f) + n * 0.693359375f;
+}
+
+/* sin and cos of 2 pi u for 0 <= u <= 1. */
+ALWAYS_INLINE void vsincos_turn(vf u, vf *sine, vf *cosine)
+{
+    vf t = u * 4.0f + ROUND_MAGIC;
+    vf r = u - (t - ROUND_MAGIC) * 0.25f;
+    vi quarter = (vi)t;
+    vf s = r * r;
+    vf si = -75.40206909f * s + 81.59255219f;
+    si = si * s - 41.34166336f;
+    si = (si * s + 6.283185482f) * r;
+    vf co = 59.22040558f * s - 85.44285583f;
+    co = co * s + 64.93931580f;
+    co = co * s - 19.73920822f;
+    co = co * s + 1.0f;
+    vi swap = -(quarter & 1);
+    vi sine_sign = (quarter & 2) << 30, cosine_sign = ((quarter + 1) & 2) << 30;
+    *sine = (vf)((vi)vselect(swap, co, si) ^ sine_sign);
+    *cosine = (vf)((vi)vselect(swap, si, co) ^ cosine_sign);
+}
+
+/* tanh(x), within 2 ulp. */
+ALWAYS_INLINE vf vtanh(vf x)
+{
+    vi sign = (vi)x & INT32_MIN;
+    vf a = (vf)((vi)x ^ sign);
+    vf s = x * x;
+    vf p = 2.147539752e-3f * s - 8.182677440e-3f;
+    p = p * s + 2.170296945e-2f;
+    p = p * s - 5.394720286e-2f;
+    p = p * s + 1.333321035e-1f;
+    p = p * s - 3.333333135e-1f;
+    vf near = x * s * p + x;
+    vf far = 1.0f - 2.0f / (vexp(2.0f * a) + 1.0f);
+    return vif_less(a, vset1(0.625f), near, (vf)((vi)far | sign));
+}
+
+/* The normal distribution function Phi(x) and, where wanted, its density. Both tails keep their
+ * relative accuracy: exp(-x^2/2) with the square in two words, times a polynomial in
+ * 1 / (1 + 0.3 |x|). Zero below -13. */
+ALWAYS_INLINE vf vphi(vf x, vf *density)
+{
+    vf a = vmin(vset1(14.0f), (vf)((vi)x & INT32_MAX));
+    vf hi = (vf)((vi)a & ~0xfff);
+    vf square = hi * hi * 0.5f, rest = (a - hi) * (a + hi) * 0.5f;
+    vf sum = square + rest;
+    vf e = vexp_sum(-sum, (sum - square) - rest);
+    vf t = 1.0f / (1.0f + 0.3f * a);
+    vf q = -2.059899457e-2f * t + 1.122979000e-1f;
+    q = q * t - 2.278771847e-1f;
+    q = q * t + 1.913171113e-1f;
+    q = q * t - 7.901725173e-2f;
+    q = q * t + 9.592830390e-2f;
+    q = q * t + 7.847267389e-2f;
+    q = q * t + 1.102166846e-1f;
+    q = q * t + 1.195741966e-1f;
+    q = q * t + 1.196865588e-1f;
+    q *= t;
+    if (density)
+        *density = e * 0.3989422804f;
+    return vif_less(x, vset1(0), q * e, 1.0f - q * e);
+}
+
+#endif

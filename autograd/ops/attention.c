@@ -1,0 +1,91 @@
+/* attention: multi-head self-attention, read straight from the packed q, k, v of each row
+ * (Vaswani et al. 2017), with the softmax never stored (Dao et al. 2022).
+ *
+ * aux keeps the log-sum-exp of each query's scores: [B, H, T]. */
+#include <math.h>
+
+#include "../ops.h"
+
+enum { QKV, MASK };
+
+typedef struct Attr {
+    size_t B, H;
+    bool causal;
+} Attr;
+
+Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, size_t batch, size_t heads, bool causal)
+{
+    size_t rows = tensor_rows(qkv), C = tensor_channels(qkv) / 3;
+    CHECK(3 * C == tensor_channels(qkv) && C % heads == 0 && rows % batch == 0,
+          "qkv [%zu,%zu] for %zu heads and batch %zu", rows, tensor_channels(qkv), heads, batch);
+    CHECK(!mask || (mask->dtype == DT_I32 && tensor_count(mask) == rows), "a mask is i32 [B,T]");
+    Tensor *t = graph_node(g, &op_attention_def, 2, (size_t[]){rows, C}, 2, (Tensor *[]){qkv, mask},
+                           sizeof(Attr));
+    *(Attr *)t->attr = (Attr){batch, heads, causal};
+    return t;
+}
+
+static Attention describe(const Tensor *t)
+{
+    const Attr *a = t->attr;
+    size_t C = t->shape[1], D = C / a->H;
+    const float *qkv = t->in[QKV]->data;
+    return (Attention){.B = a->B,
+                       .T = t->shape[0] / a->B,
+                       .H = a->H,
+                       .D = D,
+                       .q = qkv,
+                       .k = qkv + C,
+                       .v = qkv + 2 * C,
+                       .qkv_stride = 3 * C,
+                       .key_mask = t->in[MASK] ? t->in[MASK]->data : NULL,
+                       .causal = a->causal,
+                       .scale = 1.0f / sqrtf((float)D),
+                       .out = t->data,
+                       .lse = t->aux};
+}
+
+static void forward(const Tensor *t, ExecCtx *c)
+{
+    Attention a = describe(t);
+    attention_forward(&a, c->threads, c->scratch);
+}
+
+/* Written, not added: qkv has one reader. */
+static void backward(const Tensor *t, ExecCtx *c)
+{
+    Attention a = describe(t);
+    float *dqkv = t->in[QKV]->grad;
+    size_t C = t->shape[1];
+    CHECK(!exec_adds(c, QKV), "the gradient of qkv has one contribution");
+    if (dqkv)
+        attention_backward(&a, t->grad, dqkv, dqkv + C, dqkv + 2 * C, c->threads, c->scratch);
+}
+
+/* Scores and weighted values: 4 T T C per sequence, the causal half of it with the diagonal. */
+static double flops(const Tensor *t, bool is_backward)
+{
+    const Attr *a = t->attr;
+    double rows = (double)t->shape[0], T = rows / (double)a->B, C = (double)t->shape[1];
+    double forward_flops = a->causal ? 2 * rows * (T + 1) * C : 4 * rows * T * C;
+    return is_backward ? 2 * forward_flops : forward_flops;
+}
+
+static size_t aux_bytes(const Tensor *t, bool is_backward)
+{
+    return is_backward ? t->shape[0] * ((const Attr *)t->attr)->H * sizeof(float) : 0;
+}
+
+static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
+{
+    const Attr *a = t->attr;
+    return attention_scratch_bytes(t->shape[0] / a->B, t->shape[1] / a->H, threads, is_backward);
+}
+
+const OpDef op_attention_def = {.name = "attention",
+                                .forward = forward,
+                                .backward = backward,
+                                .saved = SAVE_IN(QKV) | SAVE_IN(MASK) | SAVE_OUT | SAVE_AUX,
+                                .flops = flops,
+                                .aux_bytes = aux_bytes,
+                                .scratch_bytes = scratch_bytes};

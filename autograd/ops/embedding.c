@@ -1,0 +1,103 @@
+/* embedding: y[b*T+t, :] = word[tokens[b,t], :] + position[t, :] + type[0, :].
+ *
+ * Backward adds each row of dy to the rows it came from. Threads own ranges of channels, not rows, so
+ * that a token seen twice is added in one fixed order. */
+#include <string.h>
+
+#include "../ops.h"
+
+enum { TOKENS, WORD, POSITION, TYPE };
+
+typedef struct Attr {
+    int32_t untrained;
+} Attr;
+
+Tensor *op_embedding(Graph *g, Tensor *tokens, Tensor *word, Tensor *position, Tensor *type,
+                     int32_t untrained)
+{
+    size_t C = tensor_channels(word);
+    CHECK(tokens->dtype == DT_I32 && tokens->ndim == 2, "tokens are i32 [B,T]");
+    CHECK(tensor_channels(position) == C && tensor_rows(position) >= tokens->shape[1] &&
+              (!type || tensor_channels(type) == C),
+          "the tables do not fit each other");
+    Tensor *t = graph_node(g, &op_embedding_def, 2, (size_t[]){tensor_count(tokens), C}, 4,
+                           (Tensor *[]){tokens, word, position, type}, sizeof(Attr));
+    *(Attr *)t->attr = (Attr){untrained};
+    return t;
+}
+
+static void forward(const Tensor *t, ExecCtx *c)
+{
+    size_t rows = t->shape[0], C = t->shape[1], T = t->in[TOKENS]->shape[1];
+    const int32_t *token = t->in[TOKENS]->data;
+    const float *word = t->in[WORD]->data, *position = t->in[POSITION]->data;
+    const float *type = t->in[TYPE] ? t->in[TYPE]->data : NULL;
+    float *y = t->data;
+    const Kernels *k = kernels();
+    int threads = exec_threads(c, (double)rows * (double)C);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (size_t i = 0; i < rows; i++) {
+        k->add(word + (size_t)token[i] * C, position + i % T * C, y + i * C, C);
+        if (type)
+            k->add(y + i * C, type, y + i * C, C);
+    }
+}
+
+typedef struct Slice {
+    size_t C, from, to; /* of C channels, those of one thread */
+} Slice;
+
+/* row[from..to) += dy[from..to) */
+static void add_slice(const Kernels *k, float *row, const float *dy, Slice s)
+{
+    k->add(row + s.from, dy + s.from, row + s.from, s.to - s.from);
+}
+
+static void backward_slice(const Tensor *t, const Kernels *k, Slice s)
+{
+    size_t rows = t->shape[0], T = t->in[TOKENS]->shape[1];
+    const int32_t *token = t->in[TOKENS]->data, untrained = ((const Attr *)t->attr)->untrained;
+    float *word = t->in[WORD]->grad, *position = t->in[POSITION]->grad;
+    float *type = t->in[TYPE] ? t->in[TYPE]->grad : NULL;
+    for (size_t i = 0; i < rows; i++) {
+        const float *dy = t->grad + i * s.C;
+        if (word && token[i] != untrained)
+            add_slice(k, word + (size_t)token[i] * s.C, dy, s);
+        if (position)
+            add_slice(k, position + i % T * s.C, dy, s);
+        if (type)
+            add_slice(k, type, dy, s);
+    }
+}
+
+/* A first contribution overwrites: rows that no token touches get zeros. */
+static void clear_unless_added(const Tensor *t, ExecCtx *c, int i)
+{
+    if (t->in[i] && t->in[i]->grad && !exec_adds(c, i))
+        memset(t->in[i]->grad, 0, tensor_bytes(t->in[i]));
+}
+
+static void backward(const Tensor *t, ExecCtx *c)
+{
+    size_t rows = t->shape[0], C = t->shape[1];
+    const Kernels *k = kernels();
+    for (int i = WORD; i <= TYPE; i++)
+        clear_unless_added(t, c, i);
+    int threads = exec_threads(c, (double)rows * (double)C);
+    const size_t width = 64; /* channels: whole cache lines, so threads do not share one */
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (size_t from = 0; from < C; from += width)
+        backward_slice(t, k, (Slice){C, from, from + width < C ? from + width : C});
+}
+
+static double flops(const Tensor *t, bool is_backward)
+{
+    (void)t, (void)is_backward;
+    return 0;
+}
+
+const OpDef op_embedding_def = {.name = "embedding",
+                                .forward = forward,
+                                .backward = backward,
+                                .saved = SAVE_IN(TOKENS),
+                                .flops = flops};

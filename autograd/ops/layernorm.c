@@ -1,0 +1,89 @@
+/* layernorm: y = (x - mean) * rstd * w + b over the channels of each row (Ba, Kiros & Hinton 2016).
+ *
+ * aux keeps mean and rstd of every row: [2, n]. */
+#include <string.h>
+
+#include "../ops.h"
+
+enum { X, W, B };
+
+/* Backward sums dw and db over this many fixed groups of rows, whatever the number of threads, so
+ * that the result does not depend on it. */
+enum { GROUPS = 16 };
+
+typedef struct Attr {
+    float eps;
+} Attr;
+
+Tensor *op_layernorm(Graph *g, Tensor *x, Tensor *w, Tensor *b, float eps)
+{
+    size_t C = tensor_channels(x);
+    CHECK(tensor_count(w) == C && tensor_count(b) == C, "one weight and bias per channel");
+    Tensor *t = graph_node(g, &op_layernorm_def, 2, (size_t[]){tensor_rows(x), C}, 3,
+                           (Tensor *[]){x, w, b}, sizeof(Attr));
+    *(Attr *)t->attr = (Attr){eps};
+    return t;
+}
+
+static void forward(const Tensor *t, ExecCtx *c)
+{
+    size_t rows = t->shape[0], C = t->shape[1];
+    const float *x = t->in[X]->data, *w = t->in[W]->data, *b = t->in[B]->data;
+    float *y = t->data, *mean = t->aux, *rstd = mean + rows, eps = ((const Attr *)t->attr)->eps;
+    const Kernels *k = kernels();
+    int threads = exec_threads(c, (double)rows * (double)C);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (size_t i = 0; i < rows; i++)
+        k->layernorm_forward(x + i * C, w, b, eps, y + i * C, mean + i, rstd + i, 1, C);
+}
+
+static void backward(const Tensor *t, ExecCtx *c)
+{
+    size_t rows = t->shape[0], C = t->shape[1];
+    const float *x = t->in[X]->data, *w = t->in[W]->data, *mean = t->aux, *rstd = mean + rows;
+    float *dx = t->in[X]->grad, *dw = t->in[W]->grad, *db = t->in[B]->grad;
+    float *partial = c->scratch; /* [GROUPS, 2, C] */
+    const Kernels *k = kernels();
+    int threads = exec_threads(c, 2.0 * (double)rows * (double)C);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (size_t group = 0; group < GROUPS; group++) {
+        size_t from = group * rows / GROUPS, to = (group + 1) * rows / GROUPS;
+        float *sums = partial + group * 2 * C;
+        memset(sums, 0, 2 * C * sizeof *sums);
+        k->layernorm_backward(x + from * C, w, mean + from, rstd + from, t->grad + from * C,
+                              dx ? dx + from * C : NULL, exec_adds(c, X), sums, sums + C, to - from,
+                              C);
+    }
+    if (dw)
+        k->sum_rows(partial, 2 * C, GROUPS, C, exec_adds(c, W), dw);
+    if (db)
+        k->sum_rows(partial + C, 2 * C, GROUPS, C, exec_adds(c, B), db);
+}
+
+static double flops(const Tensor *t, bool is_backward)
+{
+    (void)t, (void)is_backward;
+    return 0;
+}
+
+static size_t aux_bytes(const Tensor *t, bool is_backward)
+{
+    (void)is_backward;
+    return 2 * t->shape[0] * sizeof(float);
+}
+
+static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
+{
+    (void)threads;
+    return is_backward ? GROUPS * 2 * t->shape[1] * sizeof(float) : 0;
+}
+
+const OpDef op_layernorm_def = {.name = "layernorm",
+                                .forward = forward,
+                                .refresh = forward,
+                                .refreshed_from = SAVE_IN(X),
+                                .backward = backward,
+                                .saved = SAVE_IN(X) | SAVE_AUX,
+                                .flops = flops,
+                                .aux_bytes = aux_bytes,
+                                .scratch_bytes = scratch_bytes};

@@ -1,0 +1,187 @@
+/* linear_cross_entropy: the loss of logits = x w^T, in chunks of the vocabulary.
+ *
+ * One chunk of logits [n, w] is small enough for the caches: it is made, folded into each row's
+ * running log-sum-exp, and in backward turned into its gradient and used for dx and dw before the
+ * next chunk is touched. Between the passes the chunks are kept in aux, for making them again would
+ * cost a third of the head's work; a lean node keeps only the log-sum-exp and does make them again.
+ *
+ * aux: lse [n], then (unless lean or forward only) the logits, chunk after chunk. */
+#include "cross_entropy.h"
+
+#include <math.h>
+
+#include "../ops.h"
+#include "products.h"
+
+enum { X, W, TARGETS };
+
+typedef struct Head {
+    size_t n, C, V, width; /* width of a chunk; the last one may be narrower */
+    const float *x, *w;
+    const int32_t *target;
+    float *lse, *kept;                 /* kept: the logits in aux, or NULL */
+    float *max, *sum, *picked, *chunk; /* in scratch: three rows of [n], one chunk */
+    void *gemm_scratch;
+} Head;
+
+/* A chunk of some 4 MiB, in whole tiles. */
+static size_t chunk_width(size_t n, size_t V)
+{
+    const size_t tile = 192;
+    size_t width = (1u << 20) / n / tile * tile;
+    width = width < 4 * tile ? 4 * tile : width;
+    return width < V ? width : V;
+}
+
+static bool keeps_logits(const Tensor *t, bool is_backward)
+{
+    return is_backward && !t->lean;
+}
+
+Tensor *op_linear_cross_entropy(Graph *g, Tensor *x, Tensor *w, Tensor *targets)
+{
+    CHECK(tensor_channels(x) == tensor_channels(w), "x and w have different channels");
+    CHECK(targets->dtype == DT_I32 && tensor_count(targets) == tensor_rows(x),
+          "one target per row of x");
+    return graph_node(g, &op_linear_cross_entropy_def, 1, (size_t[]){1}, 3,
+                      (Tensor *[]){x, w, targets}, 0);
+}
+
+/* Pieces of aux and scratch are padded to whole cache lines. */
+static size_t padded_floats(size_t n)
+{
+    return (n + 15) / 16 * 16;
+}
+
+static Head describe(const Tensor *t, ExecCtx *c, bool kept)
+{
+    size_t n = tensor_rows(t->in[X]), V = tensor_rows(t->in[W]), pad = padded_floats(n);
+    Head h = {.n = n, .C = tensor_channels(t->in[X]), .V = V, .width = chunk_width(n, V)};
+    h.x = t->in[X]->data;
+    h.w = t->in[W]->data;
+    h.target = t->in[TARGETS]->data;
+    h.lse = t->aux;
+    h.kept = kept ? h.lse + pad : NULL;
+    h.max = c->scratch;
+    h.sum = h.max + pad;
+    h.picked = h.sum + pad;
+    h.chunk = h.picked + pad;
+    h.gemm_scratch = h.chunk + padded_floats(n * h.width);
+    return h;
+}
+
+static float *chunk_at(const Head *h, size_t from)
+{
+    return h->kept ? h->kept + h->n * from : h->chunk;
+}
+
+/* logits[n, w] = x w[from..from+w, :]^T */
+static void make_logits(const Head *h, size_t from, size_t w, float *logits, ExecCtx *c)
+{
+    Gemm g = product_forward(h->n, w, h->C, h->x, h->w + from * h->C, logits);
+    gemm_run(&g, c->threads, h->gemm_scratch);
+}
+
+static void fold_chunk(const Head *h, size_t from, size_t w, const float *logits, ExecCtx *c)
+{
+    const Kernels *k = kernels();
+    int threads = exec_threads(c, (double)h->n * (double)w);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (size_t i = 0; i < h->n; i++) {
+        k->logsumexp_update(logits + i * w, w, &h->max[i], &h->sum[i]);
+        if (h->target[i] >= 0 && (size_t)h->target[i] >= from && (size_t)h->target[i] < from + w)
+            h->picked[i] = logits[i * w + (size_t)h->target[i] - from];
+    }
+}
+
+static size_t width_at(const Head *h, size_t from)
+{
+    return from + h->width < h->V ? h->width : h->V - from;
+}
+
+/* Whether logits are kept was decided when the plan sized aux; a graph without gradients keeps none. */
+static void forward(const Tensor *t, ExecCtx *c)
+{
+    Head h = describe(t, c, keeps_logits(t, c->with_backward));
+    for (size_t i = 0; i < h.n; i++) {
+        h.max[i] = -INFINITY;
+        h.sum[i] = 0;
+        h.picked[i] = 0;
+    }
+    for (size_t from = 0; from < h.V; from += h.width) {
+        size_t w = width_at(&h, from);
+        make_logits(&h, from, w, chunk_at(&h, from), c);
+        fold_chunk(&h, from, w, chunk_at(&h, from), c);
+    }
+    for (size_t i = 0; i < h.n; i++)
+        h.lse[i] = h.max[i] + logf(h.sum[i]);
+    *(float *)t->data = mean_loss(h.lse, h.picked, h.target, h.n);
+}
+
+static void chunk_gradient(const Head *h, size_t from, size_t w, float *logits, float scale,
+                           ExecCtx *c)
+{
+    int threads = exec_threads(c, (double)h->n * (double)w);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (size_t i = 0; i < h->n; i++)
+        loss_gradient_row(logits + i * w, w, from, h->target[i], h->lse[i], scale);
+}
+
+static void backward(const Tensor *t, ExecCtx *c)
+{
+    Head h = describe(t, c, keeps_logits(t, true));
+    float *dx = t->in[X]->grad, *dw = t->in[W]->grad;
+    float scale = t->grad[0] / (float)targets_counted(h.target, h.n);
+    for (size_t from = 0; from < h.V; from += h.width) {
+        size_t w = width_at(&h, from);
+        float *chunk = chunk_at(&h, from);
+        if (!h.kept)
+            make_logits(&h, from, w, chunk, c);
+        chunk_gradient(&h, from, w, chunk, scale, c);
+        if (dx) {
+            Gemm g = product_input_gradient(h.n, w, h.C, chunk, h.w + from * h.C, dx);
+            g.accumulate = from > 0 || exec_adds(c, X);
+            gemm_run(&g, c->threads, h.gemm_scratch);
+        }
+        if (dw) {
+            Gemm g = product_weight_gradient(h.n, w, h.C, chunk, h.x, dw + from * h.C);
+            g.accumulate = exec_adds(c, W);
+            gemm_run(&g, c->threads, h.gemm_scratch);
+        }
+    }
+}
+
+static double lean_flops(const Tensor *t)
+{
+    return 2.0 * (double)tensor_count(t->in[W]) * (double)tensor_rows(t->in[X]);
+}
+
+static double flops(const Tensor *t, bool is_backward)
+{
+    return lean_flops(t) * (is_backward ? 2 : 1);
+}
+
+static size_t aux_bytes(const Tensor *t, bool is_backward)
+{
+    size_t n = tensor_rows(t->in[X]), V = tensor_rows(t->in[W]);
+    size_t logits = keeps_logits(t, is_backward) ? n * V : 0;
+    return (padded_floats(n) + logits) * sizeof(float);
+}
+
+static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
+{
+    (void)is_backward;
+    size_t n = tensor_rows(t->in[X]), V = tensor_rows(t->in[W]);
+    size_t floats = 3 * padded_floats(n) + padded_floats(n * chunk_width(n, V));
+    return floats * sizeof(float) + gemm_scratch_bytes(threads);
+}
+
+const OpDef op_linear_cross_entropy_def = {.name = "linear_cross_entropy",
+                                           .forward = forward,
+                                           .backward = backward,
+                                           .saved = SAVE_IN(X) | SAVE_IN(W) | SAVE_IN(TARGETS) |
+                                                    SAVE_AUX,
+                                           .flops = flops,
+                                           .lean_flops = lean_flops,
+                                           .aux_bytes = aux_bytes,
+                                           .scratch_bytes = scratch_bytes};

@@ -1,0 +1,59 @@
+/* products: the three matrix products of y[n,O] = x[n,K] w[O,K]^T, shared by the ops that have one.
+ * Each returns the description for gemm_run; the caller adds epilogue, packing or accumulation. */
+#ifndef TARE_PRODUCTS_H
+#define TARE_PRODUCTS_H
+
+#include "../kernels/kernels.h"
+
+/* y[n,O] = x w^T */
+static inline Gemm product_forward(size_t n, size_t O, size_t K, const float *x, const float *w,
+                                   float *y)
+{
+    return (Gemm){.m = n,
+                  .n = O,
+                  .k = K,
+                  .a = x,
+                  .a_row = K,
+                  .a_col = 1,
+                  .b = w,
+                  .b_row = 1,
+                  .b_col = K,
+                  .c = y,
+                  .c_row = O};
+}
+
+/* dw[O,K] = dy[n,O]^T x[n,K] */
+static inline Gemm product_weight_gradient(size_t n, size_t O, size_t K, const float *dy,
+                                           const float *x, float *dw)
+{
+    return (Gemm){.m = O,
+                  .n = K,
+                  .k = n,
+                  .a = dy,
+                  .a_row = 1,
+                  .a_col = O,
+                  .b = x,
+                  .b_row = K,
+                  .b_col = 1,
+                  .c = dw,
+                  .c_row = K};
+}
+
+/* dx[n,K] = dy[n,O] w[O,K] */
+static inline Gemm product_input_gradient(size_t n, size_t O, size_t K, const float *dy,
+                                          const float *w, float *dx)
+{
+    return (Gemm){.m = n,
+                  .n = K,
+                  .k = O,
+                  .a = dy,
+                  .a_row = O,
+                  .a_col = 1,
+                  .b = w,
+                  .b_row = K,
+                  .b_col = 1,
+                  .c = dx,
+                  .c_row = K};
+}
+
+#endif

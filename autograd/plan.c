@@ -1,0 +1,243 @@
+/* plan: see plan.h. First the lives, walking the steps once; then the places, largest first. */
+#include "plan.h"
+
+#include <stdlib.h>
+
+#include "ops.h"
+
+enum { ALIGN = 64 }; /* a cache line and an AVX-512 register */
+
+/* The buffer that currently stands for each node's data, aux and grad; SIZE_MAX = none. */
+typedef struct Current {
+    size_t data, aux, grad;
+} Current;
+
+typedef struct Lives {
+    Plan *p;
+    Current *current; /* per node */
+    size_t step;
+} Lives;
+
+static size_t begin(Lives *l, Tensor *t, BufferKind kind, size_t bytes)
+{
+    Plan *p = l->p;
+    if (p->count == p->capacity) {
+        p->capacity = p->capacity ? 2 * p->capacity : 128;
+        p->buffers = xrealloc(p->buffers, p->capacity * sizeof *p->buffers);
+    }
+    bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    p->buffers[p->count] = (Buffer){t, kind, l->step, l->step, bytes, 0};
+    return p->count++;
+}
+
+static void touch(Lives *l, size_t buffer)
+{
+    if (buffer != SIZE_MAX && l->p->buffers[buffer].last < l->step)
+        l->p->buffers[buffer].last = l->step;
+}
+
+static void touch_data(Lives *l, const Tensor *t)
+{
+    if (t && t->life != LIFE_PARAM)
+        touch(l, l->current[t->index].data);
+}
+
+static size_t last_step(const Lives *l)
+{
+    return l->p->schedule->count - 1;
+}
+
+static void produce(Lives *l, const Step *s)
+{
+    Tensor *t = s->t;
+    Current *now = &l->current[t->index];
+    now->data = begin(l, t, BUFFER_DATA, tensor_bytes(t));
+    if (t->keep)
+        l->p->buffers[now->data].last = last_step(l);
+    for (int i = 0; i < t->num_inputs; i++)
+        if (s->kind == STEP_FORWARD || t->op->refreshed_from & SAVE_IN(i))
+            touch_data(l, t->in[i]);
+    if (s->kind == STEP_REFRESH) {
+        touch(l, now->aux);
+        return;
+    }
+    size_t aux = t->op->aux_bytes ? t->op->aux_bytes(t, l->p->schedule->root != NULL) : 0;
+    now->aux = aux ? begin(l, t, BUFFER_AUX, aux) : SIZE_MAX;
+}
+
+static void consume(Lives *l, const Step *s)
+{
+    Tensor *t = s->t;
+    Current *now = &l->current[t->index];
+    touch(l, now->grad);
+    if (t->op->saved & SAVE_OUT)
+        touch(l, now->data);
+    if (t->op->saved & SAVE_AUX)
+        touch(l, now->aux);
+    for (int i = 0; i < t->num_inputs; i++) {
+        Tensor *in = t->in[i];
+        if (!in || in->life == LIFE_PARAM)
+            continue;
+        if (t->op->saved & SAVE_IN(i))
+            touch_data(l, in);
+        if (!in->needs_grad)
+            continue;
+        if (s->add >> i & 1)
+            touch(l, l->current[in->index].grad);
+        else
+            l->current[in->index].grad = begin(l, in, BUFFER_GRAD, tensor_bytes(in));
+    }
+}
+
+/* Inputs live from the first step to the last; the root's gradient from the start of the phase. */
+static void find_lives(Plan *p, Current *current)
+{
+    const Schedule *s = p->schedule;
+    const Graph *g = s->graph;
+    Lives l = {p, current, 0};
+    for (size_t i = 0; i < g->count; i++) {
+        current[i] = (Current){SIZE_MAX, SIZE_MAX, SIZE_MAX};
+        Tensor *t = g->nodes[i];
+        if (t->life == LIFE_INPUT) {
+            current[i].data = begin(&l, t, BUFFER_DATA, tensor_bytes(t));
+            p->buffers[current[i].data].last = last_step(&l);
+        }
+    }
+    for (l.step = 0; l.step < s->count; l.step++) {
+        const Step *step = &s->steps[l.step];
+        if (s->root && l.step == s->num_forward)
+            current[s->root->index].grad = begin(&l, s->root, BUFFER_GRAD, sizeof(float));
+        if (step->kind == STEP_FORWARD || step->kind == STEP_REFRESH)
+            produce(&l, step);
+        else if (step->kind == STEP_BACKWARD)
+            consume(&l, step);
+    }
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const Buffer *x = *(Buffer *const *)a, *y = *(Buffer *const *)b;
+    if (x->bytes != y->bytes)
+        return x->bytes > y->bytes ? -1 : 1;
+    return x < y ? -1 : x > y; /* a fixed order among equals */
+}
+
+/* The lowest offset where `b` meets no placed buffer of an overlapping life. `placed` is sorted by
+ * offset. */
+static size_t lowest_gap(const Buffer *b, Buffer *const *placed, size_t count)
+{
+    size_t offset = 0;
+    for (size_t i = 0; i < count; i++) {
+        const Buffer *other = placed[i];
+        if (other->last < b->first || b->last < other->first)
+            continue;
+        if (other->offset >= offset + b->bytes)
+            break;
+        if (other->offset + other->bytes > offset)
+            offset = other->offset + other->bytes;
+    }
+    return offset;
+}
+
+static void place(Plan *p)
+{
+    Buffer **order = xmalloc((p->count + 1) * sizeof *order);
+    Buffer **placed = xmalloc((p->count + 1) * sizeof *placed);
+    for (size_t i = 0; i < p->count; i++)
+        order[i] = &p->buffers[i];
+    qsort(order, p->count, sizeof *order, larger_first);
+    for (size_t n = 0; n < p->count; n++) {
+        Buffer *b = order[n];
+        b->offset = lowest_gap(b, placed, n);
+        if (b->offset + b->bytes > p->arena_bytes)
+            p->arena_bytes = b->offset + b->bytes;
+        size_t at = n;
+        for (; at > 0 && placed[at - 1]->offset > b->offset; at--)
+            placed[at] = placed[at - 1];
+        placed[at] = b;
+    }
+    free(order);
+    free(placed);
+}
+
+static void measure_live(Plan *p)
+{
+    size_t steps = p->schedule->count;
+    size_t *starting = xcalloc(steps + 1, sizeof *starting);
+    size_t *ending = xcalloc(steps + 1, sizeof *ending);
+    for (size_t i = 0; i < p->count; i++) {
+        starting[p->buffers[i].first] += p->buffers[i].bytes;
+        ending[p->buffers[i].last + 1] += p->buffers[i].bytes;
+    }
+    size_t live = 0;
+    for (size_t i = 0; i < steps; i++) {
+        live += starting[i] - ending[i];
+        if (live > p->live_bytes)
+            p->live_bytes = live;
+    }
+    free(starting);
+    free(ending);
+}
+
+static void measure_scratch(Plan *p)
+{
+    for (size_t i = 0; i < p->schedule->count; i++) {
+        const Step *s = &p->schedule->steps[i];
+        if (s->kind == STEP_GRAD_READY || !s->t->op->scratch_bytes)
+            continue;
+        size_t bytes = s->t->op->scratch_bytes(s->t, p->threads, s->kind == STEP_BACKWARD);
+        if (bytes > p->scratch_bytes)
+            p->scratch_bytes = bytes;
+    }
+}
+
+void plan_build(Plan *p, const Schedule *s, int threads)
+{
+    *p = (Plan){.schedule = s, .threads = threads};
+    CHECK(s->count > 0, "an empty schedule");
+    Current *current = xmalloc(s->graph->count * sizeof *current);
+    find_lives(p, current);
+    free(current);
+    place(p);
+    measure_live(p);
+    measure_scratch(p);
+}
+
+void plan_release(Plan *p)
+{
+    free(p->buffers);
+    *p = (Plan){0};
+}
+
+static void dump_buffer(const Buffer *b, FILE *out)
+{
+    static const char *const kinds[] = {"data", "aux", "grad"};
+    fprintf(out, "        %-4s of %%%d: %zu bytes at %zu, steps %zu..%zu\n", kinds[b->kind],
+            b->t->index, b->bytes, b->offset, b->first, b->last);
+}
+
+void plan_dump(const Plan *p, FILE *out)
+{
+    static const char *const kinds[] = {"forward", "refresh", "backward", "ready"};
+    const Schedule *s = p->schedule;
+    size_t next = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const Step *step = &s->steps[i];
+        const Tensor *t = step->t;
+        fprintf(out, "%4zu %-8s ", i, kinds[step->kind]);
+        if (t->life == LIFE_PARAM) {
+            fprintf(out, "%s\n", t->name);
+        } else {
+            fprintf(out, "%%%d = %s [", t->index, t->op->name);
+            for (int d = 0; d < t->ndim; d++)
+                fprintf(out, "%s%zu", d ? "," : "", t->shape[d]);
+            double flops =
+                step->kind == STEP_REFRESH ? 0 : t->op->flops(t, step->kind == STEP_BACKWARD);
+            fprintf(out, "] %.0f flops%s\n", flops, step->add ? ", adds" : "");
+        }
+        for (; next < p->count && p->buffers[next].first == i; next++)
+            dump_buffer(&p->buffers[next], out);
+    }
+    fprintf(out, "arena %zu bytes, live %zu, scratch %zu\n", p->arena_bytes, p->live_bytes,
+            p->scratch_bytes);
+}

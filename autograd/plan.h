@@ -1,0 +1,36 @@
+/* plan: every buffer of a schedule gets an offset in one arena, before anything is allocated.
+ *
+ * A buffer lives from the step that writes it to the last step that reads it; two buffers share
+ * memory only when their lives do not meet. Placement is greedy by size (Pisarchyk & Lee 2020). */
+#ifndef TARE_PLAN_H
+#define TARE_PLAN_H
+
+#include "schedule.h"
+
+typedef enum BufferKind { BUFFER_DATA, BUFFER_AUX, BUFFER_GRAD } BufferKind;
+
+typedef struct Buffer {
+    Tensor *t;
+    BufferKind kind;
+    size_t first, last; /* steps of its life, both inclusive */
+    size_t bytes, offset;
+} Buffer;
+
+typedef struct Plan {
+    const Schedule *schedule;
+    Buffer *buffers; /* sorted by `first` */
+    size_t count, capacity;
+    size_t arena_bytes;   /* of all buffers as placed */
+    size_t live_bytes;    /* the most that is alive at one step: no placement can be below */
+    size_t scratch_bytes; /* the most that one step asks for */
+    int threads;          /* that scratch was sized for */
+} Plan;
+
+/* The schedule is borrowed and must outlive the plan. */
+void plan_build(Plan *p, const Schedule *s, int threads);
+void plan_release(Plan *p);
+
+/* Prints each step with shape, offset, life and FLOPs: the program, to be read. */
+void plan_dump(const Plan *p, FILE *out);
+
+#endif

@@ -1,0 +1,232 @@
+/* cmd_dump: `tare dump`: what a checkpoint computes on given ids, written as a safetensors file for
+ * other programs to compare with. Names and shapes are Hugging Face's. It times nothing. */
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../model/checkpoint.h"
+#include "../model/model.h"
+#include "commands.h"
+#include "ids.h"
+#include "options.h"
+
+typedef struct Inputs {
+    IdTable ids, mask, targets; /* rows == 0 where not given */
+} Inputs;
+
+static void inputs_release(Inputs *in)
+{
+    ids_release(&in->ids);
+    ids_release(&in->mask);
+    ids_release(&in->targets);
+}
+
+static int parse_inputs(Inputs *in, const char *ids, const char *mask, const char *targets,
+                        Err *err)
+{
+    if (!ids)
+        return err_set(err, "dump: --ids is missing; see tare dump --help");
+    if (ids_parse(&in->ids, "--ids", ids, err) != 0)
+        return -1;
+    if (mask && ids_parse(&in->mask, "--mask", mask, err) != 0)
+        return -1;
+    return targets ? ids_parse(&in->targets, "--targets", targets, err) : 0;
+}
+
+static int check_same_shape(const IdTable *t, const char *option, const IdTable *ids, Err *err)
+{
+    if (t->rows == ids->rows && t->cols == ids->cols)
+        return 0;
+    return err_set(err, "%s has %zu rows of %zu, --ids has %zu rows of %zu", option, t->rows,
+                   t->cols, ids->rows, ids->cols);
+}
+
+static int check_mask(const Inputs *in, Err *err)
+{
+    const IdTable *m = &in->mask;
+    if (m->rows == 0)
+        return 0;
+    if (check_same_shape(m, "--mask", &in->ids, err) != 0 ||
+        ids_check(m, "--mask", 0, 1, "a mask value", err) != 0)
+        return -1;
+    for (size_t i = 0; i < m->rows; i++) {
+        int32_t seen = 0;
+        for (size_t j = 0; j < m->cols; j++)
+            seen |= m->at[i * m->cols + j];
+        if (!seen)
+            return err_set(err, "--mask: row %zu hides every position", i + 1);
+    }
+    return 0;
+}
+
+static int check_targets(const Inputs *in, const ModelConfig *c, Err *err)
+{
+    const IdTable *t = &in->targets;
+    if (t->rows == 0)
+        return 0;
+    if (c->head == HEAD_NONE)
+        return err_set(err, "--targets: this model has no head to compute a loss with");
+    if (c->head == HEAD_CLASSIFIER) {
+        IdTable one_each = {in->ids.rows, 1, NULL};
+        return check_same_shape(t, "--targets (a label per row)", &one_each, err) != 0
+                   ? -1
+                   : ids_check(t, "--targets", 0, (int32_t)c->num_labels - 1, "a label", err);
+    }
+    if (check_same_shape(t, "--targets", &in->ids, err) != 0 ||
+        ids_check(t, "--targets", -1, (int32_t)c->vocab_size - 1, "-1 or a token id", err) != 0)
+        return -1;
+    for (size_t i = 0; i < t->rows * t->cols; i++)
+        if (t->at[i] >= 0)
+            return 0;
+    return err_set(err, "--targets: every target is -1, so there is no loss");
+}
+
+static int check_inputs(const Inputs *in, const ModelConfig *c, Err *err)
+{
+    if (in->ids.cols > c->max_positions)
+        return err_set(err, "--ids: rows of %zu ids, but the model has %zu positions", in->ids.cols,
+                       c->max_positions);
+    if (ids_check(&in->ids, "--ids", 0, (int32_t)c->vocab_size - 1, "a token id", err) != 0 ||
+        check_mask(in, err) != 0)
+        return -1;
+    return check_targets(in, c, err);
+}
+
+static void add_outputs(const Model *m, TensorList *out)
+{
+    const ModelConfig *c = &m->config;
+    const RecordWants *w = &m->options.wants;
+    size_t hidden[] = {w->batch, w->context, c->d_model};
+    for (size_t i = 0; i <= c->num_layers; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "hidden_states.%zu", i);
+        tensor_list_add(out, name, 3, hidden, m->record.hidden[i]->data);
+    }
+    tensor_list_add(out, "last_hidden_state", 3, hidden, m->record.hidden[c->num_layers]->data);
+    if (c->head == HEAD_LM)
+        tensor_list_add(out, "logits", 3, (size_t[]){w->batch, w->context, c->vocab_size},
+                        m->record.logits->data);
+    if (c->head == HEAD_CLASSIFIER)
+        tensor_list_add(out, "logits", 2, (size_t[]){w->batch, c->num_labels},
+                        m->record.logits->data);
+    if (m->record.loss)
+        tensor_list_add(out, "loss", 0, NULL, m->record.loss->data);
+}
+
+/* Forward, and backward where there are targets, then everything into the file. */
+static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char *path, Err *err)
+{
+    if (model_alloc(m, err) != 0 || checkpoint_load(ck, &m->params, err) != 0)
+        return -1;
+    if (ck->unused)
+        fprintf(stderr, "tare: not used: %s\n", ck->unused);
+    model_set_tokens(m, in->ids.at);
+    if (in->mask.rows)
+        model_set_mask(m, in->mask.at);
+    if (in->targets.rows)
+        model_set_targets(m, in->targets.at);
+    model_forward(m);
+    if (in->targets.rows)
+        model_backward(m);
+    TensorList out = {0};
+    add_outputs(m, &out);
+    if (in->targets.rows)
+        checkpoint_export(&ck->config, ck->prefixed, &m->params, m->params.grads, "grad.", &out);
+    int status = safetensors_write(path, out.at, out.count, NULL, err);
+    tensor_list_release(&out);
+    return status;
+}
+
+static int dump(const char *dir, const Inputs *in, const char *path, int64_t threads,
+                RecomputeChoice recompute, Err *err)
+{
+    Checkpoint ck;
+    if (checkpoint_open(&ck, dir, err) != 0)
+        return -1;
+    int status = check_inputs(in, &ck.config, err);
+    if (status == 0) {
+        Model m;
+        model_plan(&m, &ck.config,
+                   &(ModelOptions){.wants = {.batch = in->ids.rows,
+                                             .context = in->ids.cols,
+                                             .mask = in->mask.rows > 0,
+                                             .loss = in->targets.rows > 0,
+                                             .hidden = true,
+                                             .logits = ck.config.head != HEAD_NONE},
+                                   .backward = in->targets.rows > 0,
+                                   .recompute = recompute,
+                                   .threads = (int)threads});
+        status = run_and_write(&ck, &m, in, path, err);
+        model_release(&m);
+    }
+    checkpoint_release(&ck);
+    return status;
+}
+
+int cmd_dump(int argc, char **argv, Err *err)
+{
+    const char *dir = NULL, *ids = NULL, *mask = NULL, *targets = NULL, *out = NULL;
+    const char *recompute = "auto";
+    int64_t threads = omp_get_max_threads();
+    const Option options[] = {
+        {.name = "--ids",
+         .kind = OPTION_TEXT,
+         .value_name = "ROWS",
+         .target = &ids,
+         .help = "token ids, \"1 2 3;4 5 6\" or @FILE; rows equally long"},
+        {.name = "--mask",
+         .kind = OPTION_TEXT,
+         .value_name = "ROWS",
+         .target = &mask,
+         .help = "1 for a position that is seen, 0 for padding; all 1 by default"},
+        {.name = "--targets",
+         .kind = OPTION_TEXT,
+         .value_name = "ROWS",
+         .target = &targets,
+         .help = "the right id at each position (-1 = ignored), or a label a row; adds gradients"},
+        {.name = "--out",
+         .kind = OPTION_TEXT,
+         .value_name = "FILE",
+         .target = &out,
+         .help = "the safetensors file to write"},
+        {.name = "--recompute",
+         .kind = OPTION_TEXT,
+         .value_name = "MODE",
+         .target = &recompute,
+         .choices = "auto|none|block",
+         .help = "activation checkpointing; results are identical"},
+        {.name = "--threads",
+         .kind = OPTION_INT,
+         .value_name = "N",
+         .target = &threads,
+         .min = 1,
+         .max = 4096,
+         .help = "threads; OMP_NUM_THREADS or all CPUs by default"},
+    };
+    const Command command = {.verb = "dump",
+                             .arguments = "MODEL_DIR",
+                             .summary =
+                                 "run a checkpoint on given ids and write its hidden states, "
+                                 "logits, loss and gradients",
+                             .options = options,
+                             .num_options = COUNT_OF(options),
+                             .min_arguments = 1,
+                             .max_arguments = 1};
+    size_t count = 0;
+    OptionsOutcome outcome = options_parse(&command, argc, argv, &dir, &count, err);
+    if (outcome != OPTIONS_RUN)
+        return outcome == OPTIONS_HELP ? 0 : 2;
+    if (!out) {
+        err_set(err, "dump: --out is missing; see tare dump --help");
+        return 2;
+    }
+    Inputs in = {0};
+    RecomputeChoice choice = recompute[0] == 'a'   ? CHOOSE_AUTO
+                             : recompute[0] == 'n' ? CHOOSE_NONE
+                                                   : CHOOSE_BLOCK;
+    int status = parse_inputs(&in, ids, mask, targets, err);
+    if (status == 0)
+        status = dump(dir, &in, out, threads, choice, err);
+    inputs_release(&in);
+    return status == 0 ? 0 : 2;
+}

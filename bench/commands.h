@@ -1,0 +1,20 @@
+/* commands: the verbs of the program, one file each.
+ *
+ * A verb gets its own part of the command line (argv[0] is the verb), writes results to stdout and
+ * progress to stderr, and returns the exit code. For exit code 2 it fills err; main prints it. */
+#ifndef TARE_COMMANDS_H
+#define TARE_COMMANDS_H
+
+#include "../autograd/base.h"
+
+/* COMMAND(verb, one line for --help), in the order of --help. */
+#define COMMANDS                                                                                   \
+    COMMAND(diff, "compare two result files")                                                      \
+    COMMAND(tokenize, "lines of text into lines of token ids")                                     \
+    COMMAND(dump, "hidden states, logits, loss and gradients of a checkpoint")
+
+#define COMMAND(verb, help) int cmd_##verb(int argc, char **argv, Err *err);
+COMMANDS
+#undef COMMAND
+
+#endif

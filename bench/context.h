@@ -1,0 +1,42 @@
+/* context: the machine and the build that a result belongs to, as far as Linux tells.
+ *
+ * The one idea: every reading is a small function of files under a root folder ("" = the real
+ * machine), so tests can show it another machine. It measures nothing and judges nothing: doctor does.
+ * What a machine does not tell is empty, NaN or INT_MISSING, never a guess. */
+#ifndef TARE_CONTEXT_H
+#define TARE_CONTEXT_H
+
+#include "row.h"
+
+typedef struct Context {
+    char cpu_model[64];
+    int64_t cpus_online, cpus_allowed; /* of the machine; in this process's affinity mask */
+    double cpu_quota;         /* CPUs' worth of time that the cgroup allows; NaN = no limit */
+    int64_t memory_available; /* MemAvailable, bytes */
+    int64_t memory_limit;     /* what the cgroup leaves; INT_MISSING = no limit */
+    char huge_pages[16];      /* transparent: always, madvise or never */
+    char governor[32];        /* of CPU 0's frequency */
+    double max_mhz;           /* the highest clock that the system names */
+    int64_t turbo;            /* 1 = the clock may rise above its base */
+    int64_t smt;              /* 1 = several threads share a core */
+    char clock_source[32];
+    double load;                     /* 1-minute load average, this process included */
+    char kernel[64], hypervisor[32]; /* "" = none seen */
+} Context;
+
+void context_read(Context *c, const char *root);
+
+/* What one process may allocate: the smaller of available memory and what the cgroup leaves. 0 when
+ * neither is known. */
+int64_t context_memory(const Context *c);
+
+/* memory = "auto": context_memory less 512 MiB for the rest of the machine. */
+int64_t memory_auto_limit(void);
+
+/* Steal time of all CPUs since boot, in seconds and as a fraction of all CPU time; NaN if unknown. */
+double context_steal_fraction(const char *root);
+
+/* The columns that say where and from what a row came: cpu_model, timestamp_utc, git_commit, schema. */
+void context_stamp(RowResult *r);
+
+#endif

@@ -1,0 +1,75 @@
+/* diff: two result files, joined row by row and judged.
+ *
+ * The one idea: a comparison is made on trials, not on printed means, so times come from the samples
+ * files beside the two results; and rows that cannot be compared honestly are listed, not guessed.
+ * diff_load reads and joins, diff_judge is pure, diff_print shows. What a verdict is: verdict.h. */
+#ifndef TARE_DIFF_H
+#define TARE_DIFF_H
+
+#include <stdio.h>
+
+#include "rank_tests.h"
+#include "row.h"
+#include "verdict.h"
+
+/* A row that is `ok` in both files: timed trials in ms, in run order. */
+typedef struct DiffRow {
+    FieldTEXT name, row_id;
+    double *old_ms, *new_ms;
+    size_t old_count, new_count;
+
+    /* What diff_judge finds. */
+    double old_median, new_median;
+    RatioTest test; /* of new / old */
+    double q;       /* p adjusted for the number of rows */
+    double cv;      /* robust, of both sides together */
+    double
+        detectable; /* relative change these trials could have shown; NaN when there is no test */
+    Verdict verdict;
+} DiffRow;
+
+/* A row of either file that was not compared, and why, in words. */
+typedef struct DiffSkipped {
+    FieldTEXT name, reason;
+} DiffSkipped;
+
+typedef struct Diff {
+    DiffRow *rows; /* in the order of the old file */
+    size_t count;
+    DiffSkipped *skipped;
+    size_t num_skipped;
+    FieldTEXT differences;   /* "cpu_model: 'A' and 'B'; ..." that the guard let pass, or "" */
+    double threshold, ratio; /* geometric mean of new / old */
+    Interval interval;       /* of that; missing for fewer than 6 rows */
+    Verdict verdict;         /* of the file */
+} Diff;
+
+/* The columns that say which machine and which build a time belongs to. */
+#define DIFF_CONTEXT_COLUMNS "threads|isa|blas|cpu_model|git_commit|schema"
+
+/* Differences of machine or build that are not refused. */
+typedef struct DiffGuard {
+    bool force;                 /* all of them; they are still reported */
+    const char *const *allowed; /* columns that are not even looked at */
+    size_t num_allowed;
+} DiffGuard;
+
+/* Reads OLD.csv, NEW.csv and their samples files, joins rows on row_id. -1: a file that cannot be read
+ * or is wrong (file and line), no row to compare, or a different machine or build that `guard` does
+ * not let pass (what differs). Release with diff_release also after -1. */
+int diff_load(Diff *d, const char *old_path, const char *new_path, const DiffGuard *guard,
+              Err *err);
+void diff_release(Diff *d);
+
+/* Tests every row and the file. `paired`: trial i of both files ran in the same round; -1 when a row
+ * has not equally many in both. threshold is a fraction. */
+int diff_judge(Diff *d, double threshold, bool paired, Err *err);
+
+/* Prints rows and summary. format: "table", "csv", "md" or "json"; csv has the rows alone. Shares are
+ * fractions, times ms. */
+void diff_print(const Diff *d, const char *format, FILE *out);
+
+/* What was not compared, the verdict on the file and how it came about: the end of a table. */
+void diff_print_summary(const Diff *d, FILE *out);
+
+#endif

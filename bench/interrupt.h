@@ -1,0 +1,12 @@
+/* interrupt: SIGINT and SIGTERM become a flag that long loops look at, so that everything finished
+ * so far is on disk before the program ends with 130. A second signal ends it at once. */
+#ifndef TARE_INTERRUPT_H
+#define TARE_INTERRUPT_H
+
+#include <stdbool.h>
+
+/* Call once, in main. Blocking system calls then return EINTR when a signal comes. */
+void interrupt_install(void);
+bool interrupted(void);
+
+#endif

@@ -1,0 +1,84 @@
+/* main: picks the verb, prints the one error, decides the exit code. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../autograd/kernels/kernels.h"
+#include "commands.h"
+
+typedef struct Verb {
+    const char *name, *help;
+    int (*run)(int argc, char **argv, Err *err);
+} Verb;
+
+static const Verb verbs[] = {
+#define COMMAND(verb, help) {#verb, help, cmd_##verb},
+    COMMANDS
+#undef COMMAND
+};
+
+static void print_help(void)
+{
+    printf("usage: tare VERB [ARGUMENTS]\n\n"
+           "Weighs GPT-style and BERT-style transformers on this machine's CPU.\n\n");
+    for (size_t i = 0; i < COUNT_OF(verbs); i++)
+        printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
+    printf("\n  tare VERB --help   the options of a verb\n"
+           "  tare --version     the version\n\n"
+           "exit: 0 ok, 1 a row failed or a check did not pass, 2 bad command, config or input,\n"
+           "      3 regression found, 130 interrupted\n");
+}
+
+static const Verb *find_verb(const char *name, Err *err)
+{
+    const char *names[COUNT_OF(verbs)];
+    for (size_t i = 0; i < COUNT_OF(verbs); i++) {
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+        names[i] = verbs[i].name;
+    }
+    const char *near = nearest_name(name, names, COUNT_OF(names));
+    err_set(err, "unknown verb '%.60s'%s%s%s; see tare --help", name,
+            near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return NULL;
+}
+
+/* A result that did not reach stdout is a lost result. */
+static int flush_results(int code, Err *err)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    if (code != 2)
+        err_set(err, "cannot write the result to standard output");
+    return 2;
+}
+
+static int run(int argc, char **argv, Err *err)
+{
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help();
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("tare %s\n", TARE_VERSION);
+        return 0;
+    }
+    const Verb *verb = find_verb(argv[1], err);
+    if (!verb || kernels_select(getenv("TARE_ISA"), err) != 0 ||
+        gemm_select(getenv("TARE_GEMM"), err) != 0)
+        return 2;
+    return verb->run(argc - 1, argv + 1, err);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "tare: no verb given\ntry: tare --help\n");
+        return 2;
+    }
+    Err err = {""};
+    int code = flush_results(run(argc, argv, &err), &err);
+    if (code == 2)
+        fprintf(stderr, "tare: %s\n", err.msg);
+    return code;
+}

@@ -1,0 +1,50 @@
+/* outliers: which trials stand out, and what the kernel says about why.
+ *
+ * The one idea: an outlier is labelled and explained, never dropped; every other figure of the row
+ * still contains it. Pure functions of one row's trials in run order. */
+#ifndef TARE_OUTLIERS_H
+#define TARE_OUTLIERS_H
+
+#include <stddef.h>
+
+/* Tukey's fences on type 7 quartiles Q1 and Q3: mild 1.5, severe 3 interquartile ranges beyond. */
+typedef struct Fences {
+    double severe_low, mild_low, mild_high, severe_high;
+} Fences;
+
+/* All NaN, so that nothing lies beyond them, for n = 0. */
+Fences tukey_fences(const double *x, size_t n);
+
+typedef enum OutlierLabel {
+    OUTLIER_NOT,
+    OUTLIER_SEVERE_LOW,
+    OUTLIER_MILD_LOW,
+    OUTLIER_MILD_HIGH,
+    OUTLIER_SEVERE_HIGH
+} OutlierLabel;
+
+OutlierLabel outlier_label(const Fences *f, double value);
+
+/* "", "severe_low", "mild_low", "mild_high", "severe_high". */
+const char *outlier_label_name(OutlierLabel label);
+
+/* Iglewicz & Hoaglin's modified z of one value among n > 0 samples, |value - median| in units of
+ * 1.4826 MAD; where the MAD is 0, of `resolution`, the clock's step (0: infinite unless equal). */
+double modified_z(const double *x, size_t n, double value, double resolution);
+
+/* Above this modified z a trial deserves a warning; hyperfine's rule. Tukey's mild fence would warn in
+ * every fourth quiet row of ten trials. */
+#define OUTLIER_Z 10.0
+
+/* Counters of the same n trials; NaN where the kernel did not tell, NULL where it never does. */
+typedef struct TrialCounters {
+    const double *runqueue_ns, *steal_ns, *major_faults, *involuntary_switches;
+} TrialCounters;
+
+/* One line about trial `index` (from 0) of wall_ns[n], named by `number`:
+ * "trial 7: +212 ms, 209 ms waiting for a CPU". The distance is from the median; a counter is named
+ * when it exceeds its own mild fence over the n trials; otherwise "no cause seen by the kernel". */
+void outlier_describe(const double *wall_ns, size_t n, size_t index, long number,
+                      const TrialCounters *counters, char *text, size_t size);
+
+#endif

@@ -1,0 +1,120 @@
+/* result: see result.h. */
+#include "result.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "outliers.h"
+#include "stats.h"
+#include "steady.h"
+
+static const double ns_to_ms = 1e-6;
+
+static int64_t count_or_missing(double value)
+{
+    return isnan(value) ? INT_MISSING : (int64_t)value;
+}
+
+static void fill_summary(RowResult *r, const Summary *s)
+{
+    r->mean_time_ms = s->mean;
+    r->std_time_ms = s->std;
+    r->median_ms = s->median;
+    r->median_lo_ms = s->median_ci.lo;
+    r->median_hi_ms = s->median_ci.hi;
+    r->mean_lo_ms = s->mean_ci.lo;
+    r->mean_hi_ms = s->mean_ci.hi;
+    r->min_ms = s->min;
+    r->max_ms = s->max;
+    r->p95_ms = s->p95;
+    r->p99_ms = s->p99;
+    r->cv = s->cv;
+    r->robust_cv = s->robust_cv;
+}
+
+static void fill_steady(RowResult *r, const double *all_ms, size_t n)
+{
+    Steady s = steady_of(all_ms, n, STEADY_DELTA);
+    text_set(r->steady_class, steady_class_name(s.steady_class));
+    r->first_trial_ms = all_ms[0];
+    r->first_over_steady = s.first_over_steady;
+    r->steady_start = count_or_missing(s.steady_start + 1);
+    r->warmups_needed = count_or_missing(s.warmups_needed);
+    r->steady_mean_ms = s.steady_mean;
+}
+
+/* Median of one phase; missing where the phase did not run. */
+static double phase_ms(const Samples *s, const char *column, double *room)
+{
+    size_t n = samples_column(s, TIMED_TRIALS, column, ns_to_ms, room);
+    return n ? median_of(room, n) : NAN;
+}
+
+/* A counter of the timed trials as outlier_describe wants it, or NULL unless known for all of them. */
+static const double *counter(const Samples *s, const char *column, size_t trials, double *room)
+{
+    return samples_column(s, TIMED_TRIALS, column, 1, room) == trials ? room : NULL;
+}
+
+/* Appends one sentence to r->noise, "; " between two. */
+static void add_noise(RowResult *r, const char *sentence)
+{
+    size_t used = strlen(r->noise);
+    snprintf(r->noise + used, sizeof r->noise - used, "%s%s", used ? "; " : "", sentence);
+}
+
+/* Counts the outliers, and says about the first few that deserve it what the kernel saw. `room` is for
+ * 5 n values. */
+static void fill_noise(RowResult *r, const Samples *s, const double *wall_ns, size_t n,
+                       double *room)
+{
+    enum { MAX_SENTENCES = 4 };
+    double *numbers = room;
+    TrialCounters counters = {
+        .runqueue_ns = counter(s, "runqueue_ns", n, room + n),
+        .steal_ns = counter(s, "steal_ns", n, room + 2 * n),
+        .major_faults = counter(s, "major_faults", n, room + 3 * n),
+        .involuntary_switches = counter(s, "involuntary_switches", n, room + 4 * n),
+    };
+    samples_column(s, TIMED_TRIALS, "trial", 1, numbers);
+    Fences fences = tukey_fences(wall_ns, n);
+    r->outliers = 0;
+    r->noise[0] = '\0';
+    for (size_t i = 0, sentences = 0; i < n; i++) {
+        char text[128];
+        if (outlier_label(&fences, wall_ns[i]) == OUTLIER_NOT)
+            continue;
+        r->outliers++;
+        if (sentences == MAX_SENTENCES || modified_z(wall_ns, n, wall_ns[i], 1) <= OUTLIER_Z)
+            continue;
+        outlier_describe(wall_ns, n, i, (long)numbers[i], &counters, text, sizeof text);
+        add_noise(r, text);
+        sentences++;
+    }
+}
+
+static void fill_rates(RowResult *r)
+{
+    double seconds = r->median_ms / 1e3;
+    r->tokens_per_s = (double)(r->config.batch_size * r->config.context_length) / seconds;
+    r->gflops_per_s = r->model_flops / seconds / 1e9;
+}
+
+void result_fill(RowResult *r, const Samples *s)
+{
+    double *x = xmalloc(6 * s->count * sizeof *x), *room = x + s->count;
+    fill_steady(r, x, samples_column(s, ALL_RUNS, "wall_ns", ns_to_ms, x));
+    r->forward_ms = phase_ms(s, "forward_ns", x);
+    r->backward_ms = phase_ms(s, "backward_ns", x);
+    r->optimizer_ms = phase_ms(s, "optimizer_ns", x);
+    size_t n = samples_column(s, TIMED_TRIALS, "wall_ns", ns_to_ms, x);
+    CHECK(n > 0, "a row without timed trials");
+    Summary summary = summary_of(x, n);
+    fill_summary(r, &summary);
+    fill_rates(r);
+    samples_column(s, TIMED_TRIALS, "wall_ns", 1, x);
+    fill_noise(r, s, x, n, room);
+    free(x);
+}

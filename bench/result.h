@@ -1,0 +1,16 @@
+/* result: from the samples of a row to its columns: statistics, steady state, noise and rates.
+ *
+ * The one idea: a pure function, so a result can be filled again from samples on disk. All runs
+ * decide about the first trial and the steady state; every other figure looks at timed trials only.
+ * Definitions are in stats.h, steady.h and outliers.h. */
+#ifndef TARE_RESULT_H
+#define TARE_RESULT_H
+
+#include "row.h"
+#include "samples.h"
+
+/* Fills the columns that follow from the samples, r->config and r->model_flops. At least one timed
+ * trial. */
+void result_fill(RowResult *r, const Samples *s);
+
+#endif

@@ -1,0 +1,270 @@
+/* checkpoint: see checkpoint.h. */
+#include "checkpoint.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *model_prefix(ModelType type)
+{
+    static const char *const prefixes[] = {
+        [MODEL_GPT2] = "transformer.", [MODEL_DISTILBERT] = "distilbert.", [MODEL_BERT] = "bert."};
+    return prefixes[type];
+}
+
+static bool starts_with(const char *s, const char *start)
+{
+    return strncmp(s, start, strlen(start)) == 0;
+}
+
+static bool is_head(const char *name)
+{
+    return starts_with(name, "lm_head.") || starts_with(name, "classifier.") ||
+           starts_with(name, "pre_classifier.");
+}
+
+/* Number of tensors that a parameter's name stands for: the alternatives in its braces. */
+static size_t parts_of(const char *name)
+{
+    size_t parts = 1;
+    for (const char *c = strchr(name, '{'); c && *c != '}'; c++)
+        parts += *c == ',';
+    return parts;
+}
+
+/* The name of part `i` in a checkpoint, with prefix. Caller frees. */
+static char *part_name(const ModelConfig *c, bool prefixed, const char *name, size_t i)
+{
+    const char *prefix = prefixed && !is_head(name) ? model_prefix(c->type) : "";
+    const char *open = strchr(name, '{');
+    if (!open)
+        return xasprintf("%s%s", prefix, name);
+    const char *choice = open + 1;
+    for (; i > 0; i--)
+        choice = strchr(choice, ',') + 1;
+    return xasprintf("%s%.*s%.*s%s", prefix, (int)(open - name), name, (int)strcspn(choice, ",}"),
+                     choice, strchr(open, '}') + 1);
+}
+
+/* ---- opening ---- */
+
+static bool any_starts_with(const SafeTensors *file, const char *start)
+{
+    for (size_t i = 0; i < safetensors_count(file); i++)
+        if (starts_with(safetensors_at(file, i)->name, start))
+            return true;
+    return false;
+}
+
+int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err)
+{
+    *ck = (Checkpoint){0};
+    if (model_config_load(model_dir, &ck->config, err) != 0)
+        return -1;
+    ck->path = xasprintf("%s/model.safetensors", model_dir);
+    ck->file = safetensors_open(ck->path, err);
+    if (!ck->file) {
+        checkpoint_release(ck);
+        return -1;
+    }
+    ModelConfig *c = &ck->config;
+    ck->prefixed = any_starts_with(ck->file, model_prefix(c->type));
+    const STensor *labels = safetensors_find(ck->file, "classifier.weight");
+    if (c->head_open && labels) {
+        c->head = HEAD_CLASSIFIER;
+        c->num_labels = labels->ndim == 2 ? labels->shape[0] : 0;
+        if (model_config_check(c, err) != 0) {
+            err_prefix(err, "%s: classifier.weight", ck->path);
+            checkpoint_release(ck);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void checkpoint_release(Checkpoint *ck)
+{
+    safetensors_free(ck->file);
+    free(ck->path);
+    free(ck->unused);
+    *ck = (Checkpoint){0};
+}
+
+/* ---- loading ---- */
+
+static void transpose(const float *from, size_t rows, size_t cols, float *to)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            to[j * rows + i] = from[i * cols + j];
+}
+
+static int check_shape(const STensor *s, size_t ndim, const size_t *shape, Err *err)
+{
+    bool same = s->ndim == ndim;
+    for (size_t i = 0; same && i < ndim; i++)
+        same = s->shape[i] == shape[i];
+    if (same)
+        return 0;
+    char wanted[64], found[256] = "[";
+    snprintf(wanted, sizeof wanted, ndim == 2 ? "[%zu, %zu]" : "[%zu]", shape[0], shape[1]);
+    size_t at = 1;
+    for (size_t i = 0; i < s->ndim && at < sizeof found; i++)
+        at += (size_t)snprintf(found + at, sizeof found - at, i ? ", %zu" : "%zu", s->shape[i]);
+    return err_set(err, "tensor '%s' has shape %s], config.json makes it %s", s->name, found,
+                   wanted);
+}
+
+/* One part of q: `rows` rows, stored transposed or not, into dst. */
+static int load_part(const STensor *s, const Param *q, size_t rows, float *dst, Err *err)
+{
+    size_t cols = q->spec.cols, shape[2] = {rows, cols};
+    if (q->spec.transposed) {
+        shape[0] = cols;
+        shape[1] = rows;
+    }
+    if (check_shape(s, cols ? 2 : 1, shape, err) != 0)
+        return -1;
+    if (!q->spec.transposed)
+        return safetensors_to_f32(s, dst, err);
+    float *stored = xmalloc(rows * cols * sizeof *stored);
+    int status = safetensors_to_f32(s, stored, err);
+    if (status == 0)
+        transpose(stored, cols, rows, dst);
+    free(stored);
+    return status;
+}
+
+static int load_param(const Checkpoint *ck, const Param *q, float *weights, bool *used, Err *err)
+{
+    size_t parts = parts_of(q->name), rows = q->spec.rows / parts;
+    size_t floats = tensor_count(&q->tensor) / parts;
+    for (size_t i = 0; i < parts; i++) {
+        char *name = part_name(&ck->config, ck->prefixed, q->name, i);
+        const STensor *s = safetensors_find(ck->file, name);
+        int status = s ? load_part(s, q, rows, weights + q->offset + i * floats, err)
+                       : err_set(err, "tensor '%s' is missing", name);
+        free(name);
+        if (status != 0)
+            return -1;
+        for (size_t k = 0; k < safetensors_count(ck->file); k++)
+            used[k] |= safetensors_at(ck->file, k) == s;
+    }
+    return 0;
+}
+
+/* Tensors of known models that this one does not read: buffers, and heads it was not asked for. */
+static bool known_unused(const ModelConfig *c, const char *name)
+{
+    static const char *const gpt2[] = {"h.*.attn.bias", "h.*.attn.masked_bias", "lm_head.weight",
+                                       NULL};
+    static const char *const encoder[] = {"embeddings.position_ids",
+                                          "pooler.dense.*",
+                                          "cls.*",
+                                          "vocab_transform.*",
+                                          "vocab_layer_norm.*",
+                                          "vocab_projector.*",
+                                          "qa_outputs.*",
+                                          "pre_classifier.*",
+                                          "classifier.*",
+                                          NULL};
+    const char *prefix = model_prefix(c->type);
+    if (starts_with(name, prefix))
+        name += strlen(prefix);
+    for (const char *const *p = c->type == MODEL_GPT2 ? gpt2 : encoder; *p; p++)
+        if (fnmatch(*p, name, 0) == 0)
+            return true;
+    return false;
+}
+
+static int account_for_rest(Checkpoint *ck, const bool *used, Err *err)
+{
+    for (size_t i = 0; i < safetensors_count(ck->file); i++) {
+        const char *name = safetensors_at(ck->file, i)->name;
+        if (used[i])
+            continue;
+        if (!known_unused(&ck->config, name))
+            return err_set(err, "unknown tensor '%s'", name);
+        char *longer =
+            xasprintf("%s%s%s", ck->unused ? ck->unused : "", ck->unused ? ", " : "", name);
+        free(ck->unused);
+        ck->unused = longer;
+    }
+    return 0;
+}
+
+int checkpoint_load(Checkpoint *ck, Params *p, Err *err)
+{
+    bool *used = xcalloc(safetensors_count(ck->file) + 1, sizeof *used);
+    int status = 0;
+    for (size_t i = 0; i < p->count && status == 0; i++)
+        status = load_param(ck, p->list[i], p->weights, used, err);
+    if (status == 0)
+        status = account_for_rest(ck, used, err);
+    free(used);
+    if (status != 0)
+        return err_prefix(err, "%s", ck->path);
+    params_touched(p);
+    return 0;
+}
+
+/* ---- writing ---- */
+
+void tensor_list_release(TensorList *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        free((char *)l->at[i].name);
+        free(l->owned[i]);
+    }
+    free(l->at);
+    free(l->owned);
+    *l = (TensorList){0};
+}
+
+/* Takes over name and `owned`, which is freed with the list. */
+static void append(TensorList *l, char *name, size_t ndim, const size_t *shape, const float *data,
+                   void *owned)
+{
+    if (l->count == l->capacity) {
+        l->capacity = l->capacity ? 2 * l->capacity : 64;
+        l->at = xrealloc(l->at, l->capacity * sizeof *l->at);
+        l->owned = xrealloc(l->owned, l->capacity * sizeof *l->owned);
+    }
+    l->at[l->count] = stensor_make(name, ST_F32, ndim, shape, data);
+    l->owned[l->count++] = owned;
+}
+
+void tensor_list_add(TensorList *l, const char *name, size_t ndim, const size_t *shape,
+                     const float *data)
+{
+    append(l, xstrdup(name), ndim, shape, data, NULL);
+}
+
+static void export_part(const Param *q, char *name, size_t rows, const float *data, TensorList *out)
+{
+    size_t cols = q->spec.cols;
+    if (!q->spec.transposed) {
+        append(out, name, cols ? 2 : 1, (size_t[]){rows, cols}, data, NULL);
+        return;
+    }
+    float *stored = xmalloc(rows * cols * sizeof *stored);
+    transpose(data, rows, cols, stored);
+    append(out, name, 2, (size_t[]){cols, rows}, stored, stored);
+}
+
+void checkpoint_export(const ModelConfig *c, bool prefixed, const Params *p, const float *block,
+                       const char *before, TensorList *out)
+{
+    for (size_t k = 0; k < p->count; k++) {
+        const Param *q = p->list[k];
+        size_t parts = parts_of(q->name), rows = q->spec.rows / parts;
+        size_t floats = tensor_count(&q->tensor) / parts;
+        for (size_t i = 0; i < parts; i++) {
+            char *base = part_name(c, prefixed, q->name, i);
+            export_part(q, xasprintf("%s%s", before, base), rows, block + q->offset + i * floats,
+                        out);
+            free(base);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+/* checkpoint: between a Hugging Face directory and Params: which tensor of the file is which
+ * parameter, under what name, and how it lies there.
+ *
+ * Tensors of the base model may carry its prefix ("transformer.", "distilbert.", "bert."); heads
+ * never do. Everything in the file is accounted for: read, known to be unused, or an error. */
+#ifndef TARE_CHECKPOINT_H
+#define TARE_CHECKPOINT_H
+
+#include "config.h"
+#include "params.h"
+#include "safetensors.h"
+
+typedef struct Checkpoint {
+    char *path; /* of model.safetensors */
+    SafeTensors *file;
+    ModelConfig config;
+    bool prefixed; /* base tensors carry the model's prefix */
+    char *unused; /* the known tensors and heads that were not read, for one message; NULL = none */
+} Checkpoint;
+
+/* Reads MODEL_DIR's config.json, opens its model.safetensors, and settles the head: what the config
+ * leaves open, the weights tell. */
+int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err);
+void checkpoint_release(Checkpoint *ck);
+
+/* Fills every allocated weight of p (which recorded ck->config). -1 for a missing tensor, a wrong shape
+ * or dtype, or a tensor that no model of this kind has. */
+int checkpoint_load(Checkpoint *ck, Params *p, Err *err);
+
+/* A list of tensors for safetensors_write that owns its names and, where it had to, its data. */
+typedef struct TensorList {
+    STensor *at;
+    void **owned;
+    size_t count, capacity;
+} TensorList;
+
+void tensor_list_release(TensorList *l);
+
+/* Appends one fp32 tensor that borrows data; the name is copied. */
+void tensor_list_add(TensorList *l, const char *name, size_t ndim, const size_t *shape,
+                     const float *data);
+
+/* Appends `block` (p->weights or p->grads) under the names and shapes that checkpoints of this
+ * configuration use, each behind `before` ("grad." or ""); joined parameters are taken apart,
+ * transposed ones turned back. Borrows the block. */
+void checkpoint_export(const ModelConfig *c, bool prefixed, const Params *p, const float *block,
+                       const char *before, TensorList *out);
+
+#endif

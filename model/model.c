@@ -1,0 +1,99 @@
+/* model: see model.h. */
+#include "model.h"
+
+#include <string.h>
+
+static ParamsMemory memory_wanted(const ModelOptions *o)
+{
+    return (ParamsMemory){.grads = o->backward, .moments = o->optimizer, .packs = o->pack_weights};
+}
+
+static void plan_with(Model *m, Recompute rc)
+{
+    m->recompute = rc;
+    schedule_build(&m->schedule, &m->graph, m->options.backward ? m->record.loss : NULL, rc);
+    plan_build(&m->plan, &m->schedule, m->options.threads);
+}
+
+void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
+{
+    *m = (Model){.config = *c, .options = *o};
+    CHECK(!o->backward || o->wants.loss, "a backward pass needs a loss");
+    params_init(&m->params);
+    graph_init(&m->graph);
+    model_record(&m->graph, c, &m->params, &o->wants, &m->record);
+    if (!o->backward || o->recompute == CHOOSE_NONE) {
+        plan_with(m, RECOMPUTE_NONE);
+    } else if (o->recompute == CHOOSE_BLOCK) {
+        plan_with(m, RECOMPUTE_BLOCK);
+    } else {
+        plan_with(m, RECOMPUTE_CHEAP);
+        if (o->memory_limit && model_predicted_bytes(m) > o->memory_limit) {
+            plan_release(&m->plan);
+            schedule_release(&m->schedule);
+            plan_with(m, RECOMPUTE_BLOCK);
+        }
+    }
+}
+
+size_t model_predicted_bytes(const Model *m)
+{
+    /* Program, libraries, thread stacks and the graph itself; measured on a two-layer model. */
+    const size_t process_bytes = 16u << 20;
+    return params_bytes(&m->params, memory_wanted(&m->options)) + m->plan.arena_bytes +
+           m->plan.scratch_bytes + process_bytes;
+}
+
+int model_alloc(Model *m, Err *err)
+{
+    if (params_alloc(&m->params, memory_wanted(&m->options), err) != 0)
+        return -1;
+    return exec_init(&m->exec, m->plan.arena_bytes, m->plan.scratch_bytes, m->options.threads, err);
+}
+
+void model_release(Model *m)
+{
+    exec_release(&m->exec);
+    plan_release(&m->plan);
+    schedule_release(&m->schedule);
+    record_release(&m->record);
+    graph_release(&m->graph);
+    params_release(&m->params);
+}
+
+void model_set_tokens(Model *m, const int32_t *tokens)
+{
+    exec_write(&m->exec, &m->plan, m->record.tokens, tokens);
+}
+
+void model_set_mask(Model *m, const int32_t *mask)
+{
+    exec_write(&m->exec, &m->plan, m->record.mask, mask);
+}
+
+void model_set_targets(Model *m, const int32_t *targets)
+{
+    exec_write(&m->exec, &m->plan, m->record.targets, targets);
+}
+
+void model_forward(Model *m)
+{
+    exec_run(&m->exec, &m->plan, PHASE_FORWARD);
+}
+
+void model_backward(Model *m)
+{
+    exec_run(&m->exec, &m->plan, PHASE_BACKWARD);
+}
+
+void model_update(Model *m, const AdamW *o)
+{
+    params_update(&m->params, o, 1.0f, m->options.threads);
+}
+
+float model_loss(const Model *m)
+{
+    float loss;
+    exec_read(m->record.loss, &loss);
+    return loss;
+}

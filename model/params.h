@@ -1,0 +1,72 @@
+/* params: the weights of a model, their gradients and moments, in flat blocks.
+ *
+ * Recording a model is what declares its parameters: the recorder asks for each by name and shape,
+ * the first time declares it, every later recording finds it. So names, shapes and initial values
+ * stand in one place, gpt.c or encoder.c. Memory comes afterwards, in params_alloc. */
+#ifndef TARE_PARAMS_H
+#define TARE_PARAMS_H
+
+#include "../autograd/adamw.h"
+#include "../autograd/tensor.h"
+
+typedef enum Init { INIT_NORMAL, INIT_ZEROS, INIT_ONES } Init;
+
+/* How a parameter begins and how checkpoints store it. */
+typedef struct ParamSpec {
+    size_t rows, cols; /* a matrix [rows, cols]; cols == 0: a vector [rows] */
+    Init init;
+    float std;       /* of INIT_NORMAL */
+    bool transposed; /* checkpoints hold [cols, rows] (GPT-2's Conv1D) */
+} ParamSpec;
+
+/* `name` is the checkpoint's name without a model prefix. Alternatives in braces, as in
+ * "self.{query,key,value}.weight", are tensors of equal shape that checkpoints keep apart and the
+ * model reads as one, stacked by rows. */
+typedef struct Param {
+    Tensor tensor;
+    ParamSpec spec;
+    char *name;
+    size_t offset; /* in floats, into each flat block */
+    WeightPack pack;
+} Param;
+
+typedef struct Params {
+    Param **list;
+    size_t count, capacity;
+    size_t block_floats; /* of one flat block, each parameter padded to a cache line */
+    float *weights, *grads, *moment1, *moment2; /* NULL until allocated, or not wanted */
+    char *packs;
+    size_t pack_bytes;
+    uint64_t step; /* updates done */
+} Params;
+
+void params_init(Params *p);
+void params_release(Params *p);
+
+/* Declares or finds. Declaring after params_alloc is our bug. The tensor belongs to p. */
+Tensor *params_get(Params *p, ParamSpec spec, const char *name_format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Bytes that params_alloc will take for the parameters declared so far. */
+typedef struct ParamsMemory {
+    bool grads, moments;
+    bool packs; /* a lasting packed copy of every matrix of a linear layer */
+} ParamsMemory;
+size_t params_bytes(const Params *p, ParamsMemory want);
+
+/* Maps the blocks, untouched, and points every tensor into them. -1 when the system refuses. */
+int params_alloc(Params *p, ParamsMemory want, Err *err);
+
+/* Fills the weights as each spec says; element i of parameter k depends on (seed, k, i) alone. */
+void params_randomize(Params *p, uint64_t seed, int threads);
+
+/* One AdamW step over all parameters from their gradients; matrices decay, vectors do not. */
+void params_update(Params *p, const AdamW *o, float grad_scale, int threads);
+
+/* To be called after weights were written by other means: packed copies are made again. */
+void params_touched(Params *p);
+
+/* Number of weights. */
+size_t params_total(const Params *p);
+
+#endif

@@ -1,0 +1,37 @@
+/* record: what a recorded model offers to whoever runs it, the same for every kind of model. */
+#ifndef TARE_RECORD_H
+#define TARE_RECORD_H
+
+#include "../autograd/graph.h"
+#include "config.h"
+#include "params.h"
+
+/* What to record beside the layers themselves. */
+typedef struct RecordWants {
+    size_t batch, context;
+    bool mask;   /* an input that hides keys */
+    bool loss;   /* targets and the mean cross-entropy over those >= 0 */
+    bool hidden; /* keep every hidden state readable */
+    bool logits; /* whole logits, readable (a classifier always makes them) */
+} RecordWants;
+
+typedef struct Record {
+    Tensor *tokens;  /* input i32 [B,T] */
+    Tensor *mask;    /* input i32 [B,T], or NULL */
+    Tensor *targets; /* input i32 [B,T] (a language model) or [B] (a classifier), or NULL */
+    Tensor *
+        *hidden;    /* [num_layers + 1] of [B*T,C], numbered as Hugging Face's output_hidden_states:
+                        0 is the embedding, num_layers the last hidden state */
+    Tensor *logits; /* [B*T,V] or [B,num_labels], or NULL */
+    Tensor *loss;   /* [1], or NULL */
+} Record;
+
+/* Records the model of this configuration; parameters are declared in or found from p. */
+void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r);
+void record_release(Record *r);
+
+/* One recorder a file; model_record picks. */
+void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r);
+void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r);
+
+#endif

@@ -1,0 +1,92 @@
+/* utf8: see utf8.h. */
+#include "utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void bytes_reserve(ByteBuffer *b, size_t more)
+{
+    if (b->room - b->len >= more)
+        return;
+    size_t need = b->len + more;
+    b->room = need > 2 * b->room ? need : 2 * b->room;
+    b->data = xrealloc(b->data, b->room);
+}
+
+void bytes_append(ByteBuffer *b, const void *data, size_t len)
+{
+    bytes_reserve(b, len);
+    if (len)
+        memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+
+void bytes_release(ByteBuffer *b)
+{
+    free(b->data);
+    *b = (ByteBuffer){0};
+}
+
+/* Length of the sequence a lead byte announces, 0 if it is none, and the range of its second byte. */
+static size_t announced(unsigned char lead, unsigned char *low, unsigned char *high)
+{
+    *low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    *high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (lead < 0x80)
+        return 1;
+    if (lead < 0xc2 || lead > 0xf4)
+        return 0;
+    return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+/* Length of the well-formed sequence at p, or of the maximal subpart of an ill-formed one. */
+static size_t subpart(const unsigned char *p, size_t len, bool *well_formed)
+{
+    unsigned char low, high;
+    size_t n = 1, want = announced(p[0], &low, &high);
+    while (n < want && n < len && p[n] >= low && p[n] <= high) {
+        low = 0x80;
+        high = 0xbf;
+        n++;
+    }
+    *well_formed = n == want;
+    return n;
+}
+
+size_t utf8_valid_prefix(const void *text, size_t len)
+{
+    const unsigned char *p = text;
+    size_t at = 0;
+    bool well_formed = true;
+    while (at < len) {
+        uint64_t eight;
+        while (at + sizeof eight <= len) { /* ASCII, eight bytes at a time */
+            memcpy(&eight, p + at, sizeof eight);
+            if (eight & 0x8080808080808080u)
+                break;
+            at += sizeof eight;
+        }
+        if (at == len)
+            break;
+        size_t n = subpart(p + at, len - at, &well_formed);
+        if (!well_formed)
+            break;
+        at += n;
+    }
+    return at;
+}
+
+void utf8_repair(ByteBuffer *out, const void *text, size_t len)
+{
+    const unsigned char *p = text;
+    for (size_t at = 0; at < len;) {
+        size_t n = utf8_valid_prefix(p + at, len - at);
+        bytes_append(out, p + at, n);
+        at += n;
+        if (at < len) {
+            bool well_formed;
+            at += subpart(p + at, len - at, &well_formed);
+            bytes_append(out, "\xef\xbf\xbd", 3);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+/* bench_kernels: what share of the fp32 FMA peak the matrix products and attention reach.
+ *
+ * Each line takes its candidates in turns, the peak among them, for some rounds, and prints medians:
+ * on a noisy machine only ratios within one line mean anything. Not a test; run it by hand:
+ * bench_kernels [threads] [rounds] [filter]. */
+#include "../autograd/kernels/kernels.h"
+#include "../autograd/kernels/peak.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct Shape {
+    const char *name;
+    size_t m, n, k;
+    bool a_transposed, b_transposed;
+    bool packs_weight; /* B is a weight that may stay packed */
+} Shape;
+
+/* y = x W^T; dx = dy W; dW = dy^T x. */
+static const Shape shapes[] = {
+    {"y 1x768x3072", 1, 3072, 768, false, true, true},
+    {"y 8x768x3072", 8, 3072, 768, false, true, true},
+    {"y 32x768x3072", 32, 3072, 768, false, true, true},
+    {"y 32x3072x768", 32, 768, 3072, false, true, true},
+    {"y 32x768x768", 32, 768, 768, false, true, true},
+    {"y 128x768x3072", 128, 3072, 768, false, true, true},
+    {"y 512x768x2304", 512, 2304, 768, false, true, true},
+    {"y 1024x768x3072", 1024, 3072, 768, false, true, true},
+    {"y 512x3072x768", 512, 768, 3072, false, true, true},
+    {"y 512x1024x4096", 512, 4096, 1024, false, true, true},
+    {"y 512x4096x1024", 512, 1024, 4096, false, true, true},
+    {"y 1024x1600x6400", 1024, 6400, 1600, false, true, true},
+    {"y 256x768x50257", 256, 50257, 768, false, true, true},
+    {"dx 512x3072x768", 512, 768, 3072, false, false, true},
+    {"dx 512x4096x1024", 512, 1024, 4096, false, false, true},
+    {"dx 256x50257x768", 256, 768, 50257, false, false, true},
+    {"dw 3072x512x768", 3072, 768, 512, true, false, false},
+    {"dw 4096x512x1024", 4096, 1024, 512, true, false, false},
+    {"dw 50257x256x768", 50257, 768, 256, true, false, false},
+    {"y 32x32x128", 32, 128, 32, false, true, true},
+    {"y 128x32x32", 128, 32, 32, false, true, true},
+};
+
+typedef enum Way { PACKED, ON_THE_FLY, OPENBLAS, WAYS } Way;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *x, size_t n)
+{
+    qsort(x, n, sizeof(*x), ascending);
+    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+static void *room(size_t bytes)
+{
+    Err err;
+    void *p = block_alloc(bytes, &err);
+    CHECK(p, "%s", err.msg);
+    return p;
+}
+
+/* Small products are repeated until a piece takes some milliseconds. */
+static double rate_of(const Gemm *g, int threads, void *scratch)
+{
+    double flops = 2.0 * (double)g->m * (double)g->n * (double)g->k;
+    int repeats = 1 + (int)(1e9 / flops);
+    repeats = repeats > 2000 ? 2000 : repeats;
+    double begin = now();
+    for (int i = 0; i < repeats; i++)
+        gemm_run(g, threads, scratch);
+    return flops * repeats / (now() - begin) / 1e9;
+}
+
+static void bench_shape(const Shape *s, int threads, int rounds)
+{
+    Err err;
+    size_t m = s->m, n = s->n, k = s->k, bytes_a = m * k * 4, bytes_b = k * n * 4;
+    float *a = room(bytes_a), *b = room(bytes_b), *c = room(m * n * 4);
+    kernels()->normal(a, m * k, 1, 1, 0, 0, 1);
+    kernels()->normal(b, k * n, 1, 2, 0, 0, 1);
+    void *scratch = room(gemm_scratch_bytes(threads)), *memory = room(gemm_packed_bytes(k, n));
+    Gemm g = {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .c_row = n};
+    g.a_row = s->a_transposed ? 1 : k;
+    g.a_col = s->a_transposed ? m : 1;
+    g.b_row = s->b_transposed ? 1 : n;
+    g.b_col = s->b_transposed ? k : 1;
+    const PackedB *packed =
+        s->packs_weight ? gemm_pack(k, n, b, g.b_row, g.b_col, threads, memory) : NULL;
+
+    double rates[WAYS][64], peaks[64];
+    for (int r = -1; r < rounds; r++) {
+        int at = r < 0 ? 0 : r;
+        for (int way = 0; way < WAYS; way++) {
+            g.packed = way == PACKED ? packed : NULL;
+            gemm_select(way == OPENBLAS ? "openblas" : "packed", &err);
+            if (way != PACKED || packed)
+                rates[way][at] = rate_of(&g, threads, scratch);
+            else
+                rates[way][at] = 0;
+        }
+        peaks[at] = peak_gflops(threads);
+    }
+    double peak = median(peaks, (size_t)rounds);
+    printf("%-20s", s->name);
+    for (int way = 0; way < WAYS; way++) {
+        double rate = median(rates[way], (size_t)rounds);
+        printf(" %7.1f %4.0f%%", rate, 100 * rate / peak);
+    }
+    printf(" %7.1f\n", peak);
+    block_free(a, bytes_a);
+    block_free(b, bytes_b);
+    block_free(c, m * n * 4);
+    block_free(scratch, gemm_scratch_bytes(threads));
+    block_free(memory, gemm_packed_bytes(k, n));
+}
+
+int main(int argc, char **argv)
+{
+    Err err;
+    int threads = argc > 1 ? atoi(argv[1]) : 2, rounds = argc > 2 ? atoi(argv[2]) : 5;
+    const char *filter = argc > 3 ? argv[3] : "";
+    if (threads < 1 || rounds < 1 || rounds > 64 || kernels_select(NULL, &err) != 0) {
+        fprintf(stderr, "usage: bench_kernels [threads] [rounds up to 64] [filter]\n");
+        return 2;
+    }
+    printf("%s, %d threads, %d rounds; %s\n", kernels()->isa, threads, rounds,
+           gemm_blas_description());
+    printf("%-20s %13s %13s %13s %7s\n", "GFLOP/s", "packed", "on the fly", "openblas", "peak");
+    for (size_t i = 0; i < COUNT_OF(shapes); i++)
+        if (strstr(shapes[i].name, filter))
+            bench_shape(&shapes[i], threads, rounds);
+    return 0;
+}

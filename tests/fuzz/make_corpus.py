@@ -1,0 +1,104 @@
+"""Writes the fuzzers' seed inputs, small and always the same: good files of every kind and one of each
+lie that the readers refuse. Standard library only.
+
+    python3 tests/fuzz/make_corpus.py    # rewrites corpus_safetensors and corpus_config_json
+"""
+
+import json
+import shutil
+import struct
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I8": 1, "U8": 1, "BOOL": 1}
+
+
+def safetensors(header, data=b"", length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def every_dtype():
+    header, offset = {"__metadata__": {"format": "pt"}}, 0
+    for name, size in SIZES.items():
+        header["t." + name] = tensor(name, [2], offset, offset + 2 * size)
+        offset += 2 * size
+    return safetensors(header, bytes(range(offset)))
+
+
+def safetensors_seeds():
+    one = {"a": tensor("F32", [2], 0, 8)}
+    eight = bytes(range(8))
+    yield "empty_file", b""
+    yield "no_tensors", safetensors({})
+    yield "padded", safetensors(b"{}      ")
+    yield "one", safetensors(one, eight)
+    yield "every_dtype", every_dtype()
+    yield "scalar_and_empty", safetensors(
+        {"s": tensor("F64", [], 0, 8), "e": tensor("F32", [0, 3], 8, 8)}, eight)
+    yield "eight_dims", safetensors({"d": tensor("U8", [1, 2, 1, 2, 1, 2, 1, 1], 0, 8)}, eight)
+    yield "length_2_60", safetensors(one, eight, 2**60)
+    yield "length_max", safetensors(one, eight, 2**64 - 1)
+    yield "truncated", safetensors(one, eight)[:-3]
+    yield "past_the_end", safetensors({"a": tensor("F32", [2], 0, 80)}, eight)
+    yield "reversed", safetensors({"a": tensor("F32", [2], 8, 0)}, eight)
+    yield "negative_offset", safetensors({"a": tensor("F32", [2], -8, 0)}, eight)
+    yield "negative_shape", safetensors({"a": tensor("F32", [-2], 0, 8)}, eight)
+    yield "overflowing_shape", safetensors({"a": tensor("F32", [2**32, 2**32], 0, 0)})
+    yield "wrong_size", safetensors({"a": tensor("F16", [2], 0, 8)}, eight)
+    yield "unknown_dtype", safetensors({"a": tensor("F33", [2], 0, 8)}, eight)
+    yield "overlap", safetensors(
+        {"a": tensor("F32", [1], 0, 4), "b": tensor("F32", [1], 2, 6)}, eight[:6])
+    yield "hole", safetensors({"a": tensor("F32", [1], 0, 4), "b": tensor("I8", [2], 6, 8)}, eight)
+    yield "duplicate", safetensors(b'{"a":1,"a":2}')
+    yield "metadata_number", safetensors({"__metadata__": {"k": 3}})
+    yield "deep", safetensors(b"[" * 3000)
+
+
+def config_seeds():
+    gpt2 = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_embd": 36, "n_head": 3,
+            "n_layer": 2, "n_positions": 64, "n_inner": None, "vocab_size": 101,
+            "activation_function": "gelu_new", "layer_norm_epsilon": 1e-05,
+            "tie_word_embeddings": False}
+    distilbert = {"model_type": "distilbert",
+                  "architectures": ["DistilBertForSequenceClassification"], "dim": 32,
+                  "hidden_dim": 128, "n_layers": 5, "n_heads": 4, "max_position_embeddings": 512,
+                  "activation": "gelu", "sinusoidal_pos_embds": False,
+                  "id2label": {"0": "NEGATIVE", "1": "POSITIVE"}}
+    bert = {"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 48,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96,
+            "hidden_act": "relu", "layer_norm_eps": 1e-12, "type_vocab_size": 2,
+            "position_embedding_type": "absolute", "num_labels": 3}
+    good = {"gpt2": gpt2, "distilbert": distilbert, "bert": bert,
+            "gpt2_defaults": {"model_type": "gpt2"},
+            "gpt2_aliases": {"model_type": "gpt2", "hidden_size": 64, "num_attention_heads": 2}}
+    bad = {"other_type": {"model_type": "llama"}, "no_type": {},
+           "heads": {**gpt2, "n_head": 5}, "huge": {**gpt2, "n_layer": 2**40},
+           "negative": {**bert, "hidden_size": -1}, "float": {**distilbert, "dim": 32.0},
+           "cross": {**gpt2, "add_cross_attention": True},
+           "sinusoidal": {**distilbert, "sinusoidal_pos_embds": True},
+           "relative": {**bert, "position_embedding_type": "relative_key"},
+           "act": {**bert, "hidden_act": "silu"}, "eps": {**bert, "layer_norm_eps": 0},
+           "qa": {**bert, "architectures": ["BertForQuestionAnswering"]},
+           "labels": {**distilbert, "id2label": {}}}
+    for name, config in {**good, **bad}.items():
+        yield name + ".json", json.dumps(config, indent=1).encode() + b"\n"
+    yield "too_big.json", b'{"n_embd": 99999999999999999999}\n'
+    yield "list.json", b"[1]\n"
+    yield "truncated.json", b'{"model_type": "gp\n'
+
+
+def write(name, seeds):
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for seed, content in seeds:
+        (folder / seed).write_bytes(content)
+
+
+write("corpus_safetensors", safetensors_seeds())
+write("corpus_config_json", config_seeds())

@@ -1,0 +1,222 @@
+"""What PyTorch computes from a Hugging Face directory, in float64 and in fp32, beside what `tare dump`
+wrote: the common part of gradients.py and hidden_states.py. It decides nothing about which cases to run.
+
+The bound of every tensor is PyTorch's own: the largest error of its fp32 against its float64, over the
+largest value of the tensor, doubled, plus 1e-7 (two thirds of the distance between 1 and the next fp32).
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def arguments(description):
+    """--tare and --keep; ends with 77, the mark of a skipped test, where PyTorch is missing."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--tare", type=Path, default=Path("build/tare"), metavar="PROGRAM")
+    parser.add_argument("--only", metavar="TEXT", default="", help="cases whose name contains it")
+    parser.add_argument("--verbose", action="store_true", help="a line for every tensor")
+    args = parser.parse_args()
+    try:
+        import safetensors, torch, transformers  # noqa: F401, E401
+    except ImportError as missing:
+        print(f"skipped: {missing}")
+        sys.exit(77)
+    torch.set_num_threads(2)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return args
+
+
+@dataclass
+class Case:
+    """A model of make_models.py on random ids. `mask` is "", "right" or "left" padding; `ignored` the
+    share of targets that are -1; `config` changes keys of config.json that no weight depends on."""
+
+    model: str
+    batch: int
+    context: int
+    mask: str = ""
+    ignored: float = 0.0
+    targets: bool = True
+    config: dict = field(default_factory=dict)
+
+    @property
+    def name(self):
+        parts = [self.model, f"{self.batch}x{self.context}"]
+        parts += [f"{self.mask}-padded"] if self.mask else []
+        parts += [f"ignored {self.ignored:g}"] if self.ignored else []
+        parts += [str(value) for value in self.config.values()]
+        return " ".join(parts)
+
+
+def make_model(folder, model):
+    if not (folder / model / "config.json").exists():
+        subprocess.run([sys.executable, HERE / "make_models.py", folder, "--only", model], check=True,
+                       stdout=subprocess.DEVNULL)
+    return folder / model
+
+
+def model_dir(folder, case):
+    """The directory of the case's model, made where it is not there yet."""
+    plain = make_model(folder, case.model)
+    if not case.config:
+        return plain
+    changed = folder / ("-".join([case.model, *map(str, case.config.values())]))
+    if not changed.exists():
+        shutil.copytree(plain, changed)
+        config = json.loads((plain / "config.json").read_text())
+        (changed / "config.json").write_text(json.dumps({**config, **case.config}))
+    return changed
+
+
+def load(directory, dtype):
+    import torch
+    import transformers
+
+    name = json.loads((directory / "config.json").read_text())["architectures"][0]
+    model = getattr(transformers, name).from_pretrained(directory, attn_implementation="eager",
+                                                        dtype=torch.float32)
+    return model.to(dtype).eval()
+
+
+def make_inputs(case, model):
+    """ids and mask [B, T]; targets [B, T], or [B] for a classifier, or None. Seeded by the shape."""
+    import torch
+
+    g = torch.Generator().manual_seed(1000 * case.batch + case.context)
+    shape = (case.batch, case.context)
+    ids = torch.randint(model.config.vocab_size, shape, generator=g)
+    mask = torch.ones(shape, dtype=torch.long)
+    for row in range(case.batch if case.mask else 0):
+        hidden = row * (case.context - 1) // max(case.batch - 1, 1)  # from none to all but one
+        if hidden:
+            mask[row, -hidden:] = 0
+        if case.mask == "left":
+            mask[row] = mask[row].flip(0)
+    if not case.targets:
+        return ids, mask, None
+    if "SequenceClassification" in type(model).__name__:
+        return ids, mask, torch.randint(model.config.num_labels, shape[:1], generator=g)
+    targets = torch.randint(model.config.vocab_size, shape, generator=g)
+    targets[torch.rand(shape, generator=g) < case.ignored] = -1
+    targets[mask == 0] = -1
+    return ids, mask, targets
+
+
+def compute(model, ids, mask, targets):
+    """Every tensor that `tare dump` writes, under its name there, in the model's own dtype."""
+    import torch
+
+    out = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+    tensors = {f"hidden_states.{i}": h for i, h in enumerate(out.hidden_states)}
+    tensors["last_hidden_state"] = out.hidden_states[-1]
+    logits = getattr(out, "logits", None)
+    if logits is not None and "MaskedLM" not in type(model).__name__:
+        tensors["logits"] = logits
+    if targets is not None:
+        flat = logits.reshape(-1, logits.shape[-1])
+        loss = torch.nn.functional.cross_entropy(flat, targets.reshape(-1), ignore_index=-1)
+        loss.backward()
+        tensors["loss"] = loss
+        for name, p in model.named_parameters():
+            tensors[f"grad.{name}"] = torch.zeros_like(p) if p.grad is None else p.grad
+    return {name: t.detach() for name, t in tensors.items()}
+
+
+def visible_only(tensors, mask):
+    """Values at masked positions are unspecified: zeroed here, on both sides of a comparison."""
+    seen = mask.bool()
+    return {name: t.masked_fill(~seen[..., None], 0) if t.shape[:2] == seen.shape and t.ndim == 3 else t
+            for name, t in tensors.items()}
+
+
+def as_rows(table):
+    table = table if table.ndim == 2 else table[:, None]
+    return ";".join(" ".join(str(int(x)) for x in row) for row in table)
+
+
+def dump(tare, directory, inputs, out, *options, **environment):
+    """Runs `tare dump` and returns the tensors it wrote. Raises with its message when it fails."""
+    from safetensors.torch import load_file
+
+    ids, mask, targets = inputs
+    command = [tare, "dump", directory, "--ids", as_rows(ids), "--out", out, *options]
+    if not bool(mask.all()):
+        command += ["--mask", as_rows(mask)]
+    if targets is not None:
+        command += ["--targets", as_rows(targets)]
+    done = subprocess.run([str(c) for c in command], env={**os.environ, **environment},
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip() or f"tare dump ended with {done.returncode}")
+    return load_file(out)
+
+
+def relative_error(got, exact):
+    """Largest error over largest value. A tensor of zeros allows no error at all."""
+    error, largest = float((got.double() - exact).abs().max()), float(exact.abs().max())
+    if error != error:
+        return float("inf")
+    return error / largest if largest else (float("inf") if error else 0.0)
+
+
+@dataclass
+class Verdict:
+    name: str
+    error: float
+    bound: float
+
+    @property
+    def ok(self):
+        return self.error <= self.bound
+
+    def __str__(self):
+        mark = "ok" if self.ok else "NOT OK"
+        return f"    {self.name:52} {self.error:.2e}, at most {self.bound:.2e}  {mark}"
+
+
+def bounds(exact, single):
+    return {name: 2 * relative_error(single[name], exact[name]) + 1e-7 for name in exact}
+
+
+def compare(got, exact, bound):
+    """A verdict for every tensor; names and shapes must be the same."""
+    if set(got) != set(exact):
+        raise RuntimeError(f"other tensors than expected: {sorted(set(got) ^ set(exact))}")
+    for name in exact:
+        if got[name].shape != exact[name].shape:
+            raise RuntimeError(f"{name} has shape {tuple(got[name].shape)}, PyTorch's has "
+                               f"{tuple(exact[name].shape)}")
+    return [Verdict(name, relative_error(got[name], exact[name]), bound[name]) for name in exact]
+
+
+class Reference:
+    """One case on PyTorch: its inputs, exact tensors and bounds."""
+
+    def __init__(self, folder, case):
+        import torch
+
+        self.directory = model_dir(folder, case)
+        model = load(self.directory, torch.float32)
+        self.inputs = make_inputs(case, model)
+        single = visible_only(compute(model, *self.inputs), self.inputs[1])
+        del model
+        model = load(self.directory, torch.float64)
+        self.exact = visible_only(compute(model, *self.inputs), self.inputs[1])
+        self.bound = bounds(self.exact, single)
+
+    def verdicts(self, got):
+        return compare(visible_only(got, self.inputs[1]), self.exact, self.bound)
+
+
+def temporary_folder():
+    return tempfile.TemporaryDirectory(prefix="tare-parity-")

@@ -1,0 +1,73 @@
+/* Outliers: fences, the modified z and the sentence about a trial. */
+#include <criterion/criterion.h>
+
+#include <math.h>
+
+#include "../autograd/base.h"
+#include "../bench/outliers.h"
+
+/* Quartiles 3 and 7 (type 7), range 4. */
+static const double one_to_nine[] = {9, 1, 8, 2, 7, 3, 6, 4, 5};
+
+Test(outliers, tukey_fences)
+{
+    Fences f = tukey_fences(one_to_nine, 9);
+    cr_expect_eq(f.severe_low, -9);
+    cr_expect_eq(f.mild_low, -3);
+    cr_expect_eq(f.mild_high, 13);
+    cr_expect_eq(f.severe_high, 19);
+    const struct {
+        double value;
+        const char *name;
+    } cases[] = {{-10, "severe_low"}, {-4, "mild_low"},   {-3, ""}, {5, ""}, {13, ""},
+                 {14, "mild_high"},   {20, "severe_high"}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        cr_expect_str_eq(outlier_label_name(outlier_label(&f, cases[i].value)), cases[i].name);
+    Fences none = tukey_fences(one_to_nine, 0);
+    cr_expect_eq(outlier_label(&none, 1e9), OUTLIER_NOT);
+}
+
+Test(outliers, modified_z)
+{
+    cr_expect_float_eq(modified_z(one_to_nine, 9, 5, 0), 0, 0);
+    cr_expect_float_eq(modified_z(one_to_nine, 9, 25, 0), 20 / (1.4826 * 2), 1e-12);
+    const double still[] = {7, 7, 7, 7, 9};
+    cr_expect_eq(modified_z(still, 5, 9, 0.5), 4, "in clock steps where the MAD is zero");
+    cr_expect_eq(modified_z(still, 5, 9, 0), INFINITY);
+    cr_expect_eq(modified_z(still, 5, 7, 0), 0);
+}
+
+Test(outliers, the_cause_is_named)
+{
+    double wall[10], runqueue[10], steal[10], major[10], switches[10];
+    for (int i = 0; i < 10; i++) {
+        wall[i] = 100e6 + 1e5 * (i % 3);
+        runqueue[i] = 1e5 * (i % 2);
+        steal[i] = NAN;
+        major[i] = 0;
+        switches[i] = i % 2;
+    }
+    wall[6] = 312.1e6;
+    runqueue[6] = 209e6;
+    TrialCounters c = {runqueue, steal, major, switches};
+    char text[200];
+    outlier_describe(wall, 10, 6, 7, &c, text, sizeof text);
+    cr_expect_str_eq(text, "trial 7: +212 ms, 209 ms waiting for a CPU");
+    switches[6] = 41;
+    major[6] = 3;
+    runqueue[6] = 0;
+    outlier_describe(wall, 10, 6, 7, &c, text, sizeof text);
+    cr_expect_str_eq(text, "trial 7: +212 ms, 3 page faults that waited for the disk, "
+                           "41 times taken off its CPU");
+}
+
+Test(outliers, no_cause_known)
+{
+    const double wall[] = {1.01e6, 1e6, 0.99e6, 1e6, 1.8e6};
+    TrialCounters none = {NULL, NULL, NULL, NULL};
+    char text[200], cut[12];
+    outlier_describe(wall, 5, 4, 5, &none, text, sizeof text);
+    cr_expect_str_eq(text, "trial 5: +0.80 ms, no cause seen by the kernel");
+    outlier_describe(wall, 5, 4, 5, &none, cut, sizeof cut);
+    cr_expect_str_eq(cut, "trial 5: +0");
+}
