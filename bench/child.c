@@ -14,6 +14,7 @@
 
 #include "interrupt.h"
 #include "measure.h"
+#include "units.h"
 
 enum {
     OUTPUT_KEPT = 4096,
@@ -119,7 +120,7 @@ static pid_t start(const char *program, char *const *argv, Stream *answer, Strea
 }
 
 /* Waits for its end while collecting what it writes. Returns waitpid's status. */
-static int wait_for_end(Child *c, pid_t pid, Stream *answer, Stream *output, double max_seconds)
+static int wait_for_end(Child *c, pid_t pid, Stream *answer, Stream *output)
 {
     int64_t start_ns = clock_ns();
     bool stopped = false;
@@ -135,7 +136,7 @@ static int wait_for_end(Child *c, pid_t pid, Stream *answer, Stream *output, dou
         CHECK(done >= 0 || errno == EINTR, "waitpid: %s", strerror(errno));
         if (done == pid)
             break;
-        bool late = max_seconds > 0 && (double)(clock_ns() - start_ns) > 1e9 * max_seconds;
+        bool late = (double)(clock_ns() - start_ns) > 1e9 * c->max_seconds;
         if (!stopped && (interrupted() || late)) {
             c->end = interrupted() ? CHILD_INTERRUPTED : CHILD_TIMED_OUT;
             kill(pid, SIGKILL);
@@ -149,18 +150,20 @@ static int wait_for_end(Child *c, pid_t pid, Stream *answer, Stream *output, dou
 
 int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err)
 {
-    *c = (Child){.end = CHILD_EXITED};
+    *c = (Child){.end = CHILD_EXITED, .max_seconds = max_seconds};
     Stream answer = {.fd = -1}, output = {.fd = -1, .keep = OUTPUT_KEPT};
     pid_t pid = start(program, argv, &answer, &output, err);
     if (pid < 0)
         return -1;
     stream_append(&answer, "", 0);
     stream_append(&output, "", 0);
-    int status = wait_for_end(c, pid, &answer, &output, max_seconds);
+    int status = wait_for_end(c, pid, &answer, &output);
     stream_close(&answer);
     stream_close(&output);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT)
+        interrupt_note();
     if (c->end == CHILD_EXITED && WIFSIGNALED(status))
-        c->end = WTERMSIG(status) == SIGINT || interrupted() ? CHILD_INTERRUPTED : CHILD_KILLED;
+        c->end = interrupted() ? CHILD_INTERRUPTED : CHILD_KILLED;
     c->code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
     c->answer = answer.text;
     c->answer_len = answer.len;
@@ -188,16 +191,21 @@ static char *last_line(char *output)
 
 void child_reason(const Child *c, char *text, size_t size)
 {
-    char *copy = xstrdup(c->output), *line = last_line(copy);
-    const char *colon = *line ? ": " : "", *signal_name = sigabbrev_np(c->code);
-    if (c->end == CHILD_TIMED_OUT)
-        snprintf(text, size, "stopped after the time limit");
-    else if (c->end == CHILD_INTERRUPTED)
+    static const char own_prefix[] = "tare: ";
+    char *copy = xstrdup(c->output), *line = last_line(copy), limit[UNIT_TEXT_SIZE];
+    const char *colon = *line ? ": " : "", *name = sigabbrev_np(c->code);
+    if (c->end == CHILD_TIMED_OUT) {
+        format_duration(limit, c->max_seconds);
+        snprintf(text, size, "exceeded the time limit of %s", limit);
+    } else if (c->end == CHILD_INTERRUPTED) {
         snprintf(text, size, "interrupted");
-    else if (c->end == CHILD_KILLED)
-        snprintf(text, size, "killed by SIG%s%s%s%s", signal_name ? signal_name : "RT",
+    } else if (c->end == CHILD_KILLED) {
+        snprintf(text, size, "killed by SIG%s%s%s%s", name ? name : "RT",
                  c->code == SIGKILL ? " (out of memory?)" : "", colon, line);
-    else
+    } else if (strncmp(line, own_prefix, strlen(own_prefix)) == 0) {
+        snprintf(text, size, "%s", line + strlen(own_prefix));
+    } else {
         snprintf(text, size, "exit code %d%s%s", c->code, colon, line);
+    }
     free(copy);
 }

@@ -22,16 +22,18 @@ typedef struct Child {
     int code;
     char *answer; /* what came through the pipe, NUL-terminated */
     size_t answer_len;
+    double max_seconds;
     char *output; /* the last few kilobytes it printed, NUL-terminated */
 } Child;
 
 /* Runs argv (NULL-terminated, argv[0] is only its name) from the file `program`.
- * max_seconds 0 = no limit. -1: no process could be made. Then child_release is not needed. */
+ * max_seconds INFINITY = no limit. -1: no process could be made. Then child_release is not needed. */
 int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err);
 void child_release(Child *c);
 
-/* Why it failed, one line for status_reason: "killed by SIGSEGV", "exit code 2: tare: ...", with the
- * last line it printed. For any end but exit code 0. */
+/* Why it failed, one line for status_reason: "killed by SIGSEGV", "exit code 1", with the last line it
+ * printed; only that line where it is one of this program's own errors, "tare: ...". For any end but
+ * exit code 0. */
 void child_reason(const Child *c, char *text, size_t size);
 
 #endif

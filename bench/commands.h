@@ -9,7 +9,11 @@
 
 /* COMMAND(verb, one line for --help), in the order of --help. */
 #define COMMANDS                                                                                   \
+    COMMAND(sweep, "run every row of a config file; the main job")                                 \
+    COMMAND(run, "run one row")                                                                    \
     COMMAND(diff, "compare two result files")                                                      \
+    COMMAND(merge, "join the result files of shards")                                              \
+    COMMAND(doctor, "what this machine is, and what to fix before measuring")                      \
     COMMAND(tokenize, "lines of text into lines of token ids")                                     \
     COMMAND(dump, "hidden states, logits, loss and gradients of a checkpoint")
 

@@ -224,7 +224,7 @@ static void read_hypervisor(const char *root, char *name, size_t size)
     if (!cpuinfo || !strstr(cpuinfo, " hypervisor"))
         name[0] = '\0';
     else if (!name[0])
-        snprintf(name, size, "unknown");
+        snprintf(name, size, "an unnamed host");
     free(cpuinfo);
 }
 
@@ -273,17 +273,23 @@ int64_t memory_auto_limit(void)
     return memory > reserve ? memory - reserve : 0;
 }
 
-double context_steal_fraction(const char *root)
+StealTime context_steal(const char *root)
 {
     char line[512];
-    double t[8], sum = 0;
+    double t[8], sum = 0; /* user nice system idle iowait irq softirq steal */
     read_line(root, "/proc/stat", line, sizeof line);
     if (sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &t[0], &t[1], &t[2], &t[3], &t[4],
                &t[5], &t[6], &t[7]) != 8)
-        return NAN;
+        return (StealTime){NAN, NAN};
     for (int i = 0; i < 8; i++)
         sum += t[i];
-    return sum > 0 ? t[7] / sum : NAN;
+    return (StealTime){t[7], sum};
+}
+
+double context_steal_fraction(StealTime before, StealTime after)
+{
+    double passed = after.total - before.total;
+    return passed > 0 ? (after.stolen - before.stolen) / passed : NAN;
 }
 
 void context_stamp(RowResult *r)

@@ -33,8 +33,15 @@ int64_t context_memory(const Context *c);
 /* memory = "auto": context_memory less 512 MiB for the rest of the machine. */
 int64_t memory_auto_limit(void);
 
-/* Steal time of all CPUs since boot, in seconds and as a fraction of all CPU time; NaN if unknown. */
-double context_steal_fraction(const char *root);
+/* Time of all CPUs since boot, in ticks; NaN if unknown. */
+typedef struct StealTime {
+    double stolen, total; /* stolen: the host ran others meanwhile */
+} StealTime;
+
+StealTime context_steal(const char *root);
+
+/* The stolen share of the time between two readings; NaN if unknown or if no time has passed. */
+double context_steal_fraction(StealTime before, StealTime after);
 
 /* The columns that say where and from what a row came: cpu_model, timestamp_utc, git_commit, schema. */
 void context_stamp(RowResult *r);

@@ -32,6 +32,7 @@ static void test_row(DiffRow *r, bool paired)
     r->test = paired
                   ? paired_ratio(r->old_ms, r->new_ms, r->old_count, CONFIDENCE_LEVEL)
                   : rank_ratio(r->old_ms, r->old_count, r->new_ms, r->new_count, CONFIDENCE_LEVEL);
+    r->welch = welch_ratio(r->old_ms, r->old_count, r->new_ms, r->new_count, CONFIDENCE_LEVEL);
     r->detectable = NAN;
     if (isnan(r->test.interval.lo))
         r->test.p = NAN; /* too few trials: no outcome could have been significant */

@@ -20,11 +20,13 @@ typedef struct DiffRow {
 
     /* What diff_judge finds. */
     double old_median, new_median;
-    RatioTest test; /* of new / old */
-    double q;       /* p adjusted for the number of rows */
-    double cv;      /* robust, of both sides together */
-    double
-        detectable; /* relative change these trials could have shown; NaN when there is no test */
+    RatioTest test;  /* of new / old; its interval is judged */
+    RatioTest welch; /* the same by Welch, for a second opinion */
+    double q;        /* p adjusted for the number of rows */
+    double cv;       /* robust, of both sides together */
+    /* Smallest relative change beyond the threshold that these trials show with 80 % power; NaN when
+     * they are too few to test. */
+    double detectable;
     Verdict verdict;
 } DiffRow;
 

@@ -15,8 +15,7 @@ typedef struct Side {
     RowResult *rows; /* [count] */
     size_t count;
     CsvTable samples_table;
-    Sample *samples;   /* [num_samples] */
-    FieldTEXT *owners; /* [num_samples]: the row_id of each */
+    Sample *samples; /* [num_samples] */
     size_t num_samples;
 } Side;
 
@@ -26,7 +25,6 @@ static void side_release(Side *s)
     csv_release(&s->samples_table);
     free(s->rows);
     free(s->samples);
-    free(s->owners);
 }
 
 static int require_column(const CsvTable *t, const char *name, Err *err)
@@ -71,9 +69,9 @@ static int load_samples(Side *s, const char *path, Err *err)
         return -1;
     s->num_samples = t->rows;
     s->samples = xcalloc(t->rows + 1, sizeof *s->samples);
-    s->owners = xcalloc(t->rows + 1, sizeof *s->owners);
     for (size_t i = 0; i < t->rows; i++) {
-        if (csv_read_sample(t, i, s->owners[i], &s->samples[i], err) != 0)
+        FieldTEXT owner;
+        if (csv_read_sample(t, i, owner, &s->samples[i], err) != 0)
             return -1;
         if (s->samples[i].is_warmup == 0 && s->samples[i].wall_ns <= 0)
             return err_set(err, "%s:%d: wall_ns is '%s', not a positive time", path, t->lines[i],
@@ -96,9 +94,11 @@ static int side_load(Side *s, const char *path, Err *err)
 static double *timed_trials(const Side *s, const char *row_id, size_t *count, Err *err)
 {
     double *ms = xmalloc((s->num_samples + 1) * sizeof *ms);
+    size_t id_column = csv_column(&s->samples_table, "row_id");
     *count = 0;
     for (size_t i = 0; i < s->num_samples; i++)
-        if (s->samples[i].is_warmup == 0 && strcmp(s->owners[i], row_id) == 0)
+        if (s->samples[i].is_warmup == 0 &&
+            strcmp(csv_cell(&s->samples_table, i, id_column), row_id) == 0)
             ms[(*count)++] = (double)s->samples[i].wall_ns * 1e-6;
     if (*count > 0)
         return ms;

@@ -36,6 +36,8 @@ static const DiffColumn columns[] = {
     {"coverage", COLUMN_REAL, offsetof(DiffRow, test.interval.coverage), false},
     {"p", COLUMN_REAL, offsetof(DiffRow, test.p), true},
     {"q", COLUMN_REAL, offsetof(DiffRow, q), true},
+    {"welch_ratio", COLUMN_REAL, offsetof(DiffRow, welch.ratio), false},
+    {"welch_p", COLUMN_REAL, offsetof(DiffRow, welch.p), false},
     {"cv", COLUMN_REAL, offsetof(DiffRow, cv), false},
     {"detectable", COLUMN_REAL, offsetof(DiffRow, detectable), false},
     {"verdict", COLUMN_VERDICT, 0, true},

@@ -24,3 +24,8 @@ bool interrupted(void)
 {
     return flag != 0;
 }
+
+void interrupt_note(void)
+{
+    flag = 1;
+}

@@ -65,7 +65,7 @@ static void add_noise(RowResult *r, const char *sentence)
     snprintf(r->noise + used, sizeof r->noise - used, "%s%s", used ? "; " : "", sentence);
 }
 
-/* Counts the outliers, and says about the first few that deserve it what the kernel saw. `room` is for
+/* Counts the outliers, and says about the first few slow ones that deserve it what the kernel saw. `room` is for
  * 5 n values. */
 static void fill_noise(RowResult *r, const Samples *s, const double *wall_ns, size_t n,
                        double *room)
@@ -87,7 +87,9 @@ static void fill_noise(RowResult *r, const Samples *s, const double *wall_ns, si
         if (outlier_label(&fences, wall_ns[i]) == OUTLIER_NOT)
             continue;
         r->outliers++;
-        if (sentences == MAX_SENTENCES || modified_z(wall_ns, n, wall_ns[i], 1) <= OUTLIER_Z)
+        bool slow = wall_ns[i] > fences.mild_high;
+        if (!slow || sentences == MAX_SENTENCES ||
+            modified_z(wall_ns, n, wall_ns[i], 1) <= OUTLIER_Z)
             continue;
         outlier_describe(wall_ns, n, i, (long)numbers[i], &counters, text, sizeof text);
         add_noise(r, text);

@@ -33,8 +33,8 @@ void result_file_close(ResultFile *f);
  * order; other samples are dropped. On -1 the old files are still there. */
 int result_file_rewrite(ResultFile *f, const RowResult *const *rows, size_t count, Err *err);
 
-/* Adds one row; its samples are on disk before the row itself is. On -1 (a full disk) the files are
- * as before. */
+/* Adds one row; its samples are on disk before the row itself is. On -1 (a full disk) there is
+ * no part of the row left. */
 int result_file_append(ResultFile *f, const RowResult *r, const Samples *samples, Err *err);
 
 #endif

@@ -2,6 +2,7 @@
 #include "row_run.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,13 +132,15 @@ static int64_t run_all(Runs *runs, const RowConfig *c)
     return warmups;
 }
 
-static void run_with_hook(Runs *runs, int64_t count, const RowExtras *extras)
+static void run_profiled(Runs *runs, int64_t count, Profile *profile)
 {
     Exec *e = &runs->model->exec;
-    e->hook = extras->hook;
-    e->hook_ctx = extras->hook_ctx;
-    for (int64_t i = 0; i < count; i++)
-        run_once(runs->model, &runs->batch, &runs->adamw);
+    e->hook = profile_step;
+    e->hook_ctx = profile;
+    for (int64_t i = 0; i < count; i++) {
+        Sample s = run_once(runs->model, &runs->batch, &runs->adamw);
+        profile_run(profile, &s);
+    }
 }
 
 /* Runs the planned model and fills the columns that only the row's own process knows. */
@@ -154,8 +157,8 @@ static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras
     r->config.num_warmups = run_all(&runs, c);
     r->loss = (double)model_loss(m);
     r->peak_rss_bytes = peak_rss_bytes();
-    if (extras->hook)
-        run_with_hook(&runs, c->num_trials, extras);
+    if (extras->profile)
+        run_profiled(&runs, c->num_trials, extras->profile);
     free(runs.batch.tokens);
     free(runs.batch.targets);
     return 0;
@@ -169,6 +172,7 @@ int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err)
     ModelConfig config = row_config_model(c);
     ModelOptions options = row_model_options(c, extras->memory_limit);
     Model m;
+    omp_set_num_threads(options.threads); /* for a BLAS that asks OpenMP */
     model_plan(&m, &config, &options);
     r->num_params = (int64_t)model_num_params(&config);
     r->model_flops =

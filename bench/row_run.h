@@ -6,6 +6,7 @@
 #define TARE_ROW_RUN_H
 
 #include "../model/model.h"
+#include "profile.h"
 #include "row.h"
 #include "samples.h"
 
@@ -16,8 +17,7 @@ ModelOptions row_model_options(const RowConfig *c, size_t memory_limit);
 /* Asked for beside the row itself. */
 typedef struct RowExtras {
     size_t memory_limit; /* see row_model_options */
-    StepHook *hook;      /* when set, num_trials more runs follow the timed ones, with this hook */
-    void *hook_ctx;
+    Profile *profile; /* when set, num_trials more runs follow the timed ones and are added to it */
 } RowExtras;
 
 /* Runs r->config, which has passed row_config_check, and fills r and the samples of every run in their

@@ -38,7 +38,7 @@ static int unknown_field(const char *place, const char *key, Err *err)
     size_t count = 0;
     const Field *f = row_field(key);
     if (f && f->group == FIELD_MODEL)
-        return err_set(err, "%s: '%s' belongs into a [[model]] entry, and its size into model_size",
+        return err_set(err, "%s: '%s' belongs in a [[model]] entry",
                        place, key);
     for (size_t i = 0; i < num_row_fields && count < MAX_KEYS - 2; i++)
         if (is_key(&row_fields[i]))
@@ -108,7 +108,7 @@ static int set_axis(SweepConfig *s, const char *place, const Field *f, const Tom
     bool list = value->kind == TOML_ARRAY;
     Axis *a = &s->axes[f - row_fields];
     if (list && source == FROM_DEFAULTS)
-        return err_set(err, "%s: %s is a list; lists belong into [sweep]", place, f->name);
+        return err_set(err, "%s: %s is a list; lists belong in [sweep]", place, f->name);
     if (list && value->count == 0)
         return err_set(err, "%s: %s is an empty list, so there is no row", place, f->name);
     const TomlNode *items = list ? value->child : value;

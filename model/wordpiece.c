@@ -2,6 +2,7 @@
 #include "wordpiece.h"
 
 #include "bert_normalize.h"
+#include "word_table.h"
 #include "wordpiece_config.h"
 
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct WordPiece {
     BertNormalizer normalizer;
     uint8_t byte_class[256]; /* enum ByteClass */
     Trie vocab;
+    WordTable words;    /* of the vocabulary: what encode_word tries before the trie */
     uint32_t continued; /* the vocabulary's node after "##" */
     int32_t unk, cls, sep, pad;
     int32_t num_lines, num_empty; /* of vocab.txt */
@@ -39,7 +41,7 @@ static void push_id(IdBuffer *out, int32_t id)
     out->ids[out->count++] = id;
 }
 
-static void encode_word(const WordPiece *w, const unsigned char *word, size_t len, IdBuffer *out)
+static void encode_pieces(const WordPiece *w, const unsigned char *word, size_t len, IdBuffer *out)
 {
     size_t first = out->count;
     uint32_t node = TRIE_ROOT;
@@ -56,6 +58,16 @@ static void encode_word(const WordPiece *w, const unsigned char *word, size_t le
         out->count = first;
         push_id(out, w->unk);
     }
+}
+
+static inline void encode_word(const WordPiece *w, const unsigned char *word, size_t len,
+                               IdBuffer *out)
+{
+    int32_t id = len <= WORD_TABLE_MAX_LEN ? word_table_find(&w->words, word, len) : -1;
+    if (id >= 0)
+        push_id(out, id);
+    else
+        encode_pieces(w, word, len, out);
 }
 
 /* The length of a word's letters at p, and in *n the bytes of the space or punctuation after them. */
@@ -197,6 +209,8 @@ static int parse_vocab(WordPiece *w, const char *text, size_t len, const char *p
         if (before >= 0)
             return err_set(err, "%s:%d: token '%.*s' is already in line %d", path, number + 1,
                            (int)(n < 200 ? n : 200), line, before + 1);
+        if (n <= WORD_TABLE_MAX_LEN)
+            word_table_insert(&w->words, (const unsigned char *)line, n, number);
     }
     w->num_lines = w->num_ids = number;
     return 0;
@@ -290,6 +304,7 @@ static void init_tables(WordPiece *w)
                               : char_info(chars, byte)->flags & CHAR_PUNCT ? BYTE_PUNCT
                                                                            : BYTE_WORD;
     trie_init(&w->vocab);
+    word_table_init(&w->words);
     added_matcher_init(&w->raw, w->config.added, chars, w->config.split_special);
     added_matcher_init(&w->normal, w->config.added, chars, w->config.split_special);
 }
@@ -318,6 +333,7 @@ void wordpiece_free(WordPiece *w)
     added_matcher_release(&w->raw);
     added_matcher_release(&w->normal);
     trie_release(&w->vocab);
+    word_table_release(&w->words);
     bert_normalizer_release(&w->normalizer);
     wordpiece_config_release(&w->config);
     free(w);

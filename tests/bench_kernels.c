@@ -127,6 +127,61 @@ static void bench_shape(const Shape *s, int threads, int rounds)
     block_free(memory, gemm_packed_bytes(k, n));
 }
 
+typedef struct AttentionShape {
+    const char *name;
+    size_t B, T, H, D;
+    bool causal;
+} AttentionShape;
+
+static const AttentionShape attention_shapes[] = {
+    {"attention 4x128x12x64", 4, 128, 12, 64, true},
+    {"attention 4x256x16x64", 4, 256, 16, 64, true},
+    {"attention 1x1024x12x64", 1, 1024, 12, 64, true},
+    {"attention 1x4096x2x80", 1, 4096, 2, 80, true},
+    {"attention 1x32x12x64 both", 1, 32, 12, 64, false},
+    {"attention 8x128x12x64 both", 8, 128, 12, 64, false},
+    {"attention 1x32x2x16 both", 1, 32, 2, 16, false},
+};
+
+/* Rates count the visible half of a causal square: 4 D a score forward, 10 D backward. */
+static void bench_attention(const AttentionShape *s, int threads, int rounds)
+{
+    size_t C = s->H * s->D, rows = s->B * s->T;
+    size_t bytes = attention_scratch_bytes(s->T, s->D, threads, true);
+    float *qkv = room(rows * 3 * C * 4), *dqkv = room(rows * 3 * C * 4), *out = room(rows * C * 4);
+    float *dout = room(rows * C * 4), *lse = room(s->B * s->H * s->T * 4);
+    void *scratch = room(bytes);
+    kernels()->normal(qkv, rows * 3 * C, 1, 1, 0, 0, 1);
+    kernels()->normal(dout, rows * C, 1, 2, 0, 0, 1);
+    Attention a = {s->B,  s->T, s->H,      s->D,   qkv, qkv + C, qkv + 2 * C,
+                   3 * C, NULL, s->causal, 0.125f, out, lse};
+    double scores = (double)(s->B * s->H * s->T) * (double)(s->causal ? (s->T + 1) / 2 : s->T);
+    double flops = scores * 4 * (double)s->D, forward[64], backward[64], peaks[64];
+    int repeats = 1 + (int)(3e8 / flops);
+    for (int r = -1; r < rounds; r++) {
+        int at = r < 0 ? 0 : r;
+        double begin = now();
+        for (int i = 0; i < repeats; i++)
+            attention_forward(&a, threads, scratch);
+        double middle = now();
+        for (int i = 0; i < repeats; i++)
+            attention_backward(&a, dout, dqkv, dqkv + C, dqkv + 2 * C, threads, scratch);
+        forward[at] = flops * repeats / (middle - begin) / 1e9;
+        backward[at] = 2.5 * flops * repeats / (now() - middle) / 1e9;
+        peaks[at] = peak_gflops(threads);
+    }
+    double f = median(forward, (size_t)rounds), b = median(backward, (size_t)rounds);
+    double peak = median(peaks, (size_t)rounds);
+    printf("%-26s forward %7.1f %4.0f%%  backward %7.1f %4.0f%%  peak %7.1f\n", s->name, f,
+           100 * f / peak, b, 100 * b / peak, peak);
+    block_free(qkv, rows * 3 * C * 4);
+    block_free(dqkv, rows * 3 * C * 4);
+    block_free(out, rows * C * 4);
+    block_free(dout, rows * C * 4);
+    block_free(lse, s->B * s->H * s->T * 4);
+    block_free(scratch, bytes);
+}
+
 int main(int argc, char **argv)
 {
     Err err;
@@ -142,5 +197,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < COUNT_OF(shapes); i++)
         if (strstr(shapes[i].name, filter))
             bench_shape(&shapes[i], threads, rounds);
+    for (size_t i = 0; i < COUNT_OF(attention_shapes); i++)
+        if (strstr(attention_shapes[i].name, filter))
+            bench_attention(&attention_shapes[i], threads, rounds);
     return 0;
 }

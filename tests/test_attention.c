@@ -109,8 +109,8 @@ static void check(const char *isa, size_t B, size_t T, size_t H, size_t D, bool 
     double errors[] = {ref_max_error(s.out, out, n, 1), lse_error(&s, lse),
                        gradient_error(&s, 0, d[0]), gradient_error(&s, 1, d[1]),
                        gradient_error(&s, 2, d[2])};
-    /* Largest seen: out 1.0e-6, lse 1.4e-6, dq 1.9e-6, dk 2.6e-6, dv 4.0e-6. */
-    static const double allowed[] = {3e-6, 4e-6, 6e-6, 8e-6, 12e-6};
+    /* Largest seen: out 1.2e-6, lse 1.0e-6, dq 1.8e-6, dk 2.3e-6, dv 2.7e-6. */
+    static const double allowed[] = {2.4e-6, 2e-6, 4e-6, 5e-6, 6e-6};
     for (size_t i = 0; i < COUNT_OF(errors); i++)
         cr_assert_leq(errors[i], allowed[i], "%s B%zu T%zu H%zu D%zu causal %d mask %d: %zu is %g",
                       isa, B, T, H, D, causal, mask, i, errors[i]);
@@ -182,8 +182,8 @@ Test(attention, scores_of_any_size)
             s.qkv[j] *= 30;
         ref_attention(&s.a, out, lse);
         run_both(&s, 1);
-        /* Scores of some thousands: their rounding alone moves the result; 3.3e-3 of 100 seen. */
-        cr_assert_lt(ref_max_error(s.out, out, s.rows * s.C, 1), 1e-2);
+        /* Scores of some thousands: their rounding alone moves results of about 50; 2.5e-4 seen. */
+        cr_assert_lt(ref_max_error(s.out, out, s.rows * s.C, 1), 6e-4);
         setup_free(&s);
     }
 }

@@ -54,6 +54,7 @@ Test(diff, four_verdicts)
     cr_expect_eq(d.rows[2].verdict, VERDICT_EQUIVALENT);
     cr_expect_eq(d.rows[3].verdict, VERDICT_INCONCLUSIVE);
     cr_expect_float_eq(d.rows[0].test.ratio, 1.05, 0.005);
+    cr_expect_float_eq(d.rows[0].welch.ratio, 1.05, 0.005);
     cr_expect(d.rows[0].q >= d.rows[0].test.p && d.rows[0].q < 0.001);
     cr_expect_eq(d.verdict, VERDICT_REGRESSION);
     cr_expect(isnan(d.interval.lo), "four rows are too few for an interval of their mean");

@@ -31,19 +31,13 @@ const char *gemm_backend(void)
 
 int gemm_select(const char *backend_or_null, Err *err)
 {
-    static const char *const names[] = {"packed", "openblas"};
     const char *name = backend_or_null ? backend_or_null : getenv("TARE_GEMM");
-    if (!name || !*name || strcmp(name, "packed") == 0) {
-        use_blas = false;
-        return 0;
-    }
-    if (strcmp(name, "openblas") == 0) {
-        use_blas = true;
-        return 0;
-    }
-    const char *near = nearest_name(name, names, COUNT_OF(names));
-    return err_set(err, "unknown matrix product backend '%s', did you mean '%s'", name,
-                   near ? near : "packed' or 'openblas");
+    if (!name || !*name)
+        name = "packed";
+    if (strcmp(name, "packed") != 0 && strcmp(name, "openblas") != 0)
+        return err_set(err, "unknown matrix product backend '%s': packed and openblas exist", name);
+    use_blas = strcmp(name, "openblas") == 0;
+    return 0;
 }
 
 const char *gemm_blas_description(void)

@@ -54,7 +54,7 @@ enum {
     GEMM_KC = 384,
     GEMM_NC = 384,
     GEMM_A_ROWS = 64, /* rows of A packed at a time */
-    GEMM_A_PACK = GEMM_KC * (GEMM_A_ROWS + 16),
+    GEMM_A_PACK = GEMM_KC * GEMM_A_ROWS,
 };
 
 /* One head of one sequence; of its queries those in [first, last), in backward all. */

@@ -15,7 +15,7 @@
 typedef enum Act {
     ACT_NONE,
     ACT_GELU_TANH, /* GPT-2: 0.5 z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))), Hendrycks & Gimpel 2016 */
-    ACT_GELU_ERF,  /* BERT: z Phi(z) with the exact error function */
+    ACT_GELU_ERF, /* BERT: z Phi(z) with the exact error function */
     ACT_RELU,
     ACT_TANH,
 } Act;
@@ -42,9 +42,9 @@ typedef struct Kernels {
     void (*layernorm_forward)(const float *x, const float *w, const float *b, float eps, float *y,
                               float *mean, float *rstd, size_t rows, size_t C);
     /* dx = or += the gradient of the rows; dw[C], db[C] += their sums over these rows. */
-    void (*layernorm_backward)(const float *x, const float *w, const float *mean,
-                               const float *rstd, const float *dy, float *dx, bool add_dx,
-                               float *dw, float *db, size_t rows, size_t C);
+    void (*layernorm_backward)(const float *x, const float *w, const float *mean, const float *rstd,
+                               const float *dy, float *dx, bool add_dx, float *dw, float *db,
+                               size_t rows, size_t C);
 
     /* Online log-sum-exp over one more piece of a row: updates the running maximum and the running
      * sum of exp(x - max) (Milakov & Gimelshein 2018). Start from -INFINITY and 0. */
@@ -81,10 +81,11 @@ const Kernels *kernels_for(const char *isa);
 
 /* What happens to a finished element of C, in this order: + bias, keep as z, activation, + residual. */
 typedef struct Epilogue {
-    const float *bias;     /* [n], or NULL */
-    float *z;              /* [m, n] with c's row stride: the value before the activation, or NULL */
+    const float *bias; /* [n], or NULL */
+    float *z;          /* [m, n] with c's row stride: the value before the activation, or NULL */
     Act act;
-    const float *residual; /* [m, n] with c's row stride, or NULL; may be c itself */
+    const float *residual; /* [m, n] with c's row stride, or NULL; may be c itself where nothing
+                              but the bias comes before it (no z, ACT_NONE, no accumulate) */
 } Epilogue;
 
 /* B of C = A B, rearranged once into the panels the tile kernel reads. Opaque; made by gemm_pack. */
@@ -97,7 +98,7 @@ typedef struct Gemm {
     size_t m, n, k;
     const float *a;
     size_t a_row, a_col;
-    const float *b; /* ignored when packed is given */
+    const float *b; /* not read when packed is given, but "openblas" always needs it */
     size_t b_row, b_col;
     const PackedB *packed;
     float *c;
@@ -139,7 +140,8 @@ typedef struct Attention {
     bool causal;
     float scale;
     float *out; /* [B*T, H*D] */
-    float *lse; /* [B, H, T] log-sum-exp of the scaled scores, kept for backward; NULL = not wanted */
+    float
+        *lse; /* [B, H, T] log-sum-exp of the scaled scores, kept for backward; NULL = not wanted */
 } Attention;
 
 void attention_forward(const Attention *a, int threads, void *scratch);

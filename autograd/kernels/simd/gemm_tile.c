@@ -103,10 +103,10 @@ ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_
 
 FOR_TILES(TILE, FOR_VECTORS)
 
-#define ENTRY_ROWS(mr, nv)    [mr - 1][nv - 1] = tile_##mr##x##nv##_rows,
-#define ENTRY_COLUMNS(mr, nv) [mr - 1][nv - 1] = tile_##mr##x##nv##_columns,
-static TileFn *const tiles_rows[MR][NV] = {FOR_TILES(ENTRY_ROWS, FOR_VECTORS)};
-static TileFn *const tiles_columns[MR][NV] = {FOR_TILES(ENTRY_COLUMNS, FOR_VECTORS)};
+#define ENTRY_ROWS(mr, nv)    [0][mr - 1][nv - 1] = tile_##mr##x##nv##_rows,
+#define ENTRY_COLUMNS(mr, nv) [1][mr - 1][nv - 1] = tile_##mr##x##nv##_columns,
+static TileFn *const tiles[2][MR][NV] = {FOR_TILES(ENTRY_ROWS, FOR_VECTORS)
+                                             FOR_TILES(ENTRY_COLUMNS, FOR_VECTORS)};
 
 /* A stored by columns (a_row = 1) into strips [k][MR], the s-th beginning at row starts[s]. What a
  * shorter strip leaves of its MR is never used: filled where memory allows, since copies of a
@@ -167,7 +167,7 @@ static void multiply(const GemmBlock *g, const Place *at)
         t.next_step = width * sizeof(float) / at->turns;
         t.next += g->k * (width * sizeof(float) + at->turn * t.next_step);
     }
-    (by_columns ? tiles_columns : tiles_rows)[at->rows - 1][width / VL - 1](&t);
+    tiles[by_columns][at->rows - 1][width / VL - 1](&t);
     if (g->epi)
         finish(g, at, from, end);
 }

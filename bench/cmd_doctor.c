@@ -1,0 +1,116 @@
+/* cmd_doctor: `tare doctor`: what this machine is, what it can reach, how noisy it is, and what to do
+ * about it. Facts and advice come from doctor.h; here they are gathered and printed. */
+#include <stdio.h>
+
+#include "../autograd/kernels/cpu.h"
+#include "../autograd/kernels/kernels.h"
+#include "commands.h"
+#include "doctor.h"
+#include "interrupt.h"
+#include "options.h"
+#include "row_config.h"
+
+enum { EXIT_CHECK_FAILED = 1, EXIT_BAD_COMMAND = 2, EXIT_INTERRUPTED = 130 };
+
+static const char *best_isa(void)
+{
+    const CpuFeatures *cpu = cpu_features();
+    return cpu->avx512 ? "avx512" : cpu->avx2_fma ? "avx2" : "generic";
+}
+
+static void print_new(const Findings *f, size_t from)
+{
+    for (size_t i = from; i < f->count; i++) {
+        const Finding *found = &f->at[i];
+        printf("%-5s %-11s %s\n", finding_level_name(found->level), found->topic, found->fact);
+        if (found->advice[0])
+            printf("%-17s -> %s\n", "", found->advice);
+    }
+    fflush(stdout);
+}
+
+/* What needs no measurement but the clock's. */
+static void examine(Findings *f, const Context *c, int64_t threads)
+{
+    ClockCost cost = clock_cost();
+    doctor_build(f, kernels()->isa, best_isa(), gemm_blas_description());
+    doctor_processor(f, c, threads);
+    doctor_memory(f, c);
+    doctor_clock(f, c, &cost);
+}
+
+/* The parts that load the machine, each in child processes; findings are printed as they come. */
+static int measure(Findings *f, int64_t threads, size_t rounds, Err *err)
+{
+    size_t printed = f->count;
+    Peaks peaks;
+    if (peaks_spawn(threads, &peaks, err) != 0)
+        return -1;
+    doctor_peaks(f, &peaks);
+    print_new(f, printed);
+    printed = f->count;
+    if (rounds == 0)
+        return 0;
+    const uint64_t order_seed = 1;
+    NoiseFloor noise;
+    fprintf(stderr, "running a small row against itself, %zu rounds\n", rounds);
+    if (noise_floor_measure(rounds, threads, order_seed, &noise, err) != 0)
+        return -1;
+    doctor_noise(f, &noise);
+    print_new(f, printed);
+    return 0;
+}
+
+static int diagnose(int64_t threads, size_t rounds, Err *err)
+{
+    Findings f = {0};
+    Context c;
+    interrupt_install();
+    context_read(&c, "");
+    StealTime before = context_steal("");
+    examine(&f, &c, threads);
+    print_new(&f, 0);
+    int status = measure(&f, threads, rounds, err);
+    size_t printed = f.count;
+    doctor_quiet(&f, &c, context_steal_fraction(before, context_steal("")));
+    print_new(&f, printed);
+    findings_release(&f);
+    if (interrupted())
+        return EXIT_INTERRUPTED;
+    if (status != 0)
+        fprintf(stderr, "%s\n", err->msg);
+    return status == 0 ? 0 : EXIT_CHECK_FAILED;
+}
+
+int cmd_doctor(int argc, char **argv, Err *err)
+{
+    RowConfig row;
+    row_config_init(&row);
+    int64_t threads = row.threads, rounds = 10;
+    const Option options[] = {
+        {.name = "--threads",
+         .kind = OPTION_INT,
+         .value_name = "N",
+         .target = &threads,
+         .min = 1,
+         .max = 4096,
+         .help = "threads; OMP_NUM_THREADS, else the CPUs it may use"},
+        {.name = "--rounds",
+         .kind = OPTION_INT,
+         .value_name = "N",
+         .target = &rounds,
+         .min = 0,
+         .max = 1000,
+         .help = "rounds of a small row against itself, 10 by default; 0 = none"},
+    };
+    const Command command = {.verb = "doctor",
+                             .arguments = "",
+                             .summary = "what this machine is, how noisy it is, and what to fix "
+                                        "before measuring",
+                             .options = options,
+                             .num_options = COUNT_OF(options)};
+    OptionsOutcome outcome = options_parse(&command, argc, argv, NULL, NULL, err);
+    if (outcome != OPTIONS_RUN)
+        return outcome == OPTIONS_HELP ? 0 : EXIT_BAD_COMMAND;
+    return diagnose(threads, (size_t)rounds, err);
+}

@@ -1,0 +1,44 @@
+/* doctor: from what the machine tells to findings that say what to do.
+ *
+ * The one idea: a finding is one fact and, where it can be bettered, one piece of advice. Pure
+ * functions of what context.h, measure.h, peaks.h and noise_floor.h read or measured; nothing here
+ * reads, measures or prints. */
+#ifndef TARE_DOCTOR_H
+#define TARE_DOCTOR_H
+
+#include "context.h"
+#include "measure.h"
+#include "noise_floor.h"
+#include "peaks.h"
+
+typedef enum FindingLevel {
+    FINDING_OK,
+    FINDING_NOTE, /* worth knowing; nothing to fix, or not from here */
+    FINDING_FIX,
+} FindingLevel;
+
+typedef struct Finding {
+    FindingLevel level;
+    char topic[16], fact[256], advice[256]; /* advice: "" for OK */
+} Finding;
+
+typedef struct Findings {
+    Finding *at;
+    size_t count;
+} Findings;
+
+void findings_release(Findings *f);
+
+/* "ok", "note" or "fix". */
+const char *finding_level_name(FindingLevel level);
+
+/* Each appends its findings. threads: what rows would run on. */
+void doctor_build(Findings *f, const char *isa, const char *best_isa, const char *blas);
+void doctor_processor(Findings *f, const Context *c, int64_t threads);
+void doctor_memory(Findings *f, const Context *c);
+void doctor_quiet(Findings *f, const Context *c, double steal_fraction);
+void doctor_clock(Findings *f, const Context *c, const ClockCost *cost);
+void doctor_peaks(Findings *f, const Peaks *p);
+void doctor_noise(Findings *f, const NoiseFloor *n);
+
+#endif

@@ -1,0 +1,40 @@
+/* peaks: the rates this machine cannot exceed, measured on as many threads as a row uses.
+ *
+ * They are what a row's rate is divided by, and what makes an impossible one stand out (guard.h). The
+ * whole measurement takes under a second. The parent of a sweep never runs a kernel, so it asks a
+ * child process: peaks_spawn. */
+#ifndef TARE_PEAKS_H
+#define TARE_PEAKS_H
+
+#include <jansson.h>
+
+#include "../autograd/base.h"
+
+/* Rates are in 1e9 per second. NaN = not known. */
+typedef struct Peaks {
+    double threads;
+    double fma;         /* multiply-adds from registers, FLOPs */
+    double gemm;        /* our matrix product of 1024 x 1024 x 1024, FLOPs */
+    double bandwidth;   /* bytes of the triad a = b + s c */
+    double theoretical; /* FLOPs at the highest clock the system names; NaN where it names none */
+} Peaks;
+
+/* In this process; starts its team of threads. More threads than allowed CPUs reach no more. */
+void peaks_measure(int64_t threads, Peaks *p);
+
+/* In a process of its own: `tare run --peaks`. */
+int peaks_spawn(int64_t threads, Peaks *p, Err *err);
+
+json_t *peaks_to_json(const Peaks *p);
+int peaks_from_json(const json_t *object, Peaks *p, Err *err);
+
+/* The higher of each rate. */
+void peaks_raise(Peaks *p, const Peaks *other);
+
+/* What peak_fraction divides by: the highest rate measured. */
+double peaks_measured(const Peaks *p);
+
+/* The rate above which a row is not believed: 1.05 x the highest of all, theoretical included. */
+double peaks_limit(const Peaks *p);
+
+#endif

@@ -1,0 +1,18 @@
+/* report_table: rows on stdout, as a table to read or a format to pipe on.
+ *
+ * csv and json have every column of fields.def; table and md the few that a person compares. Result
+ * files are written by result_file.h. */
+#ifndef TARE_REPORT_TABLE_H
+#define TARE_REPORT_TABLE_H
+
+#include <stdio.h>
+
+#include "row.h"
+
+#define REPORT_FORMATS "table|csv|json|md"
+
+/* format: one of REPORT_FORMATS. Rows that are `planned` have their predictions shown instead of
+ * results. */
+void report_rows(FILE *out, const char *format, const RowResult *const *rows, size_t count);
+
+#endif
