@@ -22,6 +22,11 @@ static char *put_id(char *p, int32_t id)
     return p;
 }
 
+static int write_failed(Err *err)
+{
+    return err_set(err, "cannot write to standard output: %s", strerror(errno));
+}
+
 static int print_ids(const IdBuffer *ids, Err *err)
 {
     char chunk[4096], *p = chunk;
@@ -34,9 +39,7 @@ static int print_ids(const IdBuffer *ids, Err *err)
         *p++ = i + 1 < ids->count ? ' ' : '\n';
     }
     fwrite(chunk, 1, (size_t)(p - chunk), stdout);
-    if (ferror(stdout))
-        return err_set(err, "cannot write to standard output: %s", strerror(errno));
-    return 0;
+    return ferror(stdout) ? write_failed(err) : 0;
 }
 
 static int tokenize_lines(const WordPiece *w, Lines *in, size_t max_length, Err *err)
@@ -49,6 +52,8 @@ static int tokenize_lines(const WordPiece *w, Lines *in, size_t max_length, Err 
         rc = print_ids(&ids, err);
     }
     id_buffer_release(&ids);
+    if (rc == 0 && more == 0 && fflush(stdout) != 0)
+        return write_failed(err);
     return more < 0 ? -1 : rc;
 }
 

@@ -63,13 +63,16 @@ static Sample run_once(Model *m, const Batch *batch, const AdamW *adamw)
     model_set_tokens(m, batch->tokens);
     model_set_targets(m, batch->targets);
     model_forward(m);
-    int64_t forward_done = clock_ns();
-    if (m->options.backward)
+    int64_t forward_done = clock_ns(), backward_done = forward_done;
+    if (m->options.backward) {
         model_backward(m);
-    int64_t backward_done = clock_ns();
-    if (m->options.optimizer)
+        backward_done = clock_ns();
+    }
+    int64_t end = backward_done;
+    if (m->options.optimizer) {
         model_update(m, adamw);
-    int64_t end = clock_ns();
+        end = clock_ns();
+    }
 
     counters_after(&after);
     Sample s = sample_empty();

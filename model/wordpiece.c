@@ -2,7 +2,7 @@
 #include "wordpiece.h"
 
 #include "bert_normalize.h"
-#include "word_table.h"
+#include "vocab.h"
 #include "wordpiece_config.h"
 
 #include <stdlib.h>
@@ -11,7 +11,6 @@
 enum {
     MAX_WORD_CHARS = 100, /* longer words are unknown */
     NUM_SPECIAL = 2,      /* the ones around a text */
-    MAX_VOCAB_BYTES = TRIE_MAX_NODES - 2,
 };
 
 /* What a byte of normalised text means to the word splitter. */
@@ -21,11 +20,8 @@ struct WordPiece {
     WordPieceConfig config;
     BertNormalizer normalizer;
     uint8_t byte_class[256]; /* enum ByteClass */
-    Trie vocab;
-    WordTable words;    /* of the vocabulary: what encode_word tries before the trie */
-    uint32_t continued; /* the vocabulary's node after "##" */
+    Vocab vocab;
     int32_t unk, cls, sep, pad;
-    int32_t num_lines, num_empty; /* of vocab.txt */
     int32_t num_ids;
     AddedMatcher raw, normal; /* added tokens found before, after normalisation */
 };
@@ -44,15 +40,13 @@ static void push_id(IdBuffer *out, int32_t id)
 static void encode_pieces(const WordPiece *w, const unsigned char *word, size_t len, IdBuffer *out)
 {
     size_t first = out->count;
-    uint32_t node = TRIE_ROOT;
     bool known = len <= MAX_WORD_CHARS || utf8_count(word, len) <= MAX_WORD_CHARS;
-    for (size_t at = 0; known && at < len; node = w->continued) {
+    for (size_t at = 0, n; known && at < len; at += n) {
         int32_t id;
-        size_t n = trie_longest(&w->vocab, node, word + at, len - at, &id);
+        n = vocab_longest(&w->vocab, at > 0, word + at, len - at, &id);
         known = n > 0;
         if (known)
             push_id(out, id);
-        at += n;
     }
     if (!known) {
         out->count = first;
@@ -63,47 +57,42 @@ static void encode_pieces(const WordPiece *w, const unsigned char *word, size_t 
 static inline void encode_word(const WordPiece *w, const unsigned char *word, size_t len,
                                IdBuffer *out)
 {
-    int32_t id = len <= WORD_TABLE_MAX_LEN ? word_table_find(&w->words, word, len) : -1;
+    int32_t id = vocab_word(&w->vocab, word, len);
     if (id >= 0)
         push_id(out, id);
     else
         encode_pieces(w, word, len, out);
 }
 
-/* The length of a word's letters at p, and in *n the bytes of the space or punctuation after them. */
-static inline size_t scan_word(const WordPiece *w, const unsigned char *p, const unsigned char *end,
-                               size_t *n)
+/* Whether the character at p, of *n bytes, ends a word: a space, which is the only white space of
+ * normalised text, or punctuation. */
+static inline bool ends_word(const WordPiece *w, const unsigned char *p, size_t *n)
 {
-    const unsigned char *start = p;
-    *n = 0;
-    while (p < end) {
-        uint8_t class = w->byte_class[*p];
-        uint32_t c;
-        *n = 1;
-        if (class == BYTE_LEAD)
-            *n = utf8_decode(p, &c);
-        if (class == BYTE_SPACE || class == BYTE_PUNCT ||
-            (class == BYTE_LEAD && char_info(&w->normalizer.chars, c)->flags & CHAR_PUNCT))
-            break;
-        p += *n;
-        *n = 0;
-    }
-    return (size_t)(p - start);
+    uint8_t class = w->byte_class[*p];
+    *n = 1;
+    if (class != BYTE_LEAD)
+        return class != BYTE_WORD;
+    uint32_t c;
+    *n = utf8_decode(p, &c);
+    return char_info(&w->normalizer.chars, c)->flags & CHAR_PUNCT;
 }
 
-/* Normalised text without added tokens: words end at spaces, which are the only white space left, and
- * at punctuation, which is a word by itself. */
+/* Normalised text without added tokens. Punctuation is a word by itself. */
 static void encode_words(const WordPiece *w, const unsigned char *text, size_t len, IdBuffer *out)
 {
     const unsigned char *p = text, *end = text + len;
     while (p < end) {
-        size_t after, letters = scan_word(w, p, end, &after);
-        if (letters)
-            encode_word(w, p, letters, out);
-        p += letters;
-        if (after && *p != ' ')
-            encode_word(w, p, after, out);
-        p += after;
+        const unsigned char *word = p;
+        bool ended = false;
+        size_t n;
+        while (p < end && !(ended = ends_word(w, p, &n)))
+            p += n;
+        if (p > word)
+            encode_word(w, word, (size_t)(p - word), out);
+        if (ended && *p != ' ')
+            encode_word(w, p, n, out);
+        if (ended)
+            p += n;
     }
 }
 
@@ -178,105 +167,53 @@ size_t wordpiece_num_ids(const WordPiece *w)
 
 /* ---- loading ---- */
 
-/* Bytes of a line without the white space at its end. */
-static size_t trimmed(const CharTable *chars, const unsigned char *line, size_t len)
-{
-    while (len > 0) {
-        uint32_t c;
-        size_t n = utf8_decode_back(line + len, &c);
-        if (!(char_info(chars, c)->flags & CHAR_SPACE))
-            break;
-        len -= n;
-    }
-    return len;
-}
-
-static int parse_vocab(WordPiece *w, const char *text, size_t len, const char *path, Err *err)
-{
-    int32_t number = 0;
-    for (size_t at = 0; at < len; number++) {
-        const char *line = text + at, *stop = memchr(line, '\n', len - at);
-        size_t n = stop ? (size_t)(stop - line) : len - at;
-        at += n + 1;
-        if (utf8_valid_prefix(line, n) < n)
-            return err_set(err, "%s:%d: the line is not UTF-8", path, number + 1);
-        n = trimmed(&w->normalizer.chars, (const unsigned char *)line, n);
-        if (n == 0) {
-            w->num_empty++;
-            continue;
-        }
-        int32_t before = trie_insert(&w->vocab, line, n, number);
-        if (before >= 0)
-            return err_set(err, "%s:%d: token '%.*s' is already in line %d", path, number + 1,
-                           (int)(n < 200 ? n : 200), line, before + 1);
-        if (n <= WORD_TABLE_MAX_LEN)
-            word_table_insert(&w->words, (const unsigned char *)line, n, number);
-    }
-    w->num_lines = w->num_ids = number;
-    return 0;
-}
-
-static int load_vocab(WordPiece *w, const char *model_dir, Err *err)
-{
-    char *path = xasprintf("%s/vocab.txt", model_dir);
-    size_t len;
-    int rc = -1;
-    char *text = file_read(path, MAX_VOCAB_BYTES, &len, err);
-    if (text)
-        rc = parse_vocab(w, text, len, path, err);
-    free(text);
-    free(path);
-    return rc;
-}
-
-static int32_t vocab_id(const WordPiece *w, const char *token)
-{
-    return trie_find(&w->vocab, token, strlen(token));
-}
-
 /* The id of a token in the vocabulary, or among the first `count` added ones, -1 if it is in neither. */
 static int32_t token_id(const WordPiece *w, const char *token, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(w->config.added[i].content, token) == 0)
             return w->config.added[i].id;
-    return vocab_id(w, token);
+    return vocab_id(&w->vocab, token);
 }
 
-static int missing(const char *model_dir, const char *token, const char *role, Err *err)
+static int missing(const char *vocab_path, const char *token, const char *role, Err *err)
 {
-    return err_set(err, "%s/vocab.txt: '%.200s', %s, is missing", model_dir, token, role);
+    return err_set(err, "%s: '%.200s', %s, is missing", vocab_path, token, role);
 }
 
-static int set_ids(WordPiece *w, const char *model_dir, Err *err)
+static int set_ids(WordPiece *w, const char *vocab_path, Err *err)
 {
     WordPieceConfig *c = &w->config;
+    w->num_ids = w->vocab.num_lines;
     for (size_t i = 0; i < c->num_added; i++) {
-        const char *content = c->added[i].content;
-        c->added[i].id = vocab_id(w, content);
-        if (c->added[i].id >= 0)
+        AddedToken *t = &c->added[i];
+        t->id = vocab_id(&w->vocab, t->content);
+        if (t->id >= 0)
             continue;
-        if (w->num_empty > 1) /* the library would count them as one, and give the id of a line */
-            return err_set(err, "%s/vocab.txt: '%.200s' is missing, and there are %d empty lines",
-                           model_dir, content, w->num_empty);
-        c->added[i].id = w->num_ids++;
+        if (w->vocab.num_empty > 1) /* the library counts them as one, and gives the id of a line */
+            return err_set(err, "%s: '%.200s' is missing, and there are %d empty lines", vocab_path,
+                           t->content, w->vocab.num_empty);
+        t->id = w->num_ids++;
     }
-    w->unk = vocab_id(w, c->unk);
+    w->unk = vocab_id(&w->vocab, c->unk);
     w->cls = token_id(w, c->cls, c->num_listed);
     w->sep = token_id(w, c->sep, c->num_listed);
     w->pad = c->pad ? token_id(w, c->pad, c->num_added) : -1;
     if (w->unk < 0)
-        return missing(model_dir, c->unk, "the unknown token", err);
+        return missing(vocab_path, c->unk, "the unknown token", err);
     if (w->cls < 0)
-        return missing(model_dir, c->cls, "the first token of a text", err);
+        return missing(vocab_path, c->cls, "the first token of a text", err);
     if (w->sep < 0)
-        return missing(model_dir, c->sep, "the last token of a text", err);
+        return missing(vocab_path, c->sep, "the last token of a text", err);
     return 0;
 }
 
-static int add_matchers(WordPiece *w, Err *err)
+static int init_matchers(WordPiece *w, Err *err)
 {
     WordPieceConfig *c = &w->config;
+    const CharTable *chars = &w->normalizer.chars;
+    added_matcher_init(&w->raw, c->added, chars, c->split_special);
+    added_matcher_init(&w->normal, c->added, chars, c->split_special);
     ByteBuffer pattern = {0};
     int rc = 0;
     for (size_t i = 0; i < c->num_added && rc == 0; i++) {
@@ -294,36 +231,35 @@ static int add_matchers(WordPiece *w, Err *err)
     return rc;
 }
 
-static void init_tables(WordPiece *w)
+static void init_normalizer(WordPiece *w)
 {
-    const CharTable *chars = &w->normalizer.chars;
     bert_normalizer_init(&w->normalizer, w->config.normalizer);
-    for (unsigned byte = 0; byte < 256; byte++)
-        w->byte_class[byte] = byte >= 0x80                                 ? BYTE_LEAD
-                              : byte == ' '                                ? BYTE_SPACE
-                              : char_info(chars, byte)->flags & CHAR_PUNCT ? BYTE_PUNCT
-                                                                           : BYTE_WORD;
-    trie_init(&w->vocab);
-    word_table_init(&w->words);
-    added_matcher_init(&w->raw, w->config.added, chars, w->config.split_special);
-    added_matcher_init(&w->normal, w->config.added, chars, w->config.split_special);
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool punct = char_info(&w->normalizer.chars, byte)->flags & CHAR_PUNCT;
+        w->byte_class[byte] = byte >= 0x80  ? BYTE_LEAD
+                              : byte == ' ' ? BYTE_SPACE
+                              : punct       ? BYTE_PUNCT
+                                            : BYTE_WORD;
+    }
 }
 
 WordPiece *wordpiece_load(const char *model_dir, Err *err)
 {
     WordPiece *w = xcalloc(1, sizeof *w);
-    if (wordpiece_config_load(&w->config, model_dir, err) != 0) {
-        free(w);
-        return NULL;
+    char *vocab_path = xasprintf("%s/vocab.txt", model_dir);
+    int rc = -1;
+    if (wordpiece_config_load(&w->config, model_dir, err) == 0 &&
+        vocab_load(&w->vocab, vocab_path, err) == 0 && set_ids(w, vocab_path, err) == 0) {
+        init_normalizer(w);
+        rc = init_matchers(w, err);
+        if (rc != 0)
+            err_prefix(err, "%s", model_dir);
     }
-    init_tables(w);
-    if (load_vocab(w, model_dir, err) != 0 || set_ids(w, model_dir, err) != 0 ||
-        add_matchers(w, err) != 0) {
-        wordpiece_free(w);
-        return NULL;
-    }
-    w->continued = trie_walk(&w->vocab, "##", 2);
-    return w;
+    free(vocab_path);
+    if (rc == 0)
+        return w;
+    wordpiece_free(w);
+    return NULL;
 }
 
 void wordpiece_free(WordPiece *w)
@@ -332,8 +268,7 @@ void wordpiece_free(WordPiece *w)
         return;
     added_matcher_release(&w->raw);
     added_matcher_release(&w->normal);
-    trie_release(&w->vocab);
-    word_table_release(&w->words);
+    vocab_release(&w->vocab);
     bert_normalizer_release(&w->normalizer);
     wordpiece_config_release(&w->config);
     free(w);

@@ -15,12 +15,15 @@
 static const char vocab[] =
     "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##a\nb\n##b\nab\n##ab\n!\n[\n]\n"
     "caf\xc3\xa9\ncafe\n\xe4\xb8\xad\n\xe3\x80\xae\n##\xe3\x80\xae\n";
+static const char added_config[] =
+    "{\"added_tokens_decoder\": {"
+    "\"40\": {\"content\": \"aB\", \"lstrip\": true, \"rstrip\": true},"
+    "\"41\": {\"content\": \"<b>\", \"single_word\": true, \"special\": true}}}";
 static const char *const configs[] = {
     "{}",
     "{\"do_lower_case\": false}",
     "{\"strip_accents\": false, \"tokenize_chinese_chars\": false, \"truncation_side\": \"left\"}",
-    "{\"added_tokens_decoder\": {\"40\": {\"content\": \"aB\", \"lstrip\": true, \"rstrip\": true},"
-    " \"41\": {\"content\": \"<b>\", \"single_word\": true, \"special\": true}}}",
+    added_config,
 };
 
 static char dir[] = "/dev/shm/tare-fuzz-XXXXXX";

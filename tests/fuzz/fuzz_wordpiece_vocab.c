@@ -1,53 +1,36 @@
-/* Fuzzes vocab.txt: any bytes are refused with a sentence, or give a tokenizer that has an id for
- * everything, the file's own text included. Apart from fuzz_wordpiece, since each load builds the tables
- * of all code points, which takes long under sanitizers.
+/* Fuzzes vocab.txt: any bytes are refused with file and line, or give a vocabulary in which every stretch
+ * of the file is found by the trie and by the table of short words alike.
  *
  *   build/fuzz_wordpiece_vocab -max_total_time=600 NEW_INPUTS tests/fuzz/corpus_wordpiece_vocab */
-#include "../../model/wordpiece.h"
+#include "../../model/vocab.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-static char dir[] = "/dev/shm/tare-fuzz-XXXXXX";
-static char path[sizeof dir + sizeof "/vocab.txt"];
-
-static void remove_dir(void)
-{
-    unlink(path);
-    rmdir(dir);
-}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+/* The trie and the table of short words agree on every stretch of the file. */
+static void check_stretch(const Vocab *v, const uint8_t *text, size_t len)
 {
-    (void)argc;
-    (void)argv;
-    CHECK(mkdtemp(dir), "no directory %s", dir);
-    snprintf(path, sizeof path, "%s/vocab.txt", dir);
-    atexit(remove_dir);
-    return 0;
+    int32_t id = -1;
+    size_t n = vocab_longest(v, false, text, len, &id);
+    CHECK(n <= len && (n == 0 || (id >= 0 && id < v->num_lines)), "%zu of %zu bytes, id %d", n, len,
+          id);
+    if (len <= WORD_TABLE_MAX_LEN)
+        CHECK(vocab_word(v, text, len) == (n == len ? id : -1), "id %d", id);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    FILE *f = fopen(path, "wb");
-    CHECK(f && fwrite(data, 1, size, f) == size && fclose(f) == 0, "cannot write %s", path);
+    Vocab v;
     Err err = {""};
-    WordPiece *w = wordpiece_load(dir, &err);
-    if (!w) {
-        CHECK(strstr(err.msg, path), "an error without its file: '%s'", err.msg);
+    if (vocab_parse(&v, (const char *)data, size, "vocab.txt", &err) != 0) {
+        CHECK(strncmp(err.msg, "vocab.txt:", 10) == 0, "no file and line: '%s'", err.msg);
         return 0;
     }
-    IdBuffer ids = {0};
-    size_t n = wordpiece_encode(w, (const char *)data, size, 0, &ids);
-    CHECK(n == ids.count && n >= 2, "%zu ids", n);
-    for (size_t i = 0; i < n; i++)
-        CHECK(ids.ids[i] >= 0 && (size_t)ids.ids[i] < wordpiece_num_ids(w), "id %d", ids.ids[i]);
-    id_buffer_release(&ids);
-    wordpiece_free(w);
+    CHECK(v.num_empty <= v.num_lines && (size_t)v.num_lines <= size, "%d lines", v.num_lines);
+    for (size_t at = 0; at < size; at++)
+        for (size_t len = 1; len <= 24 && at + len <= size; len++)
+            check_stretch(&v, data + at, len);
+    vocab_release(&v);
     return 0;
 }

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# `tare tokenize` from outside: ids, exit codes and the one line of each error. TARE names the program.
+set -uo pipefail
+tare=${TARE:-build/tare}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+# expect NAME CODE OUTPUT COMMAND...: standard output and error together must be OUTPUT.
+expect() {
+    local name=$1 code=$2 want=$3 got=0 out
+    shift 3
+    out=$("$@" 2>&1 </dev/null) || got=$?
+    if [ "$got" != "$code" ] || [ "$out" != "$want" ]; then
+        printf '%s: exit %s, wanted %s\n  got    %s\n  wanted %s\n' "$name" "$got" "$code" "$out" "$want"
+        failed=1
+    fi
+}
+
+model=$work/model
+mkdir "$model"
+printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' '[MASK]' un '##aff' '##able' hello , world '!' >"$model/vocab.txt"
+printf 'Hello, World!\n\nunaffable [MASK]\r\nx\0\xff hello' >"$work/text"
+ids='2 8 9 10 11 3
+2 3
+2 5 6 7 4 3
+2 1 8 3'
+
+expect "a file" 0 "$ids" "$tare" tokenize "$model" "$work/text"
+expect "standard input" 0 "$ids" bash -c '"$0" tokenize "$1" <"$2"' "$tare" "$model" "$work/text"
+expect "no text" 0 "" "$tare" tokenize "$model"
+expect "truncation" 0 "$(cut -d' ' -f1-3 <<<"$ids" | sed '2!s/$/ 3/')" \
+    "$tare" tokenize --max-length=4 "$model" "$work/text"
+expect "no model" 2 "tare: cannot open '$work/none/vocab.txt': No such file or directory" \
+    "$tare" tokenize "$work/none"
+expect "no file" 2 "tare: cannot open '$work/none': No such file or directory" \
+    "$tare" tokenize "$model" "$work/none"
+expect "a directory" 2 "tare: cannot read '$work': Is a directory" "$tare" tokenize "$model" "$work"
+expect "a full disk" 2 "tare: cannot write to standard output: No space left on device" \
+    bash -c '"$0" tokenize "$1" "$2" >/dev/full' "$tare" "$model" "$work/text"
+expect "too short" 2 "tare: --max-length is 1, outside 2 to 2147483647" \
+    "$tare" tokenize "$model" --max-length 1
+expect "a misspelt option" 2 "tare: unknown option '--max-lenght'; did you mean '--max-length'?" \
+    "$tare" tokenize "$model" --max-lenght 3
+grep -v UNK "$model/vocab.txt" >"$work/vocab.txt"
+expect "no [UNK]" 2 "tare: $work/vocab.txt: '[UNK]', the unknown token, is missing" "$tare" tokenize "$work"
+exit $failed

@@ -1,0 +1,256 @@
+/* A row from its config to its result: what is timed, what the samples show, and the guard. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "../bench/guard.h"
+#include "../bench/result.h"
+#include "../bench/row_config.h"
+#include "../bench/row_run.h"
+#include "../bench/spawn.h"
+
+static RowConfig tiny(void)
+{
+    RowConfig c;
+    row_config_init(&c);
+    text_set(c.model_size, "tiny");
+    c.d_model = 32;
+    c.num_layers = 2;
+    c.num_heads = 2;
+    c.vocab_size = 101;
+    c.context_length = 16;
+    c.batch_size = 2;
+    c.num_warmups = 2;
+    c.num_trials = 6;
+    c.threads = 1; /* several tests run at a time */
+    return c;
+}
+
+static RowResult run_row(const RowConfig *c, Samples *samples)
+{
+    Err err;
+    RowResult r;
+    row_result_init(&r);
+    samples_init(samples);
+    r.config = *c;
+    RowExtras extras = {0};
+    cr_assert(row_config_check(c, &err) == 0, "%s", err.msg);
+    cr_assert(row_run(&r, samples, &extras, &err) == 0, "%s", err.msg);
+    return r;
+}
+
+Test(row_run, result_and_samples_agree)
+{
+    Samples s;
+    RowConfig c = tiny();
+    RowResult r = run_row(&c, &s);
+    cr_expect(eq(str, r.status, "ok"));
+    cr_assert(eq(sz, s.count, 8));
+    double sum = 0;
+    for (size_t i = 0; i < s.count; i++) {
+        cr_expect(eq(i64, s.at[i].trial, (int64_t)i + 1));
+        cr_expect(eq(i64, s.at[i].is_warmup, i < 2));
+        cr_expect(eq(i64, s.at[i].wall_ns, s.at[i].forward_ns + s.at[i].backward_ns));
+        cr_expect(eq(i64, s.at[i].optimizer_ns, SAMPLE_NONE));
+        sum += i < 2 ? 0 : (double)s.at[i].wall_ns * 1e-6;
+    }
+    cr_expect(epsilon_eq(dbl, r.mean_time_ms, sum / 6, 1e-9 * sum));
+    cr_expect(epsilon_eq(dbl, r.first_trial_ms, (double)s.at[0].wall_ns * 1e-6, 1e-12));
+    cr_expect(epsilon_eq(dbl, r.tokens_per_s, 32 / (r.median_ms * 1e-3), 1e-6));
+    cr_expect(isnan(r.optimizer_ms) && !isnan(r.backward_ms) && isnan(r.p95_ms));
+    /* an untrained model guesses: logits have a standard deviation of 0.02 sqrt(32), which moves the
+     * mean over 32 targets; observed 0.047 above ln(101) */
+    cr_expect(epsilon_eq(dbl, r.loss, log(101), 0.1));
+    samples_release(&s);
+}
+
+Test(row_run, warm_trials_fault_no_page)
+{
+#ifdef __SANITIZE_ADDRESS__
+    cr_skip_test("the sanitizer faults pages of its own: 37 a run, without any allocation");
+#endif
+    Samples s;
+    RowConfig c = tiny();
+    c.context_length = 64;
+    c.vocab_size = 5000;
+    run_row(&c, &s);
+    cr_expect(gt(i64, s.at[0].minor_faults, 0), "the cold run touches its memory first");
+    for (size_t i = 2; i < s.count; i++)
+        cr_expect(eq(i64, s.at[i].minor_faults + s.at[i].major_faults, 0), "run %zu", i + 1);
+    samples_release(&s);
+}
+
+Test(row_run, forward_only_has_no_backward)
+{
+    Samples s;
+    RowConfig c = tiny();
+    RowResult both = run_row(&c, &s);
+    samples_release(&s);
+    c.forward_only = true;
+    c.num_warmups = 0;
+    RowResult r = run_row(&c, &s);
+    cr_expect(eq(sz, s.count, 6));
+    cr_expect(eq(i64, s.at[0].is_warmup, 0));
+    cr_expect(isnan(r.backward_ms));
+    cr_expect(eq(i64, s.at[0].backward_ns, SAMPLE_NONE));
+    cr_expect(eq(dbl, r.loss, both.loss), "backward changes no weight");
+    cr_expect(epsilon_eq(dbl, both.model_flops, 3 * r.model_flops, 1));
+    samples_release(&s);
+}
+
+Test(row_run, optimizer_learns_and_is_stamped)
+{
+    Samples s;
+    RowConfig c = tiny();
+    RowResult before = run_row(&c, &s);
+    samples_release(&s);
+    text_set(c.optimizer, "adamw");
+    RowResult r = run_row(&c, &s);
+    cr_expect(lt(dbl, r.loss, before.loss - 0.1), "eight updates on one batch");
+    cr_expect(gt(dbl, r.optimizer_ms, 0));
+    cr_expect(
+        eq(i64, s.at[3].wall_ns, s.at[3].forward_ns + s.at[3].backward_ns + s.at[3].optimizer_ns));
+    samples_release(&s);
+}
+
+Test(row_run, seed_decides_the_loss_and_recompute_does_not)
+{
+    Samples s;
+    RowConfig c = tiny();
+    RowResult first = run_row(&c, &s);
+    samples_release(&s);
+    text_set(c.recompute, "block");
+    RowResult block = run_row(&c, &s);
+    samples_release(&s);
+    cr_expect(eq(dbl, first.loss, block.loss));
+    cr_expect(eq(str, block.recompute_used, "block"));
+    c.seed = 2;
+    RowResult other = run_row(&c, &s);
+    samples_release(&s);
+    cr_expect(ne(dbl, first.loss, other.loss));
+}
+
+Test(row_run, auto_warmup_takes_whole_blocks_and_then_fresh_trials)
+{
+    Err err;
+    Samples s;
+    RowConfig c = tiny();
+    cr_assert(row_config_set(&c, row_field("num_warmups"), "auto", &err) == 0);
+    RowResult r = run_row(&c, &s);
+    cr_expect(eq(i64, r.config.num_warmups % 5, 0));
+    cr_expect(ge(i64, r.config.num_warmups, 5));
+    cr_expect(le(i64, r.config.num_warmups, 100));
+    cr_expect(eq(sz, s.count, (size_t)r.config.num_warmups + 6));
+    cr_expect(eq(i64, s.at[s.count - 7].is_warmup, 1));
+    cr_expect(eq(i64, s.at[s.count - 6].is_warmup, 0));
+    samples_release(&s);
+}
+
+Test(row_run, document_carries_the_row_and_keeps_what_the_parent_knew)
+{
+    Err err;
+    Samples s, back;
+    RowConfig c = tiny();
+    RowResult r = run_row(&c, &s), parent;
+    json_t *document = row_document(&r, &s);
+    char *text = json_dumps(document, JSON_REAL_PRECISION(17));
+    json_decref(document);
+    row_result_init(&parent);
+    samples_init(&back);
+    parent.config = c;
+    parent.predicted_time_s = 12.5;
+    parent.predicted_peak_bytes = 77;
+    cr_assert(row_document_parse(text, strlen(text), &parent, &back, &err) == 0, "%s", err.msg);
+    cr_expect(eq(dbl, parent.median_ms, r.median_ms));
+    cr_expect(eq(dbl, parent.predicted_time_s, 12.5));
+    cr_expect(eq(i64, parent.predicted_peak_bytes, 77));
+    cr_expect(eq(str, parent.status, "ok"));
+    cr_expect(eq(sz, back.count, s.count));
+    cr_expect(row_document_parse(text, strlen(text) / 2, &parent, &back, &err) == -1);
+    free(text);
+    samples_release(&s);
+    samples_release(&back);
+}
+
+Test(row_run, a_slow_trial_is_told_with_its_cause)
+{
+    RowResult r;
+    Samples s;
+    row_result_init(&r);
+    samples_init(&s);
+    r.config = tiny();
+    r.model_flops = 1e6;
+    for (int i = 0; i < 11; i++) {
+        Sample one = sample_empty();
+        one.trial = i + 1;
+        one.is_warmup = i == 0;
+        one.wall_ns = 100000000 + 100000 * (i % 3) + (i == 6 ? 212000000 : 0);
+        one.runqueue_ns = i == 6 ? 209000000 : 1000 * i;
+        samples_add(&s, one);
+    }
+    result_fill(&r, &s);
+    cr_expect(eq(i64, r.outliers, 1));
+    cr_expect(eq(str, r.noise, "trial 7: +212 ms, 209 ms waiting for a CPU"));
+    samples_release(&s);
+}
+
+/* ---- the guard ---- */
+
+static RowResult row_with_rate(double gflops)
+{
+    RowResult r;
+    row_result_init(&r);
+    r.config = tiny();
+    r.gflops_per_s = gflops;
+    text_set(r.status, STATUS_OK);
+    return r;
+}
+
+Test(row_run, guard_believes_what_the_machine_can_do)
+{
+    Peaks p = {.threads = 1, .fma = 100, .gemm = 80, .bandwidth = 10, .theoretical = NAN};
+    RowResult r = row_with_rate(104.9);
+    guard_compare(&p, &r);
+    cr_expect(eq(str, r.status, "ok"));
+    cr_expect(eq(dbl, r.peak_gflops_per_s, 100.0));
+    cr_expect(epsilon_eq(dbl, r.peak_fraction, 1.049, 1e-12));
+    r = row_with_rate(105.1);
+    guard_compare(&p, &r);
+    cr_expect(eq(str, r.status, "implausible"));
+    cr_expect(eq(str, r.status_reason,
+                 "105.1 GFLOP/s on 1 threads is more than the 105 this machine can reach"));
+    p.theoretical = 130;
+    r = row_with_rate(136);
+    guard_compare(&p, &r);
+    cr_expect(eq(str, r.status, "ok"), "slow while the peaks were measured");
+}
+
+/* Peaks measured 30 % too low, and a row at full speed: the guard measures again before it accuses. */
+Test(row_run, peaks_are_raised_by_a_later_measurement)
+{
+    Peaks slow = {1, 70, 60, 10, NAN}, again = {1, 100, 50, 12, NAN};
+    peaks_raise(&slow, &again);
+    cr_expect(eq(dbl, peaks_measured(&slow), 100.0));
+    cr_expect(eq(dbl, slow.gemm, 60.0));
+    cr_expect(eq(dbl, slow.bandwidth, 12.0));
+    RowResult r = row_with_rate(95);
+    guard_compare(&slow, &r);
+    cr_expect(eq(str, r.status, "ok"));
+}
+
+Test(row_run, peaks_of_this_machine)
+{
+    Err err;
+    Peaks p, back;
+    peaks_measure(1, &p);
+    cr_expect(gt(dbl, p.fma, 0));
+    cr_expect(gt(dbl, p.gemm, 0));
+    cr_expect(le(dbl, p.gemm, peaks_limit(&p)));
+    json_t *json = peaks_to_json(&p);
+    cr_assert(peaks_from_json(json, &back, &err) == 0);
+    cr_expect(eq(dbl, back.fma, p.fma));
+    json_object_del(json, "fma");
+    cr_expect(peaks_from_json(json, &back, &err) == -1);
+    json_decref(json);
+}
