@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* Call once, in main. Blocking system calls then return EINTR when a signal comes. */
+/* Call once, before a verb starts anything. Blocking system calls then return EINTR when a signal comes. */
 void interrupt_install(void);
 bool interrupted(void);
 void interrupt_note(void); /* as if the signal had come to us: it came to our child */

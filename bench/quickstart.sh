@@ -10,17 +10,27 @@ build_tare -DBUILD_TESTING=OFF
 mkdir -p results
 build/tare sweep configs/quick.toml --overwrite --format md
 
+reports=0
 if python_with "$ROOT/analysis/requirements.txt"; then
     "$PYTHON" analysis/summarize.py results/quick.csv --plots results/quick-plots >results/quick.md
     "$PYTHON" analysis/report.py results/quick.csv -o results/quick.html
+else
+    reports=1
 fi
-cat <<END
 
-What is where:
-  results/quick.csv           one line a row: mean, median, intervals, warmth, memory, loss
-  results/quick.samples.csv   every trial, warmups too
-  results/quick.md            the summary, as tables
-  results/quick.html          the report, as one page
-  results/quick-plots/        time against trial index: look for the cold first trial
-Next: build/tare sweep configs/gpt_sizes.toml --dry-run
-END
+# made FILE MEANING: one line for what is really there.
+made() { [ ! -e "$1" ] || printf '  %-28s %s\n' "$1" "$2"; }
+printf '\nWhat is where:\n'
+made results/quick.csv "one line a row: mean, median, intervals, warmth, memory, loss"
+made results/quick.samples.csv "every run, warmups too, with its counters"
+made results/quick.md "the summary, as tables"
+made results/quick.html "the report, as one page"
+for plot in results/quick-plots/*.png; do
+    case $plot in
+        *warmup_curves*) made "$plot" "time against run: look for the cold first one" ;;
+        *mean_by_warmups*) made "$plot" "mean time by number of warmups" ;;
+        *) made "$plot" "" ;;
+    esac
+done
+echo "Next: build/tare doctor; build/tare sweep configs/gpt_sizes.toml --dry-run"
+exit $reports

@@ -38,8 +38,7 @@ static int unknown_field(const char *place, const char *key, Err *err)
     size_t count = 0;
     const Field *f = row_field(key);
     if (f && f->group == FIELD_MODEL)
-        return err_set(err, "%s: '%s' belongs in a [[model]] entry",
-                       place, key);
+        return err_set(err, "%s: '%s' belongs in a [[model]] entry", place, key);
     for (size_t i = 0; i < num_row_fields && count < MAX_KEYS - 2; i++)
         if (is_key(&row_fields[i]))
             known[count++] = row_fields[i].name;
@@ -305,23 +304,31 @@ static const Section sections[] = {{"name", TOML_STRING, read_name},
                                    {"sweep", TOML_TABLE, read_sweep},
                                    {"limits", TOML_TABLE, read_limits}};
 
+static int unknown_section(const SweepConfig *s, const TomlNode *node, Err *err)
+{
+    const char *known[COUNT_OF(sections)];
+    const Field *f = row_field(node->key);
+    if (f && is_key(f))
+        return err_set(err, "%s:%d: '%s' belongs in [defaults] or [sweep]", s->path, node->line,
+                       node->key);
+    for (size_t i = 0; i < COUNT_OF(sections); i++)
+        known[i] = sections[i].key;
+    char *place = place_of(s, node);
+    int status = unknown_key(place, node->key, known, COUNT_OF(known), err);
+    free(place);
+    return status;
+}
+
 /* In the order above, so that [sweep] takes the place of [defaults] wherever they stand. */
 static int read_document(SweepConfig *s, const TomlNode *document, Err *err)
 {
-    const char *known[COUNT_OF(sections)];
-    for (size_t i = 0; i < COUNT_OF(sections); i++)
-        known[i] = sections[i].key;
     for (size_t i = 0; i < document->count; i++) {
         const TomlNode *child = &document->child[i];
         size_t k = 0;
         while (k < COUNT_OF(sections) && strcmp(sections[k].key, child->key) != 0)
             k++;
-        if (k == COUNT_OF(sections)) {
-            char *place = place_of(s, child);
-            unknown_key(place, child->key, known, COUNT_OF(known), err);
-            free(place);
-            return -1;
-        }
+        if (k == COUNT_OF(sections))
+            return unknown_section(s, child, err);
         if (child->kind != sections[k].kind)
             return err_set(err, "%s:%d: %s is %s, not %s", s->path, child->line, child->key,
                            toml_kind_name(child->kind), toml_kind_name(sections[k].kind));

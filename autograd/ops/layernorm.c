@@ -43,6 +43,7 @@ static void backward(const Tensor *t, ExecCtx *c)
     const float *x = t->in[X]->data, *w = t->in[W]->data, *mean = t->aux, *rstd = mean + rows;
     float *dx = t->in[X]->grad, *dw = t->in[W]->grad, *db = t->in[B]->grad;
     float *partial = c->scratch; /* [GROUPS, 2, C] */
+    float *unwanted = partial + GROUPS * 2 * C; /* [GROUPS, C]: dx where nobody wants it */
     const Kernels *k = kernels();
     int threads = exec_threads(c, 2.0 * (double)rows * (double)C);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
@@ -50,9 +51,10 @@ static void backward(const Tensor *t, ExecCtx *c)
         size_t from = group * rows / GROUPS, to = (group + 1) * rows / GROUPS;
         float *sums = partial + group * 2 * C;
         memset(sums, 0, 2 * C * sizeof *sums);
-        k->layernorm_backward(x + from * C, w, mean + from, rstd + from, t->grad + from * C,
-                              dx ? dx + from * C : NULL, exec_adds(c, X), sums, sums + C, to - from,
-                              C);
+        for (size_t i = from; i < to; i++)
+            k->layernorm_backward(x + i * C, w, mean + i, rstd + i, t->grad + i * C,
+                                  dx ? dx + i * C : unwanted + group * C, dx && exec_adds(c, X),
+                                  sums, sums + C, 1, C);
     }
     if (dw)
         k->sum_rows(partial, 2 * C, GROUPS, C, exec_adds(c, W), dw);
@@ -75,7 +77,7 @@ static size_t aux_bytes(const Tensor *t, bool is_backward)
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
     (void)threads;
-    return is_backward ? GROUPS * 2 * t->shape[1] * sizeof(float) : 0;
+    return is_backward ? GROUPS * 3 * t->shape[1] * sizeof(float) : 0;
 }
 
 const OpDef op_layernorm_def = {.name = "layernorm",
