@@ -62,9 +62,19 @@ static void poison_dead(Exec *e, const Plan *p, size_t step)
             memset(e->arena + p->buffers[i].offset, 0xff, p->buffers[i].bytes);
 }
 
-static void run_step(const Step *s, ExecCtx *c)
+/* Bit i: in[i] is a parameter. */
+static unsigned param_inputs(const Tensor *t)
 {
-    c->add = s->add;
+    unsigned bits = 0;
+    for (int i = 0; i < t->num_inputs; i++)
+        if (t->in[i] && t->in[i]->life == LIFE_PARAM)
+            bits |= 1u << i;
+    return bits;
+}
+
+static void run_step(const Step *s, ExecCtx *c, bool accumulate)
+{
+    c->add = s->add | (accumulate ? param_inputs(s->t) : 0);
     switch (s->kind) {
     case STEP_FORWARD:
         s->t->op->forward(s->t, c);
@@ -98,13 +108,19 @@ void exec_run(Exec *e, const Plan *p, Phase phase)
     size_t next = 0;
     while (next < p->count && p->buffers[next].first < from)
         next++;
-    ExecCtx c = {.threads = e->threads, .scratch = e->scratch, .with_backward = s->root != NULL};
+    const TrainingRun *training = &e->training;
+    ExecCtx c = {.threads = e->threads,
+                 .scratch = e->scratch,
+                 .with_backward = s->root != NULL,
+                 .training = training->active,
+                 .seed = training->seed,
+                 .step = training->step};
     for (size_t i = from; i < to; i++) {
         next = begin_lives(e, p, i, next);
         if (i == s->num_forward)
-            s->root->grad[0] = 1.0f;
+            s->root->grad[0] = training->loss_weight != 0 ? training->loss_weight : 1.0f;
         uint64_t start = e->hook ? now_ns() : 0;
-        run_step(&s->steps[i], &c);
+        run_step(&s->steps[i], &c, training->accumulate);
         if (e->hook)
             e->hook(e->hook_ctx, &s->steps[i], now_ns() - start);
         if (e->poison && i + 1 < s->count)

@@ -12,6 +12,8 @@ typedef struct ExecCtx {
     void *scratch;      /* of the size the op asked for, 64-byte aligned, contents undefined */
     unsigned add;       /* see Step */
     bool with_backward; /* the plan has a backward phase */
+    bool training;      /* see TrainingRun */
+    uint64_t seed, step;
 } ExecCtx;
 
 /* Whether the gradient of in[i] has a value already. */
@@ -29,6 +31,14 @@ typedef enum Phase { PHASE_FORWARD, PHASE_BACKWARD } Phase;
 /* Called after every step with its wall time, when set. */
 typedef void StepHook(void *ctx, const Step *step, uint64_t ns);
 
+/* What only training sets, before the phases it is meant for. All zero: a plain run. */
+typedef struct TrainingRun {
+    bool active;         /* dropout drops */
+    uint64_t seed, step; /* what its masks are made from; both phases of a run need the same */
+    bool accumulate;     /* backward adds to parameter gradients, whatever the schedule says */
+    float loss_weight;   /* gradient of the root; 0 stands for 1 */
+} TrainingRun;
+
 typedef struct Exec {
     char *arena, *scratch;
     size_t bytes; /* of both */
@@ -36,6 +46,7 @@ typedef struct Exec {
     bool poison; /* fill buffers with NaN when their life ends; on in POISON builds */
     StepHook *hook;
     void *hook_ctx;
+    TrainingRun training;
 } Exec;
 
 /* Maps the arena (untouched: its pages are paid for by the first run) for any plan that needs at

@@ -69,6 +69,11 @@ Tensor *op_linear(Graph *g, Tensor *x, Tensor *w, Tensor *b, Act act, Tensor *re
  * mask i32 [B,T] (0 = key not seen) or NULL. */
 Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, size_t batch, size_t heads, bool causal);
 
+/* y = dropout(x) + residual while the run is a training one, x + residual otherwise; rate in [0, 1);
+ * residual may be NULL. The mask is a pure function of the run's seed and step, the node and the
+ * element. */
+Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual);
+
 /* y [B,C] = the first row of each sequence of x [B*T,C]: what a classifier reads. */
 Tensor *op_first_token(Graph *g, Tensor *x, size_t batch);
 

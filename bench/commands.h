@@ -14,6 +14,8 @@
     COMMAND(diff, "compare two result files")                                                      \
     COMMAND(merge, "join the result files of shards")                                              \
     COMMAND(doctor, "what this machine is, and what to fix before measuring")                      \
+    COMMAND(train, "fine-tune a classifier, or train a small GPT")                                 \
+    COMMAND(classify, "lines of text into labels and probabilities")                               \
     COMMAND(tokenize, "lines of text into lines of token ids")                                     \
     COMMAND(dump, "hidden states, logits, loss and gradients of a checkpoint")
 

@@ -41,7 +41,7 @@ WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const 
             cold[num_cold++] = cold_seconds(r);
     }
     if (a.told)
-        a.warmups = (int64_t)ceil(median_of(needed, a.told));
+        a.warmups = (int64_t)ceil(percentile_of(needed, a.told, 0.75, PERCENTILE_HF7));
     for (size_t i = 0; i < a.told; i++)
         a.enough_for += needed[i] <= (double)a.warmups;
     if (num_cold)
@@ -51,24 +51,30 @@ WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const 
     return a;
 }
 
+/* "; the cold trial costs 820 ms", or nothing where that is not known. */
+static void cold_clause(double seconds, char *text, size_t size)
+{
+    char cost[UNIT_TEXT_SIZE];
+    text[0] = '\0';
+    if (isnan(seconds))
+        return;
+    format_duration(cost, seconds);
+    snprintf(text, size, "; the cold trial costs %s", seconds > 0 ? cost : "nothing");
+}
+
 void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, FieldTEXT text)
 {
-    char cost[UNIT_TEXT_SIZE], cold[UNIT_TEXT_SIZE + 64] = "", unsettled[64] = "";
-    if (a->cold_seconds > 0) {
-        format_duration(cost, a->cold_seconds);
-        snprintf(cold, sizeof cold, "; the cold trial costs %s", cost);
-    } else if (!isnan(a->cold_seconds)) {
-        snprintf(cold, sizeof cold, "; the cold trial costs nothing");
-    }
-    if (a->unsettled)
-        snprintf(unsettled, sizeof unsettled, "; %zu %s not settle", a->unsettled,
-                 a->unsettled == 1 ? "row did" : "rows did");
-    if (a->told)
-        snprintf(text, TEXT_SIZE, "%s: %" PRId64 " warmup%s enough (%zu of %zu rows)%s%s",
-                 model_size, a->warmups, a->warmups == 1 ? " is" : "s are", a->enough_for, a->told,
-                 cold, unsettled);
-    else
+    char cold[UNIT_TEXT_SIZE + 64];
+    cold_clause(a->cold_seconds, cold, sizeof cold);
+    if (a->told + a->unsettled == 0)
+        snprintf(text, TEXT_SIZE, "%s: no row had runs enough to tell how many warmups it needs%s",
+                 model_size, cold);
+    else if (a->unsettled >= a->told)
         snprintf(text, TEXT_SIZE,
-                 "%s: no row had runs enough to tell how many warmups it needs%s%s", model_size,
-                 cold, unsettled);
+                 "%s: %zu of %zu rows did not settle, so warmups cannot be judged%s", model_size,
+                 a->unsettled, a->told + a->unsettled, cold);
+    else
+        snprintf(text, TEXT_SIZE, "%s: %" PRId64 " warmup%s enough (in %zu of %zu rows)%s",
+                 model_size, a->warmups, a->warmups == 1 ? " is" : "s are", a->enough_for,
+                 a->told + a->unsettled, cold);
 }

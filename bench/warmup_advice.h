@@ -9,7 +9,7 @@
 
 typedef struct WarmupAdvice {
     size_t told, unsettled; /* rows that became steady; rows that had enough runs and did not */
-    int64_t warmups;        /* enough for at least half of those that became steady */
+    int64_t warmups;        /* enough for three quarters of those that became steady */
     size_t enough_for;      /* in how many of them it was enough */
     double cold_seconds;    /* median of first run - steady level over the rows; NaN without any */
 } WarmupAdvice;
@@ -17,7 +17,7 @@ typedef struct WarmupAdvice {
 /* Of the finished rows of this model_size. */
 WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const char *model_size);
 
-/* "small: 1 warmup is enough (5 of 6 rows); the cold trial costs 820 ms". */
+/* "small: 1 warmup is enough (in 5 of 6 rows); the cold trial costs 820 ms". */
 void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, FieldTEXT text);
 
 #endif

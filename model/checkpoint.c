@@ -143,8 +143,11 @@ static int load_param(const Checkpoint *ck, const Param *q, float *weights, bool
     for (size_t i = 0; i < parts; i++) {
         char *name = part_name(&ck->config, ck->prefixed, q->name, i);
         const STensor *s = safetensors_find(ck->file, name);
-        int status = s ? load_part(s, q, rows, weights + q->offset + i * floats, err)
-                       : err_set(err, "tensor '%s' is missing", name);
+        int status = 0;
+        if (s)
+            status = load_part(s, q, rows, weights + q->offset + i * floats, err);
+        else if (!ck->fresh_head || !is_head(name))
+            status = err_set(err, "tensor '%s' is missing", name);
         free(name);
         if (status != 0)
             return -1;

@@ -15,6 +15,8 @@ typedef struct Checkpoint {
     SafeTensors *file;
     ModelConfig config;
     bool prefixed; /* base tensors carry the model's prefix */
+    bool fresh_head; /* set before checkpoint_load: a head that the file lacks is no error and keeps
+                        its initial weights */
     char *unused; /* the known tensors and heads that were not read, for one message; NULL = none */
 } Checkpoint;
 

@@ -46,6 +46,7 @@ typedef struct Recorder {
     const ModelConfig *c;
     const Family *f;
     size_t batch;
+    float dropout;
     Tensor *mask;
     char prefix[64]; /* of the layer being recorded, with its dot */
 } Recorder;
@@ -68,11 +69,19 @@ static Tensor *norm(Recorder *r, Tensor *x, const char *name)
                         vector(r, C, INIT_ZEROS, name, "bias"), r->c->norm_eps);
 }
 
+static Tensor *dropout(Recorder *r, Tensor *x, Tensor *residual)
+{
+    return r->dropout > 0 ? op_dropout(r->g, x, r->dropout, residual) : x;
+}
+
 static Tensor *linear(Recorder *r, Tensor *x, size_t out, const char *name, Act act,
                       Tensor *residual)
 {
     Tensor *w = matrix(r, out, tensor_channels(x), name);
-    return op_linear(r->g, x, w, vector(r, out, INIT_ZEROS, name, "bias"), act, residual);
+    Tensor *b = vector(r, out, INIT_ZEROS, name, "bias");
+    if (residual && r->dropout > 0)
+        return dropout(r, op_linear(r->g, x, w, b, act, NULL), residual);
+    return op_linear(r->g, x, w, b, act, residual);
 }
 
 static Tensor *layer(Recorder *r, Tensor *x)
@@ -98,14 +107,15 @@ static Tensor *embeddings(Recorder *r, Tensor *tokens)
                                                "embeddings.token_type_embeddings")
                                       : NULL;
     int32_t pad = c->has_pad_token ? (int32_t)c->pad_token : -1;
-    return norm(r, op_embedding(r->g, tokens, word, position, type, pad), "embeddings.LayerNorm");
+    Tensor *x = op_embedding(r->g, tokens, word, position, type, pad);
+    return dropout(r, norm(r, x, "embeddings.LayerNorm"), NULL);
 }
 
 static Tensor *classifier(Recorder *r, Tensor *x)
 {
     Tensor *first = op_first_token(r->g, x, r->batch);
     Tensor *pooled = linear(r, first, r->c->d_model, r->f->pooler, r->f->pooler_act, NULL);
-    return linear(r, pooled, r->c->num_labels, "classifier", ACT_NONE, NULL);
+    return linear(r, dropout(r, pooled, NULL), r->c->num_labels, "classifier", ACT_NONE, NULL);
 }
 
 void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *out)
@@ -115,6 +125,7 @@ void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants
                   .c = c,
                   .f = c->type == MODEL_DISTILBERT ? &distilbert : &bert,
                   .batch = want->batch,
+                  .dropout = want->dropout,
                   .mask = out->mask};
     Tensor *x = out->hidden[0] = embeddings(&r, out->tokens);
     for (size_t i = 0; i < c->num_layers; i++) {

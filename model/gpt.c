@@ -25,6 +25,7 @@ typedef struct Layer {
     Graph *g;
     Params *p;
     const ModelConfig *c;
+    float dropout;
     size_t index;
 } Layer;
 
@@ -37,6 +38,8 @@ static Tensor *linear(const Layer *l, Tensor *x, const char *name, size_t out, A
     Tensor *w = params_get(l->p, weight, "h.%zu.%s.weight", l->index, name);
     Tensor *b = params_get(l->p, (ParamSpec){.rows = out, .init = INIT_ZEROS}, "h.%zu.%s.bias",
                            l->index, name);
+    if (residual && l->dropout > 0)
+        return op_dropout(l->g, op_linear(l->g, x, w, b, act, NULL), l->dropout, residual);
     return op_linear(l->g, x, w, b, act, residual);
 }
 
@@ -66,9 +69,11 @@ void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *wa
     Tensor *word = params_get(p, table, "wte.weight");
     table.rows = c->max_positions;
     Tensor *x = op_embedding(g, r->tokens, word, params_get(p, table, "wpe.weight"), NULL, -1);
+    if (want->dropout > 0)
+        x = op_dropout(g, x, want->dropout, NULL);
     for (size_t i = 0; i < c->num_layers; i++) {
         r->hidden[i] = x;
-        x = layer(&(Layer){g, p, c, i}, x, r->mask, want->batch);
+        x = layer(&(Layer){g, p, c, want->dropout, i}, x, r->mask, want->batch);
     }
     x = norm(g, p, c, x, "ln_f");
     r->hidden[c->num_layers] = x;

@@ -136,7 +136,7 @@ static void layernorm_exact(OpSetup *s)
 
 static float layernorm_epsilon(const OpSetup *s)
 {
-    return s->exact ? 0 : 1e-5f;
+    return s->exact && s->at->dim[1] > 1 ? 0 : 1e-5f;
 }
 
 static Tensor *layernorm_record(const OpSetup *s, Graph *g, Tensor *const *in)
@@ -161,8 +161,13 @@ static void layernorm_forward(const OpSetup *s, double *const *x, double *y)
 }
 
 static const OpCase layernorm_cases[] = {
-    {{1, 1}, 0},     {{5, 17}, 0},          {{33, 64}, CASE_EXACT}, {{7, 129}, 0},
-    {{130, 400}, 0}, {{9, 16}, CASE_EXACT}, {{1, 128}, CASE_EXACT},
+    {{2, 1}, CASE_EXACT | CASE_WHOLE_ONLY},
+    {{5, 17}, 0},
+    {{33, 64}, CASE_EXACT},
+    {{7, 129}, 0},
+    {{130, 400}, 0},
+    {{9, 16}, CASE_EXACT},
+    {{1, 128}, CASE_EXACT},
 };
 
 /* ---- linear: rows, K, O ---- */

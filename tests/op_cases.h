@@ -19,8 +19,9 @@ typedef struct Leaf {
 enum { MAX_LETTERS = 5 };
 
 /* CASE_EXACT: there are whole numbers (OpSpec.exact) for which value and gradients are exact in fp32.
- * CASE_EXACT_VALUE: the value only. The other flags belong to the op. */
-enum { CASE_EXACT = 1, CASE_EXACT_VALUE = 2, CASE_FIRST_FLAG = 4 };
+ * CASE_EXACT_VALUE: the value only. CASE_WHOLE_ONLY: tested with whole numbers alone, since with others
+ * the gradient is zero but for rounding. The other flags belong to the op. */
+enum { CASE_EXACT = 1, CASE_EXACT_VALUE = 2, CASE_WHOLE_ONLY = 4, CASE_FIRST_FLAG = 8 };
 
 typedef struct OpCase {
     size_t dim[MAX_LETTERS]; /* in the order of OpSpec.letters */

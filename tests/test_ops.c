@@ -4,9 +4,8 @@
  *   exact  values and whole gradients of whole numbers, bit for bit;
  *   same   bit-identical with two threads, every recomputation, dead buffers full of NaN, and inputs that
  *          want no gradient.
- *
- * The scalar that is differentiated is sum(r y), with one op of the test's own as the root. */
-#include "op_cases.h"
+ */
+#include "op_run.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -17,182 +16,7 @@
 
 static const char *const isas[] = {"generic", "avx2", "avx512"};
 
-/* ---- the root: sum over all inputs y of sum_i r_i y_i ---- */
-
-typedef struct WeightedSum {
-    const float *r;
-    float *seen, *seen_again; /* in[0] as forward and as backward find it */
-} WeightedSum;
-
-static void weighted_sum_forward(const Tensor *t, ExecCtx *c)
-{
-    (void)c;
-    const WeightedSum *w = t->attr;
-    double sum = 0;
-    for (int k = 0; k < t->num_inputs; k++) {
-        const float *y = t->in[k]->data;
-        for (size_t i = 0; i < tensor_count(t->in[k]); i++)
-            sum += (double)w->r[i] * (double)y[i];
-    }
-    *(float *)t->data = (float)sum;
-    memcpy(w->seen, t->in[0]->data, tensor_bytes(t->in[0]));
-}
-
-static void weighted_sum_backward(const Tensor *t, ExecCtx *c)
-{
-    (void)c;
-    const WeightedSum *w = t->attr;
-    for (int k = 0; k < t->num_inputs; k++)
-        for (size_t i = 0; i < tensor_count(t->in[k]); i++)
-            t->in[k]->grad[i] = t->grad[0] * w->r[i];
-    memcpy(w->seen_again, t->in[0]->data, tensor_bytes(t->in[0]));
-}
-
-static double no_flops(const Tensor *t, bool backward)
-{
-    (void)t, (void)backward;
-    return 0;
-}
-
-static const OpDef weighted_sum_def = {
-    .name = "weighted_sum",
-    .forward = weighted_sum_forward,
-    .backward = weighted_sum_backward,
-    .saved = SAVE_IN(0),
-    .flops = no_flops,
-};
-
-/* ---- running an op in the engine ---- */
-
-typedef struct RunOptions {
-    Recompute recompute;
-    int threads;
-    int copies; /* how often the op is recorded on the same leaves; 2: every gradient is added to */
-    int frozen; /* the leaf that wants no gradient, or -1 */
-} RunOptions;
-
 static const RunOptions plain = {.threads = 1, .copies = 1, .frozen = -1};
-
-typedef struct Outcome {
-    size_t count; /* of y */
-    float *y, *y_again;
-    float *grad[MAX_INPUTS]; /* NULL where there is no float leaf or it was frozen */
-} Outcome;
-
-static void outcome_release(Outcome *o)
-{
-    free(o->y);
-    free(o->y_again);
-    for (int i = 0; i < MAX_INPUTS; i++)
-        free(o->grad[i]);
-}
-
-/* The weights of the sum: whole numbers in an exact case. */
-static float *make_weights(const OpSetup *s, size_t n)
-{
-    float *r = xmalloc(n * sizeof *r);
-    for (size_t i = 0; i < n; i++) {
-        double u = rng_uniform(77, 0, i);
-        r[i] = s->exact ? (float)(floor(u * 5) - 2) : (float)(2 * u - 1);
-    }
-    return r;
-}
-
-static float *to_floats(const Leaf *leaf)
-{
-    float *x = xmalloc(leaf->count * sizeof *x);
-    for (size_t i = 0; i < leaf->count; i++)
-        x[i] = (float)leaf->x[i];
-    return x;
-}
-
-/* A parameter of the test's own; its gradient begins as NaN, which a first contribution overwrites. */
-static Tensor parameter(const Leaf *leaf, int index, bool wants_grad)
-{
-    Tensor t = {.name = "leaf",
-                .index = index,
-                .block = -1,
-                .life = LIFE_PARAM,
-                .dtype = DT_F32,
-                .ndim = leaf->ndim,
-                .needs_grad = wants_grad,
-                .data = to_floats(leaf)};
-    memcpy(t.shape, leaf->shape, sizeof t.shape);
-    if (wants_grad) {
-        t.grad = xmalloc(leaf->count * sizeof *t.grad);
-        memset(t.grad, 0xff, leaf->count * sizeof *t.grad);
-    }
-    return t;
-}
-
-static void write_inputs(const OpSetup *s, Exec *e, const Plan *p, Tensor *const *in)
-{
-    for (int i = 0; i < MAX_INPUTS; i++) {
-        if (!s->leaf[i].integer)
-            continue;
-        int32_t *ids = xmalloc(s->leaf[i].count * sizeof *ids);
-        for (size_t k = 0; k < s->leaf[i].count; k++)
-            ids[k] = (int32_t)s->leaf[i].x[k];
-        exec_write(e, p, in[i], ids);
-        free(ids);
-    }
-}
-
-static void run_graph(const OpSetup *s, const Graph *g, Tensor *root, Tensor *const *in,
-                      const RunOptions *o)
-{
-    Schedule schedule;
-    Plan plan;
-    Exec e;
-    Err err;
-    schedule_build(&schedule, g, root, o->recompute);
-    plan_build(&plan, &schedule, o->threads);
-    cr_assert(exec_init(&e, plan.arena_bytes, plan.scratch_bytes, o->threads, &err) == 0, "%s",
-              err.msg);
-    e.poison = true;
-    write_inputs(s, &e, &plan, in);
-    exec_run(&e, &plan, PHASE_FORWARD);
-    exec_run(&e, &plan, PHASE_BACKWARD);
-    exec_release(&e);
-    plan_release(&plan);
-    schedule_release(&schedule);
-}
-
-static Outcome run(const OpSetup *s, const RunOptions *o)
-{
-    Graph g;
-    graph_init(&g);
-    Tensor params[MAX_INPUTS], *in[MAX_INPUTS] = {NULL};
-    for (int i = 0; i < MAX_INPUTS; i++) {
-        const Leaf *leaf = &s->leaf[i];
-        if (!leaf->present)
-            continue;
-        params[i] = parameter(leaf, i, !leaf->integer && i != o->frozen);
-        in[i] =
-            leaf->integer ? graph_input(&g, "ids", DT_I32, leaf->ndim, leaf->shape) : &params[i];
-    }
-    graph_block_begin(&g); /* all but the root may be run again */
-    Tensor *y[2];
-    for (int k = 0; k < o->copies; k++)
-        y[k] = s->spec->record(s, &g, in);
-    size_t one = 1;
-    Tensor *root = graph_node(&g, &weighted_sum_def, 1, &one, o->copies, y, sizeof(WeightedSum));
-    graph_block_end(&g);
-
-    size_t n = tensor_count(y[0]);
-    float *r = make_weights(s, n);
-    Outcome out = {n, xmalloc(n * sizeof *r), xmalloc(n * sizeof *r), {NULL}};
-    *(WeightedSum *)root->attr = (WeightedSum){r, out.y, out.y_again};
-    run_graph(s, &g, root, in, o);
-    free(r);
-    for (int i = 0; i < MAX_INPUTS; i++)
-        if (s->leaf[i].present) {
-            free(params[i].data);
-            out.grad[i] = params[i].grad;
-        }
-    graph_release(&g);
-    return out;
-}
 
 /* ---- the same in double ---- */
 
@@ -341,7 +165,7 @@ static void expect_same(const OpSetup *s, const Outcome *a, const Outcome *b, co
 
 static void expect_same_run(const OpSetup *s, const Outcome *first, RunOptions o, const char *what)
 {
-    Outcome again = run(s, &o);
+    Outcome again = op_run(s, &o);
     expect_same(s, first, &again, what);
     outcome_release(&again);
 }
@@ -352,14 +176,17 @@ static void expect_variants_same(const OpSetup *s, const Outcome *first)
         for (Recompute rc = RECOMPUTE_NONE; rc <= RECOMPUTE_BLOCK; rc++) {
             char what[64];
             snprintf(what, sizeof what, "recompute %s and %d threads", recompute_name(rc), threads);
-            expect_same_run(s, first, (RunOptions){rc, threads, 1, -1}, what);
+            expect_same_run(
+                s, first,
+                (RunOptions){.recompute = rc, .threads = threads, .copies = 1, .frozen = -1}, what);
         }
     int gradients = 0;
     for (int i = 0; i < MAX_INPUTS; i++)
         gradients += has_gradient(s, i);
     for (int i = 0; i < MAX_INPUTS; i++)
         if (has_gradient(s, i) && gradients > 1)
-            expect_same_run(s, first, (RunOptions){RECOMPUTE_NONE, 1, 1, i}, "a frozen input");
+            expect_same_run(s, first, (RunOptions){.threads = 1, .copies = 1, .frozen = i},
+                            "a frozen input");
 }
 
 /* ---- one case ---- */
@@ -375,9 +202,9 @@ static void check_near(const OpSpec *spec, const OpCase *at)
     for (size_t k = 0; k < COUNT_OF(isas); k++) {
         if (!select_isa(isas[k]))
             continue;
-        Outcome once = run(&s, &plain);
+        Outcome once = op_run(&s, &plain);
         if (!y) {
-            float *r = make_weights(&s, once.count);
+            float *r = op_weights(&s, once.count);
             y = xmalloc(once.count * sizeof *y);
             find_slopes(&s, r, y, once.count, &slopes);
             spec->forward(&s, x, y);
@@ -389,7 +216,7 @@ static void check_near(const OpSpec *spec, const OpCase *at)
         outcome_release(&once);
         if (spec->single_reader)
             continue;
-        Outcome twice = run(&s, &(RunOptions){.threads = 1, .copies = 2, .frozen = -1});
+        Outcome twice = op_run(&s, &(RunOptions){.threads = 1, .copies = 2, .frozen = -1});
         expect_gradient(&s, &twice, &slopes, 2);
         outcome_release(&twice);
     }
@@ -429,10 +256,10 @@ static void check_exact(const OpSpec *spec, const OpCase *at)
 {
     OpSetup s;
     op_setup_init(&s, spec, at, true);
-    Outcome probe = run(&s, &plain);
+    Outcome probe = op_run(&s, &plain);
     size_t n = probe.count;
     outcome_release(&probe);
-    float *r = make_weights(&s, n);
+    float *r = op_weights(&s, n);
     double *y = xmalloc(n * sizeof *y), *gradient[MAX_INPUTS] = {NULL}, *x[MAX_INPUTS];
     for (int i = 0; i < MAX_INPUTS; i++) {
         x[i] = s.leaf[i].x;
@@ -446,7 +273,7 @@ static void check_exact(const OpSpec *spec, const OpCase *at)
     for (size_t k = 0; k < COUNT_OF(isas); k++)
         for (int copies = 1; select_isa(isas[k]) && copies <= (spec->single_reader ? 1 : 2);
              copies++) {
-            Outcome got = run(&s, &(RunOptions){.threads = 2, .copies = copies, .frozen = -1});
+            Outcome got = op_run(&s, &(RunOptions){.threads = 2, .copies = copies, .frozen = -1});
             expect_exact(&s, &got, y, gradient, copies);
             outcome_release(&got);
         }
@@ -488,13 +315,18 @@ typedef struct CaseIndex {
 
 enum { MAX_CASES = 256 };
 
-static struct criterion_test_params list_cases(bool exact_only)
+static bool is_near(const OpCase *at)
+{
+    return !(at->flags & CASE_WHOLE_ONLY);
+}
+
+static struct criterion_test_params list_cases(bool (*is_wanted)(const OpCase *))
 {
     static CaseIndex list[MAX_CASES];
     size_t count = 0;
     for (size_t i = 0; i < num_op_specs; i++)
         for (size_t k = 0; k < op_specs[i].num_cases; k++)
-            if (!exact_only || is_exact(&op_specs[i].cases[k])) {
+            if (is_wanted(&op_specs[i].cases[k])) {
                 CHECK(count < MAX_CASES, "more than %d cases", MAX_CASES);
                 list[count++] = (CaseIndex){i, k};
             }
@@ -503,7 +335,7 @@ static struct criterion_test_params list_cases(bool exact_only)
 
 ParameterizedTestParameters(ops, near_doubles)
 {
-    return list_cases(false);
+    return list_cases(is_near);
 }
 
 ParameterizedTest(CaseIndex *c, ops, near_doubles)
@@ -513,7 +345,7 @@ ParameterizedTest(CaseIndex *c, ops, near_doubles)
 
 ParameterizedTestParameters(ops, exact_on_whole_numbers)
 {
-    return list_cases(true);
+    return list_cases(is_exact);
 }
 
 ParameterizedTest(CaseIndex *c, ops, exact_on_whole_numbers)

@@ -222,7 +222,7 @@ Test(sweep_config, units)
 Test(sweep_config, quantities_for_people)
 {
     char text[UNIT_TEXT_SIZE];
-    format_bytes(text, 1048064);
+    format_bytes(text, 1047600);
     cr_expect(eq(str, text, "1023 KiB"));
     format_bytes(text, 1.5 * 0x1p30);
     cr_expect(eq(str, text, "1.5 GiB"));

@@ -1,0 +1,122 @@
+/* dropout: y = x * m / (1 - rate) + residual while training, x + residual otherwise; m is 1 with
+ * probability 1 - rate, else 0 (Srivastava et al. 2014, in the inverted form).
+ *
+ * The mask is a pure function of (seed, step, node, element): backward makes it again, nothing keeps
+ * it. One hash serves four elements with 16 bits each, so the rate is rounded to a multiple of 2^-16. */
+#include <math.h>
+#include <string.h>
+
+#include "../ops.h"
+
+enum { X, RESIDUAL };
+
+enum { PER_HASH = 4, HASH_BITS = 16, LEVELS = 1 << HASH_BITS };
+
+typedef struct Attr {
+    uint32_t dropped; /* of LEVELS equally likely values of an element, those that drop it */
+} Attr;
+
+Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual)
+{
+    CHECK(rate >= 0 && rate < 1, "a dropout rate of %g", (double)rate);
+    CHECK(!residual || (residual != x && tensor_count(residual) == tensor_count(x)),
+          "the residual is another tensor of the shape of x");
+    Tensor *t = graph_node(g, &op_dropout_def, 2, (size_t[]){tensor_rows(x), tensor_channels(x)}, 2,
+                           (Tensor *[]){x, residual}, sizeof(Attr));
+    uint32_t dropped = (uint32_t)lrintf(rate * LEVELS);
+    *(Attr *)t->attr = (Attr){dropped < LEVELS ? dropped : LEVELS - 1};
+    return t;
+}
+
+/* factor[i] = 0, or the scale of a kept element, for elements [first, first + PER_HASH). */
+static void factors(uint64_t key, size_t first, uint32_t dropped, float scale,
+                    float factor[PER_HASH])
+{
+    uint64_t hash = rng_u64(key, 0, first / PER_HASH);
+    for (int i = 0; i < PER_HASH; i++)
+        factor[i] = (hash >> (HASH_BITS * i)) % LEVELS < dropped ? 0 : scale;
+}
+
+/* y[i] = x[i] * factor(i) for `count` elements from `first`, a multiple of PER_HASH. */
+static void apply_mask(uint64_t key, uint32_t dropped, const float *x, float *y, size_t first,
+                       size_t count)
+{
+    float scale = (float)LEVELS / (float)(LEVELS - dropped), factor[PER_HASH];
+    for (size_t i = 0; i < count; i += PER_HASH) {
+        factors(key, first + i, dropped, scale, factor);
+        for (size_t j = 0; j < PER_HASH && i + j < count; j++)
+            y[i + j] = x[i + j] * factor[j];
+    }
+}
+
+enum { SLICE = 1024 }; /* elements that a thread works on in one go: they stay in its first cache */
+
+/* The part of t's elements [from, from + n) that a pass works on. */
+typedef struct Part {
+    uint64_t key;
+    size_t from, n;
+} Part;
+
+static void forward_part(const Tensor *t, const ExecCtx *c, Part p)
+{
+    const float *x = (const float *)t->in[X]->data + p.from;
+    float *y = (float *)t->data + p.from;
+    if (c->training)
+        apply_mask(p.key, ((const Attr *)t->attr)->dropped, x, y, p.from, p.n);
+    else
+        memcpy(y, x, p.n * sizeof *y);
+    if (t->in[RESIDUAL])
+        kernels()->add(y, (const float *)t->in[RESIDUAL]->data + p.from, y, p.n);
+}
+
+/* dst = or += src. */
+static void give(const float *src, float *dst, bool add, size_t n)
+{
+    if (add)
+        kernels()->add(dst, src, dst, n);
+    else
+        memcpy(dst, src, n * sizeof *dst);
+}
+
+static void backward_part(const Tensor *t, const ExecCtx *c, Part p)
+{
+    float *dy = t->grad + p.from, *dx = t->in[X]->grad;
+    float *dr = t->in[RESIDUAL] ? t->in[RESIDUAL]->grad : NULL;
+    if (dr)
+        give(dy, dr + p.from, exec_adds(c, RESIDUAL), p.n);
+    if (!dx)
+        return;
+    if (c->training)
+        apply_mask(p.key, ((const Attr *)t->attr)->dropped, dy, dy, p.from, p.n);
+    give(dy, dx + p.from, exec_adds(c, X), p.n);
+}
+
+static void for_parts(const Tensor *t, ExecCtx *c,
+                      void (*work)(const Tensor *t, const ExecCtx *c, Part p))
+{
+    size_t count = tensor_count(t);
+    uint64_t key = rng_u64(c->seed, (uint64_t)t->index, c->step);
+    int threads = exec_threads(c, 2.0 * (double)count);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (size_t from = 0; from < count; from += SLICE)
+        work(t, c, (Part){key, from, count - from < SLICE ? count - from : SLICE});
+}
+
+static void forward(const Tensor *t, ExecCtx *c)
+{
+    for_parts(t, c, forward_part);
+}
+
+static void backward(const Tensor *t, ExecCtx *c)
+{
+    for_parts(t, c, backward_part);
+}
+
+static double flops(const Tensor *t, bool is_backward)
+{
+    (void)t, (void)is_backward;
+    return 0;
+}
+
+const OpDef op_dropout_def = {
+    .name = "dropout", .forward = forward, .backward = backward, .flops = flops};

@@ -1,0 +1,141 @@
+/* cmd_train: `tare train`: from a config file to a checkpoint that the transformers library loads. */
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "commands.h"
+#include "interrupt.h"
+#include "options.h"
+#include "train.h"
+
+static void print_evaluation(Trainer *t, const char *name, const Examples *e)
+{
+    if (e->count == 0)
+        return;
+    Evaluation r = train_evaluate(t, e);
+    if (e->label)
+        printf("%s: accuracy %.4f (%zu of %zu), loss %.4f\n", name,
+               (double)r.right / (double)r.count, r.right, r.count, r.loss);
+    else
+        printf("%s: loss %.4f, %.4f bits per byte\n", name, r.loss, r.loss / log(2));
+}
+
+/* The order of a training, for whoever wants to repeat it elsewhere: a line for each batch with its epoch,
+ * its padded length and its examples by their place in the file. */
+static void print_batches(const Trainer *t)
+{
+    for (uint64_t epoch = 0; epoch < (uint64_t)t->config.epochs; epoch++) {
+        Batches batches;
+        BatchOrder order = {(size_t)t->config.batch_size, true, (uint64_t)t->config.seed, epoch};
+        batches_build(&batches, &t->train, t->lengths, t->num_lengths, order);
+        for (size_t i = 0; i < batches.count; i++) {
+            const TrainBatch *b = &batches.at[i];
+            printf("%llu\t%zu\t", (unsigned long long)epoch, b->context);
+            for (size_t k = 0; k < b->count; k++)
+                printf("%u%c", b->example[k], k + 1 < b->count ? ' ' : '\n');
+        }
+        batches_release(&batches);
+    }
+}
+
+static int train(Trainer *t, const TrainOptions *o, Err *err)
+{
+    fprintf(stderr, "%zu examples, %zu lengths up to %zu, %zu weights, %llu updates\n",
+            t->train.count, t->num_lengths, t->lengths[t->num_lengths - 1],
+            params_total(&t->model.params), (unsigned long long)t->total_updates);
+    switch (train_run(t, o, stderr, err)) {
+    case TRAIN_FAILED:
+        return 2;
+    case TRAIN_DIVERGED:
+        fprintf(stderr, "stopped at %s; %s%s%s\n", err->msg,
+                train_state_exists(t->config.out) ? "the last checkpoint in '"
+                                                  : "nothing was saved",
+                train_state_exists(t->config.out) ? t->config.out : "",
+                train_state_exists(t->config.out) ? "' is kept" : " yet");
+        return 1;
+    case TRAIN_INTERRUPTED:
+        fprintf(stderr, "interrupted after step %llu; --resume goes on\n",
+                (unsigned long long)t->state.updates);
+        return 130;
+    case TRAIN_DONE:
+        break;
+    }
+    print_evaluation(t, "development", &t->development);
+    print_evaluation(t, "test", &t->test);
+    return 0;
+}
+
+int cmd_train(int argc, char **argv, Err *err)
+{
+    TrainOptions o = {0};
+    int64_t threads = omp_get_max_threads();
+    const char *out = NULL;
+    bool dry_run = false;
+    const Option options[] = {
+        {.name = "--out",
+         .kind = OPTION_TEXT,
+         .value_name = "DIR",
+         .help = "the checkpoint's directory, in the place of the config's",
+         .target = &out},
+        {.name = "--resume",
+         .kind = OPTION_FLAG,
+         .help = "go on from the last checkpoint, bit for bit; without one, begin",
+         .target = &o.resume},
+        {.name = "--overwrite",
+         .kind = OPTION_FLAG,
+         .help = "begin anew where there is a checkpoint",
+         .target = &o.overwrite},
+        {.name = "--dry-run",
+         .kind = OPTION_FLAG,
+         .help = "print the batches (epoch, length, examples), train nothing",
+         .target = &dry_run},
+        {.name = "--threads",
+         .kind = OPTION_INT,
+         .value_name = "N",
+         .help = "threads (default: OMP_NUM_THREADS, else all processors)",
+         .target = &threads,
+         .min = 1,
+         .max = 4096},
+    };
+    const Command command = {
+        .verb = "train",
+        .arguments = "CONFIG.toml",
+        .summary = "Fine-tunes an encoder as a classifier, or trains a small GPT on a text.",
+        .options = options,
+        .num_options = COUNT_OF(options),
+        .min_arguments = 1,
+        .max_arguments = 1,
+        .notes =
+            "The directory gets config.json, model.safetensors and the tokenizer's files, as the\n"
+            "transformers library reads them; training.safetensors, which --resume needs; and\n"
+            "loss.csv, a line for each update. A loss that is not a number or diverges ends the\n"
+            "training with exit code 1 and leaves the last checkpoint as it is.\n",
+    };
+    const char *path;
+    size_t count;
+    OptionsOutcome outcome = options_parse(&command, argc, argv, &path, &count, err);
+    if (outcome != OPTIONS_RUN)
+        return outcome == OPTIONS_HELP ? 0 : 2;
+
+    TrainConfig config;
+    if (train_config_load(&config, path, err) != 0)
+        return 2;
+    if (out) {
+        free(config.out);
+        config.out = xstrdup(out);
+    }
+    o.threads = (int)threads;
+    interrupt_install();
+    Trainer t;
+    int code = 2;
+    if (train_init(&t, &config, &o, err) == 0) {
+        code = 0;
+        if (dry_run)
+            print_batches(&t);
+        else
+            code = train(&t, &o, err);
+    }
+    train_release(&t);
+    return code;
+}

@@ -1,0 +1,193 @@
+/* compare_markdown: the report for people; see compare_report.h. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare_report.h"
+#include "context.h"
+
+/* The records of one cell stand together, ours first. */
+static size_t end_of_cell(const Comparison *c, size_t first)
+{
+    size_t end = first;
+    while (end < c->num_records && c->records[end].cell == c->records[first].cell)
+        end++;
+    return end;
+}
+
+static const Record *record_of(const Comparison *c, size_t first, const char *name)
+{
+    for (size_t i = first; i < end_of_cell(c, first); i++)
+        if (strcmp(c->records[i].alternative->name, name) == 0)
+            return &c->records[i];
+    return NULL;
+}
+
+/* Whether the alternative has a record for this model. */
+static bool takes_part(const Comparison *c, size_t model, size_t k)
+{
+    for (size_t i = 0; i < c->num_records; i++)
+        if (c->records[i].cell->model == model &&
+            strcmp(c->records[i].alternative->name, alternative_names[k]) == 0)
+            return true;
+    return false;
+}
+
+static void write_length(const CompareCell *cell, FILE *f)
+{
+    if (cell->seq_len > 0)
+        fprintf(f, " %zu |", cell->seq_len);
+    else
+        fprintf(f, " - |");
+}
+
+/* ---- parity ---- */
+
+static void write_parity_row(const Comparison *c, const Record *r, FILE *f)
+{
+    const CompareCell *cell = r->cell;
+    const ModelConfig *m = &c->models[cell->model].config;
+    fprintf(f, "| **%s** | dim=%zu | %zu | %zu | %s | %zu |", c->config->models[cell->model].name,
+            m->d_model, m->num_layers, m->vocab_size, cell->component->title, cell->batch_size);
+    write_length(cell, f);
+    fprintf(f, " %s |", r->alternative->name);
+    if (r->failure.msg[0])
+        fprintf(f, " - | **not measured**: %s |\n", r->failure.msg);
+    else if (!r->has_parity)
+        fprintf(f, " - | **not proven**: tare failed |\n");
+    else if (!r->parity.ok)
+        fprintf(f, " `%.2e` | **FAILED**: %s |\n", r->parity.max_abs, r->parity.reason);
+    else if (cell->component->kind == COMPONENT_TOKENIZER)
+        fprintf(f, " 0 | **PASS** (ids equal) |\n");
+    else
+        fprintf(f, " `%.2e` | **PASS** (%.1e of the largest value) |\n", r->parity.max_abs,
+                r->parity.max_rel);
+}
+
+static void write_parity(const Comparison *c, FILE *f)
+{
+    fprintf(
+        f,
+        "## 1. Correctness Verification\n\n"
+        "Outputs of this run, each implementation's against tare's on the same weights and\n"
+        "inputs: token ids, hidden states, or the loss and gradients. Ids have to be equal; of\n"
+        "every other tensor the largest difference is at most %g of the largest value.\n\n"
+        "| Model | Dimensions | Layers | Vocab | Component | Batch Size | Sequence Length | "
+        "Against | Max Diff | Verdict |\n"
+        "|---|---|---|---|---|---|---|---|---|---|\n",
+        parity_tolerance);
+    for (size_t i = 0; i < c->num_records; i++) {
+        const Record *r = &c->records[i];
+        if (r->alternative != &c->alternatives[0] || r->failure.msg[0])
+            write_parity_row(c, r, f);
+    }
+    fputc('\n', f);
+}
+
+/* ---- times ---- */
+
+static double fastest(const Comparison *c, size_t first)
+{
+    double best = INFINITY;
+    for (size_t i = first; i < end_of_cell(c, first); i++)
+        best = fmin(best, c->records[i].median_ms);
+    return best;
+}
+
+static void write_time(const Record *r, double best, FILE *f)
+{
+    if (!r || r->rounds == 0) {
+        fprintf(f, " - |");
+        return;
+    }
+    const char *mark = r->median_ms == best ? "**" : "";
+    fprintf(f, " %s%.4g%s", mark, r->median_ms, mark);
+    if (!isnan(r->interval.lo))
+        fprintf(f, " [%.4g, %.4g]", r->interval.lo, r->interval.hi);
+    fprintf(f, " |");
+}
+
+static void write_time_row(const Comparison *c, size_t first, const bool *shown, FILE *f)
+{
+    const CompareCell *cell = c->records[first].cell;
+    double best = fastest(c, first);
+    fprintf(f, "| **%s** | %zu |", cell->component->title, cell->batch_size);
+    write_length(cell, f);
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
+        if (shown[k])
+            write_time(record_of(c, first, alternative_names[k]), best, f);
+    for (size_t k = 1; k < NUM_ALTERNATIVES; k++) {
+        const Record *r = shown[k] ? record_of(c, first, alternative_names[k]) : NULL;
+        char text[128] = "-";
+        if (r)
+            compare_speedup(r, text);
+        if (shown[k])
+            fprintf(f, " %s |", text);
+    }
+    fputc('\n', f);
+}
+
+static void write_times(const Comparison *c, size_t model, FILE *f)
+{
+    const ModelConfig *m = &c->models[model].config;
+    bool shown[NUM_ALTERNATIVES];
+    size_t columns = 3;
+    fprintf(f, "### %s (dim=%zu, layers=%zu)\n\n| Component | Batch Size | Sequence Length |",
+            c->config->models[model].name, m->d_model, m->num_layers);
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
+        shown[k] = takes_part(c, model, k);
+        columns += shown[k] ? 1 + (k > 0) : 0;
+        if (shown[k])
+            fprintf(f, " %s (ms) |", alternative_names[k]);
+    }
+    for (size_t k = 1; k < NUM_ALTERNATIVES; k++)
+        if (shown[k])
+            fprintf(f, " tare vs %s |", alternative_names[k]);
+    fprintf(f, "\n|");
+    for (size_t i = 0; i < columns; i++)
+        fprintf(f, "---|");
+    fputc('\n', f);
+    for (size_t i = 0; i < c->num_records; i = end_of_cell(c, i))
+        if (c->records[i].cell->model == model)
+            write_time_row(c, i, shown, f);
+    fputc('\n', f);
+}
+
+static void write_head(const Comparison *c, time_t started, FILE *f)
+{
+    char when[32];
+    RowResult stamp;
+    row_result_init(&stamp);
+    context_stamp(&stamp);
+    strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", gmtime(&started));
+    fprintf(f, "# Benchmark Results: %s\n\n**Date:** %s\n**Machine:** %s, %lld threads\n",
+            c->config->name, when, stamp.cpu_model, (long long)c->config->threads);
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
+        const Alternative *a = &c->alternatives[k];
+        const char *name;
+        json_t *value;
+        if (!a->available)
+            continue;
+        fprintf(f, "**%s:**", a->name);
+        json_object_foreach (a->versions, name, value)
+            fprintf(f, " %s %s;", name, json_string_value(value) ? json_string_value(value) : "?");
+        fprintf(f, " empty call %.3f ms\n", a->empty_call_ms);
+    }
+    fputc('\n', f);
+}
+
+void compare_report_markdown(const Comparison *c, time_t started, FILE *f)
+{
+    write_head(c, started, f);
+    write_parity(c, f);
+    fprintf(f,
+            "## 2. Performance Benchmarks\n\n"
+            "All implementations took turns in one run, on the same threads. Median of the rounds\n"
+            "with its 95 %% interval, in ms a call; a sample of a short call is the mean over at\n"
+            "least %g ms of calls. The speed-up is paired by round, its interval widened for the\n"
+            "number of implementations; \"Parity\" means that it contains 1.\n\n",
+            SAMPLE_NS / 1e6);
+    for (size_t m = 0; m < c->config->num_models; m++)
+        if (c->models[m].dir && takes_part(c, m, 0))
+            write_times(c, m, f);
+}

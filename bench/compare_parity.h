@@ -1,0 +1,23 @@
+/* compare_parity: do two implementations compute the same? Their outputs, as safetensors files with the
+ * same names and shapes, compared number by number. */
+#ifndef TARE_COMPARE_PARITY_H
+#define TARE_COMPARE_PARITY_H
+
+#include "../autograd/base.h"
+
+typedef struct Parity {
+    bool ok;
+    double max_abs;   /* the largest difference of all tensors */
+    double max_rel;   /* the largest, over tensors, of largest difference / largest value */
+    char worst[64];   /* the tensor with max_rel */
+    char reason[160]; /* why not ok; "" if ok */
+} Parity;
+
+/* The bound of max_rel. Integers have to be equal. */
+extern const double parity_tolerance;
+
+/* -1: a file cannot be read. Other names, shapes or kinds of tensors, a number that is not finite and a
+ * difference above the bound are in *p. */
+int parity_compare(const char *ours, const char *theirs, Parity *p, Err *err);
+
+#endif

@@ -1,0 +1,20 @@
+/* compare_report: a comparison as JSON, CSV and Markdown. */
+#ifndef TARE_COMPARE_REPORT_H
+#define TARE_COMPARE_REPORT_H
+
+#include <stdio.h>
+#include <time.h>
+
+#include "compare_cell.h"
+
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; the time the comparison started) with all
+ * records so far, replacing what an earlier call wrote. */
+int compare_report_write(const Comparison *c, const char *folder, time_t started, Err *err);
+
+/* The Markdown report: parity first, then the medians, one table a model. */
+void compare_report_markdown(const Comparison *c, time_t started, FILE *f);
+
+/* Ratio to words, as in "3.1x Faster [3.0, 3.3]". `text` has room for 128 bytes. */
+void compare_speedup(const Record *r, char *text);
+
+#endif

@@ -1,0 +1,58 @@
+/* component: see component.h. */
+#include "component.h"
+
+#include <string.h>
+
+#define ENCODER_PEERS "pytorch|pytorch_compile|onnxruntime"
+#define GPT_PEERS     "pytorch|pytorch_compile"
+
+const Component components[] = {
+    {.name = "tokenizer",
+     .title = "Tokenizer",
+     .kind = COMPONENT_TOKENIZER,
+     .peers = "tokenizers",
+     .from_text = true},
+    {.name = "embeddings",
+     .title = "Embeddings",
+     .kind = COMPONENT_ENCODER,
+     .peers = ENCODER_PEERS,
+     .only_embeddings = true},
+    {.name = "model", .title = "Model", .kind = COMPONENT_ENCODER, .peers = ENCODER_PEERS},
+    {.name = "end_to_end",
+     .title = "End-to-End",
+     .kind = COMPONENT_ENCODER,
+     .peers = ENCODER_PEERS,
+     .from_text = true},
+    {.name = "gpt_forward", .title = "Forward", .kind = COMPONENT_GPT, .peers = GPT_PEERS},
+    {.name = "gpt_forward_backward",
+     .title = "Forward + Backward",
+     .kind = COMPONENT_GPT,
+     .peers = GPT_PEERS,
+     .backward = true},
+    {.name = "gpt_step",
+     .title = "Training Step (AdamW)",
+     .kind = COMPONENT_GPT,
+     .peers = GPT_PEERS,
+     .backward = true,
+     .update = true},
+};
+const size_t num_components = COUNT_OF(components);
+
+const Component *component_find(const char *name)
+{
+    for (size_t i = 0; i < num_components; i++)
+        if (strcmp(components[i].name, name) == 0)
+            return &components[i];
+    return NULL;
+}
+
+bool component_has_peer(const Component *c, const char *peer)
+{
+    size_t len = strlen(peer);
+    for (const char *at = c->peers; at; at = strchr(at, '|')) {
+        at += *at == '|';
+        if (strncmp(at, peer, len) == 0 && (at[len] == '|' || at[len] == '\0'))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,31 @@
+/* component: what `tare compare` can measure, and what each of these needs. The one list that the
+ * config, the workers' requests and the report share; it measures nothing. */
+#ifndef TARE_COMPONENT_H
+#define TARE_COMPONENT_H
+
+#include "../autograd/base.h"
+
+typedef enum ComponentKind {
+    COMPONENT_TOKENIZER, /* texts in, ids out */
+    COMPONENT_ENCODER,   /* a hidden state out */
+    COMPONENT_GPT,       /* ids and targets in, the loss out */
+} ComponentKind;
+
+typedef struct Component {
+    const char *name, *title; /* in files; in tables */
+    ComponentKind kind;
+    const char *peers;     /* those that can do it: "pytorch|onnxruntime" */
+    bool from_text;        /* its input is text, cut to seq_len ids where there is a seq_len */
+    bool only_embeddings;  /* an encoder that stops at hidden state 0 */
+    bool backward, update; /* of a GPT */
+} Component;
+
+extern const Component components[];
+extern const size_t num_components;
+
+const Component *component_find(const char *name); /* NULL when there is none */
+
+/* Whether this peer can do it; tare can do everything. */
+bool component_has_peer(const Component *c, const char *peer);
+
+#endif

@@ -1,0 +1,176 @@
+"""Makes Hugging Face model directories from seeds, without a network: small GPT-2, DistilBERT and BERT
+models of odd shapes for the tests, and the full-size shapes that `tare compare` measures (it runs this
+by itself and keeps what it made in .cache/models).
+
+    make_models.py OUT_DIR               # every small model, each in OUT_DIR/NAME
+    make_models.py OUT_DIR --only NAME   # one, also one of the large ones
+    make_models.py OUT_DIR --list        # names and what they are, nothing is written
+
+Every weight is random, norms and biases too: with their initial ones and zeros a missing bias or a
+forgotten norm weight would not show. Encoders get a vocab.txt of the right size.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import zlib
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertModel,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    DistilBertForSequenceClassification,
+    DistilBertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPT2Model,
+)
+
+SENTIMENT = {"id2label": {0: "NEGATIVE", 1: "POSITIVE"}, "label2id": {"NEGATIVE": 0, "POSITIVE": 1}}
+SMALL_DISTILBERT = dict(dim=32, n_layers=5, n_heads=4, hidden_dim=128, vocab_size=1124)
+SMALL_BERT = dict(hidden_size=48, num_hidden_layers=3, num_attention_heads=4, intermediate_size=100,
+                  vocab_size=1124, max_position_embeddings=128)
+
+# name: (model class, config class, settings, what it is for)
+MODELS = {
+    "gpt2-odd": (GPT2LMHeadModel, GPT2Config,
+                 dict(n_embd=36, n_head=3, n_layer=2, n_positions=32, vocab_size=101),
+                 "no dimension is a multiple of a vector, tied head"),
+    "gpt2-untied": (GPT2LMHeadModel, GPT2Config,
+                    dict(n_embd=40, n_head=5, n_layer=3, n_inner=70, n_positions=64, vocab_size=97,
+                         tie_word_embeddings=False),
+                    "a head of its own, d_ff not 4 d_model"),
+    "gpt2-headless": (GPT2Model, GPT2Config,
+                      dict(n_embd=24, n_head=1, n_layer=1, n_positions=48, vocab_size=211,
+                           layer_norm_epsilon=1e-3),
+                      "names without prefix, no head, one layer of one attention head, large epsilon"),
+    "gpt2-relu": (GPT2LMHeadModel, GPT2Config,
+                  dict(n_embd=64, n_head=2, n_layer=4, n_positions=200, vocab_size=503,
+                       activation_function="relu"),
+                  "another activation, attention heads of 32, contexts over a tile"),
+    "distilbert-small": (DistilBertForSequenceClassification, DistilBertConfig,
+                         dict(SMALL_DISTILBERT, **SENTIMENT), "sentiment classifier, 32/5/4"),
+    "distilbert-headless": (DistilBertModel, DistilBertConfig, SMALL_DISTILBERT,
+                            "names without prefix, no head"),
+    "distilbert-masked-lm": (DistilBertForMaskedLM, DistilBertConfig, SMALL_DISTILBERT,
+                             "a head that is not used"),
+    "bert-small": (BertForSequenceClassification, BertConfig, dict(SMALL_BERT, num_labels=3),
+                   "classifier of three labels through pooler and tanh"),
+    "bert-headless": (BertModel, BertConfig, dict(SMALL_BERT, hidden_act="gelu_new", type_vocab_size=1,
+                                                  layer_norm_eps=1e-6),
+                      "names without prefix, an unused pooler, tanh GELU, one segment"),
+    "bert-masked-lm": (BertForMaskedLM, BertConfig, SMALL_BERT, "a head that is not used, no pooler"),
+    "gpt2-small": (GPT2LMHeadModel, GPT2Config, {}, "large: the 124 M shape"),
+    "gpt2-medium": (GPT2LMHeadModel, GPT2Config, dict(n_embd=1024, n_layer=24, n_head=16),
+                    "large: the 355 M shape"),
+    "gpt2-large": (GPT2LMHeadModel, GPT2Config, dict(n_embd=1280, n_layer=36, n_head=20),
+                   "large: the 774 M shape"),
+    "gpt2-xl": (GPT2LMHeadModel, GPT2Config, dict(n_embd=1600, n_layer=48, n_head=25),
+                "large: the 1.6 B shape"),
+    "distilbert-base": (DistilBertForSequenceClassification, DistilBertConfig, SENTIMENT,
+                        "large: 768/6/12, 30522 words, sentiment classifier"),
+}
+
+# The frequent words of English that a test sentence is likely to contain.
+WORDS = """the of and to a in is it you that he was for on are with as i his they be at one have this
+from or had by hot but some what there we can out other were all your when up use word how said an each
+she which do their time if will way about many then them would write like so these her long make thing
+see him two has look more day could go come did my sound no most number who over know water than call
+first people may down side been now find any new work part take get place made live where after back
+little only round man year came show every good me give our under name very through just form much great
+think say help low line before turn cause same mean differ move right boy old too does tell sentence set
+three want air well also play small end put home read hand port large spell add even land here must big
+high such follow act why ask men change went light kind off need house picture try us again animal point
+mother world near build self earth father movie film bad terrible wonderful love hate boring funny never
+always really acting story plot best worst not don t s""".split()
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+CHARACTERS = list("!\"#$%&'()*+,-./0123456789:;<=>?@[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~")
+
+
+def seed_of(name):
+    return zlib.crc32(name.encode())
+
+
+def vocabulary(size, rng):
+    """`size` different WordPiece tokens: special, characters, their continuations, words, then made-up
+    syllables, a third of them continuations."""
+    tokens = SPECIAL + CHARACTERS + ["##" + c for c in CHARACTERS if c.isalnum()]
+    tokens += [w for w in WORDS if len(w) > 1]
+    tokens = list(dict.fromkeys(tokens))[:size]
+    seen = set(tokens)
+    while len(tokens) < size:
+        syllables = rng.choices("ba be co di do en er fa ing is la lo ma ne ol pre ra re st ti un ve".split(),
+                                k=rng.randint(1, 4))
+        token = rng.choice(["", "", "##"]) + "".join(syllables)
+        if token not in seen:
+            seen.add(token)
+            tokens.append(token)
+    return tokens
+
+
+@torch.no_grad()
+def randomise(model, seed):
+    """Norm weights about 1, biases about 0, matrices that keep the size of a row's numbers, so that
+    attention is far from uniform; smaller tables, so that a tied head's softmax is not saturated."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        noise = torch.randn(p.shape, generator=generator)
+        if p.ndim == 1:
+            is_norm = name.endswith("weight")
+            p.copy_(1 + 0.2 * noise if is_norm else 0.1 * noise)
+        elif any(table in name for table in ("wte", "wpe", "embeddings")):
+            p.copy_(0.1 * noise)
+        else:
+            p.copy_(noise / model.config.hidden_size**0.5)
+
+
+def save_tokenizer(config, folder, rng):
+    tokens = vocabulary(config.vocab_size, rng)
+    (folder / "vocab.txt").write_text("".join(t + "\n" for t in tokens), encoding="utf-8")
+    tokenizer = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "strip_accents": None,
+                 "model_max_length": config.max_position_embeddings}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n")
+
+
+def make(name, out_dir):
+    """Beside its place first, so that a directory that was interrupted never looks like a model."""
+    model_class, config_class, settings, _ = MODELS[name]
+    folder, partial = out_dir / name, out_dir / f".{name}.{os.getpid()}"
+    model = model_class(config_class(**settings)).eval()
+    randomise(model, seed_of(name))
+    model.save_pretrained(partial)
+    if model.config.model_type != "gpt2":
+        save_tokenizer(model.config, partial, random.Random(seed_of(name)))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    print(folder)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Makes Hugging Face model directories from seeds.")
+    parser.add_argument("out_dir", type=Path, metavar="OUT_DIR")
+    parser.add_argument("--only", choices=MODELS, metavar="NAME")
+    parser.add_argument("--list", action="store_true", help="print the names, write nothing")
+    args = parser.parse_args()
+    if args.list:
+        for name, (_, _, _, purpose) in MODELS.items():
+            print(f"{name:22} {purpose}")
+        return
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    small = [name for name, (_, _, _, purpose) in MODELS.items() if not purpose.startswith("large:")]
+    for name in [args.only] if args.only else small:
+        make(name, args.out_dir)
+
+
+if __name__ == "__main__":
+    main()

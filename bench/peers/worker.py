@@ -1,0 +1,304 @@
+"""One alternative of `tare compare` as a worker: `worker.py pytorch|pytorch_compile|onnxruntime|tokenizers`.
+
+`tare compare` starts it and talks to it, one line of JSON each way; the requests are listed in
+bench/cmd_worker.c, whose counterpart this is. Every alternative is used as its own users would: PyTorch
+eager through transformers with its default attention, ONNX Runtime on a plain export with all graph
+optimisations, `tokenizers` through its Python interface. What is timed is the method `run`, between
+perf_counter readings in this process; inputs lie ready as the library wants them, and nothing is printed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# One thread for tokenizers: a few sentences are not worth more, and ours uses one.
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def quiet_transformers():
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
+
+
+def read_inputs(request):
+    from safetensors.numpy import load_file
+
+    return {name: table.astype("int64") for name, table in load_file(request["inputs"]).items()}
+
+
+def write(path, tensors):
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    save_file({name: np.array(t, order="C") for name, t in tensors.items()}, path)
+
+
+def text_tokenizer(model_dir):
+    """The tokenizer that users load for this directory; .backend_tokenizer is that of `tokenizers`."""
+    return quiet_transformers().BertTokenizerFast.from_pretrained(model_dir)
+
+
+class Tokenizers:
+    def __init__(self):
+        import tokenizers
+        import transformers
+
+        self.versions = {"tokenizers": tokenizers.__version__, "transformers": transformers.__version__}
+
+    def load(self, request):
+        self.tokenizer = text_tokenizer(request["model_dir"]).backend_tokenizer
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        if request["max_length"]:
+            self.tokenizer.enable_truncation(request["max_length"])
+        self.texts = request["texts"]
+
+    def run(self):
+        if len(self.texts) == 1:
+            self.ids = [self.tokenizer.encode(self.texts[0]).ids]
+        else:
+            self.ids = [encoding.ids for encoding in self.tokenizer.encode_batch(self.texts)]
+
+    def outputs(self):
+        import numpy as np
+
+        return {"ids": np.concatenate([np.array(ids, np.int32) for ids in self.ids]),
+                "lengths": np.array([len(ids) for ids in self.ids], np.int32)}
+
+
+class PyTorch:
+    """Encoders and GPT-2 on PyTorch, eager or compiled."""
+
+    def __init__(self, compiled=False):
+        import torch
+
+        transformers = quiet_transformers()
+        self.torch, self.transformers, self.compiled = torch, transformers, compiled
+        self.versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+
+    def load(self, request):
+        self.model = self.module = self.optimizer = None  # first: two models may not fit
+        self.torch.set_num_threads(request["threads"])
+        self.component = request["component"]
+        if self.component.startswith("gpt_"):
+            self.load_gpt(request)
+        else:
+            self.load_encoder(request)
+        if self.compiled:
+            self.module = self.torch.compile(self.module, dynamic=False)
+
+    def load_encoder(self, request):
+        self.model = self.transformers.AutoModel.from_pretrained(
+            request["model_dir"], dtype=self.torch.float32).eval()
+        self.module = self.model.embeddings if self.component == "embeddings" else self.model
+        if self.component == "end_to_end":
+            self.tokenizer, self.texts = text_tokenizer(request["model_dir"]), request["texts"]
+            self.encoding = dict(padding=True, truncation=True, max_length=request["max_length"],
+                                 return_tensors="pt", return_token_type_ids=False)
+            return
+        inputs = {name: self.torch.from_numpy(t) for name, t in read_inputs(request).items()}
+        self.inputs = {"input_ids": inputs["tokens"]}
+        if self.component == "model":
+            self.inputs["attention_mask"] = inputs["mask"]
+
+    def load_gpt(self, request):
+        torch = self.torch
+        self.model = self.transformers.GPT2LMHeadModel.from_pretrained(
+            request["model_dir"], dtype=torch.float32, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+        self.model.config.use_cache = False
+        self.module = self.model.train(self.component != "gpt_forward")
+        inputs = {name: torch.from_numpy(t) for name, t in read_inputs(request).items()}
+        self.tokens, self.targets = inputs["tokens"], inputs["targets"].reshape(-1)
+        if self.component == "gpt_step":
+            parameters = list(self.model.parameters())
+            groups = [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.01},
+                      {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0}]
+            self.optimizer = torch.optim.AdamW(groups, lr=1e-3, fused=True)
+
+    def run(self):
+        if self.component == "gpt_forward":
+            with self.torch.inference_mode():
+                self.loss = self.gpt_loss()
+        elif self.component.startswith("gpt_"):
+            self.train_step()
+        else:
+            with self.torch.inference_mode():
+                self.run_encoder()
+
+    def run_encoder(self):
+        if self.component == "end_to_end":
+            self.hidden = self.module(**self.tokenizer(self.texts, **self.encoding)).last_hidden_state
+        elif self.component == "embeddings":
+            self.hidden = self.module(**self.inputs)
+        else:
+            self.hidden = self.module(**self.inputs).last_hidden_state
+
+    def gpt_loss(self):
+        logits = self.module(input_ids=self.tokens).logits
+        return self.torch.nn.functional.cross_entropy(logits.view(-1, logits.shape[-1]), self.targets)
+
+    def train_step(self):
+        self.model.zero_grad(set_to_none=True)
+        self.loss = self.gpt_loss()
+        self.loss.backward()
+        if self.optimizer:
+            self.optimizer.step()
+
+    def outputs(self):
+        if not self.component.startswith("gpt_"):
+            name = "hidden_states.0" if self.component == "embeddings" else "last_hidden_state"
+            return {name: self.hidden.numpy()}
+        tensors = {"loss": self.loss.detach().numpy()}
+        if self.component != "gpt_forward":
+            base = self.model.transformer
+            # Conv1D keeps its weight as [in, out]; the comparison is of [out, in].
+            tensors["grad.wpe.weight"] = base.wpe.weight.grad.numpy()
+            tensors["grad.h.0.attn.c_attn.weight"] = base.h[0].attn.c_attn.weight.grad.T.numpy()
+            tensors["grad.ln_f.weight"] = base.ln_f.weight.grad.numpy()
+        if self.optimizer:
+            with self.torch.no_grad():
+                tensors["loss_after_step"] = self.gpt_loss().numpy()
+        return tensors
+
+
+class OnnxRuntime:
+    def __init__(self):
+        import numpy
+        import onnxruntime
+
+        self.numpy, self.onnxruntime = numpy, onnxruntime
+        self.versions = {"onnxruntime": onnxruntime.__version__}
+
+    def load(self, request):
+        self.session = None  # first: two models may not fit
+        options = self.onnxruntime.SessionOptions()
+        options.intra_op_num_threads = request["threads"]
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = self.onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        self.component = request["component"]
+        part = "embeddings" if self.component == "embeddings" else "model"
+        path = exported(Path(request["model_dir"]), part)
+        self.session = self.onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        if self.component == "end_to_end":
+            self.tokenizer, self.texts = text_tokenizer(request["model_dir"]).backend_tokenizer, request["texts"]
+            self.tokenizer.enable_truncation(request["max_length"])
+            self.tokenizer.enable_padding()
+            return
+        inputs = read_inputs(request)
+        self.inputs = {"input_ids": inputs["tokens"]}
+        if self.component == "model":
+            self.inputs["attention_mask"] = inputs["mask"]
+
+    def run(self):
+        inputs = self.tokenized() if self.component == "end_to_end" else self.inputs
+        self.hidden = self.session.run(None, inputs)[0]
+
+    def tokenized(self):
+        encodings = self.tokenizer.encode_batch(self.texts)
+        return {"input_ids": self.numpy.array([e.ids for e in encodings], "int64"),
+                "attention_mask": self.numpy.array([e.attention_mask for e in encodings], "int64")}
+
+    def outputs(self):
+        name = "hidden_states.0" if self.component == "embeddings" else "last_hidden_state"
+        return {name: self.hidden}
+
+
+def exported(model_dir, part):
+    """The ONNX file of the directory's model or of its embeddings, exported by a process of its own (so
+    that PyTorch never enters this one) unless one newer than the weights is there."""
+    path = model_dir / f"{part}.onnx"
+    if not path.exists() or path.stat().st_mtime < (model_dir / "model.safetensors").stat().st_mtime:
+        done = subprocess.run([sys.executable, __file__, "export", str(model_dir), part],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"the export to ONNX failed: {(done.stderr.strip() or '?').splitlines()[-1]}")
+    return str(path)
+
+
+def export(model_dir, part):
+    import torch
+
+    model = quiet_transformers().AutoModel.from_pretrained(model_dir, dtype=torch.float32).eval()
+    ids = torch.zeros(2, 16, dtype=torch.long)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if part == "embeddings":
+        model, inputs = model.embeddings, {"input_ids": ids}
+    sizes = {name: {0: "batch", 1: "length"} for name in [*inputs, "hidden"]}
+    path = Path(model_dir) / f"{part}.onnx"
+    partial = path.with_suffix(".tmp")
+    torch.onnx.export(model, tuple(inputs.values()), str(partial), input_names=list(inputs),
+                      output_names=["hidden"], dynamic_axes=sizes, opset_version=17, dynamo=False)
+    partial.rename(path)
+
+
+ALTERNATIVES = {"pytorch": PyTorch, "pytorch_compile": lambda: PyTorch(compiled=True),
+                "onnxruntime": OnnxRuntime, "tokenizers": Tokenizers}
+
+
+def nothing():
+    pass
+
+
+def time_calls(call, calls):
+    start = time.perf_counter_ns()
+    for _ in range(calls):
+        call()
+    return {"ns": (time.perf_counter_ns() - start) / calls}
+
+
+class Worker:
+    def __init__(self, name):
+        self.name, self.alternative = name, None
+
+    def answer(self, request):
+        verb = request["do"]
+        if verb == "hello":
+            self.alternative = ALTERNATIVES[self.name]()
+            return {"versions": {**self.alternative.versions, "python": sys.version.split()[0]}}
+        if verb == "load":
+            self.alternative.load(request)
+        elif verb == "run":
+            return time_calls(self.alternative.run, request["calls"])
+        elif verb == "nothing":
+            return time_calls(nothing, request["calls"])
+        elif verb == "outputs":
+            self.alternative.run()
+            write(request["path"], self.alternative.outputs())
+        else:
+            raise ValueError(f"unknown request '{verb}'")
+        return {}
+
+
+def serve(name):
+    """Answers until stdin ends. Libraries that print do so on stderr; the answers have stdout alone."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    worker = Worker(name)
+    for line in sys.stdin:
+        try:
+            reply = worker.answer(json.loads(line))
+        except Exception as error:
+            sentence = str(error).strip().splitlines() or [type(error).__name__]
+            reply = {"error": sentence[0]}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+def main():
+    if len(sys.argv) == 4 and sys.argv[1] == "export":
+        export(sys.argv[2], sys.argv[3])
+    elif len(sys.argv) == 2 and sys.argv[1] in ALTERNATIVES:
+        serve(sys.argv[1])
+    else:
+        sys.exit(f"usage: worker.py {'|'.join(ALTERNATIVES)}")
+
+
+if __name__ == "__main__":
+    main()

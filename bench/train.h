@@ -1,0 +1,58 @@
+/* train: fine-tuning a classifier, or training a GPT from scratch; the loop of `tare train`.
+ *
+ * The one idea: what update N does follows from the config, the data and N alone (batches, learning rate,
+ * dropout masks), so a training that is taken up again continues bit for bit. The files it leaves are
+ * train_state.h's. */
+#ifndef TARE_TRAIN_H
+#define TARE_TRAIN_H
+
+#include "train_config.h"
+#include "train_data.h"
+#include "train_state.h"
+
+typedef struct Trainer {
+    TrainConfig config;
+    char *identity;                    /* config and data: what --resume must find unchanged */
+    Examples train, development, test; /* count == 0 where there is none */
+    size_t *lengths, num_lengths;      /* of the buckets */
+    Bucketed model;
+    BatchArrays arrays; /* for one batch of the longest bucket */
+    Batches batches;    /* of `epoch` */
+    uint64_t epoch, updates_per_epoch, total_updates;
+    TrainState state;
+    LossCurve curve;
+} Trainer;
+
+typedef struct TrainOptions {
+    int threads;
+    bool resume, overwrite;
+} TrainOptions;
+
+/* Reads data and model, plans, and allocates; writes nothing yet. -1: something is faulty, does not fit
+ * together or in memory; train_release is to be called in any case. Takes over *config. */
+int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err);
+void train_release(Trainer *t);
+
+typedef enum TrainOutcome {
+    TRAIN_FAILED = -1, /* err says what */
+    TRAIN_DONE,
+    TRAIN_DIVERGED, /* err says at which step; the last checkpoint is as it was */
+    TRAIN_INTERRUPTED,
+} TrainOutcome;
+
+/* Trains to the end of the last epoch, with progress to `chatter`, or from where the state on disk is. */
+TrainOutcome train_run(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err);
+
+/* Mean loss over the examples and, for a classifier, how many were labelled right. */
+typedef struct Evaluation {
+    double loss;
+    size_t right, count;
+} Evaluation;
+
+Evaluation train_evaluate(Trainer *t, const Examples *e);
+
+/* Learning rate of an update, counted from 0: up from 0 over the first `warmup` updates, then down to 0 at
+ * `total`, both linear (transformers' get_linear_schedule_with_warmup). */
+double learning_rate_at(double peak, uint64_t update, uint64_t warmup, uint64_t total);
+
+#endif

@@ -1,0 +1,156 @@
+/* train_init: from a config to a model in memory; see train.h. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../model/checkpoint.h"
+#include "train.h"
+
+/* ---- data ---- */
+
+static int load_texts(Trainer *t, const ModelConfig *c, Err *err)
+{
+    const TrainConfig *config = &t->config;
+    const char *const paths[] = {config->train, config->development, config->test};
+    Examples *const sets[] = {&t->train, &t->development, &t->test};
+    size_t most = (size_t)config->max_length;
+    if (most > c->max_positions)
+        return err_set(err, "%s: max_length is %zu, but the model has %zu positions", config->path,
+                       most, c->max_positions);
+    WordPiece *w = wordpiece_load(config->checkpoint, err);
+    int status = w ? 0 : -1;
+    for (size_t i = 0; i < COUNT_OF(sets) && status == 0; i++)
+        if (paths[i])
+            status = examples_load_texts(sets[i], paths[i], &config->labels, w, most, c->vocab_size,
+                                         err);
+    wordpiece_free(w);
+    return status;
+}
+
+static int plan_classifier(Trainer *t, Checkpoint *ck, const RecordWants *wants, int threads,
+                           Err *err)
+{
+    ModelConfig *c = &ck->config;
+    size_t labels = t->config.labels.count;
+    if (c->type == MODEL_GPT2)
+        return err_set(err, "'%s' is a GPT-2; a classifier needs an encoder", t->config.checkpoint);
+    if (c->head == HEAD_CLASSIFIER && c->num_labels != labels)
+        return err_set(err, "'%s' tells %zu labels apart, the config names %zu",
+                       t->config.checkpoint, c->num_labels, labels);
+    ck->fresh_head = c->head != HEAD_CLASSIFIER;
+    c->head = HEAD_CLASSIFIER;
+    c->num_labels = labels;
+    if (load_texts(t, c, err) != 0)
+        return -1;
+    const Examples *const sets[] = {&t->train, &t->development, &t->test};
+    t->lengths =
+        bucket_lengths(sets, COUNT_OF(sets), (size_t)t->config.max_length, &t->num_lengths);
+    bucketed_plan(&t->model, c, wants, t->lengths, t->num_lengths, true, threads);
+    return 0;
+}
+
+/* ---- model ---- */
+
+static const ParamsMemory training_memory = {.grads = true, .moments = true};
+
+static int init_sentiment(Trainer *t, const RecordWants *wants, int threads, Err *err)
+{
+    Checkpoint ck;
+    if (checkpoint_open(&ck, t->config.checkpoint, err) != 0)
+        return -1;
+    int status = plan_classifier(t, &ck, wants, threads, err);
+    if (status == 0)
+        status = bucketed_alloc(&t->model, training_memory, err);
+    if (status == 0) {
+        params_randomize(&t->model.params, (uint64_t)t->config.seed, threads);
+        status = checkpoint_load(&ck, &t->model.params, err);
+    }
+    checkpoint_release(&ck);
+    return status;
+}
+
+enum { BYTE_VALUES = 256 };
+
+static int init_gpt(Trainer *t, const RecordWants *wants, int threads, Err *err)
+{
+    const TrainConfig *config = &t->config;
+    size_t context = (size_t)config->context;
+    ModelConfig c = model_config_gpt((size_t)config->d_model, (size_t)config->num_layers,
+                                     (size_t)config->num_heads, BYTE_VALUES, context);
+    c.max_positions = context;
+    if (model_config_check(&c, err) != 0)
+        return err_prefix(err, "%s", config->path);
+    if (examples_load_bytes(&t->train, &t->development, config->text, context, config->held_out,
+                            err) != 0)
+        return -1;
+    t->lengths = xmalloc(sizeof *t->lengths);
+    t->lengths[0] = context;
+    t->num_lengths = 1;
+    bucketed_plan(&t->model, &c, wants, t->lengths, 1, true, threads);
+    if (bucketed_alloc(&t->model, training_memory, err) != 0)
+        return -1;
+    params_randomize(&t->model.params, (uint64_t)config->seed, threads);
+    return 0;
+}
+
+static uint64_t divide_up(uint64_t a, uint64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static void count_updates(Trainer *t)
+{
+    Batches batches;
+    BatchOrder order = {.batch_size = (size_t)t->config.batch_size};
+    batches_build(&batches, &t->train, t->lengths, t->num_lengths, order);
+    t->updates_per_epoch = divide_up(batches.count, (uint64_t)t->config.accumulate);
+    t->total_updates = t->updates_per_epoch * (uint64_t)t->config.epochs;
+    batches_release(&batches);
+}
+
+static void make_identity(Trainer *t)
+{
+    char *config = train_config_identity(&t->config);
+    t->identity = xasprintf("%straining data=%016" PRIx64 "\n", config, examples_hash(&t->train));
+    free(config);
+}
+
+int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err)
+{
+    *t = (Trainer){.config = *config, .epoch = UINT64_MAX};
+    *config = (TrainConfig){0};
+    bool sentiment = t->config.task == TASK_SENTIMENT;
+    RecordWants wants = {.batch = (size_t)t->config.batch_size,
+                         .mask = sentiment,
+                         .loss = true,
+                         .logits = sentiment,
+                         .dropout = (float)t->config.dropout};
+    int status = sentiment ? init_sentiment(t, &wants, o->threads, err)
+                           : init_gpt(t, &wants, o->threads, err);
+    if (status != 0)
+        return -1;
+    size_t cells = wants.batch * t->lengths[t->num_lengths - 1];
+    t->arrays = (BatchArrays){xmalloc(cells * sizeof(int32_t)), xmalloc(cells * sizeof(int32_t)),
+                              xmalloc(cells * sizeof(int32_t))};
+    count_updates(t);
+    make_identity(t);
+    return 0;
+}
+
+void train_release(Trainer *t)
+{
+    loss_curve_close(&t->curve);
+    batches_release(&t->batches);
+    bucketed_release(&t->model);
+    examples_release(&t->train);
+    examples_release(&t->development);
+    examples_release(&t->test);
+    free(t->arrays.tokens);
+    free(t->arrays.mask);
+    free(t->arrays.targets);
+    free(t->lengths);
+    free(t->identity);
+    train_config_release(&t->config);
+}

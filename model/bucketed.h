@@ -1,0 +1,55 @@
+/* bucketed: one model recorded at several lengths, for texts that differ in length.
+ *
+ * Every recording (a bucket) has its own graph and plan; all of them read the same Params and run, one at
+ * a time, in one Exec that is sized for the largest plan. Which text goes where is the caller's business.
+ * A single recording of fixed size is model.h. */
+#ifndef TARE_BUCKETED_H
+#define TARE_BUCKETED_H
+
+#include "../autograd/exec.h"
+#include "record.h"
+
+typedef struct Bucket {
+    size_t context;
+    Graph graph;
+    Record record;
+    Schedule schedule;
+    Plan plan;
+} Bucket;
+
+typedef struct Bucketed {
+    ModelConfig config;
+    RecordWants wants; /* of every bucket, but for `context` */
+    Params params;
+    Exec exec;
+    Bucket *list; /* by ascending context */
+    size_t count;
+    int threads;
+} Bucketed;
+
+/* Ids of one batch: tokens and mask [batch, context of the bucket]; targets as in Record. mask and
+ * targets are read only where they were recorded. Ids are in range: wrong ones are our bug. */
+typedef struct BucketInput {
+    const int32_t *tokens, *mask, *targets;
+} BucketInput;
+
+/* Records, schedules and plans one bucket for each of the ascending `contexts`, at most
+ * c->max_positions; allocates nothing large. The configuration has been checked. */
+void bucketed_plan(Bucketed *m, const ModelConfig *c, const RecordWants *wants,
+                   const size_t *contexts, size_t count, bool backward, int threads);
+
+/* Maps weights (with what `want` asks for) and arena. -1 when the system refuses. */
+int bucketed_alloc(Bucketed *m, ParamsMemory want, Err *err);
+void bucketed_release(Bucketed *m);
+
+/* The first bucket that holds `length` positions; there must be one. */
+size_t bucketed_find(const Bucketed *m, size_t length);
+
+void bucketed_forward(Bucketed *m, size_t bucket, const BucketInput *in);
+void bucketed_backward(Bucketed *m, size_t bucket); /* after its forward */
+
+float bucketed_loss(const Bucketed *m, size_t bucket); /* of its last forward */
+const float *bucketed_logits(const Bucketed *m,
+                             size_t bucket); /* [batch, labels]; until the next run */
+
+#endif

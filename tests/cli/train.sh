@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# `tare train` and `tare classify` from outside: files, exit codes and the one line of each error. TARE
+# names the program. Models are a few bytes; tests/parity/train_parity.py compares with PyTorch.
+set -uo pipefail
+tare=$(realpath "${TARE:-build/tare}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+export OMP_NUM_THREADS=1
+failed=0
+
+fail() { printf '%s\n' "$*"; failed=1; }
+
+# expect NAME CODE LINE COMMAND...: the last line on standard error must be LINE, on exit 2 the only one.
+expect() {
+    local name=$1 code=$2 want=$3 got=0 err
+    shift 3
+    err=$("$@" 2>&1 >stdout </dev/null) || got=$?
+    [ "$got" = "$code" ] || fail "$name: exit $got, wanted $code: $err"
+    [ "$(tail -n 1 <<<"$err")" = "$want" ] || fail "$name: got '$err', wanted '$want'"
+}
+
+yes 'To be, or not to be, that is the question.' | head -n 40 >text
+cat >gpt.toml <<'END'
+task = "gpt"
+out = "gpt"
+[data]
+text = "text"
+[model]
+d_model = 16
+num_layers = 1
+num_heads = 2
+context = 16
+[training]
+epochs = 2
+batch_size = 8
+learning_rate = 1e-2
+END
+
+# ---- training ----
+
+"$tare" train gpt.toml >out 2>err || fail "a GPT: $(cat err)"
+grep -qE '^development: loss [0-9.]+, [0-9.]+ bits per byte$' out || fail "the result: $(cat out)"
+for file in config.json model.safetensors training.safetensors loss.csv; do
+    [ -s "gpt/$file" ] || fail "there is no gpt/$file"
+done
+head -n 1 gpt/loss.csv | grep -qx 'step,epoch,loss,grad_norm,learning_rate,development_loss,development_accuracy' ||
+    fail "the header of loss.csv: $(head -n 1 gpt/loss.csv)"
+[ "$(wc -l <gpt/loss.csv)" = 25 ] || fail "loss.csv has $(wc -l <gpt/loss.csv) lines"
+[ -z "$(find gpt -name '*.tmp.*')" ] || fail "temporary files remain"
+
+expect "an existing training" 2 \
+    "tare: 'gpt' has a training already; --resume goes on, --overwrite begins anew" "$tare" train gpt.toml
+cp gpt/model.safetensors first
+"$tare" train gpt.toml --resume >/dev/null 2>&1 || fail "resuming a finished training"
+cmp -s first gpt/model.safetensors || fail "resuming a finished training changed it"
+"$tare" train gpt.toml --overwrite >/dev/null 2>&1 || fail "overwriting"
+cmp -s first gpt/model.safetensors || fail "the same training twice gave two models"
+expect "another config" 2 \
+    "tare: cannot resume from 'gpt/training.safetensors': this training began with epochs=2, and the config now says epochs=3" \
+    bash -c 'sed "s/epochs = 2/epochs = 3/" gpt.toml >more.toml; "$0" train more.toml --resume 2> >(tail -n 1 >&2)' "$tare"
+[ "$("$tare" train gpt.toml --dry-run 2>/dev/null | wc -l)" = 24 ] || fail "--dry-run lists other batches"
+
+# ---- what is wrong ----
+
+expect "no config" 2 "tare: cannot open 'none.toml': No such file or directory" "$tare" train none.toml
+sed 's/epochs/epoch/' gpt.toml >typo.toml
+expect "a misspelt key" 2 "tare: typo.toml:11: unknown key 'epoch'; did you mean 'epochs'?" "$tare" train typo.toml
+sed 's/"text"/"none"/' gpt.toml >notext.toml
+expect "no text" 2 "tare: cannot open 'none': No such file or directory" "$tare" train notext.toml
+sed 's/num_heads = 2/num_heads = 3/' gpt.toml >heads.toml
+expect "heads" 2 "tare: heads.toml: num_heads 3 does not divide d_model 16" "$tare" train heads.toml
+sed 's/1e-2/1e6/' gpt.toml >diverges.toml
+"$tare" train diverges.toml --out wild >/dev/null 2>err
+[ $? = 1 ] || fail "a diverging training did not exit with 1"
+tail -n 1 err | grep -q '^stopped at step ' || fail "a diverging training says: $(tail -n 1 err)"
+
+# A limit on file sizes stands for a full disk.
+limited() { (trap '' XFSZ; ulimit -f 8; "$tare" train gpt.toml --overwrite); }
+limited >/dev/null 2>err
+[ $? = 2 ] || fail "a full disk did not exit with 2"
+tail -n 1 err | grep -q "^tare: cannot write 'gpt/training.safetensors': File too large$" ||
+    fail "a full disk says: $(tail -n 1 err)"
+cmp -s first gpt/model.safetensors || fail "a full disk damaged the old checkpoint"
+[ -z "$(find gpt -name '*.tmp.*')" ] || fail "a full disk left temporary files"
+
+# ---- interrupted ----
+
+sed 's/epochs = 2/epochs = 200/' gpt.toml >long.toml
+"$tare" train long.toml --out long >/dev/null 2>err &
+child=$!
+until [ -s long/loss.csv ] && [ "$(wc -l <long/loss.csv)" -gt 3 ]; do sleep 0.05; done
+kill -TERM $child
+wait $child
+[ $? = 130 ] || fail "an interrupted training did not exit with 130"
+[ -s long/training.safetensors ] || fail "an interrupted training saved nothing"
+
+# ---- classify ----
+
+expect "a GPT does not classify" 2 "tare: 'gpt' has no classifier; tare train makes one" "$tare" classify gpt
+expect "no model" 2 "tare: cannot open 'none/config.json': No such file or directory" "$tare" classify none
+
+exit $failed
