@@ -15,7 +15,7 @@
 typedef struct SweepCommand {
     const char *config, *out, *filter, *format;
     TextList settings;
-    bool resume, overwrite, dry_run;
+    bool resume, overwrite, dry_run, columns;
     int64_t shard, shards;
     int64_t order_seed; /* INT_MISSING = in file order */
 } SweepCommand;
@@ -84,20 +84,27 @@ static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *
          .target = &c->format,
          .choices = REPORT_FORMATS,
          .help = "of standard output"},
+        {.name = "--columns",
+         .kind = OPTION_FLAG,
+         .target = &c->columns,
+         .help = "print what each column of a result means, as Markdown"},
     };
     const Command command = {.verb = "sweep",
                              .arguments = "CONFIG.toml",
                              .summary = "Run every row of a config file, each in a fresh process.",
                              .options = options,
                              .num_options = COUNT_OF(options),
-                             .min_arguments = 1,
                              .max_arguments = 1};
     OptionsOutcome outcome = options_parse(&command, argc, argv, &c->config, NULL, err);
-    if (outcome == OPTIONS_RUN && c->resume && c->overwrite) {
+    if (outcome != OPTIONS_RUN || c->columns)
+        return outcome;
+    if (!c->config)
+        err_set(err, "sweep: CONFIG.toml is missing; see tare sweep --help");
+    else if (c->resume && c->overwrite)
         err_set(err, "--resume and --overwrite exclude each other");
-        return OPTIONS_WRONG;
-    }
-    return outcome;
+    else
+        return OPTIONS_RUN;
+    return OPTIONS_WRONG;
 }
 
 /* Where the result goes; the default folder is made. Caller frees. NULL on failure. */
@@ -196,8 +203,12 @@ int cmd_sweep(int argc, char **argv, Err *err)
     SweepCommand c = {.format = "table", .shard = 1, .shards = 1, .order_seed = INT_MISSING};
     OptionsOutcome outcome = read_command(&c, argc, argv, err);
     int code = outcome == OPTIONS_HELP ? 0 : 2;
-    if (outcome == OPTIONS_RUN)
+    if (outcome == OPTIONS_RUN && c.columns) {
+        report_columns(stdout);
+        code = 0;
+    } else if (outcome == OPTIONS_RUN) {
         code = plan_or_run(&c, err);
+    }
     text_list_release(&c.settings);
     return code;
 }

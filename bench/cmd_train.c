@@ -21,8 +21,8 @@ static void print_evaluation(Trainer *t, const char *name, const Examples *e)
         printf("%s: loss %.4f, %.4f bits per byte\n", name, r.loss, r.loss / log(2));
 }
 
-/* The order of a training, for whoever wants to repeat it elsewhere: a line for each batch with its epoch,
- * its padded length and its examples by their place in the file. */
+/* The order of a training, for whoever wants to repeat it elsewhere: a line for each batch with its
+ * epoch, its padded length and its examples by their place in the file. */
 static void print_batches(const Trainer *t)
 {
     for (uint64_t epoch = 0; epoch < (uint64_t)t->config.epochs; epoch++) {
@@ -66,35 +66,38 @@ static int train(Trainer *t, const TrainOptions *o, Err *err)
     return 0;
 }
 
-int cmd_train(int argc, char **argv, Err *err)
+typedef struct TrainCommand {
+    const char *config, *out;
+    TrainOptions options;
+    int64_t threads;
+    bool dry_run;
+} TrainCommand;
+
+static OptionsOutcome read_command(TrainCommand *c, int argc, char **argv, Err *err)
 {
-    TrainOptions o = {0};
-    int64_t threads = omp_get_max_threads();
-    const char *out = NULL;
-    bool dry_run = false;
     const Option options[] = {
         {.name = "--out",
          .kind = OPTION_TEXT,
          .value_name = "DIR",
          .help = "the checkpoint's directory, in the place of the config's",
-         .target = &out},
+         .target = &c->out},
         {.name = "--resume",
          .kind = OPTION_FLAG,
          .help = "go on from the last checkpoint, bit for bit; without one, begin",
-         .target = &o.resume},
+         .target = &c->options.resume},
         {.name = "--overwrite",
          .kind = OPTION_FLAG,
          .help = "begin anew where there is a checkpoint",
-         .target = &o.overwrite},
+         .target = &c->options.overwrite},
         {.name = "--dry-run",
          .kind = OPTION_FLAG,
          .help = "print the batches (epoch, length, examples), train nothing",
-         .target = &dry_run},
+         .target = &c->dry_run},
         {.name = "--threads",
          .kind = OPTION_INT,
          .value_name = "N",
          .help = "threads (default: OMP_NUM_THREADS, else all processors)",
-         .target = &threads,
+         .target = &c->threads,
          .min = 1,
          .max = 4096},
     };
@@ -112,29 +115,33 @@ int cmd_train(int argc, char **argv, Err *err)
             "loss.csv, a line for each update. A loss that is not a number or diverges ends the\n"
             "training with exit code 1 and leaves the last checkpoint as it is.\n",
     };
-    const char *path;
     size_t count;
-    OptionsOutcome outcome = options_parse(&command, argc, argv, &path, &count, err);
+    return options_parse(&command, argc, argv, &c->config, &count, err);
+}
+
+int cmd_train(int argc, char **argv, Err *err)
+{
+    TrainCommand c = {.threads = omp_get_max_threads()};
+    OptionsOutcome outcome = read_command(&c, argc, argv, err);
     if (outcome != OPTIONS_RUN)
         return outcome == OPTIONS_HELP ? 0 : 2;
-
     TrainConfig config;
-    if (train_config_load(&config, path, err) != 0)
+    if (train_config_load(&config, c.config, err) != 0)
         return 2;
-    if (out) {
+    if (c.out) {
         free(config.out);
-        config.out = xstrdup(out);
+        config.out = xstrdup(c.out);
     }
-    o.threads = (int)threads;
+    c.options.threads = (int)c.threads;
     interrupt_install();
     Trainer t;
     int code = 2;
-    if (train_init(&t, &config, &o, err) == 0) {
+    if (train_init(&t, &config, &c.options, err) == 0) {
         code = 0;
-        if (dry_run)
+        if (c.dry_run)
             print_batches(&t);
         else
-            code = train(&t, &o, err);
+            code = train(&t, &c.options, err);
     }
     train_release(&t);
     return code;

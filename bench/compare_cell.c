@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "compare_inputs.h"
+#include "context.h"
 #include "interrupt.h"
 #include "measure.h"
 #include "moments.h"
@@ -121,9 +122,23 @@ static void leave_out(Alternative *a, const Err *why, bool *misbehaved)
     *misbehaved |= !lacking;
 }
 
+/* Threads that wait for each other suffer out of all proportion from other programs. */
+static void look_at_load(Comparison *c)
+{
+    Context machine;
+    context_read(&machine, "");
+    c->load = machine.load;
+    if (machine.load > 0.25 * (double)machine.cpus_allowed)
+        fprintf(stderr,
+                "tare: the load average is %.1f before anything was started: other programs share "
+                "the processors, and times will be wrong\n",
+                machine.load);
+}
+
 int comparison_start(Comparison *c, bool *misbehaved, Err *err)
 {
     const Project *p = &c->project;
+    look_at_load(c);
     if (!p->root || !p->python)
         fprintf(stderr, "tare: no %s, so tare is measured alone; to install the peers: %s\n",
                 p->root ? "Python" : "bench/peers/worker.py", PEERS_INSTALL);

@@ -49,6 +49,7 @@ typedef struct Comparison {
     const CompareConfig *config;
     Project project;
     Alternative alternatives[NUM_ALTERNATIVES];
+    double load;        /* the machine's 1-minute load average before anything was started */
     char folder[64];    /* temporary, for inputs and outputs */
     ModelFiles *models; /* [config->num_models]; dir is NULL where no cell uses it */
     Record *records;    /* of the finished cells */

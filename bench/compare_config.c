@@ -5,22 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compare_expand.h"
 #include "toml.h"
 #include "units.h"
 
 const char *const alternative_names[NUM_ALTERNATIVES] = {"tare", "pytorch", "pytorch_compile",
                                                          "onnxruntime", "tokenizers"};
 
-enum { MAX_ROUNDS = 100000, MAX_LIST = 64 };
-
-/* A [[cell]] before it is multiplied out. */
-typedef struct CellLists {
-    const Component *components[MAX_LIST];
-    size_t models[MAX_LIST], batch_sizes[MAX_LIST], seq_lens[MAX_LIST];
-    size_t num_components, num_models, num_batch_sizes, num_seq_lens;
-    int64_t rounds; /* 0 = as the file says */
-    bool fresh_process;
-} CellLists;
+enum { MAX_ROUNDS = 100000 };
 
 /* What the key being read belongs to. */
 typedef struct Reader {
@@ -79,8 +71,9 @@ static int list_of(const TomlNode *v, const TomlNode **items, size_t *count, Err
     bool list = v->kind == TOML_ARRAY;
     *items = list ? v->child : v;
     *count = list ? v->count : 1;
-    if (*count == 0 || *count > MAX_LIST)
-        return err_set(err, "%s lists %zu values; 1 to %d are possible", v->key, *count, MAX_LIST);
+    if (*count == 0 || *count > COMPARE_MAX_LIST)
+        return err_set(err, "%s lists %zu values; 1 to %d are possible", v->key, *count,
+                       COMPARE_MAX_LIST);
     return 0;
 }
 
@@ -189,7 +182,7 @@ static int set_component(Reader *r, const TomlNode *v, Err *err)
     for (size_t i = 0; i < r->lists->num_components; i++) {
         if (items[i].kind != TOML_STRING)
             return wrong_type(&items[i], "a string", err);
-        const char *known[MAX_LIST];
+        const char *known[COMPARE_MAX_LIST];
         for (size_t k = 0; k < num_components; k++)
             known[k] = components[k].name;
         r->lists->components[i] = component_find(items[i].text);
@@ -250,7 +243,7 @@ static int read_keys(Reader *r, const TomlNode *table, const Key *keys, size_t n
 {
     for (size_t i = 0; i < table->count; i++) {
         const TomlNode *v = &table->child[i];
-        const char *known[MAX_LIST];
+        const char *known[COMPARE_MAX_LIST];
         size_t k = 0;
         while (k < num_keys && strcmp(keys[k].name, v->key) != 0)
             k++;
@@ -301,42 +294,6 @@ static int read_models(Reader *r, const TomlNode *document, Err *err)
     return 0;
 }
 
-/* Every combination, the model slowest, the batch size fastest. */
-static void multiply_out(CompareConfig *c, const CellLists *l)
-{
-    size_t count = l->num_models * l->num_components * l->num_seq_lens * l->num_batch_sizes;
-    c->cells = xrealloc(c->cells, (c->num_cells + count) * sizeof *c->cells);
-    for (size_t m = 0; m < l->num_models; m++)
-        for (size_t k = 0; k < l->num_components; k++)
-            for (size_t s = 0; s < l->num_seq_lens; s++)
-                for (size_t b = 0; b < l->num_batch_sizes; b++)
-                    c->cells[c->num_cells++] = (CompareCell){.component = l->components[k],
-                                                             .model = l->models[m],
-                                                             .batch_size = l->batch_sizes[b],
-                                                             .seq_len = l->seq_lens[s],
-                                                             .rounds = (size_t)l->rounds,
-                                                             .fresh_process = l->fresh_process};
-}
-
-/* A tokenizer takes whole texts; everything else needs a length. */
-static int settle_lengths(CellLists *l, Err *err)
-{
-    bool tokenizer = l->components[0]->kind == COMPONENT_TOKENIZER;
-    for (size_t k = 1; k < l->num_components; k++)
-        if ((l->components[k]->kind == COMPONENT_TOKENIZER) != tokenizer)
-            return err_set(err, "a tokenizer has no seq_len: give it a [[cell]] of its own");
-    if (tokenizer && l->num_seq_lens > 0)
-        return err_set(err, "a tokenizer has no seq_len");
-    if (!tokenizer && l->num_seq_lens == 0)
-        return err_set(err, "a [[cell]] without seq_len");
-    if (tokenizer)
-        l->seq_lens[l->num_seq_lens++] = 0;
-    for (size_t s = 0; s < l->num_seq_lens; s++)
-        if (l->components[0]->from_text && l->seq_lens[s] == 1)
-            return err_set(err, "seq_len = 1 leaves no room for the two special ids of a text");
-    return 0;
-}
-
 static int read_cells(Reader *r, const TomlNode *document, Err *err)
 {
     CompareConfig *c = r->c;
@@ -349,14 +306,13 @@ static int read_cells(Reader *r, const TomlNode *document, Err *err)
         int status = 0;
         if (l.num_components == 0 || l.num_models == 0 || l.num_batch_sizes == 0)
             status = err_set(err, "a [[cell]] has component, model and batch_size");
-        if (status != 0 || settle_lengths(&l, err) != 0)
+        if (status != 0 || compare_expand(c, &l, err) != 0)
             return err_prefix(err, "%s:%d", c->path, tables->child[i].line);
-        multiply_out(c, &l);
     }
     return tables ? 0 : -1;
 }
 
-/* ---- --set and --filter ---- */
+/* ---- --set ---- */
 
 /* The value as TOML if it is some, else as a string. */
 static int parse_setting(TomlNode *document, const char *setting, Err *err)
@@ -389,32 +345,6 @@ static int apply_setting(Reader *r, const char *setting, Err *err)
     return status;
 }
 
-static int apply_filter(CompareConfig *c, const char *filter, Err *err)
-{
-    regex_t pattern;
-    if (regcomp(&pattern, filter, REG_EXTENDED | REG_NOSUB) != 0)
-        return err_set(err, "--filter '%s' is no regular expression", filter);
-    size_t kept = 0;
-    for (size_t i = 0; i < c->num_cells; i++) {
-        char name[COMPARE_CELL_NAME];
-        compare_cell_name(c, &c->cells[i], name);
-        if (regexec(&pattern, name, 0, NULL, 0) == 0)
-            c->cells[kept++] = c->cells[i];
-    }
-    c->num_cells = kept;
-    regfree(&pattern);
-    return kept > 0 ? 0 : err_set(err, "%s: --filter '%s' leaves no cell", c->path, filter);
-}
-
-void compare_cell_name(const CompareConfig *c, const CompareCell *cell,
-                       char name[COMPARE_CELL_NAME])
-{
-    int n = snprintf(name, COMPARE_CELL_NAME, "%s/%s/b%zu", c->models[cell->model].name,
-                     cell->component->name, cell->batch_size);
-    if (cell->seq_len > 0)
-        snprintf(name + n, COMPARE_CELL_NAME - (size_t)n, "s%zu", cell->seq_len);
-}
-
 /* ---- the whole ---- */
 
 static int read_document(Reader *r, const TomlNode *document, const TextList *settings,
@@ -430,7 +360,7 @@ static int read_document(Reader *r, const TomlNode *document, const TextList *se
     for (size_t i = 0; i < c->num_cells; i++)
         if (c->cells[i].rounds == 0)
             c->cells[i].rounds = (size_t)c->rounds;
-    return filter ? apply_filter(c, filter, err) : 0;
+    return filter ? compare_filter(c, filter, err) : 0;
 }
 
 int compare_config_load(CompareConfig *c, const char *path, const TextList *settings,

@@ -21,8 +21,6 @@
 #ifndef TARE_COMPARE_CONFIG_H
 #define TARE_COMPARE_CONFIG_H
 
-#include <regex.h>
-
 #include "component.h"
 #include "options.h"
 

@@ -160,8 +160,10 @@ static void write_head(const Comparison *c, time_t started, FILE *f)
     row_result_init(&stamp);
     context_stamp(&stamp);
     strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", gmtime(&started));
-    fprintf(f, "# Benchmark Results: %s\n\n**Date:** %s\n**Machine:** %s, %lld threads\n",
-            c->config->name, when, stamp.cpu_model, (long long)c->config->threads);
+    fprintf(f,
+            "# Benchmark Results: %s\n\n**Date:** %s\n**Machine:** %s, %lld threads, load average "
+            "%.1f before\n",
+            c->config->name, when, stamp.cpu_model, (long long)c->config->threads, c->load);
     for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
         const Alternative *a = &c->alternatives[k];
         const char *name;

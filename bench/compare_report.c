@@ -197,12 +197,12 @@ static void write_json(const Comparison *c, time_t started, FILE *f)
     for (size_t i = 0; i < c->num_records; i++)
         json_array_append_new(records, record_json(c, &c->records[i]));
     json_t *all = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:f, s:o, s:o, s:o}", "schema", SCHEMA,
+        "{s:i, s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:I, s:f, s:f, s:o, s:o, s:o}", "schema", SCHEMA,
         "name", c->config->name, "timestamp_utc", when, "git_commit", stamp.git_commit, "cpu_model",
-        stamp.cpu_model, "cpus", (json_int_t)context.cpus_allowed, "threads",
-        (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed, "parity_tolerance",
-        parity_tolerance, "sample_min_ms", SAMPLE_NS / 1e6, "models", models_json(c),
-        "implementations", alternatives_json(c), "records", records);
+        stamp.cpu_model, "cpus", (json_int_t)context.cpus_allowed, "load_before", c->load,
+        "threads", (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed,
+        "parity_tolerance", parity_tolerance, "sample_min_ms", SAMPLE_NS / 1e6, "models",
+        models_json(c), "implementations", alternatives_json(c), "records", records);
     CHECK(all, "a comparison that is no JSON");
     json_dumpf(all, f, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     fputc('\n', f);
@@ -264,8 +264,8 @@ void compare_speedup(const Record *r, char *text)
     else if (lo <= 1 && hi >= 1)
         snprintf(text, size, "Parity [%.2f, %.2f]", 1 / hi, 1 / lo);
     else if (isnan(lo))
-        snprintf(text, size, "%.2fx %s (too few rounds)",
-                 ratio < 1 ? 1 / ratio : ratio, ratio < 1 ? "Faster" : "Slower");
+        snprintf(text, size, "%.2fx %s (too few rounds)", ratio < 1 ? 1 / ratio : ratio,
+                 ratio < 1 ? "Faster" : "Slower");
     else if (ratio < 1)
         snprintf(text, size, "**%.2fx Faster** [%.2f, %.2f]", 1 / ratio, 1 / hi, 1 / lo);
     else

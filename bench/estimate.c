@@ -153,6 +153,12 @@ void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t)
 bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds)
 {
     char needed[UNIT_TEXT_SIZE], allowed[UNIT_TEXT_SIZE];
+    if (strcmp(r->config.precision, "fp32") != 0) {
+        text_set(r->status, STATUS_UNSUPPORTED);
+        snprintf(r->status_reason, TEXT_SIZE, "precision %.20s is not built, only fp32 is",
+                 r->config.precision);
+        return false;
+    }
     if (r->predicted_peak_bytes > memory_limit) {
         format_bytes(needed, (double)r->predicted_peak_bytes);
         format_bytes(allowed, (double)memory_limit);

@@ -31,7 +31,8 @@ double time_model_count(const TimeModel *t); /* rows learned from */
  * memory_limit bytes otherwise. */
 void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t);
 
-/* Whether the row may run: within memory_limit bytes and max_seconds (INFINITY = any). If not, status
+/* Whether the row may run: of a precision that is built, within memory_limit bytes and max_seconds
+ * (INFINITY = any). If not, status
  * and status_reason say why. */
 bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds);
 

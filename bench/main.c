@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../autograd/kernels/kernels.h"
 #include "commands.h"
@@ -70,8 +71,21 @@ static int run(int argc, char **argv, Err *err)
     return verb->run(argc - 1, argv + 1, err);
 }
 
+/* How long a thread of GNU OpenMP spins for its next piece of work before it sleeps. The library's
+ * default, some milliseconds, is ruinous as soon as anything else wants the CPUs: the spinner holds the
+ * one that the thread it waits for needs. The library reads this once, when it is loaded, so the
+ * program starts itself again; whoever sets a policy keeps it. Figures are in analysis/SPEED.md. */
+static void wait_politely(char **argv)
+{
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+        return;
+    setenv("GOMP_SPINCOUNT", "1000", 1);
+    execv("/proc/self/exe", argv); /* where that fails, the program goes on as it is */
+}
+
 int main(int argc, char **argv)
 {
+    wait_politely(argv);
     if (argc < 2) {
         fprintf(stderr, "tare: no verb given\ntry: tare --help\n");
         return 2;

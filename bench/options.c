@@ -196,7 +196,8 @@ static int read_option(const Command *c, int argc, char **argv, int *i, Err *err
 static int check_argument_count(const Command *c, size_t count, Err *err)
 {
     if (count < c->min_arguments)
-        return err_set(err, "tare %s needs %s; see tare %s --help", c->verb, c->arguments, c->verb);
+        return err_set(err, "%s: %s is missing; see tare %s --help", c->verb, c->arguments,
+                       c->verb);
     return 0;
 }
 

@@ -254,3 +254,13 @@ void report_rows(FILE *out, const char *format, const RowResult *const *rows, si
         print_grid(out, rows, count, strcmp(format, "md") == 0);
     }
 }
+
+void report_columns(FILE *out)
+{
+    fputs("| column | unit | option | meaning |\n|:--|:--|:--|:--|\n", out);
+    for (size_t i = 0; i < num_row_fields; i++) {
+        const Field *f = &row_fields[i];
+        fprintf(out, "| `%s` | %s | %s%s%s | %s |\n", f->name, f->unit, f->option ? "`" : "",
+                f->option ? f->option : "", f->option ? "`" : "", f->doc);
+    }
+}

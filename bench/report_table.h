@@ -15,4 +15,7 @@
  * results. */
 void report_rows(FILE *out, const char *format, const RowResult *const *rows, size_t count);
 
+/* All columns of a result file as a Markdown table: name, unit, what `tare run` calls it, meaning. */
+void report_columns(FILE *out);
+
 #endif

@@ -96,8 +96,7 @@ void row_result_init(RowResult *r)
 {
     memset(r, 0, sizeof *r);
     for (size_t i = 0; i < num_row_fields; i++)
-        if (row_fields[i].group == FIELD_RESULT)
-            field_clear(&row_fields[i], r);
+        field_clear(&row_fields[i], r);
 }
 
 /* 15 digits always survive the way to decimal and back to the eye, 17 always back to the double. */
@@ -233,8 +232,7 @@ int row_from_json(const json_t *object, RowResult *r, Err *err)
         return err_set(err, "a row is not a JSON object");
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)object, key, value)
-    {
+    json_object_foreach ((json_t *)object, key, value) {
         const Field *f = row_field(key);
         if (!f)
             return err_set(err, "a row has the unknown key '%s'", key);

@@ -70,7 +70,7 @@ const Field *row_field(const char *name); /* NULL when there is none */
 /* Copies text into a TEXT field, cutting what does not fit. */
 void text_set(FieldTEXT field, const char *text);
 
-/* Everything missing, the config all zero. */
+/* Everything missing, the config too; row_config_init gives it its defaults. */
 void row_result_init(RowResult *r);
 
 /* The value as a CSV cell: True or False, REAL with the fewest digits that read back as the same

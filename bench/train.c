@@ -160,18 +160,33 @@ static void evaluate_epoch(Trainer *t, Update *u)
 
 /* ---- the loop ---- */
 
-static int write_small_files(const Trainer *t, Err *err)
+static int save_model(const Trainer *t, Err *err)
 {
     const TrainConfig *c = &t->config;
-    if (mkdir(c->out, 0777) != 0 && errno != EEXIST)
-        return err_set(err, "cannot create '%s': %s", c->out, strerror(errno));
+    int status;
     if (c->task == TASK_GPT)
-        return config_write_gpt(c->out, &t->model.config, err);
-    if (config_write_classifier(c->checkpoint, c->out, &t->model.config, &c->labels, err) != 0)
-        return -1;
-    return tokenizer_copy(c->checkpoint, c->out, err);
+        status = config_write_gpt(c->out, &t->model.config, err);
+    else
+        status = config_write_classifier(c->checkpoint, c->out, &t->model.config, &c->labels, err);
+    if (status == 0 && c->task == TASK_SENTIMENT)
+        status = tokenizer_copy(c->checkpoint, c->out, err);
+    return status == 0 ? train_model_save(c->out, &t->model, err) : -1;
 }
 
+static int save(const Trainer *t, Err *err)
+{
+    if (train_state_save(t->config.out, &t->model, &t->state, t->identity, err) != 0)
+        return -1;
+    return save_model(t, err);
+}
+
+static bool same_directory(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* A training that is taken up writes its model again: the state may be newer than it. */
 static int begin(Trainer *t, const TrainOptions *o, Err *err)
 {
     const char *dir = t->config.out;
@@ -179,9 +194,14 @@ static int begin(Trainer *t, const TrainOptions *o, Err *err)
     if (exists && !o->resume && !o->overwrite)
         return err_set(
             err, "'%s' has a training already; --resume goes on, --overwrite begins anew", dir);
-    if (exists && o->resume && train_state_load(dir, &t->model, &t->state, t->identity, err) != 0)
-        return -1;
-    if (write_small_files(t, err) != 0)
+    if (mkdir(dir, 0777) != 0 && errno != EEXIST)
+        return err_set(err, "cannot create '%s': %s", dir, strerror(errno));
+    if (t->config.checkpoint && same_directory(dir, t->config.checkpoint))
+        return err_set(err, "'%s' is also the checkpoint to start from; 'out' must be another",
+                       dir);
+    if (exists && o->resume &&
+        (train_state_load(dir, &t->model, &t->state, t->identity, err) != 0 ||
+         save_model(t, err) != 0))
         return -1;
     return loss_curve_open(&t->curve, dir, t->state.updates, err);
 }
@@ -215,8 +235,7 @@ TrainOutcome train_run(Trainer *t, const TrainOptions *o, FILE *chatter, Err *er
         train_progress_show(&progress, &u.row, u.examples);
         if (interrupted())
             outcome = TRAIN_INTERRUPTED;
-        if ((save_is_due(t) || outcome == TRAIN_INTERRUPTED) &&
-            train_state_save(t->config.out, &t->model, &t->state, t->identity, err) != 0)
+        if ((save_is_due(t) || outcome == TRAIN_INTERRUPTED) && save(t, err) != 0)
             outcome = TRAIN_FAILED;
     }
     train_progress_end(&progress);

@@ -1,12 +1,11 @@
 /* train_init: from a config to a model in memory; see train.h. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "../model/checkpoint.h"
+#include "context.h"
 #include "train.h"
+#include "units.h"
 
 /* ---- data ---- */
 
@@ -53,7 +52,23 @@ static int plan_classifier(Trainer *t, Checkpoint *ck, const RecordWants *wants,
 
 /* ---- model ---- */
 
-static const ParamsMemory training_memory = {.grads = true, .moments = true};
+/* Memory is asked for before any is touched: the system would grant it and kill us later. */
+static int alloc_model(Trainer *t, Err *err)
+{
+    const ParamsMemory want = {.grads = true, .moments = true};
+    size_t bytes = bucketed_bytes(&t->model, want);
+    int64_t limit = memory_auto_limit();
+    if (limit > 0 && bytes > (size_t)limit) {
+        char needed[UNIT_TEXT_SIZE], there[UNIT_TEXT_SIZE];
+        format_bytes(needed, (double)bytes);
+        format_bytes(there, (double)limit);
+        return err_set(err,
+                       "%s: this training needs %s, but only %s can be used; a smaller "
+                       "batch_size needs less, and accumulate makes up for it",
+                       t->config.path, needed, there);
+    }
+    return bucketed_alloc(&t->model, want, err);
+}
 
 static int init_sentiment(Trainer *t, const RecordWants *wants, int threads, Err *err)
 {
@@ -62,7 +77,7 @@ static int init_sentiment(Trainer *t, const RecordWants *wants, int threads, Err
         return -1;
     int status = plan_classifier(t, &ck, wants, threads, err);
     if (status == 0)
-        status = bucketed_alloc(&t->model, training_memory, err);
+        status = alloc_model(t, err);
     if (status == 0) {
         params_randomize(&t->model.params, (uint64_t)t->config.seed, threads);
         status = checkpoint_load(&ck, &t->model.params, err);
@@ -89,7 +104,7 @@ static int init_gpt(Trainer *t, const RecordWants *wants, int threads, Err *err)
     t->lengths[0] = context;
     t->num_lengths = 1;
     bucketed_plan(&t->model, &c, wants, t->lengths, 1, true, threads);
-    if (bucketed_alloc(&t->model, training_memory, err) != 0)
+    if (alloc_model(t, err) != 0)
         return -1;
     params_randomize(&t->model.params, (uint64_t)config->seed, threads);
     return 0;

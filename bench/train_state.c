@@ -29,8 +29,8 @@ static void list_blocks(const Params *p, STensor blocks[3])
         blocks[i] = stensor_make(names[i], ST_F32, 1, &p->block_floats, data[i]);
 }
 
-static int save_state(const char *dir, const Bucketed *m, const TrainState *s, const char *identity,
-                      Err *err)
+int train_state_save(const char *dir, const Bucketed *m, const TrainState *s, const char *identity,
+                     Err *err)
 {
     STensor blocks[3];
     list_blocks(&m->params, blocks);
@@ -45,7 +45,7 @@ static int save_state(const char *dir, const Bucketed *m, const TrainState *s, c
     return status;
 }
 
-static int save_model(const char *dir, const Bucketed *m, Err *err)
+int train_model_save(const char *dir, const Bucketed *m, Err *err)
 {
     static const char *const metadata[] = {"format", "pt", NULL};
     TensorList tensors = {0};
@@ -55,12 +55,6 @@ static int save_model(const char *dir, const Bucketed *m, Err *err)
     free(path);
     tensor_list_release(&tensors);
     return status;
-}
-
-int train_state_save(const char *dir, const Bucketed *m, const TrainState *s, const char *identity,
-                     Err *err)
-{
-    return save_state(dir, m, s, identity, err) != 0 ? -1 : save_model(dir, m, err);
 }
 
 /* ---- loading ---- */

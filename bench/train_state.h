@@ -1,8 +1,8 @@
 /* train_state: what a training leaves on disk, in the directory of its checkpoint:
  *
- *   config.json, vocab.txt, ...   written once, at the start
- *   model.safetensors             the weights, for everybody
  *   training.safetensors          weights, moments and progress, for --resume
+ *   config.json, vocab.txt, ...   the small files of a model
+ *   model.safetensors             the weights, for everybody
  *   loss.csv                      a line for every update
  *
  * The one idea: a training is taken up from training.safetensors alone, which is written first and as a
@@ -19,8 +19,9 @@ typedef struct TrainState {
     double smoothed_loss; /* exponential mean, not yet corrected for its start from 0 */
 } TrainState;
 
-/* Writes both files of weights. `identity`: see train_config_identity. On -1 what was there before is
- * still there. */
+/* Writes training.safetensors, or model.safetensors. `identity`: see train_config_identity. On -1 what was
+ * there before is still there. */
+int train_model_save(const char *dir, const Bucketed *m, Err *err);
 int train_state_save(const char *dir, const Bucketed *m, const TrainState *s, const char *identity,
                      Err *err);
 

@@ -29,14 +29,28 @@ void bucketed_plan(Bucketed *m, const ModelConfig *c, const RecordWants *wants,
     }
 }
 
-int bucketed_alloc(Bucketed *m, ParamsMemory want, Err *err)
+/* What the largest plan needs of each. */
+static void largest_plan(const Bucketed *m, size_t *arena, size_t *scratch)
 {
-    size_t arena = 0, scratch = 0;
+    *arena = *scratch = 0;
     for (size_t i = 0; i < m->count; i++) {
         const Plan *p = &m->list[i].plan;
-        arena = p->arena_bytes > arena ? p->arena_bytes : arena;
-        scratch = p->scratch_bytes > scratch ? p->scratch_bytes : scratch;
+        *arena = p->arena_bytes > *arena ? p->arena_bytes : *arena;
+        *scratch = p->scratch_bytes > *scratch ? p->scratch_bytes : *scratch;
     }
+}
+
+size_t bucketed_bytes(const Bucketed *m, ParamsMemory want)
+{
+    size_t arena, scratch;
+    largest_plan(m, &arena, &scratch);
+    return params_bytes(&m->params, want) + arena + scratch;
+}
+
+int bucketed_alloc(Bucketed *m, ParamsMemory want, Err *err)
+{
+    size_t arena, scratch;
+    largest_plan(m, &arena, &scratch);
     if (params_alloc(&m->params, want, err) != 0)
         return -1;
     return exec_init(&m->exec, arena, scratch, m->threads, err);

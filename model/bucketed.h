@@ -38,6 +38,9 @@ typedef struct BucketInput {
 void bucketed_plan(Bucketed *m, const ModelConfig *c, const RecordWants *wants,
                    const size_t *contexts, size_t count, bool backward, int threads);
 
+/* Bytes that bucketed_alloc maps: the weights with what `want` asks for, and the largest arena. */
+size_t bucketed_bytes(const Bucketed *m, ParamsMemory want);
+
 /* Maps weights (with what `want` asks for) and arena. -1 when the system refuses. */
 int bucketed_alloc(Bucketed *m, ParamsMemory want, Err *err);
 void bucketed_release(Bucketed *m);

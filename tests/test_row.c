@@ -124,7 +124,8 @@ Test(row, wrong_values_are_refused)
     expect_refused("d_model", "1099511627776", "d_model is 1099511627776, outside 1 to 16777216");
     expect_refused("seed", "99999999999999999999",
                    "seed is '99999999999999999999', not an integer of 64 bits");
-    expect_refused("precision", "fp31", "precision is 'fp31'; did you mean 'fp32'? It may be fp32");
+    expect_refused("gemm", "pakced",
+                   "gemm is 'pakced'; did you mean 'packed'? It may be packed or openblas");
     expect_refused("num_warmups", "many", "num_warmups is 'many', not an integer of 64 bits");
     expect_refused("gemm", "", "gemm is empty");
 }

@@ -136,6 +136,10 @@ Test(sweep_config, wrong_files_are_refused_with_file_and_line)
                    "'small'?");
     expect_refused("[sweep]\nmodel_size = \"small\"\nnum_trails = 3\n",
                    "s.toml:3: unknown key 'num_trails'; did you mean 'num_trials'?");
+    expect_refused("[[\n", "s.toml: not TOML: a key or a table header breaks off");
+    expect_refused("\xc3\xa9 = 1\n",
+                   "s.toml:1: Error while parsing root table: expected keys, tables, "
+                   "whitespace or comments, saw '\xc3\xa9'");
     expect_refused("[defauls]\n", "s.toml:1: unknown key 'defauls'; did you mean 'defaults'?");
     expect_refused("num_trials = 3\n", "s.toml:1: 'num_trials' belongs in [defaults] or [sweep]");
     expect_refused("sweep = 1\n", "s.toml:1: sweep is an integer, not a table");

@@ -225,16 +225,26 @@ def exported(model_dir, part):
 def export(model_dir, part):
     import torch
 
+    class Exported(torch.nn.Module):
+        """Calls by name: the order of arguments differs between models."""
+
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids, attention_mask=None):
+            if part == "embeddings":
+                return self.model.embeddings(input_ids=input_ids)
+            return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
     model = quiet_transformers().AutoModel.from_pretrained(model_dir, dtype=torch.float32).eval()
     ids = torch.zeros(2, 16, dtype=torch.long)
-    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    if part == "embeddings":
-        model, inputs = model.embeddings, {"input_ids": ids}
-    sizes = {name: {0: "batch", 1: "length"} for name in [*inputs, "hidden"]}
+    inputs = {"input_ids": ids} if part == "embeddings" else {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     path = Path(model_dir) / f"{part}.onnx"
     partial = path.with_suffix(".tmp")
-    torch.onnx.export(model, tuple(inputs.values()), str(partial), input_names=list(inputs),
-                      output_names=["hidden"], dynamic_axes=sizes, opset_version=17, dynamo=False)
+    torch.onnx.export(Exported(model), tuple(inputs.values()), str(partial), input_names=list(inputs),
+                      output_names=["hidden"], opset_version=17, dynamo=False,
+                      dynamic_axes={name: {0: "batch", 1: "length"} for name in [*inputs, "hidden"]})
     partial.rename(path)
 
 

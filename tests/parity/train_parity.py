@@ -3,7 +3,7 @@ losses; and what it writes, the transformers library loads and computes the same
 
     train_parity.py [--tare PROGRAM] [--only TEXT] [--verbose]
 
-Models come from make_models.py, texts from a seed: no network is needed. The order is what `--dry-run`
+Models come from bench/peers/make_models.py, texts from a seed: no network is needed. The order is what `--dry-run`
 prints. It measures no speed and no accuracy.
 """
 
@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from make_models import WORDS
 from torch_reference import arguments, make_model
+from make_models import WORDS  # bench/peers, which torch_reference puts on the path
 
 LOSS_RELATIVE = 3e-6    # observed: at most 6.3e-7; PyTorch itself drifts by 2e-7 with its threads
 LOGITS_ABSOLUTE = 3e-6  # observed: at most 7.2e-7

@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# `tare sweep` and `tare merge` from outside, on a model of 70,000 weights: results, exit codes, the one
+# line of each error, and that nothing is lost when rows crash or the sweep is killed.
+set -uo pipefail
+tare=$(realpath "${TARE:-build/tare}")
+root=$(realpath "$(dirname "$0")/../..")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+fail() {
+    printf '%s\n' "$@"
+    failed=1
+}
+
+# refuse WORDS ARGUMENT...: exit 2, nothing on stdout, one line on stderr that contains WORDS.
+refuse() {
+    local words=$1 got=0 out
+    shift
+    out=$("$tare" "$@" 2>err </dev/null) || got=$?
+    if [ $got != 2 ] || [ -n "$out" ] || [ "$(wc -l <err)" != 1 ] || ! grep -qF -- "$words" err; then
+        fail "tare $*: exit $got, wanted 2 and: $words" "$(cat err)"
+    fi
+}
+
+# expect NAME WANTED GOT
+expect() {
+    [ "$2" = "$3" ] || fail "$1" "  got    $3" "  wanted $2"
+}
+
+# column FILE NAME: the cells of a column; none of these tests has a quoted comma before it.
+column() {
+    awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }' "$1"
+}
+
+# row_process SWEEP: the process that runs a row of it right now, not the one that measures peaks.
+row_process() {
+    local child
+    for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+        grep -qz -- --trials "/proc/$child/cmdline" 2>/dev/null && echo "$child" && return
+    done
+    return 1
+}
+
+config() {
+    cat >tiny.toml
+}
+
+config <<'END'
+name = "tiny"
+[defaults]
+batch_size = 2
+num_trials = 3
+vocab_size = 101
+threads = 1
+[[model]]
+size = "tiny"
+d_model = 36
+num_layers = 2
+num_heads = 3
+[sweep]
+model_size = ["tiny"]
+context_length = [8, 17]
+num_warmups = [0, 5]
+forward_only = [false, true]
+END
+
+# ---- planning ----
+"$tare" sweep "$root/configs/gpt_sizes.toml" --dry-run --format csv --set max_memory=64GiB \
+    >plan.csv || fail "dry run"
+expect "rows of the reference" "$(cut -d, -f1-9 "$root/tests/golden/seed_sweep.csv")" \
+    "$(cut -d, -f1-9 plan.csv)"
+expect "parameters" "124439808 354823168 774030080 1557611200 2648931840" \
+    "$(column plan.csv num_params | uniq | paste -sd' ')"
+expect "all planned" planned "$(column plan.csv status | sort -u)"
+expect "shards" 60 "$(for i in 1 2 3; do
+    "$tare" sweep "$root/configs/gpt_sizes.toml" --dry-run --format csv --shard $i/3 | tail -n +2
+done | cut -d, -f1-9 | sort -u | wc -l)"
+expect "planning leaves nothing" "err plan.csv tiny.toml" "$(touch err; ls | paste -sd' ')"
+
+# ---- running ----
+"$tare" sweep tiny.toml >table 2>err || fail "sweep: exit $?" "$(cat err)"
+expect "all ok" "8 ok" "$(column results/tiny.csv status | sort | uniq -c | xargs)"
+expect "samples of every run" $((4 * 3 + 4 * 8)) "$(column results/tiny.samples.csv trial | wc -l)"
+expect "table" 9 "$(wc -l <table)"
+cp results/tiny.csv first.csv
+"$tare" sweep tiny.toml --resume --format csv >resumed 2>err || fail "resume: exit $?" "$(cat err)"
+expect "resume runs nothing" "$(cat first.csv)" "$(cat results/tiny.csv)"
+expect "standard output is the file" "$(cat first.csv)" "$(cat resumed)"
+expect "json" 8 "$("$tare" sweep tiny.toml --resume --format json 2>err | grep -c '"row_id"')"
+refuse "exists; continue it with --resume or replace it with --overwrite" sweep tiny.toml
+refuse "was run with num_trials 3, the config now has 4" sweep tiny.toml --resume --set num_trials=4
+"$tare" sweep tiny.toml --out small.csv --set max_memory=1MiB >table 2>err || fail "skipped is exit 0"
+expect "skipped" skipped_memory "$(column small.csv status | sort -u)"
+
+# ---- crashes and kills ----
+rows=(--set num_trials=3000 --set forward_only=false)
+"$tare" sweep tiny.toml "${rows[@]}" --out crash.csv >table 2>err &
+sweep=$!
+until child=$(row_process $sweep); do kill -0 $sweep || break; done
+kill -SEGV "$child"
+wait $sweep
+expect "a crashed row is exit 1" 1 $?
+expect "the sweep goes on" "failed ok ok ok" "$(column crash.csv status | sort | paste -sd' ')"
+grep -q 'killed by SIGSEGV' crash.csv || fail "no reason for the crash"
+"$tare" sweep tiny.toml "${rows[@]}" --out crash.csv --resume >table 2>err || fail "resume: exit $?"
+expect "the failed row runs again, in its place" "$(cut -d, -f3,7 first.csv | uniq)" \
+    "$(cut -d, -f3,7 crash.csv)"
+
+"$tare" sweep tiny.toml "${rows[@]}" --out int.csv >table 2>err &
+sweep=$!
+until [ "$(wc -l 2>/dev/null <int.csv || echo 0)" -ge 2 ]; do kill -0 $sweep || break; done
+kill -INT $sweep
+wait $sweep
+expect "interrupted" 130 $?
+[ "$(column int.csv status | sort -u)" = ok ] || fail "unfinished rows in int.csv"
+
+for pause in 0.2 0.9 1.1 1.3 1.5 1.7 1.9 2.1 2.3 2.5; do
+    "$tare" sweep tiny.toml "${rows[@]}" --out kill.csv --resume >table 2>err &
+    sweep=$!
+    sleep $pause
+    kill -KILL $sweep 2>/dev/null
+    wait $sweep 2>/dev/null
+    [ -f kill.csv ] && cut -d, -f10,14 kill.csv >>seen
+done
+"$tare" sweep tiny.toml "${rows[@]}" --out kill.csv --resume >table 2>err || fail "resume: exit $?"
+expect "nothing ran twice" "$(cut -d, -f10,14 kill.csv | sort)" \
+    "$(cut -d, -f10,14 kill.csv | cat - seen | grep -E ',(r[0-9a-f]{16}|row_id)$' | sort -u)"
+expect "every row once" 4 "$(column kill.csv row_id | sort -u | wc -l)"
+
+# ---- merging ----
+for i in 1 2 3; do
+    "$tare" sweep tiny.toml --shard $i/3 --out shard$i.csv >table 2>err || fail "shard: exit $?"
+done
+"$tare" merge shard3.csv shard1.csv shard2.csv --out merged.csv 2>err || fail "merge: exit $?"
+expect "merged rows" "$(column first.csv row_id)" "$(column merged.csv row_id)"
+expect "merged samples" 45 "$(wc -l <merged.samples.csv)"
+refuse "already" merge merged.csv shard1.csv --out twice.csv
+"$tare" sweep tiny.toml --set threads=2 --out two.csv >table 2>err || fail "two threads: exit $?"
+refuse "threads is '1' in 'merged.csv' and '2' in 'two.csv'" merge merged.csv two.csv --out mixed.csv
+"$tare" merge merged.csv two.csv --out mixed.csv --force 2>err || fail "forced merge: exit $?"
+expect "forced merge" 16 "$(column mixed.csv row_id | sort -u | wc -l)"
+refuse "cannot open 'none.csv'" merge none.csv --out x.csv
+refuse "--out is missing" merge shard1.csv
+
+# ---- refusals ----
+refuse "cannot open 'none.toml'" sweep none.toml
+refuse "it is a directory" sweep "$work"
+refuse "CONFIG.toml is missing" sweep
+expect "columns" "$(head -1 first.csv | tr , '\n')" \
+    "$("$tare" sweep --columns | tail -n +3 | cut -d'`' -f2)"
+refuse "not a regular file" sweep tiny.toml --out /dev/full
+refuse "there is no folder 'none'" sweep tiny.toml --out none/x.csv
+refuse "did you mean '--out'?" sweep tiny.toml --oot x.csv
+refuse "--filter '('" sweep tiny.toml --filter '('
+refuse "matches none of the 8 rows" sweep tiny.toml --filter large
+refuse "--shard: '4/3' is not I/N" sweep tiny.toml --shard 4/3
+refuse "did you mean 'num_trials'?" sweep tiny.toml --set num_trails=3
+refuse "exclude each other" sweep tiny.toml --resume --overwrite
+config <<<'[sweep]
+model_size = "tiny"'
+refuse "tiny.toml:2: model_size 'tiny' is neither built in nor a [[model]]" sweep tiny.toml
+config <<<'[[model]]
+size = "deep"
+num_layers = 1099511627776'
+refuse "tiny.toml:3: num_layers is 1099511627776, outside 1 to 16777216" sweep tiny.toml
+config <<<'[sweep'
+refuse "tiny.toml:1: " sweep tiny.toml
+: >tiny.toml
+refuse "tiny.toml: [sweep] has no model_size" sweep tiny.toml
+expect "refusals leave nothing" "" "$(ls | grep -E '^(x|none|twice)' || true)"
+
+exit $failed

@@ -1,0 +1,94 @@
+"""Loss, logits, hidden states and every parameter's gradient of `tare dump` against PyTorch in float64, on
+Hugging Face checkpoints of odd shapes and of the 124 M shape.
+
+    gradients.py [--tare PROGRAM] [--only TEXT] [--verbose]
+
+Every instruction set of this machine and both matrix products must stay within the bounds of
+torch_reference.py; every way of recomputing and every number of threads must give the same file.
+"""
+
+import sys
+from pathlib import Path
+
+from torch_reference import Case, Reference, arguments, dump, report, temporary_folder
+
+# A ReLU only without gradients: where a sum is zero but for rounding, one side of its kink is as right
+# as the other, and the gradients differ by far more than rounding.
+CASES = [
+    Case("gpt2-odd", 3, 17),
+    Case("gpt2-odd", 3, 17, ignored=0.3),
+    Case("gpt2-odd", 3, 17, mask="right"),
+    Case("gpt2-odd", 3, 17, mask="left", ignored=0.3),
+    Case("gpt2-odd", 1, 1),
+    Case("gpt2-odd", 2, 32),
+    Case("gpt2-untied", 3, 17),
+    Case("gpt2-untied", 2, 64, mask="right", ignored=0.5),
+    Case("gpt2-untied", 5, 33, mask="left"),
+    Case("gpt2-headless", 2, 48, targets=False),
+    Case("gpt2-relu", 2, 150, mask="left", targets=False),
+    Case("gpt2-relu", 2, 150, config={"activation_function": "gelu"}),
+    Case("gpt2-relu", 1, 77, config={"activation_function": "tanh"}),
+    Case("gpt2-relu", 2, 200, mask="right", config={"activation_function": "gelu_new"}),
+    Case("distilbert-small", 3, 40, mask="right"),
+    Case("bert-small", 4, 21, mask="left"),
+    Case("gpt2-small", 2, 64, mask="right", ignored=0.2),
+]
+
+WAYS = [
+    {"TARE_ISA": "generic"},
+    {"TARE_ISA": "avx2"},
+    {"TARE_ISA": "avx512"},
+    {"TARE_GEMM": "openblas"},
+]
+
+
+def lacks(message):
+    return "lacks instruction set" in message or "is not in this build" in message
+
+
+def check_bounds(args, reference, case, out):
+    """How many tensors are out of their bound, over all ways of computing that this machine has."""
+    bad = 0
+    for way in WAYS:
+        name = f"{case.name}, {' '.join(way.values())}"
+        try:
+            got = dump(args.tare, reference.directory, reference.inputs, out, **way)
+        except RuntimeError as error:
+            if not lacks(str(error)):
+                raise
+            print(f"{name}: skipped, {error}")
+            continue
+        bad += report(name, reference.verdicts(got), args.verbose)
+    return bad
+
+
+def check_same(args, reference, case, out):
+    """Recomputation and threads: 1 if any of them changes a bit of the file."""
+    options = [["--recompute", "none", "--threads", "1"], ["--recompute", "auto", "--threads", "2"],
+               ["--recompute", "block", "--threads", "2"], ["--recompute", "block", "--threads", "1"]]
+    files = []
+    for option in options:
+        dump(args.tare, reference.directory, reference.inputs, out, *option)
+        files.append(out.read_bytes())
+    same = all(file == files[0] for file in files)
+    print(f"{case.name}: recomputation and threads {'change nothing' if same else 'CHANGE THE RESULT'}")
+    return int(not same)
+
+
+def main():
+    args = arguments(__doc__.splitlines()[0])
+    bad = 0
+    with temporary_folder() as name:
+        folder = Path(name)
+        for case in CASES:
+            if args.only not in case.name:
+                continue
+            reference = Reference(folder, case)
+            bad += check_bounds(args, reference, case, folder / "out.safetensors")
+            bad += check_same(args, reference, case, folder / "out.safetensors")
+    print(f"{bad} failures")
+    sys.exit(bad > 0)
+
+
+if __name__ == "__main__":
+    main()
