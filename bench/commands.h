@@ -7,17 +7,20 @@
 
 #include "../autograd/base.h"
 
-/* COMMAND(verb, one line for --help), in the order of --help. */
+/* COMMAND(verb, one line for --help), in the order of --help; "" keeps it out of there: a worker is
+ * started by compare, not by people. */
 #define COMMANDS                                                                                   \
     COMMAND(sweep, "run every row of a config file; the main job")                                 \
     COMMAND(run, "run one row")                                                                    \
     COMMAND(diff, "compare two result files")                                                      \
     COMMAND(merge, "join the result files of shards")                                              \
+    COMMAND(compare, "beside PyTorch, ONNX Runtime and tokenizers, in turns, parity first")        \
     COMMAND(doctor, "what this machine is, and what to fix before measuring")                      \
     COMMAND(train, "fine-tune a classifier, or train a small GPT")                                 \
     COMMAND(classify, "lines of text into labels and probabilities")                               \
     COMMAND(tokenize, "lines of text into lines of token ids")                                     \
-    COMMAND(dump, "hidden states, logits, loss and gradients of a checkpoint")
+    COMMAND(dump, "hidden states, logits, loss and gradients of a checkpoint")                     \
+    COMMAND(worker, "")
 
 #define COMMAND(verb, help) int cmd_##verb(int argc, char **argv, Err *err);
 COMMANDS

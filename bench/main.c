@@ -23,7 +23,8 @@ static void print_help(void)
     printf("usage: tare VERB [ARGUMENTS]\n\n"
            "Weighs GPT-style and BERT-style transformers on this machine's CPU.\n\n");
     for (size_t i = 0; i < COUNT_OF(verbs); i++)
-        printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
+        if (verbs[i].help[0])
+            printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
     printf("\n  tare VERB --help   the options of a verb\n"
            "  tare --version     the version\n\n"
            "exit: 0 ok, 1 a row failed or a check did not pass, 2 bad command, config or input,\n"
