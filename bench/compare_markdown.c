@@ -187,7 +187,7 @@ void compare_report_markdown(const Comparison *c, time_t started, FILE *f)
             "All implementations took turns in one run, on the same threads. Median of the rounds\n"
             "with its 95 %% interval, in ms a call; a sample of a short call is the mean over at\n"
             "least %g ms of calls. The speed-up is paired by round, its interval widened for the\n"
-            "number of implementations; \"Parity\" means that it contains 1.\n\n",
+            "number of implementations; where that contains 1 there is no clear difference.\n\n",
             SAMPLE_NS / 1e6);
     for (size_t m = 0; m < c->config->num_models; m++)
         if (c->models[m].dir && takes_part(c, m, 0))

@@ -262,7 +262,7 @@ void compare_speedup(const Record *r, char *text)
     else if (is_ours(r) || isnan(ratio))
         snprintf(text, size, "-");
     else if (lo <= 1 && hi >= 1)
-        snprintf(text, size, "Parity [%.2f, %.2f]", 1 / hi, 1 / lo);
+        snprintf(text, size, "no clear difference [%.2f, %.2f]", 1 / hi, 1 / lo);
     else if (isnan(lo))
         snprintf(text, size, "%.2fx %s (too few rounds)", ratio < 1 ? 1 / ratio : ratio,
                  ratio < 1 ? "Faster" : "Slower");
