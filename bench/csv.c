@@ -11,6 +11,10 @@
 
 #define MAX_FILE_BYTES ((size_t)1 << 30)
 
+/* Some programs put a byte-order mark before UTF-8. */
+#define BOM     "\xef\xbb\xbf"
+#define BOM_LEN (sizeof BOM - 1)
+
 /* libcsv hands over fields and record ends one by one; this is where they pile up. */
 typedef struct Reader {
     CsvTable *t;
@@ -113,9 +117,9 @@ int csv_load_text(CsvTable *t, const char *text, size_t len, const char *path, E
     Reader r = {.t = t, .line = 1, .err = err};
     struct csv_parser p;
     CHECK(csv_init(&p, CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL) == 0, "libcsv");
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
-        text += 3;
-        len -= 3;
+    if (len >= BOM_LEN && memcmp(text, BOM, BOM_LEN) == 0) {
+        text += BOM_LEN;
+        len -= BOM_LEN;
     }
     int status = parse_lines(&r, &p, text, len);
     csv_free(&p);
@@ -224,11 +228,11 @@ char *samples_path(const char *path)
 /* ---- writing ---- */
 
 /* libcsv quotes whatever it writes, so it only gets what needs quotes. Readers drop blanks at the
- * ends of a field without quotes. */
+ * ends of a field without quotes, and a byte-order mark where it begins the file. */
 static bool needs_quotes(const char *cell)
 {
     size_t len = strlen(cell);
-    return strpbrk(cell, ",\"\r\n") ||
+    return strpbrk(cell, ",\"\r\n") || strncmp(cell, BOM, BOM_LEN) == 0 ||
            (len && (strchr(" \t", cell[0]) || strchr(" \t", cell[len - 1])));
 }
 

@@ -119,6 +119,22 @@ Test(csv, row_reads_back_as_it_was)
     free(again);
 }
 
+Test(csv, byte_order_mark_in_a_cell_survives)
+{
+    static const char *const header[] = {"\xef\xbb\xbf"
+                                         "a",
+                                         "b"};
+    char *text;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+    csv_write_record(f, header, COUNT_OF(header));
+    fclose(f);
+    CsvTable t = table_of(text);
+    cr_expect(eq(str, t.header[0], (char *)header[0]));
+    csv_release(&t);
+    free(text);
+}
+
 Test(csv, first_columns_are_those_of_the_reference)
 {
     const char *reference = "model_size,d_model,context_length,num_layers,num_heads,batch_size,"

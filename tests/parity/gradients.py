@@ -29,8 +29,9 @@ CASES = [
     Case("gpt2-relu", 2, 150, config={"activation_function": "gelu"}),
     Case("gpt2-relu", 1, 77, config={"activation_function": "tanh"}),
     Case("gpt2-relu", 2, 200, mask="right", config={"activation_function": "gelu_new"}),
-    Case("distilbert-small", 3, 40, mask="right"),
-    Case("bert-small", 4, 21, mask="left"),
+    # Batches of eight: of the few logits of a small one PyTorch's fp32 can get nearly all bits right.
+    Case("distilbert-small", 8, 40, mask="right"),
+    Case("bert-small", 8, 21, mask="left"),
     Case("gpt2-small", 2, 64, mask="right", ignored=0.2),
 ]
 
