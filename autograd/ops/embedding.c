@@ -65,9 +65,9 @@ static void backward_slice(const Tensor *t, const Kernels *k, Slice s)
             add_slice(k, word + (size_t)token[i] * s.C, dy, s);
         if (position)
             add_slice(k, position + i % T * s.C, dy, s);
-        if (type)
-            add_slice(k, type, dy, s);
     }
+    if (type)
+        k->sum_rows(t->grad + s.from, s.C, rows, s.to - s.from, true, type + s.from);
 }
 
 /* A first contribution overwrites: rows that no token touches get zeros. */

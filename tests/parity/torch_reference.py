@@ -22,7 +22,7 @@ sys.path.insert(0, str(PEERS))  # for `from make_models import ...` after this m
 
 
 def arguments(description):
-    """--tare and --keep; ends with 77, the mark of a skipped test, where PyTorch is missing."""
+    """--tare, --only, --verbose; ends with 77, the mark of a skipped test, where PyTorch is missing."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--tare", type=Path, default=Path("build/tare"), metavar="PROGRAM")
     parser.add_argument("--only", metavar="TEXT", default="", help="cases whose name contains it")

@@ -200,21 +200,10 @@ void KERNEL(attention_forward)(const AttentionTask *task, float *scratch)
 
 /* ---- backward ---- */
 
-static float dot(const float *x, const float *y, size_t n)
-{
-    vf sum = {0};
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        sum += vload(x + i) * vload(y + i);
-    float total = vsum(sum);
-    for (; i < n; i++)
-        total += x[i] * y[i];
-    return total;
-}
-
-/* s: scores to probabilities; ds: d probabilities to d scores, ds = p (dp - delta) scale. */
+/* s: scores to probabilities; ds: d probabilities dp to d scores, ds = p (dp - sum p dp) scale. The
+ * rounding of lse, the same factor for the whole row, is divided out. */
 static void softmax_row_backward(const Head *head, float *s, float *ds, size_t visible, size_t keys,
-                                 float lse, float delta)
+                                 float lse)
 {
     if (lse == -INFINITY) {
         clear(s, 0, keys);
@@ -224,8 +213,16 @@ static void softmax_row_backward(const Head *head, float *s, float *ds, size_t v
     scale_scores(head, s, visible);
     for (size_t i = visible; i < whole_vectors(visible); i++)
         ds[i] = 0;
+    vf sum = {0}, weighted = {0};
     for (size_t i = 0; i < visible; i += VL) {
         vf p = vexp(vload(s + i) - lse);
+        sum += p;
+        weighted += p * vload(ds + i);
+        vstore(s + i, p);
+    }
+    float norm = 1.0f / vsum(sum), delta = vsum(weighted) * norm;
+    for (size_t i = 0; i < visible; i += VL) {
+        vf p = vload(s + i) * norm;
         vstore(s + i, p);
         vstore(ds + i, p * (vload(ds + i) - delta) * head->a->scale);
     }
@@ -263,8 +260,7 @@ void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
         score_block(&head, dy, out_row, values_packed, rows, keys, ds);
         for (size_t r = 0; r < rows; r++)
             softmax_row_backward(&head, s + r * head.ld, ds + r * head.ld,
-                                 visible_keys(&head, t0 + r), keys, head.lse[t0 + r],
-                                 dot(dy + r * out_row, head.out + (t0 + r) * out_row, D));
+                                 visible_keys(&head, t0 + r), keys, head.lse[t0 + r]);
         KERNEL(pack_b)(rows, D, 0, head.channel_panels, q, stride, 1, queries);
         KERNEL(pack_b)(rows, D, 0, head.channel_panels, dy, out_row, 1, douts);
         mix_block(&head, ds, head.ld, 1, keys_by_row, rows, keys, T, dq + t0 * stride, stride,

@@ -42,32 +42,46 @@ ALWAYS_INLINE void tile_store(const int mr, const int nv, float *c, size_t c_row
         }
 }
 
+/* Products are summed in chains of this length, then the chains: rounding grows with the length. */
+enum { CHAIN = 32 };
+
 ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_row, size_t a_col)
 {
-    vf acc[MR][NV];
-#pragma GCC unroll 8
-    for (int r = 0; r < mr; r++)
-#pragma GCC unroll 3
-        for (int v = 0; v < nv; v++)
-            acc[r][v] = (vf){0};
-
+    vf acc[MR][NV], total[MR][NV];
     const float *a = t->a, *b = t->b;
     const char *next = t->next;
     const size_t next_step = t->next_step;
-    for (size_t k = t->k; k > 0; k--, a += a_col, b += nv * VL, next += next_step) {
-        __builtin_prefetch(next);
-        vf bv[NV];
-#pragma GCC unroll 3
-        for (int v = 0; v < nv; v++)
-            bv[v] = vload(b + v * VL);
+    for (size_t done = 0; done == 0 || done < t->k; done += CHAIN) {
 #pragma GCC unroll 8
-        for (int r = 0; r < mr; r++) {
-            vf av = vset1(a[(size_t)r * a_row]);
+        for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+            for (int v = 0; v < nv; v++) {
+                if (done)
+                    total[r][v] = done == CHAIN ? acc[r][v] : total[r][v] + acc[r][v];
+                acc[r][v] = (vf){0};
+            }
+        size_t k = t->k - done < CHAIN ? t->k - done : CHAIN;
+        for (; k > 0; k--, a += a_col, b += nv * VL, next += next_step) {
+            __builtin_prefetch(next);
+            vf bv[NV];
 #pragma GCC unroll 3
             for (int v = 0; v < nv; v++)
-                acc[r][v] += av * bv[v];
+                bv[v] = vload(b + v * VL);
+#pragma GCC unroll 8
+            for (int r = 0; r < mr; r++) {
+                vf av = vset1(a[(size_t)r * a_row]);
+#pragma GCC unroll 3
+                for (int v = 0; v < nv; v++)
+                    acc[r][v] += av * bv[v];
+            }
         }
     }
+    if (t->k > CHAIN)
+#pragma GCC unroll 8
+        for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+            for (int v = 0; v < nv; v++)
+                acc[r][v] += total[r][v];
     if (t->cols < (size_t)nv * VL) {
         float edge[MR * NR];
         tile_store(mr, nv, edge, (size_t)nv * VL, false, acc);

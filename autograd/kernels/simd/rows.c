@@ -141,30 +141,46 @@ void KERNEL(softmax_from_lse)(float *x, size_t n, float lse, float scale)
 
 /* ---- sums over rows ---- */
 
+/* Sums of SOME_ROWS rows first, then their sum: rounding grows with the length of a chain. */
+enum { SOME_ROWS = 16 };
+
+static void sum_columns(const float *x, size_t stride, size_t rows, size_t C, bool add, float *out)
+{
+    for (size_t c = 0; c < C; c++) {
+        float total = add ? out[c] : 0;
+        for (size_t from = 0; from < rows; from += SOME_ROWS) {
+            size_t to = from + SOME_ROWS < rows ? from + SOME_ROWS : rows;
+            float sum = 0;
+            for (size_t i = from; i < to; i++)
+                sum += x[i * stride + c];
+            total += sum;
+        }
+        out[c] = total;
+    }
+}
+
 void KERNEL(sum_rows)(const float *x, size_t stride, size_t rows, size_t C, bool add, float *out)
 {
     enum { AT_ONCE = 4 * VL };
-    for (size_t j = 0; j < C; j += AT_ONCE) {
-        size_t n = C - j < AT_ONCE ? C - j : AT_ONCE;
-        if (n < AT_ONCE) {
-            for (size_t c = j; c < C; c++) {
-                float sum = add ? out[c] : 0;
-                for (size_t i = 0; i < rows; i++)
-                    sum += x[i * stride + c];
-                out[c] = sum;
-            }
-            continue;
-        }
-        vf sum[4];
+    size_t j = 0;
+    for (; j + AT_ONCE <= C; j += AT_ONCE) {
+        vf total[4];
         for (size_t u = 0; u < 4; u++)
-            sum[u] = add ? vload(out + j + u * VL) : (vf){0};
-        for (size_t i = 0; i < rows; i++)
+            total[u] = add ? vload(out + j + u * VL) : (vf){0};
+        for (size_t from = 0; from < rows; from += SOME_ROWS) {
+            size_t to = from + SOME_ROWS < rows ? from + SOME_ROWS : rows;
+            vf sum[4] = {{0}};
+            for (size_t i = from; i < to; i++)
 #pragma GCC unroll 4
+                for (size_t u = 0; u < 4; u++)
+                    sum[u] += vload(x + i * stride + j + u * VL);
             for (size_t u = 0; u < 4; u++)
-                sum[u] += vload(x + i * stride + j + u * VL);
+                total[u] += sum[u];
+        }
         for (size_t u = 0; u < 4; u++)
-            vstore(out + j + u * VL, sum[u]);
+            vstore(out + j + u * VL, total[u]);
     }
+    sum_columns(x + j, stride, rows, C - j, add, out + j);
 }
 
 /* ---- optimizer ---- */
