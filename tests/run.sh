@@ -42,7 +42,7 @@ else
 fi
 if ! $quick; then
     if python_with "$ROOT/bench/peers/requirements.txt"; then
-        for script in tests/parity/gradients.py tests/parity/*_parity.py; do
+        for script in tests/parity/gradients.py tests/parity/hidden_states.py tests/parity/*_parity.py; do
             check "$script" "$PYTHON" "$script" --tare "$TARE"
         done
     else
