@@ -144,6 +144,29 @@ static void check_kept(const Plan *p)
                       "kept node %zu is dead at the end", i);
 }
 
+static bool ends_block(const Graph *g, const Tensor *t)
+{
+    size_t next = (size_t)t->index + 1;
+    return next == g->count || g->nodes[next]->block != t->block;
+}
+
+/* What is to be made again takes no memory between the passes. */
+static void check_dropped(const Plan *p, Recompute rc)
+{
+    const Schedule *s = p->schedule;
+    for (size_t i = 0; i < p->count; i++) {
+        const Buffer *b = &p->buffers[i];
+        const Tensor *t = b->t;
+        if (!t->op || t->keep || b->kind == BUFFER_GRAD || b->first >= s->num_forward)
+            continue;
+        bool has_source = !(t->op->refreshed_from & SAVE_AUX) || t->op->aux_bytes(t, true) > 0;
+        bool refreshed = rc == RECOMPUTE_CHEAP && t->op->refresh && has_source;
+        bool rerun = rc == RECOMPUTE_BLOCK && t->block >= 0 && !ends_block(s->graph, t);
+        cr_assert(!(rerun || (refreshed && b->kind == BUFFER_DATA)) || b->last < s->num_forward,
+                  "node %d is kept between the passes, kind %d", t->index, b->kind);
+    }
+}
+
 static void check_all(const Plan *p, uint64_t seed)
 {
     expect_no_overlap(p, seed);
@@ -168,6 +191,8 @@ Test(plan, random_graphs)
                            mode < 0 ? RECOMPUTE_NONE : (Recompute)mode);
             plan_build(&p, &s, 2);
             check_all(&p, seed);
+            if (mode >= 0)
+                check_dropped(&p, (Recompute)mode);
             double ratio = (double)p.arena_bytes / (double)p.live_bytes;
             worst = ratio > worst ? ratio : worst;
             sum += ratio;
@@ -205,6 +230,7 @@ Test(plan, models)
             Model m;
             plan_gpt(&m, rc, hidden);
             check_all(&m.plan, 0);
+            check_dropped(&m.plan, m.recompute);
             double ratio = (double)m.plan.arena_bytes / (double)m.plan.live_bytes;
             cr_log_info("recompute %s: arena %.4f of live", recompute_name(m.recompute), ratio);
             /* Observed: 1 exactly, in every mode. */

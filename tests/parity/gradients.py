@@ -7,10 +7,7 @@ Every instruction set of this machine and both matrix products must stay within 
 torch_reference.py; every way of recomputing and every number of threads must give the same file.
 """
 
-import sys
-from pathlib import Path
-
-from torch_reference import Case, Reference, arguments, dump, report, temporary_folder
+from torch_reference import Case, arguments, dump, for_each_case, report
 
 # A ReLU only without gradients: where a sum is zero but for rounding, one side of its kink is as right
 # as the other, and the gradients differ by far more than rounding.
@@ -76,20 +73,9 @@ def check_same(args, reference, case, out):
     return int(not same)
 
 
-def main():
-    args = arguments(__doc__.splitlines()[0])
-    bad = 0
-    with temporary_folder() as name:
-        folder = Path(name)
-        for case in CASES:
-            if args.only not in case.name:
-                continue
-            reference = Reference(folder, case)
-            bad += check_bounds(args, reference, case, folder / "out.safetensors")
-            bad += check_same(args, reference, case, folder / "out.safetensors")
-    print(f"{bad} failures")
-    sys.exit(bad > 0)
+def check(args, reference, case, out):
+    return check_bounds(args, reference, case, out) + check_same(args, reference, case, out)
 
 
 if __name__ == "__main__":
-    main()
+    for_each_case(arguments(__doc__.splitlines()[0]), CASES, check)

@@ -6,10 +6,7 @@ float64, with and without padding: a report by layer.
 Bounds are those of torch_reference.py. The full-size shape is among the cases.
 """
 
-import sys
-from pathlib import Path
-
-from torch_reference import Case, Reference, arguments, dump, temporary_folder
+from torch_reference import Case, arguments, dump, for_each_case
 
 CASES = [
     Case(model, batch, context, mask=mask, targets=False)
@@ -27,31 +24,16 @@ def label(name):
     return name.replace("hidden_states.", "layer ").replace("last_hidden_state", "last")
 
 
-def report_layers(case, verdicts):
+def check(args, reference, case, out):
     """One line: the error of each layer, and its bound where it is not kept."""
+    verdicts = reference.verdicts(dump(args.tare, reference.directory, reference.inputs, out))
     cells = [f"{label(v.name)} {v.error:.1e}" + ("" if v.ok else f" NOT OK, at most {v.bound:.1e}")
              for v in verdicts if v.name != "last_hidden_state" or not v.ok]
     print(f"{case.name}: {', '.join(cells)}", flush=True)
+    for v in verdicts if args.verbose else []:
+        print(v)
     return sum(not v.ok for v in verdicts)
 
 
-def main():
-    args = arguments(__doc__.splitlines()[0])
-    bad = 0
-    with temporary_folder() as name:
-        folder = Path(name)
-        for case in CASES:
-            if args.only not in case.name:
-                continue
-            reference = Reference(folder, case)
-            got = dump(args.tare, reference.directory, reference.inputs, folder / "out.safetensors")
-            verdicts = reference.verdicts(got)
-            bad += report_layers(case, verdicts)
-            for v in verdicts if args.verbose else []:
-                print(v)
-    print(f"{bad} failures")
-    sys.exit(bad > 0)
-
-
 if __name__ == "__main__":
-    main()
+    for_each_case(arguments(__doc__.splitlines()[0]), CASES, check)

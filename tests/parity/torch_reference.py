@@ -241,8 +241,17 @@ class Reference:
         return compare(visible_only(got, self.inputs[1]), self.exact, self.bound)
 
 
-def temporary_folder():
-    return tempfile.TemporaryDirectory(prefix="tare-parity-")
+def for_each_case(args, cases, check):
+    """Calls check(args, reference, case, out) for the cases that --only selects, where `out` is a file that
+    `tare dump` may write; ends the program, with 1 where the numbers of failures it returned are not all 0."""
+    bad = 0
+    with tempfile.TemporaryDirectory(prefix="tare-parity-") as name:
+        folder = Path(name)
+        for case in cases:
+            if args.only in case.name:
+                bad += check(args, Reference(folder, case), case, folder / "out.safetensors")
+    print(f"{bad} failures")
+    sys.exit(bad > 0)
 
 
 def report(name, verdicts, verbose):
