@@ -12,6 +12,7 @@ BUILD_PACKAGES="gcc g++ make cmake libopenblas-openmp-dev libcsv-dev libjansson-
                 libtomlplusplus-dev"
 TEST_PACKAGES="libcriterion-dev"
 PYTHON_PACKAGES="python3 python3-venv"
+PEER_PACKAGES="python3-dev" # torch.compile compiles against Python's headers
 
 # install_packages NAME...: those that dpkg does not know as installed. As another user than root, says
 # which they are and stops.

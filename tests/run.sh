@@ -41,6 +41,7 @@ else
     failed=$((failed + 1))
 fi
 if ! $quick; then
+    install_packages $PEER_PACKAGES
     if python_with "$ROOT/bench/peers/requirements.txt"; then
         for script in tests/parity/gradients.py tests/parity/hidden_states.py tests/parity/*_parity.py; do
             check "$script" "$PYTHON" "$script" --tare "$TARE"
