@@ -6,6 +6,7 @@ is the empty string. Nothing is judged here, and the drawing itself is svg.py's.
 
 import svg
 from table import count, digits, mode_name, show_ms
+from verdicts import SETTLED
 
 FORWARD, BACKWARD = 0, 1  # the colours of the two modes; the second is hatched as well
 BEST = "Mean of the most believable row"
@@ -153,7 +154,7 @@ def by_context(best):
     )
     return section(
         "Time against context",
-        BEST + ".",
+        f"{BEST}.{_hollow(best)}",
         svg.legend([(name, i, False) for i, name in enumerate(names)]) + _grid(charts),
     )
 
@@ -170,9 +171,14 @@ def by_size(best):
     charts = _mode_charts(best, "context_length", "size", contexts, label)
     return section(
         "Time against size",
-        BEST + ", by context.",
+        f"{BEST}, by context.{_hollow(best)}",
         svg.legend([(f"context {c}", i, False) for i, c in enumerate(contexts)]) + _grid(charts),
     )
+
+
+def _hollow(best):
+    doubtful = (best["verdict"] != SETTLED).any()
+    return " A hollow mark: even that one is not settled, see the verdicts." if doubtful else ""
 
 
 def _mode_charts(best, line_column, x_column, order, x_label, x_ticks=None):
@@ -185,8 +191,8 @@ def _mode_charts(best, line_column, x_column, order, x_label, x_ticks=None):
                 (
                     row[x_column],
                     row["mean_time_ms"],
-                    False,
-                    f"{row['name']}: {show_ms(row['mean_time_ms'])}",
+                    row["verdict"] != SETTLED,
+                    f"{row['name']}: {show_ms(row['mean_time_ms'])}, {row['verdict']}",
                 )
                 for _, row in line.sort_values(x_column).iterrows()
             ]

@@ -10,7 +10,7 @@ import os
 import sys
 
 from svg import LIGHT, beside, run_ticks
-from table import Problem, count, digits, missing_module, mode_name, warn
+from table import EXTRA_KEYS, Problem, count, digits, missing_module, mode_name, warn
 from verdicts import best_rows, judge
 
 try:
@@ -58,6 +58,7 @@ def draw_all(table, folder):
                 ("mean_by_warmups", _by_warmups),
                 ("forward_backward", _forward_backward),
                 ("time_by_context", _by_context),
+                ("growth", _growth),
             ):
                 figure = draw(table, judged)
                 if figure is not None:
@@ -233,6 +234,76 @@ def _by_context(table, judged):
         _end_labels(axis, ends)
     _question(figure, "How does time grow with context?")
     return figure
+
+
+GROWTH = {
+    "context_length": "context (tokens, log scale)",
+    "batch_size": "batch (sequences, log scale)",
+}
+LEAST_STEPS = 3  # two points are no curve
+
+
+def _growth(table, judged):
+    """Time and peak memory against context and against batch, where one of them grows alone."""
+    best = best_rows(judged)
+    curves = [curve for key in GROWTH for curve in _curves_of(best, key)]
+    if not curves:
+        warn(f"neither context nor batch has {LEAST_STEPS} values: how cost grows is not drawn")
+        return None
+    figure, axes = _grid(2 * len(curves), 2, 5, 3.2)
+    for i, (key, title, rows) in enumerate(curves):
+        time, memory = axes[2 * i], axes[2 * i + 1]
+        _growth_of_time(time, rows, key)
+        _growth_of_memory(memory, rows, key)
+        for axis in (time, memory):
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(rows[key], rows[key])
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.set_xlabel(GROWTH[key])
+            axis.set_title(title)
+            axis.legend(loc="upper left")
+    _question(figure, "How do time and memory grow?")
+    return figure
+
+
+def _curves_of(best, key):
+    """(key, title, rows by ascending key) of rows that differ in that key alone."""
+    fixed = ["model_size", "forward_only", "context_length", *EXTRA_KEYS]
+    fixed = [column for column in fixed if column in best and column != key]
+    for _, rows in best.groupby(fixed, sort=False, dropna=False):
+        if rows[key].nunique() >= LEAST_STEPS:
+            first = rows.iloc[0]
+            other = "batch_size" if key == "context_length" else "context_length"
+            at = f"{other.split('_')[0]} {first[other]}"
+            title = f"{first['model_size']}, {mode_name(first['forward_only'])}, {at}"
+            yield key, title, rows.sort_values(key)
+
+
+def _growth_of_time(axis, rows, key):
+    """Beside it the time if it grew as the FLOPs do: above that line is overhead that grows."""
+    axis.plot(rows[key], rows["mean_time_ms"], color=_colour(0), marker=_marker(0), label="time")
+    shown = list(rows["mean_time_ms"])
+    if "model_flops" in rows:
+        flops = rows["model_flops"].astype(float)
+        as_flops = flops / flops.iloc[0] * rows["mean_time_ms"].iloc[0]
+        axis.plot(rows[key], as_flops, color=_colour(1), ls="--", label="as the FLOPs grow")
+        shown += list(as_flops)
+    _time_axis(axis, "mean time", shown, log_span=3)
+
+
+def _growth_of_memory(axis, rows, key):
+    """From zero, beside the straight line through both ends, which is a curve on this x axis."""
+    if "peak_rss_bytes" not in rows or rows["peak_rss_bytes"].isna().any():
+        axis.text(0.5, 0.5, "no peak_rss_bytes", transform=axis.transAxes, ha="center")
+        return
+    x, mib = rows[key].astype(float), rows["peak_rss_bytes"] / 2**20
+    axis.plot(x, mib, color=_colour(0), marker=_marker(0), label="peak memory")
+    slope = (mib.iloc[-1] - mib.iloc[0]) / (x.iloc[-1] - x.iloc[0])
+    steps = [x.iloc[0] * (x.iloc[-1] / x.iloc[0]) ** (i / 50) for i in range(51)]
+    linear = [mib.iloc[0] + slope * (step - x.iloc[0]) for step in steps]
+    axis.plot(steps, linear, color=_colour(1), ls="--", label=f"linear in the {key.split('_')[0]}")
+    axis.set_ylim(0, 1.15 * max(mib.max(), max(linear)))
+    axis.set_ylabel("peak memory (MiB)")
 
 
 def _end_labels(axis, ends, gap=11):

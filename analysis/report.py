@@ -13,16 +13,19 @@ from html import escape
 import figures
 import svg
 from table import DESCRIBES_MACHINE, count, digits, load, row_name, run_main, write_file
-from verdicts import MEANING, NOT_SETTLED, SETTLED, best_rows, judge, warmup_answers
+from verdicts import BUSY, MEANING, NOT_SETTLED, SETTLED, best_rows, judge, warmup_answers
 
 MARKS = {
     "settled": "✓",
     "cold": "❄",
     "noisy": "≈",
+    "busy": "‖",
     "not settled": "⚠",
     "disagrees": "≠",
     "unknown": "?",
 }
+# What a machine may have several of without being several machines.
+MAY_VARY = ("threads", "timestamp_utc", "peak")
 
 
 def page(tables):
@@ -73,9 +76,10 @@ def _key_points(table, judged):
         + ", ".join(f"{verdicts[v]} {v}" for v in MEANING if v in verdicts)
     ]
     points += warmup_answers(judged)
-    doubtful = judged.loc[judged["verdict"] == NOT_SETTLED, "name"]
-    if len(doubtful):
-        points.append("Do not quote: " + ", ".join(doubtful))
+    for verdict, what in ((NOT_SETTLED, "did not settle"), (BUSY, "waited for a CPU")):
+        doubtful = list(judged.loc[judged["verdict"] == verdict, "name"])
+        if doubtful:
+            points.append(f"Do not quote, {what}: {_some(doubtful)}")
     implausible = [
         row_name(row) for _, row in table.rest.iterrows() if row["status"] == "implausible"
     ]
@@ -85,16 +89,22 @@ def _key_points(table, judged):
     return f'<div class="key-point"><strong>What to believe</strong><ul>{items}</ul></div>'
 
 
+def _some(names, most=6):
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def _machine(table):
     facts = [
         (c, sorted(set(table.ran[c].astype(str)) - {""}))
         for c in [*DESCRIBES_MACHINE, "timestamp_utc"]
         if c in table.ran
     ]
-    facts = [(column, values) for column, values in facts if values]
+    facts = [(column, values) for column, values in facts if values] + _measured_peak(table)
     if not facts:
         return figures.section("Machine", "This file does not say where it was measured.", "")
-    mixed = [c for c, values in facts if len(values) > 1 and c not in ("threads", "timestamp_utc")]
+    mixed = [c for c, values in facts if len(values) > 1 and c not in MAY_VARY]
     note = (
         "⚠ Rows differ in " + ", ".join(mixed) + ": do not compare them with each other."
         if mixed
@@ -105,15 +115,23 @@ def _machine(table):
     )
 
 
+def _measured_peak(table):
+    if "peak_gflops_per_s" not in table.ran or table.ran["peak_gflops_per_s"].isna().all():
+        return []
+    peaks = table.ran["peak_gflops_per_s"].dropna()
+    return [("peak", list(dict.fromkeys(f"{digits(p)} GFLOP/s" for p in (peaks.min(), peaks.max()))))]
+
+
 def _fact(column, values):
     label = {
         "cpu_model": "CPU",
         "blas": "BLAS",
         "git_commit": "commit",
         "timestamp_utc": "measured",
+        "peak": "measured peak",
     }
     shown = ", ".join(values)
-    if column == "timestamp_utc" and len(values) > 1:
+    if column in ("timestamp_utc", "peak") and len(values) > 1:
         shown = f"{values[0]} to {values[-1]}"
     return f"<dt>{label.get(column, column)}</dt><dd>{escape(shown)}</dd>"
 

@@ -53,6 +53,8 @@ OPTIONAL_NUMBERS = [
     "predicted_peak_bytes",
     "peak_rss_bytes",
     "warmups_needed",
+    "cpu_wait",
+    "peak_gflops_per_s",
 ]
 # What may differ between rows of one model_size; a series is named after those that do.
 EXTRA_KEYS = [

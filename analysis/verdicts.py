@@ -35,12 +35,16 @@ QUIET = 0.05
 # of its settled pairs differ by at most 5.3 %; the unsettled row is 14 % off its twin.
 AGREE = 0.10
 
-SETTLED, COLD, NOISY = "settled", "cold", "noisy"
+# The share of their time that threads may wait for a CPU; CPU_WAIT_LIMIT of `tare`.
+WAIT = 0.02
+
+SETTLED, COLD, NOISY, BUSY = "settled", "cold", "noisy", "busy"
 NOT_SETTLED, DISAGREES, UNKNOWN = "not settled", "disagrees", "unknown"
 MEANING = {
     SETTLED: "quiet, and in agreement with its twins",
     COLD: "the average contains a cold first trial",
     NOISY: "a wide spread around a level that its twins confirm, or that nothing can confirm",
+    BUSY: "its threads waited for a CPU: the times are those of a machine with other work",
     NOT_SETTLED: "the trials did not stay at one level; do not quote this row",
     DISAGREES: "quiet, but at another level than its quietest twin",
     UNKNOWN: "too few trials to say",
@@ -73,6 +77,8 @@ def judge(ran):
         s >  QUIET * m, u agrees, unwarmed   cold
         s >  QUIET * m, m or u agrees        noisy
         s >  QUIET * m, neither agrees       not settled
+
+    What would be settled or noisy is busy where cpu_wait says that threads waited for a CPU.
     """
     judged = ran.copy()
     found = {}
@@ -80,6 +86,8 @@ def judge(ran):
         yardstick = _yardstick(group)
         for index, row in group.iterrows():
             verdict = _from_class(row) or _from_summary(row, yardstick)
+            if verdict.verdict in (SETTLED, NOISY) and row.get("cpu_wait", 0) > WAIT:
+                verdict = verdict._replace(verdict=BUSY)
             if row.get("noise"):  # what the kernel says about the outliers
                 verdict = verdict._replace(why=f"{verdict.why}; {row['noise']}")
             found[index] = verdict
@@ -103,7 +111,7 @@ def two_levels(mean, std, n, level):
 
 def best_rows(judged):
     """One row for each series, context and mode: the believable one with the most warmups."""
-    order = {SETTLED: 2, NOISY: 1, UNKNOWN: 1}
+    order = {SETTLED: 2, NOISY: 1, BUSY: 1, UNKNOWN: 1}
     rank = judged.assign(rank=judged["verdict"].map(order).fillna(0))
     rank = rank.sort_values(["rank", "num_warmups"], ascending=False, kind="stable")
     best = rank.groupby(["series", "context_length", "forward_only"], sort=False).head(1)
@@ -126,16 +134,28 @@ def _warmup_answer(group):
         price = f"the cold trial costs {show_ms(cost.median())}"
     else:
         price = f"the cold trial costs {show_ms(cost.min())} to {show_ms(cost.max())}"
-    needed = group.get("warmups_needed")
-    if needed is not None and needed.notna().any():
-        enough = int(needed.max())
-    else:
-        bad = group["verdict"].isin([COLD, NOT_SETTLED, DISAGREES])
-        good = sorted(set(group["num_warmups"]) - set(group.loc[bad, "num_warmups"]))
-        if not good:
-            return f"no warmup count of this file is enough; {price}"
-        enough = good[0]
-    return f"{enough} {'warmup is' if enough == 1 else 'warmups are'} enough; {price}"
+    if "warmups_needed" in group and group["warmups_needed"].notna().any():
+        return f"{_from_every_run(group)}; {price}"
+    bad = group["verdict"].isin([COLD, NOT_SETTLED, DISAGREES])
+    good = sorted(set(group["num_warmups"]) - set(group.loc[bad, "num_warmups"]))
+    if not good:
+        return f"no warmup count of this file is enough; {price}"
+    return f"{_enough(good[0])}; {price}"
+
+
+def _from_every_run(group):
+    """The answer of `tare sweep`: what three quarters of the rows that became steady tell."""
+    needed = group["warmups_needed"].dropna()
+    unsettled = group["steady_class"].isin(["slowdown", "no_steady_state"]).sum()
+    judged = len(needed) + unsettled
+    if unsettled >= len(needed):
+        return f"{unsettled} of {judged} rows did not settle, so warmups cannot be judged"
+    enough = math.ceil(needed.quantile(0.75))
+    return f"{_enough(enough)} (in {(needed <= enough).sum()} of {judged} rows)"
+
+
+def _enough(warmups):
+    return f"{count(warmups, 'warmup')} {'is' if warmups == 1 else 'are'} enough"
 
 
 def _cv(row):

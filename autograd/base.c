@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 
 /* Copies `text` into err->msg with control characters made visible; cuts what does not fit. */
 static void store_one_line(Err *err, const char *text)
@@ -130,6 +131,14 @@ void block_free(void *p, size_t bytes)
 {
     if (p)
         munmap(p, block_size(bytes ? bytes : 1));
+}
+
+int64_t clock_ns(void)
+{
+    struct timespec t;
+    int rc = clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+    CHECK(rc == 0, "CLOCK_MONOTONIC_RAW");
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 char *file_read(const char *path, size_t max_bytes, size_t *len, Err *err)

@@ -1,4 +1,4 @@
-/* base: the two kinds of failure, memory that cannot fail, and counter-based random numbers.
+/* base: the two kinds of failure, memory that cannot fail, the clock, and counter-based random numbers.
  *
  * Our bug: CHECK aborts with file and line, in every build.
  * The world's fault (a file, a command line, a full disk): the function returns 0 or -1 and fills
@@ -46,6 +46,9 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * nothing. NULL with a reason when the system refuses. block_free takes the same byte count. */
 void *block_alloc(size_t bytes, Err *err);
 void block_free(void *p, size_t bytes);
+
+/* Nanoseconds of CLOCK_MONOTONIC_RAW, the one clock of the program: no time server slews it. */
+int64_t clock_ns(void);
 
 /* Reads a whole regular file into a fresh NUL-terminated buffer (the NUL is not counted in *len).
  * Refuses directories and files above max_bytes. Caller frees. */

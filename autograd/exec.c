@@ -2,7 +2,6 @@
 #include "exec.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "ops.h"
 
@@ -39,27 +38,30 @@ void exec_release(Exec *e)
 }
 
 /* Points each tensor whose life begins at this step to its place. Returns the next buffer. */
-static size_t begin_lives(Exec *e, const Plan *p, size_t step, size_t next)
+static size_t begin_lives(Exec *e, const Plan *p, size_t slice, size_t step, size_t next)
 {
     for (; next < p->count && p->buffers[next].first == step; next++) {
         const Buffer *b = &p->buffers[next];
-        void *place = e->arena + b->offset;
+        Tensor *t = slices_tensor(&p->slices, slice, b->t);
+        void *place = e->arena + plan_place(p, b, slice);
+        if (slice == 0 && b->kind == BUFFER_DATA)
+            b->t->data = place; /* for those who read what is kept */
         if (b->kind == BUFFER_DATA)
-            b->t->data = place;
+            t->data = place;
         else if (b->kind == BUFFER_AUX)
-            b->t->aux = place;
+            t->aux = place;
         else
-            b->t->grad = place;
+            t->grad = place;
     }
     return next;
 }
 
 /* A NaN in every float that nobody may read any more. */
-static void poison_dead(Exec *e, const Plan *p, size_t step)
+static void poison_dead(Exec *e, const Plan *p, size_t slice, size_t step)
 {
     for (size_t i = 0; i < p->count; i++)
         if (p->buffers[i].last == step)
-            memset(e->arena + p->buffers[i].offset, 0xff, p->buffers[i].bytes);
+            memset(e->arena + plan_place(p, &p->buffers[i], slice), 0xff, p->buffers[i].bytes);
 }
 
 /* Bit i: in[i] is a parameter. */
@@ -72,29 +74,53 @@ static unsigned param_inputs(const Tensor *t)
     return bits;
 }
 
-static void run_step(const Step *s, ExecCtx *c, bool accumulate)
+/* t is what the slice has for s->t. */
+static void run_step(const Step *s, const Tensor *t, ExecCtx *c, bool accumulate)
 {
-    c->add = s->add | (accumulate ? param_inputs(s->t) : 0);
+    c->add = s->add | (accumulate ? param_inputs(t) : 0);
     switch (s->kind) {
     case STEP_FORWARD:
-        s->t->op->forward(s->t, c);
+        t->op->forward(t, c);
         break;
     case STEP_REFRESH:
-        s->t->op->refresh(s->t, c);
+        t->op->refresh(t, c);
         break;
     case STEP_BACKWARD:
-        s->t->op->backward(s->t, c);
+        t->op->backward(t, c);
         break;
     case STEP_GRAD_READY:
         break;
     }
 }
 
-static uint64_t now_ns(void)
+/* All steps of a phase, by one slice of the plan. */
+static void run_slice(Exec *e, const Plan *p, size_t slice, size_t from, size_t to)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    const Schedule *s = p->schedule;
+    const TrainingRun *training = &e->training;
+    ExecCtx c = {.threads = p->slices.count > 1 ? 1 : e->threads,
+                 .scratch = e->scratch + slice * (p->scratch_bytes / p->slices.count),
+                 .product = e->product,
+                 .with_backward = s->root != NULL,
+                 .training = training->active,
+                 .seed = training->seed,
+                 .step = training->step};
+    StepHook *hook = slice == 0 ? e->hook : NULL;
+    size_t next = 0;
+    while (next < p->count && p->buffers[next].first < from)
+        next++;
+    for (size_t i = from; i < to; i++) {
+        next = begin_lives(e, p, slice, i, next);
+        if (i == s->num_forward)
+            s->root->grad[0] = training->loss_weight != 0 ? training->loss_weight : 1.0f;
+        int64_t start = hook ? clock_ns() : 0;
+        run_step(&s->steps[i], slices_tensor(&p->slices, slice, s->steps[i].t), &c,
+                 training->accumulate);
+        if (hook)
+            hook(e->hook_ctx, &s->steps[i], (uint64_t)(clock_ns() - start));
+        if (e->poison && i + 1 < s->count)
+            poison_dead(e, p, slice, i);
+    }
 }
 
 void exec_run(Exec *e, const Plan *p, Phase phase)
@@ -105,27 +131,13 @@ void exec_run(Exec *e, const Plan *p, Phase phase)
           "the plan does not fit this Exec");
     size_t from = phase == PHASE_FORWARD ? 0 : s->num_forward;
     size_t to = phase == PHASE_FORWARD ? s->num_forward : s->count;
-    size_t next = 0;
-    while (next < p->count && p->buffers[next].first < from)
-        next++;
-    const TrainingRun *training = &e->training;
-    ExecCtx c = {.threads = e->threads,
-                 .scratch = e->scratch,
-                 .with_backward = s->root != NULL,
-                 .training = training->active,
-                 .seed = training->seed,
-                 .step = training->step};
-    for (size_t i = from; i < to; i++) {
-        next = begin_lives(e, p, i, next);
-        if (i == s->num_forward)
-            s->root->grad[0] = training->loss_weight != 0 ? training->loss_weight : 1.0f;
-        uint64_t start = e->hook ? now_ns() : 0;
-        run_step(&s->steps[i], &c, training->accumulate);
-        if (e->hook)
-            e->hook(e->hook_ctx, &s->steps[i], now_ns() - start);
-        if (e->poison && i + 1 < s->count)
-            poison_dead(e, p, i);
+    if (p->slices.count == 1) {
+        run_slice(e, p, 0, from, to);
+        return;
     }
+#pragma omp parallel for schedule(static, 1) num_threads(e->threads)
+    for (size_t slice = 0; slice < p->slices.count; slice++)
+        run_slice(e, p, slice, from, to);
 }
 
 void exec_write(Exec *e, const Plan *p, const Tensor *t, const void *src)
@@ -139,5 +151,8 @@ void exec_write(Exec *e, const Plan *p, const Tensor *t, const void *src)
 void exec_read(const Tensor *t, void *dst)
 {
     CHECK(t->data && t->keep, "only kept tensors can be read after a run");
-    memcpy(dst, t->data, tensor_bytes(t));
+    if (t->dtype == DT_BF16 || t->dtype == DT_F16)
+        kernels()->widen(t->dtype, t->data, dst, tensor_count(t));
+    else
+        memcpy(dst, t->data, tensor_bytes(t));
 }

@@ -11,6 +11,7 @@ typedef struct ExecCtx {
     int threads;
     void *scratch;      /* of the size the op asked for, 64-byte aligned, contents undefined */
     unsigned add;       /* see Step */
+    DType product;      /* see Exec */
     bool with_backward; /* the plan has a backward phase */
     bool training;      /* see TrainingRun */
     uint64_t seed, step;
@@ -28,7 +29,8 @@ int exec_threads(const ExecCtx *c, double work);
 
 typedef enum Phase { PHASE_FORWARD, PHASE_BACKWARD } Phase;
 
-/* Called after every step with its wall time, when set. */
+/* Called after every step with its wall time, when set; in a divided run (slices.h) after those of the
+ * first slice. */
 typedef void StepHook(void *ctx, const Step *step, uint64_t ns);
 
 /* What only training sets, before the phases it is meant for. All zero: a plain run. */
@@ -43,7 +45,8 @@ typedef struct Exec {
     char *arena, *scratch;
     size_t bytes; /* of both */
     int threads;
-    bool poison; /* fill buffers with NaN when their life ends; on in POISON builds */
+    DType product; /* what fp32 operands of matrix products are rounded to; DT_F32 = they are not */
+    bool poison;   /* fill buffers with NaN when their life ends; on in POISON builds */
     StepHook *hook;
     void *hook_ctx;
     TrainingRun training;
@@ -57,7 +60,8 @@ void exec_release(Exec *e);
 /* Runs one phase of the plan. PHASE_BACKWARD must follow PHASE_FORWARD of the same plan. */
 void exec_run(Exec *e, const Plan *p, Phase phase);
 
-/* Copies into an input, or out of a kept tensor, of a plan that ran last in this Exec. */
+/* Copies into an input, or out of a kept tensor, of a plan that ran last in this Exec. What is stored in
+ * a smaller floating-point format is read as fp32. */
 void exec_write(Exec *e, const Plan *p, const Tensor *t, const void *src);
 void exec_read(const Tensor *t, void *dst);
 

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "ops.h"
+
 void graph_init(Graph *g)
 {
     *g = (Graph){.block = -1};
@@ -71,6 +73,15 @@ void graph_block_end(Graph *g)
 {
     CHECK(g->block >= 0, "no block was begun");
     g->block = -1;
+}
+
+void graph_store_activations(Graph *g, DType type)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        Tensor *t = g->nodes[i];
+        if (t->life == LIFE_ACTIVATION && !t->op->stays_f32)
+            t->dtype = type;
+    }
 }
 
 void tensor_keep(Tensor *t)

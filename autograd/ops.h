@@ -30,6 +30,13 @@ struct OpDef {
     void (*backward)(const Tensor *t, ExecCtx *c);
     unsigned saved;
 
+    /* Rows of the result depend on rows of the same sequence only: forward may run on some of the
+     * sequences alone. */
+    bool by_sequence;
+
+    /* The result is fp32 in whatever format activations are stored: a loss. */
+    bool stays_f32;
+
     /* Floating-point operations of the matrix products of one pass (0 for everything else). */
     double (*flops)(const Tensor *t, bool backward);
 

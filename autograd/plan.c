@@ -18,9 +18,17 @@ typedef struct Lives {
     size_t step;
 } Lives;
 
+/* Whether all slices have parts of one buffer, instead of a buffer each. */
+static bool is_shared(const Plan *p, const Tensor *t, BufferKind kind)
+{
+    return p->slices.count > 1 && kind == BUFFER_DATA && (t->life == LIFE_INPUT || t->keep);
+}
+
 static size_t begin(Lives *l, Tensor *t, BufferKind kind, size_t bytes)
 {
     Plan *p = l->p;
+    if (!is_shared(p, t, kind))
+        bytes /= p->slices.count;
     if (p->count == p->capacity) {
         p->capacity = p->capacity ? 2 * p->capacity : 128;
         p->buffers = xrealloc(p->buffers, p->capacity * sizeof *p->buffers);
@@ -146,18 +154,31 @@ static void place(Plan *p)
     for (size_t i = 0; i < p->count; i++)
         order[i] = &p->buffers[i];
     qsort(order, p->count, sizeof *order, larger_first);
-    for (size_t n = 0; n < p->count; n++) {
-        Buffer *b = order[n];
+    for (size_t i = 0, n = 0; i < p->count; i++) {
+        Buffer *b = order[i];
+        if (is_shared(p, b->t, b->kind)) {
+            b->offset = p->shared_bytes;
+            p->shared_bytes += b->bytes;
+            continue;
+        }
         b->offset = lowest_gap(b, placed, n);
-        if (b->offset + b->bytes > p->arena_bytes)
-            p->arena_bytes = b->offset + b->bytes;
-        size_t at = n;
+        if (b->offset + b->bytes > p->slice_bytes)
+            p->slice_bytes = b->offset + b->bytes;
+        size_t at = n++;
         for (; at > 0 && placed[at - 1]->offset > b->offset; at--)
             placed[at] = placed[at - 1];
         placed[at] = b;
     }
+    p->arena_bytes = p->shared_bytes + p->slices.count * p->slice_bytes;
     free(order);
     free(placed);
+}
+
+size_t plan_place(const Plan *p, const Buffer *b, size_t slice)
+{
+    if (is_shared(p, b->t, b->kind))
+        return b->offset + slice * (tensor_bytes(b->t) / p->slices.count);
+    return p->shared_bytes + slice * p->slice_bytes + b->offset;
 }
 
 static void measure_live(Plan *p)
@@ -166,8 +187,10 @@ static void measure_live(Plan *p)
     size_t *starting = xcalloc(steps + 1, sizeof *starting);
     size_t *ending = xcalloc(steps + 1, sizeof *ending);
     for (size_t i = 0; i < p->count; i++) {
-        starting[p->buffers[i].first] += p->buffers[i].bytes;
-        ending[p->buffers[i].last + 1] += p->buffers[i].bytes;
+        const Buffer *b = &p->buffers[i];
+        size_t bytes = is_shared(p, b->t, b->kind) ? b->bytes : p->slices.count * b->bytes;
+        starting[b->first] += bytes;
+        ending[b->last + 1] += bytes;
     }
     size_t live = 0;
     for (size_t i = 0; i < steps; i++) {
@@ -179,22 +202,27 @@ static void measure_live(Plan *p)
     free(ending);
 }
 
+/* A slice runs on one thread. */
 static void measure_scratch(Plan *p)
 {
+    int threads = p->slices.count > 1 ? 1 : p->threads;
+    size_t most = 0;
     for (size_t i = 0; i < p->schedule->count; i++) {
         const Step *s = &p->schedule->steps[i];
         if (s->kind == STEP_GRAD_READY || !s->t->op->scratch_bytes)
             continue;
-        size_t bytes = s->t->op->scratch_bytes(s->t, p->threads, s->kind == STEP_BACKWARD);
-        if (bytes > p->scratch_bytes)
-            p->scratch_bytes = bytes;
+        const Tensor *t = slices_tensor(&p->slices, 0, s->t);
+        size_t bytes = t->op->scratch_bytes(t, threads, s->kind == STEP_BACKWARD);
+        most = bytes > most ? bytes : most;
     }
+    p->scratch_bytes = p->slices.count * ((most + ALIGN - 1) / ALIGN * ALIGN);
 }
 
 void plan_build(Plan *p, const Schedule *s, int threads)
 {
     *p = (Plan){.schedule = s, .threads = threads};
     CHECK(s->count > 0, "an empty schedule");
+    slices_build(&p->slices, s, threads);
     Current *current = xmalloc(s->graph->count * sizeof *current);
     find_lives(p, current);
     free(current);
@@ -206,6 +234,7 @@ void plan_build(Plan *p, const Schedule *s, int threads)
 void plan_release(Plan *p)
 {
     free(p->buffers);
+    slices_release(&p->slices);
     *p = (Plan){0};
 }
 

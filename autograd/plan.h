@@ -6,20 +6,25 @@
 #define TARE_PLAN_H
 
 #include "schedule.h"
+#include "slices.h"
 
 typedef enum BufferKind { BUFFER_DATA, BUFFER_AUX, BUFFER_GRAD } BufferKind;
 
 typedef struct Buffer {
     Tensor *t;
     BufferKind kind;
-    size_t first, last; /* steps of its life, both inclusive */
-    size_t bytes, offset;
+    size_t first, last;   /* steps of its life, both inclusive */
+    size_t bytes, offset; /* of one slice, in its part of the arena; see plan_place */
 } Buffer;
 
 typedef struct Plan {
     const Schedule *schedule;
     Buffer *buffers; /* sorted by `first` */
     size_t count, capacity;
+    Slices slices;
+    size_t
+        shared_bytes; /* inputs and kept results of a divided plan, whole, first in the arena ... */
+    size_t slice_bytes;   /* ... then one part a slice, which all else lies in */
     size_t arena_bytes;   /* of all buffers as placed */
     size_t live_bytes;    /* the most that is alive at one step: no placement can be below */
     size_t scratch_bytes; /* the most that one step asks for */
@@ -29,6 +34,10 @@ typedef struct Plan {
 /* The schedule is borrowed and must outlive the plan. */
 void plan_build(Plan *p, const Schedule *s, int threads);
 void plan_release(Plan *p);
+
+/* Where in the arena the buffer of a slice begins. In a divided plan inputs and kept results are whole,
+ * so that they can be written and read as one, and live from beginning to end. */
+size_t plan_place(const Plan *p, const Buffer *b, size_t slice);
 
 /* Prints each step with shape, offset, life and FLOPs: the program, to be read. */
 void plan_dump(const Plan *p, FILE *out);

@@ -1,13 +1,6 @@
 /* tensor: see tensor.h. */
 #include "tensor.h"
 
-size_t dtype_size(DType type)
-{
-    static const size_t size[] = {
-        [DT_F32] = 4, [DT_BF16] = 2, [DT_F16] = 2, [DT_I8] = 1, [DT_I32] = 4};
-    return size[type];
-}
-
 size_t tensor_count(const Tensor *t)
 {
     size_t n = 1;

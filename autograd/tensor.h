@@ -6,12 +6,9 @@
 #define TARE_TENSOR_H
 
 #include "base.h"
+#include "dtype.h"
 
 enum { MAX_DIMS = 4, MAX_INPUTS = 6 };
-
-typedef enum DType { DT_F32, DT_BF16, DT_F16, DT_I8, DT_I32 } DType;
-
-size_t dtype_size(DType type); /* bytes of one element */
 
 /* Who fills a tensor, and for how long its data must last. */
 typedef enum Life {
@@ -20,8 +17,9 @@ typedef enum Life {
     LIFE_ACTIVATION, /* made by a step, dead after its last reader */
 } Life;
 
-/* A lasting packed copy of a weight for gemm_run, made lazily by the first op that reads it and made
- * again when the weight has changed. `memory` is NULL where no copy is wanted. */
+/* A weight as gemm_run likes it best. Of an fp32 weight it is a lasting copy, made lazily by the first op
+ * that reads it and made again when the weight has changed; of a smaller format it is the weight.
+ * `memory` is NULL where there is neither. */
 typedef struct WeightPack {
     void *memory;
     uint64_t packed_version; /* of the weight that `memory` holds; 0 = none yet */
@@ -43,11 +41,12 @@ struct Tensor {
     size_t shape[MAX_DIMS];
     Tensor *in[MAX_INPUTS]; /* an optional input that is absent is NULL */
     bool needs_grad;        /* a parameter is among its ancestors, or it is one */
-    bool multiplies;        /* a parameter that is the weight of a linear layer: worth packing */
+    bool multiplies;        /* a parameter that is the weight of a matrix product: worth packing */
     bool keep;              /* its data outlives its last reader, until the end of the run */
     bool lean;              /* backward makes large aux values again instead of keeping them */
 
-    void *data;       /* NULL until a plan places it */
+    void *data;       /* NULL until a plan places it, and for a weight that is only packed */
+    float *scale;     /* [rows] of an i8 parameter held as rows: a weight is level x scale */
     float *grad;      /* NULL when no gradient is wanted */
     void *aux;        /* what forward keeps for backward beside data */
     WeightPack *pack; /* parameters only; NULL = never packed */

@@ -1,7 +1,6 @@
-/* cmd_compare: `tare compare`: this implementation beside its peers, in turns, parity first. Every cell
- * is on disk before the next one starts. */
+/* cmd_compare: `tare compare`: this implementation beside its peers, in turns, parity first. A config has
+ * cells, each of which is on disk before the next one starts, or it measures a sentiment classifier. */
 #include <errno.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,8 @@
 #include "compare_report.h"
 #include "interrupt.h"
 #include "options.h"
+#include "sentiment_report.h"
+#include "threads_option.h"
 
 /* Whether anything did not pass; exit codes. */
 enum { EXIT_PASSED = 0, EXIT_NOT_PASSED = 1, EXIT_WRONG = 2, EXIT_INTERRUPTED = 130 };
@@ -28,18 +29,19 @@ static int make_folder(const char *folder, Err *err)
                    errno == EEXIST ? "not a folder" : strerror(errno));
 }
 
-static int make_temporary_folder(Comparison *c, Err *err)
+/* For inputs and outputs of workers. */
+static int make_temporary_folder(char folder[TEMPORARY_FOLDER], Err *err)
 {
     const char *tmp = getenv("TMPDIR");
-    int n = snprintf(c->folder, sizeof c->folder, "%s/tare-compare-XXXXXX", tmp ? tmp : "/tmp");
-    if (n >= 0 && (size_t)n < sizeof c->folder && mkdtemp(c->folder))
+    int n = snprintf(folder, TEMPORARY_FOLDER, "%s/tare-compare-XXXXXX", tmp ? tmp : "/tmp");
+    if (n >= 0 && n < TEMPORARY_FOLDER && mkdtemp(folder))
         return 0;
-    c->folder[0] = '\0';
+    folder[0] = '\0';
     return err_set(err, "cannot make a temporary folder in '%s'", tmp ? tmp : "/tmp");
 }
 
-/* Finds or makes the models that cells use, and checks that they can do what is asked. */
-static int find_models(Comparison *c, Err *err)
+/* Finds or makes what cells use, and checks that the models can do what is asked. */
+static int find_inputs(Comparison *c, Err *err)
 {
     for (size_t i = 0; i < c->config->num_cells; i++) {
         const CompareCell *cell = &c->config->cells[i];
@@ -49,32 +51,49 @@ static int find_models(Comparison *c, Err *err)
             return -1;
         if (model_files_check(files, cell, err) != 0)
             return -1;
+        if (cell->texts && access(cell->texts, R_OK) != 0)
+            return err_set(err, "cannot read '%s': %s", cell->texts, strerror(errno));
     }
     return 0;
 }
 
 /* ---- progress ---- */
 
-/* One line a finished cell. Returns whether everything in it passed. */
-static bool say_cell(const Comparison *c, size_t first, size_t number)
+static void say_record(const Comparison *c, const Record *r)
+{
+    fprintf(stderr, " %s ", r->alternative->name);
+    switch (record_state(c, r)) {
+    case RECORD_FAILED:
+        fprintf(stderr, "failed: %s", r->failure.msg);
+        break;
+    case RECORD_DIFFERS:
+        fprintf(stderr, "%.4g ms, parity FAILED: %s", r->median_ms, r->parity.reason);
+        break;
+    case RECORD_IMPLAUSIBLE:
+        fprintf(stderr,
+                "%.4g ms, implausible: %.4g GFLOP/s is more than the %.4g that %lld threads "
+                "can reach",
+                r->median_ms, record_gflops(c, r), peaks_limit(&c->watch.peaks),
+                (long long)c->config->threads);
+        break;
+    case RECORD_OK:
+        fprintf(stderr, "%.4g ms", r->median_ms);
+        break;
+    }
+}
+
+/* One line a finished cell. */
+static void say_cell(const Comparison *c, size_t first, size_t number)
 {
     char name[COMPARE_CELL_NAME];
-    bool passed = true;
     compare_cell_name(c->config, c->records[first].cell, name);
     fprintf(stderr, "tare: [%zu/%zu] %s:", number, c->config->num_cells, name);
     for (size_t i = first; i < c->num_records; i++) {
-        const Record *r = &c->records[i];
-        bool unproven = r->has_parity && !r->parity.ok;
-        fprintf(stderr, "%s %s ", i > first ? "," : "", r->alternative->name);
-        if (r->failure.msg[0])
-            fprintf(stderr, "failed: %s", r->failure.msg);
-        else
-            fprintf(stderr, "%.4g ms%s%s", r->median_ms, unproven ? ", parity FAILED: " : "",
-                    unproven ? r->parity.reason : "");
-        passed &= !r->failure.msg[0] && !unproven;
+        if (i > first)
+            fputc(',', stderr);
+        say_record(c, &c->records[i]);
     }
     fputc('\n', stderr);
-    return passed;
 }
 
 /* ---- the run ---- */
@@ -86,10 +105,17 @@ static int measure_all(Comparison *c, const char *folder, bool *passed, Err *err
         size_t first = c->num_records;
         if (comparison_measure(c, &c->config->cells[i], err) != 0)
             return -1;
-        *passed &= say_cell(c, first, i + 1);
+        say_cell(c, first, i + 1);
         if (compare_report_write(c, folder, started, err) != 0)
             return -1;
     }
+    if (c->watch.known) { /* the machine may have become faster meanwhile */
+        peak_watch_measure(&c->watch);
+        if (compare_report_write(c, folder, started, err) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < c->num_records; i++)
+        *passed &= record_state(c, &c->records[i]) == RECORD_OK;
     compare_report_markdown(c, started, stdout);
     return 0;
 }
@@ -99,9 +125,10 @@ static int compare(const CompareConfig *config, const char *folder, Err *err)
     Comparison c = {.config = config, .models = xcalloc(config->num_models, sizeof *c.models)};
     bool misbehaved = false, passed = true;
     project_find(&c.project);
-    int status = find_models(&c, err);
-    if (status == 0 && (make_folder(folder, err) != 0 || make_temporary_folder(&c, err) != 0 ||
-                        comparison_start(&c, &misbehaved, err) != 0))
+    int status = find_inputs(&c, err);
+    if (status == 0 &&
+        (make_folder(folder, err) != 0 || make_temporary_folder(c.folder, err) != 0 ||
+         comparison_start(&c, &misbehaved, err) != 0))
         status = -1;
     if (status == 0)
         status = measure_all(&c, folder, &passed, err);
@@ -119,33 +146,112 @@ static int compare(const CompareConfig *config, const char *folder, Err *err)
     return passed && !misbehaved ? EXIT_PASSED : EXIT_NOT_PASSED;
 }
 
+/* ---- a sentiment classifier ---- */
+
+static int exit_code(const Sentiment *s, bool misbehaved)
+{
+    bool passed = !misbehaved;
+    for (size_t i = 0; i < s->count; i++)
+        passed &= contestant_state(s, &s->contestants[i]) == RECORD_OK;
+    return passed ? EXIT_PASSED : EXIT_NOT_PASSED;
+}
+
+static int measure_sentiment(Sentiment *s, const char *folder, Err *err)
+{
+    time_t started = time(NULL);
+    if (sentiment_measure(s, err) != 0 || sentiment_report_write(s, folder, started, err) != 0)
+        return -1;
+    sentiment_report_markdown(s, started, stdout);
+    return 0;
+}
+
+static int compare_sentiment(const SentimentConfig *config, const char *folder, Err *err)
+{
+    Sentiment s;
+    bool misbehaved = false;
+    int status = sentiment_open(&s, config, err);
+    if (status == 0 &&
+        (make_folder(folder, err) != 0 || make_temporary_folder(s.folder, err) != 0 ||
+         sentiment_start(&s, &misbehaved, err) != 0))
+        status = -1;
+    if (status == 0)
+        status = measure_sentiment(&s, folder, err);
+    int code = status == 0 ? exit_code(&s, misbehaved) : EXIT_WRONG;
+    sentiment_release(&s);
+    return interrupted() ? EXIT_INTERRUPTED : code;
+}
+
+/* ---- the command ---- */
+
+/* What the command line says. */
+typedef struct Choices {
+    const char *path, *folder, *filter;
+    TextList settings;
+} Choices;
+
+static int run_cells(const Choices *o, Err *err)
+{
+    CompareConfig config;
+    if (compare_config_load(&config, o->path, &o->settings, o->filter, err) != 0)
+        return EXIT_WRONG;
+    if (config.threads == 0)
+        config.threads = threads_default();
+    int code = compare(&config, o->folder, err);
+    compare_config_release(&config);
+    return code;
+}
+
+static int run_sentiment(const Choices *o, Err *err)
+{
+    SentimentConfig config;
+    if (o->filter) {
+        err_set(err, "--filter chooses cells, and '%s' has none", o->path);
+        return EXIT_WRONG;
+    }
+    if (sentiment_config_load(&config, o->path, &o->settings, err) != 0)
+        return EXIT_WRONG;
+    if (config.threads == 0)
+        config.threads = threads_default();
+    int code = compare_sentiment(&config, o->folder, err);
+    sentiment_config_release(&config);
+    return code;
+}
+
+static int run_config(const Choices *o, Err *err)
+{
+    bool sentiment;
+    interrupt_install();
+    if (sentiment_config_is(o->path, &sentiment, err) != 0)
+        return EXIT_WRONG;
+    return sentiment ? run_sentiment(o, err) : run_cells(o, err);
+}
+
 int cmd_compare(int argc, char **argv, Err *err)
 {
-    TextList settings = {NULL, 0};
-    const char *path = NULL, *folder = "results", *filter = NULL;
+    Choices o = {.folder = "results"};
     int64_t rounds = 0;
     const Option options[] = {
         {.name = "--out",
          .kind = OPTION_TEXT,
          .value_name = "DIR",
-         .target = &folder,
+         .target = &o.folder,
          .help = "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"},
         {.name = "--set",
          .kind = OPTION_LIST,
          .value_name = "KEY=VALUE",
-         .target = &settings,
-         .help = "replaces rounds, threads, seed, peers, max_wait of the config; repeatable"},
+         .target = &o.settings,
+         .help = "replaces a key of the config's top, such as threads or peers; repeatable"},
         {.name = "--rounds",
          .kind = OPTION_INT,
          .value_name = "N",
          .target = &rounds,
          .min = 1,
          .max = 100000,
-         .help = "rounds of every cell"},
+         .help = "rounds of every cell, or of requests"},
         {.name = "--filter",
          .kind = OPTION_TEXT,
          .value_name = "REGEX",
-         .target = &filter,
+         .target = &o.filter,
          .help = "only cells with such a name, like big/model/b8s128"},
     };
     const Command command = {
@@ -156,30 +262,24 @@ int cmd_compare(int argc, char **argv, Err *err)
         .num_options = COUNT_OF(options),
         .min_arguments = 1,
         .max_arguments = 1,
-        .notes = "Peers are Python programs: $TARE_PYTHON, else .venv/bin/python of the project.\n"
+        .notes = "CONFIG.toml lists cells, or has task = \"sentiment\" and measures a trained "
+                 "classifier.\n"
+                 "Peers are Python programs: $TARE_PYTHON, else .venv/bin/python of the project.\n"
                  "To install them: " PEERS_INSTALL "\n"
-                 "Exit code 1: an output differs from tare's, or an implementation failed.\n",
+                 "Exit code 1: an output differs from tare's, an implementation failed, or a time\n"
+                 "is impossible on this machine.\n",
     };
     size_t count;
-    OptionsOutcome outcome = options_parse(&command, argc, argv, &path, &count, err);
-    CompareConfig config;
-    int code = EXIT_WRONG;
+    OptionsOutcome outcome = options_parse(&command, argc, argv, &o.path, &count, err);
+    int code = outcome == OPTIONS_HELP ? EXIT_PASSED : EXIT_WRONG;
     char rounds_setting[40];
     if (rounds > 0) {
         snprintf(rounds_setting, sizeof rounds_setting, "rounds=%lld", (long long)rounds);
-        settings.at = xrealloc(settings.at, (settings.count + 1) * sizeof *settings.at);
-        settings.at[settings.count++] = rounds_setting;
+        o.settings.at = xrealloc(o.settings.at, (o.settings.count + 1) * sizeof *o.settings.at);
+        o.settings.at[o.settings.count++] = rounds_setting;
     }
-    if (outcome == OPTIONS_HELP) {
-        code = EXIT_PASSED;
-    } else if (outcome == OPTIONS_RUN &&
-               compare_config_load(&config, path, &settings, filter, err) == 0) {
-        if (config.threads == 0)
-            config.threads = omp_get_max_threads();
-        interrupt_install();
-        code = compare(&config, folder, err);
-        compare_config_release(&config);
-    }
-    text_list_release(&settings);
+    if (outcome == OPTIONS_RUN)
+        code = run_config(&o, err);
+    text_list_release(&o.settings);
     return code;
 }

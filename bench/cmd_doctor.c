@@ -1,6 +1,7 @@
 /* cmd_doctor: `tare doctor`: what this machine is, what it can reach, how noisy it is, and what to do
  * about it. Facts and advice come from doctor.h; here they are gathered and printed. */
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "../autograd/kernels/cpu.h"
 #include "../autograd/kernels/kernels.h"
@@ -8,7 +9,7 @@
 #include "doctor.h"
 #include "interrupt.h"
 #include "options.h"
-#include "row_config.h"
+#include "threads_option.h"
 
 enum { EXIT_CHECK_FAILED = 1, EXIT_BAD_COMMAND = 2, EXIT_INTERRUPTED = 130 };
 
@@ -35,6 +36,7 @@ static void examine(Findings *f, const Context *c, int64_t threads)
     ClockCost cost = clock_cost();
     doctor_build(f, kernels()->isa, best_isa(), gemm_blas_description());
     doctor_processor(f, c, threads);
+    doctor_formats(f);
     doctor_memory(f, c);
     doctor_clock(f, c, &cost);
 }
@@ -61,18 +63,38 @@ static int measure(Findings *f, int64_t threads, size_t rounds, Err *err)
     return 0;
 }
 
+/* CPU time of this process and of its children that have ended. */
+static double own_seconds(void)
+{
+    double seconds = 0;
+    static const int whose[] = {RUSAGE_SELF, RUSAGE_CHILDREN};
+    for (size_t i = 0; i < COUNT_OF(whose); i++) {
+        struct rusage u;
+        int rc = getrusage(whose[i], &u);
+        CHECK(rc == 0, "getrusage");
+        seconds += (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                   1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    }
+    return seconds;
+}
+
 static int diagnose(int64_t threads, size_t rounds, Err *err)
 {
     Findings f = {0};
     Context c;
     interrupt_install();
     context_read(&c, "");
-    StealTime before = context_steal("");
+    CpuTime before = context_cpu_time("");
+    double own_before = own_seconds();
     examine(&f, &c, threads);
     print_new(&f, 0);
     int status = measure(&f, threads, rounds, err);
     size_t printed = f.count;
-    doctor_quiet(&f, &c, context_steal_fraction(before, context_steal("")));
+    CpuTime after = context_cpu_time("");
+    doctor_quiet(
+        &f, &c,
+        context_other_cpus(before, after, own_seconds() - own_before, (double)c.cpus_online),
+        context_steal_fraction(before, after));
     print_new(&f, printed);
     findings_release(&f);
     if (interrupted())
@@ -84,17 +106,9 @@ static int diagnose(int64_t threads, size_t rounds, Err *err)
 
 int cmd_doctor(int argc, char **argv, Err *err)
 {
-    RowConfig row;
-    row_config_init(&row);
-    int64_t threads = row.threads, rounds = 10;
+    int64_t threads = threads_default(), rounds = 10;
     const Option options[] = {
-        {.name = "--threads",
-         .kind = OPTION_INT,
-         .value_name = "N",
-         .target = &threads,
-         .min = 1,
-         .max = 4096,
-         .help = "threads; OMP_NUM_THREADS, else the CPUs it may use"},
+        threads_option(&threads),
         {.name = "--rounds",
          .kind = OPTION_INT,
          .value_name = "N",

@@ -1,6 +1,5 @@
 /* cmd_dump: `tare dump`: what a checkpoint computes on given ids, written as a safetensors file for
  * other programs to compare with. Names and shapes are Hugging Face's. It times nothing. */
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +8,7 @@
 #include "commands.h"
 #include "ids.h"
 #include "options.h"
+#include "threads_option.h"
 
 typedef struct Inputs {
     IdTable ids, mask, targets; /* rows == 0 where not given */
@@ -92,25 +92,33 @@ static int check_inputs(const Inputs *in, const ModelConfig *c, Err *err)
     return check_targets(in, c, err);
 }
 
+/* A kept tensor as fp32, whatever it is stored in. */
+static void add_output(TensorList *out, const char *name, size_t ndim, const size_t *shape,
+                       const Tensor *t)
+{
+    float *values = xmalloc(tensor_count(t) * sizeof *values);
+    exec_read(t, values);
+    tensor_list_take(out, name, ndim, shape, values);
+}
+
 static void add_outputs(const Model *m, TensorList *out)
 {
     const ModelConfig *c = &m->config;
     const RecordWants *w = &m->options.wants;
+    const Record *r = &m->record;
     size_t hidden[] = {w->batch, w->context, c->d_model};
     for (size_t i = 0; i <= c->num_layers; i++) {
         char name[40];
         snprintf(name, sizeof name, "hidden_states.%zu", i);
-        tensor_list_add(out, name, 3, hidden, m->record.hidden[i]->data);
+        add_output(out, name, 3, hidden, r->hidden[i]);
     }
-    tensor_list_add(out, "last_hidden_state", 3, hidden, m->record.hidden[c->num_layers]->data);
+    add_output(out, "last_hidden_state", 3, hidden, r->hidden[c->num_layers]);
     if (c->head == HEAD_LM)
-        tensor_list_add(out, "logits", 3, (size_t[]){w->batch, w->context, c->vocab_size},
-                        m->record.logits->data);
+        add_output(out, "logits", 3, (size_t[]){w->batch, w->context, c->vocab_size}, r->logits);
     if (c->head == HEAD_CLASSIFIER)
-        tensor_list_add(out, "logits", 2, (size_t[]){w->batch, c->num_labels},
-                        m->record.logits->data);
-    if (m->record.loss)
-        tensor_list_add(out, "loss", 0, NULL, m->record.loss->data);
+        add_output(out, "logits", 2, (size_t[]){w->batch, c->num_labels}, r->logits);
+    if (r->loss)
+        add_output(out, "loss", 0, NULL, r->loss);
 }
 
 /* Forward, and backward where there are targets, then everything into the file. */
@@ -126,37 +134,46 @@ static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char 
     if (in->targets.rows)
         model_set_targets(m, in->targets.at);
     model_forward(m);
-    if (in->targets.rows)
+    if (m->options.backward)
         model_backward(m);
     TensorList out = {0};
     add_outputs(m, &out);
-    if (in->targets.rows)
+    if (m->options.backward)
         checkpoint_export(&ck->config, ck->prefixed, &m->params, m->params.grads, "grad.", &out);
     int status = safetensors_write(path, out.at, out.count, NULL, err);
     tensor_list_release(&out);
     return status;
 }
 
-static int dump(const char *dir, const Inputs *in, const char *path, int64_t threads,
-                RecomputeChoice recompute, Err *err)
+typedef struct DumpOptions {
+    const char *out, *recompute, *precision;
+    int64_t threads;
+} DumpOptions;
+
+static int dump(const char *dir, const Inputs *in, const DumpOptions *o, Err *err)
 {
+    Precision precision;
+    if (precision_parse(o->precision, &precision, err) != 0)
+        return -1;
     Checkpoint ck;
     if (checkpoint_open(&ck, dir, err) != 0)
         return -1;
     int status = check_inputs(in, &ck.config, err);
     if (status == 0) {
         Model m;
-        model_plan(&m, &ck.config,
-                   &(ModelOptions){.wants = {.batch = in->ids.rows,
-                                             .context = in->ids.cols,
-                                             .mask = in->mask.rows > 0,
-                                             .loss = in->targets.rows > 0,
-                                             .hidden = true,
-                                             .logits = ck.config.head != HEAD_NONE},
-                                   .backward = in->targets.rows > 0,
-                                   .recompute = recompute,
-                                   .threads = (int)threads});
-        status = run_and_write(&ck, &m, in, path, err);
+        model_plan(
+            &m, &ck.config,
+            &(ModelOptions){.wants = {.batch = in->ids.rows,
+                                      .context = in->ids.cols,
+                                      .mask = in->mask.rows > 0,
+                                      .loss = in->targets.rows > 0,
+                                      .hidden = true,
+                                      .logits = ck.config.head != HEAD_NONE},
+                            .precision = precision,
+                            .backward = in->targets.rows > 0 && precision_has_backward(precision),
+                            .recompute = recompute_choice(o->recompute),
+                            .threads = (int)o->threads});
+        status = run_and_write(&ck, &m, in, o->out, err);
         model_release(&m);
     }
     checkpoint_release(&ck);
@@ -165,9 +182,8 @@ static int dump(const char *dir, const Inputs *in, const char *path, int64_t thr
 
 int cmd_dump(int argc, char **argv, Err *err)
 {
-    const char *dir = NULL, *ids = NULL, *mask = NULL, *targets = NULL, *out = NULL;
-    const char *recompute = "auto";
-    int64_t threads = omp_get_max_threads();
+    const char *dir = NULL, *ids = NULL, *mask = NULL, *targets = NULL;
+    DumpOptions dumped = {.recompute = "auto", .precision = "fp32", .threads = threads_default()};
     const Option options[] = {
         {.name = "--ids",
          .kind = OPTION_TEXT,
@@ -183,25 +199,27 @@ int cmd_dump(int argc, char **argv, Err *err)
          .kind = OPTION_TEXT,
          .value_name = "ROWS",
          .target = &targets,
-         .help = "the right id at each position (-1 = ignored), or a label a row; adds gradients"},
+         .help =
+             "the right id at each position (-1 = ignored), or a label a row; adds the loss, and "
+             "gradients where the precision has a backward pass"},
         {.name = "--out",
          .kind = OPTION_TEXT,
          .value_name = "FILE",
-         .target = &out,
+         .target = &dumped.out,
          .help = "the safetensors file to write"},
         {.name = "--recompute",
          .kind = OPTION_TEXT,
          .value_name = "MODE",
-         .target = &recompute,
+         .target = &dumped.recompute,
          .choices = "auto|none|block",
          .help = "activation checkpointing; results are identical"},
-        {.name = "--threads",
-         .kind = OPTION_INT,
-         .value_name = "N",
-         .target = &threads,
-         .min = 1,
-         .max = 4096,
-         .help = "threads; OMP_NUM_THREADS or all CPUs by default"},
+        {.name = "--precision",
+         .kind = OPTION_TEXT,
+         .value_name = "FORMAT",
+         .target = &dumped.precision,
+         .choices = PRECISION_NAMES,
+         .help = "what the model computes in, natively or not; the file is fp32 in any case"},
+        threads_option(&dumped.threads),
     };
     const Command command = {.verb = "dump",
                              .arguments = "MODEL_DIR",
@@ -216,17 +234,14 @@ int cmd_dump(int argc, char **argv, Err *err)
     OptionsOutcome outcome = options_parse(&command, argc, argv, &dir, &count, err);
     if (outcome != OPTIONS_RUN)
         return outcome == OPTIONS_HELP ? 0 : 2;
-    if (!out) {
+    if (!dumped.out) {
         err_set(err, "dump: --out is missing; see tare dump --help");
         return 2;
     }
     Inputs in = {0};
-    RecomputeChoice choice = recompute[0] == 'a'   ? CHOOSE_AUTO
-                             : recompute[0] == 'n' ? CHOOSE_NONE
-                                                   : CHOOSE_BLOCK;
     int status = parse_inputs(&in, ids, mask, targets, err);
     if (status == 0)
-        status = dump(dir, &in, out, threads, choice, err);
+        status = dump(dir, &in, &dumped, err);
     inputs_release(&in);
     return status == 0 ? 0 : 2;
 }

@@ -18,6 +18,7 @@
 #include "report_table.h"
 #include "row_config.h"
 #include "row_run.h"
+#include "row_warning.h"
 #include "spawn.h"
 #include "units.h"
 
@@ -171,6 +172,9 @@ static int run_and_print(const RunCommand *run, RowResult *r, Samples *samples, 
     row_id(&run->config, id);
     text_set(r->row_id, id);
     report_rows(stdout, run->format, &(const RowResult *){r}, 1);
+    FieldTEXT warning;
+    if (row_warning(r, warning))
+        fprintf(stderr, "warning: %s\n", warning);
     return is_fine(r) ? 0 : EXIT_ROW_FAILED;
 }
 

@@ -1,12 +1,12 @@
 /* cmd_train: `tare train`: from a config file to a checkpoint that the transformers library loads. */
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "commands.h"
 #include "interrupt.h"
 #include "options.h"
+#include "threads_option.h"
 #include "train.h"
 
 static void print_evaluation(Trainer *t, const char *name, const Examples *e)
@@ -93,13 +93,7 @@ static OptionsOutcome read_command(TrainCommand *c, int argc, char **argv, Err *
          .kind = OPTION_FLAG,
          .help = "print the batches (epoch, length, examples), train nothing",
          .target = &c->dry_run},
-        {.name = "--threads",
-         .kind = OPTION_INT,
-         .value_name = "N",
-         .help = "threads (default: OMP_NUM_THREADS, else all processors)",
-         .target = &c->threads,
-         .min = 1,
-         .max = 4096},
+        threads_option(&c->threads),
     };
     const Command command = {
         .verb = "train",
@@ -121,7 +115,7 @@ static OptionsOutcome read_command(TrainCommand *c, int argc, char **argv, Err *
 
 int cmd_train(int argc, char **argv, Err *err)
 {
-    TrainCommand c = {.threads = omp_get_max_threads()};
+    TrainCommand c = {.threads = threads_default()};
     OptionsOutcome outcome = read_command(&c, argc, argv, err);
     if (outcome != OPTIONS_RUN)
         return outcome == OPTIONS_HELP ? 0 : 2;

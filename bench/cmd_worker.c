@@ -2,10 +2,11 @@
  * starts it. It speaks what bench/peers/worker.py speaks, one line of JSON each way:
  *
  *   {"do":"hello"}                 {"versions":{...}}
- *   {"do":"load", ...}             {}                 see worker_job.h
+ *   {"do":"load", ...}             {"ns":time}        see worker_job.h
  *   {"do":"run","calls":N}         {"ns":mean time of one call, measured here, around the calls only}
  *   {"do":"nothing","calls":N}     {"ns":the same for a call that does nothing}
  *   {"do":"outputs","path":FILE}   {}                 one untimed call, its results in FILE
+ *   {"do":"requests","texts":[I]}  {"ns":[...],"tokenizer_ns":[...]}   of a classifier, text by text
  *
  * Any failure is {"error":"a sentence"}, and the worker goes on. It ends when stdin does. */
 #include <jansson.h>
@@ -58,8 +59,32 @@ static json_t *answer_hello(void)
 static json_t *answer_load(Worker *w, const json_t *request, Err *err)
 {
     worker_job_free(w->job); /* first: two models may not fit */
+    int64_t start = clock_ns();
     w->job = worker_job_new(request, err);
-    return w->job ? json_object() : NULL;
+    return w->job ? json_pack("{s:I}", "ns", (json_int_t)(clock_ns() - start)) : NULL;
+}
+
+static json_t *answer_requests(Worker *w, const json_t *request, Err *err)
+{
+    const json_t *texts = json_object_get(request, "texts");
+    json_t *all = json_array(), *tokenizer = json_array();
+    for (size_t i = 0; i < json_array_size(texts); i++) {
+        json_int_t text = json_integer_value(json_array_get(texts, i));
+        if (text < 0 || (size_t)text >= worker_job_num_requests(w->job)) {
+            err_set(err, "there is no text %lld", (long long)text);
+            json_decref(all);
+            json_decref(tokenizer);
+            return NULL;
+        }
+        int64_t start = clock_ns();
+        worker_job_encode(w->job, (size_t)text);
+        int64_t encoded = clock_ns();
+        worker_job_label(w->job);
+        int64_t end = clock_ns();
+        json_array_append_new(all, json_integer(end - start));
+        json_array_append_new(tokenizer, json_integer(encoded - start));
+    }
+    return json_pack("{s:o, s:o}", "ns", all, "tokenizer_ns", tokenizer);
 }
 
 static json_t *answer_outputs(Worker *w, const json_t *request, Err *err)
@@ -84,13 +109,15 @@ static json_t *answer(Worker *w, const json_t *request, Err *err)
         return answer_load(w, request, err);
     if (strcmp(verb, "nothing") == 0)
         return time_calls(w, request, call_nothing, err);
-    bool run = strcmp(verb, "run") == 0;
-    if (!run && strcmp(verb, "outputs") != 0)
+    bool run = strcmp(verb, "run") == 0, outputs = strcmp(verb, "outputs") == 0;
+    if (!run && !outputs && strcmp(verb, "requests") != 0)
         err_set(err, "unknown request '%s'", verb);
     else if (!w->job)
         err_set(err, "nothing is loaded");
+    else if (run)
+        return time_calls(w, request, call_job, err);
     else
-        return run ? time_calls(w, request, call_job, err) : answer_outputs(w, request, err);
+        return outputs ? answer_outputs(w, request, err) : answer_requests(w, request, err);
     return NULL;
 }
 

@@ -15,10 +15,12 @@
     COMMAND(diff, "compare two result files")                                                      \
     COMMAND(merge, "join the result files of shards")                                              \
     COMMAND(compare, "beside PyTorch, ONNX Runtime and tokenizers, in turns, parity first")        \
+    COMMAND(precision, "fp32, fp16, bf16, mixed and int8, in turns, each only where it is real")   \
     COMMAND(doctor, "what this machine is, and what to fix before measuring")                      \
     COMMAND(train, "fine-tune a classifier, or train a small GPT")                                 \
     COMMAND(classify, "lines of text into labels and probabilities")                               \
     COMMAND(tokenize, "lines of text into lines of token ids")                                     \
+    COMMAND(convert, "a model's weights in bf16, fp16 or int8")                                    \
     COMMAND(dump, "hidden states, logits, loss and gradients of a checkpoint")                     \
     COMMAND(worker, "")
 

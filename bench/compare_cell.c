@@ -8,12 +8,9 @@
 #include <unistd.h>
 
 #include "compare_inputs.h"
-#include "context.h"
 #include "interrupt.h"
-#include "measure.h"
 #include "moments.h"
-
-enum { EMPTY_CALLS = 20, EMPTY_RUN_CALLS = 1000, SETTLE_SECONDS = 5 };
+#include "turns.h"
 
 /* A cell being measured. */
 typedef struct Round {
@@ -24,155 +21,59 @@ typedef struct Round {
     size_t count;
 } Round;
 
-/* ---- requests ---- */
-
-static json_t *ask(const Comparison *c, Alternative *a, json_t *request, Err *err)
-{
-    json_t *reply = peer_ask(&a->peer, request, c->config->max_wait, err);
-    if (peer_running(&a->peer))
-        peer_settle(&a->peer, SETTLE_SECONDS);
-    return reply;
-}
-
-/* Time of one call; NaN when it failed. */
-static double ask_time(const Comparison *c, Alternative *a, const char *what, int64_t calls,
-                       Err *err)
-{
-    json_t *reply = ask(c, a, json_pack("{s:s, s:I}", "do", what, "calls", (json_int_t)calls), err);
-    if (!reply)
-        return NAN;
-    const json_t *ns = json_object_get(reply, "ns");
-    double value = json_is_number(ns) ? json_number_value(ns) : NAN;
-    json_decref(reply);
-    if (!(value >= 0)) {
-        err_set(err, "%s answered '%s' without a time", a->name, what);
-        return NAN;
-    }
-    return value;
-}
-
-static int ask_to(const Comparison *c, Alternative *a, json_t *request, Err *err)
-{
-    json_t *reply = ask(c, a, request, err);
-    json_decref(reply);
-    return reply ? 0 : -1;
-}
-
-/* ---- starting ---- */
-
-/* Our own worker is this program; the others are one Python file. All of them get the same threads. */
-static void describe(Alternative *a, size_t index, const Project *p, int64_t threads)
-{
-    static const char *const variables[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-                                            "MKL_NUM_THREADS", "RAYON_NUM_THREADS"};
-    *a = (Alternative){.name = alternative_names[index]};
-    bool ours = index == 0;
-    a->argv[0] = xstrdup(ours ? p->program : p->python);
-    a->argv[1] = ours ? xstrdup("worker") : xasprintf("%s/bench/peers/worker.py", p->root);
-    a->argv[2] = ours ? NULL : xstrdup(a->name);
-    for (size_t i = 0; i < COUNT_OF(variables); i++)
-        a->settings[i] = xasprintf("%s=%lld", variables[i], (long long)threads);
-}
-
-/* Starts the process and says hello. Returns its versions, or NULL. */
-static json_t *wake(const Comparison *c, Alternative *a, Err *err)
-{
-    if (peer_start(&a->peer, a->name, a->argv, a->settings, err) != 0)
-        return NULL;
-    json_t *reply = ask(c, a, json_pack("{s:s}", "do", "hello"), err);
-    if (!reply)
-        return NULL;
-    json_t *versions = json_incref(json_object_get(reply, "versions"));
-    json_decref(reply);
-    if (json_is_object(versions))
-        return versions;
-    json_decref(versions);
-    peer_stop(&a->peer);
-    err_set(err, "%s answered 'hello' without its versions", a->name);
-    return NULL;
-}
-
-static int measure_empty_calls(const Comparison *c, Alternative *a, Err *err)
-{
-    double ms[EMPTY_CALLS];
-    for (size_t i = 0; i < EMPTY_CALLS; i++) {
-        int64_t start = clock_ns();
-        json_t *reply = peer_ask(&a->peer, json_pack("{s:s, s:i}", "do", "nothing", "calls", 1),
-                                 c->config->max_wait, err);
-        ms[i] = (double)(clock_ns() - start) / 1e6;
-        json_decref(reply);
-        if (!reply)
-            return -1;
-    }
-    a->empty_call_ms = median_of(ms, EMPTY_CALLS);
-    a->empty_run_ns = ask_time(c, a, "nothing", EMPTY_RUN_CALLS, err);
-    return isnan(a->empty_run_ns) ? -1 : 0;
-}
-
-/* A worker that answers with a sentence lacks something; any other end is a fault of it. */
-static void leave_out(Alternative *a, const Err *why, bool *misbehaved)
-{
-    bool lacking = peer_running(&a->peer);
-    peer_stop(&a->peer);
-    if (lacking)
-        fprintf(stderr, "tare: %s is left out (%s); to install it: %s\n", a->name, why->msg,
-                PEERS_INSTALL);
-    else
-        fprintf(stderr, "tare: %s is left out: %s\n", a->name, why->msg);
-    *misbehaved |= !lacking;
-}
-
-/* Threads that wait for each other suffer out of all proportion from other programs. */
-static void look_at_load(Comparison *c)
-{
-    Context machine;
-    context_read(&machine, "");
-    c->load = machine.load;
-    if (machine.load > 0.25 * (double)machine.cpus_allowed)
-        fprintf(stderr,
-                "tare: the load average is %.1f before anything was started: other programs share "
-                "the processors, and times will be wrong\n",
-                machine.load);
-}
-
 int comparison_start(Comparison *c, bool *misbehaved, Err *err)
 {
-    const Project *p = &c->project;
-    look_at_load(c);
-    if (!p->root || !p->python)
-        fprintf(stderr, "tare: no %s, so tare is measured alone; to install the peers: %s\n",
-                p->root ? "Python" : "bench/peers/worker.py", PEERS_INSTALL);
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
-        Alternative *a = &c->alternatives[k];
-        if (!c->config->wanted[k] || (k > 0 && (!p->root || !p->python)))
-            continue;
-        describe(a, k, p, c->config->threads);
-        a->versions = wake(c, a, err);
-        a->available = a->versions && measure_empty_calls(c, a, err) == 0;
-        if (!a->available && (k == 0 || interrupted()))
-            return -1;
-        if (!a->available)
-            leave_out(a, err, misbehaved);
+    const AlternativeOptions options = {.wanted = c->config->wanted,
+                                        .threads = c->config->threads,
+                                        .max_wait = c->config->max_wait};
+    c->load = load_before_start();
+    c->watch.threads = c->config->threads;
+    if (alternatives_start(c->alternatives, &c->project, &options, misbehaved, err) != 0)
+        return -1;
+    bool matrix_work = false;
+    for (size_t i = 0; i < c->config->num_cells; i++) {
+        const CompareCell *cell = &c->config->cells[i];
+        matrix_work |= !isnan(cell_flops(cell, &c->models[cell->model].config));
     }
+    if (matrix_work)
+        peak_watch_measure(&c->watch);
     return 0;
 }
 
 void comparison_release(Comparison *c)
 {
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
-        Alternative *a = &c->alternatives[k];
-        peer_stop(&a->peer);
-        for (size_t i = 0; i < COUNT_OF(a->argv); i++)
-            free(a->argv[i]);
-        for (size_t i = 0; i < COUNT_OF(a->settings); i++)
-            free(a->settings[i]);
-        json_decref(a->versions);
-    }
+    alternatives_release(c->alternatives);
     for (size_t i = 0; i < c->num_records; i++)
         free(c->records[i].ms);
     free(c->records);
     c->records = NULL;
     c->num_records = 0;
+}
+
+/* ---- rates ---- */
+
+double record_gflops(const Comparison *c, const Record *r)
+{
+    return cell_flops(r->cell, &c->models[r->cell->model].config) / (r->median_ms * 1e6);
+}
+
+RecordState record_state(const Comparison *c, const Record *r)
+{
+    if (r->failure.msg[0])
+        return RECORD_FAILED;
+    if (r->has_parity && !r->parity.ok)
+        return RECORD_DIFFERS;
+    return peak_watch_implausible(&c->watch, record_gflops(c, r)) ? RECORD_IMPLAUSIBLE : RECORD_OK;
+}
+
+/* Records of a cell stand together, ours first. */
+bool record_shows_ratio(const Comparison *c, const Record *r)
+{
+    const Record *ours = r;
+    while (ours->alternative != &c->alternatives[0])
+        ours--;
+    return r != ours && !isnan(r->ratio.ratio) && record_state(c, r) == RECORD_OK &&
+           record_state(c, ours) == RECORD_OK;
 }
 
 /* ---- loading, and the proof ---- */
@@ -184,22 +85,18 @@ static char *file_of(const Comparison *c, const char *name)
 
 static int load(const Round *r, Alternative *a, Err *err)
 {
-    if (!peer_running(&a->peer)) {
-        json_t *versions = wake(r->c, a, err);
-        json_decref(versions);
-        if (!versions)
-            return -1;
-    }
+    if (alternative_wake(a, err) != 0)
+        return -1;
     json_t *request = json_copy(r->load);
     json_object_set_new(request, "threads", json_integer(r->c->config->threads));
-    return ask_to(r->c, a, request, err);
+    return alternative_tell(a, request, err);
 }
 
 /* The first call of a loaded worker, untimed; its results go to a file. */
 static int write_outputs(const Round *r, Alternative *a, Err *err)
 {
     char *path = file_of(r->c, a->name);
-    int status = ask_to(r->c, a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
+    int status = alternative_tell(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
     free(path);
     return status;
 }
@@ -215,12 +112,6 @@ static bool failed(const Record *record)
     return record->failure.msg[0] != '\0';
 }
 
-static int64_t calls_for(double call_ns)
-{
-    double calls = ceil(SAMPLE_NS / (call_ns > 1 ? call_ns : 1));
-    return calls < 1 ? 1 : (int64_t)calls;
-}
-
 /* Loads, proves and times one call, to know how many make a sample. In fresh processes there is one
  * model in memory at a time, and one call a sample. */
 static void prepare(const Round *r, Record *record)
@@ -230,10 +121,10 @@ static void prepare(const Round *r, Record *record)
     record->calls = 1;
     record->warm_call = true;
     if (load(r, a, err) == 0 && write_outputs(r, a, err) == 0 && !r->cell->fresh_process) {
-        double ns = ask_time(r->c, a, "run", 1, err);
+        double ns = alternative_time(a, "run", 1, err);
         if (!isnan(ns)) {
-            record->calls = calls_for(ns);
-            record->warm_call = ns < WARM_CALL_NS;
+            record->calls = turn_calls(ns, TURN_NS);
+            record->warm_call = ns < UNTIMED_CALL_NS;
         }
     }
     if (r->cell->fresh_process)
@@ -263,8 +154,8 @@ static double turn(const Round *r, const Record *record, Err *err)
     Alternative *a = worker_of(r, record);
     double ns = NAN;
     bool ready = !r->cell->fresh_process || load(r, a, err) == 0;
-    if (ready && (!record->warm_call || !isnan(ask_time(r->c, a, "run", 1, err))))
-        ns = ask_time(r->c, a, "run", record->calls, err);
+    if (ready && (!record->warm_call || !isnan(alternative_time(a, "run", 1, err))))
+        ns = alternative_time(a, "run", record->calls, err);
     if (r->cell->fresh_process)
         peer_stop(&a->peer);
     return ns / 1e6;
@@ -274,11 +165,8 @@ static void one_round(const Round *r, size_t round)
 {
     uint64_t seed = (uint64_t)r->c->config->seed,
              stream = (uint64_t)(r->cell - r->c->config->cells);
-    size_t n = r->count;
-    size_t first = (size_t)(rng_uniform(seed, stream, 2 * round) * (double)n);
-    bool backwards = rng_uniform(seed, stream, 2 * round + 1) < 0.5;
-    for (size_t i = 0; i < n && !interrupted(); i++) {
-        Record *record = &r->records[(backwards ? first + n - i : first + i) % n];
+    for (size_t i = 0; i < r->count && !interrupted(); i++) {
+        Record *record = &r->records[turn_of(seed, stream, round, i, r->count)];
         if (failed(record))
             continue;
         double ms = turn(r, record, &record->failure);
@@ -305,9 +193,20 @@ static void summarise(const Round *r)
 
 /* ---- a cell ---- */
 
+static size_t bytes_of_texts(const json_t *load)
+{
+    size_t bytes = 0, i;
+    const json_t *text;
+    json_array_foreach (json_object_get(load, "texts"), i, text)
+        bytes += json_string_length(text);
+    return bytes;
+}
+
 /* Those that are there and can do it. */
 static void choose(Round *r)
 {
+    bool tokenizer = r->cell->component->kind == COMPONENT_TOKENIZER;
+    size_t bytes = tokenizer ? bytes_of_texts(r->load) : 0;
     r->records = xcalloc(NUM_ALTERNATIVES, sizeof *r->records);
     for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
         Alternative *a = &r->c->alternatives[k];
@@ -315,13 +214,17 @@ static void choose(Round *r)
             continue;
         r->records[r->count++] = (Record){.cell = r->cell,
                                           .alternative = a,
+                                          .input_bytes = bytes,
                                           .ms = xcalloc(r->cell->rounds, sizeof *r->records->ms)};
     }
 }
 
+/* A rate above the machine's peak is doubted at once, while the machine is as it was. */
 static void keep(Round *r)
 {
     Comparison *c = r->c;
+    for (size_t i = 0; i < r->count; i++)
+        peak_watch_doubt(&c->watch, record_gflops(c, &r->records[i]));
     c->records = xrealloc(c->records, (c->num_records + r->count) * sizeof *c->records);
     memcpy(c->records + c->num_records, r->records, r->count * sizeof *r->records);
     c->num_records += r->count;
@@ -337,13 +240,6 @@ static void remove_files(const Round *r, const char *inputs)
     unlink(inputs);
 }
 
-/* Idle workers of earlier cells hold memory that these cells are short of. */
-static void stop_all(Comparison *c)
-{
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
-        peer_stop(&c->alternatives[k].peer);
-}
-
 int comparison_measure(Comparison *c, const CompareCell *cell, Err *err)
 {
     const ModelFiles *files = &c->models[cell->model];
@@ -353,8 +249,8 @@ int comparison_measure(Comparison *c, const CompareCell *cell, Err *err)
                                   (uint64_t)c->config->seed, inputs, err);
     int status = r.load ? 0 : -1;
     if (status == 0) {
-        if (cell->fresh_process)
-            stop_all(c);
+        if (cell->fresh_process) /* idle workers of earlier cells hold memory that these are short of */
+            alternatives_stop(c->alternatives);
         choose(&r);
         for (size_t i = 0; i < r.count && !interrupted(); i++)
             prepare(&r, &r.records[i]);

@@ -14,6 +14,7 @@
  *   model = "small"
  *   batch_size = [1, 8]
  *   seq_len = [32, 128]                      # not for a tokenizer
+ *   texts = "reviews.jsonl"                  # for "corpus" alone: the "text" of every line
  *   rounds = 5                               # instead of the one above
  *   fresh_process = true                     # each turn in a new process, one model at a time in memory
  *
@@ -24,10 +25,6 @@
 #include "component.h"
 #include "options.h"
 
-/* Index 0 is ours; the others are the arguments that bench/peers/worker.py takes. */
-enum { NUM_ALTERNATIVES = 5 };
-extern const char *const alternative_names[NUM_ALTERNATIVES];
-
 typedef struct CompareModel {
     char *name;
     char *make, *dir; /* one of them is NULL */
@@ -35,9 +32,10 @@ typedef struct CompareModel {
 
 typedef struct CompareCell {
     const Component *component;
-    size_t model; /* index */
-    size_t batch_size;
-    size_t seq_len; /* 0 = none */
+    size_t model;      /* index */
+    size_t batch_size; /* 0 = all texts of the file */
+    size_t seq_len;    /* 0 = none */
+    char *texts;       /* the file, or NULL */
     size_t rounds;
     bool fresh_process;
 } CompareCell;
@@ -59,9 +57,11 @@ enum { COMPARE_CELL_NAME = 160 };
  * file and line: exit 2. */
 int compare_config_load(CompareConfig *c, const char *path, const TextList *settings,
                         const char *filter, Err *err);
+int compare_config_load_text(CompareConfig *c, const char *text, size_t len, const char *path,
+                             const TextList *settings, const char *filter, Err *err);
 void compare_config_release(CompareConfig *c);
 
-/* "big/model/b8s128", "small/tokenizer/b1". */
+/* "big/model/b8s128", "small/tokenizer/b1", "big/corpus". */
 void compare_cell_name(const CompareConfig *c, const CompareCell *cell,
                        char name[COMPARE_CELL_NAME]);
 

@@ -3,20 +3,20 @@
 #define TARE_COMPARE_EXPAND_H
 
 #include "compare_config.h"
-
-enum { COMPARE_MAX_LIST = 64 };
+#include "config_values.h"
 
 /* A [[cell]] before it is multiplied out. */
 typedef struct CellLists {
-    const Component *components[COMPARE_MAX_LIST];
-    size_t models[COMPARE_MAX_LIST], batch_sizes[COMPARE_MAX_LIST], seq_lens[COMPARE_MAX_LIST];
+    const Component *components[CONFIG_MAX_LIST];
+    size_t models[CONFIG_MAX_LIST], batch_sizes[CONFIG_MAX_LIST], seq_lens[CONFIG_MAX_LIST];
     size_t num_components, num_models, num_batch_sizes, num_seq_lens;
     int64_t rounds; /* 0 = as the file says */
+    char *texts;
     bool fresh_process;
 } CellLists;
 
-/* Appends every combination to c->cells, the model slowest, the batch size fastest. -1 where the lengths
- * do not fit the components. */
+/* Appends every combination to c->cells, the model slowest, the batch size fastest. -1 where something is
+ * missing, or lengths, sizes or texts do not fit the components. */
 int compare_expand(CompareConfig *c, CellLists *lists, Err *err);
 
 /* Keeps the cells whose name matches the extended regular expression; -1 when none is left. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../model/safetensors.h"
+#include "lines.h"
 
 static const char *const sentences[] = {
     "The quick brown fox jumps over the lazy dog, and nobody in the village seems to mind it.",
@@ -44,6 +45,38 @@ static json_t *texts_of(const CompareCell *cell)
     return texts;
 }
 
+/* The "text" of every line of a file of JSON objects. NULL, naming file and line, for anything else. */
+static json_t *texts_of_file(const char *path, Err *err)
+{
+    Lines file;
+    int more;
+    size_t number = 0;
+    json_t *texts = json_array();
+    if (lines_open(&file, path, err) != 0) {
+        json_decref(texts);
+        return NULL;
+    }
+    while ((more = lines_next(&file, err)) == 1) {
+        json_t *object = json_loadb(file.line, file.len, 0, NULL);
+        json_t *text = json_incref(json_object_get(object, "text"));
+        json_decref(object);
+        number++;
+        if (!json_is_string(text)) {
+            json_decref(text);
+            more = err_set(err, "%s:%zu: no JSON object with a \"text\"", path, number);
+            break;
+        }
+        json_array_append_new(texts, text);
+    }
+    lines_close(&file);
+    if (more == 0 && json_array_size(texts) == 0)
+        more = err_set(err, "%s has no texts", path);
+    if (more == 0)
+        return texts;
+    json_decref(texts);
+    return NULL;
+}
+
 static int write_ids(const CompareCell *cell, size_t vocab_size, uint64_t seed, const char *path,
                      Err *err)
 {
@@ -73,14 +106,17 @@ json_t *compare_load_request(const CompareCell *cell, const char *model_dir, siz
         err_set(err, "'%s' is not UTF-8", model_dir);
         return NULL;
     }
+    int status = 0;
     if (cell->component->from_text) {
-        json_object_set_new(request, "texts", texts_of(cell));
+        json_t *texts = cell->texts ? texts_of_file(cell->texts, err) : texts_of(cell);
+        status = texts ? json_object_set_new(request, "texts", texts) : -1;
+    } else {
+        status = write_ids(cell, vocab_size, seed, path, err);
+        if (status == 0)
+            json_object_set_new(request, "inputs", json_string(path));
+    }
+    if (status == 0)
         return request;
-    }
-    if (write_ids(cell, vocab_size, seed, path, err) != 0) {
-        json_decref(request);
-        return NULL;
-    }
-    json_object_set_new(request, "inputs", json_string(path));
-    return request;
+    json_decref(request);
+    return NULL;
 }

@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compare_output.h"
 #include "compare_report.h"
-#include "context.h"
+#include "turns.h"
 
 /* The records of one cell stand together, ours first. */
 static size_t end_of_cell(const Comparison *c, size_t first)
@@ -33,12 +34,19 @@ static bool takes_part(const Comparison *c, size_t model, size_t k)
     return false;
 }
 
-static void write_length(const CompareCell *cell, FILE *f)
+/* A column of the table; 0 is none. */
+static void write_count(size_t count, FILE *f)
 {
-    if (cell->seq_len > 0)
-        fprintf(f, " %zu |", cell->seq_len);
+    if (count > 0)
+        fprintf(f, " %zu |", count);
     else
         fprintf(f, " - |");
+}
+
+static void write_size(const CompareCell *cell, FILE *f)
+{
+    write_count(cell->batch_size, f);
+    write_count(cell->seq_len, f);
 }
 
 /* ---- parity ---- */
@@ -47,9 +55,9 @@ static void write_parity_row(const Comparison *c, const Record *r, FILE *f)
 {
     const CompareCell *cell = r->cell;
     const ModelConfig *m = &c->models[cell->model].config;
-    fprintf(f, "| **%s** | dim=%zu | %zu | %zu | %s | %zu |", c->config->models[cell->model].name,
-            m->d_model, m->num_layers, m->vocab_size, cell->component->title, cell->batch_size);
-    write_length(cell, f);
+    fprintf(f, "| **%s** | dim=%zu | %zu | %zu | %s |", c->config->models[cell->model].name,
+            m->d_model, m->num_layers, m->vocab_size, cell->component->title);
+    write_size(cell, f);
     fprintf(f, " %s |", r->alternative->name);
     if (r->failure.msg[0])
         fprintf(f, " - | **not measured**: %s |\n", r->failure.msg);
@@ -107,12 +115,25 @@ static void write_time(const Record *r, double best, FILE *f)
     fprintf(f, " |");
 }
 
+/* Of the machine's peak, or a tokenizer's bytes a second. */
+static void write_share(const Comparison *c, const Record *r, FILE *f)
+{
+    double share = r ? peak_watch_fraction(&c->watch, record_gflops(c, r)) : NAN;
+    if (r && r->rounds > 0 && r->input_bytes > 0)
+        fprintf(f, " %.3g MB/s |", (double)r->input_bytes / (r->median_ms * 1e3));
+    else if (isnan(share))
+        fprintf(f, " - |");
+    else
+        fprintf(f, " %.2g%s |", share,
+                record_state(c, r) == RECORD_IMPLAUSIBLE ? " **implausible**" : "");
+}
+
 static void write_time_row(const Comparison *c, size_t first, const bool *shown, FILE *f)
 {
     const CompareCell *cell = c->records[first].cell;
     double best = fastest(c, first);
-    fprintf(f, "| **%s** | %zu |", cell->component->title, cell->batch_size);
-    write_length(cell, f);
+    fprintf(f, "| **%s** |", cell->component->title);
+    write_size(cell, f);
     for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
         if (shown[k])
             write_time(record_of(c, first, alternative_names[k]), best, f);
@@ -120,10 +141,13 @@ static void write_time_row(const Comparison *c, size_t first, const bool *shown,
         const Record *r = shown[k] ? record_of(c, first, alternative_names[k]) : NULL;
         char text[128] = "-";
         if (r)
-            compare_speedup(r, text);
+            compare_speedup(c, r, text);
         if (shown[k])
             fprintf(f, " %s |", text);
     }
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
+        if (shown[k])
+            write_share(c, record_of(c, first, alternative_names[k]), f);
     fputc('\n', f);
 }
 
@@ -136,13 +160,16 @@ static void write_times(const Comparison *c, size_t model, FILE *f)
             c->config->models[model].name, m->d_model, m->num_layers);
     for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
         shown[k] = takes_part(c, model, k);
-        columns += shown[k] ? 1 + (k > 0) : 0;
+        columns += shown[k] ? 2 + (k > 0) : 0;
         if (shown[k])
             fprintf(f, " %s (ms) |", alternative_names[k]);
     }
     for (size_t k = 1; k < NUM_ALTERNATIVES; k++)
         if (shown[k])
             fprintf(f, " tare vs %s |", alternative_names[k]);
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
+        if (shown[k])
+            fprintf(f, " %s peak_fraction (or MB/s) |", alternative_names[k]);
     fprintf(f, "\n|");
     for (size_t i = 0; i < columns; i++)
         fprintf(f, "---|");
@@ -155,40 +182,38 @@ static void write_times(const Comparison *c, size_t model, FILE *f)
 
 static void write_head(const Comparison *c, time_t started, FILE *f)
 {
-    char when[32];
-    RowResult stamp;
-    row_result_init(&stamp);
-    context_stamp(&stamp);
-    strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", gmtime(&started));
-    fprintf(f,
-            "# Benchmark Results: %s\n\n**Date:** %s\n**Machine:** %s, %lld threads, load average "
-            "%.1f before\n",
-            c->config->name, when, stamp.cpu_model, (long long)c->config->threads, c->load);
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
-        const Alternative *a = &c->alternatives[k];
-        const char *name;
-        json_t *value;
-        if (!a->available)
-            continue;
-        fprintf(f, "**%s:**", a->name);
-        json_object_foreach (a->versions, name, value)
-            fprintf(f, " %s %s;", name, json_string_value(value) ? json_string_value(value) : "?");
-        fprintf(f, " empty call %.3f ms\n", a->empty_call_ms);
-    }
+    fprintf(f, "# Benchmark Results: %s\n\n", c->config->name);
+    system_info_print(started, c->config->threads, f);
+    fprintf(f, "**Load average before:** %.1f\n", c->load);
+    alternatives_print(c->alternatives, f);
     fputc('\n', f);
 }
 
-void compare_report_markdown(const Comparison *c, time_t started, FILE *f)
+static void write_method(const Comparison *c, FILE *f)
 {
-    write_head(c, started, f);
-    write_parity(c, f);
     fprintf(f,
             "## 2. Performance Benchmarks\n\n"
             "All implementations took turns in one run, on the same threads. Median of the rounds\n"
             "with its 95 %% interval, in ms a call; a sample of a short call is the mean over at\n"
             "least %g ms of calls. The speed-up is paired by round, its interval widened for the\n"
-            "number of implementations; where that contains 1 there is no clear difference.\n\n",
-            SAMPLE_NS / 1e6);
+            "number of implementations; where that contains 1 there is no clear difference.\n",
+            TURN_NS / 1e6);
+    if (c->watch.known)
+        fprintf(f,
+                "`peak_fraction` is model FLOPs over the median, as a share of %.4g GFLOP/s, the\n"
+                "highest fp32 rate that these threads reached in this run (multiply-adds from\n"
+                "registers %.4g, a matrix product %.4g); above %.4g nothing is believed.\n",
+                peaks_measured(&c->watch.peaks), c->watch.peaks.fma, c->watch.peaks.gemm,
+                peaks_limit(&c->watch.peaks));
+    fputc('\n', f);
+}
+
+void compare_report_markdown(const void *comparison, time_t started, FILE *f)
+{
+    const Comparison *c = comparison;
+    write_head(c, started, f);
+    write_parity(c, f);
+    write_method(c, f);
     for (size_t m = 0; m < c->config->num_models; m++)
         if (c->models[m].dir && takes_part(c, m, 0))
             write_times(c, m, f);

@@ -10,6 +10,11 @@
 
 const double parity_tolerance = 1e-5;
 
+const char *const record_state_names[] = {[RECORD_OK] = "ok",
+                                          [RECORD_FAILED] = "failed",
+                                          [RECORD_DIFFERS] = "differs",
+                                          [RECORD_IMPLAUSIBLE] = "implausible"};
+
 static int fail(Parity *p, const char *name, const char *what)
 {
     p->ok = false;

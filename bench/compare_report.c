@@ -1,145 +1,76 @@
 /* compare_report: the machine-readable files; see compare_report.h. */
 #include "compare_report.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "../autograd/kernels/kernels.h"
-#include "context.h"
-#include "csv.h"
+#include "compare_output.h"
+#include "turns.h"
 
 enum { SCHEMA = 1 };
 
-static bool measured(const Record *r)
-{
-    return r->rounds > 0;
-}
-
-static bool is_ours(const Record *r)
-{
-    return strcmp(r->alternative->name, alternative_names[0]) == 0;
-}
-
-/* ---- one record as a list of columns ---- */
-
-/* A column: NaN and INT_MISSING are empty in CSV and null in JSON. */
-typedef struct Column {
-    const char *name;
-    enum { TEXT, REAL, INT, BOOL, EMPTY } kind;
-    const char *text;
-    double real;
-    int64_t integer;
-} Column;
-
-enum { NUM_COLUMNS = 15 };
-
-static Column text_column(const char *name, const char *text)
-{
-    return (Column){.name = name, .kind = TEXT, .text = text};
-}
-
-static Column real_column(const char *name, double value)
-{
-    return (Column){.name = name, .kind = isnan(value) ? EMPTY : REAL, .real = value};
-}
-
-static Column int_column(const char *name, size_t value)
-{
-    return (Column){.name = name, .kind = value ? INT : EMPTY, .integer = (int64_t)value};
-}
-
-static void columns_of(const Comparison *c, const Record *r, Column out[NUM_COLUMNS])
+static void columns_of(const Comparison *c, const Record *r, Columns *out)
 {
     const CompareCell *cell = r->cell;
-    size_t n = 0;
-    out[n++] = text_column("component", cell->component->name);
-    out[n++] = text_column("model", c->config->models[cell->model].name);
-    out[n++] = int_column("batch_size", cell->batch_size);
-    out[n++] = int_column("seq_len", cell->seq_len);
-    out[n++] = text_column("implementation", r->alternative->name);
-    out[n++] = real_column("median_ms", r->median_ms);
-    out[n++] = real_column("median_lo_ms", r->interval.lo);
-    out[n++] = real_column("median_hi_ms", r->interval.hi);
-    out[n++] = real_column("ratio", r->ratio.ratio);
-    out[n++] = real_column("ratio_lo", r->ratio.interval.lo);
-    out[n++] = real_column("ratio_hi", r->ratio.interval.hi);
-    out[n++] = real_column("parity_max_abs", r->has_parity ? r->parity.max_abs : NAN);
-    out[n++] = (Column){
-        .name = "parity_ok", .kind = r->has_parity ? BOOL : EMPTY, .integer = r->parity.ok};
-    out[n++] = real_column("empty_call_ms", r->alternative->empty_call_ms);
-    out[n++] = int_column("rounds", r->rounds);
-    CHECK(n == NUM_COLUMNS, "%zu columns", n);
+    bool ratio = record_shows_ratio(c, r);
+    double gflops = record_gflops(c, r);
+    *out = (Columns){.count = 0};
+    column_text(out, "component", cell->component->name);
+    column_text(out, "model", c->config->models[cell->model].name);
+    column_count(out, "batch_size", cell->batch_size);
+    column_count(out, "seq_len", cell->seq_len);
+    column_text(out, "implementation", r->alternative->name);
+    column_real(out, "median_ms", r->median_ms);
+    column_real(out, "median_lo_ms", r->interval.lo);
+    column_real(out, "median_hi_ms", r->interval.hi);
+    column_real(out, "ratio", ratio ? r->ratio.ratio : NAN);
+    column_real(out, "ratio_lo", ratio ? r->ratio.interval.lo : NAN);
+    column_real(out, "ratio_hi", ratio ? r->ratio.interval.hi : NAN);
+    column_real(out, "parity_max_abs", r->has_parity ? r->parity.max_abs : NAN);
+    if (r->has_parity)
+        column_bool(out, "parity_ok", r->parity.ok);
+    else
+        column_empty(out, "parity_ok");
+    column_real(out, "empty_call_ms", r->alternative->empty_call_ms);
+    column_count(out, "rounds", r->rounds);
+    column_text(out, "status", record_state_names[record_state(c, r)]);
+    column_real(out, "gflops_per_s", gflops);
+    column_real(out, "peak_fraction", peak_watch_fraction(&c->watch, gflops));
+    column_real(out, "bytes_per_s",
+                r->input_bytes ? (double)r->input_bytes / (r->median_ms / 1e3) : NAN);
 }
 
 /* ---- CSV ---- */
 
-static void cell_of(const Column *c, char *text, size_t size)
-{
-    if (c->kind == TEXT)
-        snprintf(text, size, "%s", c->text);
-    else if (c->kind == REAL)
-        snprintf(text, size, "%.9g", c->real);
-    else if (c->kind == INT)
-        snprintf(text, size, "%lld", (long long)c->integer);
-    else
-        snprintf(text, size, "%s", c->kind == EMPTY ? "" : c->integer ? "True" : "False");
-}
-
-static void write_csv(const Comparison *c, time_t started, FILE *f)
+static void write_csv(const void *comparison, time_t started, FILE *f)
 {
     (void)started;
+    const Comparison *c = comparison;
     for (size_t i = 0; i < c->num_records; i++) {
-        Column columns[NUM_COLUMNS];
-        char texts[NUM_COLUMNS][128];
-        const char *names[NUM_COLUMNS], *cells[NUM_COLUMNS];
-        columns_of(c, &c->records[i], columns);
-        for (size_t k = 0; k < NUM_COLUMNS; k++) {
-            cell_of(&columns[k], texts[k], sizeof texts[k]);
-            names[k] = columns[k].name;
-            cells[k] = texts[k];
-        }
+        Columns columns;
+        columns_of(c, &c->records[i], &columns);
         if (i == 0)
-            csv_write_record(f, names, NUM_COLUMNS);
-        csv_write_record(f, cells, NUM_COLUMNS);
+            columns_write_header(&columns, f);
+        columns_write_record(&columns, f);
     }
 }
 
 /* ---- JSON ---- */
 
-static json_t *value_of(const Column *c)
-{
-    switch (c->kind) {
-    case TEXT:
-        return json_string(c->text);
-    case REAL:
-        return json_real(c->real);
-    case INT:
-        return json_integer((json_int_t)c->integer);
-    case BOOL:
-        return json_boolean(c->integer);
-    case EMPTY:
-        break;
-    }
-    return json_null();
-}
-
 static json_t *record_json(const Comparison *c, const Record *r)
 {
-    Column columns[NUM_COLUMNS];
-    json_t *object = json_object(), *samples = json_array();
-    columns_of(c, r, columns);
-    for (size_t k = 0; k < NUM_COLUMNS; k++)
-        json_object_set_new(object, columns[k].name, value_of(&columns[k]));
+    Columns columns;
+    columns_of(c, r, &columns);
+    json_t *object = columns_to_json(&columns), *samples = json_array();
     for (size_t i = 0; i < r->rounds; i++)
         json_array_append_new(samples, json_real(r->ms[i]));
     json_object_set_new(object, "samples_ms", samples);
     json_object_set_new(object, "calls_per_sample", json_integer(r->calls));
     json_object_set_new(object, "untimed_call_before", json_boolean(r->warm_call));
     json_object_set_new(object, "fresh_process", json_boolean(r->cell->fresh_process));
-    if (measured(r) && !isnan(r->interval.lo))
+    if (r->cell->texts)
+        json_object_set_new(object, "texts", json_string(r->cell->texts));
+    if (r->rounds > 0 && !isnan(r->interval.lo))
         json_object_set_new(object, "median_coverage", json_real(r->interval.coverage));
     if (!isnan(r->ratio.ratio) && !isnan(r->ratio.interval.lo)) {
         json_object_set_new(object, "ratio_coverage", json_real(r->ratio.interval.coverage));
@@ -170,88 +101,34 @@ static json_t *models_json(const Comparison *c)
     return models;
 }
 
-static json_t *alternatives_json(const Comparison *c)
+static void write_json(const void *comparison, time_t started, FILE *f)
 {
-    json_t *all = json_object();
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
-        const Alternative *a = &c->alternatives[k];
-        if (a->available)
-            json_object_set_new(all, a->name,
-                                json_pack("{s:O, s:f, s:f}", "versions", a->versions,
-                                          "empty_call_ms", a->empty_call_ms, "empty_run_ns",
-                                          a->empty_run_ns));
-    }
-    return all;
-}
-
-static void write_json(const Comparison *c, time_t started, FILE *f)
-{
-    RowResult stamp;
-    Context context;
-    row_result_init(&stamp);
-    context_stamp(&stamp);
-    context_read(&context, "");
-    char when[32];
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&started));
-    json_t *records = json_array();
+    const Comparison *c = comparison;
+    json_t *records = json_array(), *all = system_info(started);
     for (size_t i = 0; i < c->num_records; i++)
         json_array_append_new(records, record_json(c, &c->records[i]));
-    json_t *all = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:I, s:f, s:f, s:o, s:o, s:o}", "schema", SCHEMA,
-        "name", c->config->name, "timestamp_utc", when, "git_commit", stamp.git_commit, "cpu_model",
-        stamp.cpu_model, "cpus", (json_int_t)context.cpus_allowed, "load_before", c->load,
-        "threads", (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed,
-        "parity_tolerance", parity_tolerance, "sample_min_ms", SAMPLE_NS / 1e6, "models",
-        models_json(c), "implementations", alternatives_json(c), "records", records);
-    CHECK(all, "a comparison that is no JSON");
+    json_t *rest = json_pack(
+        "{s:i, s:s, s:f, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA, "name",
+        c->config->name, "load_before", c->load, "threads", (json_int_t)c->config->threads, "seed",
+        (json_int_t)c->config->seed, "parity_tolerance", parity_tolerance, "sample_min_ms",
+        TURN_NS / 1e6, "peaks", peak_watch_to_json(&c->watch), "models", models_json(c),
+        "implementations", alternatives_to_json(c->alternatives), "left_out",
+        alternatives_left_out(c->alternatives), "records", records);
+    CHECK(rest, "a comparison that is no JSON");
+    json_object_update(all, rest);
+    json_decref(rest);
     json_dumpf(all, f, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     fputc('\n', f);
     json_decref(all);
 }
 
-/* ---- files ---- */
-
-typedef struct Format {
-    const char *extension;
-    void (*write)(const Comparison *c, time_t started, FILE *f);
-} Format;
-
-static const Format formats[] = {
-    {"json", write_json}, {"csv", write_csv}, {"md", compare_report_markdown}};
-
-/* Through a temporary file, so that a result is never half written. */
-static int write_file(const Comparison *c, const char *path, const Format *format, time_t started,
-                      Err *err)
-{
-    char *partial = xasprintf("%s.tmp", path);
-    FILE *f = fopen(partial, "w");
-    bool written = false;
-    if (f) {
-        format->write(c, started, f);
-        written = fflush(f) == 0 && !ferror(f);
-        written = fclose(f) == 0 && written && rename(partial, path) == 0;
-    }
-    int status = written ? 0 : err_set(err, "cannot write '%s': %s", path, strerror(errno));
-    if (status != 0)
-        unlink(partial);
-    free(partial);
-    return status;
-}
-
 int compare_report_write(const Comparison *c, const char *folder, time_t started, Err *err)
 {
-    char stamp[32];
-    strftime(stamp, sizeof stamp, "%Y%m%d_%H%M%S", gmtime(&started));
-    int status = 0;
-    for (size_t i = 0; i < COUNT_OF(formats) && status == 0; i++) {
-        char *path = xasprintf("%s/benchmark_%s.%s", folder, stamp, formats[i].extension);
-        status = write_file(c, path, &formats[i], started, err);
-        free(path);
-    }
-    return status;
+    const ReportWriters writers = {write_json, write_csv, compare_report_markdown};
+    return report_files_write(folder, started, &writers, c, err);
 }
 
-void compare_speedup(const Record *r, char *text)
+void compare_speedup(const Comparison *c, const Record *r, char *text)
 {
     const size_t size = 128;
     double ratio = r->ratio.ratio, lo = r->ratio.interval.lo, hi = r->ratio.interval.hi;
@@ -259,7 +136,9 @@ void compare_speedup(const Record *r, char *text)
         snprintf(text, size, "failed");
     else if (r->has_parity && !r->parity.ok)
         snprintf(text, size, "parity FAILED");
-    else if (is_ours(r) || isnan(ratio))
+    else if (record_state(c, r) == RECORD_IMPLAUSIBLE)
+        snprintf(text, size, "implausible");
+    else if (!record_shows_ratio(c, r))
         snprintf(text, size, "-");
     else if (lo <= 1 && hi >= 1)
         snprintf(text, size, "no clear difference [%.2f, %.2f]", 1 / hi, 1 / lo);

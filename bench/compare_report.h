@@ -11,10 +11,11 @@
  * records so far, replacing what an earlier call wrote. */
 int compare_report_write(const Comparison *c, const char *folder, time_t started, Err *err);
 
-/* The Markdown report: parity first, then the medians, one table a model. */
-void compare_report_markdown(const Comparison *c, time_t started, FILE *f);
+/* The Markdown report of a Comparison: parity first, then medians and shares of the peak, one table a
+ * model. */
+void compare_report_markdown(const void *comparison, time_t started, FILE *f);
 
-/* Ratio to words, as in "3.1x Faster [3.0, 3.3]". `text` has room for 128 bytes. */
-void compare_speedup(const Record *r, char *text);
+/* Ratio to words, as in "3.1x Faster [3.0, 3.3]"; or why there is none. `text` has room for 128 bytes. */
+void compare_speedup(const Comparison *c, const Record *r, char *text);
 
 #endif

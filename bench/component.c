@@ -3,8 +3,21 @@
 
 #include <string.h>
 
-#define ENCODER_PEERS "pytorch|pytorch_compile|onnxruntime"
-#define GPT_PEERS     "pytorch|pytorch_compile"
+#define ENCODER_PEERS    "pytorch|pytorch_compile|onnxruntime"
+#define GPT_PEERS        "pytorch|pytorch_compile"
+#define CLASSIFIER_PEERS "pytorch|pytorch_compile|onnxruntime|pytorch_gpu|pytorch_mps"
+
+const char *const alternative_names[NUM_ALTERNATIVES] = {
+    "tare",       "pytorch",     "pytorch_compile", "onnxruntime",
+    "tokenizers", "pytorch_gpu", "pytorch_mps"};
+
+size_t alternative_find(const char *name)
+{
+    size_t k = 0;
+    while (k < NUM_ALTERNATIVES && strcmp(alternative_names[k], name) != 0)
+        k++;
+    return k;
+}
 
 const Component components[] = {
     {.name = "tokenizer",
@@ -12,6 +25,12 @@ const Component components[] = {
      .kind = COMPONENT_TOKENIZER,
      .peers = "tokenizers",
      .from_text = true},
+    {.name = "corpus",
+     .title = "Tokenizer, Whole File",
+     .kind = COMPONENT_TOKENIZER,
+     .peers = "tokenizers",
+     .from_text = true,
+     .whole_file = true},
     {.name = "embeddings",
      .title = "Embeddings",
      .kind = COMPONENT_ENCODER,
@@ -35,6 +54,11 @@ const Component components[] = {
      .peers = GPT_PEERS,
      .backward = true,
      .update = true},
+    {.name = "classify",
+     .title = "Text to Label",
+     .kind = COMPONENT_CLASSIFIER,
+     .peers = CLASSIFIER_PEERS,
+     .from_text = true},
 };
 const size_t num_components = COUNT_OF(components);
 

@@ -1,14 +1,22 @@
-/* component: what `tare compare` can measure, and what each of these needs. The one list that the
- * config, the workers' requests and the report share; it measures nothing. */
+/* component: what `tare compare` can measure, what each of these needs, and who can do it. The one list
+ * that the configs, the workers' requests and the reports share; it measures nothing. */
 #ifndef TARE_COMPONENT_H
 #define TARE_COMPONENT_H
 
 #include "../autograd/base.h"
 
+/* Index 0 is ours; the others are the arguments that bench/peers/worker.py takes. */
+enum { NUM_ALTERNATIVES = 7 };
+extern const char *const alternative_names[NUM_ALTERNATIVES];
+
+/* The index of a name, or NUM_ALTERNATIVES. */
+size_t alternative_find(const char *name);
+
 typedef enum ComponentKind {
-    COMPONENT_TOKENIZER, /* texts in, ids out */
-    COMPONENT_ENCODER,   /* a hidden state out */
-    COMPONENT_GPT,       /* ids and targets in, the loss out */
+    COMPONENT_TOKENIZER,  /* texts in, ids out */
+    COMPONENT_ENCODER,    /* a hidden state out */
+    COMPONENT_GPT,        /* ids and targets in, the loss out */
+    COMPONENT_CLASSIFIER, /* one text in, its label out */
 } ComponentKind;
 
 typedef struct Component {
@@ -18,6 +26,7 @@ typedef struct Component {
     bool from_text;        /* its input is text, cut to seq_len ids where there is a seq_len */
     bool only_embeddings;  /* an encoder that stops at hidden state 0 */
     bool backward, update; /* of a GPT */
+    bool whole_file; /* a tokenizer on every text of a file, instead of batch_size sentences */
 } Component;
 
 extern const Component components[];

@@ -273,23 +273,33 @@ int64_t memory_auto_limit(void)
     return memory > reserve ? memory - reserve : 0;
 }
 
-StealTime context_steal(const char *root)
+CpuTime context_cpu_time(const char *root)
 {
     char line[512];
-    double t[8], sum = 0; /* user nice system idle iowait irq softirq steal */
+    double t[8], sum = 0; /* user nice system idle iowait irq softirq steal, in ticks */
+    double tick = 1 / (double)sysconf(_SC_CLK_TCK);
     read_line(root, "/proc/stat", line, sizeof line);
     if (sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &t[0], &t[1], &t[2], &t[3], &t[4],
                &t[5], &t[6], &t[7]) != 8)
-        return (StealTime){NAN, NAN};
+        return (CpuTime){NAN, NAN, NAN};
     for (int i = 0; i < 8; i++)
         sum += t[i];
-    return (StealTime){t[7], sum};
+    double idle = t[3] + t[4];
+    return (CpuTime){
+        .busy = (sum - idle - t[7]) * tick, .stolen = t[7] * tick, .total = sum * tick};
 }
 
-double context_steal_fraction(StealTime before, StealTime after)
+double context_steal_fraction(CpuTime before, CpuTime after)
 {
     double passed = after.total - before.total;
     return passed > 0 ? (after.stolen - before.stolen) / passed : NAN;
+}
+
+double context_other_cpus(CpuTime before, CpuTime after, double own_seconds, double cpus)
+{
+    double passed = after.total - before.total;
+    double others = after.busy - before.busy - own_seconds;
+    return passed > 0 ? cpus * fmax(others, 0) / passed : NAN;
 }
 
 void context_stamp(RowResult *r)

@@ -33,15 +33,19 @@ int64_t context_memory(const Context *c);
 /* memory = "auto": context_memory less 512 MiB for the rest of the machine. */
 int64_t memory_auto_limit(void);
 
-/* Time of all CPUs since boot, in ticks; NaN if unknown. */
-typedef struct StealTime {
-    double stolen, total; /* stolen: the host ran others meanwhile */
-} StealTime;
+/* Time of all CPUs since boot, in s; NaN if unknown. */
+typedef struct CpuTime {
+    double busy, stolen, total; /* stolen: the host ran others meanwhile */
+} CpuTime;
 
-StealTime context_steal(const char *root);
+CpuTime context_cpu_time(const char *root);
 
 /* The stolen share of the time between two readings; NaN if unknown or if no time has passed. */
-double context_steal_fraction(StealTime before, StealTime after);
+double context_steal_fraction(CpuTime before, CpuTime after);
+
+/* How many of `cpus` others kept busy between two readings, while this program and its children used
+ * own_seconds; NaN as above. */
+double context_other_cpus(CpuTime before, CpuTime after, double own_seconds, double cpus);
 
 /* The columns that say where and from what a row came: cpu_model, timestamp_utc, git_commit, schema. */
 void context_stamp(RowResult *r);

@@ -22,10 +22,11 @@ void diff_release(Diff *d)
     *d = (Diff){0};
 }
 
-static void test_row(DiffRow *r, bool paired)
+static void test_row(DiffRow *r, double threshold, bool paired)
 {
     double old_cv = robust_cv_of(r->old_ms, r->old_count);
     double new_cv = robust_cv_of(r->new_ms, r->new_count);
+    r->least_change = fmax(threshold, r->wait);
     r->old_median = median_of(r->old_ms, r->old_count);
     r->new_median = median_of(r->new_ms, r->new_count);
     r->cv = sqrt((old_cv * old_cv + new_cv * new_cv) / 2);
@@ -40,6 +41,13 @@ static void test_row(DiffRow *r, bool paired)
         r->detectable = minimum_detectable_effect(r->cv, r->old_count, r->new_count);
 }
 
+/* `v`, unless it is a change that the interval does not show to exceed least_change. */
+static Verdict believed(Verdict v, Interval ratio, double least_change)
+{
+    bool change = v == VERDICT_IMPROVEMENT || v == VERDICT_REGRESSION;
+    return change && verdict_of(ratio, least_change) != v ? VERDICT_INCONCLUSIVE : v;
+}
+
 static void judge_rows(Diff *d)
 {
     double *p = xmalloc(d->count * sizeof *p), *q = xmalloc(d->count * sizeof *q);
@@ -47,8 +55,10 @@ static void judge_rows(Diff *d)
         p[i] = d->rows[i].test.p;
     benjamini_hochberg(p, d->count, q);
     for (size_t i = 0; i < d->count; i++) {
-        d->rows[i].q = q[i];
-        d->rows[i].verdict = verdict_among_rows(d->rows[i].test.interval, d->threshold, q[i]);
+        DiffRow *r = &d->rows[i];
+        r->q = q[i];
+        Verdict v = verdict_among_rows(r->test.interval, d->threshold, q[i]);
+        r->verdict = believed(v, r->test.interval, r->least_change);
     }
     free(p);
     free(q);
@@ -56,17 +66,19 @@ static void judge_rows(Diff *d)
 
 static void judge_file(Diff *d)
 {
-    double *ratios = xmalloc(d->count * sizeof *ratios);
+    double *ratios = xmalloc(d->count * sizeof *ratios), least_change = 0;
     Verdict *verdicts = xmalloc(d->count * sizeof *verdicts);
     for (size_t i = 0; i < d->count; i++) {
         ratios[i] = d->rows[i].test.ratio;
         verdicts[i] = d->rows[i].verdict;
+        least_change += d->rows[i].least_change / (double)d->count;
     }
     d->ratio = geometric_mean_of(ratios, d->count);
     d->interval = d->count < FEWEST_ROWS_FOR_MEAN
                       ? interval_missing()
                       : geometric_mean_interval(ratios, d->count, CONFIDENCE_LEVEL);
-    d->verdict = verdict_of_file(verdicts, d->count, d->interval, d->threshold);
+    Verdict mean = verdict_of(d->interval, d->threshold);
+    d->verdict = verdict_of_file(verdicts, d->count, believed(mean, d->interval, least_change));
     free(ratios);
     free(verdicts);
 }
@@ -80,7 +92,7 @@ int diff_judge(Diff *d, double threshold, bool paired, Err *err)
             return err_set(err,
                            "--paired: row %s has %zu trials in the old file and %zu in the new",
                            r->name, r->old_count, r->new_count);
-        test_row(r, paired);
+        test_row(r, threshold, paired);
     }
     judge_rows(d);
     judge_file(d);

@@ -17,10 +17,15 @@ typedef struct DiffRow {
     FieldTEXT name, row_id;
     double *old_ms, *new_ms;
     size_t old_count, new_count;
+    /* How much of a trial waiting for a CPU may have cost: the larger cpu_wait x threads of both sides,
+     * 0 where that is not known. */
+    double wait;
 
     /* What diff_judge finds. */
     double old_median, new_median;
-    RatioTest test;  /* of new / old; its interval is judged */
+    double
+        least_change; /* the diff's threshold, or `wait` if that is more: smaller ones tell nothing */
+    RatioTest test;   /* of new / old; its interval is judged */
     RatioTest welch; /* the same by Welch, for a second opinion */
     double q;        /* p adjusted for the number of rows */
     double cv;       /* robust, of both sides together */

@@ -2,6 +2,7 @@
  *
  * The one idea: only what both files call `ok` under the same row_id is joined, and only if both came
  * from the same machine and build. Nothing is judged here. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,12 +145,19 @@ static void skip_pair(Diff *d, const RowResult *old, const RowResult *new)
     skip_row(d, old ? old : new, reason);
 }
 
+/* cpu_wait of each thread, as if the others had waited for it. */
+static double waited(const RowResult *r)
+{
+    return isnan(r->cpu_wait) ? 0 : r->cpu_wait * (double)r->config.threads;
+}
+
 static int join_pair(Diff *d, const Side *old, const Side *new, const RowResult *r, Err *err)
 {
     DiffRow *row = &d->rows[d->count];
     *row = (DiffRow){0};
     row_name(&r->config, row->name);
     text_set(row->row_id, r->row_id);
+    row->wait = fmax(waited(r), waited(side_find(new, r->row_id)));
     d->count++; /* from here on diff_release frees it */
     row->old_ms = timed_trials(old, r->row_id, &row->old_count, err);
     if (row->old_ms)

@@ -39,6 +39,7 @@ static const DiffColumn columns[] = {
     {"welch_ratio", COLUMN_REAL, offsetof(DiffRow, welch.ratio), false},
     {"welch_p", COLUMN_REAL, offsetof(DiffRow, welch.p), false},
     {"cv", COLUMN_REAL, offsetof(DiffRow, cv), false},
+    {"least_change", COLUMN_REAL, offsetof(DiffRow, least_change), false},
     {"detectable", COLUMN_REAL, offsetof(DiffRow, detectable), false},
     {"verdict", COLUMN_VERDICT, 0, true},
     {"note", COLUMN_NOTE, 0, true},
@@ -53,6 +54,9 @@ static void write_note(const Diff *d, const DiffRow *r, char *text)
     if (isnan(r->detectable))
         snprintf(text, TEXT_SIZE, "%zu and %zu trials are too few to test", r->old_count,
                  r->new_count);
+    else if (r->least_change > d->threshold)
+        snprintf(text, TEXT_SIZE, "threads waited for a CPU: only changes beyond %.2g %% tell",
+                 100 * r->least_change);
     else if (verdict_of(r->test.interval, d->threshold) != VERDICT_INCONCLUSIVE)
         snprintf(text, TEXT_SIZE, "could be chance among this many rows");
     else if (d->threshold > 0 && trials > (double)r->old_count)
@@ -244,6 +248,12 @@ void diff_print_summary(const Diff *d, FILE *out)
     if (!isnan(d->interval.lo))
         fprintf(out, ", 95 %% interval %.4g to %.4g", d->interval.lo, d->interval.hi);
     fprintf(out, "; changes within %.3g %% count as none\n", 100 * d->threshold);
+    size_t waited = 0;
+    for (size_t i = 0; i < d->count; i++)
+        waited += d->rows[i].least_change > d->threshold;
+    if (waited)
+        fprintf(out, "in %zu rows threads waited for a CPU longer than that: quieten the machine\n",
+                waited);
 }
 
 void diff_print(const Diff *d, const char *format, FILE *out)

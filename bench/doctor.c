@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../model/precision.h"
 #include "units.h"
 #include "verdict.h"
 
@@ -144,16 +145,50 @@ void doctor_memory(Findings *f, const Context *c)
         add(f, FINDING_OK, "huge pages", NULL, "%s", c->huge_pages);
 }
 
+/* ---- number formats ---- */
+
+void doctor_formats(Findings *f)
+{
+    for (int i = 0; i < NUM_PRECISIONS; i++) {
+        Precision p = (Precision)i;
+        Support support = precision_support(p);
+        DType product = precision_product(p);
+        char advice[256] = "";
+        if (support == SUPPORT_EMULATED)
+            snprintf(advice, sizeof advice,
+                     "there is no %s: rows of it are left out unless you ask for emulated ones",
+                     precision_missing(p));
+        add(f, support == SUPPORT_EMULATED ? FINDING_NOTE : FINDING_OK, precision_name(p), advice,
+            "%s: weights %s, activations %s, products %s by %s", support_name(support),
+            dtype_name(precision_weights(p)), dtype_name(precision_activations(p)),
+            dtype_name(product), product_instruction(product));
+    }
+}
+
 /* ---- who else is here ---- */
 
-void doctor_quiet(Findings *f, const Context *c, double steal_fraction)
+/* The load average looks back a minute and has this program's own past in it: it is the second choice. */
+static void check_load(Findings *f, const Context *c, double other_cpus)
 {
-    const double busy = 0.25, stolen = 0.01; /* of a CPU; of the time */
-    if (c->load > busy)
-        add(f, FINDING_FIX, "load", "stop other work, or leave it CPUs of its own (taskset)",
-            "%.2f other threads were ready to run during the last minute", c->load);
-    else
+    const double busy = 0.25; /* of a CPU */
+    const char *advice = "stop other work, or leave it CPUs of its own (taskset)";
+    if (isnan(other_cpus) && c->load > busy)
+        add(f, FINDING_FIX, "load", advice,
+            "%.2f threads were ready to run during the minute before", c->load);
+    else if (isnan(other_cpus))
         add(f, FINDING_OK, "load", NULL, "%.2f", c->load);
+    else if (other_cpus > busy)
+        add(f, FINDING_FIX, "load", advice, "other programs kept %.2f CPUs busy meanwhile",
+            other_cpus);
+    else
+        add(f, FINDING_OK, "load", NULL, "other programs kept %.2f CPUs busy meanwhile",
+            other_cpus);
+}
+
+void doctor_quiet(Findings *f, const Context *c, double other_cpus, double steal_fraction)
+{
+    const double stolen = 0.01; /* of the time */
+    check_load(f, c, other_cpus);
     if (isnan(steal_fraction))
         add(f, FINDING_NOTE, "steal", "if this is a virtual machine, its neighbours stay unseen",
             "this kernel does not tell");

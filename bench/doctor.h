@@ -36,7 +36,10 @@ const char *finding_level_name(FindingLevel level);
 void doctor_build(Findings *f, const char *isa, const char *best_isa, const char *blas);
 void doctor_processor(Findings *f, const Context *c, int64_t threads);
 void doctor_memory(Findings *f, const Context *c);
-void doctor_quiet(Findings *f, const Context *c, double steal_fraction);
+/* One a precision: native, converted or emulated by the kernels in use, and by which instruction. */
+void doctor_formats(Findings *f);
+/* other_cpus and steal_fraction: what was taken from this program while it measured; NaN = unknown. */
+void doctor_quiet(Findings *f, const Context *c, double other_cpus, double steal_fraction);
 void doctor_clock(Findings *f, const Context *c, const ClockCost *cost);
 void doctor_peaks(Findings *f, const Peaks *p);
 void doctor_noise(Findings *f, const NoiseFloor *n);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "row_config.h"
+#include "row_precision.h"
 #include "row_run.h"
 #include "units.h"
 
@@ -46,8 +47,8 @@ static PeakMemory extrapolate_memory(const RowConfig *c, size_t memory_limit)
     return extrapolate_memory(&block, 0);
 }
 
-/* A lower bound for rows whose buffers could not even be counted in size_t: each layer reads and
- * writes activations of this many bytes at least. */
+/* For rows whose buffers could not even be counted in size_t: each layer reads and writes activations
+ * of this many bytes at least, in fp32. */
 static double activation_bytes(const RowConfig *c)
 {
     return (double)c->batch_size * (double)c->context_length *
@@ -88,8 +89,8 @@ void time_model_init(TimeModel *t, double gflops, int64_t threads)
 static double assumed_seconds(const TimeModel *t, const RowResult *r)
 {
     const RowConfig *c = &r->config;
-    bool is_auto = strcmp(c->warmup_mode, "auto") == 0;
-    double warmups = is_auto ? AUTO_WARMUPS : (double)c->num_warmups;
+    bool found = row_config_finds_warmups(c);
+    double warmups = found ? AUTO_WARMUPS : (double)c->num_warmups;
     double runs = warmups + (double)c->num_trials - 1 + COLD_RUNS;
     double rate = t->gflops_per_thread * (double)c->threads * 1e9;
     return START_SECONDS + SECONDS_PER_PARAM * (double)r->num_params + runs * r->model_flops / rate;
@@ -98,38 +99,37 @@ static double assumed_seconds(const TimeModel *t, const RowResult *r)
 void time_model_learn(TimeModel *t, const RowResult *r, double seconds)
 {
     double x = log(seconds / assumed_seconds(t, r));
-    bool mode = r->config.forward_only;
-    t->mode[mode].count += 1;
-    t->mode[mode].sum += x;
-    t->mode[mode].sum_of_squares += x * x;
+    TimeRatios *both[] = {&t->kind[row_precision(&r->config)][r->config.forward_only], &t->all};
+    for (size_t i = 0; i < COUNT_OF(both); i++) {
+        both[i]->count += 1;
+        both[i]->sum += x;
+        both[i]->sum_of_squares += x * x;
+    }
 }
 
 double time_model_count(const TimeModel *t)
 {
-    return t->mode[0].count + t->mode[1].count;
+    return t->all.count;
 }
 
-/* The mode's own rows, else the other mode's, else the assumption. */
-static double log_correction(const TimeModel *t, bool mode)
-{
-    if (t->mode[mode].count > 0)
-        return t->mode[mode].sum / t->mode[mode].count;
-    return t->mode[!mode].count > 0 ? t->mode[!mode].sum / t->mode[!mode].count : 0;
-}
-
+/* By rows of the same kind, else by all rows, else the assumption. */
 double time_model_predict(const TimeModel *t, const RowResult *r)
 {
-    return assumed_seconds(t, r) * exp(log_correction(t, r->config.forward_only));
+    const TimeRatios *own = &t->kind[row_precision(&r->config)][r->config.forward_only];
+    const TimeRatios *known = own->count > 0 ? own : &t->all;
+    double correction = known->count > 0 ? known->sum / known->count : 0;
+    return assumed_seconds(t, r) * exp(correction);
 }
 
 double time_model_spread(const TimeModel *t)
 {
     double squares = 0, freedom = 0;
-    for (int mode = 0; mode < 2; mode++) {
-        double n = t->mode[mode].count;
+    const TimeRatios *kind = &t->kind[0][0];
+    for (size_t i = 0; i < sizeof t->kind / sizeof *kind; i++) {
+        double n = kind[i].count;
         if (n < 2)
             continue;
-        squares += t->mode[mode].sum_of_squares - t->mode[mode].sum * t->mode[mode].sum / n;
+        squares += kind[i].sum_of_squares - kind[i].sum * kind[i].sum / n;
         freedom += n - 1;
     }
     return freedom >= 2 ? sqrt(fmax(squares, 0) / freedom) : DEFAULT_SPREAD;
@@ -141,10 +141,14 @@ void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t)
 {
     const RowConfig *c = &r->config;
     ModelConfig config = row_config_model(c);
-    PeakMemory memory = estimate_peak_bytes(c, memory_limit > 0 ? (size_t)memory_limit : 0);
+    FieldTEXT reason;
     r->num_params = (int64_t)model_num_params(&config);
     r->model_flops =
         model_flops(&config, (size_t)c->batch_size, (size_t)c->context_length, !c->forward_only);
+    row_product_fill(r);
+    if (!row_supported(c, reason))
+        return;
+    PeakMemory memory = estimate_peak_bytes(c, memory_limit > 0 ? (size_t)memory_limit : 0);
     r->predicted_peak_bytes = memory.bytes < 0x1p62 ? (int64_t)memory.bytes : (int64_t)1 << 62;
     text_set(r->recompute_used, recompute_name(memory.recompute));
     r->predicted_time_s = time_model_predict(t, r);
@@ -153,10 +157,8 @@ void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t)
 bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds)
 {
     char needed[UNIT_TEXT_SIZE], allowed[UNIT_TEXT_SIZE];
-    if (strcmp(r->config.precision, "fp32") != 0) {
+    if (!row_supported(&r->config, r->status_reason)) {
         text_set(r->status, STATUS_UNSUPPORTED);
-        snprintf(r->status_reason, TEXT_SIZE, "precision %.20s is not built, only fp32 is",
-                 r->config.precision);
         return false;
     }
     if (r->predicted_peak_bytes > memory_limit) {

@@ -5,14 +5,19 @@
 #ifndef TARE_ESTIMATE_H
 #define TARE_ESTIMATE_H
 
+#include "../model/precision.h"
 #include "row.h"
 
-/* How observed row times compare with FLOPs over the rate; forward and forward+backward apart. */
+/* How observed row times compare with FLOPs over the rate: of rows that have finished, ln(observed /
+ * assumed). */
+typedef struct TimeRatios {
+    double count, sum, sum_of_squares;
+} TimeRatios;
+
 typedef struct TimeModel {
-    double gflops_per_thread; /* the rate assumed until rows have finished */
-    struct {
-        double count, sum, sum_of_squares; /* of ln(observed / assumed) */
-    } mode[2];                             /* [forward_only] */
+    double gflops_per_thread;           /* the rate assumed until rows have finished */
+    TimeRatios kind[NUM_PRECISIONS][2]; /* [precision][forward_only] */
+    TimeRatios all;
 } TimeModel;
 
 /* gflops: the measured matrix rate on `threads` threads, or NaN for a stated default. */
@@ -26,14 +31,13 @@ double time_model_predict(const TimeModel *t, const RowResult *r);
 double time_model_spread(const TimeModel *t);
 double time_model_count(const TimeModel *t); /* rows learned from */
 
-/* Fills num_params, model_flops, recompute_used, predicted_peak_bytes and predicted_time_s of the row in
- * r->config, which has been checked. recompute = auto becomes block where the row would not fit into
- * memory_limit bytes otherwise. */
+/* Fills num_params, model_flops and the product's columns of the row in r->config, which has been
+ * checked; and, where it is supported here, recompute_used, predicted_peak_bytes and predicted_time_s.
+ * recompute = auto becomes block where the row would not fit into memory_limit bytes otherwise. */
 void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t);
 
-/* Whether the row may run: of a precision that is built, within memory_limit bytes and max_seconds
- * (INFINITY = any). If not, status
- * and status_reason say why. */
+/* Whether the row, which has been estimated, may run: supported here, within memory_limit bytes and
+ * max_seconds (INFINITY = any). If not, status and status_reason say why. */
 bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds);
 
 #endif

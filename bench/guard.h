@@ -1,9 +1,10 @@
 /* guard: no row is faster than the machine.
  *
  * The one idea: a row's rate is compared with peaks measured before the rows and, when it is too high,
- * again at once, so that a machine whose speed swings does not accuse itself. What is still above the
- * limit is `implausible`: it is shown with its figures, but left out of rankings, and the program
- * exits with 1. */
+ * again at once, so that a machine whose speed swings does not accuse itself. A clock that is slow for
+ * the peaks too shows elsewhere: the CPU time of a row, counted by the scheduler, cannot exceed its time
+ * on all its threads. What breaks either limit is `implausible`: it is shown with its figures, but left
+ * out of rankings, and the program exits with 1. */
 #ifndef TARE_GUARD_H
 #define TARE_GUARD_H
 

@@ -11,17 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-static int64_t read_clock(clockid_t id)
+static int64_t cpu_ns(void)
 {
     struct timespec t;
-    int rc = clock_gettime(id, &t);
-    CHECK(rc == 0, "clock %d", (int)id);
+    int rc = clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    CHECK(rc == 0, "CLOCK_PROCESS_CPUTIME_ID");
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-int64_t clock_ns(void)
-{
-    return read_clock(CLOCK_MONOTONIC_RAW);
 }
 
 static int compare_int64(const void *a, const void *b)
@@ -118,12 +113,12 @@ void counters_before(Counters *c)
 {
     read_outer(c);
     read_inner(c);
-    c->cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+    c->cpu_ns = cpu_ns();
 }
 
 void counters_after(Counters *c)
 {
-    c->cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+    c->cpu_ns = cpu_ns();
     read_inner(c);
     read_outer(c);
 }

@@ -1,14 +1,12 @@
-/* measure: the clock, and what the kernel counts around one run.
+/* measure: what the clock costs, and what the kernel counts around one run.
  *
- * The clock is CLOCK_MONOTONIC_RAW: no time server slews it. Nothing is subtracted from a time; what
- * a reading of the clock costs is measured and reported (clock_cost). Counters are read outside the
- * timed window. What makes a trial, and where its stamps are, is row_run's business. */
+ * Nothing is subtracted from a time; what a reading of clock_ns costs is measured and reported.
+ * Counters are read outside the timed window. What makes a trial, and where its stamps are, is
+ * row_run's business. */
 #ifndef TARE_MEASURE_H
 #define TARE_MEASURE_H
 
 #include "samples.h"
-
-int64_t clock_ns(void);
 
 typedef struct ClockCost {
     double call_ns;       /* one reading, median of many */

@@ -79,6 +79,22 @@ static bool above_own_fence(const double *counter, size_t n, size_t index)
     return outlier_label(&fences, counter[index]) >= OUTLIER_MILD_HIGH;
 }
 
+/* A counter's value above its median; 0 for one that is not known. */
+static double excess(const double *counter, size_t n, size_t index)
+{
+    return counter && !isnan(counter[index]) ? fmax(counter[index] - median_of(counter, n), 0) : 0;
+}
+
+/* What trial `index` took beyond the median without using a CPU, waiting for one or losing one to the
+ * host. NaN where the CPU time is not known. */
+static double time_asleep(const double *wall_ns, size_t n, size_t index, const TrialCounters *c)
+{
+    if (!c->cpu_ns)
+        return NAN;
+    return excess(wall_ns, n, index) - excess(c->cpu_ns, n, index) -
+           excess(c->runqueue_ns, n, index) - excess(c->steal_ns, n, index);
+}
+
 /* 212 ms, 3.4 ms, 0.25 ms: two digits or more. */
 static int decimals_of_ms(double ms)
 {
@@ -96,6 +112,7 @@ void outlier_describe(const double *wall_ns, size_t n, size_t index, long number
     } causes[] = {
         {counters->runqueue_ns, true, "waiting for a CPU"},
         {counters->steal_ns, true, "taken by other machines on this host"},
+        {counters->minor_faults, false, "first touches of memory"},
         {counters->major_faults, false, "page faults that waited for the disk"},
         {counters->involuntary_switches, false, "times taken off its CPU"},
     };
@@ -111,6 +128,21 @@ void outlier_describe(const double *wall_ns, size_t n, size_t index, long number
                value, causes[i].is_time ? "ms " : "", causes[i].words);
         explained = true;
     }
-    if (!explained)
+    double asleep = time_asleep(wall_ns, n, index, counters) * 1e-6;
+    if (asleep > distance / 2)
+        append(text, size, &used, ", %.*f ms asleep", decimals_of_ms(asleep), asleep);
+    else if (!explained)
         append(text, size, &used, ", no cause seen by the kernel");
+}
+
+double cpu_wait_of(const double *wall_ns, const double *runqueue_ns, size_t n, double threads)
+{
+    if (!runqueue_ns)
+        return NAN;
+    double *share = xmalloc(n * sizeof *share);
+    for (size_t i = 0; i < n; i++)
+        share[i] = runqueue_ns[i] / (threads * wall_ns[i]);
+    double median = median_of(share, n);
+    free(share);
+    return median;
 }

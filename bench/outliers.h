@@ -38,13 +38,23 @@ double modified_z(const double *x, size_t n, double value, double resolution);
 
 /* Counters of the same n trials; NaN where the kernel did not tell, NULL where it never does. */
 typedef struct TrialCounters {
-    const double *runqueue_ns, *steal_ns, *major_faults, *involuntary_switches;
+    const double *cpu_ns, *runqueue_ns, *steal_ns, *minor_faults, *major_faults;
+    const double *involuntary_switches;
 } TrialCounters;
 
 /* One line about trial `index` (from 0) of wall_ns[n], named by `number`:
  * "trial 7: +212 ms, 209 ms waiting for a CPU". The distance is from the median; a counter is named
- * when it exceeds its own mild fence over the n trials; otherwise "no cause seen by the kernel". */
+ * when it exceeds its own mild fence over the n trials. "asleep" is added when none of the times explains
+ * half of the distance; without any cause it says "no cause seen by the kernel". */
 void outlier_describe(const double *wall_ns, size_t n, size_t index, long number,
                       const TrialCounters *counters, char *text, size_t size);
+
+/* The share of a trial in which a thread was ready and waited for a CPU: mean of the threads, median of
+ * the n trials. NaN where runqueue_ns, the sum over threads, is NULL. */
+double cpu_wait_of(const double *wall_ns, const double *runqueue_ns, size_t n, double threads);
+
+/* Above this cpu_wait a row deserves a warning, though no trial may stand out: every thread then lost
+ * as much as the smallest change that a comparison reports (NOISE_THRESHOLD). */
+#define CPU_WAIT_LIMIT 0.02
 
 #endif

@@ -22,6 +22,9 @@ static const struct {
     {"gemm", offsetof(Peaks, gemm)},
     {"bandwidth", offsetof(Peaks, bandwidth)},
     {"theoretical", offsetof(Peaks, theoretical)},
+    {"bf16", offsetof(Peaks, bf16)},
+    {"f16", offsetof(Peaks, f16)},
+    {"i8", offsetof(Peaks, i8)},
 };
 
 static double *field_at(Peaks *p, size_t i)
@@ -94,6 +97,9 @@ void peaks_measure(int64_t threads, Peaks *p)
     double bandwidth = peak_bandwidth(used);
     p->bandwidth = bandwidth > 0 ? bandwidth : NAN;
     p->theoretical = theoretical_rate(used, peaks_measured(p));
+    p->bf16 = peak_product_gflops(DT_BF16, used);
+    p->f16 = peak_product_gflops(DT_F16, used);
+    p->i8 = peak_product_gflops(DT_I8, used);
 }
 
 json_t *peaks_to_json(const Peaks *p)
@@ -154,13 +160,29 @@ void peaks_raise(Peaks *p, const Peaks *other)
 }
 
 /* fmax takes the number where the other side is NaN. */
+double peaks_of_product(const Peaks *p, DType product)
+{
+    double own = product == DT_BF16 ? p->bf16 : product == DT_F16 ? p->f16 : p->i8;
+    double fp32 = fmax(p->fma, p->gemm);
+    return product == DT_F32 ? fp32 : fmax(fp32, own);
+}
+
+/* The theoretical rate is known of fp32 only; a format is as many times faster in theory as it was
+ * measured to be. */
+double peaks_limit_of_product(const Peaks *p, DType product)
+{
+    const double slack = 1.05;
+    double measured = peaks_of_product(p, product);
+    double theoretical = p->theoretical * measured / peaks_measured(p);
+    return slack * fmax(measured, theoretical);
+}
+
 double peaks_measured(const Peaks *p)
 {
-    return fmax(p->fma, p->gemm);
+    return peaks_of_product(p, DT_F32);
 }
 
 double peaks_limit(const Peaks *p)
 {
-    const double slack = 1.05;
-    return slack * fmax(peaks_measured(p), p->theoretical);
+    return peaks_limit_of_product(p, DT_F32);
 }

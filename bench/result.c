@@ -40,7 +40,7 @@ static void fill_steady(RowResult *r, const double *all_ms, size_t n)
     text_set(r->steady_class, steady_class_name(s.steady_class));
     r->first_trial_ms = all_ms[0];
     r->first_over_steady = s.first_over_steady;
-    r->steady_start = count_or_missing(s.steady_start + 1);
+    r->steady_start = count_or_missing(s.steady_start);
     r->warmups_needed = count_or_missing(s.warmups_needed);
     r->steady_mean_ms = s.steady_mean;
 }
@@ -65,23 +65,26 @@ static void add_noise(RowResult *r, const char *sentence)
     snprintf(r->noise + used, sizeof r->noise - used, "%s%s", used ? "; " : "", sentence);
 }
 
-/* Counts the outliers, and says about the first few slow ones that deserve it what the kernel saw. `room` is for
- * 5 n values. */
-static void fill_noise(RowResult *r, const Samples *s, const double *wall_ns, size_t n,
-                       double *room)
+/* How many CPUs the trials kept busy, and how long they waited for one. */
+static void fill_cpus(RowResult *r, const TrialCounters *c, const double *wall_ns, size_t n)
+{
+    if (c->cpu_ns)
+        r->cpus_used = mean_of(c->cpu_ns, n) / mean_of(wall_ns, n);
+    r->cpu_wait = cpu_wait_of(wall_ns, c->runqueue_ns, n, (double)r->config.threads);
+    if (!(r->cpu_wait > CPU_WAIT_LIMIT))
+        return;
+    char text[64];
+    snprintf(text, sizeof text, "threads waited for a CPU %.0f %% of the time", 100 * r->cpu_wait);
+    add_noise(r, text);
+}
+
+/* Counts the outliers, and says about the first few slow ones that deserve it what the kernel saw. */
+static void fill_outliers(RowResult *r, const TrialCounters *c, const double *numbers,
+                          const double *wall_ns, size_t n)
 {
     enum { MAX_SENTENCES = 4 };
-    double *numbers = room;
-    TrialCounters counters = {
-        .runqueue_ns = counter(s, "runqueue_ns", n, room + n),
-        .steal_ns = counter(s, "steal_ns", n, room + 2 * n),
-        .major_faults = counter(s, "major_faults", n, room + 3 * n),
-        .involuntary_switches = counter(s, "involuntary_switches", n, room + 4 * n),
-    };
-    samples_column(s, TIMED_TRIALS, "trial", 1, numbers);
     Fences fences = tukey_fences(wall_ns, n);
     r->outliers = 0;
-    r->noise[0] = '\0';
     for (size_t i = 0, sentences = 0; i < n; i++) {
         char text[128];
         if (outlier_label(&fences, wall_ns[i]) == OUTLIER_NOT)
@@ -91,10 +94,29 @@ static void fill_noise(RowResult *r, const Samples *s, const double *wall_ns, si
         if (!slow || sentences == MAX_SENTENCES ||
             modified_z(wall_ns, n, wall_ns[i], 1) <= OUTLIER_Z)
             continue;
-        outlier_describe(wall_ns, n, i, (long)numbers[i], &counters, text, sizeof text);
+        outlier_describe(wall_ns, n, i, (long)numbers[i], c, text, sizeof text);
         add_noise(r, text);
         sentences++;
     }
+}
+
+/* `room` is for 7 n values. */
+static void fill_noise(RowResult *r, const Samples *s, const double *wall_ns, size_t n,
+                       double *room)
+{
+    double *numbers = room;
+    TrialCounters counters = {
+        .cpu_ns = counter(s, "cpu_ns", n, room + n),
+        .runqueue_ns = counter(s, "runqueue_ns", n, room + 2 * n),
+        .steal_ns = counter(s, "steal_ns", n, room + 3 * n),
+        .minor_faults = counter(s, "minor_faults", n, room + 4 * n),
+        .major_faults = counter(s, "major_faults", n, room + 5 * n),
+        .involuntary_switches = counter(s, "involuntary_switches", n, room + 6 * n),
+    };
+    samples_column(s, TIMED_TRIALS, "trial", 1, numbers);
+    r->noise[0] = '\0';
+    fill_cpus(r, &counters, wall_ns, n);
+    fill_outliers(r, &counters, numbers, wall_ns, n);
 }
 
 static void fill_rates(RowResult *r)
@@ -106,7 +128,7 @@ static void fill_rates(RowResult *r)
 
 void result_fill(RowResult *r, const Samples *s)
 {
-    double *x = xmalloc(6 * s->count * sizeof *x), *room = x + s->count;
+    double *x = xmalloc(8 * s->count * sizeof *x), *room = x + s->count;
     fill_steady(r, x, samples_column(s, ALL_RUNS, "wall_ns", ns_to_ms, x));
     r->forward_ms = phase_ms(s, "forward_ns", x);
     r->backward_ms = phase_ms(s, "backward_ns", x);

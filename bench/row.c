@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../model/config.h"
+#include "../model/precision.h"
 #include "options.h"
 
 _Static_assert(offsetof(RowResult, config) == 0, "a config field has one offset in both structs");
@@ -102,11 +103,13 @@ void row_result_init(RowResult *r)
 /* 15 digits always survive the way to decimal and back to the eye, 17 always back to the double. */
 static void real_cell(double value, char *cell)
 {
+    char text[32]; /* -1.2345678901234567e-308 has 24 characters */
     for (int digits = 15; digits <= 17; digits++) {
-        snprintf(cell, TEXT_SIZE, "%.*g", digits, value);
-        if (strtod(cell, NULL) == value)
-            return;
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
     }
+    text_set(cell, text);
 }
 
 void field_cell(const Field *f, const RowResult *r, char *cell)

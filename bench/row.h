@@ -29,7 +29,7 @@ typedef struct RowConfig {
 #undef RESULT
 } RowConfig;
 
-/* What came out. `config` as it was asked for, but for num_warmups of warmup_mode = auto. Owns
+/* What came out. `config` as it was asked for, but for num_warmups that it found itself. Owns
  * nothing: assignment copies it. */
 typedef struct RowResult {
     RowConfig config;

@@ -2,13 +2,13 @@
 #include "row_config.h"
 
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "threads_option.h"
+
 #define WARMUP_FIXED "fixed"
-#define WARMUP_AUTO  "auto"
 
 static bool is_config(const Field *f)
 {
@@ -20,20 +20,19 @@ static bool is_num_warmups(const Field *f)
     return f->offset == offsetof(RowConfig, num_warmups);
 }
 
-static bool warmups_are_auto(const RowConfig *c)
+bool row_config_finds_warmups(const RowConfig *c)
 {
-    return strcmp(c->warmup_mode, WARMUP_AUTO) == 0;
+    return c->warmup_mode[0] && strcmp(c->warmup_mode, WARMUP_FIXED) != 0; /* "" in older files */
 }
 
-static int64_t default_threads(void)
+/* A number of warmups, or the name of a mode that finds it. */
+static bool set_warmup_mode(RowConfig *c, const char *text)
 {
-    const char *text = getenv("OMP_NUM_THREADS");
-    int64_t threads;
-    const Field *f = row_field("threads");
-    if (text && parse_int(text, &threads) == 0 && threads >= f->min && threads <= f->max)
-        return threads;
-    cpu_set_t cpus;
-    return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    Err err;
+    const char *modes = row_field("warmup_mode")->choices;
+    bool named = choice_check("", modes, text, &err) == 0 && strcmp(text, WARMUP_FIXED) != 0;
+    text_set(c->warmup_mode, named ? text : WARMUP_FIXED);
+    return named;
 }
 
 /* Reads one field through the table, which works on whole results. */
@@ -55,19 +54,15 @@ void row_config_init(RowConfig *c)
         if (is_config(f) && f->fallback)
             CHECK(set_plain(c, f, f->fallback, &err) == 0, "default of %s: %s", f->name, err.msg);
     }
-    c->threads = default_threads();
+    c->threads = threads_default();
 }
 
 int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err)
 {
     CHECK(is_config(f), "%s is no config field", f->name);
-    if (is_num_warmups(f)) {
-        bool automatic = strcmp(text, WARMUP_AUTO) == 0;
-        text_set(c->warmup_mode, automatic ? WARMUP_AUTO : WARMUP_FIXED);
-        if (automatic) {
-            c->num_warmups = INT_MISSING;
-            return 0;
-        }
+    if (is_num_warmups(f) && set_warmup_mode(c, text)) {
+        c->num_warmups = INT_MISSING;
+        return 0;
     }
     if (text[0] == '\0')
         return err_set(err, "%s is empty", f->name);
@@ -109,13 +104,13 @@ ModelConfig row_config_model(const RowConfig *c)
                             (size_t)c->vocab_size, (size_t)c->context_length);
 }
 
-/* The field as identity and command line have it: warmups that are found while running are "auto",
- * however many they were. */
+/* The field as identity and command line have it: warmups that are found while running are "auto" or
+ * "window", however many they were. */
 static void config_text(const Field *f, const RowConfig *c, char *text)
 {
     RowResult r = {.config = *c};
-    if (is_num_warmups(f) && warmups_are_auto(c))
-        text_set(text, WARMUP_AUTO);
+    if (is_num_warmups(f) && row_config_finds_warmups(c))
+        text_set(text, c->warmup_mode);
     else
         field_cell(f, &r, text);
 }

@@ -15,9 +15,12 @@
 void row_config_init(RowConfig *c);
 
 /* Sets one field from text, with the checks of fields.def: wrong type, out of range, no such choice.
- * num_warmups also takes "auto" and a number takes it back. The sentence names the value, not the
- * place: the caller prefixes that. */
+ * num_warmups also takes "auto" and "window" and a number takes them back. The sentence names the value,
+ * not the place: the caller prefixes that. */
 int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err);
+
+/* Whether the row finds out while running how many warmups it needs: num_warmups = "auto", "window". */
+bool row_config_finds_warmups(const RowConfig *c);
 
 /* Dimensions not given yet are those of the built-in size of that name. -1: no such size. */
 int row_config_complete(RowConfig *c, Err *err);
@@ -30,7 +33,7 @@ ModelConfig row_config_model(const RowConfig *c);
 
 enum { ROW_ID_SIZE = 18 };
 /* "r" and 16 hexadecimal digits: FNV-1a (Fowler, Noll & Vo) of "name=value\n" over the config fields;
- * num_warmups counts as "auto" where it is. */
+ * num_warmups counts as "auto" or "window" where it is. */
 void row_id(const RowConfig *c, char id[ROW_ID_SIZE]);
 
 /* small/128/fwdbwd/w5 or small/128/fwd/wauto, into TEXT_SIZE bytes. */

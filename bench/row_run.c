@@ -9,10 +9,11 @@
 #include "measure.h"
 #include "result.h"
 #include "row_config.h"
+#include "row_precision.h"
 #include "steady.h"
 
 enum {
-    WARMUP_BLOCK = 5,       /* num_warmups = "auto" looks after every so many runs ... */
+    WARMUP_BLOCK = 5, /* num_warmups = "auto" or "window" looks after every so many runs ... */
     MAX_AUTO_WARMUPS = 100, /* ... and goes on unsteady after so many */
     PACK_BELOW_ROWS = 256,  /* with more rows a matrix product hardly notices that it packs first */
 };
@@ -31,12 +32,11 @@ ModelOptions row_model_options(const RowConfig *c, size_t memory_limit)
         .wants = {.batch = (size_t)c->batch_size,
                   .context = (size_t)c->context_length,
                   .loss = true},
+        .precision = row_precision(c),
         .backward = !c->forward_only,
         .optimizer = !c->forward_only && strcmp(c->optimizer, "adamw") == 0,
         .pack_weights = c->forward_only && few_rows && strcmp(c->gemm, "packed") == 0,
-        .recompute = strcmp(c->recompute, "none") == 0    ? CHOOSE_NONE
-                     : strcmp(c->recompute, "block") == 0 ? CHOOSE_BLOCK
-                                                          : CHOOSE_AUTO,
+        .recompute = recompute_choice(c->recompute),
         .memory_limit = memory_limit,
         .threads = (int)c->threads,
     };
@@ -104,17 +104,19 @@ static void run_many(Runs *runs, int64_t count, bool warmup)
     }
 }
 
-/* Warms up in blocks until the runs so far look steady. The trials that count come afterwards: these
- * were chosen for looking steady. Returns the number of runs. */
-static int64_t warm_up_until_steady(Runs *runs)
+/* Warms up in blocks until the runs so far look steady, by the cheaper rule where `window` is set. The
+ * trials that count come afterwards: these were chosen for looking steady. Returns the number of runs. */
+static int64_t warm_up_until_steady(Runs *runs, bool window)
 {
     double ns[MAX_AUTO_WARMUPS];
     int64_t done = 0;
+    bool steady;
     do {
         run_many(runs, WARMUP_BLOCK, true);
         done += WARMUP_BLOCK;
-        samples_column(runs->samples, ALL_RUNS, "wall_ns", 1, ns);
-    } while (done < MAX_AUTO_WARMUPS && !steady_warmed_up(ns, (size_t)done, STEADY_DELTA));
+        size_t n = samples_column(runs->samples, ALL_RUNS, "wall_ns", 1, ns);
+        steady = window ? steady_window_settled(ns, n) : steady_warmed_up(ns, n, STEADY_DELTA);
+    } while (done < MAX_AUTO_WARMUPS && !steady);
     return done;
 }
 
@@ -123,12 +125,12 @@ static int64_t warm_up_until_steady(Runs *runs)
  * (Initialising the weights may start the team as well; next to first touch that does not show.) */
 static int64_t run_all(Runs *runs, const RowConfig *c)
 {
-    bool automatic = strcmp(c->warmup_mode, "auto") == 0;
+    bool automatic = row_config_finds_warmups(c);
     int64_t most = automatic ? MAX_AUTO_WARMUPS : c->num_warmups;
     samples_reserve(runs->samples, (size_t)(most + c->num_trials));
     int64_t warmups = c->num_warmups;
     if (automatic)
-        warmups = warm_up_until_steady(runs);
+        warmups = warm_up_until_steady(runs, strcmp(c->warmup_mode, "window") == 0);
     else
         run_many(runs, warmups, true);
     run_many(runs, c->num_trials, false);
@@ -170,6 +172,9 @@ static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras
 int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err)
 {
     const RowConfig *c = &r->config;
+    FieldTEXT reason;
+    if (!row_supported(c, reason))
+        return err_set(err, "%s", reason);
     if (gemm_select(c->gemm, err) != 0)
         return -1;
     ModelConfig config = row_config_model(c);
@@ -182,6 +187,7 @@ int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err)
         model_flops(&config, options.wants.batch, options.wants.context, options.backward);
     r->predicted_peak_bytes = (int64_t)model_predicted_bytes(&m);
     text_set(r->recompute_used, recompute_name(m.recompute));
+    row_product_fill(r);
     text_set(r->isa, kernels()->isa);
     text_set(r->blas, gemm_blas_description());
     int status = run_planned(r, &m, samples, extras, err);

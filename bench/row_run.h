@@ -21,7 +21,8 @@ typedef struct RowExtras {
 } RowExtras;
 
 /* Runs r->config, which has passed row_config_check, and fills r and the samples of every run in their
- * order; r->status is then ok. -1: memory was refused, or the loss is not a number. */
+ * order; r->status is then ok. -1: the row is not supported here (row_precision.h), memory was refused,
+ * or the loss is not a number. */
 int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err);
 
 #endif

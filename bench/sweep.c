@@ -10,6 +10,7 @@
 #include "interrupt.h"
 #include "measure.h"
 #include "progress.h"
+#include "row_warning.h"
 
 static int64_t memory_limit(const Sweep *s)
 {
@@ -177,8 +178,12 @@ static int run_item(Runner *r, size_t place, Err *err)
         status = result_file_append(&r->file, result, &samples, err);
         item->in_file = status == 0;
     }
-    if (item->in_file)
+    if (item->in_file) {
+        FieldTEXT warning;
         progress_row_ended(&r->progress, item->name, result, time_left(r, place + 1));
+        if (row_warning(result, warning))
+            progress_note(&r->progress, "    warning: %s", warning);
+    }
     samples_release(&samples);
     return status;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "../autograd/base.h"
+
 const char *verdict_name(Verdict v)
 {
     static const char *const names[] = {
@@ -69,10 +70,8 @@ void benjamini_hochberg(const double *p, size_t count, double *q)
     free(tested);
 }
 
-Verdict verdict_of_file(const Verdict *rows, size_t count, Interval geometric_mean,
-                        double threshold)
+Verdict verdict_of_file(const Verdict *rows, size_t count, Verdict mean)
 {
-    Verdict mean = verdict_of(geometric_mean, threshold);
     size_t seen[VERDICT_REGRESSION + 1] = {0};
     for (size_t i = 0; i < count; i++)
         seen[rows[i]]++;

@@ -37,11 +37,10 @@ Verdict verdict_among_rows(Interval ratio, double threshold, double q);
  * min over p[j] >= p[i] of p[j] count / rank. A NaN p was not tested: it gets NaN and does not count. */
 void benjamini_hochberg(const double *p, size_t count, double *q);
 
-/* One verdict for all rows and the interval of their geometric mean ratio. Regression if any row or the
+/* One verdict for all rows and that on their geometric mean ratio. Regression if any row or the
  * mean is one; else improvement if any row or the mean is one; else equivalent if all rows or the mean
  * are; else, or without rows, inconclusive. */
-Verdict verdict_of_file(const Verdict *rows, size_t count, Interval geometric_mean,
-                        double threshold);
+Verdict verdict_of_file(const Verdict *rows, size_t count, Verdict mean);
 
 /* The relative change that two samples of n and m trials show with 80 % probability at 5 %, given the
  * trials' coefficient of variation: 2.8 cv sqrt(1/n + 1/m); cv 2 %, n = m = 10: 2.5 %. */

@@ -7,6 +7,7 @@
 #include "../model/checkpoint.h"
 #include "../model/model.h"
 #include "../model/wordpiece.h"
+#include "classifier.h"
 #include "component.h"
 
 /* The gradients that are compared: they depend on every op before them, and each is made by another
@@ -27,6 +28,7 @@ struct WorkerJob {
     Model model;
     bool has_model;
     AdamW adamw;
+    Classifier classifier; /* instead of the model */
 };
 
 void worker_job_free(WorkerJob *job)
@@ -45,12 +47,13 @@ void worker_job_free(WorkerJob *job)
     free(job->targets);
     if (job->has_model)
         model_release(&job->model);
+    classifier_release(&job->classifier);
     free(job);
 }
 
 /* ---- inputs ---- */
 
-static int load_texts(WorkerJob *job, const json_t *request, const char *dir, Err *err)
+static int load_texts(WorkerJob *job, const json_t *request, Err *err)
 {
     const json_t *texts = json_object_get(request, "texts");
     job->batch = json_array_size(texts);
@@ -66,8 +69,7 @@ static int load_texts(WorkerJob *job, const json_t *request, const char *dir, Er
         job->texts[i] = xstrdup(json_string_value(text));
         job->text_lens[i] = json_string_length(text);
     }
-    job->words = wordpiece_load(dir, err);
-    return job->words ? 0 : -1;
+    return 0;
 }
 
 /* Fresh ids [batch, length] from the inputs file. The first table read fixes batch and length. */
@@ -156,6 +158,12 @@ static ModelOptions model_options(const WorkerJob *job, int threads)
     };
 }
 
+static int threads_of(const json_t *request)
+{
+    int threads = (int)json_integer_value(json_object_get(request, "threads"));
+    return threads > 0 ? threads : 1;
+}
+
 static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err *err)
 {
     const Component *what = job->component;
@@ -176,8 +184,7 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
     }
     if (check_length(job, c, err) != 0)
         return -1;
-    int threads = (int)json_integer_value(json_object_get(request, "threads"));
-    ModelOptions options = model_options(job, threads > 0 ? threads : 1);
+    ModelOptions options = model_options(job, threads_of(request));
     model_plan(&job->model, c, &options);
     job->has_model = true;
     if (!gpt)
@@ -193,7 +200,11 @@ static int load(WorkerJob *job, const json_t *request, Err *err)
     const char *dir = json_string_value(json_object_get(request, "model_dir"));
     if (!dir)
         return err_set(err, "the request has no model_dir");
-    if (job->component->from_text && load_texts(job, request, dir, err) != 0)
+    if (job->component->from_text && load_texts(job, request, err) != 0)
+        return -1;
+    if (job->component->kind == COMPONENT_CLASSIFIER)
+        return classifier_init(&job->classifier, dir, job->max_length, threads_of(request), err);
+    if (job->component->from_text && !(job->words = wordpiece_load(dir, err)))
         return -1;
     if (job->component->kind == COMPONENT_TOKENIZER)
         return 0;
@@ -269,8 +280,26 @@ int worker_job_run(WorkerJob *job, Err *err)
     case COMPONENT_GPT:
         run_gpt(job);
         return 0;
+    case COMPONENT_CLASSIFIER:
+        return err_set(err, "'%s' is run by requests of single texts", job->component->name);
     }
     return 0;
+}
+
+size_t worker_job_num_requests(const WorkerJob *job)
+{
+    return job->component->kind == COMPONENT_CLASSIFIER ? job->batch : 0;
+}
+
+size_t worker_job_encode(WorkerJob *job, size_t text)
+{
+    return classifier_encode(&job->classifier, job->texts[text], job->text_lens[text]);
+}
+
+size_t worker_job_label(WorkerJob *job)
+{
+    const float *logits = classifier_run(&job->classifier);
+    return classifier_best(logits, job->classifier.labels.count, NULL);
 }
 
 /* ---- outputs ---- */
@@ -336,8 +365,27 @@ static int write_loss(WorkerJob *job, const char *path, Err *err)
     return status;
 }
 
+static int write_logits(WorkerJob *job, const char *path, Err *err)
+{
+    size_t shape[] = {job->batch, job->classifier.labels.count};
+    float *logits = xcalloc(shape[0] * shape[1], sizeof *logits);
+    int32_t *lengths = xcalloc(shape[0], sizeof *lengths);
+    for (size_t i = 0; i < job->batch; i++) {
+        lengths[i] = (int32_t)worker_job_encode(job, i);
+        memcpy(logits + i * shape[1], classifier_run(&job->classifier), shape[1] * sizeof *logits);
+    }
+    STensor tensors[] = {stensor_make("logits", ST_F32, 2, shape, logits),
+                         stensor_make("lengths", ST_I32, 1, shape, lengths)};
+    int status = safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
+    free(logits);
+    free(lengths);
+    return status;
+}
+
 int worker_job_outputs(WorkerJob *job, const char *path, Err *err)
 {
+    if (job->component->kind == COMPONENT_CLASSIFIER)
+        return write_logits(job, path, err);
     if (worker_job_run(job, err) != 0)
         return -1;
     switch (job->component->kind) {
@@ -347,6 +395,8 @@ int worker_job_outputs(WorkerJob *job, const char *path, Err *err)
         return write_hidden(job, path, err);
     case COMPONENT_GPT:
         return write_loss(job, path, err);
+    case COMPONENT_CLASSIFIER:
+        break;
     }
     return 0;
 }

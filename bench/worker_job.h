@@ -17,15 +17,22 @@ typedef struct WorkerJob WorkerJob;
 WorkerJob *worker_job_new(const json_t *request, Err *err);
 void worker_job_free(WorkerJob *job);
 
-/* One call: from inputs that lie ready to outputs that lie ready. */
+/* One call: from inputs that lie ready to outputs that lie ready. Not for a classifier. */
 int worker_job_run(WorkerJob *job, Err *err);
+
+/* A classifier answers requests of one of its texts each, in two halves, so that the tokenizer's share can
+ * be told: the text's ids (returns how many), then its label. 0 requests: it is no classifier. */
+size_t worker_job_num_requests(const WorkerJob *job);
+size_t worker_job_encode(WorkerJob *job, size_t text);
+size_t worker_job_label(WorkerJob *job);
 
 /* Runs once and writes what came out, fp32 or I32, to a safetensors file at `path`:
  *   tokenizer            ids (of all texts, joined), lengths
  *   embeddings           hidden_states.0
  *   model, end_to_end    last_hidden_state
  *   gpt_*                loss; with a backward pass also grad.NAME of a few parameters, linear
- *                        weights as [out, in]; gpt_step also loss_after_step */
+ *                        weights as [out, in]; gpt_step also loss_after_step
+ *   classify             logits [texts, labels], lengths, each text by a request of its own */
 int worker_job_outputs(WorkerJob *job, const char *path, Err *err);
 
 #endif

@@ -2,9 +2,12 @@
 #include "checkpoint.h"
 
 #include <fnmatch.h>
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "checkpoint_rows.h"
 
 static const char *model_prefix(ModelType type)
 {
@@ -93,75 +96,102 @@ void checkpoint_release(Checkpoint *ck)
 
 /* ---- loading ---- */
 
-static void transpose(const float *from, size_t rows, size_t cols, float *to)
+static int load_levels(Params *p, size_t k, const Source *sources, ParamRows r, Err *err)
 {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < cols; j++)
-            to[j * rows + i] = from[i * cols + j];
-}
-
-static int check_shape(const STensor *s, size_t ndim, const size_t *shape, Err *err)
-{
-    bool same = s->ndim == ndim;
-    for (size_t i = 0; same && i < ndim; i++)
-        same = s->shape[i] == shape[i];
-    if (same)
-        return 0;
-    char wanted[64], found[256] = "[";
-    snprintf(wanted, sizeof wanted, ndim == 2 ? "[%zu, %zu]" : "[%zu]", shape[0], shape[1]);
-    size_t at = 1;
-    for (size_t i = 0; i < s->ndim && at < sizeof found; i++)
-        at += (size_t)snprintf(found + at, sizeof found - at, i ? ", %zu" : "%zu", s->shape[i]);
-    return err_set(err, "tensor '%s' has shape %s], config.json makes it %s", s->name, found,
-                   wanted);
-}
-
-/* One part of q: `rows` rows, stored transposed or not, into dst. */
-static int load_part(const STensor *s, const Param *q, size_t rows, float *dst, Err *err)
-{
-    size_t cols = q->spec.cols, shape[2] = {rows, cols};
-    if (q->spec.transposed) {
-        shape[0] = cols;
-        shape[1] = rows;
-    }
-    if (check_shape(s, cols ? 2 : 1, shape, err) != 0)
-        return -1;
-    if (!q->spec.transposed)
-        return safetensors_to_f32(s, dst, err);
-    float *stored = xmalloc(rows * cols * sizeof *stored);
-    int status = safetensors_to_f32(s, stored, err);
+    size_t n = r.to - r.from;
+    int8_t *levels = xmalloc(n * p->list[k]->spec.cols);
+    float *scale = xmalloc(n * sizeof *scale);
+    int status = sources_read_levels(sources, r.from, r.to, levels, scale, err);
+    r.levels = levels;
+    r.scale = scale;
     if (status == 0)
-        transpose(stored, cols, rows, dst);
-    free(stored);
+        params_store(p, k, r, omp_get_max_threads());
+    free(levels);
+    free(scale);
     return status;
 }
 
-static int load_param(const Checkpoint *ck, const Param *q, float *weights, bool *used, Err *err)
+static int load_values(Params *p, size_t k, const Source *sources, ParamRows r, Err *err)
 {
-    size_t parts = parts_of(q->name), rows = q->spec.rows / parts;
-    size_t floats = tensor_count(&q->tensor) / parts;
-    for (size_t i = 0; i < parts; i++) {
-        char *name = part_name(&ck->config, ck->prefixed, q->name, i);
-        const STensor *s = safetensors_find(ck->file, name);
-        int status = 0;
-        if (s)
-            status = load_part(s, q, rows, weights + q->offset + i * floats, err);
-        else if (!ck->fresh_head || !is_head(name))
-            status = err_set(err, "tensor '%s' is missing", name);
-        free(name);
+    size_t cols = p->list[k]->spec.cols;
+    float *values = xmalloc((r.to - r.from) * (cols ? cols : 1) * sizeof *values);
+    int status = sources_read_values(sources, r.from, r.to, values, err);
+    r.values = values;
+    if (status == 0)
+        params_store(p, k, r, omp_get_max_threads());
+    free(values);
+    return status;
+}
+
+/* Slice by slice, so that the file itself is the only other copy. */
+static int load_param(Params *p, size_t k, const Source *sources, size_t parts, Err *err)
+{
+    const Param *q = p->list[k];
+    bool as_levels = q->tensor.dtype == DT_I8;
+    for (size_t i = 0; i < parts; i++)
+        as_levels &= sources[i].weight->dtype == ST_I8;
+    size_t slice = params_slice_rows(p, k);
+    for (size_t from = 0; from < q->spec.rows; from += slice) {
+        size_t to = from + slice < q->spec.rows ? from + slice : q->spec.rows;
+        ParamRows rows = {.from = from, .to = to};
+        int status = as_levels ? load_levels(p, k, sources, rows, err)
+                               : load_values(p, k, sources, rows, err);
         if (status != 0)
             return -1;
-        for (size_t k = 0; k < safetensors_count(ck->file); k++)
-            used[k] |= safetensors_at(ck->file, k) == s;
     }
     return 0;
+}
+
+static void mark_used(const Checkpoint *ck, const STensor *s, bool *used)
+{
+    for (size_t i = 0; i < safetensors_count(ck->file) && s; i++)
+        used[i] |= safetensors_at(ck->file, i) == s;
+}
+
+/* Part `i` of q; source->weight is NULL where the file has none and need not. */
+static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t rows, Source *source,
+                       bool *used, Err *err)
+{
+    char *name = part_name(&ck->config, ck->prefixed, q->name, i);
+    char *scale = xasprintf("%s%s", name, SCALE_SUFFIX);
+    *source = (Source){.spec = &q->spec, .weight = safetensors_find(ck->file, name), .rows = rows};
+    int status = 0;
+    if (source->weight) {
+        bool quantised = source->weight->dtype == ST_I8;
+        source->scale = quantised ? safetensors_find(ck->file, scale) : NULL;
+        mark_used(ck, source->weight, used);
+        mark_used(ck, source->scale, used);
+        status = source_check(source, err);
+    } else if (!ck->fresh_head || !is_head(name)) {
+        status = err_set(err, "tensor '%s' is missing", name);
+    }
+    free(name);
+    free(scale);
+    return status;
+}
+
+enum { MAX_PARTS = 3 }; /* query, key, value */
+
+static int find_and_load(const Checkpoint *ck, Params *p, size_t k, bool *used, Err *err)
+{
+    const Param *q = p->list[k];
+    size_t parts = parts_of(q->name);
+    Source sources[MAX_PARTS];
+    CHECK(parts <= MAX_PARTS, "'%s' has %zu parts", q->name, parts);
+    for (size_t i = 0; i < parts; i++) {
+        if (find_source(ck, q, i, q->spec.rows / parts, &sources[i], used, err) != 0)
+            return -1;
+        if (!sources[i].weight)
+            return 0;
+    }
+    return load_param(p, k, sources, parts, err);
 }
 
 /* Tensors of known models that this one does not read: buffers, and heads it was not asked for. */
 static bool known_unused(const ModelConfig *c, const char *name)
 {
     static const char *const gpt2[] = {"h.*.attn.bias", "h.*.attn.masked_bias", "lm_head.weight",
-                                       NULL};
+                                       "lm_head.weight" SCALE_SUFFIX, NULL};
     static const char *const encoder[] = {"embeddings.position_ids",
                                           "pooler.dense.*",
                                           "cls.*",
@@ -202,7 +232,7 @@ int checkpoint_load(Checkpoint *ck, Params *p, Err *err)
     bool *used = xcalloc(safetensors_count(ck->file) + 1, sizeof *used);
     int status = 0;
     for (size_t i = 0; i < p->count && status == 0; i++)
-        status = load_param(ck, p->list[i], p->weights, used, err);
+        status = find_and_load(ck, p, i, used, err);
     if (status == 0)
         status = account_for_rest(ck, used, err);
     free(used);
@@ -242,6 +272,19 @@ void tensor_list_add(TensorList *l, const char *name, size_t ndim, const size_t 
                      const float *data)
 {
     append(l, xstrdup(name), ndim, shape, data, NULL);
+}
+
+void tensor_list_take(TensorList *l, const char *name, size_t ndim, const size_t *shape,
+                      float *data)
+{
+    append(l, xstrdup(name), ndim, shape, data, data);
+}
+
+static void transpose(const float *from, size_t rows, size_t cols, float *to)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            to[j * rows + i] = from[i * cols + j];
 }
 
 static void export_part(const Param *q, char *name, size_t rows, const float *data, TensorList *out)

@@ -3,9 +3,30 @@
 
 #include <string.h>
 
+RecomputeChoice recompute_choice(const char *name)
+{
+    static const char *const names[] = {
+        [CHOOSE_AUTO] = "auto", [CHOOSE_NONE] = "none", [CHOOSE_BLOCK] = "block"};
+    size_t i = 0;
+    while (i < COUNT_OF(names) && strcmp(name, names[i]) != 0)
+        i++;
+    CHECK(i < COUNT_OF(names), "'%s' is no choice of recomputation", name);
+    return (RecomputeChoice)i;
+}
+
+/* What fp32 operands of products are rounded to: something only where weights stay fp32 and products
+ * do not. */
+static DType rounded_to(Precision p)
+{
+    return precision_weights(p) == DT_F32 ? precision_product(p) : DT_F32;
+}
+
 static ParamsMemory memory_wanted(const ModelOptions *o)
 {
-    return (ParamsMemory){.grads = o->backward, .moments = o->optimizer, .packs = o->pack_weights};
+    return (ParamsMemory){.grads = o->backward,
+                          .moments = o->optimizer,
+                          .packs = o->pack_weights,
+                          .pack_type = rounded_to(o->precision)};
 }
 
 static void plan_with(Model *m, Recompute rc)
@@ -19,9 +40,13 @@ void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
 {
     *m = (Model){.config = *c, .options = *o};
     CHECK(!o->backward || o->wants.loss, "a backward pass needs a loss");
+    CHECK(!o->backward || precision_has_backward(o->precision), "%s has no backward pass",
+          precision_name(o->precision));
     params_init(&m->params);
     graph_init(&m->graph);
     model_record(&m->graph, c, &m->params, &o->wants, &m->record);
+    params_set_format(&m->params, precision_weights(o->precision));
+    graph_store_activations(&m->graph, precision_activations(o->precision));
     if (!o->backward || o->recompute == CHOOSE_NONE) {
         plan_with(m, RECOMPUTE_NONE);
     } else if (o->recompute == CHOOSE_BLOCK) {
@@ -48,7 +73,11 @@ int model_alloc(Model *m, Err *err)
 {
     if (params_alloc(&m->params, memory_wanted(&m->options), err) != 0)
         return -1;
-    return exec_init(&m->exec, m->plan.arena_bytes, m->plan.scratch_bytes, m->options.threads, err);
+    if (exec_init(&m->exec, m->plan.arena_bytes, m->plan.scratch_bytes, m->options.threads, err) !=
+        0)
+        return -1;
+    m->exec.product = rounded_to(m->options.precision);
+    return 0;
 }
 
 void model_release(Model *m)

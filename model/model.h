@@ -6,16 +6,23 @@
 #define TARE_MODEL_H
 
 #include "../autograd/exec.h"
+#include "precision.h"
 #include "record.h"
 
 /* What the user asks for. Auto recomputes what is cheap, and whole blocks only where memory is short. */
 typedef enum RecomputeChoice { CHOOSE_AUTO, CHOOSE_NONE, CHOOSE_BLOCK } RecomputeChoice;
 
+/* "auto", "none" or "block"; another word is our bug, options_parse has refused it. */
+RecomputeChoice recompute_choice(const char *name);
+
 typedef struct ModelOptions {
     RecordWants wants;
-    bool backward;
-    bool optimizer;    /* AdamW's moments */
-    bool pack_weights; /* keep packed copies; for repeated forward passes of few rows */
+    Precision precision;
+    bool backward;  /* of a precision that has one */
+    bool optimizer; /* AdamW's moments */
+    bool
+        pack_weights; /* keep packed copies; for repeated forward passes of few rows. A precision that
+                          stores weights small always has them packed, and no other copy */
     RecomputeChoice recompute;
     size_t memory_limit; /* bytes; CHOOSE_AUTO recomputes blocks only above it; 0 = no limit */
     int threads;

@@ -184,8 +184,10 @@ static int copy_file(const char *from, const char *to, Err *err)
 
 int tokenizer_copy(const char *from_dir, const char *to_dir, Err *err)
 {
-    static const char *const names[] = {"vocab.txt", "tokenizer_config.json", "tokenizer.json",
-                                        "special_tokens_map.json", "added_tokens.json"};
+    static const char *const names[] = {
+        "vocab.txt",         "tokenizer_config.json",   "tokenizer.json",
+        "added_tokens.json", "special_tokens_map.json", "vocab.json",
+        "merges.txt",        "generation_config.json"};
     int status = 0;
     for (size_t i = 0; i < COUNT_OF(names) && status == 0; i++) {
         char *from = xasprintf("%s/%s", from_dir, names[i]);

@@ -19,6 +19,7 @@ void params_release(Params *p)
     block_free(p->grads, bytes);
     block_free(p->moment1, bytes);
     block_free(p->moment2, bytes);
+    block_free(p->small, p->small_bytes);
     block_free(p->packs, p->pack_bytes);
     for (size_t i = 0; i < p->count; i++) {
         free(p->list[i]->name);
@@ -38,7 +39,7 @@ static Param *find(const Params *p, const char *name)
 
 static Param *declare(Params *p, ParamSpec spec, char *name)
 {
-    CHECK(!p->weights, "'%s' declared after the weights were allocated", name);
+    CHECK(!p->weights && !p->small, "'%s' declared after the weights were allocated", name);
     if (p->count == p->capacity) {
         p->capacity = p->capacity ? 2 * p->capacity : 64;
         p->list = xrealloc(p->list, p->capacity * sizeof *p->list);
@@ -78,24 +79,70 @@ Tensor *params_get(Params *p, ParamSpec spec, const char *name_format, ...)
     return &q->tensor;
 }
 
-static size_t packs_bytes(const Params *p)
+void params_set_format(Params *p, DType matrices)
 {
+    CHECK(!p->weights && !p->small, "a format chosen after the weights were allocated");
+    p->format = matrices;
+    for (size_t i = 0; i < p->count; i++)
+        if (p->list[i]->spec.cols)
+            p->list[i]->tensor.dtype = matrices;
+}
+
+/* ---- memory ---- */
+
+static size_t padded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static bool is_small(const Param *q)
+{
+    return q->tensor.dtype != DT_F32;
+}
+
+static bool is_packed_only(const Param *q)
+{
+    return is_small(q) && q->tensor.multiplies;
+}
+
+/* Bytes of the parameter in p->small. Rows of int8 are followed by their scales. */
+static size_t small_bytes(const Param *q)
+{
+    if (is_packed_only(q))
+        return padded(gemm_packed_bytes(q->tensor.dtype, q->spec.cols, q->spec.rows));
+    size_t scales = q->tensor.dtype == DT_I8 ? padded(q->spec.rows * sizeof(float)) : 0;
+    return padded(tensor_bytes(&q->tensor)) + scales;
+}
+
+static size_t weights_bytes(const Params *p)
+{
+    if (p->format == DT_F32)
+        return p->block_floats * sizeof(float);
     size_t bytes = 0;
     for (size_t i = 0; i < p->count; i++)
+        bytes += small_bytes(p->list[i]);
+    return bytes;
+}
+
+static size_t packs_bytes(const Params *p, ParamsMemory want)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < p->count && want.packs && p->format == DT_F32; i++)
         if (p->list[i]->tensor.multiplies)
-            bytes += gemm_packed_bytes(p->list[i]->spec.cols, p->list[i]->spec.rows);
+            bytes += padded(
+                gemm_packed_bytes(want.pack_type, p->list[i]->spec.cols, p->list[i]->spec.rows));
     return bytes;
 }
 
 size_t params_bytes(const Params *p, ParamsMemory want)
 {
-    size_t blocks = 1 + (want.grads ? 1 : 0) + (want.moments ? 2 : 0);
-    return blocks * p->block_floats * sizeof(float) + (want.packs ? packs_bytes(p) : 0);
+    size_t blocks = (want.grads ? 1 : 0) + (want.moments ? 2 : 0);
+    return weights_bytes(p) + blocks * p->block_floats * sizeof(float) + packs_bytes(p, want);
 }
 
-static int alloc_packs(Params *p, Err *err)
+static int alloc_packs(Params *p, ParamsMemory want, Err *err)
 {
-    p->pack_bytes = packs_bytes(p);
+    p->pack_bytes = packs_bytes(p, want);
     if (!(p->packs = block_alloc(p->pack_bytes, err)))
         return -1;
     char *next = p->packs;
@@ -104,20 +151,40 @@ static int alloc_packs(Params *p, Err *err)
         if (!q->tensor.multiplies)
             continue;
         q->pack.memory = next;
-        next += gemm_packed_bytes(q->spec.cols, q->spec.rows);
+        next += padded(gemm_packed_bytes(want.pack_type, q->spec.cols, q->spec.rows));
     }
     return 0;
 }
 
-int params_alloc(Params *p, ParamsMemory want, Err *err)
+/* Points each tensor at its place: rows at data, a packed matrix at pack.memory. */
+static int alloc_small(Params *p, Err *err)
+{
+    p->small_bytes = weights_bytes(p);
+    if (!(p->small = block_alloc(p->small_bytes, err)))
+        return -1;
+    char *next = p->small;
+    for (size_t i = 0; i < p->count; i++) {
+        Param *q = p->list[i];
+        if (is_packed_only(q))
+            q->pack.memory = gemm_pack_begin(q->tensor.dtype, q->spec.cols, q->spec.rows, next);
+        else
+            q->tensor.data = next;
+        if (q->tensor.data && q->tensor.dtype == DT_I8)
+            q->tensor.scale = (float *)(next + padded(tensor_bytes(&q->tensor)));
+        next += small_bytes(q);
+    }
+    return 0;
+}
+
+static int alloc_blocks(Params *p, ParamsMemory want, Err *err)
 {
     size_t bytes = p->block_floats * sizeof(float);
     if (!(p->weights = block_alloc(bytes, err)) ||
         (want.grads && !(p->grads = block_alloc(bytes, err))) ||
         (want.moments &&
          (!(p->moment1 = block_alloc(bytes, err)) || !(p->moment2 = block_alloc(bytes, err)))) ||
-        (want.packs && alloc_packs(p, err) != 0))
-        return err_prefix(err, "the weights");
+        (want.packs && alloc_packs(p, want, err) != 0))
+        return -1;
     for (size_t i = 0; i < p->count; i++) {
         Param *q = p->list[i];
         q->tensor.data = p->weights + q->offset;
@@ -126,26 +193,118 @@ int params_alloc(Params *p, ParamsMemory want, Err *err)
     return 0;
 }
 
-static void fill(float *w, size_t n, const ParamSpec *spec, uint64_t seed, uint64_t stream,
-                 int threads)
+int params_alloc(Params *p, ParamsMemory want, Err *err)
+{
+    CHECK(p->format == DT_F32 || !(want.grads || want.moments), "gradients of a small format");
+    int status = p->format == DT_F32 ? alloc_blocks(p, want, err) : alloc_small(p, err);
+    return status == 0 ? 0 : err_prefix(err, "the weights");
+}
+
+/* ---- values ---- */
+
+size_t params_slice_rows(const Params *p, size_t k)
+{
+    const size_t floats = 1 << 20;
+    const ParamSpec *s = &p->list[k]->spec;
+    if (!s->cols)
+        return s->rows;
+    size_t rows = floats / s->cols / GEMM_COLUMNS * GEMM_COLUMNS;
+    rows = rows ? rows : GEMM_COLUMNS;
+    return rows < s->rows ? rows : s->rows;
+}
+
+static void store_packed(Param *q, ParamRows r, int threads)
+{
+    size_t cols = q->spec.cols;
+    if (r.values)
+        gemm_pack_columns(q->pack.memory, r.from, r.to, r.values, 1, cols, threads);
+    else
+        gemm_pack_columns_i8(q->pack.memory, r.from, r.to, r.levels, 1, cols, r.scale, threads);
+}
+
+static void store_rows_i8(Param *q, ParamRows r)
+{
+    size_t cols = q->spec.cols;
+    int8_t *to = (int8_t *)q->tensor.data + r.from * cols;
+    float *scale = q->tensor.scale + r.from;
+    for (size_t i = 0; i < r.to - r.from && r.values; i++) {
+        scale[i] = kernels()->quantize_scale(r.values + i * cols, cols);
+        kernels()->quantize(r.values + i * cols, scale[i], to + i * cols, cols);
+    }
+    if (r.levels) {
+        memcpy(to, r.levels, (r.to - r.from) * cols);
+        memcpy(scale, r.scale, (r.to - r.from) * sizeof *scale);
+    }
+}
+
+/* fp32 that a bf16 or fp16 model holds has only values of its format. */
+static void round_to(DType format, float *x, size_t n)
+{
+    uint16_t small[256];
+    for (size_t i = 0; i < n; i += COUNT_OF(small)) {
+        size_t some = n - i < COUNT_OF(small) ? n - i : COUNT_OF(small);
+        kernels()->narrow(format, x + i, small, some);
+        kernels()->widen(format, small, x + i, some);
+    }
+}
+
+void params_store(Params *p, size_t k, ParamRows r, int threads)
+{
+    Param *q = p->list[k];
+    DType type = q->tensor.dtype;
+    CHECK(r.values || type == DT_I8, "int8 values for '%s', which is not", q->name);
+    size_t width = q->spec.cols ? q->spec.cols : 1, n = (r.to - r.from) * width;
+    char *to = (char *)q->tensor.data + r.from * width * dtype_size(type);
+    if (is_packed_only(q)) {
+        store_packed(q, r, threads);
+    } else if (type == DT_I8) {
+        store_rows_i8(q, r);
+    } else if (type != DT_F32) {
+        kernels()->narrow(type, r.values, to, n);
+    } else {
+        memcpy(to, r.values, n * sizeof *r.values);
+        if (p->format == DT_BF16 || p->format == DT_F16)
+            round_to(p->format, (float *)to, n);
+    }
+}
+
+/* Elements [first, first + n) of what a spec says. */
+static void fill(float *w, size_t first, size_t n, const ParamSpec *spec, uint64_t seed,
+                 uint64_t stream, int threads)
 {
     const size_t slice = 1 << 16;
 #pragma omp parallel for schedule(static) num_threads(threads) if (n > slice)
     for (size_t from = 0; from < n; from += slice) {
         size_t count = n - from < slice ? n - from : slice;
         if (spec->init == INIT_NORMAL)
-            kernels()->normal(w + from, count, seed, stream, from, 0, spec->std);
+            kernels()->normal(w + from, count, seed, stream, first + from, 0, spec->std);
         else
             for (size_t i = from; i < from + count; i++)
                 w[i] = spec->init == INIT_ONES ? 1.0f : 0.0f;
     }
 }
 
+static void randomize_small(Params *p, size_t k, uint64_t seed, int threads)
+{
+    const ParamSpec *spec = &p->list[k]->spec;
+    size_t width = spec->cols ? spec->cols : 1, slice = params_slice_rows(p, k);
+    float *values = xmalloc(slice * width * sizeof *values);
+    for (size_t from = 0; from < spec->rows; from += slice) {
+        size_t to = from + slice < spec->rows ? from + slice : spec->rows;
+        fill(values, from * width, (to - from) * width, spec, seed, k, threads);
+        params_store(p, k, (ParamRows){.from = from, .to = to, .values = values}, threads);
+    }
+    free(values);
+}
+
 void params_randomize(Params *p, uint64_t seed, int threads)
 {
-    for (size_t i = 0; i < p->count; i++) {
-        Param *q = p->list[i];
-        fill(p->weights + q->offset, tensor_count(&q->tensor), &q->spec, seed, i, threads);
+    for (size_t k = 0; k < p->count; k++) {
+        Param *q = p->list[k];
+        if (p->format == DT_F32)
+            fill(p->weights + q->offset, 0, tensor_count(&q->tensor), &q->spec, seed, k, threads);
+        else
+            randomize_small(p, k, seed, threads);
     }
     params_touched(p);
 }

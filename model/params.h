@@ -2,7 +2,11 @@
  *
  * Recording a model is what declares its parameters: the recorder asks for each by name and shape,
  * the first time declares it, every later recording finds it. So names, shapes and initial values
- * stand in one place, gpt.c or encoder.c. Memory comes afterwards, in params_alloc. */
+ * stand in one place, gpt.c or encoder.c. Memory comes afterwards, in params_alloc.
+ *
+ * Matrices may be held in a smaller format than fp32, for forward passes only: those of matrix
+ * products packed (kernels.h) and in no other form, tables that are only looked up row by row.
+ * Vectors are always fp32. params_store is the one way into a small format. */
 #ifndef TARE_PARAMS_H
 #define TARE_PARAMS_H
 
@@ -26,15 +30,18 @@ typedef struct Param {
     Tensor tensor;
     ParamSpec spec;
     char *name;
-    size_t offset; /* in floats, into each flat block */
+    size_t offset; /* in floats, into each flat block of fp32 */
     WeightPack pack;
 } Param;
 
 typedef struct Params {
     Param **list;
     size_t count, capacity;
+    DType format;        /* of the matrices in memory */
     size_t block_floats; /* of one flat block, each parameter padded to a cache line */
     float *weights, *grads, *moment1, *moment2; /* NULL until allocated, or not wanted */
+    char *small; /* the weights in a format other than fp32; `weights` is NULL then */
+    size_t small_bytes;
     char *packs;
     size_t pack_bytes;
     uint64_t step; /* updates done */
@@ -47,15 +54,37 @@ void params_release(Params *p);
 Tensor *params_get(Params *p, ParamSpec spec, const char *name_format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Bytes that params_alloc will take for the parameters declared so far. */
+/* The format of every matrix declared so far, fp32 unless this is called: after recording, before
+ * planning and params_alloc. */
+void params_set_format(Params *p, DType matrices);
+
+/* Bytes that params_alloc will take for the parameters declared so far. A small format has neither
+ * gradients nor moments, and is packed already. */
 typedef struct ParamsMemory {
     bool grads, moments;
-    bool packs; /* a lasting packed copy of every matrix of a linear layer */
+    bool packs;      /* a lasting packed copy of every matrix of a product ... */
+    DType pack_type; /* ... in this format */
 } ParamsMemory;
 size_t params_bytes(const Params *p, ParamsMemory want);
 
 /* Maps the blocks, untouched, and points every tensor into them. -1 when the system refuses. */
 int params_alloc(Params *p, ParamsMemory want, Err *err);
+
+/* Some rows of a parameter (of a vector: some elements), as fp32 or as what an int8 checkpoint holds. */
+typedef struct ParamRows {
+    size_t from, to;      /* of a matrix: `from` a multiple of params_slice_rows */
+    const float *values;  /* [to - from, cols], or NULL: */
+    const int8_t *levels; /* [to - from, cols], only for an int8 matrix ... */
+    const float *scale;   /* ... [to - from]: a weight is level x scale */
+} ParamRows;
+
+/* Rounds the rows to the parameter's format and stores them where params_alloc gave it room: bf16 and
+ * fp16 to nearest even, int8 with one scale a row, the largest weight being level 127. Vectors are
+ * rounded to bf16 or fp16 but held in fp32. Once all rows are in, call params_touched. */
+void params_store(Params *p, size_t k, ParamRows rows, int threads);
+
+/* How many rows of parameter k to hand over at a time, so that no second copy of it has to exist. */
+size_t params_slice_rows(const Params *p, size_t k);
 
 /* Fills the weights as each spec says; element i of parameter k depends on (seed, k, i) alone. */
 void params_randomize(Params *p, uint64_t seed, int threads);

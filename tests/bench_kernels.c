@@ -1,4 +1,5 @@
-/* bench_kernels: what share of the fp32 FMA peak the matrix products and attention reach.
+/* bench_kernels: what share of the fp32 FMA peak the matrix products and attention reach, and what
+ * share of fp32's time the products of small formats take.
  *
  * Each line takes its candidates in turns, the peak among them, for some rounds, and prints medians:
  * on a noisy machine only ratios within one line mean anything. Not a test; run it by hand:
@@ -91,14 +92,15 @@ static void bench_shape(const Shape *s, int threads, int rounds)
     float *a = room(bytes_a), *b = room(bytes_b), *c = room(m * n * 4);
     kernels()->normal(a, m * k, 1, 1, 0, 0, 1);
     kernels()->normal(b, k * n, 1, 2, 0, 0, 1);
-    void *scratch = room(gemm_scratch_bytes(threads)), *memory = room(gemm_packed_bytes(k, n));
+    void *scratch = room(gemm_scratch_bytes(threads)),
+         *memory = room(gemm_packed_bytes(DT_F32, k, n));
     Gemm g = {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .c_row = n};
     g.a_row = s->a_transposed ? 1 : k;
     g.a_col = s->a_transposed ? m : 1;
     g.b_row = s->b_transposed ? 1 : n;
     g.b_col = s->b_transposed ? k : 1;
     const PackedB *packed =
-        s->packs_weight ? gemm_pack(k, n, b, g.b_row, g.b_col, threads, memory) : NULL;
+        s->packs_weight ? gemm_pack(DT_F32, k, n, b, g.b_row, g.b_col, threads, memory) : NULL;
 
     double rates[WAYS][64], peaks[64];
     for (int r = -1; r < rounds; r++) {
@@ -124,7 +126,76 @@ static void bench_shape(const Shape *s, int threads, int rounds)
     block_free(b, bytes_b);
     block_free(c, m * n * 4);
     block_free(scratch, gemm_scratch_bytes(threads));
-    block_free(memory, gemm_packed_bytes(k, n));
+    block_free(memory, gemm_packed_bytes(DT_F32, k, n));
+}
+
+/* ---- small formats ---- */
+
+/* Few rows come with as many weights as a model has layers, so that weights come from memory. */
+typedef struct SmallShape {
+    const char *name;
+    size_t m, n, k, weights;
+} SmallShape;
+
+static const SmallShape small_shapes[] = {
+    {"small 1x768x3072", 1, 3072, 768, 12},    {"small 2x768x3072", 2, 3072, 768, 12},
+    {"small 8x768x3072", 8, 3072, 768, 12},    {"small 8x3072x768", 8, 768, 3072, 12},
+    {"small 32x768x3072", 32, 3072, 768, 1},   {"small 128x768x3072", 128, 3072, 768, 1},
+    {"small 128x3072x768", 128, 768, 3072, 1}, {"small 512x768x3072", 512, 3072, 768, 1},
+    {"small 512x3072x768", 512, 768, 3072, 1}, {"small 1024x768x3072", 1024, 3072, 768, 1},
+};
+
+static const DType formats[] = {DT_F32, DT_BF16, DT_F16, DT_I8};
+enum { FORMATS = COUNT_OF(formats), MOST_WEIGHTS = 12 };
+
+static void *pack_weights(DType format, const SmallShape *s, const float *b, int threads,
+                          const PackedB **packed)
+{
+    size_t bytes = (gemm_packed_bytes(format, s->k, s->n) + 63) / 64 * 64;
+    char *memory = room(s->weights * bytes);
+    for (size_t i = 0; i < s->weights; i++)
+        packed[i] = gemm_pack(format, s->k, s->n, b, 1, s->k, threads, memory + i * bytes);
+    return memory;
+}
+
+/* Time of packed fp32, and of the other formats as shares of it; the least of all rounds. */
+static void bench_small(const SmallShape *s, int threads, int rounds)
+{
+    size_t bytes_a = s->m * s->k * 4, bytes_b = s->k * s->n * 4, bytes_c = s->m * s->n * 4;
+    float *a = room(bytes_a), *b = room(bytes_b), *c = room(bytes_c);
+    kernels()->normal(a, s->m * s->k, 1, 1, 0, 0, 1);
+    kernels()->normal(b, s->k * s->n, 1, 2, 0, 0, 1);
+    void *scratch = room(gemm_scratch_bytes(threads)), *memory[FORMATS];
+    const PackedB *packed[FORMATS][MOST_WEIGHTS];
+    double least[FORMATS];
+    for (size_t f = 0; f < FORMATS; f++) {
+        memory[f] = pack_weights(formats[f], s, b, threads, packed[f]);
+        least[f] = 1e30;
+    }
+    Gemm g = {.m = s->m, .n = s->n, .k = s->k, .a = a, .a_row = s->k, .a_col = 1};
+    g.c = c;
+    g.c_row = s->n;
+    for (int r = 0; r < rounds; r++)
+        for (size_t f = 0; f < FORMATS; f++) {
+            double begin = now();
+            for (size_t i = 0; i < s->weights; i++) {
+                g.packed = packed[f][i];
+                gemm_run(&g, threads, scratch);
+            }
+            double took = (now() - begin) / (double)s->weights;
+            least[f] = took < least[f] ? took : least[f];
+        }
+    printf("%-20s f32 %9.1f us", s->name, 1e6 * least[0]);
+    for (size_t f = 1; f < FORMATS; f++)
+        printf("  %s %5.3f", dtype_name(formats[f]), least[f] / least[0]);
+    printf("\n");
+    for (size_t f = 0; f < FORMATS; f++)
+        block_free(memory[f],
+                   s->weights * ((gemm_packed_bytes(formats[f], s->k, s->n) + 63) / 64 * 64));
+    block_free(a, bytes_a);
+    block_free(b, bytes_b);
+    block_free(c, bytes_c);
+    block_free(scratch, gemm_scratch_bytes(threads));
 }
 
 typedef struct AttentionShape {
@@ -197,6 +268,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < COUNT_OF(shapes); i++)
         if (strstr(shapes[i].name, filter))
             bench_shape(&shapes[i], threads, rounds);
+    for (size_t i = 0; i < COUNT_OF(small_shapes); i++)
+        if (strstr(small_shapes[i].name, filter))
+            bench_small(&small_shapes[i], threads, rounds);
     for (size_t i = 0; i < COUNT_OF(attention_shapes); i++)
         if (strstr(attention_shapes[i].name, filter))
             bench_attention(&attention_shapes[i], threads, rounds);

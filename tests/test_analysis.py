@@ -102,8 +102,9 @@ def synthetic_row(rng, size, context, warmups, forward_only, row_id):
         "first_trial_ms": f"{runs[0]:.12g}",
         "first_over_steady": f"{runs[0] / steady:.9g}",
         "steady_class": "no_steady_state" if shifted else "warmup",
-        "warmups_needed": 1,
+        "warmups_needed": "" if shifted else 1,
         "noise": "trial 7: +212 ms, 209 ms waiting for a CPU" if row_id == "r00000004" else "",
+        "cpu_wait": 0.31 if row_id == "r00000005" else 0,
         "forward_ms": f"{level / 3:.9g}" if not forward_only else "",
         "backward_ms": f"{level * 2 / 3:.9g}" if not forward_only else "",
         "peak_fraction": f"{rng.uniform(0.55, 0.7):.9g}",
@@ -417,6 +418,23 @@ class Verdicts(TempDir):
         self.assertEqual(judged.loc["small/128/fwd/w0", "verdict"], verdicts.COLD)
         self.assertEqual(judged.loc["small/128/fwd/w1", "verdict"], verdicts.SETTLED)
         self.assertEqual(judged.loc["large/128/fwd/w5", "verdict"], verdicts.NOT_SETTLED)
+        self.assertEqual(
+            list(judged.index[judged["verdict"] == verdicts.BUSY]), ["small/128/fwd/w5"]
+        )
+
+    def test_the_warmup_answer_is_that_of_most_rows(self):
+        judged = self.judge(synthetic(self.dir, sizes=("small", "large"), contexts=(128,)))
+        self.assertRegex(
+            "|".join(verdicts.warmup_answers(judged)),
+            r"small: 1 warmup is enough \(in 6 of 6 rows\); the cold trial costs [^|]*"
+            r"\|large: 1 warmup is enough \(in 5 of 6 rows\); the cold",
+        )
+        judged["steady_class"], judged["warmups_needed"] = "no_steady_state", math.nan
+        judged.loc[judged.index[0], ["steady_class", "warmups_needed"]] = "flat", 0
+        self.assertIn(
+            "small: 5 of 6 rows did not settle, so warmups cannot be judged",
+            verdicts.warmup_answers(judged)[0],
+        )
 
     def test_best_rows_prefer_the_settled(self):
         best = verdicts.best_rows(verdicts.judge(table.load(SEED_CSV).ran)).set_index("name")
@@ -438,6 +456,31 @@ class Pictures(TempDir):
         for name in ("warmup_curves", "mean_by_warmups", "forward_backward", "time_by_context"):
             with open(self.path(f"new/png/synthetic.{name}.png"), "rb") as file:
                 self.assertEqual(file.read(8), b"\x89PNG\r\n\x1a\n")
+
+    def growth_rows(self, key, values, **fixed):
+        """Rows that differ in one key, time and memory growing with it."""
+        rng, rows = random.Random(3), []
+        for i, value in enumerate(values):
+            row, _ = synthetic_row(rng, "small", 128, 1, False, f"r{i:08x}")
+            row |= {**fixed, key: value, "model_flops": 1e9 * value + 1e6 * value**2}
+            row |= {"peak_rss_bytes": 2**30 + 2**20 * value, "mean_time_ms": 10 * value + 1}
+            rows.append(row)
+        return rows
+
+    def test_growth_with_context_and_with_batch(self):
+        for key, values in (("context_length", [128, 256, 512]), ("batch_size", [1, 2, 4, 8])):
+            path = write_csv(self.path(f"{key}.csv"), self.growth_rows(key, values))
+            result = run("summarize.py", path, "--plots", self.dir)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(f"wrote {self.path(f'{key}.growth.png')}", result.stderr)
+
+    def test_growth_needs_three_values_of_one_key(self):
+        rows = self.growth_rows("batch_size", [1, 2]) + self.growth_rows("batch_size", [4], seed=2)
+        path = write_csv(self.path("few.csv"), [{"seed": 1, **row} for row in rows])
+        result = run("summarize.py", path, "--plots", self.dir)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("neither context nor batch has 3 values", result.stderr)
+        self.assertFalse(os.path.exists(self.path("few.growth.png")))
 
     def test_matplotlib_only_under_plots(self):
         code = (
@@ -521,7 +564,8 @@ class Report(TempDir):
         self.assertIn('killed by signal 11, "SIGSEGV"', check.text)
         self.assertIn("trial 7: +212 ms, 209 ms waiting for a CPU", check.text)
         self.assertIn("Faster than the machine can be: huge-implausible/256/fwd/w5", check.text)
-        self.assertIn("small: 1 warmup is enough; the cold trial costs", check.text)
+        self.assertIn("small: 1 warmup is enough (in 12 of 12 rows); the cold", check.text)
+        self.assertIn("Do not quote, waited for a CPU: small/128/fwd/w5", check.text)
 
     def test_every_trial_is_a_mark(self):
         path = synthetic(self.dir, sizes=("small",), contexts=(128,))
@@ -533,7 +577,7 @@ class Report(TempDir):
     def test_reference_table_and_several_files(self):
         text, check = self.make(SEED_CSV, synthetic(self.dir))
         self.assertEqual(text.count("<h1>"), 2)
-        self.assertIn("Do not quote: large/128/fwd/w5", check.text)
+        self.assertIn("Do not quote, did not settle: large/128/fwd/w5", check.text)
         self.assertIn("This file does not say where it was measured", check.text)
 
     def test_hostile_text_stays_text(self):

@@ -109,8 +109,8 @@ static void check(const char *isa, size_t B, size_t T, size_t H, size_t D, bool 
     double errors[] = {ref_max_error(s.out, out, n, 1), lse_error(&s, lse),
                        gradient_error(&s, 0, d[0]), gradient_error(&s, 1, d[1]),
                        gradient_error(&s, 2, d[2])};
-    /* Largest seen: out 1.2e-6, lse 1.0e-6, dq 1.8e-6, dk 2.3e-6, dv 2.7e-6. */
-    static const double allowed[] = {2.4e-6, 2e-6, 4e-6, 5e-6, 6e-6};
+    /* Largest seen: out 9.5e-7, lse 7.6e-7, dq 1.1e-6, dk 1.4e-6, dv 1.8e-6. */
+    static const double allowed[] = {2e-6, 1.6e-6, 2.2e-6, 2.8e-6, 3.6e-6};
     for (size_t i = 0; i < COUNT_OF(errors); i++)
         cr_assert_leq(errors[i], allowed[i], "%s B%zu T%zu H%zu D%zu causal %d mask %d: %zu is %g",
                       isa, B, T, H, D, causal, mask, i, errors[i]);
@@ -129,8 +129,9 @@ static bool choose(const char *isa)
 
 static void check_shapes(const char *isa)
 {
-    static const size_t lengths[] = {1, 2, 7, 16, 31, 32, 33, 47, 48, 49, 64, 65, 100, 129};
-    static const size_t heads[][2] = {{1, 1}, {2, 12}, {1, 16}, {3, 36}, {1, 64}, {2, 80}, {1, 65}};
+    static const size_t lengths[] = {1, 2, 7, 16, 31, 32, 33, 47, 48, 49, 64, 65, 100, 129, 290};
+    static const size_t heads[][2] = {{1, 1},  {4, 8},  {2, 12}, {1, 16},
+                                      {3, 36}, {1, 64}, {2, 80}, {1, 65}};
     if (!choose(isa))
         return;
     for (size_t t = 0; t < COUNT_OF(lengths); t++)
@@ -182,7 +183,7 @@ Test(attention, scores_of_any_size)
             s.qkv[j] *= 30;
         ref_attention(&s.a, out, lse);
         run_both(&s, 1);
-        /* Scores of some thousands: their rounding alone moves results of about 50; 2.5e-4 seen. */
+        /* Scores of some thousands: their rounding alone moves results of about 50; 2.8e-4 seen. */
         cr_assert_lt(ref_max_error(s.out, out, s.rows * s.C, 1), 6e-4);
         setup_free(&s);
     }

@@ -10,6 +10,7 @@
 
 #include "../bench/compare_config.h"
 #include "../bench/compare_parity.h"
+#include "../bench/compare_peak.h"
 #include "../model/safetensors.h"
 
 /* ---- config ---- */
@@ -70,12 +71,29 @@ Test(compare, lists_multiply_in_order)
     compare_config_release(&c);
 }
 
+Test(compare, a_file_of_texts_is_a_cell_without_sizes)
+{
+    CompareConfig c;
+    Err err;
+    const char *text = MODELS "[[cell]]\ncomponent = 'corpus'\nmodel = ['small', 'mine']\n"
+                              "texts = 'reviews.jsonl'\n" CELL;
+    const char *const names[] = {"small/corpus", "mine/corpus", "small/model/b1s32"};
+    cr_assert(load(&c, text, NULL, NULL, &err) == 0, "%s", err.msg);
+    expect_names(&c, names, COUNT_OF(names));
+    cr_expect(eq(str, c.cells[1].texts, "reviews.jsonl"));
+    cr_expect(c.cells[2].texts == NULL);
+    compare_config_release(&c);
+    cr_assert(load(&c, text, NULL, "mine", &err) == 0, "%s", err.msg);
+    expect_names(&c, names + 1, 1);
+    compare_config_release(&c);
+}
+
 Test(compare, settings_replace_keys)
 {
     CompareConfig c;
     Err err;
     cr_assert(load(&c, MODELS CELL, "peers=onnxruntime", NULL, &err) == 0, "%s", err.msg);
-    const bool wanted[NUM_ALTERNATIVES] = {true, false, false, true, false};
+    const bool wanted[NUM_ALTERNATIVES] = {true, false, false, true};
     cr_expect(memcmp(c.wanted, wanted, sizeof wanted) == 0);
     compare_config_release(&c);
     cr_assert(load(&c, MODELS CELL, "peers=[]", NULL, &err) == 0, "%s", err.msg);
@@ -127,9 +145,19 @@ Test(compare, wrong_configs_are_refused_with_file_and_line)
     expect_refused(MODELS "[[cell]]\ncomponent = 'end_to_end'\nmodel = 'mine'\nbatch_size = 1\n"
                           "seq_len = 1\n",
                    NULL, NULL, "no room for the two special ids");
+    expect_refused(MODELS "[[cell]]\ncomponent = 'corpus'\nmodel = 'mine'\nbatch_size = 1\n", NULL,
+                   NULL, "'corpus' has texts = \"a file\", and no batch_size");
+    expect_refused(MODELS "[[cell]]\ncomponent = 'tokenizer'\nmodel = 'mine'\nbatch_size = 1\n"
+                          "texts = 'a'\n",
+                   NULL, NULL, "'tokenizer' reads no texts");
+    expect_refused(MODELS "[[cell]]\ncomponent = ['tokenizer', 'corpus']\nmodel = 'mine'\n"
+                          "texts = 'a'\n",
+                   NULL, NULL, "'corpus' has texts, not batch_size: give it a [[cell]] of its own");
+    expect_refused(MODELS "[[cell]]\ncomponent = 'classify'\nmodel = 'mine'\nbatch_size = 1\n",
+                   NULL, NULL, "a file with task = \"sentiment\" measures it");
     expect_refused(MODELS CELL, "rounds", NULL, "--set 'rounds' is not key=value");
     expect_refused(MODELS CELL, "rounds=many", NULL, "rounds is a string");
-    expect_refused(MODELS CELL, "batch_size=1", NULL, "unknown key 'batch_size'");
+    expect_refused(MODELS CELL, "batch_size=1", NULL, "--set:1: unknown key 'batch_size'");
     expect_refused(MODELS CELL, NULL, "nothing", "leaves no cell");
     expect_refused(MODELS CELL, NULL, "(", "no regular expression");
 }
@@ -145,6 +173,50 @@ Test(compare, components_know_their_peers)
     cr_expect(component_has_peer(model, "onnxruntime"));
     cr_expect(not(component_has_peer(model, "tokenizers")));
     cr_expect(not(component_has_peer(model, "onnx")));
+}
+
+/* ---- rates ---- */
+
+static CompareCell cell_of(const char *component, size_t batch, size_t length)
+{
+    return (CompareCell){
+        .component = component_find(component), .batch_size = batch, .seq_len = length};
+}
+
+Test(compare, flops_are_those_of_what_runs)
+{
+    const size_t d = 8, layers = 2, vocab = 50, t = 16, b = 3;
+    ModelConfig gpt = model_config_gpt(d, layers, 2, vocab, t);
+    CompareCell forward = cell_of("gpt_forward", b, t),
+                both = cell_of("gpt_forward_backward", b, t), step = cell_of("gpt_step", b, t),
+                words = cell_of("tokenizer", b, 0), table = cell_of("embeddings", b, t),
+                model = cell_of("model", b, t);
+    double linear = 2.0 * 12 * d * d * layers + 2.0 * d * vocab;
+    double one = b * (t * linear + 2.0 * t * (t + 1) * d * layers);
+    cr_expect(epsilon_eq(dbl, cell_flops(&forward, &gpt), one, 1e-6));
+    cr_expect(epsilon_eq(dbl, cell_flops(&both, &gpt), 3 * one, 1e-6));
+    cr_expect(epsilon_eq(dbl, cell_flops(&step, &gpt), 3 * one, 1e-6));
+    cr_expect(isnan(cell_flops(&words, &gpt)));
+    cr_expect(isnan(cell_flops(&table, &gpt)));
+    ModelConfig encoder = gpt;
+    encoder.type = MODEL_DISTILBERT;
+    encoder.head = HEAD_CLASSIFIER; /* which the cell does not run */
+    encoder.num_labels = 2;
+    double full = b * (t * 2.0 * 12 * d * d * layers + 4.0 * t * t * d * layers);
+    cr_expect(epsilon_eq(dbl, cell_flops(&model, &encoder), full, 1e-6));
+}
+
+Test(compare, no_rate_is_above_the_peak)
+{
+    PeakWatch w = {.threads = 1, .known = true};
+    w.peaks = (Peaks){.threads = 1, .fma = 100, .gemm = 90, .bandwidth = NAN, .theoretical = 110};
+    cr_expect(epsilon_eq(dbl, peak_watch_fraction(&w, 50), 0.5, 1e-12));
+    cr_expect(not(peak_watch_implausible(&w, 115)), "1.05 x 110 is possible");
+    cr_expect(peak_watch_implausible(&w, 116));
+    cr_expect(not(peak_watch_implausible(&w, NAN)));
+    w.known = false;
+    cr_expect(isnan(peak_watch_fraction(&w, 50)));
+    cr_expect(not(peak_watch_implausible(&w, 1e9)));
 }
 
 /* ---- parity ---- */

@@ -64,7 +64,7 @@ Test(context, nothing_told_is_nothing_known)
     cr_expect(eq(str, c.huge_pages, ""));
     cr_expect(eq(i64, c.turbo, INT_MISSING));
     cr_expect(eq(i64, context_memory(&c), 0));
-    cr_expect(isnan(context_steal(root).total));
+    cr_expect(isnan(context_cpu_time(root).total));
 }
 
 Test(context, cgroup_v2_nested_limits)
@@ -125,9 +125,13 @@ Test(context, frequency_huge_pages_and_steal)
     cr_expect(eq(i64, c.turbo, 1));
     cr_expect(eq(str, c.huge_pages, "never"));
     cr_expect(eq(str, c.hypervisor, "QEMU"));
-    StealTime now = context_steal(root);
-    cr_expect(eq(dbl, context_steal_fraction((StealTime){0, 0}, now), 0.2));
+    CpuTime boot = {0, 0, 0}, now = context_cpu_time(root);
+    cr_expect(epsilon_eq(dbl, context_steal_fraction(boot, now), 0.2, 1e-12));
     cr_expect(isnan(context_steal_fraction(now, now)));
+    /* 20 of 100 ticks on 4 CPUs were busy, half of them with this program */
+    double own = 10.0 / (double)sysconf(_SC_CLK_TCK);
+    cr_expect(epsilon_eq(dbl, context_other_cpus(boot, now, own, 4), 0.4, 1e-12));
+    cr_expect(eq(dbl, context_other_cpus(boot, now, 10 * own, 4), 0.0));
 }
 
 Test(context, this_machine_is_read_and_stamped)
@@ -189,9 +193,10 @@ Test(context, a_good_machine_has_nothing_to_fix)
     doctor_build(&f, "avx2", "avx2", "OpenBLAS 0.3, threads by OpenMP");
     doctor_processor(&f, &c, 4);
     doctor_memory(&f, &c);
-    doctor_quiet(&f, &c, 0);
+    doctor_quiet(&f, &c, 0.02, 0);
     doctor_clock(&f, &c, &(ClockCost){20, 1});
-    doctor_peaks(&f, &(Peaks){4, 300, 250, 20, 320});
+    doctor_peaks(
+        &f, &(Peaks){.threads = 4, .fma = 300, .gemm = 250, .bandwidth = 20, .theoretical = 320});
     for (size_t i = 0; i < f.count; i++)
         if (strcmp(f.at[i].topic, "build") != 0) /* the test itself may be a slow build */
             cr_expect(f.at[i].level == FINDING_OK, "%s: %s", f.at[i].topic, f.at[i].fact);
@@ -210,7 +215,7 @@ Test(context, each_trouble_is_found)
     doctor_build(&f, "generic", "avx2", "OpenBLAS 0.3, threads by pthreads");
     doctor_processor(&f, &c, 8);
     doctor_memory(&f, &c);
-    doctor_quiet(&f, &c, 0.05);
+    doctor_quiet(&f, &c, NAN, 0.05);
     doctor_clock(&f, &c, &(ClockCost){2000, 1000});
     static const char *const fixes[] = {"kernels",    "blas", "threads", "frequency",
                                         "huge pages", "load", "steal",   "clock"};
@@ -218,6 +223,20 @@ Test(context, each_trouble_is_found)
         expect_level(&f, fixes[i], FINDING_FIX);
     expect_level(&f, "turbo", FINDING_NOTE);
     expect_level(&f, "smt", FINDING_NOTE);
+    findings_release(&f);
+}
+
+/* A hog that began a moment ago shows in the time that others used, not in the load average. */
+Test(context, what_others_use_now_decides_about_load)
+{
+    Findings f = {0};
+    Context c = quiet_machine();
+    doctor_quiet(&f, &c, 0.98, 0);
+    expect_level(&f, "load", FINDING_FIX);
+    findings_release(&f);
+    c.load = 3;
+    doctor_quiet(&f, &c, 0.01, 0);
+    expect_level(&f, "load", FINDING_OK);
     findings_release(&f);
 }
 

@@ -87,6 +87,23 @@ Test(diff, the_file_sees_what_no_row_sees)
     diff_release(&d);
 }
 
+/* A machine on which threads waited for a CPU changes times by itself: up to what was waited, a change
+ * says nothing about the program. */
+Test(diff, changes_no_larger_than_the_waiting_are_not_believed)
+{
+    Diff d = {0};
+    add_row(&d, 10, 100, 105);
+    add_row(&d, 10, 100, 105);
+    add_row(&d, 10, 100, 130);
+    d.rows[1].wait = d.rows[2].wait = 0.10;
+    judge(&d);
+    cr_expect_eq(d.rows[0].verdict, VERDICT_REGRESSION);
+    cr_expect_eq(d.rows[1].verdict, VERDICT_INCONCLUSIVE);
+    cr_expect_eq(d.rows[1].least_change, 0.10);
+    cr_expect_eq(d.rows[2].verdict, VERDICT_REGRESSION, "more than the wait explains");
+    diff_release(&d);
+}
+
 /* One row of 40 that looks changed at p = 0.008 is what chance gives. */
 Test(diff, many_rows_need_stronger_evidence)
 {

@@ -80,7 +80,7 @@ static Product product_new(const Case *t)
     p.bias = t->epi.bias ? random_integers(n, 4, 5) : NULL;
     p.z = t->epi.z ? random_integers(p.c_floats, 5, 1) : NULL;
     p.residual = t->epi.residual ? random_integers(p.c_floats, 6, 5) : NULL;
-    p.memory = aligned(gemm_packed_bytes(k, n));
+    p.memory = aligned(gemm_packed_bytes(DT_F32, k, n));
     p.scratch = aligned(gemm_scratch_bytes(THREADS));
     p.g = (Gemm){
         .m = m,
@@ -98,7 +98,7 @@ static Product product_new(const Case *t)
         .epi = {.bias = p.bias, .z = p.z, .act = t->epi.act, .residual = p.residual},
     };
     if (t->packed)
-        p.g.packed = gemm_pack(k, n, p.b, p.g.b_row, p.g.b_col, THREADS, p.memory);
+        p.g.packed = gemm_pack(DT_F32, k, n, p.b, p.g.b_row, p.g.b_col, THREADS, p.memory);
     product_expect(t, &p);
     return p;
 }

@@ -49,7 +49,10 @@ Test(outliers, the_cause_is_named)
     }
     wall[6] = 312.1e6;
     runqueue[6] = 209e6;
-    TrialCounters c = {runqueue, steal, major, switches};
+    TrialCounters c = {.runqueue_ns = runqueue,
+                       .steal_ns = steal,
+                       .major_faults = major,
+                       .involuntary_switches = switches};
     char text[200];
     outlier_describe(wall, 10, 6, 7, &c, text, sizeof text);
     cr_expect_str_eq(text, "trial 7: +212 ms, 209 ms waiting for a CPU");
@@ -64,10 +67,48 @@ Test(outliers, the_cause_is_named)
 Test(outliers, no_cause_known)
 {
     const double wall[] = {1.01e6, 1e6, 0.99e6, 1e6, 1.8e6};
-    TrialCounters none = {NULL, NULL, NULL, NULL};
+    TrialCounters none = {NULL};
     char text[200], cut[12];
     outlier_describe(wall, 5, 4, 5, &none, text, sizeof text);
     cr_expect_str_eq(text, "trial 5: +0.80 ms, no cause seen by the kernel");
     outlier_describe(wall, 5, 4, 5, &none, cut, sizeof cut);
     cr_expect_str_eq(cut, "trial 5: +0");
+}
+
+/* Time that no CPU was used, waited for or taken away is sleep; a cause that explains little of it does
+ * not hide it. */
+Test(outliers, sleep_is_time_without_cpu_time)
+{
+    double wall[] = {100e6, 101e6, 102e6, 100e6, 400e6},
+           cpu[] = {200e6, 201e6, 202e6, 200e6, 201e6};
+    double runqueue[] = {0, 1e6, 0, 0, 0}, steal[] = {0, 0, 0, 0, 10e6};
+    TrialCounters c = {.cpu_ns = cpu, .runqueue_ns = runqueue, .steal_ns = steal};
+    char text[200];
+    outlier_describe(wall, 5, 4, 5, &c, text, sizeof text);
+    cr_expect_str_eq(text, "trial 5: +299 ms, 10 ms taken by other machines on this host, 289 ms "
+                           "asleep");
+    runqueue[4] = 280e6;
+    outlier_describe(wall, 5, 4, 5, &c, text, sizeof text);
+    cr_expect_str_eq(text, "trial 5: +299 ms, 280 ms waiting for a CPU, 10 ms taken by other "
+                           "machines on this host");
+    runqueue[4] = steal[4] = 0;
+    cpu[4] = 799e6;
+    outlier_describe(wall, 5, 4, 5, &c, text, sizeof text);
+    cr_expect_str_eq(text, "trial 5: +299 ms, no cause seen by the kernel", "it computed");
+}
+
+Test(outliers, a_cold_trial_touches_memory_first)
+{
+    const double wall[] = {180e6, 101e6, 102e6, 100e6, 101e6}, faults[] = {812, 0, 0, 0, 0};
+    TrialCounters c = {.minor_faults = faults};
+    char text[200];
+    outlier_describe(wall, 5, 0, 1, &c, text, sizeof text);
+    cr_expect_str_eq(text, "trial 1: +79 ms, 812 first touches of memory");
+}
+
+Test(outliers, waiting_is_a_share_of_each_thread)
+{
+    const double wall[] = {100, 100, 200}, runqueue[] = {50, 10, 60};
+    cr_expect_float_eq(cpu_wait_of(wall, runqueue, 3, 2), 0.15, 1e-12);
+    cr_expect(isnan(cpu_wait_of(wall, NULL, 3, 2)));
 }

@@ -46,12 +46,12 @@ Test(row, id_is_a_letter_and_a_hash_that_stays)
 Test(row, id_changes_with_every_config_field)
 {
     static const char *const changes[][2] = {
-        {"model_size", "tiny"},   {"d_model", "772"},      {"context_length", "64"},
-        {"num_layers", "11"},     {"num_heads", "6"},      {"batch_size", "5"},
-        {"num_warmups", "2"},     {"num_warmups", "auto"}, {"num_trials", "11"},
-        {"forward_only", "True"}, {"threads", "3"},        {"recompute", "block"},
-        {"gemm", "openblas"},     {"optimizer", "adamw"},  {"seed", "2"},
-        {"vocab_size", "50258"}};
+        {"model_size", "tiny"}, {"d_model", "772"},       {"context_length", "64"},
+        {"num_layers", "11"},   {"num_heads", "6"},       {"batch_size", "5"},
+        {"num_warmups", "2"},   {"num_warmups", "auto"},  {"num_warmups", "window"},
+        {"num_trials", "11"},   {"forward_only", "True"}, {"threads", "3"},
+        {"recompute", "block"}, {"gemm", "openblas"},     {"optimizer", "adamw"},
+        {"seed", "2"},          {"vocab_size", "50258"}};
     char id[ROW_ID_SIZE], other[ROW_ID_SIZE];
     RowConfig c = config_of("small");
     row_id(&c, id);
@@ -77,6 +77,9 @@ Test(row, auto_warmups_keep_their_id_when_counted)
     row_name(&c, name);
     cr_expect(eq(str, before, after));
     cr_expect(eq(str, name, "small/128/fwdbwd/wauto"));
+    set(&c, "num_warmups", "window");
+    row_name(&c, name);
+    cr_expect(eq(str, name, "small/128/fwdbwd/wwindow"));
     set(&c, "num_warmups", "15");
     row_id(&c, after);
     cr_expect(strcmp(before, after) != 0);
@@ -94,7 +97,7 @@ Test(row, command_line_gives_the_row_back)
     while (argv[argc])
         argc++;
 
-    Option options[64];
+    Option options[96];
     cr_assert(num_row_fields <= COUNT_OF(options));
     const Command command = {.verb = "run",
                              .arguments = "",

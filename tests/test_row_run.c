@@ -8,6 +8,7 @@
 #include "../bench/result.h"
 #include "../bench/row_config.h"
 #include "../bench/row_run.h"
+#include "../bench/row_warning.h"
 #include "../bench/spawn.h"
 
 static RowConfig tiny(void)
@@ -131,20 +132,24 @@ Test(row_run, seed_decides_the_loss_and_recompute_does_not)
     cr_expect(ne(dbl, first.loss, other.loss));
 }
 
-Test(row_run, auto_warmup_takes_whole_blocks_and_then_fresh_trials)
+Test(row_run, found_warmups_are_whole_blocks_and_then_come_fresh_trials)
 {
-    Err err;
-    Samples s;
-    RowConfig c = tiny();
-    cr_assert(row_config_set(&c, row_field("num_warmups"), "auto", &err) == 0);
-    RowResult r = run_row(&c, &s);
-    cr_expect(eq(i64, r.config.num_warmups % 5, 0));
-    cr_expect(ge(i64, r.config.num_warmups, 5));
-    cr_expect(le(i64, r.config.num_warmups, 100));
-    cr_expect(eq(sz, s.count, (size_t)r.config.num_warmups + 6));
-    cr_expect(eq(i64, s.at[s.count - 7].is_warmup, 1));
-    cr_expect(eq(i64, s.at[s.count - 6].is_warmup, 0));
-    samples_release(&s);
+    static const char *const modes[] = {"auto", "window"};
+    for (size_t i = 0; i < COUNT_OF(modes); i++) {
+        Err err;
+        Samples s;
+        RowConfig c = tiny();
+        cr_assert(row_config_set(&c, row_field("num_warmups"), modes[i], &err) == 0);
+        cr_expect(eq(str, c.warmup_mode, (char *)modes[i]));
+        RowResult r = run_row(&c, &s);
+        cr_expect(eq(i64, r.config.num_warmups % 5, 0));
+        cr_expect(ge(i64, r.config.num_warmups, 5));
+        cr_expect(le(i64, r.config.num_warmups, 100));
+        cr_expect(eq(sz, s.count, (size_t)r.config.num_warmups + 6));
+        cr_expect(eq(i64, s.at[s.count - 7].is_warmup, 1));
+        cr_expect(eq(i64, s.at[s.count - 6].is_warmup, 0));
+        samples_release(&s);
+    }
 }
 
 Test(row_run, document_carries_the_row_and_keeps_what_the_parent_knew)
@@ -187,12 +192,79 @@ Test(row_run, a_slow_trial_is_told_with_its_cause)
         one.is_warmup = i == 0;
         one.wall_ns = 100000000 + 100000 * (i % 3) + (i == 6 ? 212000000 : 0);
         one.runqueue_ns = i == 6 ? 209000000 : 1000 * i;
+        one.cpu_ns = 90000000;
         samples_add(&s, one);
     }
     result_fill(&r, &s);
     cr_expect(eq(i64, r.outliers, 1));
     cr_expect(eq(str, r.noise, "trial 7: +212 ms, 209 ms waiting for a CPU"));
+    cr_expect(eq(str, r.steady_class, "flat"));
+    cr_expect(eq(i64, r.steady_start, 1));
+    cr_expect(epsilon_eq(dbl, r.cpus_used, 900 / (10 * 100.1 + 212), 1e-12));
     samples_release(&s);
+}
+
+/* No trial stands out where all of them wait. */
+Test(row_run, threads_that_always_wait_are_told)
+{
+    RowResult r;
+    Samples s;
+    FieldTEXT warning;
+    row_result_init(&r);
+    samples_init(&s);
+    r.config = tiny();
+    r.config.threads = 2;
+    r.model_flops = 1e6;
+    for (int i = 0; i < 10; i++) {
+        Sample one = sample_empty();
+        one.trial = i + 1;
+        one.is_warmup = false;
+        one.wall_ns = 100000000 + 10000 * (i % 3);
+        one.runqueue_ns = 64000000;
+        samples_add(&s, one);
+    }
+    result_fill(&r, &s);
+    cr_expect(eq(i64, r.outliers, 0));
+    cr_expect(eq(str, r.noise, "threads waited for a CPU 32 % of the time"));
+    text_set(r.status, STATUS_OK);
+    cr_expect(row_warning(&r, warning));
+    cr_expect(eq(str, warning,
+                 "threads waited for a CPU 32 % of the time (stop other work, or use "
+                 "fewer threads)"));
+    samples_release(&s);
+}
+
+Test(row_run, warnings_say_what_to_do)
+{
+    static const struct {
+        const char *status, *steady_class, *warning;
+        int64_t start, needed, warmups;
+    } cases[] = {
+        {"ok", "flat", "", 1, 0, 1},
+        {"ok", "too_few", "", INT_MISSING, INT_MISSING, 0},
+        {"ok", "warmup", "", 2, 1, 1},
+        {"ok", "warmup", "slow first runs are in the mean: it takes --warmups 1 to leave them out",
+         2, 1, 0},
+        {"ok", "warmup", "slow first runs are in the mean: it takes --warmups 3 to leave them out",
+         4, 3, 1},
+        {"ok", "slowdown", "slower from run 8 on: look for heat or other work, and run it again", 8,
+         INT_MISSING, 1},
+        {"ok", "no_steady_state", "its level still changed in the last runs: run it again, longer",
+         INT_MISSING, INT_MISSING, 1},
+        {"failed", "slowdown", "", 8, INT_MISSING, 1},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        RowResult r;
+        FieldTEXT warning;
+        row_result_init(&r);
+        text_set(r.status, cases[i].status);
+        text_set(r.steady_class, cases[i].steady_class);
+        r.steady_start = cases[i].start;
+        r.warmups_needed = cases[i].needed;
+        r.config.num_warmups = cases[i].warmups;
+        cr_expect(row_warning(&r, warning) == (cases[i].warning[0] != '\0'));
+        cr_expect(eq(str, warning, (char *)cases[i].warning));
+    }
 }
 
 /* ---- the guard ---- */
@@ -226,10 +298,34 @@ Test(row_run, guard_believes_what_the_machine_can_do)
     cr_expect(eq(str, r.status, "ok"), "slow while the peaks were measured");
 }
 
+/* A clock at a tenth of its speed makes peaks and row ten times too fast alike; the scheduler's count of
+ * CPU time does not follow it. */
+Test(row_run, guard_sees_a_slow_clock_by_the_cpu_time)
+{
+    Peaks p = {.threads = 2, .fma = 1000, .gemm = 800, .bandwidth = 100, .theoretical = NAN};
+    RowResult r = row_with_rate(600);
+    r.config.threads = 2;
+    r.config.num_trials = 10;
+    r.mean_time_ms = 8;
+    r.cpus_used = 19;
+    guard_compare(&p, &r);
+    cr_expect(eq(str, r.status, "implausible"));
+    cr_expect(eq(str, r.status_reason,
+                 "its CPU time is 19 times its time on 2 threads: the clock is "
+                 "slow, or other threads ran"));
+    r = row_with_rate(600);
+    r.config.threads = 2;
+    r.mean_time_ms = 8;
+    r.cpus_used = 2.6; /* one tick of 10 ms too much on each thread, in 80 ms */
+    guard_compare(&p, &r);
+    cr_expect(eq(str, r.status, "ok"));
+}
+
 /* Peaks measured 30 % too low, and a row at full speed: the guard measures again before it accuses. */
 Test(row_run, peaks_are_raised_by_a_later_measurement)
 {
-    Peaks slow = {1, 70, 60, 10, NAN}, again = {1, 100, 50, 12, NAN};
+    Peaks slow = {.threads = 1, .fma = 70, .gemm = 60, .bandwidth = 10, .theoretical = NAN};
+    Peaks again = {.threads = 1, .fma = 100, .gemm = 50, .bandwidth = 12, .theoretical = NAN};
     peaks_raise(&slow, &again);
     cr_expect(eq(dbl, peaks_measured(&slow), 100.0));
     cr_expect(eq(dbl, slow.gemm, 60.0));

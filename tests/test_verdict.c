@@ -60,19 +60,19 @@ Test(verdict, benjamini_hochberg)
 
 Test(verdict, one_for_the_file)
 {
-    const Interval same = {0.99, 1.01, 0.95}, slower = {1.03, 1.05, 0.95},
-                   missing = {NAN, NAN, NAN};
+    const Verdict same = VERDICT_EQUIVALENT, slower = VERDICT_REGRESSION,
+                  unknown = VERDICT_INCONCLUSIVE;
     const Verdict mixed[] = {VERDICT_EQUIVALENT, VERDICT_INCONCLUSIVE};
     const Verdict better[] = {VERDICT_EQUIVALENT, VERDICT_IMPROVEMENT};
     const Verdict worse[] = {VERDICT_IMPROVEMENT, VERDICT_REGRESSION};
     const Verdict equal[] = {VERDICT_EQUIVALENT, VERDICT_EQUIVALENT};
-    cr_expect_eq(verdict_of_file(worse, 2, same, 0.02), VERDICT_REGRESSION);
-    cr_expect_eq(verdict_of_file(mixed, 2, slower, 0.02), VERDICT_REGRESSION);
-    cr_expect_eq(verdict_of_file(better, 2, same, 0.02), VERDICT_IMPROVEMENT);
-    cr_expect_eq(verdict_of_file(mixed, 2, same, 0.02), VERDICT_EQUIVALENT);
-    cr_expect_eq(verdict_of_file(mixed, 2, missing, 0.02), VERDICT_INCONCLUSIVE);
-    cr_expect_eq(verdict_of_file(equal, 2, missing, 0.02), VERDICT_EQUIVALENT);
-    cr_expect_eq(verdict_of_file(NULL, 0, missing, 0.02), VERDICT_INCONCLUSIVE);
+    cr_expect_eq(verdict_of_file(worse, 2, same), VERDICT_REGRESSION);
+    cr_expect_eq(verdict_of_file(mixed, 2, slower), VERDICT_REGRESSION);
+    cr_expect_eq(verdict_of_file(better, 2, same), VERDICT_IMPROVEMENT);
+    cr_expect_eq(verdict_of_file(mixed, 2, same), VERDICT_EQUIVALENT);
+    cr_expect_eq(verdict_of_file(mixed, 2, unknown), VERDICT_INCONCLUSIVE);
+    cr_expect_eq(verdict_of_file(equal, 2, unknown), VERDICT_EQUIVALENT);
+    cr_expect_eq(verdict_of_file(NULL, 0, unknown), VERDICT_INCONCLUSIVE);
 }
 
 Test(verdict, power)

@@ -15,11 +15,14 @@ static size_t lines(size_t floats)
 /* What simd/attention.c takes, for any instruction set. */
 static size_t floats_per_thread(size_t T, size_t D, bool backward)
 {
+    enum { PANEL = 48 }; /* the widest tile */
+    size_t forward = PANEL * (ATTENTION_KEYS + 2 * D);
+    if (!backward)
+        return lines(forward);
     size_t row = lines(T) + LINE, keys = D * lines(T), channels = T * lines(D);
-    size_t floats = row + keys + channels + ATTENTION_ROWS * row;
-    if (backward)
-        floats += keys + 2 * ATTENTION_ROWS * lines(D) + ATTENTION_ROWS * row;
-    return lines(floats);
+    size_t floats =
+        row + 2 * keys + channels + 2 * ATTENTION_ROWS * lines(D) + 2 * ATTENTION_ROWS * row;
+    return lines(floats > forward ? floats : forward);
 }
 
 size_t attention_scratch_bytes(size_t T, size_t D, int threads, bool backward)
@@ -30,7 +33,7 @@ size_t attention_scratch_bytes(size_t T, size_t D, int threads, bool backward)
 /* As in gemm.c: below some 50 microseconds a parallel region does not pay. */
 static bool worth_threads(const Attention *a)
 {
-    return (double)a->B * (double)a->H * (double)a->T * (double)(a->T + 16) * (double)a->D > 5e5;
+    return (double)a->B * (double)a->H * (double)a->T * (double)(a->T + 16) * (double)a->D > 1e6;
 }
 
 /* Parts of the queries of one head: whole blocks of ATTENTION_ROWS, so that each block is worked
@@ -44,6 +47,7 @@ static size_t parts_per_head(const Attention *a, int threads)
 
 void attention_forward(const Attention *a, int threads, void *scratch)
 {
+    CHECK(a->scale > 0, "the largest score must stay the largest when it is scaled");
     if (a->B * a->H * a->T * a->D == 0)
         return;
     const Isa *isa = isa_in_use();

@@ -43,14 +43,14 @@ static void detect(CpuFeatures *f)
     brand_string(f->name);
     if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27))
         return;
-    bool fma = bit(c, 12);
+    bool fma = bit(c, 12), f16c = bit(c, 29);
     uint64_t state = enabled_state();
     bool avx = (state & AVX_STATE) == AVX_STATE;
     bool avx512 = (state & AVX512_STATE) == AVX512_STATE;
     bool amx = (state & AMX_STATE) == AMX_STATE;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
         return;
-    f->avx2_fma = avx && fma && bit(b, 5);
+    f->avx2_fma = avx && fma && f16c && bit(b, 5);
     f->avx512 = f->avx2_fma && avx512 && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31);
     f->avx512_vnni = f->avx512 && bit(c, 11);
     f->avx512_fp16 = f->avx512 && bit(d, 23);
@@ -72,25 +72,81 @@ static void detect(CpuFeatures *f)
 }
 #endif
 
+static CpuFeatures found, visible;
+
 const CpuFeatures *cpu_features(void)
 {
-    static CpuFeatures features;
-    if (!features.name[0]) {
-        CpuFeatures found = {.name = "unknown"};
-        detect(&found);
-        features = found;
+    if (!found.name[0]) {
+        CpuFeatures now = {.name = "unknown"};
+        detect(&now);
+        found = visible = now;
     }
-    return &features;
+    return &visible;
+}
+
+typedef struct Feature {
+    const char *name;
+    size_t offset; /* of its bool */
+} Feature;
+
+#define FEATURE(name, field)                                                                       \
+    {                                                                                              \
+        name, offsetof(CpuFeatures, field)                                                         \
+    }
+static const Feature features[] = {
+    FEATURE("avx2", avx2_fma),           FEATURE("avx512", avx512),
+    FEATURE("avx512_bf16", avx512_bf16), FEATURE("avx512_fp16", avx512_fp16),
+    FEATURE("avx512_vnni", avx512_vnni), FEATURE("amx_bf16", amx_bf16),
+    FEATURE("amx_int8", amx_int8),
+};
+
+static bool *feature(CpuFeatures *f, size_t i)
+{
+    return (bool *)((char *)f + features[i].offset);
+}
+
+/* What stands on a feature goes with it. */
+static void hide_dependents(CpuFeatures *f)
+{
+    f->avx512 &= f->avx2_fma;
+    f->avx512_bf16 &= f->avx512;
+    f->avx512_fp16 &= f->avx512;
+    f->avx512_vnni &= f->avx512;
+    f->amx_bf16 &= f->avx512;
+    f->amx_int8 &= f->avx512;
+}
+
+int cpu_hide(const char *list, Err *err)
+{
+    cpu_features();
+    CpuFeatures left = found;
+    for (const char *word = list + strspn(list, ", "); *word;) {
+        size_t length = strcspn(word, ", "), i = 0;
+        while (i < COUNT_OF(features) && (*word != '-' || strlen(features[i].name) != length - 1 ||
+                                          memcmp(features[i].name, word + 1, length - 1) != 0))
+            i++;
+        if (i == COUNT_OF(features))
+            return err_set(err,
+                           "TARE_CPU: '%.*s' is no feature to hide: -avx2, -avx512, -avx512_bf16, "
+                           "-avx512_fp16, -avx512_vnni, -amx_bf16 and -amx_int8 are",
+                           (int)length, word);
+        *feature(&left, i) = false;
+        word += length;
+        word += strspn(word, ", ");
+    }
+    hide_dependents(&left);
+    visible = left;
+    return 0;
 }
 
 char *cpu_features_text(char *buf, size_t size)
 {
-    const CpuFeatures *f = cpu_features();
-    snprintf(buf, size, "%s%s%s%s%s%s%s", f->avx2_fma ? " avx2" : "", f->avx512 ? " avx512" : "",
-             f->avx512_bf16 ? " avx512_bf16" : "", f->avx512_fp16 ? " avx512_fp16" : "",
-             f->avx512_vnni ? " avx512_vnni" : "", f->amx_bf16 ? " amx_bf16" : "",
-             f->amx_int8 ? " amx_int8" : "");
-    if (buf[0] == ' ')
-        memmove(buf, buf + 1, strlen(buf));
+    CpuFeatures f = *cpu_features();
+    size_t used = 0;
+    buf[0] = '\0';
+    for (size_t i = 0; i < COUNT_OF(features); i++)
+        if (*feature(&f, i) && used < size)
+            used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? " " : "",
+                                     features[i].name);
     return buf;
 }

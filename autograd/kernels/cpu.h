@@ -2,14 +2,13 @@
 #ifndef TARE_CPU_H
 #define TARE_CPU_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "../base.h"
 
 /* A feature is true only when the processor has it and the system saves its registers. All are
  * false off x86-64. */
 typedef struct CpuFeatures {
     char name[64]; /* as the processor or /proc/cpuinfo gives it, or "unknown" */
-    bool avx2_fma; /* AVX2 and FMA: what TARE_ISA=avx2 needs */
+    bool avx2_fma; /* AVX2, FMA and F16C: what TARE_ISA=avx2 needs */
     bool avx512;   /* F, BW, VL and DQ: what TARE_ISA=avx512 needs */
     bool avx512_bf16, avx512_fp16, avx512_vnni;
     bool amx_bf16, amx_int8;
@@ -18,7 +17,11 @@ typedef struct CpuFeatures {
 /* Found once; the result lives for the whole program. */
 const CpuFeatures *cpu_features(void);
 
-/* The features as words, "avx2 avx512 bf16", into buf; returns buf. */
+/* Makes features, named as below, look absent from now on: "-avx512_bf16,-avx512_vnni"; all others are as
+ * the processor has them. What needs a hidden feature is hidden too. -1 for an unknown word. */
+int cpu_hide(const char *list, Err *err);
+
+/* The features as words, "avx2 avx512 avx512_bf16", into buf; returns buf. */
 char *cpu_features_text(char *buf, size_t size);
 
 #endif

@@ -6,33 +6,17 @@
  * division, an element of C is summed over k in the same blocks in the same order: bit-identical
  * for any number of threads. The innermost loops are in simd/gemm_tile.c, the CBLAS path in gemm_blas.c. */
 #include "gemm_blas.h"
+#include "gemm_parts.h"
 #include "isa.h"
-
-struct PackedB {
-    const Isa *isa; /* whose panels these are */
-    size_t k, n;
-    float panels[] __attribute__((aligned(64)));
-};
+#include "lowp.h"
 
 enum { B_PACK = GEMM_KC * GEMM_NC };
 
-typedef struct Range {
-    size_t from, to;
-} Range;
-
-static Range share(size_t total, size_t part, size_t parts)
-{
-    return (Range){total * part / parts, total * (part + 1) / parts};
-}
-
 size_t gemm_scratch_bytes(int threads)
 {
-    return (size_t)threads * (B_PACK + GEMM_A_PACK) * sizeof(float);
-}
-
-size_t gemm_packed_bytes(size_t k, size_t n)
-{
-    return sizeof(PackedB) + k * ((n + 15) / 16 * 16) * sizeof(float);
+    size_t fp32 = (size_t)threads * (B_PACK + GEMM_A_PACK) * sizeof(float);
+    size_t small = lowp_scratch_bytes(threads);
+    return fp32 > small ? fp32 : small;
 }
 
 /* ---- how many threads, and which part each takes ---- */
@@ -47,20 +31,16 @@ static double estimate_us(const Gemm *g)
     return compute > memory ? compute : memory;
 }
 
-static int useful_threads(double us, int threads)
+int gemm_useful_threads(double us, int threads)
 {
     const double least_us_per_thread = 25;
     int useful = us < 2 * least_us_per_thread ? 1 : (int)(us / least_us_per_thread);
     return useful < threads ? useful : threads;
 }
 
-/* rows x columns of parts: the division with the least work for its largest part, where packing a
- * panel counts as much as multiplying two strips by it. */
-typedef struct Grid {
-    size_t rows, columns;
-} Grid;
-
-static Grid divide(const Gemm *g, const Tile *tile, size_t threads)
+/* The division with the least work for its largest part, where packing a panel counts as much as
+ * multiplying two strips by it. */
+Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads)
 {
     size_t strips = (g->m + tile->rows - 1) / tile->rows, panels = panel_count(tile, g->n);
     Grid best = {1, 1};
@@ -86,33 +66,43 @@ static bool streams(const Gemm *g, Range rows)
     return g->packed && rows.to - rows.from <= GEMM_A_ROWS;
 }
 
-static void multiply_block(const Isa *isa, const Gemm *g, Range rows, Range panels, Range depth,
-                           const float *b, size_t b_depth, float *a_pack)
+static bool has_work(const Epilogue *epi)
 {
-    Epilogue epi = g->epi;
-    if (epi.z)
-        epi.z += rows.from * g->c_row;
-    if (epi.residual)
-        epi.residual += rows.from * g->c_row;
-    isa->gemm_block(&(GemmBlock){
+    return epi->bias || epi->z || epi->act != ACT_NONE || epi->residual;
+}
+
+static void multiply_block(const Isa *isa, const Gemm *g, Range rows, Range panels, Range depth,
+                           float *scratch)
+{
+    Epilogue epi = epilogue_at(&g->epi, DT_F32, (ptrdiff_t)(rows.from * g->c_row), 0);
+    GemmBlock block = {
         .rows = rows.to - rows.from,
         .n = g->n,
         .first = panels.from,
         .last = panels.to,
         .k = depth.to - depth.from,
-        .a = g->a + rows.from * g->a_row + depth.from * g->a_col,
+        .a = (const float *)g->a + rows.from * g->a_row + depth.from * g->a_col,
         .a_row = g->a_row,
         .a_col = g->a_col,
-        .a_pack = g->a_col == 1 ? NULL : a_pack,
-        .b = b,
-        .depth = b_depth,
-        .skip = g->packed ? depth.from : 0,
+        .a_pack = g->a_col == 1 ? NULL : scratch + B_PACK,
         .streams = streams(g, rows),
-        .c = g->c + rows.from * g->c_row,
+        .c = (float *)g->c + rows.from * g->c_row,
         .c_row = g->c_row,
         .add = g->accumulate || depth.from > 0,
-        .epi = depth.to == g->k ? &epi : NULL,
-    });
+        .epi = depth.to == g->k && has_work(&epi) ? &epi : NULL,
+    };
+    if (g->packed) {
+        block.b = g->packed->panels + panel_start(&isa->tile, g->n, panels.from) * g->k;
+        block.depth = g->k;
+        block.skip = depth.from;
+    } else {
+        block.b = g->b + depth.from * g->b_row;
+        block.b_row = g->b_row;
+        block.b_col = g->b_col;
+        block.b_pack = scratch;
+        block.depth = block.k;
+    }
+    isa->gemm_block(&block);
 }
 
 static void multiply_part(const Isa *isa, const Gemm *g, Range rows, Range panels, float *scratch)
@@ -124,37 +114,51 @@ static void multiply_part(const Isa *isa, const Gemm *g, Range rows, Range panel
         Range some = share(panels.to - panels.from, i, blocks);
         some.from += panels.from;
         some.to += panels.from;
-        size_t column = panel_start(&isa->tile, g->n, some.from);
-        for (size_t d = 0; d < depths; d++) {
-            Range depth = share(g->k, d, depths);
-            const float *b = scratch;
-            size_t b_depth = depth.to - depth.from;
-            if (g->packed) {
-                b = g->packed->panels + column * g->k;
-                b_depth = g->k;
-            } else {
-                isa->pack_b(b_depth, g->n, some.from, some.to, g->b + depth.from * g->b_row,
-                            g->b_row, g->b_col, scratch);
-            }
-            multiply_block(isa, g, rows, some, depth, b, b_depth, scratch + B_PACK);
-        }
+        for (size_t d = 0; d < depths; d++)
+            multiply_block(isa, g, rows, some, share(g->k, d, depths), scratch);
     }
 }
 
-static void run_packed(const Gemm *g, int threads, void *scratch)
+/* The panels of the columns [packed_from, packed_from + n) of g->packed. False: a cut is not between two
+ * panels, for the last one takes a vector from its neighbour where it would be too narrow. */
+static bool find_panels(const Gemm *g, const Tile *tile, Range *panels)
+{
+    size_t width = tile->lanes * tile->vectors, n = g->packed->n, end = g->packed_from + g->n;
+    Range found = {g->packed_from / width, end == n ? panel_count(tile, n) : end / width};
+    if (panel_start(tile, n, found.from) != g->packed_from ||
+        (end < n && panel_start(tile, n, found.to) != end))
+        return false;
+    *panels = found;
+    return true;
+}
+
+static void run_packed(const Gemm *given, int threads, void *scratch)
 {
     const Isa *isa = isa_in_use();
-    CHECK(!g->packed || (g->packed->isa == isa && g->packed->k == g->k && g->packed->n == g->n),
-          "packed for another product: %zux%zu", g->k, g->n);
-
-    threads = useful_threads(estimate_us(g), threads);
-    Grid grid = divide(g, &isa->tile, (size_t)threads);
-    size_t panels = panel_count(&isa->tile, g->n), parts = grid.rows * grid.columns;
+    Gemm g = *given;
+    CHECK(!g.packed ||
+              (g.packed->isa == isa && g.packed->k == g.k && g.packed_from + g.n <= g.packed->n),
+          "packed for another product: %zux%zu", g.k, g.n);
+    threads = gemm_useful_threads(estimate_us(&g), threads);
+    Grid grid = gemm_divide(&g, &isa->tile, (size_t)threads);
+    Range panels = {0, panel_count(&isa->tile, g.n)};
+    if (g.packed && find_panels(&g, &isa->tile, &panels)) {
+        /* From here on columns are counted as in the whole packed matrix. */
+        g.n = g.packed->n;
+        g.c = (float *)g.c - g.packed_from;
+        g.epi = epilogue_at(&g.epi, DT_F32, -(ptrdiff_t)g.packed_from, -(ptrdiff_t)g.packed_from);
+    } else if (g.packed) {
+        CHECK(g.b, "a cut through a panel needs the plain matrix B");
+        g.packed = NULL;
+    }
+    size_t parts = grid.rows * grid.columns;
 #pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
-    for (size_t part = 0; part < parts; part++)
-        multiply_part(isa, g, share(g->m, part / grid.columns, grid.rows),
-                      share(panels, part % grid.columns, grid.columns),
+    for (size_t part = 0; part < parts; part++) {
+        Range own = share(panels.to - panels.from, part % grid.columns, grid.columns);
+        multiply_part(isa, &g, share(g.m, part / grid.columns, grid.rows),
+                      (Range){panels.from + own.from, panels.from + own.to},
                       (float *)scratch + part * (B_PACK + GEMM_A_PACK));
+    }
 }
 
 void gemm_run(const Gemm *given, int threads, void *scratch)
@@ -169,23 +173,25 @@ void gemm_run(const Gemm *given, int threads, void *scratch)
     }
     if (g.m == 0 || g.n == 0)
         return;
-    if (gemm_uses_blas())
+    if (lowp_takes(&g))
+        lowp_run(&g, threads, scratch);
+    else if (gemm_uses_blas())
         gemm_blas_run(&g, isa_in_use(), threads);
     else
         run_packed(&g, threads, scratch);
 }
 
-const PackedB *gemm_pack(size_t k, size_t n, const float *b, size_t b_row, size_t b_col,
+const PackedB *gemm_pack(DType type, size_t k, size_t n, const float *b, size_t b_row, size_t b_col,
                          int threads, void *memory)
 {
-    CHECK((uintptr_t)memory % 64 == 0, "memory of a packed matrix is not aligned");
-    PackedB *packed = memory;
-    packed->isa = isa_in_use();
-    packed->k = k;
-    packed->n = n;
+    PackedB *packed = gemm_pack_begin(type, k, n, memory);
+    if (type != DT_F32) {
+        gemm_pack_columns(packed, 0, n, b, b_row, b_col, threads);
+        return packed;
+    }
     const Tile *tile = &packed->isa->tile;
     size_t panels = panel_count(tile, n);
-    size_t parts = (size_t)useful_threads((double)(k * n) * 8 / 8e3, threads);
+    size_t parts = (size_t)gemm_useful_threads((double)(k * n) * 8 / 8e3, threads);
 #pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
     for (size_t part = 0; part < parts; part++) {
         Range own = share(panels, part, parts);

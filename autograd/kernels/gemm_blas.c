@@ -59,12 +59,8 @@ static void epilogue_rows(const Gemm *g, const Isa *isa, int threads)
     bool serial = g->m * g->n < 1 << 16;
 #pragma omp parallel for schedule(static) num_threads(threads) if (!serial)
     for (size_t i = 0; i < g->m; i++) {
-        Epilogue epi = g->epi;
-        if (epi.z)
-            epi.z += i * g->c_row;
-        if (epi.residual)
-            epi.residual += i * g->c_row;
-        isa->epilogue(&epi, g->c + i * g->c_row, g->c_row, 1, 0, g->n);
+        Epilogue epi = epilogue_at(&g->epi, DT_F32, (ptrdiff_t)(i * g->c_row), 0);
+        isa->epilogue(&epi, (float *)g->c + i * g->c_row, g->c_row, 1, 0, g->n);
     }
 }
 

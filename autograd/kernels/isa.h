@@ -7,6 +7,8 @@
 
 #include "kernels.h"
 
+typedef struct Isa Isa;
+
 /* The tile of C that the innermost loop keeps in registers. */
 typedef struct Tile {
     size_t rows, lanes, vectors; /* rows x (vectors of lanes floats) */
@@ -32,6 +34,26 @@ static inline size_t panel_start(const Tile *t, size_t n, size_t p)
     return p * width - (borrows ? t->lanes : 0);
 }
 
+/* B of C = A B in panels: of fp32 as above, of a smaller format as LowpTile says. */
+struct PackedB {
+    const Isa *isa; /* whose panels these are */
+    DType type;
+    size_t k, n;
+    float panels[] __attribute__((aligned(64)));
+};
+
+/* The epilogue as seen from an element of C that lies `offset` elements further, in column `column`. */
+static inline Epilogue epilogue_at(const Epilogue *epi, DType c_type, ptrdiff_t offset,
+                                   ptrdiff_t column)
+{
+    ptrdiff_t bytes = offset * (ptrdiff_t)dtype_size(c_type);
+    Epilogue at = *epi;
+    at.bias = epi->bias ? epi->bias + column : NULL;
+    at.z = epi->z ? epi->z + offset : NULL;
+    at.residual = epi->residual ? (const char *)epi->residual + bytes : NULL;
+    return at;
+}
+
 /* One block of C: rows x the panels [first, last) of n columns, over k products. The panels are
  * `depth` rows deep, of which the block reads [skip, skip + k). */
 typedef struct GemmBlock {
@@ -39,7 +61,9 @@ typedef struct GemmBlock {
     const float *a; /* A[i,p] = a[i*a_row + p*a_col] */
     size_t a_row, a_col;
     float *a_pack;  /* room for GEMM_A_PACK floats: A is packed first; NULL: read in place */
-    const float *b; /* start of panel `first` */
+    const float *b; /* start of panel `first`; with b_pack B[p,j] = b[p*b_row + j*b_col] */
+    size_t b_row, b_col;
+    float *b_pack; /* room for these panels: they are packed first; NULL: they are already */
     size_t depth, skip;
     bool streams; /* b comes from memory, in the order in which it lies there */
     float *c;     /* row 0, column 0 of the matrix, whatever `first` is */
@@ -57,6 +81,47 @@ enum {
     GEMM_A_PACK = GEMM_KC * GEMM_A_ROWS,
 };
 
+/* ---- bf16, f16 and i8: lowp.c and lowp_pack.c ---- */
+
+/* A small product reads its operands in units of 4 bytes, elements that follow each other in k: pairs of
+ * bf16 or f16, quads of i8. A step is one unit deep. Elements past k are zeros.
+ *
+ * A: unit u of row r is a[r*a_row + u*a_unit]. Where a kernel multiplies in fp32 (`widens`), an element of
+ * A is an fp32 and a unit of its own. i8 is stored as q + 128, unsigned, as vpdpbusd wants it.
+ * B: panels [steps][width] of one tile's width, the last one as narrow as whole vectors allow. f16 has
+ * in each step the `width` elements of the one k before those of the other: [2 steps][width]. */
+typedef struct LowpTile {
+    size_t rows, vectors, steps;
+    const uint32_t *a, *b;
+    size_t a_row, a_unit;
+    float *sums; /* [rows][width]; int32 of an i8 product */
+    bool add;    /* to what is there, instead of overwriting it */
+} LowpTile;
+
+/* One way to multiply one format. */
+typedef struct LowpKernel {
+    const char *instruction;
+    Support support;
+    bool widens;
+    void (*tile)(const LowpTile *tile);
+    /* Like fma_loop, of this instruction; NULL where nothing is faster than fp32. */
+    double (*peak_loop)(size_t rounds);
+} LowpKernel;
+
+/* Finished sums on their way to C: `columns` of `width` exist. Of an i8 product, whose A was 128 too
+ * large, C = (sums - 128 column_sum) row_scale column_scale. */
+typedef struct LowpFinish {
+    size_t rows, columns, width;
+    float *sums;                           /* overwritten */
+    const float *row_scale, *column_scale; /* NULL where the format has none */
+    const int32_t *column_sum;
+    void *c; /* first element of the tile, of c_type */
+    DType c_type;
+    size_t c_row;
+    bool accumulate;
+    Epilogue epi; /* as seen from c */
+} LowpFinish;
+
 /* One head of one sequence; of its queries those in [first, last), in backward all. */
 typedef struct AttentionTask {
     const Attention *a;
@@ -65,11 +130,15 @@ typedef struct AttentionTask {
     float *dq, *dk, *dv;
 } AttentionTask;
 
-enum { ATTENTION_ROWS = 32 }; /* queries worked at a time: T x ATTENTION_ROWS scores exist */
+enum {
+    ATTENTION_KEYS = 128, /* forward works a tile's width of queries and so many keys at a time */
+    ATTENTION_ROWS = 32,  /* backward so many queries and all keys; forward is divided by them */
+};
 
-typedef struct Isa {
+struct Isa {
     Kernels rows;
     Tile tile;
+    const char *fma; /* what multiplies fp32 */
     /* Panels [first, last) of B[k, n], B[p,j] = b[p*b_row + j*b_col]. */
     void (*pack_b)(size_t k, size_t n, size_t first, size_t last, const float *b, size_t b_row,
                    size_t b_col, float *out);
@@ -77,11 +146,18 @@ typedef struct Isa {
     /* Columns [from, to) of some rows of C; pointers as in GemmBlock. */
     void (*epilogue)(const Epilogue *epi, float *c, size_t c_row, size_t rows, size_t from,
                      size_t to);
+    /* out[u*out_row + r] = in[r*in_row + u], r < rows, u < units. */
+    void (*interleave)(size_t rows, size_t units, const uint32_t *in, size_t in_row, uint32_t *out,
+                       size_t out_row);
+    /* out[i] = the pair bf16(even[i]), bf16(odd[i]); 0 for an odd that is NULL. */
+    void (*zip_bf16)(const float *even, const float *odd, size_t n, uint32_t *out);
+    void (*lowp_finish)(const LowpFinish *f);
+    LowpKernel bf16, f16, i8; /* with the instructions that this set has for sure */
     void (*attention_forward)(const AttentionTask *task, float *scratch);
     void (*attention_backward)(const AttentionTask *task, float *scratch);
     /* Runs independent multiply-adds in registers; returns how many operations that were. */
     double (*fma_loop)(size_t rounds);
-} Isa;
+};
 
 /* The one in use, and the best this CPU has. */
 const Isa *isa_in_use(void);

@@ -10,6 +10,7 @@
 #define TARE_KERNELS_H
 
 #include "../base.h"
+#include "../dtype.h"
 
 /* Activation of a linear layer, applied to z = x W^T + b. */
 typedef enum Act {
@@ -46,6 +47,16 @@ typedef struct Kernels {
                                const float *dy, float *dx, bool add_dx, float *dw, float *db,
                                size_t rows, size_t C);
 
+    /* Between fp32 and bf16 or f16 (or fp32: a copy); widening is exact. Narrowing goes to nearest even;
+     * a NaN stays one, what is too large for f16 becomes infinite. */
+    void (*widen)(DType from, const void *x, float *y, size_t n);
+    void (*narrow)(DType to, const float *x, void *y, size_t n);
+
+    /* Symmetric int8: scale = max |x| / 127, then q = x / scale to nearest even within [-127, 127]. A
+     * scale of 0 makes zeros. A NaN or an infinity in x is in the scale too, so that products show it. */
+    float (*quantize_scale)(const float *x, size_t n);
+    void (*quantize)(const float *x, float scale, int8_t *q, size_t n);
+
     /* Online log-sum-exp over one more piece of a row: updates the running maximum and the running
      * sum of exp(x - max) (Milakov & Gimelshein 2018). Start from -INFINITY and 0. */
     void (*logsumexp_update)(const float *x, size_t n, float *max, float *sum);
@@ -71,21 +82,38 @@ typedef struct Kernels {
 const Kernels *kernels(void);
 
 /* Picks the table once; call it first in main. -1: TARE_ISA names an unknown set or one that this
- * CPU lacks. Without the call, kernels() picks the best and ignores the environment. */
+ * CPU lacks, or TARE_CPU a feature that does not exist. Without the call, kernels() picks the best and
+ * ignores the environment. */
 int kernels_select(const char *isa_or_null, Err *err);
 
 /* The table of one instruction set, or NULL where this CPU or build lacks it (tests compare them). */
 const Kernels *kernels_for(const char *isa);
+
+/* What a processor has for products of a format. Sums are fp32 in any case, int32 for i8. */
+typedef enum Support {
+    SUPPORT_NATIVE,   /* an instruction multiplies the format itself */
+    SUPPORT_CONVERT,  /* an instruction widens it, and fp32 is multiplied */
+    SUPPORT_EMULATED, /* neither: right, but no measure of the format */
+} Support;
+
+const char *support_name(Support s); /* "native", "convert", "emulated" */
+
+/* Of the kernels in use. TARE_CPU=-avx512_bf16,-avx512_vnni, read by kernels_select, hides features
+ * (names as cpu_features_text has them), so that every rule can be tried on any machine. */
+Support product_support(DType product);
+const char *product_instruction(DType product); /* "vdpbf16ps", "vfmadd231ps after vcvtph2ps" */
 
 /* ---- matrix product ---- */
 
 /* What happens to a finished element of C, in this order: + bias, keep as z, activation, + residual. */
 typedef struct Epilogue {
     const float *bias; /* [n], or NULL */
-    float *z;          /* [m, n] with c's row stride: the value before the activation, or NULL */
+    /* [m, n] with c's row stride: the value before the activation, or NULL; only beside an fp32 c. */
+    float *z;
     Act act;
-    const float *residual; /* [m, n] with c's row stride, or NULL; may be c itself where nothing
-                              but the bias comes before it (no z, ACT_NONE, no accumulate) */
+    /* [m, n] in c's format with c's row stride, or NULL; may be c itself where nothing but the bias comes
+     * before it (no z, ACT_NONE, no accumulate). */
+    const void *residual;
 } Epilogue;
 
 /* B of C = A B, rearranged once into the panels the tile kernel reads. Opaque; made by gemm_pack. */
@@ -93,32 +121,59 @@ typedef struct PackedB PackedB;
 
 /* C[m,n] = (accumulate ? C : 0) + A[m,k] B[k,n], then the epilogue.
  * A[i,p] = a[i*a_row + p*a_col]; one of a_row, a_col is 1. The same for B[p,j] with b_row, b_col.
- * y = x W^T is b_row = 1, b_col = k. */
+ * y = x W^T is b_row = 1, b_col = k.
+ *
+ * The format of the product is that of `packed`, or `product` without it: both operands are rounded to it
+ * (A of an i8 product: each row by a scale of its own), the whole sum over k is fp32 (i8: exact), and only
+ * the result of the epilogue is rounded to c_type. Formats other than fp32 always run on our own code. */
 typedef struct Gemm {
     size_t m, n, k;
-    const float *a;
+    const void *a; /* of a_type: f32, bf16 or f16; the latter two only with a_col == 1 ... */
+    DType a_type;  /* ... and where the product is not fp32 */
     size_t a_row, a_col;
     const float *b; /* not read when packed is given, but "openblas" always needs it */
     size_t b_row, b_col;
     const PackedB *packed;
-    float *c;
+    size_t packed_from; /* the column of `packed` that is column 0 of B and C: a multiple of
+                           GEMM_COLUMNS; that of packed_from + n must be one too, or the end */
+    DType product; /* of a product that is not packed: f32, or bf16 or f16 with A and B in fp32 */
+    void *c;       /* of c_type: f32, or bf16 or f16 where the product is not fp32 */
+    DType c_type;
     size_t c_row;
     bool accumulate;
     Epilogue epi;
 } Gemm;
+
+/* Where a packed matrix may be cut: a multiple of every tile's width. */
+enum { GEMM_COLUMNS = 192 };
 
 /* threads: at most this many; fewer are used where the work does not pay for them (a parallel
  * region costs some microseconds). scratch: gemm_scratch_bytes(threads) bytes, 64-byte aligned. */
 void gemm_run(const Gemm *g, int threads, void *scratch);
 size_t gemm_scratch_bytes(int threads);
 
-/* A lasting packed copy of B[k,n], for a weight that is used many times. gemm_pack writes into
- * `memory` of gemm_packed_bytes(k, n) bytes (64-byte aligned) and returns its head. */
-size_t gemm_packed_bytes(size_t k, size_t n);
-const PackedB *gemm_pack(size_t k, size_t n, const float *b, size_t b_row, size_t b_col,
+/* A lasting packed copy of B[k,n] in a format, for a weight that is used many times: f32, bf16, f16, or i8
+ * with one scale a column. gemm_pack writes into `memory` of gemm_packed_bytes bytes (64-byte aligned)
+ * and returns its head. */
+size_t gemm_packed_bytes(DType type, size_t k, size_t n);
+const PackedB *gemm_pack(DType type, size_t k, size_t n, const float *b, size_t b_row, size_t b_col,
                          int threads, void *memory);
+DType gemm_packed_type(const PackedB *p);
 
-/* Which code multiplies: "packed" (ours, the default) or "openblas" (the CBLAS of the build; packed
+/* The same in slices, so that no whole fp32 copy has to exist; not for f32. Every column has to come once.
+ * b begins at column `from`; from and to are multiples of GEMM_COLUMNS, or to is n. The second takes
+ * what is quantised already, such as the matrix of an int8 file: B[p,j] = level * scale[j - from]. */
+PackedB *gemm_pack_begin(DType type, size_t k, size_t n, void *memory);
+void gemm_pack_columns(PackedB *p, size_t from, size_t to, const float *b, size_t b_row,
+                       size_t b_col, int threads);
+void gemm_pack_columns_i8(PackedB *p, size_t from, size_t to, const int8_t *levels, size_t b_row,
+                          size_t b_col, const float *scale, int threads);
+
+/* Column j of a packed matrix, [k], as the product sees it; with y = x W^T that is row j of W. Not for
+ * f32. */
+void gemm_packed_column(const PackedB *p, size_t j, float *out);
+
+/* Which code multiplies fp32: "packed" (ours, the default) or "openblas" (the CBLAS of the build; packed
  * copies are not used then). gemm_select(NULL) takes TARE_GEMM or the default. */
 int gemm_select(const char *backend_or_null, Err *err);
 const char *gemm_backend(void);

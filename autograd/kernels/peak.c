@@ -2,7 +2,7 @@
  * runs on the machine can only slow a piece down. */
 #include "peak.h"
 
-#include "isa.h"
+#include "lowp.h"
 
 #include <time.h>
 
@@ -14,15 +14,14 @@ static double now(void)
 }
 
 /* All threads run pieces of about a millisecond at the same time; each gives its best one. */
-double peak_gflops(int threads)
+static double best_rate(double (*loop)(size_t rounds), int threads)
 {
-    const Isa *isa = isa_best();
     double total = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : total)
     {
         double until = now() + 0.1, best = 0;
         for (double begin = now(); begin < until;) {
-            double flops = isa->fma_loop(1 << 16), end = now();
+            double flops = loop(1 << 16), end = now();
             double rate = flops / (end - begin) / 1e9;
             best = rate > best ? rate : best;
             begin = end;
@@ -30,6 +29,18 @@ double peak_gflops(int threads)
         total += best;
     }
     return total;
+}
+
+double peak_gflops(int threads)
+{
+    return best_rate(isa_best()->fma_loop, threads);
+}
+
+double peak_product_gflops(DType product, int threads)
+{
+    const LowpKernel *kernel = product == DT_F32 ? NULL : lowp_kernel(isa_best(), product);
+    return kernel && kernel->peak_loop ? best_rate(kernel->peak_loop, threads)
+                                       : peak_gflops(threads);
 }
 
 double peak_bandwidth(int threads)

@@ -49,7 +49,9 @@ const Isa *isa_best(void)
 
 int kernels_select(const char *isa_or_null, Err *err)
 {
-    const char *name = isa_or_null ? isa_or_null : getenv("TARE_ISA");
+    const char *name = isa_or_null ? isa_or_null : getenv("TARE_ISA"), *hidden = getenv("TARE_CPU");
+    if (cpu_hide(hidden ? hidden : "", err) != 0)
+        return -1;
     if (!name || !*name) {
         in_use = isa_best();
         return 0;

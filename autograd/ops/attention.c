@@ -5,11 +5,12 @@
 #include <math.h>
 
 #include "../ops.h"
+#include "rows.h"
 
 enum { QKV, MASK };
 
 typedef struct Attr {
-    size_t B, H;
+    size_t T, H;
     bool causal;
 } Attr;
 
@@ -21,17 +22,16 @@ Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, size_t batch, size_t h
     CHECK(!mask || (mask->dtype == DT_I32 && tensor_count(mask) == rows), "a mask is i32 [B,T]");
     Tensor *t = graph_node(g, &op_attention_def, 2, (size_t[]){rows, C}, 2, (Tensor *[]){qkv, mask},
                            sizeof(Attr));
-    *(Attr *)t->attr = (Attr){batch, heads, causal};
+    *(Attr *)t->attr = (Attr){rows / batch, heads, causal};
     return t;
 }
 
-static Attention describe(const Tensor *t)
+static Attention describe(const Tensor *t, const float *qkv, float *out)
 {
     const Attr *a = t->attr;
     size_t C = t->shape[1], D = C / a->H;
-    const float *qkv = t->in[QKV]->data;
-    return (Attention){.B = a->B,
-                       .T = t->shape[0] / a->B,
+    return (Attention){.B = t->shape[0] / a->T,
+                       .T = a->T,
                        .H = a->H,
                        .D = D,
                        .q = qkv,
@@ -41,20 +41,24 @@ static Attention describe(const Tensor *t)
                        .key_mask = t->in[MASK] ? t->in[MASK]->data : NULL,
                        .causal = a->causal,
                        .scale = 1.0f / sqrtf((float)D),
-                       .out = t->data,
+                       .out = out,
                        .lse = t->aux};
 }
 
 static void forward(const Tensor *t, ExecCtx *c)
 {
-    Attention a = describe(t);
-    attention_forward(&a, c->threads, c->scratch);
+    const Tensor *qkv = t->in[QKV];
+    float *qkv_room = c->scratch, *out_room = qkv_room + rows_room(qkv);
+    float *out = rows_begin(t, out_room);
+    Attention a = describe(t, rows_read(qkv, qkv_room, c), out);
+    attention_forward(&a, c->threads, out_room + rows_room(t));
+    rows_done(t, out, c);
 }
 
 /* Written, not added: qkv has one reader. */
 static void backward(const Tensor *t, ExecCtx *c)
 {
-    Attention a = describe(t);
+    Attention a = describe(t, t->in[QKV]->data, t->data);
     float *dqkv = t->in[QKV]->grad;
     size_t C = t->shape[1];
     CHECK(!exec_adds(c, QKV), "the gradient of qkv has one contribution");
@@ -66,7 +70,7 @@ static void backward(const Tensor *t, ExecCtx *c)
 static double flops(const Tensor *t, bool is_backward)
 {
     const Attr *a = t->attr;
-    double rows = (double)t->shape[0], T = rows / (double)a->B, C = (double)t->shape[1];
+    double rows = (double)t->shape[0], T = (double)a->T, C = (double)t->shape[1];
     double forward_flops = a->causal ? 2 * rows * (T + 1) * C : 4 * rows * T * C;
     return is_backward ? 2 * forward_flops : forward_flops;
 }
@@ -79,11 +83,14 @@ static size_t aux_bytes(const Tensor *t, bool is_backward)
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
     const Attr *a = t->attr;
-    return attention_scratch_bytes(t->shape[0] / a->B, t->shape[1] / a->H, threads, is_backward);
+    size_t rooms = rows_room(t->in[QKV]) + rows_room(t);
+    return rooms * sizeof(float) +
+           attention_scratch_bytes(a->T, t->shape[1] / a->H, threads, is_backward);
 }
 
 const OpDef op_attention_def = {.name = "attention",
                                 .forward = forward,
+                                .by_sequence = true,
                                 .backward = backward,
                                 .saved = SAVE_IN(QKV) | SAVE_IN(MASK) | SAVE_OUT | SAVE_AUX,
                                 .flops = flops,

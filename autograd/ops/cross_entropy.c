@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../ops.h"
+#include "rows.h"
 
 enum { LOGITS, TARGETS };
 
@@ -51,14 +52,14 @@ Tensor *op_cross_entropy(Graph *g, Tensor *logits, Tensor *targets)
 static void forward(const Tensor *t, ExecCtx *c)
 {
     size_t n = tensor_rows(t->in[LOGITS]), V = tensor_channels(t->in[LOGITS]);
-    const float *logits = t->in[LOGITS]->data;
     const int32_t *target = t->in[TARGETS]->data;
-    float *lse = t->aux, *picked = c->scratch;
+    float *lse = t->aux, *picked = c->scratch, *room = picked + n;
     for (size_t i = 0; i < n; i++) {
+        const float *logits = row_read(t->in[LOGITS], i, room);
         float max = -INFINITY, sum = 0;
-        kernels()->logsumexp_update(logits + i * V, V, &max, &sum);
+        kernels()->logsumexp_update(logits, V, &max, &sum);
         lse[i] = max + logf(sum);
-        picked[i] = target[i] >= 0 ? logits[i * V + (size_t)target[i]] : 0;
+        picked[i] = target[i] >= 0 ? logits[target[i]] : 0;
     }
     *(float *)t->data = mean_loss(lse, picked, target, n);
 }
@@ -98,7 +99,7 @@ static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
     (void)threads;
     const Tensor *logits = t->in[LOGITS];
-    return (is_backward ? tensor_channels(logits) : tensor_rows(logits)) * sizeof(float);
+    return (tensor_channels(logits) + (is_backward ? 0 : tensor_rows(logits))) * sizeof(float);
 }
 
 const OpDef op_cross_entropy_def = {.name = "cross_entropy",
@@ -106,5 +107,6 @@ const OpDef op_cross_entropy_def = {.name = "cross_entropy",
                                     .backward = backward,
                                     .saved = SAVE_IN(LOGITS) | SAVE_IN(TARGETS) | SAVE_AUX,
                                     .flops = flops,
+                                    .stays_f32 = true,
                                     .aux_bytes = aux_bytes,
                                     .scratch_bytes = scratch_bytes};

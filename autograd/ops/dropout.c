@@ -21,6 +21,7 @@ Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual)
     CHECK(rate >= 0 && rate < 1, "a dropout rate of %g", (double)rate);
     CHECK(!residual || (residual != x && tensor_count(residual) == tensor_count(x)),
           "the residual is another tensor of the shape of x");
+    CHECK(x->dtype == DT_F32, "dropout is for training, and that is fp32");
     Tensor *t = graph_node(g, &op_dropout_def, 2, (size_t[]){tensor_rows(x), tensor_channels(x)}, 2,
                            (Tensor *[]){x, residual}, sizeof(Attr));
     uint32_t dropped = (uint32_t)lrintf(rate * LEVELS);

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "../ops.h"
+#include "rows.h"
+#include "weights.h"
 
 enum { TOKENS, WORD, POSITION, TYPE };
 
@@ -26,20 +28,23 @@ Tensor *op_embedding(Graph *g, Tensor *tokens, Tensor *word, Tensor *position, T
     return t;
 }
 
+enum { ROOMS = 3 }; /* rows of fp32 beside one of the result: it, and two tables' */
+
 static void forward(const Tensor *t, ExecCtx *c)
 {
     size_t rows = t->shape[0], C = t->shape[1], T = t->in[TOKENS]->shape[1];
     const int32_t *token = t->in[TOKENS]->data;
-    const float *word = t->in[WORD]->data, *position = t->in[POSITION]->data;
-    const float *type = t->in[TYPE] ? t->in[TYPE]->data : NULL;
-    float *y = t->data;
+    const Tensor *word = t->in[WORD], *position = t->in[POSITION], *type = t->in[TYPE];
     const Kernels *k = kernels();
     int threads = exec_threads(c, (double)rows * (double)C);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < rows; i++) {
-        k->add(word + (size_t)token[i] * C, position + i % T * C, y + i * C, C);
+        float *room = thread_room(c, ROOMS * C), *y = row_begin(t, i, room);
+        k->add(weight_row(word, (size_t)token[i], room + C),
+               weight_row(position, i % T, room + 2 * C), y, C);
         if (type)
-            k->add(y + i * C, type, y + i * C, C);
+            k->add(y, weight_row(type, 0, room + C), y, C);
+        row_done(t, i, y);
     }
 }
 
@@ -96,8 +101,15 @@ static double flops(const Tensor *t, bool is_backward)
     return 0;
 }
 
+static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
+{
+    return is_backward ? 0 : thread_room_bytes(threads, ROOMS * t->shape[1]);
+}
+
 const OpDef op_embedding_def = {.name = "embedding",
                                 .forward = forward,
+                                .by_sequence = true,
                                 .backward = backward,
                                 .saved = SAVE_IN(TOKENS),
-                                .flops = flops};
+                                .flops = flops,
+                                .scratch_bytes = scratch_bytes};

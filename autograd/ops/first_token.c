@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../ops.h"
+#include "rows.h"
 
 enum { X };
 
@@ -15,10 +16,9 @@ static void forward(const Tensor *t, ExecCtx *c)
 {
     (void)c;
     size_t B = t->shape[0], C = t->shape[1], T = tensor_rows(t->in[X]) / B;
-    const float *x = t->in[X]->data;
-    float *y = t->data;
+    CHECK(t->dtype == t->in[X]->dtype, "a copy changes no format");
     for (size_t b = 0; b < B; b++)
-        memcpy(y + b * C, x + b * T * C, C * sizeof *y);
+        memcpy(row_at(t, b), row_at(t->in[X], b * T), C * dtype_size(t->dtype));
 }
 
 static void backward(const Tensor *t, ExecCtx *c)
@@ -39,5 +39,8 @@ static double flops(const Tensor *t, bool is_backward)
     return 0;
 }
 
-const OpDef op_first_token_def = {
-    .name = "first_token", .forward = forward, .backward = backward, .flops = flops};
+const OpDef op_first_token_def = {.name = "first_token",
+                                  .forward = forward,
+                                  .by_sequence = true,
+                                  .backward = backward,
+                                  .flops = flops};

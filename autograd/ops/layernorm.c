@@ -4,12 +4,16 @@
 #include <string.h>
 
 #include "../ops.h"
+#include "rows.h"
 
 enum { X, W, B };
 
 /* Backward sums dw and db over this many fixed groups of rows, whatever the number of threads, so
  * that the result does not depend on it. */
 enum { GROUPS = 16 };
+
+/* Rows handed to the kernel together where nothing is widened or narrowed. */
+enum { ROWS_AT_ONCE = 32 };
 
 typedef struct Attr {
     float eps;
@@ -28,13 +32,19 @@ Tensor *op_layernorm(Graph *g, Tensor *x, Tensor *w, Tensor *b, float eps)
 static void forward(const Tensor *t, ExecCtx *c)
 {
     size_t rows = t->shape[0], C = t->shape[1];
-    const float *x = t->in[X]->data, *w = t->in[W]->data, *b = t->in[B]->data;
-    float *y = t->data, *mean = t->aux, *rstd = mean + rows, eps = ((const Attr *)t->attr)->eps;
+    const float *w = t->in[W]->data, *b = t->in[B]->data;
+    float *mean = t->aux, *rstd = mean + rows, eps = ((const Attr *)t->attr)->eps;
     const Kernels *k = kernels();
     int threads = exec_threads(c, (double)rows * (double)C);
+    bool in_place = t->dtype == DT_F32 && t->in[X]->dtype == DT_F32;
+    size_t step = in_place ? ROWS_AT_ONCE : 1;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (size_t i = 0; i < rows; i++)
-        k->layernorm_forward(x + i * C, w, b, eps, y + i * C, mean + i, rstd + i, 1, C);
+    for (size_t i = 0; i < rows; i += step) {
+        float *room = thread_room(c, 2 * C), *y = row_begin(t, i, room + C);
+        k->layernorm_forward(row_read(t->in[X], i, room), w, b, eps, y, mean + i, rstd + i,
+                             rows - i < step ? rows - i : step, C);
+        row_done(t, i, y);
+    }
 }
 
 static void backward(const Tensor *t, ExecCtx *c)
@@ -42,7 +52,7 @@ static void backward(const Tensor *t, ExecCtx *c)
     size_t rows = t->shape[0], C = t->shape[1];
     const float *x = t->in[X]->data, *w = t->in[W]->data, *mean = t->aux, *rstd = mean + rows;
     float *dx = t->in[X]->grad, *dw = t->in[W]->grad, *db = t->in[B]->grad;
-    float *partial = c->scratch; /* [GROUPS, 2, C] */
+    float *partial = c->scratch;                /* [GROUPS, 2, C] */
     float *unwanted = partial + GROUPS * 2 * C; /* [GROUPS, C]: dx where nobody wants it */
     const Kernels *k = kernels();
     int threads = exec_threads(c, 2.0 * (double)rows * (double)C);
@@ -76,12 +86,13 @@ static size_t aux_bytes(const Tensor *t, bool is_backward)
 
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
-    (void)threads;
-    return is_backward ? GROUPS * 3 * t->shape[1] * sizeof(float) : 0;
+    size_t C = t->shape[1];
+    return is_backward ? GROUPS * 3 * C * sizeof(float) : thread_room_bytes(threads, 2 * C);
 }
 
 const OpDef op_layernorm_def = {.name = "layernorm",
                                 .forward = forward,
+                                .by_sequence = true,
                                 .refresh = forward,
                                 .refreshed_from = SAVE_IN(X),
                                 .backward = backward,

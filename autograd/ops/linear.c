@@ -1,12 +1,12 @@
 /* linear: y[n,o] = act(sum_k x[n,k] w[o,k] + b[o]) + residual[n,o].
  *
  * With an activation and a backward pass to come, aux keeps z, the value before the activation; the
- * output can then be dropped and made again from z (refresh). The weight's packed copy, where the
- * model gave it room, is made by the first forward that needs it. */
+ * output can then be dropped and made again from z (refresh). */
 #include <string.h>
 
 #include "../ops.h"
 #include "products.h"
+#include "weights.h"
 
 enum { X, W, B, RESIDUAL };
 
@@ -35,26 +35,15 @@ Tensor *op_linear(Graph *g, Tensor *x, Tensor *w, Tensor *b, Act act, Tensor *re
     return t;
 }
 
-/* The current packed copy of w, or NULL where none is wanted. */
-static const PackedB *packed_weight(const Tensor *w, int threads)
-{
-    WeightPack *pack = w->pack;
-    if (!pack || !pack->memory)
-        return NULL;
-    size_t O = tensor_rows(w), K = tensor_channels(w);
-    if (pack->packed_version != pack->weight_version) {
-        gemm_pack(K, O, w->data, 1, K, threads, pack->memory);
-        pack->packed_version = pack->weight_version;
-    }
-    return pack->memory;
-}
-
 static void forward(const Tensor *t, ExecCtx *c)
 {
     const Tensor *x = t->in[X], *w = t->in[W], *b = t->in[B], *residual = t->in[RESIDUAL];
     Gemm g =
         product_forward(t->shape[0], t->shape[1], tensor_channels(x), x->data, w->data, t->data);
-    g.packed = packed_weight(w, c->threads);
+    g.packed = weight_packed(w, c);
+    g.a_type = x->dtype;
+    g.c_type = t->dtype;
+    g.product = c->product;
     g.epi = (Epilogue){.bias = b ? b->data : NULL,
                        .z = t->aux,
                        .act = act_of(t),
@@ -132,11 +121,13 @@ static void backward(const Tensor *t, ExecCtx *c)
         bias_gradient(t, c);
     if (w->grad) {
         Gemm g = product_weight_gradient(rows, O, K, t->grad, x->data, w->grad);
+        g.product = c->product;
         g.accumulate = exec_adds(c, W);
         gemm_run(&g, c->threads, c->scratch);
     }
     if (x->grad) {
         Gemm g = product_input_gradient(rows, O, K, t->grad, w->data, x->grad);
+        g.product = c->product;
         g.accumulate = exec_adds(c, X);
         gemm_run(&g, c->threads, c->scratch);
     }
@@ -163,6 +154,7 @@ static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 
 const OpDef op_linear_def = {.name = "linear",
                              .forward = forward,
+                             .by_sequence = true,
                              .refresh = refresh,
                              .refreshed_from = SAVE_AUX,
                              .backward = backward,

@@ -12,12 +12,16 @@
 
 #include "../ops.h"
 #include "products.h"
+#include "weights.h"
 
 enum { X, W, TARGETS };
 
 typedef struct Head {
     size_t n, C, V, width; /* width of a chunk; the last one may be narrower */
-    const float *x, *w;
+    const void *x;         /* of x_type */
+    DType x_type;
+    const float *w; /* NULL where the weight is only packed */
+    const PackedB *packed;
     const int32_t *target;
     float *lse, *kept;                 /* kept: the logits in aux, or NULL */
     float *max, *sum, *picked, *chunk; /* in scratch: three rows of [n], one chunk */
@@ -27,9 +31,9 @@ typedef struct Head {
 /* A chunk of some 4 MiB, in whole tiles. */
 static size_t chunk_width(size_t n, size_t V)
 {
-    const size_t tile = 192;
-    size_t width = (1u << 20) / n / tile * tile;
-    width = width < 4 * tile ? 4 * tile : width;
+    const size_t whole = GEMM_COLUMNS;
+    size_t width = (1u << 20) / n / whole * whole;
+    width = width < 4 * whole ? 4 * whole : width;
     return width < V ? width : V;
 }
 
@@ -43,6 +47,7 @@ Tensor *op_linear_cross_entropy(Graph *g, Tensor *x, Tensor *w, Tensor *targets)
     CHECK(tensor_channels(x) == tensor_channels(w), "x and w have different channels");
     CHECK(targets->dtype == DT_I32 && tensor_count(targets) == tensor_rows(x),
           "one target per row of x");
+    w->multiplies = true;
     return graph_node(g, &op_linear_cross_entropy_def, 1, (size_t[]){1}, 3,
                       (Tensor *[]){x, w, targets}, 0);
 }
@@ -58,7 +63,9 @@ static Head describe(const Tensor *t, ExecCtx *c, bool kept)
     size_t n = tensor_rows(t->in[X]), V = tensor_rows(t->in[W]), pad = padded_floats(n);
     Head h = {.n = n, .C = tensor_channels(t->in[X]), .V = V, .width = chunk_width(n, V)};
     h.x = t->in[X]->data;
+    h.x_type = t->in[X]->dtype;
     h.w = t->in[W]->data;
+    h.packed = weight_packed(t->in[W], c);
     h.target = t->in[TARGETS]->data;
     h.lse = t->aux;
     h.kept = kept ? h.lse + pad : NULL;
@@ -78,7 +85,12 @@ static float *chunk_at(const Head *h, size_t from)
 /* logits[n, w] = x w[from..from+w, :]^T */
 static void make_logits(const Head *h, size_t from, size_t w, float *logits, ExecCtx *c)
 {
-    Gemm g = product_forward(h->n, w, h->C, h->x, h->w + from * h->C, logits);
+    const float *rows = h->w ? h->w + from * h->C : NULL;
+    Gemm g = product_forward(h->n, w, h->C, h->x, rows, logits);
+    g.a_type = h->x_type;
+    g.packed = h->packed;
+    g.packed_from = h->packed ? from : 0;
+    g.product = c->product;
     gemm_run(&g, c->threads, h->gemm_scratch);
 }
 
@@ -140,11 +152,13 @@ static void backward(const Tensor *t, ExecCtx *c)
         chunk_gradient(&h, from, w, chunk, scale, c);
         if (dx) {
             Gemm g = product_input_gradient(h.n, w, h.C, chunk, h.w + from * h.C, dx);
+            g.product = c->product;
             g.accumulate = from > 0 || exec_adds(c, X);
             gemm_run(&g, c->threads, h.gemm_scratch);
         }
         if (dw) {
             Gemm g = product_weight_gradient(h.n, w, h.C, chunk, h.x, dw + from * h.C);
+            g.product = c->product;
             g.accumulate = exec_adds(c, W);
             gemm_run(&g, c->threads, h.gemm_scratch);
         }
@@ -182,6 +196,7 @@ const OpDef op_linear_cross_entropy_def = {.name = "linear_cross_entropy",
                                            .saved = SAVE_IN(X) | SAVE_IN(W) | SAVE_IN(TARGETS) |
                                                     SAVE_AUX,
                                            .flops = flops,
+                                           .stays_f32 = true,
                                            .lean_flops = lean_flops,
                                            .aux_bytes = aux_bytes,
                                            .scratch_bytes = scratch_bytes};

@@ -5,9 +5,9 @@
 
 #include "../kernels/kernels.h"
 
-/* y[n,O] = x w^T */
-static inline Gemm product_forward(size_t n, size_t O, size_t K, const float *x, const float *w,
-                                   float *y)
+/* y[n,O] = x w^T; x and y of any format that the caller then names in a_type and c_type. */
+static inline Gemm product_forward(size_t n, size_t O, size_t K, const void *x, const float *w,
+                                   void *y)
 {
     return (Gemm){.m = n,
                   .n = O,

@@ -1,22 +1,28 @@
-"""One alternative of `tare compare` as a worker: `worker.py pytorch|pytorch_compile|onnxruntime|tokenizers`.
+"""One alternative of `tare compare` as a worker: `worker.py NAME`, the names stand in ALTERNATIVES below.
 
 `tare compare` starts it and talks to it, one line of JSON each way; the requests are listed in
 bench/cmd_worker.c, whose counterpart this is. Every alternative is used as its own users would: PyTorch
 eager through transformers with its default attention, ONNX Runtime on a plain export with all graph
-optimisations, `tokenizers` through its Python interface. What is timed is the method `run`, between
-perf_counter readings in this process; inputs lie ready as the library wants them, and nothing is printed.
+optimisations, `tokenizers` through its Python interface. What is timed is the method `run`, or `encode` and
+`label` of a classifier, between perf_counter readings in this process; inputs lie ready as the library wants
+them, and nothing is printed.
 """
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+from onnx_export import make_onnx, onnx_path
+
 # One thread for tokenizers: a few sentences are not worth more, and ours uses one.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+class Unavailable(Exception):
+    """This machine lacks the device."""
 
 
 def quiet_transformers():
@@ -43,6 +49,11 @@ def write(path, tensors):
 def text_tokenizer(model_dir):
     """The tokenizer that users load for this directory; .backend_tokenizer is that of `tokenizers`."""
     return quiet_transformers().BertTokenizerFast.from_pretrained(model_dir)
+
+
+def label_names(model_dir):
+    names = json.loads((Path(model_dir) / "config.json").read_text())["id2label"]
+    return [names[str(i)] for i in range(len(names))]
 
 
 class Tokenizers:
@@ -74,14 +85,20 @@ class Tokenizers:
 
 
 class PyTorch:
-    """Encoders and GPT-2 on PyTorch, eager or compiled."""
+    """Encoders, classifiers and GPT-2 on PyTorch, eager or compiled; classifiers also on another device."""
 
-    def __init__(self, compiled=False):
+    def __init__(self, compiled=False, device="cpu"):
         import torch
 
         transformers = quiet_transformers()
-        self.torch, self.transformers, self.compiled = torch, transformers, compiled
+        self.torch, self.transformers, self.compiled, self.device = torch, transformers, compiled, device
         self.versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+        if device == "cuda":
+            if not torch.cuda.is_available():
+                raise Unavailable("PyTorch finds no CUDA device")
+            self.versions["device"] = torch.cuda.get_device_name()
+        if device == "mps" and not torch.backends.mps.is_available():
+            raise Unavailable("PyTorch finds no Apple GPU")
 
     def load(self, request):
         self.model = self.module = self.optimizer = None  # first: two models may not fit
@@ -89,10 +106,32 @@ class PyTorch:
         self.component = request["component"]
         if self.component.startswith("gpt_"):
             self.load_gpt(request)
+        elif self.component == "classify":
+            self.load_classifier(request)
         else:
             self.load_encoder(request)
-        if self.compiled:
-            self.module = self.torch.compile(self.module, dynamic=False)
+        if self.compiled:  # texts differ in length
+            self.module = self.torch.compile(self.module, dynamic=self.component == "classify")
+
+    def load_classifier(self, request):
+        self.names, self.texts = label_names(request["model_dir"]), request["texts"]
+        self.tokenizer = text_tokenizer(request["model_dir"])
+        self.encoding = dict(truncation=True, max_length=request["max_length"], return_tensors="pt",
+                             return_token_type_ids=False)
+        self.module = self.transformers.AutoModelForSequenceClassification.from_pretrained(
+            request["model_dir"], dtype=self.torch.float32).eval().to(self.device)
+
+    def encode(self, text):
+        self.encoded = self.tokenizer(text, **self.encoding)
+        return self.encoded["input_ids"].shape[1]
+
+    def label(self):
+        with self.torch.inference_mode():
+            self.logits = self.module(**self.encoded.to(self.device)).logits[0]
+        return self.names[int(self.logits.argmax())]
+
+    def last_logits(self):
+        return self.logits.cpu().numpy()
 
     def load_encoder(self, request):
         self.model = self.transformers.AutoModel.from_pretrained(
@@ -176,6 +215,9 @@ class OnnxRuntime:
         self.numpy, self.onnxruntime = numpy, onnxruntime
         self.versions = {"onnxruntime": onnxruntime.__version__}
 
+    def prepare(self, request):
+        make_onnx(request["model_dir"], request["component"])
+
     def load(self, request):
         self.session = None  # first: two models may not fit
         options = self.onnxruntime.SessionOptions()
@@ -183,9 +225,14 @@ class OnnxRuntime:
         options.inter_op_num_threads = 1
         options.graph_optimization_level = self.onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         self.component = request["component"]
-        part = "embeddings" if self.component == "embeddings" else "model"
-        path = exported(Path(request["model_dir"]), part)
-        self.session = self.onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        path = onnx_path(request["model_dir"], self.component)
+        self.session = self.onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        if self.component == "classify":
+            self.names, self.texts = label_names(request["model_dir"]), request["texts"]
+            self.tokenizer = text_tokenizer(request["model_dir"]).backend_tokenizer
+            self.tokenizer.no_padding()
+            self.tokenizer.enable_truncation(request["max_length"])
+            return
         if self.component == "end_to_end":
             self.tokenizer, self.texts = text_tokenizer(request["model_dir"]).backend_tokenizer, request["texts"]
             self.tokenizer.enable_truncation(request["max_length"])
@@ -195,6 +242,19 @@ class OnnxRuntime:
         self.inputs = {"input_ids": inputs["tokens"]}
         if self.component == "model":
             self.inputs["attention_mask"] = inputs["mask"]
+
+    def encode(self, text):
+        encoding = self.tokenizer.encode(text)
+        self.inputs = {"input_ids": self.numpy.array([encoding.ids], "int64"),
+                       "attention_mask": self.numpy.array([encoding.attention_mask], "int64")}
+        return len(encoding.ids)
+
+    def label(self):
+        self.logits = self.session.run(None, self.inputs)[0][0]
+        return self.names[int(self.logits.argmax())]
+
+    def last_logits(self):
+        return self.logits
 
     def run(self):
         inputs = self.tokenized() if self.component == "end_to_end" else self.inputs
@@ -210,45 +270,8 @@ class OnnxRuntime:
         return {name: self.hidden}
 
 
-def exported(model_dir, part):
-    """The ONNX file of the directory's model or of its embeddings, exported by a process of its own (so
-    that PyTorch never enters this one) unless one newer than the weights is there."""
-    path = model_dir / f"{part}.onnx"
-    if not path.exists() or path.stat().st_mtime < (model_dir / "model.safetensors").stat().st_mtime:
-        done = subprocess.run([sys.executable, __file__, "export", str(model_dir), part],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"the export to ONNX failed: {(done.stderr.strip() or '?').splitlines()[-1]}")
-    return str(path)
-
-
-def export(model_dir, part):
-    import torch
-
-    class Exported(torch.nn.Module):
-        """Calls by name: the order of arguments differs between models."""
-
-        def __init__(self, model):
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids, attention_mask=None):
-            if part == "embeddings":
-                return self.model.embeddings(input_ids=input_ids)
-            return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-
-    model = quiet_transformers().AutoModel.from_pretrained(model_dir, dtype=torch.float32).eval()
-    ids = torch.zeros(2, 16, dtype=torch.long)
-    inputs = {"input_ids": ids} if part == "embeddings" else {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    path = Path(model_dir) / f"{part}.onnx"
-    partial = path.with_suffix(".tmp")
-    torch.onnx.export(Exported(model), tuple(inputs.values()), str(partial), input_names=list(inputs),
-                      output_names=["hidden"], opset_version=17, dynamo=False,
-                      dynamic_axes={name: {0: "batch", 1: "length"} for name in [*inputs, "hidden"]})
-    partial.rename(path)
-
-
 ALTERNATIVES = {"pytorch": PyTorch, "pytorch_compile": lambda: PyTorch(compiled=True),
+                "pytorch_gpu": lambda: PyTorch(device="cuda"), "pytorch_mps": lambda: PyTorch(device="mps"),
                 "onnxruntime": OnnxRuntime, "tokenizers": Tokenizers}
 
 
@@ -263,6 +286,40 @@ def time_calls(call, calls):
     return {"ns": (time.perf_counter_ns() - start) / calls}
 
 
+def time_requests(classifier, numbers):
+    """Of each of these texts: the time from text to label, and of its tokenizer alone."""
+    total, tokenizer = [], []
+    for text in (classifier.texts[i] for i in numbers):
+        start = time.perf_counter_ns()
+        classifier.encode(text)
+        encoded = time.perf_counter_ns()
+        classifier.label()
+        end = time.perf_counter_ns()
+        total.append(end - start)
+        tokenizer.append(encoded - start)
+    return {"ns": total, "tokenizer_ns": tokenizer}
+
+
+def classifier_outputs(classifier):
+    import numpy as np
+
+    logits, lengths = [], []
+    for text in classifier.texts:
+        lengths.append(classifier.encode(text))
+        classifier.label()
+        logits.append(classifier.last_logits())
+    return {"logits": np.array(logits, np.float32), "lengths": np.array(lengths, np.int32)}
+
+
+def load(alternative, request):
+    """What is made once and kept is no part of the time."""
+    if hasattr(alternative, "prepare"):
+        alternative.prepare(request)
+    start = time.perf_counter_ns()
+    alternative.load(request)
+    return {"ns": time.perf_counter_ns() - start}
+
+
 class Worker:
     def __init__(self, name):
         self.name, self.alternative = name, None
@@ -273,17 +330,24 @@ class Worker:
             self.alternative = ALTERNATIVES[self.name]()
             return {"versions": {**self.alternative.versions, "python": sys.version.split()[0]}}
         if verb == "load":
-            self.alternative.load(request)
-        elif verb == "run":
+            self.component = request["component"]
+            return load(self.alternative, request)
+        if verb == "run":
             return time_calls(self.alternative.run, request["calls"])
-        elif verb == "nothing":
+        if verb == "requests":
+            return time_requests(self.alternative, request["texts"])
+        if verb == "nothing":
             return time_calls(nothing, request["calls"])
-        elif verb == "outputs":
-            self.alternative.run()
-            write(request["path"], self.alternative.outputs())
-        else:
+        if verb != "outputs":
             raise ValueError(f"unknown request '{verb}'")
+        write(request["path"], self.outputs())
         return {}
+
+    def outputs(self):
+        if self.component == "classify":
+            return classifier_outputs(self.alternative)
+        self.alternative.run()
+        return self.alternative.outputs()
 
 
 def serve(name):
@@ -294,6 +358,8 @@ def serve(name):
     for line in sys.stdin:
         try:
             reply = worker.answer(json.loads(line))
+        except Unavailable as reason:
+            reply = {"unavailable": str(reason)}
         except Exception as error:
             sentence = str(error).strip().splitlines() or [type(error).__name__]
             reply = {"error": sentence[0]}
@@ -302,9 +368,7 @@ def serve(name):
 
 
 def main():
-    if len(sys.argv) == 4 and sys.argv[1] == "export":
-        export(sys.argv[2], sys.argv[3])
-    elif len(sys.argv) == 2 and sys.argv[1] in ALTERNATIVES:
+    if len(sys.argv) == 2 and sys.argv[1] in ALTERNATIVES:
         serve(sys.argv[1])
     else:
         sys.exit(f"usage: worker.py {'|'.join(ALTERNATIVES)}")

@@ -1,17 +1,15 @@
 #!/usr/bin/env bash
-# `tare compare` beside workers of every kind: good ones, and ones that are missing, wrong, die, hang or
-# print rubbish. A shell script stands for Python, so no peer has to be installed. TARE names the program.
+# `tare compare` beside workers of every kind: good ones, and ones that are missing, wrong, die, hang, print
+# rubbish or claim the impossible. A shell script stands for Python, so no peer has to be installed. TARE names the program.
 set -uo pipefail
+. "$(dirname "$0")/lib/zeros.sh"
 tare=${TARE:-build/tare}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
 
 model=$work/model
-mkdir "$model"
-printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' the quick in this not it is >"$model/vocab.txt"
-echo '{"model_type":"distilbert","vocab_size":11,"dim":8,"n_heads":2,"n_layers":1,"hidden_dim":16}' \
-    >"$model/config.json"
+distilbert_of_zeros "$model"
 cat >"$work/config.toml" <<EOF
 rounds = 6
 threads = 1
@@ -25,6 +23,20 @@ component = "tokenizer"
 model = "m"
 batch_size = [1, 8]
 EOF
+cat >"$work/model.toml" <<EOF
+rounds = 8
+threads = 1
+max_wait = "60s"
+peers = ["pytorch", "onnxruntime"]
+[[model]]
+name = "m"
+dir = "$model"
+[[cell]]
+component = "model"
+model = "m"
+batch_size = 1
+seq_len = 16
+EOF
 
 # It repeats our outputs, so parity holds, unless FAKE says what else to do.
 cat >"$work/python" <<'EOF'
@@ -32,6 +44,7 @@ cat >"$work/python" <<'EOF'
 while read -r line; do
     case $line in
         *'"do":"hello"'*)
+            [ "$FAKE" = no_device ] && echo '{"unavailable":"no such GPU"}' && continue
             [ "$FAKE" = missing ] && echo '{"error":"No module named tokenizers"}' && continue
             [ "$FAKE" = deaf ] && sleep 600
             [ "$FAKE" = crash ] && echo 'Traceback: broken installation' >&2 && exit 1
@@ -52,6 +65,8 @@ while read -r line; do
             [ "$FAKE" = hangs ] && sleep 600
             [ "$FAKE" = rubbish ] && echo 'Loading model...' && continue
             [ "$FAKE" = no_time ] && echo '{"time":5}' && continue
+            [ "$FAKE" = impossible ] && echo '{"ns":1}' && continue
+            [ "$FAKE" = one_dies ] && [ "$2" = pytorch ] && exit 9
             echo '{"ns":7000000}' ;;
     esac
 done
@@ -64,7 +79,7 @@ compare() {
     shift 2
     name=$fake
     rm -rf "$work/results"
-    FAKE=$fake TARE_PYTHON=${PYTHON:-$work/python} timeout 100 "$tare" compare "$work/config.toml" \
+    FAKE=$fake TARE_PYTHON=${PYTHON:-$work/python} timeout 100 "$tare" compare "$work/${CONFIG:-config}.toml" \
         --out "$work/results" "$@" >"$work/out" 2>"$work/err" </dev/null || got=$?
     if [ "$got" != "$code" ]; then
         printf '%s: exit %s, wanted %s\n' "$name" "$got" "$code"
@@ -88,9 +103,11 @@ compare good 0
 csv
 header='component,model,batch_size,seq_len,implementation,median_ms,median_lo_ms,median_hi_ms'
 header+=',ratio,ratio_lo,ratio_hi,parity_max_abs,parity_ok,empty_call_ms,rounds'
+header+=',status,gflops_per_s,peak_fraction,bytes_per_s'
 has "$work/csv" "^$header\$"
-has "$work/csv" '^tokenizer,m,1,,tare,[0-9.e-]+,[0-9.e-]+,[0-9.e-]+,,,,,,[0-9.e-]+,6$'
-has "$work/csv" '^tokenizer,m,8,,tokenizers,7,7,7,[0-9.e-]+,[0-9.e-]+,[0-9.e-]+,0,True,[0-9.e-]+,6$'
+number='[0-9.e+-]+'
+has "$work/csv" "^tokenizer,m,1,,tare,$number,$number,$number,,,,,,$number,6,ok,,,$number\$"
+has "$work/csv" "^tokenizer,m,8,,tokenizers,7,7,7,$number,$number,$number,0,True,$number,6,ok,,,$number\$"
 [ "$(wc -l <"$work/csv")" = 5 ] || { echo "good: not 5 lines of CSV"; failed=1; }
 has "$work/out" '^\| \*\*Tokenizer\*\* \| 8 \| - \| .*x Faster'
 has "$work/out" '\*\*PASS\*\* \(ids equal\)'
@@ -102,6 +119,11 @@ has "$work/err" 'tokenizers is left out \(tokenizers: No module named tokenizers
 csv
 has "$work/csv" '^tokenizer,m,1,,tare,'
 has_not "$work/csv" 'tokenizers'
+
+compare no_device 0
+has "$work/err" '^tare: tokenizers is not available here: no such GPU$'
+has "$work/out" '^\*\*tokenizers:\*\* left out: not available here: no such GPU$'
+has "$(echo "$work"/results/*.json)" '"tokenizers": "not available here: no such GPU"'
 
 PYTHON=/no/such/python compare no_python 0
 has "$work/err" 'no Python, so tare is measured alone; to install the peers: python3 -m venv'
@@ -122,7 +144,7 @@ has_not "$work/out" 'Faster|Slower'
 compare dies 1
 has "$work/err" '\[2/2\] .* tokenizers failed: tokenizers ended with exit code 9: out of luck$'
 csv
-has "$work/csv" '^tokenizer,m,8,,tokenizers,{9}[0-9.e-]+,$'
+has "$work/csv" "^tokenizer,m,8,,tokenizers,{9}$number,,failed,,,\$"
 has "$work/out" 'failed'
 
 compare hangs 1 --set max_wait=1s
@@ -133,6 +155,46 @@ has "$work/err" "no JSON object and was stopped: 'Loading model\.\.\.'$"
 
 compare no_time 1
 has "$work/err" "tokenizers answered 'run' without a time$"
+
+# Matrix work has a share of the peak, and a time that no machine reaches is not believed.
+CONFIG=model compare good_model 0
+csv
+has "$work/csv" "^model,m,1,16,tare,$number,$number,$number,,,,,,$number,8,ok,$number,$number,\$"
+has "$work/csv" "^model,m,1,16,onnxruntime,7,7,7,$number,$number,$number,0,True,$number,8,ok,$number,$number,\$"
+has "$work/out" '^\| \*\*Model\*\* \| 1 \| 16 \|.*x Faster'
+has "$(echo "$work"/results/*.json)" '"fma": [0-9]'
+CONFIG=model compare impossible 1
+csv
+has "$work/err" 'pytorch 1e-06 ms, implausible: [0-9.e+]+ GFLOP/s is more than the [0-9.e+]+ that 1 threads can reach'
+has "$work/csv" "^model,m,1,16,pytorch,1e-06,1e-06,1e-06,,,,0,True,$number,8,implausible,"
+has "$work/out" '\*\*implausible\*\*'
+has_not "$work/out" 'Faster|Slower'
+
+# Of two peers one fails: the other goes on.
+CONFIG=model compare one_dies 1
+csv
+has "$work/csv" '^model,m,1,16,pytorch,.*,failed,'
+has "$work/csv" '^model,m,1,16,onnxruntime,7,.*,True,.*,ok,'
+
+# A whole file of texts.
+printf '{"text":"%s"}\n' 'the quick' 'in this' 'it is not' >"$work/texts.jsonl"
+sed -e '/^\[\[cell/,$d' "$work/config.toml" >"$work/corpus.toml"
+cat >>"$work/corpus.toml" <<EOF
+[[cell]]
+component = "corpus"
+model = "m"
+texts = "$work/texts.jsonl"
+EOF
+CONFIG=corpus compare corpus_good 0
+csv
+has "$work/csv" "^corpus,m,,,tokenizers,7,7,7,$number,$number,$number,0,True,$number,6,ok,,,3571.42857\$"
+has "$work/out" '^\| \*\*Tokenizer, Whole File\*\* \| - \| - \|.* MB/s \|$'
+echo '{"text":3}' >>"$work/texts.jsonl"
+CONFIG=corpus compare corpus_bad 2
+has "$work/err" 'texts.jsonl:4: no JSON object with a "text"$'
+rm "$work/texts.jsonl"
+CONFIG=corpus compare corpus_missing 2
+[ "$(wc -l <"$work/err")" = 1 ] || { echo "corpus_missing: not one line on stderr"; cat "$work/err"; failed=1; }
 
 # Interrupted in the second cell: the first is on disk.
 name=interrupt

@@ -77,6 +77,12 @@ expect "all planned" planned "$(column plan.csv status | sort -u)"
 expect "shards" 60 "$(for i in 1 2 3; do
     "$tare" sweep "$root/configs/gpt_sizes.toml" --dry-run --format csv --shard $i/3 | tail -n +2
 done | cut -d, -f1-9 | sort -u | wc -l)"
+# ids SETTING SHARD: the rows of that shard.
+ids() {
+    "$tare" sweep tiny.toml --dry-run --format csv --set "$1" --shard "$2" | column /dev/stdin row_id
+}
+expect "a shard keeps its rows when rows are added" "$(ids "context_length=[8, 17]" 2/3)" \
+    "$(ids "context_length=[4, 8, 9, 17, 32]" 2/3 | grep -xF "$(ids "context_length=[8, 17]" 1/1)")"
 expect "planning leaves nothing" "err plan.csv tiny.toml" "$(touch err; ls | paste -sd' ')"
 
 # ---- running ----
@@ -84,6 +90,8 @@ expect "planning leaves nothing" "err plan.csv tiny.toml" "$(touch err; ls | pas
 expect "all ok" "8 ok" "$(column results/tiny.csv status | sort | uniq -c | xargs)"
 expect "samples of every run" $((4 * 3 + 4 * 8)) "$(column results/tiny.samples.csv trial | wc -l)"
 expect "table" 9 "$(wc -l <table)"
+expect "time left with its error bar" 7 \
+    "$(grep -cE '^\[./8\] .*, about [0-9.]+ m?s left \([0-9.]+ m?s to [0-9.]+ m?s\)$' err)"
 cp results/tiny.csv first.csv
 "$tare" sweep tiny.toml --resume --format csv >resumed 2>err || fail "resume: exit $?" "$(cat err)"
 expect "resume runs nothing" "$(cat first.csv)" "$(cat results/tiny.csv)"
@@ -93,6 +101,23 @@ refuse "exists; continue it with --resume or replace it with --overwrite" sweep 
 refuse "was run with num_trials 3, the config now has 4" sweep tiny.toml --resume --set num_trials=4
 "$tare" sweep tiny.toml --out small.csv --set max_memory=1MiB >table 2>err || fail "skipped is exit 0"
 expect "skipped" skipped_memory "$(column small.csv status | sort -u)"
+"$tare" sweep tiny.toml --out late.csv --set max_row_time=1ms >table 2>err || fail "skipped is exit 0"
+expect "skipped" "8 skipped_time" "$(column late.csv status | sort | uniq -c | xargs)"
+grep -q 'would take .* 1 ms allowed' late.csv || fail "no reason for skipped_time" "$(cat late.csv)"
+
+# ---- random order ----
+# json FILE KEY: the values of a key, in the order of the file. (A noise cell may have commas.)
+json() {
+    "$tare" sweep tiny.toml --resume --out "$1" --format json 2>/dev/null | sed -n "s/^ *\"$2\": \(.*\),$/\1/p"
+}
+"$tare" sweep tiny.toml --shuffle 7 --out random.csv >table 2>err || fail "random order: exit $?"
+expect "rows stay in their order" "$(column first.csv row_id)" "$(column random.csv row_id)"
+expect "each ran once" "$(seq 8)" "$(json random.csv run_order | sort -n)"
+[ "$(json random.csv run_order)" != "$(seq 8)" ] || fail "seed 7 gave the order of the file"
+expect "the seed is stored" 7 "$(json random.csv order_seed | sort -u)"
+"$tare" sweep tiny.toml --shuffle 7 --out again.csv >table 2>err || fail "random order: exit $?"
+expect "the seed decides the order" "$(json random.csv run_order)" "$(json again.csv run_order)"
+expect "in file order there is no seed" null "$(json results/tiny.csv order_seed | sort -u)"
 
 # ---- crashes and kills ----
 rows=(--set num_trials=3000 --set forward_only=false)

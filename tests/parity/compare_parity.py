@@ -1,5 +1,5 @@
-"""`tare compare` with the real peers on small models: every component, every peer, parity proven and the
-result files complete. It says nothing about speed: the rounds are few.
+"""`tare compare` with the real peers on small models: every component, every peer, sentiment classifiers,
+parity proven and the result files complete. It says nothing about speed: the rounds are few.
 
     compare_parity.py [--tare PROGRAM] [--only TEXT] [--verbose]
 """
@@ -43,6 +43,23 @@ rounds = 2
 """
 MODELS = {"distilbert": "distilbert-small", "bert": "bert-headless", "gpt-tied": "gpt2-odd",
           "gpt-untied": "gpt2-untied"}
+SENTIMENT = """
+task = "sentiment"
+model = "{model}"
+rounds = 6
+warmups = 3
+cold_starts = 1
+threads = 2
+max_length = 24
+[data]
+benchmark = "{folder}/benchmark.jsonl"
+validation = "{folder}/validation.jsonl"
+[implementations]
+pytorch = true
+onnxruntime = true
+pytorch_gpu = true
+"""
+CLASSIFIERS = {"distilbert-small": ["NEGATIVE", "POSITIVE"], "bert-small": ["LABEL_0", "LABEL_1", "LABEL_2"]}
 COMPILED = "^(distilbert|gpt-tied)/(model|gpt_step)/b3"  # few, for each takes seconds to compile
 
 ENCODER = {"pytorch", "onnxruntime"}
@@ -76,8 +93,66 @@ def faults_of(rows):
                 yield f"{key} {name}: no median"
             if name != "tare" and (row["parity_ok"] != "True" or not row["ratio"]):
                 yield f"{key} {name}: parity {row['parity_ok']}, ratio '{row['ratio']}'"
+            matrix_work = key[0] not in ("tokenizer", "embeddings")
+            if matrix_work != bool(row["peak_fraction"]) or row["status"] != "ok":
+                yield f"{key} {name}: peak_fraction '{row['peak_fraction']}', {row['status']}"
             if int(row["rounds"]) >= 6 and not float(row["median_lo_ms"]) <= float(row["median_ms"]):
                 yield f"{key} {name}: the median is outside its interval"
+
+
+def write_samples(folder, labels):
+    """Texts of many lengths, one of them longer than max_length, in every category and with every label."""
+    texts = [" ".join(["The film", "is not", "a bad one, but", "long!"][i % 4] for i in range(start, start + length))
+             for start, length in enumerate([1, 2, 3, 5, 8, 20, 1, 6])]
+    for name, part in (("benchmark", texts[:6]), ("validation", texts[6:])):
+        lines = [json.dumps({"text": text, "expected_label": labels[i % len(labels)], "category": f"c{i % 2}"})
+                 for i, text in enumerate(part)]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def right_by_transformers(model, path):
+    """How many labels of the file transformers gets right, by its own pipeline."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, BertTokenizerFast
+
+    classifier = AutoModelForSequenceClassification.from_pretrained(model).eval()
+    tokenizer = BertTokenizerFast.from_pretrained(model)
+    right = 0
+    for sample in map(json.loads, path.read_text().splitlines()):
+        inputs = tokenizer(sample["text"], truncation=True, max_length=24, return_tensors="pt",
+                           return_token_type_ids=False)
+        with torch.no_grad():
+            label = int(classifier(**inputs).logits.argmax())
+        right += classifier.config.id2label[label] == sample["expected_label"]
+    return right
+
+
+def sentiment_faults(tare, folder, made):
+    folder = folder / f"sentiment-{made}"
+    folder.mkdir()
+    model = make_model(folder, made)
+    write_samples(folder, CLASSIFIERS[made])
+    config = folder / "sentiment.toml"
+    config.write_text(SENTIMENT.format(model=model, folder=folder))
+    rows, report = run(tare, config, folder / "results")
+    names = [row["implementation"] for row in rows]
+    if names not in (["tare", "pytorch", "onnxruntime"], ["tare", "pytorch", "onnxruntime", "pytorch_gpu"]):
+        yield f"{made}: records of {names}"
+    if ("pytorch_gpu" in names) == ("pytorch_gpu" in report["left_out"]):
+        yield f"{made}: left out {report['left_out']}"
+    for row in rows:
+        where = f"{made} {row['implementation']}"
+        if row["implementation"] != "tare" and (row["parity_ok"] != "True" or not row["ratio"]):
+            yield f"{where}: parity {row['parity_ok']}, ratio '{row['ratio']}'"
+        if int(row["requests"]) != 36 or not 0 < float(row["tokenizer_share"]) < 1:
+            yield f"{where}: {row['requests']} requests, tokenizer's share {row['tokenizer_share']}"
+        for key in ("mean_ms", "p95_ms", "load_ms", "first_request_ms", "start_ms"):
+            if not float(row[key] or 0) > 0:
+                yield f"{where}: {key} is '{row[key]}'"
+        for name in ("benchmark", "validation"):
+            right = right_by_transformers(model, folder / f"{name}.jsonl")
+            if float(row[f"{name}_right"]) != right:
+                yield f"{where}: {name} has {row[f'{name}_right']} right, transformers {right}"
 
 
 def main():
@@ -103,6 +178,8 @@ def main():
                 faults.append(f"model {name}: sha256 {model['sha256']}")
         if set(report["implementations"]) != {"tare", "pytorch", "onnxruntime", "tokenizers"}:
             faults.append(f"implementations {sorted(report['implementations'])}")
+        for made in CLASSIFIERS:
+            faults += sentiment_faults(tare, folder, made)
     if args.verbose:
         for row in rows + compiled:
             print(*row.values())

@@ -137,20 +137,24 @@ ALWAYS_INLINE void store_some(float *p, vf v, size_t n)
         vstore_part(p, v, n);
 }
 
-ALWAYS_INLINE void epilogue_row(Act kind, const Epilogue *epi, size_t row, float *c, size_t from,
-                                size_t to)
+/* Column by column of vectors: what belongs to a column stays in registers. */
+ALWAYS_INLINE void epilogue_loop(Act kind, const Epilogue *epi, float *c, size_t c_row, size_t rows,
+                                 size_t from, size_t to)
 {
+    const float *residual = epi->residual;
     for (size_t j = from; j < to; j += VL) {
         size_t n = to - j;
-        vf v = load_some(c + row + j, n);
-        if (epi->bias)
-            v += load_some(epi->bias + j, n);
-        if (epi->z)
-            store_some(epi->z + row + j, v, n);
-        v = act(kind, v);
-        if (epi->residual)
-            v += load_some(epi->residual + row + j, n);
-        store_some(c + row + j, v, n);
+        vf bias = epi->bias ? load_some(epi->bias + j, n) : (vf){0};
+        for (size_t i = 0; i < rows; i++) {
+            size_t at = i * c_row + j;
+            vf v = load_some(c + at, n) + bias;
+            if (epi->z)
+                store_some(epi->z + at, v, n);
+            v = act(kind, v);
+            if (residual)
+                v += load_some(residual + at, n);
+            store_some(c + at, v, n);
+        }
     }
 }
 
@@ -159,9 +163,7 @@ void KERNEL(epilogue)(const Epilogue *epi, float *c, size_t c_row, size_t rows, 
 {
     if (!epi->bias && !epi->z && !epi->residual && epi->act == ACT_NONE)
         return;
-    for (size_t i = 0; i < rows; i++) {
-#define CALL(constant) epilogue_row(constant, epi, i *c_row, c, from, to)
-        FOR_ACT(epi->act, CALL)
+#define CALL(constant) epilogue_loop(constant, epi, c, c_row, rows, from, to)
+    FOR_ACT(epi->act, CALL)
 #undef CALL
-    }
 }

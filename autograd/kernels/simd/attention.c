@@ -1,271 +1,193 @@
-/* attention: one head of one sequence, forward and backward.
+/* attention: one head of one sequence, forward; backward is attention_backward.c.
  *
- * One idea: the keys and values of the head are packed once, then ATTENTION_ROWS queries at a time
- * meet all keys they may see by the tile kernels of the matrix product, so that only rows x T
- * scores exist. Backward makes the probabilities again from the kept log-sum-exp (Dao et al. 2022).
- * Heads among threads are attention.c's business, one folder up. */
-#include "simd.h"
-#include "vmath.h"
+ * One idea: queries are lanes. The scores of up to a tile's width of queries against some keys,
+ * [keys][queries], come from the tile kernel of the matrix product and are the panel that it reads
+ * next, against the values. Maximum, exponential and sum run down the keys with nothing to do across
+ * lanes, no head is too small to fill a vector, and neither keys nor values are packed. Only these
+ * scores exist: a softmax over more keys is rescaled as they come (Milakov & Gimelshein 2018; Dao et
+ * al. 2022). What is done to a query does not depend on its neighbours, so neither do results on how
+ * queries are divided. */
+#include "attention.h"
 
-typedef struct Head {
-    const Attention *a;
-    size_t T, D, ld; /* ld: row length of a block of scores */
-    size_t key_panels, channel_panels;
-    const float *q, *k, *v;
-    float *out, *lse;  /* row t of out is H*D floats further */
-    const float *bias; /* [T] 0 or -infinity, or NULL: what a masked key adds to its score */
-} Head;
+enum { SUM_CHAIN = 32 }; /* as in the matrix product */
 
-/* Scores are worked in whole vectors, hence the rounding; the extra line keeps the rows of a
- * block from meeting in one cache set when T is a power of two. */
-static size_t score_row(size_t T)
+/* Some queries of a head, one to a lane. */
+typedef struct Queries {
+    const Head *head;
+    size_t first, count, width; /* width: count in whole vectors, at most NR */
+    size_t keys;                /* those that the last query may see */
+} Queries;
+
+/* scores[n][queries] of the n keys from s0 on. */
+static void score_keys(const Queries *qs, size_t s0, size_t n, const float *packed, float *scores)
 {
-    return (T + 15) / 16 * 16 + 16;
-}
-
-/* Takes the next `floats` of scratch, in whole cache lines. */
-static float *take(float **scratch, size_t floats)
-{
-    float *p = *scratch;
-    *scratch += (floats + 15) / 16 * 16;
-    return p;
-}
-
-static size_t whole_vectors(size_t n)
-{
-    return (n + VL - 1) / VL * VL;
-}
-
-static Head head_of(const AttentionTask *task, float **scratch)
-{
-    const Attention *a = task->a;
-    size_t at = task->b * a->T * a->qkv_stride + task->h * a->D;
-    Head head = {
-        .a = a,
-        .T = a->T,
-        .D = a->D,
-        .ld = score_row(a->T),
-        .key_panels = panel_count(&simd_tile, a->T),
-        .channel_panels = panel_count(&simd_tile, a->D),
-        .q = a->q + at,
-        .k = a->k + at,
-        .v = a->v + at,
-        .out = a->out + (task->b * a->T * a->H + task->h) * a->D,
-        .lse = a->lse ? a->lse + (task->b * a->H + task->h) * a->T : NULL,
-    };
-    float *bias = take(scratch, head.ld);
-    if (a->key_mask) {
-        for (size_t s = 0; s < a->T; s++)
-            bias[s] = a->key_mask[task->b * a->T + s] ? 0 : -INFINITY;
-        head.bias = bias;
-    }
-    return head;
-}
-
-/* How many keys query t sees, masks aside. */
-static size_t visible_keys(const Head *head, size_t t)
-{
-    return head->a->causal ? t + 1 : head->T;
-}
-
-/* scores[rows, keys] = x[rows, D] (packed [D, T]); x has the stride of q or of dout. */
-static void score_block(const Head *head, const float *x, size_t x_row, const float *packed,
-                        size_t rows, size_t keys, float *scores)
-{
-    size_t last = 0;
-    while (panel_start(&simd_tile, head->T, last) < keys)
-        last++;
+    const Head *head = qs->head;
     KERNEL(gemm_block)
     (&(GemmBlock){
-        .rows = rows,
-        .n = head->T,
-        .last = last,
+        .rows = n,
+        .n = qs->width,
+        .last = 1,
         .k = head->D,
-        .a = x,
-        .a_row = x_row,
+        .a = head->k + s0 * head->a->qkv_stride,
+        .a_row = head->a->qkv_stride,
         .a_col = 1,
         .b = packed,
         .depth = head->D,
         .c = scores,
-        .c_row = head->ld,
+        .c_row = qs->width,
     });
 }
 
-/* y[rows, D] = or += weights[rows, k] (packed [depth, D]). */
-static void mix_block(const Head *head, const float *weights, size_t a_row, size_t a_col,
-                      const float *packed, size_t rows, size_t k, size_t depth, float *y,
-                      size_t y_row, bool add)
+/* mixed[channels][queries] = or += v^T p of the n keys from s0 on. */
+static void mix_values(const Queries *qs, size_t s0, size_t n, const float *p, float *mixed)
 {
+    const Head *head = qs->head;
     KERNEL(gemm_block)
     (&(GemmBlock){
-        .rows = rows,
-        .n = head->D,
-        .last = head->channel_panels,
-        .k = k,
-        .a = weights,
-        .a_row = a_row,
-        .a_col = a_col,
-        .b = packed,
-        .depth = depth,
-        .c = y,
-        .c_row = y_row,
-        .add = add,
+        .rows = head->D,
+        .n = qs->width,
+        .last = 1,
+        .k = n,
+        .a = head->v + s0 * head->a->qkv_stride,
+        .a_row = 1,
+        .a_col = head->a->qkv_stride,
+        .b = p,
+        .depth = n,
+        .c = mixed,
+        .c_row = qs->width,
+        .add = s0 > 0,
     });
 }
 
-/* s[i] = scale s[i] + bias[i] over the visible keys, -infinity up to a whole vector; the maximum. */
-static float scale_scores(const Head *head, float *s, size_t visible)
+/* Scores of masked keys, and of keys after their query, become -infinity. */
+static void hide_keys(const Queries *qs, size_t s0, size_t n, float *scores)
 {
-    float scale = head->a->scale;
-    for (size_t i = visible; i < whole_vectors(visible); i++)
-        s[i] = -INFINITY;
-    vf top = vset1(-INFINITY);
-    for (size_t i = 0; i < visible; i += VL) {
-        vf x = vload(s + i) * scale;
-        if (head->bias)
-            x +=
-                i + VL <= visible ? vload(head->bias + i) : vload_part(head->bias + i, visible - i);
-        top = vmax(top, x);
-        vstore(s + i, x);
+    static const float numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const vf lane = vload(numbers), hidden = vset1(-INFINITY);
+    const int32_t *mask = qs->head->mask;
+    for (size_t s = s0; mask && s < s0 + n; s++)
+        for (size_t j = 0; !mask[s] && j < qs->width; j += VL)
+            vstore(scores + (s - s0) * qs->width + j, hidden);
+    for (size_t j = 0; qs->head->a->causal && j < qs->width; j += VL) {
+        size_t query = qs->first + j;
+        for (size_t s = s0 > query ? s0 : query + 1; s < s0 + n; s++) {
+            float *at = scores + (s - s0) * qs->width + j;
+            vstore(at, vif_less(lane, vset1((float)(s - query)), hidden, vload(at)));
+        }
     }
-    return vhighest(top);
 }
 
-static void clear(float *s, size_t from, size_t to)
+static vf highest_score(const float *scores, size_t n, size_t width, vf top)
 {
-    if (from < to)
-        memset(s + from, 0, (to - from) * sizeof(float));
+    for (size_t s = 0; s < n; s++)
+        top = vmax(top, vload(scores + s * width));
+    return top;
 }
 
-/* Scores to unnormalised probabilities exp(s - max), zero where nothing is visible. Returns what
- * the row must still be multiplied with; *lse is the log of the sum of exp(s). */
-static float softmax_row(const Head *head, float *s, size_t visible, size_t keys, float *lse)
+/* exp(scale (score - top)); 0 for a score of -infinity, even where nothing is visible yet. Only the
+ * difference is scaled: a large score would carry the rounding of the factor with it. */
+ALWAYS_INLINE vf weight_of(vf score, vf top, float scale)
 {
-    float top = scale_scores(head, s, visible);
-    if (top == -INFINITY) {
-        clear(s, 0, keys);
-        *lse = -INFINITY;
-        return 0;
-    }
-    vf sum = {0};
-    for (size_t i = 0; i < visible; i += VL) {
-        vf e = vexp(vload(s + i) - top);
-        sum += e;
-        vstore(s + i, e);
-    }
-    clear(s, whole_vectors(visible), keys);
-    float total = vsum(sum);
-    *lse = top + logf(total);
-    return 1.0f / total;
+    return vexp2_negative((score - top) * (scale * 1.442695041f));
 }
 
-static void scale_row(float *y, size_t n, float factor)
+/* Scores of one vector of queries become their weights; the sums of these. */
+static vf weigh_scores(float *scores, size_t n, size_t width, vf top, float scale)
 {
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        vstore(y + i, vload(y + i) * factor);
-    for (; i < n; i++)
-        y[i] *= factor;
+    vf total = {0};
+    for (size_t from = 0; from < n; from += SUM_CHAIN) {
+        vf sum = {0};
+        for (size_t s = from; s < n && s < from + SUM_CHAIN; s++) {
+            vf weight = weight_of(vload(scores + s * width), top, scale);
+            sum += weight;
+            vstore(scores + s * width, weight);
+        }
+        total += sum;
+    }
+    return total;
+}
+
+/* The log of the sums of exp(scale score). */
+static void store_lse(const Head *head, float *lse, size_t count, vf top, vf sum)
+{
+    for (size_t i = 0; i < count && i < VL; i++)
+        lse[i] = top[i] * head->a->scale + logf(sum[i]);
+}
+
+/* A vector of queries from [D][width] to rows of out, each times its lane of factor. */
+static void store_queries(const Head *head, const float *mixed, size_t width, size_t count,
+                          vf factor, float *out)
+{
+    size_t D = head->D, out_row = head->a->H * D;
+    for (size_t d = 0; d < D; d += VL) {
+        vf square[VL];
+        for (size_t i = 0; i < VL; i++)
+            square[i] = d + i < D ? vload(mixed + (d + i) * width) * factor : (vf){0};
+        vtranspose(square);
+        for (size_t i = 0; i < VL && i < count; i++)
+            if (d + VL <= D)
+                vstore(out + i * out_row + d, square[i]);
+            else
+                vstore_part(out + i * out_row + d, square[i], D - d);
+    }
+}
+
+/* One vector of queries meets n more keys: what it has so far, in `mixed` where it has anything, is
+ * brought down to the new maximum. */
+static void softmax_lanes(const Queries *qs, size_t n, float *scores, vf *top, vf *sum,
+                          float *mixed)
+{
+    const float scale = qs->head->a->scale;
+    vf now = highest_score(scores, n, qs->width, *top);
+    vf shift = vif_less(vset1(-INFINITY), now, now, vset1(0));
+    vf rescale = weight_of(*top, shift, scale);
+    *sum = *sum * rescale + weigh_scores(scores, n, qs->width, shift, scale);
+    for (size_t d = 0; mixed && d < qs->head->D; d++)
+        vstore(mixed + d * qs->width, vload(mixed + d * qs->width) * rescale);
+    *top = now;
+}
+
+static void attend(const Queries *qs, const float *packed, float *scores, float *mixed)
+{
+    const Head *head = qs->head;
+    const size_t width = qs->width, vectors = width / VL;
+    vf top[NV], sum[NV] = {{0}};
+    for (size_t v = 0; v < vectors; v++)
+        top[v] = vset1(-INFINITY);
+    for (size_t s = 0; s < qs->keys; s += ATTENTION_KEYS) {
+        size_t n = qs->keys - s < ATTENTION_KEYS ? qs->keys - s : ATTENTION_KEYS;
+        score_keys(qs, s, n, packed, scores);
+        hide_keys(qs, s, n, scores);
+        for (size_t v = 0; v < vectors; v++)
+            softmax_lanes(qs, n, scores + v * VL, &top[v], &sum[v], s > 0 ? mixed + v * VL : NULL);
+        mix_values(qs, s, n, scores, mixed);
+    }
+    for (size_t v = 0; v < vectors; v++) {
+        size_t query = qs->first + v * VL, count = qs->count - v * VL;
+        vf factor = vif_less(sum[v], vset1(0.5f), vset1(0), 1.0f / sum[v]);
+        if (head->lse)
+            store_lse(head, head->lse + query, count, top[v], sum[v]);
+        store_queries(head, mixed + v * VL, width, count, factor,
+                      head->out + query * head->a->H * head->D);
+    }
 }
 
 void KERNEL(attention_forward)(const AttentionTask *task, float *scratch)
 {
-    const Head head = head_of(task, &scratch);
-    const size_t T = head.T, D = head.D, stride = head.a->qkv_stride, out_row = head.a->H * D;
-    const size_t seen = visible_keys(&head, task->last - 1);
-    float *keys_packed = take(&scratch, D * whole_vectors(T));
-    float *values_packed = take(&scratch, T * whole_vectors(D));
-    float *scores = take(&scratch, ATTENTION_ROWS * head.ld);
-    KERNEL(pack_b)(D, T, 0, head.key_panels, head.k, 1, stride, keys_packed);
-    KERNEL(pack_b)(seen, D, 0, head.channel_panels, head.v, stride, 1, values_packed);
-
-    for (size_t t0 = task->first; t0 < task->last; t0 += ATTENTION_ROWS) {
-        size_t rows = task->last - t0 < ATTENTION_ROWS ? task->last - t0 : ATTENTION_ROWS;
-        size_t keys = visible_keys(&head, t0 + rows - 1);
-        float factor[ATTENTION_ROWS];
-        score_block(&head, head.q + t0 * stride, stride, keys_packed, rows, keys, scores);
-        for (size_t r = 0; r < rows; r++) {
-            float lse;
-            factor[r] =
-                softmax_row(&head, scores + r * head.ld, visible_keys(&head, t0 + r), keys, &lse);
-            if (head.lse)
-                head.lse[t0 + r] = lse;
-        }
-        float *out = head.out + t0 * out_row;
-        mix_block(&head, scores, head.ld, 1, values_packed, rows, keys, seen, out, out_row, false);
-        for (size_t r = 0; r < rows; r++)
-            scale_row(out + r * out_row, D, factor[r]);
-    }
-}
-
-/* ---- backward ---- */
-
-/* s: scores to probabilities; ds: d probabilities dp to d scores, ds = p (dp - sum p dp) scale. The
- * rounding of lse, the same factor for the whole row, is divided out. */
-static void softmax_row_backward(const Head *head, float *s, float *ds, size_t visible, size_t keys,
-                                 float lse)
-{
-    if (lse == -INFINITY) {
-        clear(s, 0, keys);
-        clear(ds, 0, keys);
-        return;
-    }
-    scale_scores(head, s, visible);
-    for (size_t i = visible; i < whole_vectors(visible); i++)
-        ds[i] = 0;
-    vf sum = {0}, weighted = {0};
-    for (size_t i = 0; i < visible; i += VL) {
-        vf p = vexp(vload(s + i) - lse);
-        sum += p;
-        weighted += p * vload(ds + i);
-        vstore(s + i, p);
-    }
-    float norm = 1.0f / vsum(sum), delta = vsum(weighted) * norm;
-    for (size_t i = 0; i < visible; i += VL) {
-        vf p = vload(s + i) * norm;
-        vstore(s + i, p);
-        vstore(ds + i, p * (vload(ds + i) - delta) * head->a->scale);
-    }
-    clear(s, whole_vectors(visible), keys);
-    clear(ds, whole_vectors(visible), keys);
-}
-
-void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
-{
-    const Head head = head_of(task, &scratch);
-    const size_t T = head.T, D = head.D, stride = head.a->qkv_stride, out_row = head.a->H * D;
-    const size_t at = (size_t)(head.q - head.a->q);
-    const float *dout = task->dout + (head.out - head.a->out);
-    float *dq = task->dq + at, *dk = task->dk + at, *dv = task->dv + at;
-    float *keys_packed = take(&scratch, D * whole_vectors(T));
-    float *values_packed = take(&scratch, D * whole_vectors(T));
-    float *keys_by_row = take(&scratch, T * whole_vectors(D));
-    float *queries = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
-    float *douts = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
-    float *s = take(&scratch, ATTENTION_ROWS * head.ld);
-    float *ds = take(&scratch, ATTENTION_ROWS * head.ld);
-    KERNEL(pack_b)(D, T, 0, head.key_panels, head.k, 1, stride, keys_packed);
-    KERNEL(pack_b)(D, T, 0, head.key_panels, head.v, 1, stride, values_packed);
-    KERNEL(pack_b)(T, D, 0, head.channel_panels, head.k, stride, 1, keys_by_row);
-    for (size_t t = 0; t < T; t++) {
-        clear(dk + t * stride, 0, D);
-        clear(dv + t * stride, 0, D);
-    }
-
-    for (size_t t0 = 0; t0 < T; t0 += ATTENTION_ROWS) {
-        size_t rows = T - t0 < ATTENTION_ROWS ? T - t0 : ATTENTION_ROWS;
-        size_t keys = visible_keys(&head, t0 + rows - 1);
-        const float *q = head.q + t0 * stride, *dy = dout + t0 * out_row;
-        score_block(&head, q, stride, keys_packed, rows, keys, s);
-        score_block(&head, dy, out_row, values_packed, rows, keys, ds);
-        for (size_t r = 0; r < rows; r++)
-            softmax_row_backward(&head, s + r * head.ld, ds + r * head.ld,
-                                 visible_keys(&head, t0 + r), keys, head.lse[t0 + r]);
-        KERNEL(pack_b)(rows, D, 0, head.channel_panels, q, stride, 1, queries);
-        KERNEL(pack_b)(rows, D, 0, head.channel_panels, dy, out_row, 1, douts);
-        mix_block(&head, ds, head.ld, 1, keys_by_row, rows, keys, T, dq + t0 * stride, stride,
-                  false);
-        mix_block(&head, ds, 1, head.ld, queries, keys, rows, rows, dk, stride, true);
-        mix_block(&head, s, 1, head.ld, douts, keys, rows, rows, dv, stride, true);
+    const Head head = head_of(task);
+    const size_t count = task->last - task->first, blocks = panel_count(&simd_tile, count);
+    float *packed = take(&scratch, head.D * NR);
+    float *mixed = take(&scratch, head.D * NR);
+    float *scores = take(&scratch, ATTENTION_KEYS * NR);
+    for (size_t i = 0; i < blocks; i++) {
+        size_t from = panel_start(&simd_tile, count, i);
+        size_t width = panel_start(&simd_tile, count, i + 1) - from;
+        Queries qs = {.head = &head, .first = task->first + from, .width = width};
+        qs.count = count - from < width ? count - from : width;
+        qs.keys = visible_keys(&head, qs.first + qs.count - 1);
+        KERNEL(pack_b)
+        (head.D, qs.count, 0, 1, head.q + qs.first * head.a->qkv_stride, 1, head.a->qkv_stride,
+         packed);
+        attend(&qs, packed, scores, mixed);
     }
 }

@@ -3,8 +3,15 @@
  * One idea: a tile of C, MR rows by NV vectors, stays in registers while k runs; each step reads
  * NV vectors of a packed panel of B and broadcasts MR elements of A. Tiles exist for every smaller
  * number of rows and vectors, so no edge takes a slow path (Goto & van de Geijn 2008; Van Zee &
- * van de Geijn 2015). Blocking for the caches and threads are gemm.c's business. */
+ * van de Geijn 2015). Meanwhile each step asks memory for a piece of what will be packed or read
+ * next. Blocking for the caches and threads are gemm.c's business. */
 #include "simd.h"
+
+/* Memory that is needed soon: rows of so many bytes, stride bytes apart. */
+typedef struct Region {
+    const char *at;
+    size_t rows, bytes, stride;
+} Region;
 
 typedef struct TileArgs {
     size_t k;
@@ -14,8 +21,8 @@ typedef struct TileArgs {
     float *c;
     size_t c_row, cols; /* cols: how many of the tile's columns exist */
     bool add;
-    const char *next; /* fetched ahead, one line every next_step bytes */
-    size_t next_step;
+    Region ahead;      /* fetched, row after row ... */
+    size_t ahead_step; /* ... so many bytes in each step */
 } TileArgs;
 
 typedef void TileFn(const TileArgs *t);
@@ -42,46 +49,77 @@ ALWAYS_INLINE void tile_store(const int mr, const int nv, float *c, size_t c_row
         }
 }
 
-/* Products are summed in chains of this length, then the chains: rounding grows with the length. */
-enum { CHAIN = 32 };
+/* Products are summed in chains, then the chains: rounding grows with the length, but the registers of
+ * a tile have to go to memory and back after each chain. */
+static size_t chain_length(size_t k)
+{
+    return k <= 128 ? 32 : 64;
+}
+
+ALWAYS_INLINE void fetch_c(const int mr, const int nv, const TileArgs *t)
+{
+    for (int r = 0; r < mr; r++)
+        for (int v = 0; v < nv; v++)
+            __builtin_prefetch(t->c + (size_t)r * t->c_row + v * VL);
+}
+
+/* Where the next step reads and fetches. */
+typedef struct Cursor {
+    const float *a, *b;
+    const char *next, *row_end;
+} Cursor;
+
+/* acc = the products of k steps. */
+ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size_t a_row,
+                             size_t a_col, size_t k, Cursor *at, vf acc[MR][NV])
+{
+    const float *a = at->a, *b = at->b;
+    const char *next = at->next, *row_end = at->row_end;
+#pragma GCC unroll 8
+    for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            acc[r][v] = (vf){0};
+    for (; k > 0; k--, a += a_col, b += nv * VL, next += t->ahead_step) {
+        if (mr > 1 && next >= row_end) { /* one row of A waits for B alone */
+            next += t->ahead.stride - t->ahead.bytes;
+            row_end += t->ahead.stride;
+        }
+        __builtin_prefetch(next);
+        vf bv[NV];
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            bv[v] = vload(b + v * VL);
+#pragma GCC unroll 8
+        for (int r = 0; r < mr; r++) {
+            vf av = vset1(a[(size_t)r * a_row]);
+#pragma GCC unroll 3
+            for (int v = 0; v < nv; v++)
+                acc[r][v] += av * bv[v];
+        }
+    }
+    *at = (Cursor){a, b, next, row_end};
+}
 
 ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_row, size_t a_col)
 {
-    vf acc[MR][NV], total[MR][NV];
-    const float *a = t->a, *b = t->b;
-    const char *next = t->next;
-    const size_t next_step = t->next_step;
-    for (size_t done = 0; done == 0 || done < t->k; done += CHAIN) {
+    vf acc[MR][NV], chain[MR][NV];
+    Cursor at = {t->a, t->b, t->ahead.at, t->ahead.at + t->ahead.bytes};
+    const size_t length = chain_length(t->k);
+    size_t left = t->k < length ? 0 : t->k - length;
+    if (t->add)
+        fetch_c(mr, nv, t);
+    sum_chain(mr, nv, t, a_row, a_col, t->k - left, &at, acc);
+    while (left > 0) {
+        size_t k = left < length ? left : length;
+        left -= k;
+        sum_chain(mr, nv, t, a_row, a_col, k, &at, chain);
 #pragma GCC unroll 8
         for (int r = 0; r < mr; r++)
 #pragma GCC unroll 3
-            for (int v = 0; v < nv; v++) {
-                if (done)
-                    total[r][v] = done == CHAIN ? acc[r][v] : total[r][v] + acc[r][v];
-                acc[r][v] = (vf){0};
-            }
-        size_t k = t->k - done < CHAIN ? t->k - done : CHAIN;
-        for (; k > 0; k--, a += a_col, b += nv * VL, next += next_step) {
-            __builtin_prefetch(next);
-            vf bv[NV];
-#pragma GCC unroll 3
             for (int v = 0; v < nv; v++)
-                bv[v] = vload(b + v * VL);
-#pragma GCC unroll 8
-            for (int r = 0; r < mr; r++) {
-                vf av = vset1(a[(size_t)r * a_row]);
-#pragma GCC unroll 3
-                for (int v = 0; v < nv; v++)
-                    acc[r][v] += av * bv[v];
-            }
-        }
+                acc[r][v] += chain[r][v];
     }
-    if (t->k > CHAIN)
-#pragma GCC unroll 8
-        for (int r = 0; r < mr; r++)
-#pragma GCC unroll 3
-            for (int v = 0; v < nv; v++)
-                acc[r][v] += total[r][v];
     if (t->cols < (size_t)nv * VL) {
         float edge[MR * NR];
         tile_store(mr, nv, edge, (size_t)nv * VL, false, acc);
@@ -140,76 +178,185 @@ static void pack_a(const GemmBlock *g, const size_t *starts, size_t strips)
     }
 }
 
-/* What one tile works on: rows [row, row + rows) and a panel; it is strip `turn` of `turns` that
- * meet this panel, one after the other. */
+/* ---- where things are, and what is fetched ahead ---- */
+
+/* How far behind the first packed panel another one begins. */
+static size_t panel_offset(const GemmBlock *g, size_t panel)
+{
+    size_t before = panel_start(&simd_tile, g->n, panel) - panel_start(&simd_tile, g->n, g->first);
+    return before * g->depth;
+}
+
+static const float *panel_at(const GemmBlock *g, size_t panel)
+{
+    return (g->b_pack ? g->b_pack : g->b) + panel_offset(g, panel);
+}
+
+static size_t panel_width(const GemmBlock *g, size_t panel)
+{
+    return panel_start(&simd_tile, g->n, panel + 1) - panel_start(&simd_tile, g->n, panel);
+}
+
+/* As many bytes as the stored panel has lie behind it and come next: a row of them for each turn. */
+static Region behind_panel(const GemmBlock *g, size_t panel, size_t turns)
+{
+    size_t width = panel_width(g, panel), bytes = g->k * width * sizeof(float) / turns;
+    const float *end = panel_at(g, panel) + (g->skip + g->k) * width;
+    return (Region){.at = (const char *)end, .rows = turns, .bytes = bytes, .stride = bytes};
+}
+
+/* `across` lines of a matrix, of this block's k elements each. Lines are rows or columns in memory. */
+static Region matrix_piece(const GemmBlock *g, const float *at, size_t across, size_t across_step,
+                           size_t k_step)
+{
+    bool along_k = k_step == 1;
+    return (Region){
+        .at = (const char *)at,
+        .rows = along_k ? across : g->k,
+        .bytes = sizeof(float) * (along_k ? g->k : across),
+        .stride = sizeof(float) * (along_k ? across_step : k_step),
+    };
+}
+
+/* What a panel will be packed from. */
+static Region panel_source(const GemmBlock *g, size_t panel)
+{
+    size_t from = panel_start(&simd_tile, g->n, panel), to = from + panel_width(g, panel);
+    return matrix_piece(g, g->b + from * g->b_col, (to < g->n ? to : g->n) - from, g->b_col,
+                        g->b_row);
+}
+
+/* At most `most` rows of A from `row` on. */
+static Region rows_of_a(const GemmBlock *g, size_t row, size_t most)
+{
+    size_t left = g->rows - row;
+    return matrix_piece(g, g->a + row * g->a_row, left < most ? left : most, g->a_row, g->a_col);
+}
+
+/* ---- one tile after the other ---- */
+
+/* What one tile works on: rows [row, row + rows) and a panel. It is turn `turn` of the `turns` among
+ * which fetching `ahead` is divided. */
 typedef struct Place {
     size_t row, rows, panel, turn, turns;
     const float *a;
+    Region ahead;
 } Place;
+
+/* The turn's whole rows of what is to be fetched. Without any, something harmless. */
+static void share_ahead(TileArgs *t, const Place *at)
+{
+    t->ahead = (Region){.at = (const char *)at->a, .bytes = 1};
+    t->ahead_step = 0;
+    if (at->ahead.rows == 0 || at->ahead.bytes == 0 || t->k == 0)
+        return;
+    size_t from = at->ahead.rows * at->turn / at->turns;
+    size_t rows = at->ahead.rows * (at->turn + 1) / at->turns - from;
+    t->ahead = at->ahead;
+    t->ahead.at += from * at->ahead.stride;
+    t->ahead_step = (rows * at->ahead.bytes + t->k - 1) / t->k;
+}
 
 static void finish(const GemmBlock *g, const Place *at, size_t from, size_t to)
 {
-    Epilogue epi = *g->epi;
-    if (epi.z)
-        epi.z += at->row * g->c_row;
-    if (epi.residual)
-        epi.residual += at->row * g->c_row;
+    Epilogue epi = epilogue_at(g->epi, DT_F32, (ptrdiff_t)(at->row * g->c_row), 0);
     KERNEL(epilogue)(&epi, g->c + at->row * g->c_row, g->c_row, at->rows, from, to);
 }
 
 static void multiply(const GemmBlock *g, const Place *at)
 {
-    size_t from = panel_start(&simd_tile, g->n, at->panel);
-    size_t to = panel_start(&simd_tile, g->n, at->panel + 1), end = to < g->n ? to : g->n;
-    size_t width = to - from, before = from - panel_start(&simd_tile, g->n, g->first);
+    size_t from = panel_start(&simd_tile, g->n, at->panel), width = panel_width(g, at->panel);
+    size_t end = from + width < g->n ? from + width : g->n;
     bool by_columns = g->a_pack || g->a_col != 1;
     TileArgs t = {
         .k = g->k,
         .a = at->a,
         .a_row = g->a_row,
         .a_col = g->a_pack ? MR : g->a_col,
-        .b = g->b + before * g->depth + g->skip * width,
+        .b = panel_at(g, at->panel) + g->skip * width,
         .c = g->c + at->row * g->c_row + from,
         .c_row = g->c_row,
         .cols = end - from,
         .add = g->add,
     };
-    t.next = (const char *)t.b;
-    if (g->streams && at->turns >= NV) {
-        /* As many bytes as this panel has lie behind it and come next: each turn fetches a share,
-         * so that memory is busy all the time and not only in the first turn. */
-        t.next_step = width * sizeof(float) / at->turns;
-        t.next += g->k * (width * sizeof(float) + at->turn * t.next_step);
-    }
+    share_ahead(&t, at);
     tiles[by_columns][at->rows - 1][width / VL - 1](&t);
     if (g->epi)
         finish(g, at, from, end);
 }
 
-/* Few rows: a panel meets all strips before the next one comes from memory. Many rows: a strip
- * stays in the first-level cache while the panels pass from the second. */
+/* Strips of A that are worked on together. */
+typedef struct Group {
+    size_t strips, starts[GEMM_A_ROWS / MR + 1];
+} Group;
+
+static Place strip_at(const GemmBlock *g, const Group *group, size_t s)
+{
+    size_t row = group->starts[s];
+    return (Place){
+        .row = row,
+        .rows = group->starts[s + 1] - row,
+        .a = g->a_pack ? g->a_pack + s * g->k * MR : g->a + row * g->a_row,
+    };
+}
+
+/* A panel meets all strips while the next one comes from memory, to be multiplied or to be packed. */
+static void panel_by_panel(const GemmBlock *g, const Group *group)
+{
+    for (size_t panel = g->first; panel < g->last; panel++) {
+        Region ahead = {0};
+        if (g->b_pack)
+            KERNEL(pack_b)
+        (g->k, g->n, panel, panel + 1, g->b, g->b_row, g->b_col,
+         g->b_pack + panel_offset(g, panel));
+        if (g->b_pack && panel + 1 < g->last && group->strips > 1)
+            ahead = panel_source(g, panel + 1);
+        else if (g->streams && group->strips >= NV)
+            ahead = behind_panel(g, panel, group->strips);
+        for (size_t s = 0; s < group->strips; s++) {
+            Place at = strip_at(g, group, s);
+            at.panel = panel;
+            at.turn = s;
+            at.turns = group->strips;
+            at.ahead = ahead;
+            multiply(g, &at);
+        }
+    }
+}
+
+/* A strip stays in the first-level cache while the panels pass from the second and the next rows of A,
+ * a strip or where they are packed a group, come from memory. */
+static void strip_by_strip(const GemmBlock *g, const Group *group)
+{
+    size_t panels = g->last - g->first;
+    for (size_t s = 0; s < group->strips; s++) {
+        Place at = strip_at(g, group, s);
+        size_t first_turn = g->a_pack ? s * panels : 0;
+        at.turns = g->a_pack ? group->strips * panels : panels;
+        at.ahead = g->a_pack ? rows_of_a(g, group->starts[group->strips], GEMM_A_ROWS)
+                             : rows_of_a(g, at.row + at.rows, MR);
+        for (size_t i = 0; i < panels; i++) {
+            at.panel = g->first + i;
+            at.turn = first_turn + i;
+            multiply(g, &at);
+        }
+    }
+}
+
 void KERNEL(gemm_block)(const GemmBlock *g)
 {
     enum { GROUP = GEMM_A_ROWS / MR };
-    size_t strips = (g->rows + MR - 1) / MR, panels = g->last - g->first;
-    bool strips_inside = strips <= GROUP && !g->a_pack;
+    size_t strips = (g->rows + MR - 1) / MR;
+    bool few = strips <= GROUP && !g->a_pack;
     for (size_t s0 = 0; s0 < strips; s0 += GROUP) {
-        size_t group = strips - s0 < GROUP ? strips - s0 : GROUP, starts[GROUP + 1];
-        for (size_t s = 0; s <= group; s++)
-            starts[s] = (s0 + s) * g->rows / strips;
+        Group group = {.strips = strips - s0 < GROUP ? strips - s0 : GROUP};
+        for (size_t s = 0; s <= group.strips; s++)
+            group.starts[s] = (s0 + s) * g->rows / strips;
         if (g->a_pack)
-            pack_a(g, starts, group);
-        for (size_t i = 0; i < group * panels; i++) {
-            size_t s = strips_inside ? i % group : i / panels;
-            multiply(g,
-                     &(Place){
-                         .row = starts[s],
-                         .rows = starts[s + 1] - starts[s],
-                         .panel = g->first + (strips_inside ? i / group : i % panels),
-                         .turn = s,
-                         .turns = group,
-                         .a = g->a_pack ? g->a_pack + s * g->k * MR : g->a + starts[s] * g->a_row,
-                     });
-        }
+            pack_a(g, group.starts, group.strips);
+        if (few || (g->b_pack && s0 == 0))
+            panel_by_panel(g, &group);
+        else
+            strip_by_strip(g, &group);
     }
 }

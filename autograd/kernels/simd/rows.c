@@ -37,19 +37,33 @@ ALWAYS_INLINE float sum_shifted(const float *x, size_t n, float shift, int power
     return total;
 }
 
+static void normalise_row(const float *x, const float *w, const float *b, float mean, float rstd,
+                          float *y, size_t C)
+{
+    size_t i = 0;
+    for (; i + VL <= C; i += VL)
+        vstore(y + i, (vload(x + i) - mean) * rstd * vload(w + i) + vload(b + i));
+    for (; i < C; i++)
+        y[i] = (x[i] - mean) * rstd * w[i] + b[i];
+}
+
+/* Short rows go some at a time from step to step: the steps of one row wait for each other, those of
+ * its neighbours need not. */
 void KERNEL(layernorm_forward)(const float *x, const float *w, const float *b, float eps, float *y,
                                float *mean, float *rstd, size_t rows, size_t C)
 {
-    for (size_t r = 0; r < rows; r++, x += C, y += C) {
-        float m = sum_shifted(x, C, 0, 1) / (float)C;
-        float s = 1.0f / __builtin_sqrtf(sum_shifted(x, C, m, 2) / (float)C + eps);
-        size_t i = 0;
-        for (; i + VL <= C; i += VL)
-            vstore(y + i, (vload(x + i) - m) * s * vload(w + i) + vload(b + i));
-        for (; i < C; i++)
-            y[i] = (x[i] - m) * s * w[i] + b[i];
-        mean[r] = m;
-        rstd[r] = s;
+    enum { FIRST_LEVEL = 2048 }; /* floats that are sure to stay in the cache */
+    size_t some = C < FIRST_LEVEL ? FIRST_LEVEL / C : 1;
+    for (size_t from = 0; from < rows; from += some) {
+        size_t to = from + some < rows ? from + some : rows;
+        for (size_t r = from; r < to; r++)
+            mean[r] = sum_shifted(x + r * C, C, 0, 1) / (float)C;
+        for (size_t r = from; r < to; r++) {
+            float variance = sum_shifted(x + r * C, C, mean[r], 2) / (float)C;
+            rstd[r] = 1.0f / __builtin_sqrtf(variance + eps);
+        }
+        for (size_t r = from; r < to; r++)
+            normalise_row(x + r * C, w, b, mean[r], rstd[r], y + r * C, C);
     }
 }
 

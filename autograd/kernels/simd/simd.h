@@ -15,6 +15,19 @@ void KERNEL(gemm_block)(const GemmBlock *block);
 void KERNEL(epilogue)(const Epilogue *epi, float *c, size_t c_row, size_t rows, size_t from,
                       size_t to);
 
+/* small formats */
+void KERNEL(widen)(DType from, const void *x, float *y, size_t n);
+void KERNEL(narrow)(DType to, const float *x, void *y, size_t n);
+float KERNEL(quantize_scale)(const float *x, size_t n);
+void KERNEL(quantize)(const float *x, float scale, int8_t *q, size_t n);
+void KERNEL(interleave)(size_t rows, size_t units, const uint32_t *in, size_t in_row, uint32_t *out,
+                        size_t out_row);
+void KERNEL(zip_bf16)(const float *even, const float *odd, size_t n, uint32_t *out);
+void KERNEL(tile_bf16)(const LowpTile *t);
+void KERNEL(tile_f16)(const LowpTile *t);
+void KERNEL(tile_i8)(const LowpTile *t);
+void KERNEL(lowp_finish)(const LowpFinish *f);
+
 /* rows */
 void KERNEL(exp)(const float *x, float *y, size_t n);
 void KERNEL(act_forward)(Act act, const float *z, float *y, size_t n);

@@ -99,6 +99,12 @@ ALWAYS_INLINE vf vsqrt(vf a)
     return (vf)_mm512_sqrt_ps((__m512)a);
 }
 
+/* a b - p, exactly, where p is a b rounded. */
+ALWAYS_INLINE vf vlost(vf a, vf b, vf p)
+{
+    return (vf)_mm512_fmsub_ps((__m512)a, (__m512)b, (__m512)p);
+}
+
 /* The first n <= VL floats; the other lanes are 0. */
 ALWAYS_INLINE vf vload_part(const float *p, size_t n)
 {
@@ -131,6 +137,11 @@ ALWAYS_INLINE vf vmax(vf a, vf b)
 ALWAYS_INLINE vf vsqrt(vf a)
 {
     return (vf)_mm256_sqrt_ps((__m256)a);
+}
+
+ALWAYS_INLINE vf vlost(vf a, vf b, vf p)
+{
+    return (vf)_mm256_fmsub_ps((__m256)a, (__m256)b, (__m256)p);
 }
 
 ALWAYS_INLINE __m256i part_mask(size_t n)
@@ -171,6 +182,13 @@ ALWAYS_INLINE vf vsqrt(vf a)
     for (int l = 0; l < VL; l++)
         a[l] = __builtin_sqrtf(a[l]);
     return a;
+}
+
+/* Products of halves of a mantissa are exact (Dekker 1971). */
+ALWAYS_INLINE vf vlost(vf a, vf b, vf p)
+{
+    vf ah = (vf)((vi)a & ~0xfff), bh = (vf)((vi)b & ~0xfff), al = a - ah, bl = b - bh;
+    return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
 }
 
 ALWAYS_INLINE vf vload_part(const float *p, size_t n)

@@ -1,0 +1,15 @@
+/* dtype: the number formats of memory.
+ *
+ * bf16 is the upper half of an fp32 (8 exponent bits, 7 of fraction); f16 is IEEE 754 binary16; i8 is a
+ * level that some scale turns into a number. */
+#ifndef TARE_DTYPE_H
+#define TARE_DTYPE_H
+
+#include <stddef.h>
+
+typedef enum DType { DT_F32, DT_BF16, DT_F16, DT_I8, DT_I32 } DType;
+
+size_t dtype_size(DType type);      /* bytes of one element */
+const char *dtype_name(DType type); /* "f32", "bf16", "f16", "i8", "i32" */
+
+#endif

@@ -1,0 +1,26 @@
+/* gemm_parts: how a matrix product is divided among threads, the same for every format. */
+#ifndef TARE_GEMM_PARTS_H
+#define TARE_GEMM_PARTS_H
+
+#include "isa.h"
+
+typedef struct Range {
+    size_t from, to;
+} Range;
+
+static inline Range share(size_t total, size_t part, size_t parts)
+{
+    return (Range){total * part / parts, total * (part + 1) / parts};
+}
+
+/* rows x columns of parts, at most `threads` of them. */
+typedef struct Grid {
+    size_t rows, columns;
+} Grid;
+
+Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads);
+
+/* How many threads pay for work of so many microseconds on one thread. */
+int gemm_useful_threads(double us, int threads);
+
+#endif

@@ -1,0 +1,300 @@
+/* lowp: C = A B in bf16, f16 or i8, sums in fp32 (i8: int32): blocking and division among threads.
+ *
+ * One idea: a thread packs a block of its rows of A, rounding them on the way, and runs it past the panels
+ * of B, packed already or packed one by one into the second-level cache. A tile's sums stay fp32 until all
+ * of k is in them; where k is deeper than a block they wait in C, or in scratch where C cannot hold them.
+ * Blocks over k depend on k, the format and whether B is packed, so results do not depend on the number of
+ * threads, bit for bit. Packing is in lowp_pack.c, the innermost loops are in simd/lowp_tile.c. */
+#include "lowp.h"
+
+#include "cpu.h"
+#include "gemm_parts.h"
+
+/* A block is DEPTH units of k deep, or SHALLOW where B is packed here: with less depth more rows have
+ * room, and B is packed for all of them at once. */
+enum {
+    DEPTH = 1024,
+    SHALLOW = 400,
+    A_UNITS = 224 * 1024,   /* room for a block of A */
+    B_UNITS = 48 * SHALLOW, /* room for a panel of B */
+    MOST_ROWS = 1024,       /* of a block */
+    MOST_COLUMNS = 64,      /* of a panel */
+    SUMS = 128 * 1024,      /* room for sums that wait */
+    TILE_SUMS = 8 * MOST_COLUMNS,
+    MOST_K_I8 = 133144, /* 127 * 127 * k still fits an int32 */
+};
+
+typedef struct Scratch {
+    uint32_t a[A_UNITS], b[B_UNITS];
+    float sums[SUMS], tile[TILE_SUMS], row_scale[MOST_ROWS];
+} __attribute__((aligned(64))) Scratch;
+
+size_t lowp_scratch_bytes(int threads)
+{
+    return (size_t)threads * sizeof(Scratch);
+}
+
+/* ---- which kernel ---- */
+
+#ifdef TARE_HAVE_X86
+extern const Isa isa_avx512;
+void tile_bf16_avx512_bf16(const LowpTile *t);
+void tile_i8_avx512_vnni(const LowpTile *t);
+double dot_loop_avx512_bf16(size_t rounds);
+double dot_loop_avx512_vnni(size_t rounds);
+
+static const LowpKernel avx512_bf16 = {.instruction = "vdpbf16ps",
+                                       .support = SUPPORT_NATIVE,
+                                       .tile = tile_bf16_avx512_bf16,
+                                       .peak_loop = dot_loop_avx512_bf16};
+static const LowpKernel avx512_vnni = {.instruction = "vpdpbusd",
+                                       .support = SUPPORT_NATIVE,
+                                       .tile = tile_i8_avx512_vnni,
+                                       .peak_loop = dot_loop_avx512_vnni};
+#endif
+
+const LowpKernel *lowp_kernel(const Isa *isa, DType product)
+{
+#ifdef TARE_HAVE_X86
+    if (isa == &isa_avx512 && product == DT_BF16 && cpu_features()->avx512_bf16)
+        return &avx512_bf16;
+    if (isa == &isa_avx512 && product == DT_I8 && cpu_features()->avx512_vnni)
+        return &avx512_vnni;
+#endif
+    return product == DT_BF16 ? &isa->bf16 : product == DT_F16 ? &isa->f16 : &isa->i8;
+}
+
+const char *support_name(Support s)
+{
+    static const char *const names[] = {"native", "convert", "emulated"};
+    return names[s];
+}
+
+Support product_support(DType product)
+{
+    return product == DT_F32 ? SUPPORT_NATIVE : lowp_kernel(isa_in_use(), product)->support;
+}
+
+const char *product_instruction(DType product)
+{
+    return product == DT_F32 ? isa_in_use()->fma : lowp_kernel(isa_in_use(), product)->instruction;
+}
+
+/* ---- one thread's part ---- */
+
+typedef struct Part {
+    const Gemm *g;
+    const Isa *isa;
+    const LowpKernel *kernel;
+    DType product;
+    size_t n;      /* columns of B as packed, if it is */
+    Range panels;  /* of these columns */
+    size_t blocks; /* over k */
+    bool waits;    /* sums wait in scratch for the next block over k, since C cannot hold them */
+    Scratch *scratch;
+} Part;
+
+/* A block of rows, some panels, and a block over k in steps. */
+typedef struct Block {
+    Range rows, panels, steps;
+    bool first, last; /* over k */
+} Block;
+
+static size_t units_per_step(const Part *t)
+{
+    return t->kernel->widens ? lowp_step(t->product) : 1;
+}
+
+static size_t panel_column(const Part *t, size_t panel)
+{
+    return panel * t->isa->tile.lanes * t->isa->tile.vectors;
+}
+
+static void scale_rows(const Part *t, Range rows)
+{
+    const Gemm *g = t->g;
+    for (size_t i = rows.from; i < rows.to; i++)
+        t->scratch->row_scale[i - rows.from] =
+            t->isa->rows.quantize_scale((const float *)g->a + i * g->a_row, g->k);
+}
+
+/* The panel over the block's steps: where it is packed, or packed now. */
+static const uint32_t *panel_of(const Part *t, const Block *k, size_t panel)
+{
+    const Gemm *g = t->g;
+    size_t column = panel_column(t, panel), width = lowp_panel_width(&t->isa->tile, t->n, panel);
+    if (g->packed)
+        return lowp_panel(g->packed, column) + k->steps.from * width;
+    size_t step = lowp_step(t->product), from = k->steps.from * step, to = k->steps.to * step;
+    to = to < g->k ? to : g->k;
+    size_t columns = t->n - column < width ? t->n - column : width;
+    lowp_pack_panel(t->product, to - from, columns, width,
+                    g->b + from * g->b_row + column * g->b_col, g->b_row, g->b_col, t->scratch->b);
+    return t->scratch->b;
+}
+
+static void finish(const Part *t, size_t row, const Block *block, size_t panel, size_t rows,
+                   float *sums)
+{
+    const Gemm *g = t->g;
+    size_t width = lowp_panel_width(&t->isa->tile, t->n, panel), column = panel_column(t, panel);
+    size_t to_column = column - g->packed_from, offset = row * g->c_row + to_column;
+    bool scaled = t->product == DT_I8;
+    t->isa->lowp_finish(&(LowpFinish){
+        .rows = rows,
+        .columns = t->n - column < width ? t->n - column : width,
+        .width = width,
+        .sums = sums,
+        .row_scale = scaled ? t->scratch->row_scale + (row - block->rows.from) : NULL,
+        .column_scale = scaled ? lowp_column_scale(g->packed) + column : NULL,
+        .column_sum = scaled ? lowp_column_sum(g->packed) + column : NULL,
+        .c = (char *)g->c + offset * dtype_size(g->c_type),
+        .c_type = g->c_type,
+        .c_row = g->c_row,
+        .accumulate = g->accumulate || (!t->waits && !block->first),
+        .epi = !block->last
+                   ? (Epilogue){0}
+                   : epilogue_at(&g->epi, g->c_type, (ptrdiff_t)offset, (ptrdiff_t)to_column),
+    });
+}
+
+/* All strips of the block against one panel. */
+static void multiply_panel(const Part *t, const Block *block, size_t panel)
+{
+    size_t mr = t->isa->tile.rows, m = block->rows.to - block->rows.from;
+    size_t steps = block->steps.to - block->steps.from;
+    size_t width = lowp_panel_width(&t->isa->tile, t->n, panel);
+    size_t before = panel_column(t, panel) - panel_column(t, block->panels.from);
+    const uint32_t *b = panel_of(t, block, panel);
+    LowpLayout a = lowp_layout(t->g, steps * units_per_step(t));
+    for (size_t i = 0; i < m; i += mr) {
+        float *sums = t->waits ? t->scratch->sums + before * m + i * width : t->scratch->tile;
+        size_t rows = m - i < mr ? m - i : mr;
+        t->kernel->tile(&(LowpTile){
+            .rows = rows,
+            .vectors = width / t->isa->tile.lanes,
+            .steps = steps,
+            .a = t->scratch->a + i / mr * a.strip,
+            .a_row = a.row,
+            .a_unit = a.unit,
+            .b = b,
+            .sums = sums,
+            .add = t->waits && !block->first,
+        });
+        if (block->last || !t->waits)
+            finish(t, block->rows.from + i, block, panel, rows, sums);
+    }
+}
+
+static void pack_rows(const Part *t, const Block *block)
+{
+    const Gemm *g = t->g;
+    size_t from = block->steps.from * lowp_step(t->product);
+    size_t to = block->steps.to * lowp_step(t->product);
+    lowp_pack_a(g, t->product, t->kernel->widens, block->rows.from,
+                block->rows.to - block->rows.from, from, (to < g->k ? to : g->k) - from,
+                t->product == DT_I8 ? t->scratch->row_scale : NULL, t->scratch->a);
+}
+
+/* Some rows against all panels of the part; A is packed once, or, where sums wait in scratch, once for every
+ * group of panels that has room there. */
+static void multiply_rows(const Part *t, Range rows)
+{
+    size_t steps = lowp_steps(t->product, t->g->k), all = t->panels.to - t->panels.from;
+    size_t sums = panel_column(t, 1) * (rows.to - rows.from);
+    size_t group = t->waits ? SUMS / sums : all;
+    if (t->product == DT_I8)
+        scale_rows(t, rows);
+    for (size_t p = 0; p < all; p += group) {
+        size_t end = all - p < group ? all : p + group;
+        for (size_t d = 0; d < t->blocks; d++) {
+            Block block = {
+                .rows = rows,
+                .panels = {t->panels.from + p, t->panels.from + end},
+                .steps = share(steps, d, t->blocks),
+                .first = d == 0,
+                .last = d + 1 == t->blocks,
+            };
+            pack_rows(t, &block);
+            for (size_t i = block.panels.from; i < block.panels.to; i++)
+                multiply_panel(t, &block, i);
+        }
+    }
+}
+
+/* Blocks of whole strips, as high as their packed form has room. */
+static void multiply_part(const Part *t, Range rows)
+{
+    size_t mr = t->isa->tile.rows, strips = (rows.to - rows.from + mr - 1) / mr;
+    size_t steps = (lowp_steps(t->product, t->g->k) + t->blocks - 1) / t->blocks;
+    size_t strip = mr * lowp_row_room(steps * units_per_step(t));
+    size_t most = A_UNITS / strip < MOST_ROWS / mr ? A_UNITS / strip : MOST_ROWS / mr;
+    size_t blocks = (strips + most - 1) / most;
+    for (size_t i = 0; i < blocks; i++) {
+        Range some = share(strips, i, blocks);
+        size_t end = rows.from + some.to * mr;
+        multiply_rows(t, (Range){rows.from + some.from * mr, end < rows.to ? end : rows.to});
+    }
+}
+
+/* ---- the whole product ---- */
+
+bool lowp_takes(const Gemm *g)
+{
+    DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
+    CHECK(product != DT_F32 || (g->a_type == DT_F32 && g->c_type == DT_F32),
+          "an fp32 product of %s into %s", dtype_name(g->a_type), dtype_name(g->c_type));
+    return product != DT_F32;
+}
+
+static void check(const Gemm *g, DType product)
+{
+    CHECK(g->a_type == DT_F32 || g->a_col == 1, "a small A has to lie in rows");
+    CHECK(g->c_type == DT_F32 || !g->epi.z, "z is kept beside an fp32 C only");
+    CHECK(product != DT_I8 || (g->packed && g->a_type == DT_F32 && g->a_col == 1),
+          "a product of i8 takes a packed B and rows of fp32");
+    CHECK(product != DT_I8 || g->k <= MOST_K_I8, "a sum over %zu overflows an int32", g->k);
+    if (!g->packed)
+        return;
+    size_t end = g->packed_from + g->n;
+    CHECK(g->packed->isa == isa_in_use() && g->packed->k == g->k && end <= g->packed->n,
+          "packed for another product: %zux%zu", g->k, g->n);
+    CHECK(g->packed_from % GEMM_COLUMNS == 0 && (end % GEMM_COLUMNS == 0 || end == g->packed->n),
+          "columns %zu to %zu are no slice of a packed matrix", g->packed_from, end);
+}
+
+/* As in gemm.c, only good enough to decide whether a parallel region pays. */
+static double estimate_us(const Gemm *g, DType product)
+{
+    double compute = 2.0 * (double)g->m * (double)g->n * (double)g->k / 120e3;
+    double b = (double)(g->k * g->n * (g->packed ? dtype_size(product) : 4));
+    double memory = (b + 4.0 * (double)(g->m * (g->k + g->n))) / 8e3;
+    return compute > memory ? compute : memory;
+}
+
+void lowp_run(const Gemm *g, int threads, void *scratch)
+{
+    DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
+    check(g, product);
+    Part whole = {.g = g, .isa = isa_in_use(), .product = product};
+    const Tile *tile = &whole.isa->tile;
+    whole.kernel = lowp_kernel(whole.isa, product);
+    whole.n = g->packed ? g->packed->n : g->n;
+    size_t units = lowp_steps(product, g->k) * units_per_step(&whole);
+    size_t depth = g->packed ? DEPTH : SHALLOW;
+    whole.blocks = units <= depth ? 1 : (units + depth - 1) / depth;
+    whole.waits = whole.blocks > 1 && (g->c_type != DT_F32 || product == DT_I8);
+    size_t first = g->packed_from / panel_column(&whole, 1), panels = panel_count(tile, g->n);
+
+    threads = gemm_useful_threads(estimate_us(g, product), threads);
+    Grid grid = gemm_divide(g, tile, (size_t)threads);
+    size_t parts = grid.rows * grid.columns;
+#pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
+    for (size_t i = 0; i < parts; i++) {
+        Part part = whole;
+        Range own = share(panels, i % grid.columns, grid.columns);
+        part.panels = (Range){first + own.from, first + own.to};
+        part.scratch = (Scratch *)scratch + i;
+        multiply_part(&part, share(g->m, i / grid.columns, grid.rows));
+    }
+}

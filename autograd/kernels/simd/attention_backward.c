@@ -1,0 +1,152 @@
+/* attention_backward: one head of one sequence, backward.
+ *
+ * One idea: keys and values are packed once, then ATTENTION_ROWS queries at a time meet all keys they may
+ * see by the tile kernels of the matrix product, so that only rows x T scores exist. The probabilities are
+ * made again from the log-sum-exp that forward kept (Dao et al. 2022). */
+#include "attention.h"
+
+static size_t whole_vectors(size_t n)
+{
+    return (n + VL - 1) / VL * VL;
+}
+
+/* Row length of a block of scores. They are worked in whole vectors, hence the rounding; the extra line
+ * keeps the rows of a block from meeting in one cache set when T is a power of two. */
+static size_t score_row(size_t T)
+{
+    return (T + 15) / 16 * 16 + 16;
+}
+
+/* What a masked key adds to its score; NULL without a mask. */
+static const float *key_bias(const Head *head, float *bias)
+{
+    for (size_t s = 0; head->mask && s < whole_vectors(head->T); s++)
+        bias[s] = s < head->T && head->mask[s] ? 0 : -INFINITY;
+    return head->mask ? bias : NULL;
+}
+
+/* scores[rows, keys] = x[rows, D] (packed [D, T]); x has the stride of q or of dout. */
+static void score_block(const Head *head, const float *x, size_t x_row, const float *packed,
+                        size_t rows, size_t keys, float *scores)
+{
+    size_t last = 0;
+    while (panel_start(&simd_tile, head->T, last) < keys)
+        last++;
+    KERNEL(gemm_block)
+    (&(GemmBlock){
+        .rows = rows,
+        .n = head->T,
+        .last = last,
+        .k = head->D,
+        .a = x,
+        .a_row = x_row,
+        .a_col = 1,
+        .b = packed,
+        .depth = head->D,
+        .c = scores,
+        .c_row = score_row(head->T),
+    });
+}
+
+/* y[rows, D] = or += weights[rows, k] (packed [depth, D]). */
+static void mix_block(const Head *head, const float *weights, size_t a_row, size_t a_col,
+                      const float *packed, size_t rows, size_t k, size_t depth, float *y,
+                      size_t y_row, bool add)
+{
+    KERNEL(gemm_block)
+    (&(GemmBlock){
+        .rows = rows,
+        .n = head->D,
+        .last = panel_count(&simd_tile, head->D),
+        .k = k,
+        .a = weights,
+        .a_row = a_row,
+        .a_col = a_col,
+        .b = packed,
+        .depth = depth,
+        .c = y,
+        .c_row = y_row,
+        .add = add,
+    });
+}
+
+static void clear(float *s, size_t from, size_t to)
+{
+    if (from < to)
+        memset(s + from, 0, (to - from) * sizeof(float));
+}
+
+/* s: scores to probabilities; ds: d probabilities dp to d scores, ds = p (dp - sum p dp) scale. The
+ * rounding of lse, the same factor for the whole row, is divided out. */
+static void softmax_row_backward(const Head *head, const float *bias, float *s, float *ds,
+                                 size_t visible, size_t keys, float lse)
+{
+    const float scale = head->a->scale;
+    const size_t end = whole_vectors(visible);
+    if (lse == -INFINITY) {
+        clear(s, 0, keys);
+        clear(ds, 0, keys);
+        return;
+    }
+    for (size_t i = visible; i < end; i++)
+        s[i] = -INFINITY;
+    clear(ds, visible, end);
+    vf sum = {0}, weighted = {0};
+    for (size_t i = 0; i < end; i += VL) {
+        vf x = vload(s + i) * scale - lse;
+        vf p = vexp(bias ? x + vload(bias + i) : x);
+        sum += p;
+        weighted += p * vload(ds + i);
+        vstore(s + i, p);
+    }
+    float norm = 1.0f / vsum(sum), delta = vsum(weighted) * norm;
+    for (size_t i = 0; i < end; i += VL) {
+        vf p = vload(s + i) * norm;
+        vstore(s + i, p);
+        vstore(ds + i, p * (vload(ds + i) - delta) * scale);
+    }
+    clear(s, end, keys);
+    clear(ds, end, keys);
+}
+
+void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
+{
+    const Head head = head_of(task);
+    const size_t T = head.T, D = head.D, stride = head.a->qkv_stride, out_row = head.a->H * D;
+    const size_t at = (size_t)(head.q - head.a->q);
+    const float *dout = task->dout + (head.out - head.a->out);
+    float *dq = task->dq + at, *dk = task->dk + at, *dv = task->dv + at;
+    const size_t ld = score_row(T), channel_panels = panel_count(&simd_tile, D);
+    const size_t key_panels = panel_count(&simd_tile, T);
+    const float *bias = key_bias(&head, take(&scratch, ld));
+    float *keys_packed = take(&scratch, D * whole_vectors(T));
+    float *values_packed = take(&scratch, D * whole_vectors(T));
+    float *keys_by_row = take(&scratch, T * whole_vectors(D));
+    float *queries = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
+    float *douts = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
+    float *s = take(&scratch, ATTENTION_ROWS * ld);
+    float *ds = take(&scratch, ATTENTION_ROWS * ld);
+    KERNEL(pack_b)(D, T, 0, key_panels, head.k, 1, stride, keys_packed);
+    KERNEL(pack_b)(D, T, 0, key_panels, head.v, 1, stride, values_packed);
+    KERNEL(pack_b)(T, D, 0, channel_panels, head.k, stride, 1, keys_by_row);
+    for (size_t t = 0; t < T; t++) {
+        clear(dk + t * stride, 0, D);
+        clear(dv + t * stride, 0, D);
+    }
+
+    for (size_t t0 = 0; t0 < T; t0 += ATTENTION_ROWS) {
+        size_t rows = T - t0 < ATTENTION_ROWS ? T - t0 : ATTENTION_ROWS;
+        size_t keys = visible_keys(&head, t0 + rows - 1);
+        const float *q = head.q + t0 * stride, *dy = dout + t0 * out_row;
+        score_block(&head, q, stride, keys_packed, rows, keys, s);
+        score_block(&head, dy, out_row, values_packed, rows, keys, ds);
+        for (size_t r = 0; r < rows; r++)
+            softmax_row_backward(&head, bias, s + r * ld, ds + r * ld, visible_keys(&head, t0 + r),
+                                 keys, head.lse[t0 + r]);
+        KERNEL(pack_b)(rows, D, 0, channel_panels, q, stride, 1, queries);
+        KERNEL(pack_b)(rows, D, 0, channel_panels, dy, out_row, 1, douts);
+        mix_block(&head, ds, ld, 1, keys_by_row, rows, keys, T, dq + t0 * stride, stride, false);
+        mix_block(&head, ds, 1, ld, queries, keys, rows, rows, dk, stride, true);
+        mix_block(&head, s, 1, ld, douts, keys, rows, rows, dv, stride, true);
+    }
+}

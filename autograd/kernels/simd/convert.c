@@ -1,0 +1,130 @@
+/* convert: rows of numbers between fp32 and the small formats, and the rearrangements that packing is
+ * made of. What the packed form looks like is said in isa.h. */
+#include "half.h"
+#include "simd.h"
+
+typedef int8_t vb __attribute__((vector_size(VL)));
+typedef int8_t vb_any __attribute__((vector_size(VL), aligned(1), may_alias));
+
+/* ---- bf16 and f16 ---- */
+
+ALWAYS_INLINE vf widened(DType from, vh h)
+{
+    return from == DT_BF16 ? vwiden_bf16(h) : vwiden_f16(h);
+}
+
+ALWAYS_INLINE void widen_loop(DType from, const uint16_t *x, float *y, size_t n)
+{
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        vstore(y + i, widened(from, vload_half(x + i)));
+    if (i < n)
+        vstore_part(y + i, widened(from, vload_half_part(x + i, n - i)), n - i);
+}
+
+void KERNEL(widen)(DType from, const void *x, float *y, size_t n)
+{
+    if (from == DT_BF16)
+        widen_loop(DT_BF16, x, y, n);
+    else if (from == DT_F16)
+        widen_loop(DT_F16, x, y, n);
+    else
+        memcpy(y, x, n * sizeof(*y));
+}
+
+ALWAYS_INLINE vh narrowed(DType to, vf x)
+{
+    return to == DT_BF16 ? vnarrow_bf16(x) : vnarrow_f16(x);
+}
+
+ALWAYS_INLINE void narrow_loop(DType to, const float *x, uint16_t *y, size_t n)
+{
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        *(vh_any *)(y + i) = narrowed(to, vload(x + i));
+    if (i < n) {
+        vh last = narrowed(to, vload_part(x + i, n - i));
+        memcpy(y + i, &last, (n - i) * sizeof(*y));
+    }
+}
+
+void KERNEL(narrow)(DType to, const float *x, void *y, size_t n)
+{
+    if (to == DT_BF16)
+        narrow_loop(DT_BF16, x, y, n);
+    else if (to == DT_F16)
+        narrow_loop(DT_F16, x, y, n);
+    else
+        memcpy(y, x, n * sizeof(*x));
+}
+
+void KERNEL(zip_bf16)(const float *even, const float *odd, size_t n, uint32_t *out)
+{
+    for (size_t i = 0; i < n; i += VL) {
+        size_t left = n - i < VL ? n - i : VL;
+        vu low = vround_bf16(vload_part(even + i, left)), high = {0};
+        if (odd)
+            high = vround_bf16(vload_part(odd + i, left));
+        vstore_part((float *)(out + i), (vf)(low | high << 16), left);
+    }
+}
+
+/* ---- int8 ---- */
+
+/* Sizes are compared by their bits, where infinity is above every number and a NaN above infinity. */
+float KERNEL(quantize_scale)(const float *x, size_t n)
+{
+    uint32_t largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof(bits));
+        bits &= 0x7fffffff;
+        largest = bits > largest ? bits : largest;
+    }
+    float size;
+    memcpy(&size, &largest, sizeof(size));
+    return size / 127;
+}
+
+/* Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the last bits. */
+ALWAYS_INLINE vb levels(vf x, float scale)
+{
+    vf level = vmin(vmax(x / scale, vset1(-127)), vset1(127));
+    return __builtin_convertvector((vi)(level + 12582912.0f) - 0x4b400000, vb);
+}
+
+void KERNEL(quantize)(const float *x, float scale, int8_t *q, size_t n)
+{
+    if (scale == 0) {
+        memset(q, 0, n);
+        return;
+    }
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        *(vb_any *)(q + i) = levels(vload(x + i), scale);
+    if (i < n) {
+        vb last = levels(vload_part(x + i, n - i), scale);
+        memcpy(q + i, &last, n - i);
+    }
+}
+
+/* ---- packing ---- */
+
+void KERNEL(interleave)(size_t rows, size_t units, const uint32_t *in, size_t in_row, uint32_t *out,
+                        size_t out_row)
+{
+    for (size_t r = 0; r < rows; r += VL) {
+        size_t some = rows - r < VL ? rows - r : VL;
+        for (size_t u = 0; u < units; u += VL) {
+            size_t deep = units - u < VL ? units - u : VL;
+            vf square[VL];
+            for (size_t i = 0; i < VL; i++) {
+                const float *from = (const float *)(in + (r + i) * in_row + u);
+                square[i] = i >= some ? (vf){0} : deep == VL ? vload(from) : vload_part(from, deep);
+            }
+            vtranspose(square);
+            for (size_t i = 0; i < deep; i++)
+                vstore_part((float *)(out + (u + i) * out_row + r), square[i], some);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+/* rows: an op's input and output rows as fp32, whatever format they are stored in.
+ *
+ * Ops compute in fp32. Where a tensor is fp32 the row itself is handed out and nothing is copied;
+ * otherwise it is widened into, or narrowed from, room for one row that the op has in its scratch. */
+#ifndef TARE_ROWS_H
+#define TARE_ROWS_H
+
+#include "../exec.h"
+
+/* Row i of t's data, in its own format. */
+void *row_at(const Tensor *t, size_t i);
+
+/* Row i as fp32: in place, or widened into `room` [C]. */
+const float *row_read(const Tensor *t, size_t i, float *room);
+
+/* Where to compute row i: in place, or `room` [C]. Then row_done stores it. */
+float *row_begin(const Tensor *t, size_t i, float *room);
+void row_done(const Tensor *t, size_t i, const float *row);
+
+/* All rows at once, each handed to some thread: for ops whose kernel wants whole matrices. */
+const float *rows_read(const Tensor *t, float *room, const ExecCtx *c);
+float *rows_begin(const Tensor *t, float *room);
+void rows_done(const Tensor *t, const float *rows, const ExecCtx *c);
+
+/* Floats of room for all rows: none for fp32. */
+size_t rows_room(const Tensor *t);
+
+/* This thread's `floats` of room at the start of the scratch, and the bytes of all threads' rooms. */
+float *thread_room(const ExecCtx *c, size_t floats);
+size_t thread_room_bytes(int threads, size_t floats);
+
+#endif

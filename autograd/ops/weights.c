@@ -1,0 +1,46 @@
+/* weights: see weights.h. */
+#include "weights.h"
+
+#include "rows.h"
+
+/* Slices of one run may meet here: the first packs, the others wait for it. */
+static void renew_copy(const Tensor *w, const ExecCtx *c)
+{
+    WeightPack *pack = w->pack;
+    size_t O = tensor_rows(w), K = tensor_channels(w);
+    if (__atomic_load_n(&pack->packed_version, __ATOMIC_ACQUIRE) == pack->weight_version)
+        return;
+#pragma omp critical(weight_pack)
+    if (pack->packed_version != pack->weight_version) {
+        gemm_pack(c->product, K, O, w->data, 1, K, c->threads, pack->memory);
+        __atomic_store_n(&pack->packed_version, pack->weight_version, __ATOMIC_RELEASE);
+    }
+}
+
+const PackedB *weight_packed(const Tensor *w, const ExecCtx *c)
+{
+    WeightPack *pack = w->pack;
+    if (!pack || !pack->memory)
+        return NULL;
+    if (w->dtype == DT_F32)
+        renew_copy(w, c);
+    return pack->memory;
+}
+
+static const float *row_i8(const Tensor *w, size_t i, float *room)
+{
+    const int8_t *level = row_at(w, i);
+    for (size_t j = 0; j < tensor_channels(w); j++)
+        room[j] = (float)level[j] * w->scale[i];
+    return room;
+}
+
+const float *weight_row(const Tensor *w, size_t i, float *room)
+{
+    if (w->dtype == DT_I8 && w->data)
+        return row_i8(w, i, room);
+    if (w->data)
+        return row_read(w, i, room);
+    gemm_packed_column(w->pack->memory, i, room);
+    return room;
+}

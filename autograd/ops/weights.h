@@ -1,0 +1,17 @@
+/* weights: how ops read a matrix of parameters, in whatever form the model holds it: fp32, perhaps with
+ * a packed copy beside it; a small format packed for products and in no other form; or a small format
+ * row by row, which only lookups can read. */
+#ifndef TARE_WEIGHTS_H
+#define TARE_WEIGHTS_H
+
+#include "../exec.h"
+#include "../kernels/kernels.h"
+
+/* w[O,K] packed for y = x w^T: the only form of a small format, or the copy of an fp32 weight, made
+ * again when the weight has changed, in the format c->product. NULL where no copy is wanted. */
+const PackedB *weight_packed(const Tensor *w, const ExecCtx *c);
+
+/* Row i of w[V,C] as fp32: in place, or in `room` [C]. */
+const float *weight_row(const Tensor *w, size_t i, float *room);
+
+#endif

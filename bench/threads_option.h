@@ -1,0 +1,13 @@
+/* threads_option: how many threads a verb uses unless told, and the option that tells it. */
+#ifndef TARE_THREADS_OPTION_H
+#define TARE_THREADS_OPTION_H
+
+#include "options.h"
+
+/* OMP_NUM_THREADS if it is a count that --threads would take, else the CPUs this process may use. */
+int64_t threads_default(void);
+
+/* --threads N; *threads has its default before the options are read. */
+Option threads_option(int64_t *threads);
+
+#endif

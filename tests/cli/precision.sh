@@ -1,0 +1,218 @@
+#!/usr/bin/env bash
+# `tare convert` and `tare precision` from outside: files, exit codes and the one line of each error. TARE
+# names the program. Models are a classifier of zeros and a GPT that is trained for a moment;
+# tests/parity/convert_parity.py compares converted files with PyTorch.
+set -uo pipefail
+. "$(dirname "$0")/lib/zeros.sh"
+tare=$(realpath "${TARE:-build/tare}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+export OMP_NUM_THREADS=1
+failed=0
+
+fail() { printf '%s\n' "$*"; failed=1; }
+
+# expect NAME CODE LINE COMMAND...: LINE must be the only one on standard error.
+expect() {
+    local name=$1 code=$2 want=$3 got=0 err
+    shift 3
+    err=$("$@" 2>&1 >stdout </dev/null) || got=$?
+    [ "$got" = "$code" ] || fail "$name: exit $got, wanted $code: $err"
+    [ "$err" = "$want" ] || fail "$name: got '$err', wanted '$want'"
+}
+
+# has FILE REGEX
+has() { grep -qE -- "$2" "$1" || fail "$1 has no '$2'"; }
+has_not() { ! grep -qE -- "$2" "$1" || fail "$1 has '$2'"; }
+
+bytes() { stat -c %s "$1/model.safetensors"; }
+# without the header and its length
+data_bytes() { echo $(($(bytes "$1") - 8 - $(od -An -tu8 -N8 "$1/model.safetensors"))); }
+
+# poke DIR BYTES: overwrites the last four bytes of its weights, the bias of label 1.
+poke() {
+    printf '%b' "$2" | dd of="$1/model.safetensors" bs=1 conv=notrunc seek=$(($(bytes "$1") - 4)) 2>/dev/null
+}
+
+distilbert_of_zeros zeros classifier
+poke zeros '\0\0\x80\x3e' # 0.25
+yes 'To be, or not to be, that is the question.' | head -n 60 >text
+cat >gpt.toml <<'END'
+task = "gpt"
+out = "gpt"
+[data]
+text = "text"
+held_out = 0.2
+[model]
+d_model = 16
+num_layers = 1
+num_heads = 2
+context = 16
+[training]
+epochs = 2
+batch_size = 8
+learning_rate = 1e-2
+END
+"$tare" train gpt.toml >/dev/null 2>err || fail "training a GPT: $(cat err)"
+
+# ---- convert ----
+
+for format in bf16 fp16 int8; do
+    expect "convert to $format" 0 "" "$tare" convert zeros "$format" --format "$format"
+    [ -z "$(ls -d ./*.tmp.* 2>/dev/null)" ] || fail "a temporary directory remains"
+    cmp -s zeros/vocab.txt "$format/vocab.txt" || fail "$format has not the tokenizer"
+    echo 'this is it' | "$tare" classify "$format" >label 2>err || fail "reading $format: $(cat err)"
+    has label "$(printf '^positive\t0.562177$')" # 1 / (1 + exp(-0.25))
+    expect "convert the GPT to $format" 0 "" "$tare" convert gpt "gpt-$format" --format "$format"
+    "$tare" dump "gpt-$format" "--ids=1 2 3" --out dumped >/dev/null 2>err || fail "dump of gpt-$format: $(cat err)"
+done
+has bf16/config.json '"dtype": "bfloat16"'
+has fp16/config.json '"dtype": "float16"'
+has int8/config.json '"dtype": "int8"'
+has int8/model.safetensors 'embeddings.word_embeddings.weight.scale'
+has_not bf16/config.json torch_dtype
+# 114 weights are in vectors; the matrices have as many rows as the vocabulary and 578 more.
+full=$(data_bytes zeros) vectors=$((4 * 114)) scales=$((4 * ($(wc -l <zeros/vocab.txt) + 578)))
+for size in bf16:$((full / 2)) fp16:$((full / 2)) int8:$(((full - vectors) / 4 + vectors + scales)); do
+    [ "$(data_bytes "${size%:*}")" = "${size#*:}" ] || fail "$size: it has $(data_bytes "${size%:*}") bytes"
+done
+
+mkdir old && cp zeros/* old && sed -i 's/{/{"torch_dtype":"float32",/' old/config.json
+"$tare" convert old old16 --format fp16 2>err || fail "torch_dtype: $(cat err)"
+has old16/config.json '"torch_dtype": "float16"'
+
+expect "an existing directory" 2 "tare: 'bf16' exists; a conversion makes a new directory" \
+    "$tare" convert zeros bf16 --format bf16
+expect "no format" 2 "tare: convert: --format is missing; it is bf16, fp16 or int8" "$tare" convert zeros new
+expect "an unknown format" 2 "tare: --format is 'bf17'; did you mean 'bf16'? It may be bf16, fp16 or int8" \
+    "$tare" convert zeros new --format bf17
+expect "no model" 2 "tare: cannot open 'none/config.json': No such file or directory" \
+    "$tare" convert none new --format bf16
+expect "no place" 2 "tare: cannot create 'none/new': No such file or directory" \
+    "$tare" convert zeros none/new --format bf16
+expect "int8 again" 2 "tare: 'int8/model.safetensors' is int8 already; convert the model that it came from" \
+    "$tare" convert int8 new --format bf16
+
+cp -r zeros damaged && truncate -s -1 damaged/model.safetensors
+"$tare" convert damaged new --format bf16 2>err && fail "a damaged file was converted"
+[ "$(wc -l <err)" = 1 ] && has err "^tare: .*damaged/model.safetensors"
+cp -r zeros short && sed -i 's/"n_layers":1/"n_layers":16777216/' short/config.json
+"$tare" convert short new --format bf16 2>err && fail "a model without its layers was converted"
+[ "$(wc -l <err)" = 1 ] && has err "short/model.safetensors' has [0-9]+ weights, its config.json makes it [0-9]+$"
+cp -r zeros nan && poke nan '\0\0\xc0\x7f'
+expect "a weight that is not finite" 2 \
+    "tare: 'nan/model.safetensors': tensor 'classifier.bias' has a weight that is not finite, element 1" \
+    "$tare" convert nan new --format bf16
+cp -r zeros large && poke large '\0\x08\x80\x47' # 65552
+expect "a weight too large for fp16" 2 \
+    "tare: 'large/model.safetensors': tensor 'classifier.bias' has a weight of 65552, element 1; fp16 ends at 65504" \
+    "$tare" convert large new --format fp16
+"$tare" convert large large16 --format bf16 2>err || fail "65552 in bf16: $(cat err)"
+
+# A limit on file sizes stands for a full disk.
+limited() { (trap '' XFSZ; ulimit -f 1; "$tare" convert gpt new --format bf16); }
+limited 2>err
+[ $? = 2 ] || fail "a full disk did not exit with 2"
+[ "$(wc -l <err)" = 1 ] && has err '^tare: cannot write .*new.*: File too large$'
+[ -z "$(ls -d new* 2>/dev/null)" ] || fail "something half-written remains: $(ls -d new*)"
+
+# ---- precision ----
+
+line() { printf '{"text":"%s","expected_label":"%s"}\n' "$@"; }
+line 'it is | the quick' positive 'not in this' negative 'this is it' positive >texts.jsonl
+cat >study.toml <<'END'
+name = "tiny"
+rounds = 8
+threads = 1
+[[model]]
+name = "zeros"
+dir = "zeros"
+batch_size = [1, 2]
+seq_len = 8
+test = "texts.jsonl"
+[[model]]
+name = "bytes"
+dir = "gpt"
+batch_size = 1
+seq_len = [1, 4]
+text = "text"
+held_out = 0.2
+[[model]]
+name = "absent"
+dir = "nowhere"
+made_by = "tare train some.toml"
+test = "texts.jsonl"
+END
+
+# study NAME CODE [ARGUMENT...]: its files are NAME.json, NAME.csv and NAME.md.
+study() {
+    local name=$1 code=$2 got=0 file
+    shift 2
+    "$tare" precision study.toml --out "$name" "$@" >"$name.out" 2>"$name.err" || got=$?
+    [ "$got" = "$code" ] || fail "$name: exit $got, wanted $code: $(tail -n 1 "$name.err")"
+    for file in "$name"/benchmark_*; do mv "$file" "$name.${file##*.}"; done
+    cmp -s "$name.out" "$name.md" || fail "$name: stdout is not the report"
+}
+
+study first 0
+has first.err "^tare: absent is left out: there is no model in 'nowhere'; to make it: tare train some.toml$"
+has first.md "^Left out: absent"
+# 2 cells, accuracy, 2 cells, perplexity; five formats each
+[ "$(wc -l <first.csv)" = 31 ] || fail "first.csv has $(wc -l <first.csv) lines"
+head -n 1 first.csv | grep -q '^model,work,batch_size,seq_len,format,support,instruction,status,' ||
+    fail "the header: $(head -n 1 first.csv)"
+has first.csv '^zeros,time,2,8,fp32,native,'
+has first.csv '^bytes,perplexity,,,fp32,native,'
+has first.csv '^zeros,accuracy,,,fp32,native,[^,]*,ok,'
+has first.md '^\| zeros \| FP32 \| 2 of 3 \| 66.7 \['
+has first.md '^\| model size \| zeros \| FP32 = MIXED > FP16 \|'
+has first.md 'energy_source=(none, |rapl_)'
+has first.json '"orderings"'
+
+# Energy by a model is labelled as one.
+study model 0 --energy-model watts=15
+has model.csv ',model,'
+has model.md 'energy_source=model, an estimate: 15 W x time'
+has model.md '^\| energy per sample \| zeros b1 s8 \|'
+
+# Features hidden: what is emulated is left out with a reason, or shown and not ranked.
+TARE_ISA=generic study hidden 0
+has hidden.csv '^zeros,time,1,8,int8,emulated,[^,]*,unsupported,"?emulated on this CPU, it lacks vpdpbusd'
+has hidden.csv '^zeros,time,1,8,bf16,convert,[^,]*,ok,'
+has hidden.md '^\| latency \| zeros b1 s8 \| .*(MIXED has no figure to rank, FP16 has no figure to rank)'
+TARE_ISA=generic study shown 0 --include-emulated
+has shown.csv '^zeros,time,1,8,int8,emulated,[^,]*,ok,'
+has shown.md 'FP16 \(emulated, not ranked\)'
+has shown.md '^\| latency \| zeros b1 s8 \| .*(MIXED has no figure to rank, FP16 has no figure to rank)'
+
+# ---- what is wrong ----
+
+expect "no config" 2 "tare: cannot open 'none.toml': No such file or directory" "$tare" precision none.toml
+sed 's/rounds/round/' study.toml >typo.toml
+expect "a misspelt key" 2 "tare: typo.toml:2: unknown key 'round'; did you mean 'rounds'?" "$tare" precision typo.toml
+expect "a wrong energy model" 2 "tare: --energy-model: 'watts=-1' is not watts=N with a positive number" \
+    "$tare" precision study.toml --energy-model watts=-1
+sed 's/"zeros"$/"gone"/; s/dir = "gpt"/dir = "gone"/' study.toml >gone.toml
+"$tare" precision gone.toml >/dev/null 2>err
+[ $? = 2 ] || fail "no model at all did not exit with 2"
+[ "$(tail -n 1 err)" = "tare: gone.toml: none of its models is there" ] || fail "no model at all: $(cat err)"
+sed 's/dir = "zeros"/dir = "damaged"/' study.toml >damaged.toml
+"$tare" precision damaged.toml >/dev/null 2>err
+[ $? = 2 ] || fail "a damaged model did not exit with 2"
+has err "^tare: .*damaged/model.safetensors"
+sed 's/seq_len = 8/seq_len = 513/' study.toml >long.toml
+"$tare" precision long.toml >/dev/null 2>err
+[ "$(tail -n 1 err)" = "tare: model 'zeros': it has 512 positions, seq_len = 513 needs more" ] ||
+    fail "too long: $(tail -n 1 err)"
+touch file
+"$tare" precision study.toml --out file >/dev/null 2>err
+[ "$(tail -n 1 err)" = "tare: --out 'file': not a folder" ] || fail "--out: $(tail -n 1 err)"
+
+# ---- interrupted ----
+
+sed 's/rounds = 8/rounds = 100000/' study.toml >endless.toml
+timeout --preserve-status -s INT 3 "$tare" precision endless.toml --out ended >/dev/null 2>err
+[ $? = 130 ] || fail "an interrupted study did not exit with 130: $(tail -n 1 err)"
+
+exit $failed

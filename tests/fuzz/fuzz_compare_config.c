@@ -1,0 +1,58 @@
+/* Any bytes as a config of `tare compare`, with cells or of a sentiment classifier: read or refused with its
+ * file, and what is read is possible. */
+#include "../../bench/compare_config.h"
+#include "../../bench/sentiment_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const TextList no_settings = {NULL, 0};
+
+static void expect_place(const Err *err)
+{
+    CHECK(strncmp(err->msg, "f:", 2) == 0, "an error without its place: '%s'", err->msg);
+}
+
+static void read_cells(const char *text, size_t size)
+{
+    CompareConfig c;
+    Err err = {""};
+    if (compare_config_load_text(&c, text, size, "f", &no_settings, NULL, &err) != 0) {
+        expect_place(&err);
+        return;
+    }
+    for (size_t i = 0; i < c.num_cells; i++) {
+        const CompareCell *cell = &c.cells[i];
+        char name[COMPARE_CELL_NAME];
+        compare_cell_name(&c, cell, name);
+        CHECK(*name && cell->rounds > 0 && cell->model < c.num_models, "cell %zu", i);
+        CHECK(!cell->batch_size == cell->component->whole_file, "a batch of %zu", cell->batch_size);
+    }
+    compare_config_release(&c);
+}
+
+static void read_sentiment(const char *text, size_t size)
+{
+    SentimentConfig c;
+    Err err = {""};
+    if (sentiment_config_load_text(&c, text, size, "f", &no_settings, &err) != 0) {
+        expect_place(&err);
+        return;
+    }
+    CHECK(c.model && c.data[SET_BENCHMARK] && c.data[SET_VALIDATION], "a key is missing");
+    CHECK(c.wanted[0] && c.rounds > 0 && c.max_wait > 0, "an impossible value");
+    sentiment_config_release(&c);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text = xmalloc(size + 1);
+    memcpy(text, data, size);
+    text[size] = '\0';
+    read_cells(text, size);
+    read_sentiment(text, size);
+    free(text);
+    return 0;
+}
