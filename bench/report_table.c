@@ -10,12 +10,20 @@
 #include "row_config.h"
 #include "units.h"
 
-/* One column of the short table. */
+/* One column of the short table: made by `cell`, or, without it, the field of that name, shown only where
+ * its values differ: what was swept beside what the name of a row says. */
 typedef struct Column {
     const char *title;
     bool left;
     void (*cell)(const RowResult *r, FieldTEXT text);
 } Column;
+
+/* clang-format off */
+#define SWEPT                                             \
+    {"threads", false, NULL}, {"precision", true, NULL},  \
+    {"gemm", true, NULL},     {"recompute", true, NULL},  \
+    {"optimizer", true, NULL}, {"seed", false, NULL}
+/* clang-format on */
 
 static void name_cell(const RowResult *r, FieldTEXT text)
 {
@@ -32,11 +40,6 @@ static void real_cell(FieldTEXT text, const char *format, double value)
 static void batch_cell(const RowResult *r, FieldTEXT text)
 {
     real_cell(text, "%.0f", (double)r->config.batch_size);
-}
-
-static void threads_cell(const RowResult *r, FieldTEXT text)
-{
-    real_cell(text, "%.0f", (double)r->config.threads);
 }
 
 static double known(int64_t value)
@@ -122,6 +125,7 @@ static void memory_cell(const RowResult *r, FieldTEXT text)
 static const Column result_columns[] = {
     {"row", true, name_cell},
     {"batch", false, batch_cell},
+    SWEPT,
     {"status", true, status_cell},
     {"mean ms", false, mean_cell},
     {"std ms", false, std_cell},
@@ -137,10 +141,10 @@ static const Column result_columns[] = {
 static const Column plan_columns[] = {
     {"row", true, name_cell},
     {"batch", false, batch_cell},
-    {"threads", false, threads_cell},
+    SWEPT,
     {"M params", false, params_cell},
     {"GFLOP", false, flops_cell},
-    {"recompute", true, recompute_cell},
+    {"recomputes", true, recompute_cell},
     {"peak memory", false, predicted_peak_cell},
     {"time", false, predicted_time_cell},
     {"reason", true, reason_cell},
@@ -167,6 +171,23 @@ typedef struct Grid {
     size_t *widths;   /* 0 for a column without any value, which is left out */
 } Grid;
 
+static void fill_cell(const Column *c, const RowResult *r, char *cell)
+{
+    if (c->cell)
+        c->cell(r, cell);
+    else
+        field_cell(row_field(c->title), r, cell);
+}
+
+/* Whether a swept field is the same in all rows: then it is no column. */
+static bool is_constant(const Grid *g, size_t c)
+{
+    for (size_t i = 2; i <= g->num_rows; i++)
+        if (strcmp(g->cells[i * g->num_columns + c], g->cells[g->num_columns + c]) != 0)
+            return false;
+    return true;
+}
+
 static void grid_init(Grid *g, const Column *columns, size_t num_columns,
                       const RowResult *const *rows, size_t count)
 {
@@ -177,11 +198,13 @@ static void grid_init(Grid *g, const Column *columns, size_t num_columns,
         text_set(g->cells[c], columns[c].title);
         for (size_t i = 0; i < count; i++) {
             char *cell = g->cells[(i + 1) * num_columns + c];
-            columns[c].cell(rows[i], cell);
+            fill_cell(&columns[c], rows[i], cell);
             size_t width = display_width(cell);
             if (width > g->widths[c])
                 g->widths[c] = width;
         }
+        if (!columns[c].cell && is_constant(g, c))
+            g->widths[c] = 0;
         if (g->widths[c] && g->widths[c] < display_width(columns[c].title))
             g->widths[c] = display_width(columns[c].title);
     }

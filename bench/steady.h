@@ -32,7 +32,7 @@ const char *steady_class_name(SteadyClass c);
 /* NaN where there is no such figure. */
 typedef struct Steady {
     SteadyClass steady_class;
-    double steady_start;   /* number, from 1, of the first steady trial; flat, warmup and slowdown */
+    double steady_start; /* number, from 1, of the first steady trial; flat, warmup and slowdown */
     double warmups_needed; /* trials before steady_start; flat and warmup */
     double
         first_over_steady; /* first trial / median of the steady ones; of all later ones where none

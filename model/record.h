@@ -13,7 +13,8 @@ typedef struct RecordWants {
     bool loss;   /* targets and the mean cross-entropy over those >= 0 */
     bool hidden; /* keep every hidden state readable */
     bool logits; /* whole logits, readable (a classifier always makes them) */
-    float dropout; /* rate after the embeddings, after each projection that a residual is added to, and
+    float
+        dropout; /* rate after the embeddings, after each projection that a residual is added to, and
                       before a classifier; 0 records none. Attention weights are not dropped */
 } RecordWants;
 

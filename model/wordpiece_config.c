@@ -178,22 +178,19 @@ static int read_special(TokenList *special, json_t *config, Err *err)
             read_token(special, token, true, token_names[i].key, err) != 0)
             return -1;
     }
-    json_object_foreach(config, key, token)
-    {
+    json_object_foreach (config, key, token) {
         if (ends_with(key, "_token") && json_is_string(token) &&
             read_token(special, token, true, key, err) != 0)
             return -1;
     }
     json_t *extra = json_object_get(config, "extra_special_tokens");
-    json_object_foreach(extra, key, token)
-    {
+    json_object_foreach (extra, key, token) {
         if (read_token(special, token, true, key, err) != 0)
             return -1;
     }
     if (json_array_size(extra) == 0 && json_object_size(extra) == 0)
         extra = json_object_get(config, "additional_special_tokens");
-    json_array_foreach(extra, i, token)
-    {
+    json_array_foreach (extra, i, token) {
         const char *content = content_of(token);
         bool known = json_is_string(token) || (content && list_has(special, content));
         if (read_token(special, token, known, "extra_special_tokens", err) != 0)
@@ -216,8 +213,7 @@ static int merge_added_tokens(json_t *decoder, json_t *added, const TokenList *s
 {
     const char *content;
     json_t *id;
-    json_object_foreach(added, content, id)
-    {
+    json_object_foreach (added, content, id) {
         if (!json_is_integer(id))
             return err_set(err, "added_tokens.json: the id of '%.200s' must be an integer",
                            content);
@@ -232,8 +228,7 @@ static int merge_tokenizer_json(json_t *decoder, const json_t *tokenizer, Err *e
 {
     size_t i;
     json_t *token;
-    json_array_foreach(json_object_get(tokenizer, "added_tokens"), i, token)
-    {
+    json_array_foreach (json_object_get(tokenizer, "added_tokens"), i, token) {
         const json_t *id = json_object_get(token, "id");
         if (!json_is_integer(id))
             return err_set(err, "tokenizer.json: entry %zu of 'added_tokens' has no id", i);
@@ -262,8 +257,7 @@ static int read_decoder(TokenList *list, json_t *decoder, const TokenList *speci
     int rc = 0;
     const char *key;
     json_t *token;
-    json_object_foreach(decoder, key, token)
-    {
+    json_object_foreach (decoder, key, token) {
         char *end;
         errno = 0;
         entries[count++] = (Entry){.id = strtol(key, &end, 10), .token = token};

@@ -62,7 +62,8 @@ Test(params, blocks_hold_every_parameter_apart)
     cr_expect(params_bytes(&p, (ParamsMemory){0}) == block);
     cr_expect(params_bytes(&p, (ParamsMemory){.grads = true}) == 2 * block);
     cr_expect(params_bytes(&p, (ParamsMemory){.grads = true, .moments = true}) == 4 * block);
-    cr_expect(params_bytes(&p, (ParamsMemory){.packs = true}) == block + gemm_packed_bytes(DT_F32, 7, 5));
+    cr_expect(params_bytes(&p, (ParamsMemory){.packs = true}) ==
+              block + gemm_packed_bytes(DT_F32, 7, 5));
     alloc(&p, (ParamsMemory){.grads = true});
     for (size_t i = 0; i < p.count; i++) {
         const Param *q = p.list[i];

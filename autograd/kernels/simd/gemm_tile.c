@@ -56,6 +56,7 @@ static size_t chain_length(size_t k)
     return k <= 128 ? 32 : 64;
 }
 
+/* A store waits for its line as a load does. A tile over a few k is done before its lines are there. */
 ALWAYS_INLINE void fetch_c(const int mr, const int nv, const TileArgs *t)
 {
     for (int r = 0; r < mr; r++)
@@ -107,7 +108,7 @@ ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_
     Cursor at = {t->a, t->b, t->ahead.at, t->ahead.at + t->ahead.bytes};
     const size_t length = chain_length(t->k);
     size_t left = t->k < length ? 0 : t->k - length;
-    if (t->add)
+    if (t->k >= 64)
         fetch_c(mr, nv, t);
     sum_chain(mr, nv, t, a_row, a_col, t->k - left, &at, acc);
     while (left > 0) {
