@@ -3,37 +3,11 @@
 
 #include <omp.h>
 
-#include "../kernels/kernels.h"
-
 enum { CACHE_LINE_FLOATS = 16 };
 
 static size_t padded_floats(size_t n)
 {
     return (n + CACHE_LINE_FLOATS - 1) / CACHE_LINE_FLOATS * CACHE_LINE_FLOATS;
-}
-
-void *row_at(const Tensor *t, size_t i)
-{
-    return (char *)t->data + i * tensor_channels(t) * dtype_size(t->dtype);
-}
-
-const float *row_read(const Tensor *t, size_t i, float *room)
-{
-    if (t->dtype == DT_F32)
-        return row_at(t, i);
-    kernels()->widen(t->dtype, row_at(t, i), room, tensor_channels(t));
-    return room;
-}
-
-float *row_begin(const Tensor *t, size_t i, float *room)
-{
-    return t->dtype == DT_F32 ? row_at(t, i) : room;
-}
-
-void row_done(const Tensor *t, size_t i, const float *row)
-{
-    if (t->dtype != DT_F32)
-        kernels()->narrow(t->dtype, row, row_at(t, i), tensor_channels(t));
 }
 
 const float *rows_read(const Tensor *t, float *room, const ExecCtx *c)

@@ -6,16 +6,34 @@
 #define TARE_ROWS_H
 
 #include "../exec.h"
+#include "../kernels/kernels.h"
 
 /* Row i of t's data, in its own format. */
-void *row_at(const Tensor *t, size_t i);
+static inline void *row_at(const Tensor *t, size_t i)
+{
+    return (char *)t->data + i * t->shape[t->ndim - 1] * dtype_size(t->dtype);
+}
 
 /* Row i as fp32: in place, or widened into `room` [C]. */
-const float *row_read(const Tensor *t, size_t i, float *room);
+static inline const float *row_read(const Tensor *t, size_t i, float *room)
+{
+    if (t->dtype == DT_F32)
+        return (const float *)t->data + i * t->shape[t->ndim - 1];
+    kernels()->widen(t->dtype, row_at(t, i), room, t->shape[t->ndim - 1]);
+    return room;
+}
 
 /* Where to compute row i: in place, or `room` [C]. Then row_done stores it. */
-float *row_begin(const Tensor *t, size_t i, float *room);
-void row_done(const Tensor *t, size_t i, const float *row);
+static inline float *row_begin(const Tensor *t, size_t i, float *room)
+{
+    return t->dtype == DT_F32 ? (float *)t->data + i * t->shape[t->ndim - 1] : room;
+}
+
+static inline void row_done(const Tensor *t, size_t i, const float *row)
+{
+    if (t->dtype != DT_F32)
+        kernels()->narrow(t->dtype, row, row_at(t, i), t->shape[t->ndim - 1]);
+}
 
 /* All rows at once, each handed to some thread: for ops whose kernel wants whole matrices. */
 const float *rows_read(const Tensor *t, float *room, const ExecCtx *c);

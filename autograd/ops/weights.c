@@ -35,7 +35,7 @@ static const float *row_i8(const Tensor *w, size_t i, float *room)
     return room;
 }
 
-const float *weight_row(const Tensor *w, size_t i, float *room)
+const float *weight_row_widened(const Tensor *w, size_t i, float *room)
 {
     if (w->dtype == DT_I8 && w->data)
         return row_i8(w, i, room);

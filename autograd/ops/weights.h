@@ -11,7 +11,15 @@
  * again when the weight has changed, in the format c->product. NULL where no copy is wanted. */
 const PackedB *weight_packed(const Tensor *w, const ExecCtx *c);
 
+/* Row i of w[V,C], of a small format, widened into `room` [C], which is returned. */
+const float *weight_row_widened(const Tensor *w, size_t i, float *room);
+
 /* Row i of w[V,C] as fp32: in place, or in `room` [C]. */
-const float *weight_row(const Tensor *w, size_t i, float *room);
+static inline const float *weight_row(const Tensor *w, size_t i, float *room)
+{
+    if (w->dtype == DT_F32)
+        return (const float *)w->data + i * w->shape[1];
+    return weight_row_widened(w, i, room);
+}
 
 #endif
