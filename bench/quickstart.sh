@@ -29,6 +29,7 @@ for plot in results/quick-plots/*.png; do
     case $plot in
         *warmup_curves*) made "$plot" "time against run: look for the cold first one" ;;
         *mean_by_warmups*) made "$plot" "mean time by number of warmups" ;;
+        *forward_backward*) made "$plot" "forward beside forward+backward" ;;
         *) made "$plot" "" ;;
     esac
 done
