@@ -252,7 +252,8 @@ def _boolean(cell):
 
 
 def _load_samples(path, ran):
-    beside = os.path.splitext(path)[0] + ".samples.csv"
+    stem = path[:-4] if len(path) > 4 and path.endswith(".csv") else path
+    beside = stem + ".samples.csv"
     if "row_id" not in ran or not os.path.exists(beside):
         return None
     frame = _read_text(beside, ["row_id", "trial", "is_warmup", "wall_ns"])

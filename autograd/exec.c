@@ -1,6 +1,8 @@
 /* exec: see exec.h. */
 #include "exec.h"
 
+#include "placement.h"
+
 #include <string.h>
 
 #include "ops.h"
@@ -131,13 +133,16 @@ void exec_run(Exec *e, const Plan *p, Phase phase)
           "the plan does not fit this Exec");
     size_t from = phase == PHASE_FORWARD ? 0 : s->num_forward;
     size_t to = phase == PHASE_FORWARD ? s->num_forward : s->count;
+    placement_mend();
     if (p->slices.count == 1) {
         run_slice(e, p, 0, from, to);
         return;
     }
 #pragma omp parallel for schedule(static, 1) num_threads(e->threads)
-    for (size_t slice = 0; slice < p->slices.count; slice++)
+    for (size_t slice = 0; slice < p->slices.count; slice++) {
+        placement_note();
         run_slice(e, p, slice, from, to);
+    }
 }
 
 void exec_write(Exec *e, const Plan *p, const Tensor *t, const void *src)

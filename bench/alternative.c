@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "context.h"
 #include "interrupt.h"
@@ -226,14 +227,18 @@ void alternatives_print(const Alternative list[NUM_ALTERNATIVES], FILE *f)
     }
 }
 
-double load_before_start(void)
+double other_cpus_before_start(void)
 {
+    const struct timespec window = {.tv_nsec = 500000000};
     Context machine;
     context_read(&machine, "");
-    if (machine.load > 0.25 * (double)machine.cpus_allowed)
+    CpuTime before = context_cpu_time("");
+    nanosleep(&window, NULL);
+    double busy = context_other_cpus(before, context_cpu_time(""), 0, (double)machine.cpus_online);
+    if (busy > CPUS_IN_USE)
         fprintf(stderr,
-                "tare: the load average is %.1f before anything was started: other programs share "
-                "the processors, and times will be wrong\n",
-                machine.load);
-    return machine.load;
+                "tare: other programs keep %.2f CPUs busy before anything was started: times will "
+                "be wrong\n",
+                busy);
+    return busy;
 }

@@ -54,8 +54,9 @@ int alternative_tell(Alternative *a, json_t *request, Err *err);
 /* Mean time of `calls` calls of "run" or "nothing", in ns; NaN when it failed. */
 double alternative_time(Alternative *a, const char *what, int64_t calls, Err *err);
 
-/* The 1-minute load average; a line on stderr where other programs share the processors. To be asked
- * before anything is started. */
-double load_before_start(void);
+/* How many CPUs other programs keep busy, seen for half a second before anything of ours is started; a line
+ * on stderr where that is more than CPUS_IN_USE. NaN where the system does not tell. */
+double other_cpus_before_start(void);
+#define CPUS_IN_USE 0.25
 
 #endif

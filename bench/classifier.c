@@ -88,6 +88,14 @@ const float *classifier_run(Classifier *c)
     return bucketed_logits(m, bucket);
 }
 
+bool classifier_finite(const float *logits, size_t count)
+{
+    size_t finite = 0;
+    while (finite < count && isfinite(logits[finite]))
+        finite++;
+    return finite == count;
+}
+
 size_t classifier_best(const float *logits, size_t count, double *probability)
 {
     size_t best = 0;

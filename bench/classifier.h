@@ -30,6 +30,9 @@ size_t classifier_encode(Classifier *c, const char *text, size_t len);
 /* Runs the ids; returns logits [labels.count], valid until the next run. */
 const float *classifier_run(Classifier *c);
 
+/* Whether all are; if not, a weight is broken or the arithmetic overflowed, and there is no label. */
+bool classifier_finite(const float *logits, size_t count);
+
 /* The place of the largest logit, the first of equals; its softmax in *probability, unless NULL. */
 size_t classifier_best(const float *logits, size_t count, double *probability);
 

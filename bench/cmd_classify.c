@@ -14,10 +14,12 @@
 static int classify_lines(Classifier *c, Lines *in, Err *err)
 {
     int more;
-    while ((more = lines_next(in, err)) == 1) {
+    for (size_t number = 1; (more = lines_next(in, err)) == 1; number++) {
         double probability;
         classifier_encode(c, in->line, in->len);
         const float *logits = classifier_run(c);
+        if (!classifier_finite(logits, c->labels.count))
+            return err_set(err, "%s, line %zu: the model's output is not finite", in->name, number);
         size_t label = classifier_best(logits, c->labels.count, &probability);
         printf("%s\t%.6f\n", c->labels.at[label], probability);
         if (fflush(stdout) != 0)

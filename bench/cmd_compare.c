@@ -73,7 +73,8 @@ static void say_record(const Comparison *c, const Record *r)
         fprintf(stderr,
                 "%.4g ms, implausible: %.4g GFLOP/s is more than the %.4g that %lld threads "
                 "can reach",
-                r->median_ms, record_gflops(c, r), peaks_limit(&c->watch.peaks),
+                r->median_ms, record_gflops(c, r),
+                peaks_limit_of_product(&c->watch.peaks, record_product(r)),
                 (long long)c->config->threads);
         break;
     case RECORD_OK:

@@ -4,7 +4,10 @@
 
 #include "../model/convert.h"
 #include "commands.h"
+#include "interrupt.h"
 #include "options.h"
+
+enum { EXIT_WRONG = 2, EXIT_INTERRUPTED = 130 };
 
 static DType format_of(const char *name)
 {
@@ -40,10 +43,13 @@ int cmd_convert(int argc, char **argv, Err *err)
     size_t count;
     OptionsOutcome outcome = options_parse(&command, argc, argv, arguments, &count, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? 0 : 2;
+        return outcome == OPTIONS_HELP ? 0 : EXIT_WRONG;
     if (!format) {
         err_set(err, "convert: --format is missing; it is bf16, fp16 or int8");
-        return 2;
+        return EXIT_WRONG;
     }
-    return model_convert(arguments[0], arguments[1], format_of(format), err) == 0 ? 0 : 2;
+    interrupt_install();
+    if (model_convert(arguments[0], arguments[1], format_of(format), interrupted, err) == 0)
+        return 0;
+    return interrupted() ? EXIT_INTERRUPTED : EXIT_WRONG;
 }

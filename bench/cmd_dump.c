@@ -33,12 +33,12 @@ static int parse_inputs(Inputs *in, const char *ids, const char *mask, const cha
     return targets ? ids_parse(&in->targets, "--targets", targets, err) : 0;
 }
 
-static int check_same_shape(const IdTable *t, const char *option, const IdTable *ids, Err *err)
+static int check_shape(const IdTable *t, size_t rows, size_t cols, const char *like, Err *err)
 {
-    if (t->rows == ids->rows && t->cols == ids->cols)
+    if (t->rows == rows && t->cols == cols)
         return 0;
-    return err_set(err, "%s has %zu rows of %zu, --ids has %zu rows of %zu", option, t->rows,
-                   t->cols, ids->rows, ids->cols);
+    return err_set(err, "%s has %zu rows of %zu, %s %zu rows of %zu", t->place, t->rows, t->cols,
+                   like, rows, cols);
 }
 
 static int check_mask(const Inputs *in, Err *err)
@@ -46,47 +46,47 @@ static int check_mask(const Inputs *in, Err *err)
     const IdTable *m = &in->mask;
     if (m->rows == 0)
         return 0;
-    if (check_same_shape(m, "--mask", &in->ids, err) != 0 ||
-        ids_check(m, "--mask", 0, 1, "a mask value", err) != 0)
+    if (check_shape(m, in->ids.rows, in->ids.cols, "--ids has", err) != 0 ||
+        ids_check(m, 0, 1, "a mask value", err) != 0)
         return -1;
     for (size_t i = 0; i < m->rows; i++) {
         int32_t seen = 0;
         for (size_t j = 0; j < m->cols; j++)
             seen |= m->at[i * m->cols + j];
         if (!seen)
-            return err_set(err, "--mask: row %zu hides every position", i + 1);
+            return err_set(err, "%s: row %zu hides every position", m->place, i + 1);
     }
     return 0;
 }
 
+/* A target a position, or of a classifier one a row; -1 is ignored, but not everywhere. */
 static int check_targets(const Inputs *in, const ModelConfig *c, Err *err)
 {
     const IdTable *t = &in->targets;
     if (t->rows == 0)
         return 0;
     if (c->head == HEAD_NONE)
-        return err_set(err, "--targets: this model has no head to compute a loss with");
-    if (c->head == HEAD_CLASSIFIER) {
-        IdTable one_each = {in->ids.rows, 1, NULL};
-        return check_same_shape(t, "--targets (a label per row)", &one_each, err) != 0
-                   ? -1
-                   : ids_check(t, "--targets", 0, (int32_t)c->num_labels - 1, "a label", err);
-    }
-    if (check_same_shape(t, "--targets", &in->ids, err) != 0 ||
-        ids_check(t, "--targets", -1, (int32_t)c->vocab_size - 1, "-1 or a token id", err) != 0)
+        return err_set(err, "%s: this model has no head to compute a loss with", t->place);
+    bool labels = c->head == HEAD_CLASSIFIER;
+    int status =
+        labels ? check_shape(t, in->ids.rows, 1, "but a label for each row of --ids makes", err)
+               : check_shape(t, in->ids.rows, in->ids.cols, "--ids has", err);
+    int32_t most = (int32_t)(labels ? c->num_labels : c->vocab_size) - 1;
+    if (status != 0 ||
+        ids_check(t, -1, most, labels ? "-1 or a label" : "-1 or a token id", err) != 0)
         return -1;
     for (size_t i = 0; i < t->rows * t->cols; i++)
         if (t->at[i] >= 0)
             return 0;
-    return err_set(err, "--targets: every target is -1, so there is no loss");
+    return err_set(err, "%s: every target is -1, so there is no loss", t->place);
 }
 
 static int check_inputs(const Inputs *in, const ModelConfig *c, Err *err)
 {
     if (in->ids.cols > c->max_positions)
-        return err_set(err, "--ids: rows of %zu ids, but the model has %zu positions", in->ids.cols,
-                       c->max_positions);
-    if (ids_check(&in->ids, "--ids", 0, (int32_t)c->vocab_size - 1, "a token id", err) != 0 ||
+        return err_set(err, "%s: rows of %zu ids, but the model has %zu positions", in->ids.place,
+                       in->ids.cols, c->max_positions);
+    if (ids_check(&in->ids, 0, (int32_t)c->vocab_size - 1, "a token id", err) != 0 ||
         check_mask(in, err) != 0)
         return -1;
     return check_targets(in, c, err);
@@ -200,7 +200,7 @@ int cmd_dump(int argc, char **argv, Err *err)
          .value_name = "ROWS",
          .target = &targets,
          .help =
-             "the right id at each position (-1 = ignored), or a label a row; adds the loss, and "
+             "the right id at each position, or a label a row (-1 = ignored); adds the loss, and "
              "gradients where the precision has a backward pass"},
         {.name = "--out",
          .kind = OPTION_TEXT,

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "csv.h"
+#include "fingerprint.h"
 #include "options.h"
 #include "result_file.h"
 
@@ -94,30 +96,58 @@ static int read_file(Merge *m, const char *path, Err *err)
     return status;
 }
 
-/* Rows that did not run do not know their BLAS; what is missing differs from nothing. */
-static int check_one_machine(const Merge *m, Err *err)
+/* Each row beside the first that knows the column. */
+static int check_column(const Merge *m, const Field *f, Err *err)
 {
-    static const char *const columns[] = {"cpu_model", "threads",    "blas",
-                                          "isa",       "git_commit", "schema"};
-    for (size_t c = 0; c < COUNT_OF(columns); c++) {
-        const Field *f = row_field(columns[c]);
-        const MergeRow *first = NULL;
-        FieldTEXT here, there;
-        for (size_t i = 0; i < m->count; i++) {
-            field_cell(f, &m->rows[i].result, here);
-            if (!*here)
-                continue;
-            if (first && strcmp(here, there) != 0 && first->path != m->rows[i].path)
-                return err_set(err,
-                               "%s is '%.100s' in '%s' and '%.100s' in '%s'; --force merges anyway",
-                               f->name, there, first->path, here, m->rows[i].path);
-            if (!first) {
-                first = &m->rows[i];
-                text_set(there, here);
-            }
+    FieldTEXT here, there = "";
+    const MergeRow *known = NULL;
+    for (size_t i = 0; i < m->count; i++) {
+        const MergeRow *row = &m->rows[i];
+        if (!known) {
+            field_cell(f, &row->result, there);
+            known = *there ? row : NULL;
+        } else if (known->path != row->path &&
+                   fingerprint_differs(f, &known->result, &row->result)) {
+            field_cell(f, &row->result, here);
+            return err_set(err,
+                           "%s is '%.100s' in '%s' and '%.100s' in '%s'; --force merges anyway",
+                           f->name, there, known->path, here, row->path);
         }
     }
     return 0;
+}
+
+static int check_one_machine(const Merge *m, Err *err)
+{
+    char *names = xstrdup(FINGERPRINT_COLUMNS), *rest = names;
+    int status = 0;
+    for (const char *name; status == 0 && (name = strsep(&rest, "|"));)
+        status = check_column(m, row_field(name), err);
+    free(names);
+    return status;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat in_a, in_b;
+    return stat(a, &in_a) == 0 && stat(b, &in_b) == 0 && in_a.st_dev == in_b.st_dev &&
+           in_a.st_ino == in_b.st_ino;
+}
+
+/* Writing must not destroy what is read: neither file may be one of an input's. */
+static int check_output(const char *input, const char *out, Err *err)
+{
+    char *const inputs[] = {xstrdup(input), samples_path(input)};
+    char *const outputs[] = {xstrdup(out), samples_path(out)};
+    int status = 0;
+    for (size_t i = 0; i < 4 && status == 0; i++)
+        if (same_file(inputs[i / 2], outputs[i % 2]))
+            status = err_set(err, "--out '%s' would overwrite the input '%s'", out, inputs[i / 2]);
+    for (size_t i = 0; i < 2; i++) {
+        free(inputs[i]);
+        free(outputs[i]);
+    }
+    return status;
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -152,6 +182,8 @@ static int merge(const char *const *paths, size_t count, const char *out, bool f
 {
     Merge m = {0};
     int status = 0;
+    for (size_t i = 0; i < count && status == 0; i++)
+        status = check_output(paths[i], out, err);
     for (size_t i = 0; i < count && status == 0; i++)
         status = read_file(&m, paths[i], err);
     if (status == 0 && !force)

@@ -2,7 +2,7 @@
  *
  * For a user: refuse what does not fit, run the row in a fresh process, compare it with the machine's
  * peaks, print it. With --result-fd it is that fresh process: it runs the row, or measures the peaks,
- * and answers in JSON. With --profile it runs the row here and prints where its time goes. */
+ * and answers in JSON. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ enum { EXIT_ROW_FAILED = 1, EXIT_BAD_COMMAND = 2, EXIT_INTERRUPTED = 130 };
 
 typedef struct RunCommand {
     RowConfig config;
-    const char *format;
+    const char *format;  /* NULL: not given */
     int64_t max_memory;  /* bytes */
     double max_row_time; /* seconds */
     bool profile, peaks;
@@ -76,7 +76,8 @@ static OptionsOutcome parse(RunCommand *run, int argc, char **argv, Err *err)
         {.name = "--profile",
          .kind = OPTION_FLAG,
          .target = &run->profile,
-         .help = "print time, FLOPs and bytes per op over as many extra runs as there are trials"},
+         .help =
+             "print time, FLOPs, bytes and share of the peak per op too, of num_trials more runs"},
         {.name = "--peaks",
          .kind = OPTION_FLAG,
          .target = &run->peaks,
@@ -117,7 +118,7 @@ static int run_peaks(const RunCommand *run, Err *err)
     return write_answer(peaks_to_json(&p), fd, err) == 0 ? 0 : EXIT_BAD_COMMAND;
 }
 
-/* The row in this process; its answer goes to the parent, or its profile to the user. */
+/* The row in this process; its answer goes to the parent. */
 static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *err)
 {
     Profile profile;
@@ -125,16 +126,15 @@ static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *
     RowExtras extras = {.memory_limit = (size_t)run->max_memory,
                         .profile = run->profile ? &profile : NULL};
     int status = row_run(r, samples, &extras, err);
-    if (status == 0 && run->profile)
-        profile_print(&profile, stdout);
-    if (status == 0 && run->result_fd >= 0)
-        status = write_answer(row_document(r, samples), run->result_fd, err);
+    if (status == 0)
+        status = write_answer(row_document(r, samples, extras.profile), run->result_fd, err);
     profile_release(&profile);
     return status == 0 ? 0 : EXIT_BAD_COMMAND;
 }
 
 /* The row in a process of its own, judged and stamped. */
-static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Err *err)
+static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Profile *profile,
+                     Err *err)
 {
     TimeModel time;
     Guard guard;
@@ -148,7 +148,7 @@ static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Err 
     guard_init(&guard);
     int status = guard_peaks(&guard, r->config.threads, err) ? 0 : -1;
     if (status == 0 && !interrupted())
-        status = row_spawn(r, samples, &limits, err);
+        status = row_spawn_profiled(r, samples, run->profile ? profile : NULL, &limits, err);
     if (status == 0 && !interrupted())
         status = guard_judge(&guard, r, err);
     guard_release(&guard);
@@ -160,22 +160,35 @@ static bool is_fine(const RowResult *r)
     return strcmp(r->status, STATUS_FAILED) != 0 && strcmp(r->status, STATUS_IMPLAUSIBLE) != 0;
 }
 
-static int run_and_print(const RunCommand *run, RowResult *r, Samples *samples, Err *err)
+static void print_row(const RunCommand *run, RowResult *r, const Samples *samples,
+                      const Profile *profile)
 {
-    interrupt_install();
-    int status = run_apart(run, r, samples, err);
-    if (interrupted())
-        return EXIT_INTERRUPTED;
-    if (status != 0)
-        return EXIT_BAD_COMMAND;
     char id[ROW_ID_SIZE];
     row_id(&run->config, id);
     text_set(r->row_id, id);
-    report_rows(stdout, run->format, &(const RowResult *){r}, 1);
+    report_rows(stdout, run->format ? run->format : "table", &(const RowResult *){r}, 1);
+    if (profile->runs.count) {
+        putchar('\n');
+        profile_print(profile, r, samples, stdout);
+    }
     FieldTEXT warning;
     if (row_warning(r, warning))
         fprintf(stderr, "warning: %s\n", warning);
-    return is_fine(r) ? 0 : EXIT_ROW_FAILED;
+}
+
+static int run_and_print(const RunCommand *run, RowResult *r, Samples *samples, Err *err)
+{
+    Profile profile;
+    profile_init(&profile);
+    interrupt_install();
+    int status = run_apart(run, r, samples, &profile, err);
+    int code = interrupted() ? EXIT_INTERRUPTED : status != 0 ? EXIT_BAD_COMMAND : 0;
+    if (code == 0) {
+        print_row(run, r, samples, &profile);
+        code = is_fine(r) ? 0 : EXIT_ROW_FAILED;
+    }
+    profile_release(&profile);
+    return code;
 }
 
 /* Without a name: the small model, or dimensions of one's own. */
@@ -195,8 +208,8 @@ static int run_row(RunCommand *run, Err *err)
     row_result_init(r);
     samples_init(&samples);
     r->config = run->config;
-    int code = run->result_fd >= 0 || run->profile ? run_here(run, r, &samples, err)
-                                                   : run_and_print(run, r, &samples, err);
+    int code = run->result_fd >= 0 ? run_here(run, r, &samples, err)
+                                   : run_and_print(run, r, &samples, err);
     samples_release(&samples);
     free(r);
     return code;
@@ -204,13 +217,14 @@ static int run_row(RunCommand *run, Err *err)
 
 int cmd_run(int argc, char **argv, Err *err)
 {
-    RunCommand run = {.format = "table",
-                      .max_memory = memory_auto_limit(),
-                      .max_row_time = INFINITY,
-                      .result_fd = -1};
+    RunCommand run = {.max_memory = memory_auto_limit(), .max_row_time = INFINITY, .result_fd = -1};
     row_config_init(&run.config);
     OptionsOutcome outcome = parse(&run, argc, argv, err);
     if (outcome != OPTIONS_RUN)
         return outcome == OPTIONS_HELP ? 0 : EXIT_BAD_COMMAND;
+    if (run.profile && run.format) {
+        err_set(err, "--profile prints a table to read, which --format %s cannot hold", run.format);
+        return EXIT_BAD_COMMAND;
+    }
     return run.peaks ? run_peaks(&run, err) : run_row(&run, err);
 }

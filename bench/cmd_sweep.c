@@ -35,6 +35,11 @@ static int set_shard(void *target, const void *context, const char *value, Err *
     return err_set(err, "'%s' is not I/N with 1 <= I <= N", value);
 }
 
+static const char notes[] = "exit: 0 every row ran or was skipped, 1 a row failed or is "
+                            "implausible, 2 bad command or config,\n"
+                            "      or a result that cannot be written (then after the lines of "
+                            "rows that ran), 130 interrupted\n";
+
 static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
@@ -94,7 +99,8 @@ static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *
                              .summary = "Run every row of a config file, each in a fresh process.",
                              .options = options,
                              .num_options = COUNT_OF(options),
-                             .max_arguments = 1};
+                             .max_arguments = 1,
+                             .notes = notes};
     OptionsOutcome outcome = options_parse(&command, argc, argv, &c->config, NULL, err);
     if (outcome != OPTIONS_RUN || c->columns)
         return outcome;

@@ -83,11 +83,11 @@ static OptionsOutcome read_command(TrainCommand *c, int argc, char **argv, Err *
          .target = &c->out},
         {.name = "--resume",
          .kind = OPTION_FLAG,
-         .help = "go on from the last checkpoint, bit for bit; without one, begin",
+         .help = "go on from the last checkpoint; without one, begin",
          .target = &c->options.resume},
         {.name = "--overwrite",
          .kind = OPTION_FLAG,
-         .help = "begin anew where there is a checkpoint",
+         .help = "begin anew where there is a checkpoint or another model",
          .target = &c->options.overwrite},
         {.name = "--dry-run",
          .kind = OPTION_FLAG,
@@ -106,8 +106,10 @@ static OptionsOutcome read_command(TrainCommand *c, int argc, char **argv, Err *
         .notes =
             "The directory gets config.json, model.safetensors and the tokenizer's files, as the\n"
             "transformers library reads them; training.safetensors, which --resume needs; and\n"
-            "loss.csv, a line for each update. A loss that is not a number or diverges ends the\n"
-            "training with exit code 1 and leaves the last checkpoint as it is.\n",
+            "loss.csv, a line for each update. A resumed training ends bit for bit like one in a\n"
+            "single piece, on the same instruction set and TARE_GEMM. A loss that is not a number\n"
+            "or diverges ends the training with exit code 1 and leaves the last checkpoint as it\n"
+            "is.\n",
     };
     size_t count;
     return options_parse(&command, argc, argv, &c->config, &count, err);
@@ -128,6 +130,10 @@ int cmd_train(int argc, char **argv, Err *err)
     }
     c.options.threads = (int)c.threads;
     interrupt_install();
+    if (!c.dry_run && train_check_out(&config, &c.options, err) != 0) {
+        train_config_release(&config);
+        return 2;
+    }
     Trainer t;
     int code = 2;
     if (train_init(&t, &config, &c.options, err) == 0) {

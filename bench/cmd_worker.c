@@ -16,6 +16,7 @@
 
 #include "../autograd/kernels/kernels.h"
 #include "commands.h"
+#include "commit.h"
 #include "measure.h"
 #include "options.h"
 #include "worker_job.h"

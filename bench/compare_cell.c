@@ -9,6 +9,7 @@
 
 #include "compare_inputs.h"
 #include "interrupt.h"
+#include "measure.h"
 #include "moments.h"
 #include "turns.h"
 
@@ -26,7 +27,7 @@ int comparison_start(Comparison *c, bool *misbehaved, Err *err)
     const AlternativeOptions options = {.wanted = c->config->wanted,
                                         .threads = c->config->threads,
                                         .max_wait = c->config->max_wait};
-    c->load = load_before_start();
+    c->other_cpus = other_cpus_before_start();
     c->watch.threads = c->config->threads;
     if (alternatives_start(c->alternatives, &c->project, &options, misbehaved, err) != 0)
         return -1;
@@ -63,7 +64,14 @@ RecordState record_state(const Comparison *c, const Record *r)
         return RECORD_FAILED;
     if (r->has_parity && !r->parity.ok)
         return RECORD_DIFFERS;
-    return peak_watch_implausible(&c->watch, record_gflops(c, r)) ? RECORD_IMPLAUSIBLE : RECORD_OK;
+    return peak_watch_implausible(&c->watch, record_product(r), record_gflops(c, r))
+               ? RECORD_IMPLAUSIBLE
+               : RECORD_OK;
+}
+
+DType record_product(const Record *r)
+{
+    return precision_product(r->cell->component->precision);
 }
 
 /* Records of a cell stand together, ours first. */
@@ -135,12 +143,13 @@ static void prepare(const Round *r, Record *record)
 static void prove(const Round *r)
 {
     char *ours = file_of(r->c, r->records[0].alternative->name);
+    double own = r->cell->component->tolerance, tolerance = own > 0 ? own : parity_tolerance;
     for (size_t i = 1; i < r->count && !failed(&r->records[0]); i++) {
         Record *record = &r->records[i];
         char *theirs = file_of(r->c, record->alternative->name);
         if (!failed(record))
             record->has_parity =
-                parity_compare(ours, theirs, &record->parity, &record->failure) == 0;
+                parity_compare(ours, theirs, tolerance, &record->parity, &record->failure) == 0;
         free(theirs);
     }
     free(ours);
@@ -148,16 +157,26 @@ static void prove(const Round *r)
 
 /* ---- taking turns ---- */
 
+static void note_memory(Record *record)
+{
+    int64_t bytes = peak_rss_bytes(record->alternative->peer.pid);
+    if (bytes != SAMPLE_NONE && (size_t)bytes > record->peak_rss_bytes)
+        record->peak_rss_bytes = (size_t)bytes;
+}
+
 /* A sample in ms; NaN when it failed. */
-static double turn(const Round *r, const Record *record, Err *err)
+static double turn(const Round *r, Record *record)
 {
     Alternative *a = worker_of(r, record);
+    Err *err = &record->failure;
     double ns = NAN;
     bool ready = !r->cell->fresh_process || load(r, a, err) == 0;
     if (ready && (!record->warm_call || !isnan(alternative_time(a, "run", 1, err))))
         ns = alternative_time(a, "run", record->calls, err);
-    if (r->cell->fresh_process)
+    if (r->cell->fresh_process) {
+        note_memory(record);
         peer_stop(&a->peer);
+    }
     return ns / 1e6;
 }
 
@@ -169,7 +188,7 @@ static void one_round(const Round *r, size_t round)
         Record *record = &r->records[turn_of(seed, stream, round, i, r->count)];
         if (failed(record))
             continue;
-        double ms = turn(r, record, &record->failure);
+        double ms = turn(r, record);
         if (!failed(record))
             record->ms[record->rounds++] = ms;
     }
@@ -223,8 +242,10 @@ static void choose(Round *r)
 static void keep(Round *r)
 {
     Comparison *c = r->c;
-    for (size_t i = 0; i < r->count; i++)
-        peak_watch_doubt(&c->watch, record_gflops(c, &r->records[i]));
+    for (size_t i = 0; i < r->count; i++) {
+        const Record *record = &r->records[i];
+        peak_watch_doubt(&c->watch, record_product(record), record_gflops(c, record));
+    }
     c->records = xrealloc(c->records, (c->num_records + r->count) * sizeof *c->records);
     memcpy(c->records + c->num_records, r->records, r->count * sizeof *r->records);
     c->num_records += r->count;

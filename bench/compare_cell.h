@@ -24,9 +24,10 @@ typedef struct Record {
     Interval interval;
     bool has_parity; /* not for tare itself */
     Parity parity;
-    size_t input_bytes; /* of the texts of a tokenizer; 0 otherwise */
-    RatioTest ratio;    /* tare's time over this one's; missing without parity */
-    Err failure;        /* "" = none; otherwise there are no figures */
+    size_t peak_rss_bytes; /* of a whole fresh process, the highest of all turns; 0 = not known */
+    size_t input_bytes;    /* of the texts of a tokenizer; 0 otherwise */
+    RatioTest ratio;       /* tare's time over this one's; missing without parity */
+    Err failure;           /* "" = none; otherwise there are no figures */
 } Record;
 
 /* Everything but the models. */
@@ -34,8 +35,8 @@ typedef struct Comparison {
     const CompareConfig *config;
     Project project;
     Alternative alternatives[NUM_ALTERNATIVES];
-    PeakWatch watch; /* peaks are not measured where no cell has matrix work */
-    double load;     /* the machine's 1-minute load average before anything was started */
+    PeakWatch watch;               /* peaks are not measured where no cell has matrix work */
+    double other_cpus;             /* kept busy by others before anything was started */
     char folder[TEMPORARY_FOLDER]; /* temporary, for inputs and outputs */
     ModelFiles *models;            /* [config->num_models]; dir is NULL where no cell uses it */
     Record *records;               /* of the finished cells */
@@ -53,6 +54,8 @@ int comparison_measure(Comparison *c, const CompareCell *cell, Err *err);
 
 /* Model FLOPs over the median; NaN where the cell has no matrix work or the record no figures. */
 double record_gflops(const Comparison *c, const Record *r);
+/* The format of its matrix products, whose peak it is measured by. */
+DType record_product(const Record *r);
 RecordState record_state(const Comparison *c, const Record *r);
 
 /* Whether the record's ratio may be shown: nothing speaks against it, nor against tare's. */

@@ -68,8 +68,8 @@ static void write_parity_row(const Comparison *c, const Record *r, FILE *f)
     else if (cell->component->kind == COMPONENT_TOKENIZER)
         fprintf(f, " 0 | **PASS** (ids equal) |\n");
     else
-        fprintf(f, " `%.2e` | **PASS** (%.1e of the largest value) |\n", r->parity.max_abs,
-                r->parity.max_rel);
+        fprintf(f, " `%.2e` | **PASS** (%.1e of the largest value%s) |\n", r->parity.max_abs,
+                r->parity.max_rel, cell->component->tolerance > 0 ? ", a wider bound" : "");
 }
 
 static void write_parity(const Comparison *c, FILE *f)
@@ -79,7 +79,8 @@ static void write_parity(const Comparison *c, FILE *f)
         "## 1. Correctness Verification\n\n"
         "Outputs of this run, each implementation's against tare's on the same weights and\n"
         "inputs: token ids, hidden states, or the loss and gradients. Ids have to be equal; of\n"
-        "every other tensor the largest difference is at most %g of the largest value.\n\n"
+        "every other tensor the largest difference is at most %g of the largest value; INT8, of\n"
+        "which every implementation has its own rounding, has a wider bound.\n\n"
         "| Model | Dimensions | Layers | Vocab | Component | Batch Size | Sequence Length | "
         "Against | Max Diff | Verdict |\n"
         "|---|---|---|---|---|---|---|---|---|---|\n",
@@ -118,7 +119,7 @@ static void write_time(const Record *r, double best, FILE *f)
 /* Of the machine's peak, or a tokenizer's bytes a second. */
 static void write_share(const Comparison *c, const Record *r, FILE *f)
 {
-    double share = r ? peak_watch_fraction(&c->watch, record_gflops(c, r)) : NAN;
+    double share = r ? peak_watch_fraction(&c->watch, record_product(r), record_gflops(c, r)) : NAN;
     if (r && r->rounds > 0 && r->input_bytes > 0)
         fprintf(f, " %.3g MB/s |", (double)r->input_bytes / (r->median_ms * 1e3));
     else if (isnan(share))
@@ -180,11 +181,41 @@ static void write_times(const Comparison *c, size_t model, FILE *f)
     fputc('\n', f);
 }
 
+/* Of cells whose turns are processes of their own; others hold what earlier cells left. */
+static void write_memory(const Comparison *c, FILE *f)
+{
+    bool any = false;
+    for (size_t i = 0; i < c->num_records; i++) {
+        const Record *r = &c->records[i], *ours = &c->records[i];
+        if (r->peak_rss_bytes == 0)
+            continue;
+        while (ours->alternative != &c->alternatives[0])
+            ours--;
+        if (!any)
+            fprintf(f,
+                    "## 3. Peak Memory\n\n"
+                    "Of a whole process that loads the model and makes two calls (VmHWM).\n\n"
+                    "| Model | Component | Batch Size | Sequence Length | Implementation | MiB | "
+                    "tare's share |\n|---|---|---|---|---|---|---|\n");
+        any = true;
+        fprintf(f, "| **%s** | %s |", c->config->models[r->cell->model].name,
+                r->cell->component->title);
+        write_size(r->cell, f);
+        fprintf(f, " %s | %.0f |", r->alternative->name, (double)r->peak_rss_bytes / (1 << 20));
+        if (r == ours || ours->peak_rss_bytes == 0)
+            fprintf(f, " - |\n");
+        else
+            fprintf(f, " %.2f |\n", (double)ours->peak_rss_bytes / (double)r->peak_rss_bytes);
+    }
+    if (any)
+        fputc('\n', f);
+}
+
 static void write_head(const Comparison *c, time_t started, FILE *f)
 {
     fprintf(f, "# Benchmark Results: %s\n\n", c->config->name);
     system_info_print(started, c->config->threads, f);
-    fprintf(f, "**Load average before:** %.1f\n", c->load);
+    other_cpus_print(c->other_cpus, f);
     alternatives_print(c->alternatives, f);
     fputc('\n', f);
 }
@@ -217,4 +248,5 @@ void compare_report_markdown(const void *comparison, time_t started, FILE *f)
     for (size_t m = 0; m < c->config->num_models; m++)
         if (c->models[m].dir && takes_part(c, m, 0))
             write_times(c, m, f);
+    write_memory(c, f);
 }

@@ -90,6 +90,11 @@ void columns_write_record(const Columns *c, FILE *f)
         free(cells[i]);
 }
 
+json_t *number_json(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
 static json_t *value_of(const Column *c)
 {
     switch (c->kind) {
@@ -210,4 +215,12 @@ void system_info_print(time_t started, int64_t threads, FILE *f)
     fprintf(f, "**System:** %s, Linux %s, %s\n**Threads:** %lld\n**Commit:** %s\n", os, kernel,
             architecture, (long long)threads, commit);
     json_decref(info);
+}
+
+void other_cpus_print(double cpus, FILE *f)
+{
+    char text[32] = "not known";
+    if (!isnan(cpus))
+        snprintf(text, sizeof text, "%.2f", cpus);
+    fprintf(f, "**CPUs kept busy by others before:** %s\n", text);
 }

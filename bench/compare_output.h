@@ -51,6 +51,9 @@ typedef struct ReportWriters {
 int report_files_write(const char *folder, time_t started, const ReportWriters *writers,
                        const void *report, Err *err);
 
+/* A real number as JSON; null where it is not finite. */
+json_t *number_json(double value);
+
 /* ---- the machine ---- */
 
 /* Hardware, operating system, time and commit: {"timestamp_utc", "cpu_model", "cpus", ...}. Python and
@@ -58,5 +61,7 @@ int report_files_write(const char *folder, time_t started, const ReportWriters *
 json_t *system_info(time_t started);
 /* The same as lines of Markdown. */
 void system_info_print(time_t started, int64_t threads, FILE *f);
+/* A line of Markdown: CPUs that others kept busy; NaN where the system does not tell. */
+void other_cpus_print(double cpus, FILE *f);
 
 #endif

@@ -58,7 +58,7 @@ static void compare_reals(const STensor *a, const float *x, const float *y, Pari
     }
     if (!finite)
         fail(p, a->name, "holds a number that is not finite");
-    else if (!(relative <= parity_tolerance))
+    else if (!(relative <= p->tolerance))
         fail(p, a->name, "differs by more than the bound");
 }
 
@@ -86,9 +86,9 @@ static int compare_tensor(const STensor *a, const STensor *b, Parity *p, Err *er
     return status;
 }
 
-int parity_compare(const char *ours, const char *theirs, Parity *p, Err *err)
+int parity_compare(const char *ours, const char *theirs, double tolerance, Parity *p, Err *err)
 {
-    *p = (Parity){.ok = true};
+    *p = (Parity){.ok = true, .tolerance = tolerance};
     SafeTensors *a = safetensors_open(ours, err);
     SafeTensors *b = a ? safetensors_open(theirs, err) : NULL;
     int status = b ? 0 : -1;

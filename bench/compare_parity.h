@@ -7,13 +7,14 @@
 
 typedef struct Parity {
     bool ok;
+    double tolerance; /* of max_rel, as asked */
     double max_abs;   /* the largest difference of all tensors */
     double max_rel;   /* the largest, over tensors, of largest difference / largest value */
     char worst[64];   /* the tensor with max_rel */
     char reason[160]; /* why not ok; "" if ok */
 } Parity;
 
-/* The bound of max_rel; integers have to be equal. Two correct fp32 implementations were seen to differ
+/* The bound of max_rel in fp32; integers have to be equal. Two correct fp32 implementations were seen to differ
  * by at most 1.3e-6 in the hidden states of DistilBERT-base, 2.4e-6 in the gradients of GPT small and
  * 3.0e-6 in those of medium, 3.1e-6 in a classifier's logits of 1,080 texts; the bound is about three
  * times the last. */
@@ -21,7 +22,7 @@ extern const double parity_tolerance;
 
 /* -1: a file cannot be read. Other names, shapes or kinds of tensors, a number that is not finite and a
  * difference above the bound are in *p. */
-int parity_compare(const char *ours, const char *theirs, Parity *p, Err *err);
+int parity_compare(const char *ours, const char *theirs, double tolerance, Parity *p, Err *err);
 
 /* What may be said of an implementation's figures. Only of RECORD_OK a speed-up is shown. */
 typedef enum RecordState {

@@ -19,21 +19,21 @@ void peak_watch_measure(PeakWatch *w)
     w->known = true;
 }
 
-void peak_watch_doubt(PeakWatch *w, double gflops)
+void peak_watch_doubt(PeakWatch *w, DType product, double gflops)
 {
     enum { MORE_MEASUREMENTS = 3 };
-    for (int i = 0; i < MORE_MEASUREMENTS && peak_watch_implausible(w, gflops); i++)
+    for (int i = 0; i < MORE_MEASUREMENTS && peak_watch_implausible(w, product, gflops); i++)
         peak_watch_measure(w);
 }
 
-double peak_watch_fraction(const PeakWatch *w, double gflops)
+double peak_watch_fraction(const PeakWatch *w, DType product, double gflops)
 {
-    return w->known ? gflops / peaks_measured(&w->peaks) : NAN;
+    return w->known ? gflops / peaks_of_product(&w->peaks, product) : NAN;
 }
 
-bool peak_watch_implausible(const PeakWatch *w, double gflops)
+bool peak_watch_implausible(const PeakWatch *w, DType product, double gflops)
 {
-    return w->known && gflops > peaks_limit(&w->peaks);
+    return w->known && gflops > peaks_limit_of_product(&w->peaks, product);
 }
 
 json_t *peak_watch_to_json(const PeakWatch *w)

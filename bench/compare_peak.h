@@ -18,13 +18,13 @@ typedef struct PeakWatch {
 
 /* Measures, and keeps the higher rates. A failure is a line on stderr: shares then stay missing. */
 void peak_watch_measure(PeakWatch *w);
-/* Measures again, a few times at most, while this rate (GFLOP/s) is above the limit. */
-void peak_watch_doubt(PeakWatch *w, double gflops);
+/* Measures again, a few times at most, while this rate (GFLOP/s) of products in a format is above the limit. */
+void peak_watch_doubt(PeakWatch *w, DType product, double gflops);
 
-/* The share of the highest rate measured; NaN where peaks or rate are not known. */
-double peak_watch_fraction(const PeakWatch *w, double gflops);
+/* The share of the highest rate measured of such products; NaN where peaks or rate are not known. */
+double peak_watch_fraction(const PeakWatch *w, DType product, double gflops);
 /* Above the limit: no machine like this does it. */
-bool peak_watch_implausible(const PeakWatch *w, double gflops);
+bool peak_watch_implausible(const PeakWatch *w, DType product, double gflops);
 /* {"fma": ..., "gemm": ..., ...}, or null. */
 json_t *peak_watch_to_json(const PeakWatch *w);
 

@@ -35,9 +35,10 @@ static void columns_of(const Comparison *c, const Record *r, Columns *out)
     column_count(out, "rounds", r->rounds);
     column_text(out, "status", record_state_names[record_state(c, r)]);
     column_real(out, "gflops_per_s", gflops);
-    column_real(out, "peak_fraction", peak_watch_fraction(&c->watch, gflops));
+    column_real(out, "peak_fraction", peak_watch_fraction(&c->watch, record_product(r), gflops));
     column_real(out, "bytes_per_s",
                 r->input_bytes ? (double)r->input_bytes / (r->median_ms / 1e3) : NAN);
+    column_count(out, "peak_rss_bytes", r->peak_rss_bytes);
 }
 
 /* ---- CSV ---- */
@@ -79,6 +80,7 @@ static json_t *record_json(const Comparison *c, const Record *r)
     if (r->has_parity) {
         if (*r->parity.worst)
             json_object_set_new(object, "parity_max_rel", json_real(r->parity.max_rel));
+        json_object_set_new(object, "parity_tolerance", json_real(r->parity.tolerance));
         json_object_set_new(object, "parity_reason", json_string(r->parity.reason));
     }
     json_object_set_new(object, "failure", json_string(r->failure.msg));
@@ -108,12 +110,12 @@ static void write_json(const void *comparison, time_t started, FILE *f)
     for (size_t i = 0; i < c->num_records; i++)
         json_array_append_new(records, record_json(c, &c->records[i]));
     json_t *rest = json_pack(
-        "{s:i, s:s, s:f, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA, "name",
-        c->config->name, "load_before", c->load, "threads", (json_int_t)c->config->threads, "seed",
-        (json_int_t)c->config->seed, "parity_tolerance", parity_tolerance, "sample_min_ms",
-        TURN_NS / 1e6, "peaks", peak_watch_to_json(&c->watch), "models", models_json(c),
-        "implementations", alternatives_to_json(c->alternatives), "left_out",
-        alternatives_left_out(c->alternatives), "records", records);
+        "{s:i, s:s, s:o, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA, "name",
+        c->config->name, "other_cpus_before", number_json(c->other_cpus), "threads",
+        (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed, "parity_tolerance",
+        parity_tolerance, "sample_min_ms", TURN_NS / 1e6, "peaks", peak_watch_to_json(&c->watch),
+        "models", models_json(c), "implementations", alternatives_to_json(c->alternatives),
+        "left_out", alternatives_left_out(c->alternatives), "records", records);
     CHECK(rest, "a comparison that is no JSON");
     json_object_update(all, rest);
     json_decref(rest);

@@ -4,6 +4,7 @@
 #define TARE_COMPONENT_H
 
 #include "../autograd/base.h"
+#include "../model/precision.h"
 
 /* Index 0 is ours; the others are the arguments that bench/peers/worker.py takes. */
 enum { NUM_ALTERNATIVES = 7 };
@@ -27,6 +28,8 @@ typedef struct Component {
     bool only_embeddings;  /* an encoder that stops at hidden state 0 */
     bool backward, update; /* of a GPT */
     bool whole_file; /* a tokenizer on every text of a file, instead of batch_size sentences */
+    Precision precision;
+    double tolerance; /* of parity, where the format rounds more than fp32; 0 = parity_tolerance */
 } Component;
 
 extern const Component components[];

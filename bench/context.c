@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../autograd/kernels/cpu.h"
+#include "commit.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -209,9 +210,20 @@ static void read_huge_pages(const char *root, char *mode, size_t size)
     snprintf(mode, size, "%.*s", open ? (int)strcspn(open + 1, "]") : 0, open ? open + 1 : "");
 }
 
-static void read_cpus(Context *c)
+/* "Cpus_allowed_list:\t0-3,8" of /proc/self/status. */
+static void read_cpu_list(const char *root, char *list, size_t size)
+{
+    static const char key[] = "\nCpus_allowed_list:";
+    char *text = read_text(root, "/proc/self/status"), *line = text ? strstr(text, key) : NULL;
+    char *value = line ? line + strlen(key) + strspn(line + strlen(key), " \t") : NULL;
+    snprintf(list, size, "%.*s", value ? (int)strcspn(value, "\n") : 0, value ? value : "");
+    free(text);
+}
+
+static void read_cpus(Context *c, const char *root)
 {
     cpu_set_t set;
+    read_cpu_list(root, c->cpu_list, sizeof c->cpu_list);
     c->cpus_online = sysconf(_SC_NPROCESSORS_ONLN);
     c->cpus_allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : INT_MISSING;
     snprintf(c->cpu_model, sizeof c->cpu_model, "%s", cpu_features()->name);
@@ -234,7 +246,7 @@ void context_read(Context *c, const char *root)
     struct utsname u;
     if (uname(&u) == 0)
         snprintf(c->kernel, sizeof c->kernel, "%.20s %.42s", u.sysname, u.release);
-    read_cpus(c);
+    read_cpus(c, root);
     read_limits(c, root);
     char *meminfo = read_text(root, "/proc/meminfo");
     int64_t kib = meminfo ? number_after(meminfo, "MemAvailable:") : INT_MISSING;
@@ -306,9 +318,15 @@ void context_stamp(RowResult *r)
 {
     time_t now = time(NULL);
     struct tm utc;
+    Context c;
+    context_read(&c, "");
     gmtime_r(&now, &utc);
     strftime(r->timestamp_utc, sizeof r->timestamp_utc, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    text_set(r->cpu_model, cpu_features()->name);
+    text_set(r->cpu_model, c.cpu_model);
+    text_set(r->cpus_allowed, c.cpu_list);
+    text_set(r->governor, c.governor);
+    r->cpu_quota = c.cpu_quota;
+    text_set(r->build, TARE_BUILD);
     text_set(r->git_commit, TARE_GIT_COMMIT);
     r->schema = ROW_SCHEMA;
 }

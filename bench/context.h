@@ -11,6 +11,7 @@
 typedef struct Context {
     char cpu_model[64];
     int64_t cpus_online, cpus_allowed; /* of the machine; in this process's affinity mask */
+    char cpu_list[256];                /* the allowed ones as the kernel lists them: "0-3,8" */
     double cpu_quota;         /* CPUs' worth of time that the cgroup allows; NaN = no limit */
     int64_t memory_available; /* MemAvailable, bytes */
     int64_t memory_limit;     /* what the cgroup leaves; INT_MISSING = no limit */
@@ -47,7 +48,8 @@ double context_steal_fraction(CpuTime before, CpuTime after);
  * own_seconds; NaN as above. */
 double context_other_cpus(CpuTime before, CpuTime after, double own_seconds, double cpus);
 
-/* The columns that say where and from what a row came: cpu_model, timestamp_utc, git_commit, schema. */
+/* The columns that say where and from what a row came: cpu_model, cpus_allowed, cpu_quota, governor, build,
+ * timestamp_utc, git_commit, schema. */
 void context_stamp(RowResult *r);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "fingerprint.h"
 #include "rank_tests.h"
 #include "row.h"
 #include "verdict.h"
@@ -51,8 +52,8 @@ typedef struct Diff {
     Verdict verdict;         /* of the file */
 } Diff;
 
-/* The columns that say which machine and which build a time belongs to. */
-#define DIFF_CONTEXT_COLUMNS "threads|isa|blas|cpu_model|git_commit|schema"
+/* Machine, build, and the part of a row's config that the machine may have chosen. */
+#define DIFF_CONTEXT_COLUMNS "threads|" FINGERPRINT_COLUMNS
 
 /* Differences of machine or build that are not refused. */
 typedef struct DiffGuard {

@@ -2,6 +2,7 @@
  *
  * The one idea: only what both files call `ok` under the same row_id is joined, and only if both came
  * from the same machine and build. Nothing is judged here. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,19 +202,6 @@ static int join(Diff *d, const Side *old, const Side *new, Err *err)
 
 /* ---- the guard ---- */
 
-static bool is_context_column(const char *name)
-{
-    const char *list = DIFF_CONTEXT_COLUMNS, *at = list;
-    size_t length = strlen(name);
-    while ((at = strstr(at, name))) {
-        bool begins = at == list || at[-1] == '|', ends = at[length] == '|' || !at[length];
-        if (begins && ends)
-            return true;
-        at += length;
-    }
-    return false;
-}
-
 static bool is_allowed(const DiffGuard *g, const char *column)
 {
     for (size_t i = 0; i < g->num_allowed; i++)
@@ -222,32 +210,26 @@ static bool is_allowed(const DiffGuard *g, const char *column)
     return false;
 }
 
-/* Adds "cpu_model: 'A' and 'B'" to text for every context column in which two rows differ and which is
- * not in it yet. */
-static void add_differences(const RowResult *a, const RowResult *b, const DiffGuard *g,
-                            FieldTEXT text)
+/* The columns that the guard does not let pass unseen, "a|b|c". */
+static void watched_columns(const DiffGuard *g, FieldTEXT columns)
 {
-    for (size_t i = 0; i < num_row_fields; i++) {
-        const Field *f = &row_fields[i];
-        FieldTEXT in_a, in_b, mark;
-        if (!is_context_column(f->name) || is_allowed(g, f->name))
-            continue;
-        field_cell(f, a, in_a);
-        field_cell(f, b, in_b);
-        snprintf(mark, sizeof mark, "%s: '", f->name);
-        if (strcmp(in_a, in_b) == 0 || strstr(text, mark))
-            continue;
-        size_t used = strlen(text);
-        snprintf(text + used, TEXT_SIZE - used, "%s%s%.60s' and '%.60s'", used ? "; " : "", mark,
-                 in_a, in_b);
+    char *names = xstrdup(DIFF_CONTEXT_COLUMNS), *rest = names;
+    columns[0] = '\0';
+    for (const char *name; (name = strsep(&rest, "|"));) {
+        size_t used = strlen(columns);
+        if (!is_allowed(g, name))
+            snprintf(columns + used, TEXT_SIZE - used, "%s%s", used ? "|" : "", name);
     }
+    free(names);
 }
 
 static int check_context(Diff *d, const Side *old, const Side *new, const DiffGuard *g, Err *err)
 {
+    FieldTEXT columns;
+    watched_columns(g, columns);
     for (size_t i = 0; i < d->count; i++) {
         const char *id = d->rows[i].row_id;
-        add_differences(side_find(old, id), side_find(new, id), g, d->differences);
+        fingerprint_add(d->differences, columns, side_find(old, id), side_find(new, id));
     }
     if (d->differences[0] == '\0' || g->force)
         return 0;
@@ -264,8 +246,15 @@ static int check_any_row(const Diff *d, const Side *old, const Side *new, Err *e
         return 0;
     if (d->num_skipped < old->count + new->count)
         return err_set(err, "no row is ok in both '%s' and '%s'", old->table.path, new->table.path);
-    if (old->count && new->count)
-        add_differences(&old->rows[0], &new->rows[0], &(DiffGuard){0}, differences);
+    if (old->count && new->count) {
+        const RowResult *a = &old->rows[0], *b = &new->rows[0];
+        if (fingerprint_differs(row_field("schema"), a, b))
+            return err_set(err,
+                           "'%s' has schema %" PRId64 " and '%s' schema %" PRId64
+                           ": their row_ids do not match; run the sweep again with one version",
+                           old->table.path, a->schema, new->table.path, b->schema);
+        fingerprint_add(differences, DIFF_CONTEXT_COLUMNS, a, b);
+    }
     return err_set(err, "no row is in both '%s' and '%s'%s%s%s", old->table.path, new->table.path,
                    differences[0] ? " (" : "", differences, differences[0] ? ")" : "");
 }

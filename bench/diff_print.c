@@ -7,6 +7,7 @@
 
 #include "csv.h"
 #include "diff.h"
+#include "report_table.h"
 
 typedef enum ColumnKind {
     COLUMN_TEXT,
@@ -161,7 +162,9 @@ static void print_markdown_rows(const Diff *d, FILE *out)
             if (!columns[j].for_people)
                 continue;
             write_cell(d, &d->rows[i], &columns[j], true, text);
-            fprintf(out, "| %s ", text);
+            fputs("| ", out);
+            markdown_print(out, text);
+            fputc(' ', out);
         }
         fputs("|\n", out);
     }

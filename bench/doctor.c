@@ -97,12 +97,17 @@ static void check_threads(Findings *f, const Context *c, int64_t threads)
 
 void doctor_processor(Findings *f, const Context *c, int64_t threads)
 {
+    char quota[64] = "";
+    if (!isnan(c->cpu_quota))
+        snprintf(quota, sizeof quota, ", %.3g CPUs of time by the control group's quota",
+                 c->cpu_quota);
     if (c->cpus_allowed < c->cpus_online)
         add(f, FINDING_NOTE, "cpu", "the rest is kept from this process by its affinity mask",
-            "%s, %" PRId64 " of %" PRId64 " CPUs allowed", c->cpu_model, c->cpus_allowed,
-            c->cpus_online);
+            "%s, %" PRId64 " of %" PRId64 " CPUs allowed%s", c->cpu_model, c->cpus_allowed,
+            c->cpus_online, quota);
     else
-        add(f, FINDING_OK, "cpu", NULL, "%s, %" PRId64 " CPUs", c->cpu_model, c->cpus_online);
+        add(f, FINDING_OK, "cpu", NULL, "%s, %" PRId64 " CPUs%s", c->cpu_model, c->cpus_online,
+            quota);
     check_threads(f, c, threads);
     if (c->smt == 1)
         add(f, FINDING_NOTE, "smt",
@@ -163,6 +168,7 @@ void doctor_formats(Findings *f)
             dtype_name(precision_weights(p)), dtype_name(precision_activations(p)),
             dtype_name(product), product_instruction(product));
     }
+    add(f, FINDING_OK, "ops", NULL, "%s", precision_ops());
 }
 
 /* ---- who else is here ---- */
@@ -246,4 +252,16 @@ void doctor_noise(Findings *f, const NoiseFloor *n)
         "rows of 10 trials (cv %.1f %%)",
         100 * n->detectable, n->rounds, 100 * minimum_detectable_effect(n->cv, 10, 10),
         100 * n->cv);
+    const TrialPlan *p = &n->plan;
+    if (p->processes == 0)
+        add(f, FINDING_FIX, "plan", "quieten the machine first",
+            "1000 processes or trials do not give the mean of such a row to %.0f %%",
+            100 * NOISE_THRESHOLD);
+    else
+        add(f, FINDING_OK, "plan", NULL,
+            "%zu %s x %zu %s give the mean of such a row to %.0f %%; processes of their own add "
+            "%.1f %% "
+            "to its spread",
+            p->processes, p->processes == 1 ? "process" : "processes", p->trials,
+            p->trials == 1 ? "trial" : "trials", 100 * NOISE_THRESHOLD, 100 * n->process_cv);
 }

@@ -36,7 +36,8 @@ const char *finding_level_name(FindingLevel level);
 void doctor_build(Findings *f, const char *isa, const char *best_isa, const char *blas);
 void doctor_processor(Findings *f, const Context *c, int64_t threads);
 void doctor_memory(Findings *f, const Context *c);
-/* One a precision: native, converted or emulated by the kernels in use, and by which instruction. */
+/* One a precision: native, converted or emulated by the kernels in use, and by which instruction; then
+ * one that says which ops that is about. */
 void doctor_formats(Findings *f);
 /* other_cpus and steal_fraction: what was taken from this program while it measured; NaN = unknown. */
 void doctor_quiet(Findings *f, const Context *c, double other_cpus, double steal_fraction);

@@ -9,7 +9,7 @@
 
 void guard_init(Guard *g)
 {
-    *g = (Guard){0};
+    *g = (Guard){.measure = peaks_spawn};
 }
 
 void guard_release(Guard *g)
@@ -24,7 +24,7 @@ static Peaks *find_or_measure(Guard *g, int64_t threads, Err *err)
         if (g->at[i].threads == (double)threads)
             return &g->at[i];
     Peaks p;
-    if (peaks_spawn(threads, &p, err) != 0)
+    if (g->measure(threads, &p, err) != 0)
         return NULL;
     g->at = xrealloc(g->at, (g->count + 1) * sizeof *g->at);
     g->at[g->count] = p;
@@ -74,10 +74,9 @@ int guard_judge(Guard *g, RowResult *r, Err *err)
     if (!p)
         return -1;
     DType product = row_product(&r->config);
-    for (int i = 0; i < MORE_MEASUREMENTS && r->gflops_per_s > peaks_limit_of_product(p, product);
-         i++) {
+    for (int i = 0; i < MORE_MEASUREMENTS && r->gflops_per_s > peaks_of_product(p, product); i++) {
         Peaks again;
-        if (peaks_spawn(r->config.threads, &again, err) != 0)
+        if (g->measure(r->config.threads, &again, err) != 0)
             return -1;
         peaks_raise(p, &again);
     }

@@ -8,15 +8,15 @@
 typedef struct IdTable {
     size_t rows, cols;
     int32_t *at; /* [rows, cols] */
+    char *place; /* what opens a sentence about it: "--ids", or "--ids: FILE" */
 } IdTable;
 
-/* `option` ("--ids") opens every sentence. -1: no number, ragged rows, an empty row, not a 32-bit
+/* `option` ("--ids") opens every sentence, the file where there is one follows. -1: no number, ragged rows, an empty row, not a 32-bit
  * integer, an unreadable file. */
 int ids_parse(IdTable *t, const char *option, const char *text, Err *err);
 void ids_release(IdTable *t);
 
 /* Every number within min..max; the sentence says where it is not, and that it is no `what`. */
-int ids_check(const IdTable *t, const char *option, int32_t min, int32_t max, const char *what,
-              Err *err);
+int ids_check(const IdTable *t, int32_t min, int32_t max, const char *what, Err *err);
 
 #endif

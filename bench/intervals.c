@@ -63,6 +63,14 @@ Interval median_interval(const double *x, size_t n, double level)
     return quantile_interval(x, n, 0.5, level);
 }
 
+/* The upper end of the two-sided interval whose upper tail is as large. */
+double quantile_upper_bound(const double *x, size_t n, double p, double confidence)
+{
+    if (n < samples_for_upper_bound(p, confidence, 0))
+        return NAN;
+    return quantile_interval(x, n, p, 2 * confidence - 1).hi;
+}
+
 Interval wilson_interval(size_t successes, size_t n, double level)
 {
     CHECK(successes <= n, "%zu successes of %zu", successes, n);
@@ -108,4 +116,30 @@ size_t two_level_best_trials(const TwoLevel *t, double process_cost, double tria
         return 0;
     double ratio = process_cost / trial_cost * t->within_variance / t->between_variance;
     return (size_t)fmax(1, ceil(sqrt(ratio)));
+}
+
+/* As few units, each with this variance of its mean, as give an interval of at most `half` either way; 0
+ * where 1000 do not. */
+static size_t units_for(double variance, double half, double level)
+{
+    const size_t most = 1000;
+    size_t n = 2;
+    while (n < most &&
+           student_quantile(0.5 + level / 2, (double)(n - 1)) * sqrt(variance / (double)n) > half)
+        n++;
+    return n < most ? n : 0;
+}
+
+TrialPlan two_level_plan(const TwoLevel *t, double process_cost, double trial_cost,
+                         double half_width, double level)
+{
+    double half = half_width * t->mean;
+    size_t trials = two_level_best_trials(t, process_cost, trial_cost);
+    double variance = t->within_variance;
+    if (trials > 0)
+        variance = t->between_variance + t->within_variance / (double)trials;
+    size_t units = units_for(variance, half, level);
+    if (units == 0)
+        return (TrialPlan){0, 0};
+    return trials > 0 ? (TrialPlan){units, trials} : (TrialPlan){1, units};
 }

@@ -31,6 +31,10 @@ double quantile_interval_ranks(size_t n, double p, double level, size_t *lo, siz
 Interval quantile_interval(const double *x, size_t n, double p, double level);
 Interval median_interval(const double *x, size_t n, double level);
 
+/* One-sided upper bound of quantile p: the smallest sample that lies above it with at least this
+ * confidence. NaN where none does: below samples_for_upper_bound(p, confidence, 0). */
+double quantile_upper_bound(const double *x, size_t n, double p, double confidence);
+
 /* Wilson's (1927) score interval of a proportion, `successes` of n. Missing for n = 0. */
 Interval wilson_interval(size_t successes, size_t n, double level);
 
@@ -57,5 +61,16 @@ TwoLevel two_level_of(const double *x, size_t processes, size_t trials, double l
  * `process_cost` and a trial `trial_cost` (same unit): ceil(sqrt(process_cost/trial_cost T1^2/T2^2)),
  * at least 1. 0 means that processes add no variance: one process is enough. */
 size_t two_level_best_trials(const TwoLevel *t, double process_cost, double trial_cost);
+
+/* How often to measure: processes x trials in each. */
+typedef struct TrialPlan {
+    size_t processes, trials;
+} TrialPlan;
+
+/* The plan whose interval of the mean reaches no further than `half_width` (a fraction of the mean) to
+ * either side: two_level_best_trials a process, as few processes as will do; one process where they add
+ * no variance. {0, 0} where 1000 are too few. t from 2 processes and 2 trials or more. */
+TrialPlan two_level_plan(const TwoLevel *t, double process_cost, double trial_cost,
+                         double half_width, double level);
 
 #endif

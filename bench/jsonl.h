@@ -5,7 +5,8 @@
  * mark at the start, CRLF, blank lines, and no line end at the end. Refused are a line that is not one
  * JSON object in UTF-8, a missing text, one that is empty or white space, one of more than
  * JSONL_MAX_TEXT bytes, a missing label, one that is not among those asked for, and a file without
- * samples. Nothing is tokenized or cut here. */
+ * samples. Even in an ignored field the JSON library, jansson, refuses a number beyond a double (1e999) or,
+ * without a point, beyond an int64. Nothing is tokenized or cut here. */
 #ifndef TARE_JSONL_H
 #define TARE_JSONL_H
 

@@ -139,11 +139,12 @@ void counters_difference(const Counters *before, const Counters *after, Sample *
     s->steal_ns = difference(before->steal_ns, after->steal_ns);
 }
 
-int64_t peak_rss_bytes(void)
+int64_t peak_rss_bytes(pid_t pid)
 {
-    char text[4096];
+    char text[4096], path[64];
     int64_t kib;
-    if (!read_proc(AT_FDCWD, "/proc/self/status", text, sizeof text))
+    snprintf(path, sizeof path, "/proc/%lld/status", (long long)pid);
+    if (!read_proc(AT_FDCWD, path, text, sizeof text))
         return SAMPLE_NONE;
     const char *line = strstr(text, "\nVmHWM:");
     if (!line || sscanf(line, "\nVmHWM: %" SCNd64, &kib) != 1)

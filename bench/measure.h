@@ -30,8 +30,8 @@ void counters_after(Counters *c);
 /* Fills the columns of `s` that are differences of counters; SAMPLE_NONE if either side is. */
 void counters_difference(const Counters *before, const Counters *after, Sample *s);
 
-/* VmHWM of this process in bytes: the most memory it held at once. (ru_maxrss would be inherited
+/* VmHWM of a process in bytes: the most memory it held at once. (ru_maxrss would be inherited
  * from a larger parent.) SAMPLE_NONE when /proc does not tell. */
-int64_t peak_rss_bytes(void);
+int64_t peak_rss_bytes(pid_t pid);
 
 #endif

@@ -34,6 +34,8 @@ NoiseFloor noise_floor_of(const double *a, const double *b, size_t rounds, const
     return n;
 }
 
+enum { WARMUPS = 3, TRIALS = 15 };
+
 /* Forward+backward of 1.6 M parameters over 128 tokens: some milliseconds a trial. */
 static void small_row(RowConfig *c, int64_t threads)
 {
@@ -45,44 +47,93 @@ static void small_row(RowConfig *c, int64_t threads)
     c->vocab_size = 5000;
     c->context_length = 64;
     c->batch_size = 2;
-    c->num_warmups = 3;
-    c->num_trials = 15;
+    c->num_warmups = WARMUPS;
+    c->num_trials = TRIALS;
     c->threads = threads;
 }
 
-static int run_row_once(int64_t threads, RowResult *r, Err *err)
+/* What the rows tell, 2 a round: their timed trials, and the time they took beside them. */
+typedef struct Turns {
+    double *median_ms; /* [2 * room]: of A, then of B */
+    double *cv;        /* [2 * room]: in the order in which they ran, as the following */
+    double *trial_ms;  /* [2 * room * TRIALS] */
+    double *extra_ms;  /* [2 * room]: starting, warming up, ending */
+    size_t room;
+} Turns;
+
+static Turns turns_new(size_t rounds)
+{
+    size_t rows = 2 * rounds + 1; /* not 0 */
+    return (Turns){.median_ms = xmalloc(rows * sizeof(double)),
+                   .cv = xmalloc(rows * sizeof(double)),
+                   .trial_ms = xmalloc(rows * TRIALS * sizeof(double)),
+                   .extra_ms = xmalloc(rows * sizeof(double)),
+                   .room = rounds};
+}
+
+static void turns_free(Turns *t)
+{
+    free(t->median_ms);
+    free(t->cv);
+    free(t->trial_ms);
+    free(t->extra_ms);
+}
+
+/* Row number `row` of those that ran, 2 * round or the next, as side A or B. */
+static int run_row_once(Turns *t, size_t row, bool is_b, int64_t threads, Err *err)
 {
     const double max_seconds = 60;
     Samples samples;
+    RowResult *r = xmalloc(sizeof *r);
     samples_init(&samples);
     row_result_init(r);
     small_row(&r->config, threads);
+    int64_t start = clock_ns();
     int status = row_spawn(r, &samples, &(RowLimits){.max_seconds = max_seconds}, err);
-    samples_release(&samples);
+    double whole_ms = (double)(clock_ns() - start) * 1e-6;
     if (status == 0 && !interrupted() && strcmp(r->status, STATUS_OK) != 0)
-        return err_set(err, "the row of the noise test failed: %s", r->status_reason);
+        status = err_set(err, "the row of the noise test failed: %s", r->status_reason);
+    if (status == 0 && !interrupted()) {
+        double *trials = t->trial_ms + row * TRIALS;
+        double all[TRIALS + WARMUPS];
+        CHECK(samples.count == COUNT_OF(all), "%zu runs", samples.count);
+        size_t n = samples_column(&samples, TIMED_TRIALS, "wall_ns", 1e-6, all);
+        memcpy(trials, all, n * sizeof *all);
+        t->median_ms[is_b ? t->room + row / 2 : row / 2] = r->median_ms;
+        t->cv[row] = r->cv;
+        t->extra_ms[row] = whole_ms - mean_of(trials, TRIALS) * TRIALS;
+    }
+    samples_release(&samples);
+    free(r);
     return status;
+}
+
+/* From all trials of the rounds done, two or more processes. */
+static void plan_trials(NoiseFloor *n, const Turns *t, size_t rounds)
+{
+    size_t processes = 2 * rounds;
+    if (processes < 2)
+        return;
+    TwoLevel levels = two_level_of(t->trial_ms, processes, TRIALS, CONFIDENCE_LEVEL);
+    double process_ms = median_of(t->extra_ms, processes);
+    n->plan = two_level_plan(&levels, process_ms, levels.mean, NOISE_THRESHOLD, CONFIDENCE_LEVEL);
+    n->process_cv = sqrt(fmax(levels.between_variance, 0)) / levels.mean;
 }
 
 int noise_floor_measure(size_t rounds, int64_t threads, uint64_t seed, NoiseFloor *n, Err *err)
 {
-    double *ms = xmalloc((4 * rounds + 1) * sizeof *ms), *cv = ms + 2 * rounds;
-    RowResult *r = xmalloc(sizeof *r);
+    Turns t = turns_new(rounds);
     size_t done = 0;
     int status = 0;
     for (; done < rounds; done++) {
         bool b_first = rng_u64(seed, 0, done) & 1;
-        for (int turn = 0; turn < 2 && status == 0; turn++) {
-            bool is_b = (turn == 0) == b_first;
-            status = run_row_once(threads, r, err);
-            ms[is_b ? rounds + done : done] = r->median_ms;
-            cv[2 * done + (size_t)turn] = r->cv;
-        }
+        for (size_t turn = 0; turn < 2 && status == 0; turn++)
+            status = run_row_once(&t, 2 * done + turn, (turn == 0) == b_first, threads, err);
         if (status != 0 || interrupted())
             break;
     }
-    *n = noise_floor_of(ms, ms + rounds, done, cv);
-    free(r);
-    free(ms);
+    *n = noise_floor_of(t.median_ms, t.median_ms + rounds, done, t.cv);
+    plan_trials(n, &t, done);
+    turns_free(&t);
     return status;
 }

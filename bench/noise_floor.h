@@ -1,10 +1,12 @@
 /* noise_floor: the same row against itself, in turns: what this machine shows where there is nothing.
  *
  * The one idea: an A/A test. Two identical rows run in fresh processes, one after the other, in random
- * order a round; whatever difference a comparison finds between them is noise. */
+ * order a round; whatever difference a comparison finds between them is noise. The same trials say how
+ * much of their variance comes from the process, hence how many processes and trials are worth their time. */
 #ifndef TARE_NOISE_FLOOR_H
 #define TARE_NOISE_FLOOR_H
 
+#include "intervals.h"
 #include "rank_tests.h"
 #include "row.h"
 
@@ -15,9 +17,11 @@ typedef struct NoiseFloor {
                            below 6 rounds */
     double detectable; /* the change that as many paired rounds show with 80 % power; NaN below 2 */
     double cv;         /* of the trials of one row, median over the rows */
+    TrialPlan plan;    /* for a mean within NOISE_THRESHOLD; set by noise_floor_measure */
+    double process_cv; /* what a process adds to the spread of the mean, a fraction; likewise */
 } NoiseFloor;
 
-/* From the medians of both sides, a[i] and b[i] of one round, and each row's cv. */
+/* From the medians of both sides, a[i] and b[i] of one round, and each row's cv; without a plan. */
 NoiseFloor noise_floor_of(const double *a, const double *b, size_t rounds, const double *cv);
 
 /* Runs it on that many threads with a small GPT of its own, some 0.5 s a round. seed: of the order.

@@ -28,9 +28,14 @@ OutlierLabel outlier_label(const Fences *f, double value);
 /* "", "severe_low", "mild_low", "mild_high", "severe_high". */
 const char *outlier_label_name(OutlierLabel label);
 
-/* Iglewicz & Hoaglin's modified z of one value among n > 0 samples, |value - median| in units of
+/* Iglewicz & Hoaglin's modified z of a value among n > 0 samples: |value - median| in units of
  * 1.4826 MAD; where the MAD is 0, of `resolution`, the clock's step (0: infinite unless equal). */
-double modified_z(const double *x, size_t n, double value, double resolution);
+typedef struct ZScale {
+    double median, unit;
+} ZScale;
+
+ZScale z_scale_of(const double *x, size_t n, double resolution);
+double modified_z(const ZScale *scale, double value);
 
 /* Above this modified z a trial deserves a warning; hyperfine's rule. Tukey's mild fence would warn in
  * every fourth quiet row of ten trials. */
@@ -42,12 +47,24 @@ typedef struct TrialCounters {
     const double *involuntary_switches;
 } TrialCounters;
 
-/* One line about trial `index` (from 0) of wall_ns[n], named by `number`:
+/* The median of a series and its mild fence above, over the values that are known; NaN for none. */
+typedef struct Usual {
+    double median, mild_high;
+} Usual;
+
+/* What is usual for the trials of one row: found once, for all of its outliers. */
+typedef struct UsualTrial {
+    Usual wall_ns, cpu_ns, runqueue_ns, steal_ns, minor_faults, major_faults, involuntary_switches;
+} UsualTrial;
+
+UsualTrial usual_trial_of(const double *wall_ns, const TrialCounters *counters, size_t n);
+
+/* One line about trial `index` (from 0), named by `number`:
  * "trial 7: +212 ms, 209 ms waiting for a CPU". The distance is from the median; a counter is named
- * when it exceeds its own mild fence over the n trials. "asleep" is added when none of the times explains
- * half of the distance; without any cause it says "no cause seen by the kernel". */
-void outlier_describe(const double *wall_ns, size_t n, size_t index, long number,
-                      const TrialCounters *counters, char *text, size_t size);
+ * when it exceeds its own mild fence. "asleep" is added when none of the times explains half of the
+ * distance; without any cause it says "no cause seen by the kernel". */
+void outlier_describe(const double *wall_ns, const TrialCounters *counters, const UsualTrial *usual,
+                      size_t index, long number, char *text, size_t size);
 
 /* The share of a trial in which a thread was ready and waited for a CPU: mean of the threads, median of
  * the n trials. NaN where runqueue_ns, the sum over threads, is NULL. */

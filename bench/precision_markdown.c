@@ -62,7 +62,7 @@ static void write_formats(const Study *s, FILE *f)
                 dtype_name(product), support_name(precision_support(p)),
                 product_instruction(product));
     }
-    fputc('\n', f);
+    fprintf(f, "\nOp by op: %s.\n\n", precision_ops());
 }
 
 /* ---- times ---- */
@@ -237,8 +237,8 @@ static void write_accuracies(const Study *s, FILE *f)
     if (flips == 0)
         return;
     fprintf(f,
-            "Flipped labels (line of the file from 0; margin of FP32's logits between the two):\n\n"
-            "| Format | Text | Right | FP32 | Now | Margin | Begins |\n"
+            "Flipped labels (sample, counted from 0; margin of FP32's logits between the two):\n\n"
+            "| Format | Sample | Right | FP32 | Now | Margin | Begins |\n"
             "|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < s->num_records; i++)
         write_flips(s, &s->records[i], f);
@@ -307,7 +307,9 @@ void study_report_markdown(const Study *s, time_t started, FILE *f)
 {
     fprintf(f, "# Precision: %s\n\n", s->config->name);
     system_info_print(started, s->config->threads, f);
-    fprintf(f, "**Kernels:** %s\n**Load before:** %.2f\n\n", kernels()->isa, s->load);
+    fprintf(f, "**Kernels:** %s\n", kernels()->isa);
+    other_cpus_print(s->other_cpus_before, f);
+    fputc('\n', f);
     write_left_out(s, f);
     write_formats(s, f);
     write_times(s, f);

@@ -1,14 +1,18 @@
 /* precision_quality: what a format does to a classifier's labels and to a language model's predictions;
  * see precision_study.h. Each format is loaded, run over all data and released before the next. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "classifier.h"
 #include "interrupt.h"
 #include "precision_study.h"
 #include "stats.h"
 
 /* Sequences of a batch; a text's logits do not depend on it. */
 enum { ROWS = 16 };
+
+#define NOT_FINITE "the model's output is not finite"
 
 /* What one format computed: logits [texts, labels], or mean losses [windows]. NULL = it failed. */
 typedef struct Outputs {
@@ -70,6 +74,8 @@ static Outputs classify_all(const Study *s, const StudySubject *subject, StudyRe
     float *of_batch = xcalloc(ROWS * m.config.num_labels, sizeof *of_batch);
     for (size_t i = 0; i < batches.count && !interrupted(); i++)
         classify_batch(&m, e, &batches.at[i], &arrays, of_batch, out.logits);
+    if (!interrupted() && !classifier_finite(out.logits, e->count * m.config.num_labels))
+        study_record_fail(r, STATUS_FAILED, NOT_FINITE);
     free(of_batch);
     batches_release(&batches);
     arrays_free(&arrays);
@@ -95,6 +101,8 @@ static Outputs predict_all(const Study *s, const StudySubject *subject, StudyRec
         model_set_targets(&m, arrays.targets);
         model_forward(&m);
         out.losses[i] = (double)model_loss(&m);
+        if (!isfinite(out.losses[i]) && study_record_ok(r))
+            study_record_fail(r, STATUS_FAILED, NOT_FINITE);
     }
     arrays_free(&arrays);
     model_release(&m);

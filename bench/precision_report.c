@@ -51,16 +51,11 @@ static void write_csv(const void *report, time_t started, FILE *f)
 
 /* ---- JSON ---- */
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *numbers(const double *x, size_t count)
 {
     json_t *list = json_array();
     for (size_t i = 0; x && i < count; i++)
-        json_array_append_new(list, number(x[i]));
+        json_array_append_new(list, number_json(x[i]));
     return list;
 }
 
@@ -104,12 +99,12 @@ static json_t *record_json(const Study *s, const StudyRecord *r)
 static json_t *energy_json(const Study *s)
 {
     const IdlePower *idle = &s->idle;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o}", "source",
-                     energy_source_name(s->energy.source), "reason", s->energy.reason.msg,
-                     "model_watts",
-                     number(s->energy.source == ENERGY_MODEL ? s->energy.model_watts : NAN),
-                     "idle_before_w", number(idle->before), "idle_after_w", number(idle->after),
-                     "idle_drifted", (int)idle_drifted(idle), "other_cpus", number(s->other_cpus));
+    return json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:b, s:o}", "source", energy_source_name(s->energy.source),
+        "reason", s->energy.reason.msg, "model_watts",
+        number_json(s->energy.source == ENERGY_MODEL ? s->energy.model_watts : NAN),
+        "idle_before_w", number_json(idle->before), "idle_after_w", number_json(idle->after),
+        "idle_drifted", (int)idle_drifted(idle), "other_cpus", number_json(s->other_cpus));
 }
 
 static json_t *models_json(const Study *s)
@@ -147,9 +142,10 @@ static void write_json(const void *report, time_t started, FILE *f)
     for (size_t i = 0; i < s->num_records; i++)
         json_array_append_new(records, record_json(s, &s->records[i]));
     json_t *all = json_pack(
-        "{s:i, s:s, s:o, s:I, s:I, s:f, s:s, s:b, s:o, s:o, s:o, s:o}", "schema", SCHEMA, "name",
-        s->config->name, "system", system_info(started), "threads", (json_int_t)s->config->threads,
-        "seed", (json_int_t)s->config->seed, "load_before", s->load, "isa", kernels()->isa,
+        "{s:i, s:s, s:o, s:I, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "schema", SCHEMA,
+        "name", s->config->name, "system", system_info(started), "threads",
+        (json_int_t)s->config->threads, "seed", (json_int_t)s->config->seed, "other_cpus_before",
+        number_json(s->other_cpus_before), "isa", kernels()->isa, "ops", precision_ops(),
         "include_emulated", (int)s->include_emulated, "energy", energy_json(s), "models",
         models_json(s), "records", records, "orderings", orderings_json(s));
     CHECK(all, "a study that is no JSON");

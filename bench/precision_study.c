@@ -12,6 +12,7 @@
 #include "../model/convert.h"
 #include "alternative.h"
 #include "stats.h"
+#include "train.h"
 #include "units.h"
 
 enum { IDLE_SECONDS = 10, BYTE_VALUES = 256 };
@@ -78,12 +79,50 @@ static int read_texts(StudySubject *s, Err *err)
     return status;
 }
 
+/* Compares the text with what its training says: the share that it held out, and the rest, `data`. */
+static int check_trained(StudySubject *s, double held_out, const char *data, Err *err)
+{
+    const StudyModel *m = s->asked;
+    Examples trained, held;
+    if (examples_load_bytes(&trained, &held, m->text, s->files.config.max_positions, held_out,
+                            err) != 0)
+        return -1;
+    char *now = train_data_value(&trained);
+    if (strcmp(now, data) != 0)
+        leave_out(s,
+                  "'%s' is not, or no longer, the text that '%s' was trained on, so no part of it "
+                  "is known to be held out; train again, with --overwrite%s%s",
+                  m->text, s->files.dir, m->made_by ? ": " : "", m->made_by ? m->made_by : "");
+    else if (m->held_out > held_out)
+        leave_out(s, "held_out = %g, but its training held out only %g", m->held_out, held_out);
+    free(now);
+    examples_release(&trained);
+    examples_release(&held);
+    return 0;
+}
+
+/* Leaves the subject out where a training beside the model says that it may have seen the windows. */
+static int check_unseen(StudySubject *s, Err *err)
+{
+    char *data = NULL, *held_out = NULL;
+    int status = train_state_value(s->files.dir, train_data_key, &data, err);
+    if (status == 0)
+        status = train_state_value(s->files.dir, "held_out", &held_out, err);
+    if (status == 0 && data && held_out)
+        status = check_trained(s, strtod(held_out, NULL), data, err);
+    free(data);
+    free(held_out);
+    return status;
+}
+
 static int read_windows(StudySubject *s, Err *err)
 {
     const ModelConfig *c = &s->files.config;
     if (c->type != MODEL_GPT2 || c->head != HEAD_LM || c->vocab_size != BYTE_VALUES)
         return err_set(err, "text is for a GPT of %d byte values, such as tare train makes",
                        BYTE_VALUES);
+    if (check_unseen(s, err) != 0)
+        return -1;
     Examples train;
     double share = s->asked->held_out;
     int status =
@@ -124,7 +163,7 @@ static int open_subject(StudySubject *s, const StudyModel *m, const Project *pro
         status = read_texts(s, err);
     if (status == 0 && m->text)
         status = read_windows(s, err);
-    s->there = status == 0;
+    s->there = status == 0 && !*s->left_out.msg;
     return status == 0 ? 0 : err_prefix(err, "model '%s'", m->source.name);
 }
 
@@ -135,7 +174,7 @@ int study_open(Study *s, const StudyConfig *c, const StudyOptions *o, Err *err)
     size_t there = 0;
     *s = (Study){.config = c,
                  .include_emulated = o->include_emulated,
-                 .load = load_before_start(),
+                 .other_cpus_before = other_cpus_before_start(),
                  .idle = {NAN, NAN},
                  .other_cpus = NAN,
                  .subjects = xcalloc(c->num_models, sizeof *s->subjects)};

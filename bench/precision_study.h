@@ -31,7 +31,7 @@ typedef struct StudySubject {
 typedef struct Study {
     const StudyConfig *config;
     bool include_emulated;
-    double load; /* the machine's 1-minute load average before anything was started */
+    double other_cpus_before; /* how many others kept busy before anything was started */
     Energy energy;
     IdlePower idle;
     CpuTime begun;          /* of the machine ... */

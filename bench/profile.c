@@ -1,6 +1,7 @@
-/* profile: see profile.h. */
+/* profile: see profile.h; the table is made in profile_print.c. */
 #include "profile.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,43 +9,76 @@
 
 void profile_init(Profile *p)
 {
-    *p = (Profile){0};
+    *p = (Profile){.slices = 1};
+    samples_init(&p->runs);
 }
 
 void profile_release(Profile *p)
 {
     free(p->lines);
+    samples_release(&p->runs);
     profile_init(p);
 }
 
-static const char *pass_name(StepKind kind)
+static const char *const pass_names[] = {
+    [STEP_FORWARD] = "forward", [STEP_REFRESH] = "refresh", [STEP_BACKWARD] = "backward"};
+
+const char *profile_pass(StepKind kind)
 {
-    static const char *const names[] = {
-        [STEP_FORWARD] = "forward", [STEP_REFRESH] = "refresh", [STEP_BACKWARD] = "backward"};
-    return names[kind];
+    return pass_names[kind];
 }
 
-static ProfileLine *line_of(Profile *p, const char *op, const char *pass)
+static ProfileLine *line_of(Profile *p, const OpDef *op, StepKind kind)
 {
     for (size_t i = 0; i < p->count; i++)
-        if (strcmp(p->lines[i].op, op) == 0 && strcmp(p->lines[i].pass, pass) == 0)
+        if (p->lines[i].op == op && p->lines[i].kind == kind)
             return &p->lines[i];
     p->lines = xrealloc(p->lines, (p->count + 1) * sizeof *p->lines);
-    p->lines[p->count] = (ProfileLine){.op = op, .pass = pass};
+    p->lines[p->count] = (ProfileLine){.op = op, .kind = kind};
     return &p->lines[p->count++];
 }
 
-/* Forward reads the inputs and writes the output; backward reads the inputs and the output's gradient
- * and writes the inputs' gradients. */
-static double step_bytes(const Step *s)
+/* ---- what a step moves and computes ---- */
+
+static double gradient_bytes(const Tensor *t)
 {
-    double bytes = (double)tensor_bytes(s->t);
-    for (int i = 0; i < s->t->num_inputs; i++) {
-        const Tensor *in = s->t->in[i];
-        if (in)
-            bytes += (double)tensor_bytes(in) * (s->kind == STEP_BACKWARD && in->grad ? 2 : 1);
-    }
+    return (double)tensor_count(t) * sizeof(float);
+}
+
+/* Of what `parts`, a set of SAVE_ bits, names. */
+static double bytes_of(const Tensor *t, unsigned parts, bool backward)
+{
+    double bytes = parts & SAVE_OUT ? (double)tensor_bytes(t) : 0;
+    if (parts & SAVE_AUX && t->op->aux_bytes)
+        bytes += (double)t->op->aux_bytes(t, backward);
+    for (int i = 0; i < t->num_inputs; i++)
+        if (t->in[i] && parts & SAVE_IN(i))
+            bytes += (double)tensor_bytes(t->in[i]);
     return bytes;
+}
+
+/* The output's gradient is read; those of the inputs are written, or read and written where it adds. */
+static double moved_gradients(const Step *s)
+{
+    double bytes = gradient_bytes(s->t);
+    for (int i = 0; i < s->t->num_inputs; i++)
+        if (s->t->in[i] && s->t->in[i]->needs_grad)
+            bytes += gradient_bytes(s->t->in[i]) * (s->add & SAVE_IN(i) ? 2 : 1);
+    return bytes;
+}
+
+/* Scratch is not counted. Ops that pick rows of an input do not read all of it. */
+static double step_bytes(const Step *s, bool backward)
+{
+    const unsigned everything = SAVE_OUT | SAVE_AUX | (SAVE_OUT - 1);
+    const OpDef *op = s->t->op;
+    if (op == &op_embedding_def || op == &op_first_token_def)
+        return NAN;
+    if (s->kind == STEP_FORWARD)
+        return bytes_of(s->t, everything, backward);
+    if (s->kind == STEP_REFRESH)
+        return bytes_of(s->t, op->refreshed_from | SAVE_OUT, backward);
+    return bytes_of(s->t, op->saved, backward) + moved_gradients(s);
 }
 
 static double step_flops(const Step *s)
@@ -57,61 +91,86 @@ static double step_flops(const Step *s)
 
 void profile_step(void *ctx, const Step *step, uint64_t ns)
 {
+    Profile *p = ctx;
     if (step->kind == STEP_GRAD_READY)
         return;
-    ProfileLine *l = line_of(ctx, step->t->op->name, pass_name(step->kind));
+    ProfileLine *l = line_of(p, step->t->op, step->kind);
     l->steps++;
     l->ns += (double)ns;
     l->flops += step_flops(step);
-    l->bytes += step_bytes(step);
+    l->bytes += step_bytes(step, p->backward);
 }
 
-void profile_run(Profile *p, const Sample *s)
-{
-    p->runs++;
-    p->wall_ns += (double)s->wall_ns;
-    if (s->optimizer_ns != SAMPLE_NONE)
-        p->optimizer_ns += (double)s->optimizer_ns;
-}
+/* ---- JSON ---- */
 
-static int by_time_descending(const void *a, const void *b)
+json_t *profile_to_json(const Profile *p)
 {
-    double x = ((const ProfileLine *)a)->ns, y = ((const ProfileLine *)b)->ns;
-    return (x < y) - (x > y);
-}
-
-static void print_line(const Profile *p, const ProfileLine *l, FILE *out)
-{
-    double runs = (double)p->runs;
-    fprintf(out, "%-22s %-9s %6.0f %10.3f %6.1f", l->op, l->pass, (double)l->steps / runs,
-            l->ns / runs * 1e-6, 100 * l->ns / p->wall_ns);
-    if (l->flops > 0)
-        fprintf(out, " %9.1f", l->flops / l->ns);
-    else
-        fprintf(out, " %9s", "");
-    if (l->bytes > 0)
-        fprintf(out, " %8.1f", l->bytes / l->ns);
-    fputc('\n', out);
-}
-
-void profile_print(const Profile *p, FILE *out)
-{
-    double steps_ns = 0;
-    ProfileLine *sorted = xmalloc((p->count + 1) * sizeof *sorted);
-    if (p->count)
-        memcpy(sorted, p->lines, p->count * sizeof *sorted);
-    qsort(sorted, p->count, sizeof *sorted, by_time_descending);
-    fprintf(out, "%-22s %-9s %6s %10s %6s %9s %8s\n", "op", "pass", "steps", "ms", "%", "GFLOP/s",
-            "GB/s");
+    json_t *object = json_object(), *lines = json_array();
     for (size_t i = 0; i < p->count; i++) {
-        steps_ns += sorted[i].ns;
-        print_line(p, &sorted[i], out);
+        const ProfileLine *l = &p->lines[i];
+        json_t *line =
+            json_pack("{s:s, s:s, s:f, s:f, s:f}", "op", l->op->name, "pass", profile_pass(l->kind),
+                      "steps", l->steps, "ns", l->ns, "flops", l->flops);
+        CHECK(line, "a line of the profile is not JSON");
+        json_object_set_new(line, "bytes", isnan(l->bytes) ? json_null() : json_real(l->bytes));
+        json_array_append_new(lines, line);
     }
-    if (p->optimizer_ns > 0)
-        print_line(p, &(ProfileLine){"adamw", "update", p->runs, p->optimizer_ns, 0, 0}, out);
-    double rest = p->wall_ns - steps_ns - p->optimizer_ns;
-    print_line(p, &(ProfileLine){"inputs and stamps", "", 0, rest, 0, 0}, out);
-    fprintf(out, "one run: %.3f ms, mean of %lld with a stamp after every step\n",
-            p->wall_ns / (double)p->runs * 1e-6, (long long)p->runs);
-    free(sorted);
+    json_object_set_new(object, "lines", lines);
+    json_object_set_new(object, "runs", samples_to_json(&p->runs));
+    json_object_set_new(object, "slices", json_integer(p->slices));
+    json_object_set_new(object, "backward", json_boolean(p->backward));
+    return object;
+}
+
+static const OpDef *find_op(const char *name)
+{
+    for (size_t i = 0; i < num_ops; i++)
+        if (strcmp(all_ops[i]->name, name) == 0)
+            return all_ops[i];
+    return NULL;
+}
+
+static int find_pass(const char *name, StepKind *kind)
+{
+    for (size_t i = 0; i < COUNT_OF(pass_names); i++)
+        if (strcmp(pass_names[i], name) == 0) {
+            *kind = (StepKind)i;
+            return 0;
+        }
+    return -1;
+}
+
+static int line_from_json(json_t *object, Profile *p, Err *err)
+{
+    const char *op_name, *pass;
+    StepKind kind;
+    ProfileLine read = {.bytes = NAN};
+    if (json_unpack(object, "{s:s, s:s, s:F, s:F, s:F}", "op", &op_name, "pass", &pass, "steps",
+                    &read.steps, "ns", &read.ns, "flops", &read.flops) != 0)
+        return err_set(err, "a line of the profile lacks a key");
+    const OpDef *op = find_op(op_name);
+    if (!op || find_pass(pass, &kind) != 0)
+        return err_set(err, "the profile has an op '%.40s', pass '%.40s', that do not exist",
+                       op_name, pass);
+    const json_t *bytes = json_object_get(object, "bytes");
+    ProfileLine *l = line_of(p, op, kind);
+    l->steps = read.steps;
+    l->ns = read.ns;
+    l->flops = read.flops;
+    l->bytes = json_is_number(bytes) ? json_number_value(bytes) : NAN;
+    return 0;
+}
+
+int profile_from_json(const json_t *object, Profile *p, Err *err)
+{
+    const json_t *lines = json_object_get(object, "lines");
+    const json_t *slices = json_object_get(object, "slices");
+    if (!json_is_array(lines) || !json_is_integer(slices))
+        return err_set(err, "the row's answer has no profile");
+    p->slices = json_integer_value(slices);
+    p->backward = json_is_true(json_object_get(object, "backward"));
+    for (size_t i = 0; i < json_array_size(lines); i++)
+        if (line_from_json(json_array_get(lines, i), p, err) != 0)
+            return -1;
+    return samples_from_json(json_object_get(object, "runs"), &p->runs, err);
 }

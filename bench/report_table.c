@@ -150,6 +150,15 @@ static const Column plan_columns[] = {
     {"reason", true, reason_cell},
 };
 
+void markdown_print(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '|')
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
 static size_t display_width(const char *text)
 {
     size_t width = 0;
@@ -158,10 +167,15 @@ static size_t display_width(const char *text)
     return width;
 }
 
-static void print_padded(FILE *out, const char *text, size_t width, bool left)
+static void print_padded(FILE *out, const char *text, size_t width, bool left, bool markdown)
 {
     int padding = (int)(width - display_width(text));
-    fprintf(out, "%*s%s%*s", left ? 0 : padding, "", text, left ? padding : 0, "");
+    fprintf(out, "%*s", left ? 0 : padding, "");
+    if (markdown)
+        markdown_print(out, text);
+    else
+        fputs(text, out);
+    fprintf(out, "%*s", left ? padding : 0, "");
 }
 
 typedef struct Grid {
@@ -222,7 +236,8 @@ static void print_line(FILE *out, const Grid *g, size_t line, bool markdown)
         if (!g->widths[c])
             continue;
         fputs(markdown ? (shown ? " | " : "| ") : (shown ? "  " : ""), out);
-        print_padded(out, g->cells[line * g->num_columns + c], g->widths[c], g->columns[c].left);
+        print_padded(out, g->cells[line * g->num_columns + c], g->widths[c], g->columns[c].left,
+                     markdown);
         shown++;
     }
     fputs(markdown ? " |\n" : "\n", out);
@@ -244,7 +259,9 @@ static void print_rule(FILE *out, const Grid *g)
 static void print_grid(FILE *out, const RowResult *const *rows, size_t count, bool markdown)
 {
     Grid g;
-    bool planned = count > 0 && strcmp(rows[0]->status, STATUS_PLANNED) == 0;
+    if (count == 0)
+        return;
+    bool planned = strcmp(rows[0]->status, STATUS_PLANNED) == 0;
     grid_init(&g, planned ? plan_columns : result_columns,
               planned ? COUNT_OF(plan_columns) : COUNT_OF(result_columns), rows, count);
     for (size_t line = 0; line <= count; line++) {

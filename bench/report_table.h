@@ -18,4 +18,7 @@ void report_rows(FILE *out, const char *format, const RowResult *const *rows, si
 /* All columns of a result file as a Markdown table: name, unit, what `tare run` calls it, meaning. */
 void report_columns(FILE *out);
 
+/* Writes a cell of a Markdown table, in which a bar would end the cell. */
+void markdown_print(FILE *out, const char *text);
+
 #endif

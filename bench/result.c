@@ -24,19 +24,22 @@ static void fill_summary(RowResult *r, const Summary *s)
     r->median_ms = s->median;
     r->median_lo_ms = s->median_ci.lo;
     r->median_hi_ms = s->median_ci.hi;
+    r->median_coverage = s->median_ci.coverage;
     r->mean_lo_ms = s->mean_ci.lo;
     r->mean_hi_ms = s->mean_ci.hi;
     r->min_ms = s->min;
     r->max_ms = s->max;
     r->p95_ms = s->p95;
+    r->p95_hi_ms = s->p95_hi;
     r->p99_ms = s->p99;
+    r->p99_hi_ms = s->p99_hi;
     r->cv = s->cv;
     r->robust_cv = s->robust_cv;
 }
 
-static void fill_steady(RowResult *r, const double *all_ms, size_t n)
+static void fill_steady(RowResult *r, const double *all_ms, size_t n, double resolution_ms)
 {
-    Steady s = steady_of(all_ms, n, STEADY_DELTA);
+    Steady s = steady_of_clock(all_ms, n, STEADY_DELTA, resolution_ms);
     text_set(r->steady_class, steady_class_name(s.steady_class));
     r->first_trial_ms = all_ms[0];
     r->first_over_steady = s.first_over_steady;
@@ -80,10 +83,12 @@ static void fill_cpus(RowResult *r, const TrialCounters *c, const double *wall_n
 
 /* Counts the outliers, and says about the first few slow ones that deserve it what the kernel saw. */
 static void fill_outliers(RowResult *r, const TrialCounters *c, const double *numbers,
-                          const double *wall_ns, size_t n)
+                          const double *wall_ns, size_t n, double resolution_ns)
 {
     enum { MAX_SENTENCES = 4 };
     Fences fences = tukey_fences(wall_ns, n);
+    ZScale scale = z_scale_of(wall_ns, n, resolution_ns);
+    UsualTrial usual = usual_trial_of(wall_ns, c, n);
     r->outliers = 0;
     for (size_t i = 0, sentences = 0; i < n; i++) {
         char text[128];
@@ -91,10 +96,9 @@ static void fill_outliers(RowResult *r, const TrialCounters *c, const double *nu
             continue;
         r->outliers++;
         bool slow = wall_ns[i] > fences.mild_high;
-        if (!slow || sentences == MAX_SENTENCES ||
-            modified_z(wall_ns, n, wall_ns[i], 1) <= OUTLIER_Z)
+        if (!slow || sentences == MAX_SENTENCES || modified_z(&scale, wall_ns[i]) <= OUTLIER_Z)
             continue;
-        outlier_describe(wall_ns, n, i, (long)numbers[i], c, text, sizeof text);
+        outlier_describe(wall_ns, c, &usual, i, (long)numbers[i], text, sizeof text);
         add_noise(r, text);
         sentences++;
     }
@@ -102,7 +106,7 @@ static void fill_outliers(RowResult *r, const TrialCounters *c, const double *nu
 
 /* `room` is for 7 n values. */
 static void fill_noise(RowResult *r, const Samples *s, const double *wall_ns, size_t n,
-                       double *room)
+                       double resolution_ns, double *room)
 {
     double *numbers = room;
     TrialCounters counters = {
@@ -116,7 +120,7 @@ static void fill_noise(RowResult *r, const Samples *s, const double *wall_ns, si
     samples_column(s, TIMED_TRIALS, "trial", 1, numbers);
     r->noise[0] = '\0';
     fill_cpus(r, &counters, wall_ns, n);
-    fill_outliers(r, &counters, numbers, wall_ns, n);
+    fill_outliers(r, &counters, numbers, wall_ns, n, resolution_ns);
 }
 
 static void fill_rates(RowResult *r)
@@ -126,10 +130,11 @@ static void fill_rates(RowResult *r)
     r->gflops_per_s = r->model_flops / seconds / 1e9;
 }
 
-void result_fill(RowResult *r, const Samples *s)
+void result_fill(RowResult *r, const Samples *s, double resolution_ns)
 {
     double *x = xmalloc(8 * s->count * sizeof *x), *room = x + s->count;
-    fill_steady(r, x, samples_column(s, ALL_RUNS, "wall_ns", ns_to_ms, x));
+    size_t runs = samples_column(s, ALL_RUNS, "wall_ns", ns_to_ms, x);
+    fill_steady(r, x, runs, resolution_ns * ns_to_ms);
     r->forward_ms = phase_ms(s, "forward_ns", x);
     r->backward_ms = phase_ms(s, "backward_ns", x);
     r->optimizer_ms = phase_ms(s, "optimizer_ns", x);
@@ -139,6 +144,6 @@ void result_fill(RowResult *r, const Samples *s)
     fill_summary(r, &summary);
     fill_rates(r);
     samples_column(s, TIMED_TRIALS, "wall_ns", 1, x);
-    fill_noise(r, s, x, n, room);
+    fill_noise(r, s, x, n, resolution_ns, room);
     free(x);
 }

@@ -10,7 +10,7 @@
 #include "samples.h"
 
 /* Fills the columns that follow from the samples, r->config and r->model_flops. At least one timed
- * trial. */
-void result_fill(RowResult *r, const Samples *s);
+ * trial. resolution_ns: the clock's step, below which times do not differ. */
+void result_fill(RowResult *r, const Samples *s, double resolution_ns);
 
 #endif

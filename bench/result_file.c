@@ -180,6 +180,10 @@ static int read_rows(const CsvTable *t, RowResult *rows, Err *err)
         char id[ROW_ID_SIZE];
         if (csv_read_row(t, i, &rows[i], err) != 0)
             return -1;
+        if (rows[i].schema != ROW_SCHEMA)
+            return err_set(err,
+                           "%s:%d: its schema is not %d, that of this version; use another --out",
+                           t->path, t->lines[i], ROW_SCHEMA);
         row_id(&rows[i].config, id);
         if (strcmp(id, rows[i].row_id) != 0)
             return err_set(err, "%s:%d: row_id '%s' does not belong to the columns of its row",

@@ -13,7 +13,7 @@
 /* Missing values, an empty cell: NaN for REAL, INT_MISSING for INT, "" for TEXT. BOOL always is. */
 #define INT_MISSING INT64_MIN
 
-enum { TEXT_SIZE = 512, ROW_SCHEMA = 1 };
+enum { TEXT_SIZE = 512, ROW_SCHEMA = 2 };
 
 typedef char FieldTEXT[TEXT_SIZE];
 typedef bool FieldBOOL;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../autograd/kernels/kernels.h"
 #include "threads_option.h"
 
 #define WARMUP_FIXED "fixed"
@@ -55,6 +56,7 @@ void row_config_init(RowConfig *c)
             CHECK(set_plain(c, f, f->fallback, &err) == 0, "default of %s: %s", f->name, err.msg);
     }
     c->threads = threads_default();
+    text_set(c->gemm, gemm_backend());
 }
 
 int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err)
@@ -126,11 +128,14 @@ void row_id(const RowConfig *c, char id[ROW_ID_SIZE])
 {
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < num_row_fields; i++) {
+        const Field *f = &row_fields[i];
         FieldTEXT text;
-        if (!is_config(&row_fields[i]))
+        if (!is_config(f))
             continue;
-        config_text(&row_fields[i], c, text);
-        hash = fnv1a(hash, row_fields[i].name);
+        config_text(f, c, text);
+        if (*text == '\0' || (f->fallback && strcmp(text, f->fallback) == 0))
+            continue;
+        hash = fnv1a(hash, f->name);
         hash = fnv1a(hash, "=");
         hash = fnv1a(hash, text);
         hash = fnv1a(hash, "\n");

@@ -11,7 +11,7 @@
 #include "row.h"
 
 /* Every field at its default, no model chosen. threads: OMP_NUM_THREADS if it is a count, else the
- * CPUs this process may use. */
+ * CPUs this process may use. gemm: what gemm_select chose last, which main does by TARE_GEMM. */
 void row_config_init(RowConfig *c);
 
 /* Sets one field from text, with the checks of fields.def: wrong type, out of range, no such choice.
@@ -32,8 +32,9 @@ int row_config_check(const RowConfig *c, Err *err);
 ModelConfig row_config_model(const RowConfig *c);
 
 enum { ROW_ID_SIZE = 18 };
-/* "r" and 16 hexadecimal digits: FNV-1a (Fowler, Noll & Vo) of "name=value\n" over the config fields;
- * num_warmups counts as "auto" or "window" where it is. */
+/* "r" and 16 hexadecimal digits: FNV-1a (Fowler, Noll & Vo) of "name=value\n" over the config fields that
+ * are not at their fallback, so that a new column changes no id; a fallback that changes raises
+ * ROW_SCHEMA. num_warmups counts as "auto" or "window" where it is. */
 void row_id(const RowConfig *c, char id[ROW_ID_SIZE]);
 
 /* small/128/fwdbwd/w5 or small/128/fwd/wauto, into TEXT_SIZE bytes. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../autograd/kernels/cpu.h"
+#include "row_config.h"
 
 Precision row_precision(const RowConfig *c)
 {
@@ -32,6 +33,8 @@ bool row_supported(const RowConfig *c, FieldTEXT reason)
     Precision p = row_precision(c);
     const char *name = precision_name(p);
     bool emulated = precision_support(p) == SUPPORT_EMULATED;
+    ModelConfig model = row_config_model(c);
+    Err err;
     if (!c->forward_only && !precision_has_backward(p))
         snprintf(reason, TEXT_SIZE, "%s has no backward pass, only forward_only = true runs", name);
     else if (p != PRECISION_FP32 && strcmp(c->gemm, "packed") != 0)
@@ -39,6 +42,8 @@ bool row_supported(const RowConfig *c, FieldTEXT reason)
     else if (emulated && !c->include_emulated)
         snprintf(reason, TEXT_SIZE, "%s would be emulated: the %s kernels on %s have no %s", name,
                  kernels()->isa, cpu_features()->name, precision_missing(p));
+    else if (precision_takes(p, &model, &err) != 0)
+        text_set(reason, err.msg);
     else
         return true;
     return false;

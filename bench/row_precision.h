@@ -15,7 +15,8 @@ DType row_product(const RowConfig *c); /* what operands of its matrix products a
 void row_product_fill(RowResult *r);
 
 /* False, with one line why, for a backward pass that the precision lacks, for a BLAS that cannot
- * multiply it, and, without include_emulated, where the CPU has no instruction for it. */
+ * multiply it, for a layer too wide for it, and, without include_emulated, where the CPU has no
+ * instruction for it. */
 bool row_supported(const RowConfig *c, FieldTEXT reason);
 
 #endif

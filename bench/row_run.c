@@ -5,6 +5,7 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "measure.h"
 #include "result.h"
@@ -139,13 +140,14 @@ static int64_t run_all(Runs *runs, const RowConfig *c)
 
 static void run_profiled(Runs *runs, int64_t count, Profile *profile)
 {
-    Exec *e = &runs->model->exec;
-    e->hook = profile_step;
-    e->hook_ctx = profile;
-    for (int64_t i = 0; i < count; i++) {
-        Sample s = run_once(runs->model, &runs->batch, &runs->adamw);
-        profile_run(profile, &s);
-    }
+    Model *m = runs->model;
+    profile->backward = m->options.backward;
+    profile->slices = (int64_t)m->plan.slices.count;
+    samples_reserve(&profile->runs, (size_t)count);
+    m->exec.hook = profile_step;
+    m->exec.hook_ctx = profile;
+    for (int64_t i = 0; i < count; i++)
+        samples_add(&profile->runs, run_once(m, &runs->batch, &runs->adamw));
 }
 
 /* Runs the planned model and fills the columns that only the row's own process knows. */
@@ -161,7 +163,7 @@ static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras
                  .samples = samples};
     r->config.num_warmups = run_all(&runs, c);
     r->loss = (double)model_loss(m);
-    r->peak_rss_bytes = peak_rss_bytes();
+    r->peak_rss_bytes = peak_rss_bytes(getpid());
     if (extras->profile)
         run_profiled(&runs, c->num_trials, extras->profile);
     free(runs.batch.tokens);
@@ -194,7 +196,7 @@ int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err)
     model_release(&m);
     if (status != 0)
         return -1;
-    result_fill(r, samples);
+    result_fill(r, samples, clock_cost().resolution_ns);
     if (!isfinite(r->loss))
         return err_set(err, "the loss is %g: the arithmetic went wrong", r->loss);
     text_set(r->status, STATUS_OK);

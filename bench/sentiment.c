@@ -110,8 +110,8 @@ RecordState contestant_state(const Sentiment *s, const Contestant *c)
         return RECORD_FAILED;
     if (c->has_parity && !c->parity.ok)
         return RECORD_DIFFERS;
-    return peak_watch_implausible(&s->watch, contestant_gflops(s, c)) ? RECORD_IMPLAUSIBLE
-                                                                      : RECORD_OK;
+    return peak_watch_implausible(&s->watch, DT_F32, contestant_gflops(s, c)) ? RECORD_IMPLAUSIBLE
+                                                                              : RECORD_OK;
 }
 
 /* Everybody's labels were compared with ours, so without ours nothing is proven. */

@@ -45,7 +45,7 @@ typedef struct Sentiment {
     size_t max_length;            /* ids of a text */
     Alternative alternatives[NUM_ALTERNATIVES];
     PeakWatch watch;
-    double load;                              /* the machine's, before anything was started */
+    double other_cpus;                        /* kept busy by others before anything was started */
     char folder[TEMPORARY_FOLDER];            /* temporary, for outputs */
     Contestant contestants[NUM_ALTERNATIVES]; /* ours first */
     size_t count;

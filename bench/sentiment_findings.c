@@ -229,7 +229,7 @@ static void name_weakest_category(const Sentiment *s, json_t *list)
 static void name_peak_share(const Sentiment *s, json_t *list)
 {
     const Contestant *ours = &s->contestants[0];
-    double share = peak_watch_fraction(&s->watch, contestant_gflops(s, ours));
+    double share = peak_watch_fraction(&s->watch, DT_F32, contestant_gflops(s, ours));
     if (is_measured(s, ours) && !isnan(share))
         say(list,
             "tare computes at %.2f of the peak of %.4g GFLOP/s measured in this run, tokenizer "
@@ -237,14 +237,13 @@ static void name_peak_share(const Sentiment *s, json_t *list)
             share, peaks_measured(&s->watch.peaks));
 }
 
-static void name_load(const Sentiment *s, json_t *list)
+static void name_other_programs(const Sentiment *s, json_t *list)
 {
-    if (s->load > 0.25 * (double)s->config->threads)
+    if (s->other_cpus > CPUS_IN_USE)
         say(list,
-            "The machine was busy (load average %.1f for %lld threads): times and tails are too "
-            "high, "
+            "Other programs kept %.2f CPUs busy before the start: times and tails are too high, "
             "ratios less so.",
-            s->load, (long long)s->config->threads);
+            s->other_cpus);
 }
 
 json_t *sentiment_findings(const Sentiment *s)
@@ -259,6 +258,6 @@ json_t *sentiment_findings(const Sentiment *s)
     name_accuracy(s, list);
     name_weakest_category(s, list);
     name_peak_share(s, list);
-    name_load(s, list);
+    name_other_programs(s, list);
     return list;
 }

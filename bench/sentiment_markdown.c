@@ -69,7 +69,7 @@ static void write_head(const Sentiment *s, time_t started, FILE *f)
     const ModelConfig *m = &s->model.config;
     fprintf(f, "# Sentiment Benchmark: %s\n\n", c->name);
     system_info_print(started, c->threads, f);
-    fprintf(f, "**Load average before:** %.1f\n", s->load);
+    other_cpus_print(s->other_cpus, f);
     alternatives_print(s->alternatives, f);
     fprintf(f, "**Model:** %s (dim=%zu, layers=%zu, vocab=%zu), sha256 %.16s\n", s->model.dir,
             m->d_model, m->num_layers, m->vocab_size, s->model.sha256);
@@ -122,7 +122,7 @@ static void write_latency(const Sentiment *s, FILE *f)
         write_value("%.2f", l->cv, f);
         write_value("%.1f%%", 100 * validation.share, f);
         write_value("%.2g%%", 100 * c->tokenizer_share, f);
-        write_value("%.2f", peak_watch_fraction(&s->watch, contestant_gflops(s, c)), f);
+        write_value("%.2f", peak_watch_fraction(&s->watch, DT_F32, contestant_gflops(s, c)), f);
         write_speedup(c, contestant_state(s, c), f);
         fputc('\n', f);
     }

@@ -51,7 +51,8 @@ static void common_columns(const Sentiment *s, const Contestant *c, Columns *out
     column_count(out, "rounds", c->rounds);
     column_text(out, "status", record_state_names[contestant_state(s, c)]);
     column_real(out, "gflops_per_s", contestant_gflops(s, c));
-    column_real(out, "peak_fraction", peak_watch_fraction(&s->watch, contestant_gflops(s, c)));
+    column_real(out, "peak_fraction",
+                peak_watch_fraction(&s->watch, DT_F32, contestant_gflops(s, c)));
 }
 
 static void score_columns(const Sentiment *s, const Contestant *c, SentimentSet set, Columns *out)
@@ -108,17 +109,12 @@ static void write_csv(const void *sentiment, time_t started, FILE *f)
 
 /* ---- JSON ---- */
 
-/* Real numbers; one that is not known is null. */
-static json_t *number(double value)
-{
-    return isnan(value) ? json_null() : json_real(value);
-}
-
 static json_t *score_json(const Score *score)
 {
     return json_pack("{s:I, s:I, s:o, s:o, s:o}", "right", (json_int_t)score->right, "texts",
-                     (json_int_t)score->total, "accuracy", number(score->share), "accuracy_lo",
-                     number(score->interval.lo), "accuracy_hi", number(score->interval.hi));
+                     (json_int_t)score->total, "accuracy", number_json(score->share), "accuracy_lo",
+                     number_json(score->interval.lo), "accuracy_hi",
+                     number_json(score->interval.hi));
 }
 
 /* {"test": {"plain": {...}}} */
@@ -233,13 +229,13 @@ static void write_json(const void *sentiment, time_t started, FILE *f)
     for (size_t i = 0; i < s->count; i++)
         json_array_append_new(records, record_json(s, &s->contestants[i]));
     json_t *rest = json_pack(
-        "{s:i, s:s, s:s, s:f, s:o, s:o, s:{s:s, s:s}, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
-        SCHEMA, "task", "sentiment", "name", s->config->name, "load_before", s->load, "config",
-        config_json(s), "peaks", peak_watch_to_json(&s->watch), "model", "dir", s->model.dir,
-        "sha256", s->model.sha256, "implementations", alternatives_to_json(s->alternatives),
-        "left_out", alternatives_left_out(s->alternatives), "records", records, "agreement",
-        agreement_json(s), "disagreements", disagreements_json(s), "findings",
-        sentiment_findings(s));
+        "{s:i, s:s, s:s, s:o, s:o, s:o, s:{s:s, s:s}, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
+        SCHEMA, "task", "sentiment", "name", s->config->name, "other_cpus_before",
+        number_json(s->other_cpus), "config", config_json(s), "peaks",
+        peak_watch_to_json(&s->watch), "model", "dir", s->model.dir, "sha256", s->model.sha256,
+        "implementations", alternatives_to_json(s->alternatives), "left_out",
+        alternatives_left_out(s->alternatives), "records", records, "agreement", agreement_json(s),
+        "disagreements", disagreements_json(s), "findings", sentiment_findings(s));
     CHECK(rest, "a comparison that is no JSON");
     json_object_update(all, rest);
     json_decref(rest);

@@ -30,7 +30,7 @@ int sentiment_start(Sentiment *s, bool *misbehaved, Err *err)
     const SentimentConfig *c = s->config;
     const AlternativeOptions options = {
         .wanted = c->wanted, .threads = c->threads, .max_wait = c->max_wait};
-    s->load = load_before_start();
+    s->other_cpus = other_cpus_before_start();
     if (alternatives_start(s->alternatives, &s->project, &options, misbehaved, err) != 0)
         return -1;
     alternatives_stop(s->alternatives); /* each begins with cold starts */
@@ -199,7 +199,7 @@ static void prove(const Sentiment *s, Contestant *c)
     if (c == ours || failed(ours) || failed(c))
         return;
     char *a = file_of(s, ours), *b = file_of(s, c);
-    c->has_parity = parity_compare(a, b, &c->parity, &c->failure) == 0;
+    c->has_parity = parity_compare(a, b, parity_tolerance, &c->parity, &c->failure) == 0;
     free(a);
     free(b);
 }
@@ -288,7 +288,7 @@ static void summarise(Sentiment *s, size_t rounds)
         c->latency = summary_of(c->ms, requests);
         c->median_interval = median_interval(c->round_ms, c->rounds, CONFIDENCE_LEVEL);
         c->tokenizer_share = mean_of(c->tokenizer_ms, requests) / mean_of(c->ms, requests);
-        peak_watch_doubt(&s->watch, contestant_gflops(s, c));
+        peak_watch_doubt(&s->watch, DT_F32, contestant_gflops(s, c));
     }
     peak_watch_measure(&s->watch); /* the machine may have become faster meanwhile */
     for (size_t i = 0; i < s->count; i++)

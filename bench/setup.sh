@@ -14,6 +14,9 @@ TEST_PACKAGES="libcriterion-dev"
 PYTHON_PACKAGES="python3 python3-venv"
 PEER_PACKAGES="python3-dev" # torch.compile compiles against Python's headers
 
+# installed NAME: whether dpkg knows that package as installed.
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
 # install_packages NAME...: those that dpkg does not know as installed. As another user than root, says
 # which they are and stops.
 install_packages() {
@@ -21,8 +24,7 @@ install_packages() {
     command -v dpkg-query >/dev/null ||
         { say "not a Debian system; needed, under Debian's names:" "$@"; return; }
     for name in "$@"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] ||
-            missing+=("$name")
+        installed "$name" || missing+=("$name")
     done
     [ ${#missing[@]} -eq 0 ] && return
     [ "$(id -u)" = 0 ] || die "please install, as root: apt-get install ${missing[*]}"

@@ -12,11 +12,13 @@
 #include "interrupt.h"
 #include "row_config.h"
 
-json_t *row_document(const RowResult *r, const Samples *samples)
+json_t *row_document(const RowResult *r, const Samples *samples, const Profile *profile)
 {
     json_t *document = json_object();
     json_object_set_new(document, "result", row_to_json(r));
     json_object_set_new(document, "samples", samples_to_json(samples));
+    if (profile)
+        json_object_set_new(document, "profile", profile_to_json(profile));
     return document;
 }
 
@@ -44,7 +46,8 @@ static void add_results(RowResult *to, const RowResult *from)
     to->config.num_warmups = from->config.num_warmups;
 }
 
-int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samples, Err *err)
+int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samples,
+                       Profile *profile, Err *err)
 {
     json_error_t where;
     RowResult answered;
@@ -55,6 +58,8 @@ int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samp
     int status = row_from_json(json_object_get(document, "result"), &answered, err);
     if (status == 0)
         status = samples_from_json(json_object_get(document, "samples"), samples, err);
+    if (status == 0 && profile)
+        status = profile_from_json(json_object_get(document, "profile"), profile, err);
     if (status == 0)
         add_results(r, &answered);
     json_decref(document);
@@ -62,15 +67,17 @@ int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samp
 }
 
 /* The row's own command, then what only its parent says; free with argv_free. */
-static char **child_argv(const RowConfig *c, const RowLimits *limits)
+static char **child_argv(const RowConfig *c, bool profiled, const RowLimits *limits)
 {
     char **argv = row_argv(c, "tare");
     size_t n = 0;
     while (argv[n])
         n++;
-    argv = xrealloc(argv, (n + 5) * sizeof *argv);
+    argv = xrealloc(argv, (n + 6) * sizeof *argv);
     argv[n++] = xstrdup("--result-fd");
     argv[n++] = xasprintf("%d", CHILD_RESULT_FD);
+    if (profiled)
+        argv[n++] = xstrdup("--profile");
     if (limits->memory_limit) {
         argv[n++] = xstrdup("--max-memory");
         argv[n++] = xasprintf("%zu", limits->memory_limit);
@@ -80,7 +87,7 @@ static char **child_argv(const RowConfig *c, const RowLimits *limits)
 }
 
 /* What the way it ended says about the row. */
-static void take_answer(const Child *c, RowResult *r, Samples *samples)
+static void take_answer(const Child *c, RowResult *r, Samples *samples, Profile *profile)
 {
     Err err;
     if (c->end == CHILD_INTERRUPTED)
@@ -88,25 +95,33 @@ static void take_answer(const Child *c, RowResult *r, Samples *samples)
     if (c->end != CHILD_EXITED || c->code != 0) {
         text_set(r->status, STATUS_FAILED);
         child_reason(c, r->status_reason, sizeof r->status_reason);
-    } else if (row_document_parse(c->answer, c->answer_len, r, samples, &err) != 0) {
+    } else if (row_document_parse(c->answer, c->answer_len, r, samples, profile, &err) != 0) {
         text_set(r->status, STATUS_FAILED);
         text_set(r->status_reason, err.msg);
         samples->count = 0;
+        if (profile)
+            profile_release(profile);
     }
     context_stamp(r);
 }
 
 int row_spawn(RowResult *r, Samples *samples, const RowLimits *limits, Err *err)
 {
+    return row_spawn_profiled(r, samples, NULL, limits, err);
+}
+
+int row_spawn_profiled(RowResult *r, Samples *samples, Profile *profile, const RowLimits *limits,
+                       Err *err)
+{
     Child c;
     r->status[0] = r->status_reason[0] = '\0';
     samples->count = 0;
-    char **argv = child_argv(&r->config, limits);
+    char **argv = child_argv(&r->config, profile != NULL, limits);
     int status = child_run(&c, "/proc/self/exe", argv, limits->max_seconds, err);
     argv_free(argv);
     if (status != 0)
         return -1;
-    take_answer(&c, r, samples);
+    take_answer(&c, r, samples, profile);
     child_release(&c);
     return 0;
 }

@@ -1,11 +1,12 @@
 /* spawn: runs one row in a fresh process, `tare run ... --result-fd 3`, and takes its result back.
  *
  * The one idea: peak memory, cold starts and crashes then belong to that row alone. The answer is one
- * JSON document, {"result": ..., "samples": [...]}; how the row is run is row_run.h's business, how
+ * JSON document, {"result": ..., "samples": [...]}, with "profile" where that was asked for; how the row is run is row_run.h's business, how
  * processes are made child.h's. */
 #ifndef TARE_SPAWN_H
 #define TARE_SPAWN_H
 
+#include "profile.h"
 #include "row.h"
 #include "samples.h"
 
@@ -20,8 +21,15 @@ typedef struct RowLimits {
  * r->status is empty: the row is not finished. -1: no process could be made. */
 int row_spawn(RowResult *r, Samples *samples, const RowLimits *limits, Err *err);
 
-/* The document, for both sides of the pipe. row_document_parse adds to *r and *samples. */
-json_t *row_document(const RowResult *r, const Samples *samples);
-int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samples, Err *err);
+/* The same with a profile of the row in *profile, which has been initialised; it stays empty when the row
+ * is not ok. NULL: no profile. */
+int row_spawn_profiled(RowResult *r, Samples *samples, Profile *profile, const RowLimits *limits,
+                       Err *err);
+
+/* The document, for both sides of the pipe; profile may be NULL. row_document_parse adds to *r, *samples
+ * and *profile. */
+json_t *row_document(const RowResult *r, const Samples *samples, const Profile *profile);
+int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samples,
+                       Profile *profile, Err *err);
 
 #endif

@@ -3,7 +3,14 @@
 
 #include "bootstrap.h"
 
-enum { LARGEST_T_SAMPLE = 30 };
+enum { SMALLEST_BCA_SAMPLE = 31, LARGEST_BCA_SAMPLE = 2000 };
+
+static Interval mean_interval(const double *x, size_t n)
+{
+    bool resample = n >= SMALLEST_BCA_SAMPLE && n <= LARGEST_BCA_SAMPLE;
+    return resample ? bca_mean_interval(x, n, CONFIDENCE_LEVEL)
+                    : mean_t_interval(x, n, CONFIDENCE_LEVEL);
+}
 
 Summary summary_of(const double *x, size_t n)
 {
@@ -18,8 +25,9 @@ Summary summary_of(const double *x, size_t n)
         .max = max_of(x, n),
         .p95 = supported_percentile_of(x, n, 0.95),
         .p99 = supported_percentile_of(x, n, 0.99),
-        .mean_ci = n <= LARGEST_T_SAMPLE ? mean_t_interval(x, n, CONFIDENCE_LEVEL)
-                                         : bca_mean_interval(x, n, CONFIDENCE_LEVEL),
+        .p95_hi = quantile_upper_bound(x, n, 0.95, CONFIDENCE_LEVEL),
+        .p99_hi = quantile_upper_bound(x, n, 0.99, CONFIDENCE_LEVEL),
+        .mean_ci = mean_interval(x, n),
         .median_ci = median_interval(x, n, CONFIDENCE_LEVEL),
     };
 }

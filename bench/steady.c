@@ -90,15 +90,29 @@ static double segment_cost(const Costs *c, size_t from, size_t to)
     return fmax(squares - sum * sum / (double)(to - from), 0) / (c->sigma * c->sigma);
 }
 
-/* Walks the best last boundaries back from n and writes the segments' ends in ascending order. */
+/* How many boundaries are looked at, and where the k-th of them is, the 0-th before the first value. */
+static size_t boundary_count(size_t n)
+{
+    return n < STEADY_EXACT_N ? n : STEADY_EXACT_N;
+}
+
+static size_t boundary_at(size_t k, size_t n)
+{
+    const size_t every = STEADY_EXACT_N / 2, rest = STEADY_EXACT_N - every;
+    if (n <= STEADY_EXACT_N || k <= every)
+        return k;
+    return every + (k - every) * (n - every) / rest;
+}
+
+/* Walks the best last boundaries back from the end and writes the segments' ends in ascending order. */
 static size_t ends_from_boundaries(const size_t *last, size_t n, size_t *ends)
 {
     size_t count = 0;
-    for (size_t t = n; t > 0; t = last[t])
+    for (size_t t = boundary_count(n); t > 0; t = last[t])
         count++;
     size_t i = count;
-    for (size_t t = n; t > 0; t = last[t])
-        ends[--i] = t;
+    for (size_t t = boundary_count(n); t > 0; t = last[t])
+        ends[--i] = boundary_at(t, n);
     return count;
 }
 
@@ -106,17 +120,19 @@ size_t steady_segments(const double *y, size_t n, double sigma, double penalty, 
 {
     CHECK(n > 0 && sigma > 0, "%zu values with noise %g", n, sigma);
     Costs costs = costs_new(y, n, sigma);
-    double *best = xmalloc((n + 1) * sizeof *best);   /* F(t): least cost of the first t */
-    size_t *last = xmalloc((n + 1) * sizeof *last);   /* where its last segment begins */
-    size_t *live = xmalloc((n + 1) * sizeof *live);   /* boundaries that may still be the best */
-    double *total = xmalloc((n + 1) * sizeof *total); /* F(live) + cost from there to t */
+    size_t places = boundary_count(n), room = places + 1;
+    double *best = xmalloc(room * sizeof *best);   /* F(t): least cost up to boundary t */
+    size_t *last = xmalloc(room * sizeof *last);   /* where its last segment begins */
+    size_t *live = xmalloc(room * sizeof *live);   /* boundaries that may still be the best */
+    double *total = xmalloc(room * sizeof *total); /* F(live) + cost from there to t */
     size_t live_count = 1;
     best[0] = -penalty;
     live[0] = 0;
-    for (size_t t = 1; t <= n; t++) {
+    for (size_t t = 1; t <= places; t++) {
+        size_t end = boundary_at(t, n);
         best[t] = INFINITY;
         for (size_t i = 0; i < live_count; i++) {
-            total[i] = best[live[i]] + segment_cost(&costs, live[i], t);
+            total[i] = best[live[i]] + segment_cost(&costs, boundary_at(live[i], n), end);
             if (total[i] + penalty < best[t]) {
                 best[t] = total[i] + penalty;
                 last[t] = live[i];

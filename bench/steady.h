@@ -63,9 +63,15 @@ bool steady_warmed_up(const double *x, size_t n, double delta);
  * 1 %. */
 bool steady_window_settled(const double *x, size_t n);
 
+/* Up to so many values the segmentation is exact. */
+#define STEADY_EXACT_N 2000
+
 /* The segmentation itself, for any series: the boundaries that minimise
  * sum over segments of sum (y - mean)^2 / sigma^2 + penalty * (segments - 1). Writes each segment's
- * end (one past its last index) to ends[0..n-1] in ascending order and returns how many. n > 0. */
+ * end (one past its last index) to ends[0..n-1] in ascending order and returns how many. n > 0.
+ * Its time grows with the square of the places where a boundary may be, so of a series longer than
+ * STEADY_EXACT_N only so many are looked at: each of the first half of them, where warming up happens,
+ * and the rest at even distances over the remaining values. The costs stay those of all values. */
 size_t steady_segments(const double *y, size_t n, double sigma, double penalty, size_t *ends);
 
 #endif

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../autograd/kernels/kernels.h"
 #include "context.h"
+#include "fingerprint.h"
 #include "interrupt.h"
 #include "measure.h"
 #include "progress.h"
@@ -87,7 +89,8 @@ typedef struct Runner {
     const SweepRun *run;
     ResultFile file;
     Progress progress;
-    size_t *order; /* indices of the items to run, in the order of execution */
+    int64_t last_order; /* the highest run_order of the file that is continued */
+    size_t *order;      /* indices of the items to run, in the order of execution */
     size_t count;
 } Runner;
 
@@ -107,6 +110,29 @@ static void choose_order(Runner *r)
     }
 }
 
+/* Seconds of a row that an earlier sweep ran. Its file has the runs only: how long it took to start is
+ * what `unlearned` assumes. NaN if it says too little. */
+static double seconds_taken(const TimeModel *unlearned, const RowResult *r)
+{
+    RowResult idle = *r;
+    double warmups = (double)r->config.num_warmups, trials = (double)r->config.num_trials;
+    double warm_ms = warmups > 0 ? r->first_trial_ms + (warmups - 1) * r->mean_time_ms : 0;
+    idle.model_flops = 0;
+    return time_model_predict(unlearned, &idle) + (warm_ms + trials * r->mean_time_ms) / 1e3;
+}
+
+static void learn_from_file(Sweep *s)
+{
+    TimeModel unlearned = s->time;
+    for (size_t i = 0; i < s->count; i++) {
+        const RowResult *r = &s->items[i].result;
+        double seconds = seconds_taken(&unlearned, r);
+        bool ran = s->items[i].in_file && strcmp(r->status, STATUS_OK) == 0;
+        if (ran && seconds > 0 && r->model_flops > 0)
+            time_model_learn(&s->time, r, seconds);
+    }
+}
+
 /* The measured peak makes the first predictions better; without it they are assumed. */
 static void estimate_all(Runner *r)
 {
@@ -120,6 +146,7 @@ static void estimate_all(Runner *r)
             progress_note(&r->progress, "the machine's peaks are not known: %s", err.msg);
     }
     time_model_init(&r->s->time, peaks ? peaks->gemm : NAN, threads);
+    learn_from_file(r->s);
     for (size_t i = 0; i < r->count; i++)
         row_estimate(&r->s->items[r->order[i]].result, limit, &r->s->time);
 }
@@ -151,7 +178,11 @@ static int execute(Runner *r, RowResult *result, Samples *samples, int64_t limit
         return 0;
     time_model_learn(&r->s->time, result, (double)(clock_ns() - start) / 1e9);
     Err unknown;
-    if (r->run->guard && guard_judge(r->run->guard, result, &unknown) != 0 && !interrupted())
+    if (!r->run->guard || guard_judge(r->run->guard, result, &unknown) == 0)
+        return 0;
+    if (interrupted())
+        text_set(result->status, ""); /* not judged, so not finished: --resume runs it again */
+    else
         progress_note(&r->progress, "the machine's peaks are not known: %s", unknown.msg);
     return 0;
 }
@@ -171,7 +202,7 @@ static int run_item(Runner *r, size_t place, Err *err)
         status = execute(r, result, &samples, limit, err);
     bool finished = status == 0 && *result->status;
     if (finished) {
-        result->run_order = (int64_t)place + 1;
+        result->run_order = r->last_order + (int64_t)place + 1;
         result->order_seed = r->run->shuffle ? r->run->order_seed : INT_MISSING;
         if (!*result->timestamp_utc)
             context_stamp(result);
@@ -237,9 +268,21 @@ static SweepItem *find_item(Sweep *s, const char *id)
     return NULL;
 }
 
-/* A row of the file that the config does not have: what became of it? */
-static int explain_stranger(const Sweep *s, const char *path, const RowConfig *c, Err *err)
+static bool has_row(const RowResult *rows, size_t count, const char *id)
 {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].row_id, id) == 0)
+            return true;
+    return false;
+}
+
+/* A row of the file that the config does not have: what became of it? It may have become any row of its
+ * name that is not in the file itself. */
+static int explain_stranger(const Runner *r, const RowResult *rows, size_t count,
+                            const RowConfig *c, Err *err)
+{
+    const Sweep *s = r->s;
+    const char *path = r->file.path;
     FieldTEXT name, here;
     row_name(c, name);
     for (size_t i = 0; i < s->count; i++) {
@@ -247,7 +290,7 @@ static int explain_stranger(const Sweep *s, const char *path, const RowConfig *c
         const RowResult then = {.config = *c};
         FieldTEXT before, after;
         row_name(&now->config, here);
-        if (strcmp(here, name) != 0)
+        if (strcmp(here, name) != 0 || has_row(rows, count, now->row_id))
             continue;
         const Field *f = row_config_difference(c, &now->config);
         CHECK(f, "two rows of one config with two ids");
@@ -263,19 +306,39 @@ static int explain_stranger(const Sweep *s, const char *path, const RowConfig *c
                    path, name);
 }
 
+/* The rest of the rows may come from another machine or build than those taken over: that is said. */
+static void note_other_machine(const Runner *r)
+{
+    RowResult here;
+    FieldTEXT differences = "";
+    row_result_init(&here);
+    context_stamp(&here);
+    text_set(here.isa, kernels()->isa);
+    text_set(here.blas, gemm_blas_description());
+    for (size_t i = 0; i < r->s->count; i++)
+        if (r->s->items[i].in_file)
+            fingerprint_add(differences, FINGERPRINT_COLUMNS, &r->s->items[i].result, &here);
+    if (*differences)
+        fprintf(r->run->log, "warning: rows in %s are of another machine or build (%s)\n",
+                r->file.path, differences);
+}
+
 /* Takes the rows of the file over; those that failed and are selected will run again. */
 static int take_over(Runner *r, const RowResult *rows, size_t count, Err *err)
 {
     for (size_t i = 0; i < count; i++) {
         SweepItem *item = find_item(r->s, rows[i].row_id);
+        if (rows[i].run_order > r->last_order) /* INT_MISSING is not */
+            r->last_order = rows[i].run_order;
         if (!item)
-            return explain_stranger(r->s, r->file.path, &rows[i].config, err);
+            return explain_stranger(r, rows, count, &rows[i].config, err);
         if (item->selected && strcmp(rows[i].status, STATUS_FAILED) == 0)
             continue;
         item->result = rows[i];
         item->result.row_number = item - r->s->items + 1;
         item->in_file = true;
     }
+    note_other_machine(r);
     return rewrite_in_order(r, err);
 }
 

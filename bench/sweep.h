@@ -37,8 +37,9 @@ typedef struct Sweep {
 int sweep_init(Sweep *s, const char *config_path, const TextList *settings, Err *err);
 void sweep_release(Sweep *s);
 
-/* Selects the rows whose name matches a POSIX extended regular expression (NULL = all) and whose row_id
- * falls into shard 1..shards; adding rows to a config moves no row to another shard. -1: a bad
+/* Selects the rows whose name matches a POSIX extended regular expression (NULL = all) and whose hash
+ * falls into shard 1..shards: of the config alone, so that it is the same shard on every machine, and that
+ * adding rows to a config moves none. -1: a bad
  * expression, or one that matches nothing. */
 int sweep_select(Sweep *s, const char *filter, int64_t shard, int64_t shards, Err *err);
 

@@ -26,13 +26,30 @@ static int match_names(Sweep *s, const char *filter, Err *err)
     return 0;
 }
 
+/* Of what the config says alone: threads that the machine chose, or any other default, would give the
+ * same row to different shards on unlike machines. */
+static uint64_t shard_hash(const SweepConfig *s, const RowConfig *c)
+{
+    RowResult told = {.config = *c};
+    char id[ROW_ID_SIZE];
+    Err err;
+    for (size_t i = 0; i < num_row_fields; i++) {
+        const Field *f = &row_fields[i];
+        bool is_key = f->group == FIELD_CONFIG && f->option && f->kind != FIELD_BOOL;
+        if (is_key && s->axes[i].count == 0)
+            CHECK(field_parse(f, &told, "", &err) == 0, "%s", err.msg);
+    }
+    row_id(&told.config, id);
+    return strtoull(id + 1, NULL, 16);
+}
+
 int sweep_select(Sweep *s, const char *filter, int64_t shard, int64_t shards, Err *err)
 {
     CHECK(1 <= shard && shard <= shards, "shard %" PRId64 " of %" PRId64, shard, shards);
     if (filter && match_names(s, filter, err) != 0)
         return -1;
     for (size_t i = 0; i < s->count; i++) {
-        uint64_t hash = strtoull(s->items[i].result.row_id + 1, NULL, 16);
+        uint64_t hash = shard_hash(&s->config, &s->items[i].result.config);
         s->items[i].selected &= hash % (uint64_t)shards == (uint64_t)shard - 1;
     }
     return 0;

@@ -1,10 +1,16 @@
 /* threads_option: see threads_option.h. */
 #include "threads_option.h"
 
-#include <sched.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "row.h"
+
+int64_t threads_for(const Context *c)
+{
+    double cpus = c->cpus_allowed == INT_MISSING ? 1 : (double)c->cpus_allowed;
+    return (int64_t)fmax(1, fmin(cpus, ceil(c->cpu_quota))); /* fmin passes over a NaN */
+}
 
 int64_t threads_default(void)
 {
@@ -13,8 +19,9 @@ int64_t threads_default(void)
     const Field *f = row_field("threads");
     if (text && parse_int(text, &threads) == 0 && threads >= f->min && threads <= f->max)
         return threads;
-    cpu_set_t cpus;
-    return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    Context c;
+    context_read(&c, "");
+    return threads_for(&c);
 }
 
 Option threads_option(int64_t *threads)

@@ -2,10 +2,15 @@
 #ifndef TARE_THREADS_OPTION_H
 #define TARE_THREADS_OPTION_H
 
+#include "context.h"
 #include "options.h"
 
 /* OMP_NUM_THREADS if it is a count that --threads would take, else the CPUs this process may use. */
 int64_t threads_default(void);
+
+/* The CPUs of the affinity mask, but no more than the control group's quota, rounded up: a throttled
+ * thread stands still and the others wait for it. At least 1. */
+int64_t threads_for(const Context *c);
 
 /* --threads N; *threads has its default before the options are read. */
 Option threads_option(int64_t *threads);

@@ -1,11 +1,9 @@
 /* train: the loop; see train.h. */
 #include "train.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "../autograd/clip.h"
 #include "interrupt.h"
@@ -23,6 +21,8 @@ double learning_rate_at(double peak, uint64_t update, uint64_t warmup, uint64_t 
 typedef struct Update {
     LossRow row;
     size_t examples;
+    const TrainBatch *last; /* of its batches */
+    bool evaluated;         /* on the development data */
 } Update;
 
 static void begin_epoch(Trainer *t, uint64_t epoch)
@@ -54,7 +54,8 @@ static Update gradients(Trainer *t)
     size_t first = (size_t)(t->state.updates % t->updates_per_epoch * n), last = first + n;
     if (last > t->batches.count)
         last = t->batches.count;
-    Update u = {.row = {.development_loss = NAN, .development_accuracy = NAN}};
+    Update u = {.row = {.development_loss = NAN, .development_accuracy = NAN},
+                .last = &t->batches.at[last - 1]};
     for (size_t i = first; i < last; i++)
         u.examples += t->batches.at[i].count;
     for (size_t i = first; i < last; i++) {
@@ -73,26 +74,67 @@ static Update gradients(Trainer *t)
     return u;
 }
 
-/* A mean loss far above that of guessing is never found back from: -1 with a sentence. */
+/* ---- divergence ---- */
+
+/* The exponential mean after one more loss, and what it is once its start from 0 is made up for. */
+static const double kept = 0.9;
+
+static double next_smoothed(const Trainer *t, double loss)
+{
+    return kept * t->state.smoothed_loss + (1 - kept) * loss;
+}
+
+static double mean_loss(double smoothed, uint64_t losses)
+{
+    return smoothed / (1 - pow(kept, (double)losses));
+}
+
+/* A loss far above that of guessing is never found back from: -1 with a sentence. */
+static int check_level(const Trainer *t, uint64_t step, const char *name, double loss, Err *err)
+{
+    const double hopeless = 3;
+    const ModelConfig *c = &t->model.config;
+    double guessing = log((double)(c->head == HEAD_LM ? c->vocab_size : c->num_labels));
+    if (loss <= hopeless * guessing)
+        return 0;
+    return err_set(err,
+                   "step %" PRIu64 ": the training diverges: the %s is %.3g, that of guessing %.3g",
+                   step, name, loss, guessing);
+}
+
+/* Before an update. The first losses are too few to judge by, and a high one may be found back from. */
 static int check_loss(Trainer *t, const Update *u, Err *err)
 {
-    const double kept = 0.9, hopeless = 3;
     const uint64_t enough = 20;
     uint64_t step = t->state.updates + 1;
     if (!isfinite(u->row.loss) || !isfinite(u->row.grad_norm))
         return err_set(err, "step %" PRIu64 ": the loss is %g, the norm of its gradient %g", step,
                        u->row.loss, u->row.grad_norm);
-    t->state.smoothed_loss = kept * t->state.smoothed_loss + (1 - kept) * u->row.loss;
-    double mean = t->state.smoothed_loss / (1 - pow(kept, (double)step));
-    const ModelConfig *c = &t->model.config;
-    double guessing = log((double)(c->head == HEAD_LM ? c->vocab_size : c->num_labels));
-    if (step >= enough && mean > hopeless * guessing)
-        return err_set(err,
-                       "step %" PRIu64 ": the training diverges: the mean loss is %.3g, that "
-                       "of guessing %.3g",
-                       step, mean, guessing);
-    return 0;
+    t->state.smoothed_loss = next_smoothed(t, u->row.loss);
+    if (step < enough)
+        return 0;
+    return check_level(t, step, "mean loss", mean_loss(t->state.smoothed_loss, step), err);
 }
+
+/* Before a save, which replaces the last checkpoint: at any step, and with a look at what the update did.
+ * The loss after it counts as the next of the mean, for one batch alone may be a hard one. */
+static int check_checkpoint(Trainer *t, const Update *u, Err *err)
+{
+    const Params *p = &t->model.params;
+    uint64_t step = t->state.updates;
+    if (!isfinite(gradient_norm(p->weights, p->block_floats, t->model.threads)))
+        return err_set(err, "step %" PRIu64 ": a weight is not finite after the update", step);
+    if (check_level(t, step, "mean loss", mean_loss(t->state.smoothed_loss, step), err) != 0)
+        return -1;
+    size_t bucket = forward_batch(t, &t->train, u->last);
+    double after = next_smoothed(t, (double)bucketed_loss(&t->model, bucket));
+    if (check_level(t, step, "mean loss after the update", mean_loss(after, step + 1), err) != 0)
+        return -1;
+    return u->evaluated ? check_level(t, step, "development loss", u->row.development_loss, err)
+                        : 0;
+}
+
+/* ---- updating ---- */
 
 static int apply(Trainer *t, Update *u, Err *err)
 {
@@ -153,6 +195,7 @@ static void evaluate_epoch(Trainer *t, Update *u)
     if (t->development.count == 0)
         return;
     Evaluation e = train_evaluate(t, &t->development);
+    u->evaluated = true;
     u->row.development_loss = e.loss;
     if (t->development.label)
         u->row.development_accuracy = (double)e.right / (double)e.count;
@@ -180,28 +223,28 @@ static int save(const Trainer *t, Err *err)
     return save_model(t, err);
 }
 
-static bool same_directory(const char *a, const char *b)
+/* A training that is taken up writes its model again: the state may be newer than it. */
+static int take_up(Trainer *t, FILE *chatter, Err *err)
 {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    char now[ARITHMETIC_SIZE];
+    if (train_state_load(t->config.out, &t->model, &t->state, t->identity, err) != 0)
+        return -1;
+    train_arithmetic(now);
+    if (*t->state.arithmetic && strcmp(t->state.arithmetic, now) != 0)
+        fprintf(chatter,
+                "the training so far ran on %s; this is %s: results will differ in rounding\n",
+                t->state.arithmetic, now);
+    return save_model(t, err);
 }
 
-/* A training that is taken up writes its model again: the state may be newer than it. */
-static int begin(Trainer *t, const TrainOptions *o, Err *err)
+/* What would be taken up later must not be the old training beside the new loss curve. */
+static int begin(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err)
 {
     const char *dir = t->config.out;
-    bool exists = train_state_exists(dir);
-    if (exists && !o->resume && !o->overwrite)
-        return err_set(
-            err, "'%s' has a training already; --resume goes on, --overwrite begins anew", dir);
-    if (mkdir(dir, 0777) != 0 && errno != EEXIST)
-        return err_set(err, "cannot create '%s': %s", dir, strerror(errno));
-    if (t->config.checkpoint && same_directory(dir, t->config.checkpoint))
-        return err_set(err, "'%s' is also the checkpoint to start from; 'out' must be another",
-                       dir);
-    if (exists && o->resume &&
-        (train_state_load(dir, &t->model, &t->state, t->identity, err) != 0 ||
-         save_model(t, err) != 0))
+    if (train_check_out(&t->config, o, err) != 0 || train_make_out(dir, err) != 0)
+        return -1;
+    bool resumed = o->resume && train_state_exists(dir);
+    if ((resumed ? take_up(t, chatter, err) : train_state_remove(dir, err)) != 0)
         return -1;
     return loss_curve_open(&t->curve, dir, t->state.updates, err);
 }
@@ -214,9 +257,18 @@ static bool save_is_due(const Trainer *t)
     return t->state.updates % every == 0 || t->state.updates == t->total_updates;
 }
 
+static TrainOutcome save_if_due(Trainer *t, const Update *u, TrainOutcome outcome, Err *err)
+{
+    if (!save_is_due(t) && outcome != TRAIN_INTERRUPTED)
+        return outcome;
+    if (check_checkpoint(t, u, err) != 0)
+        return TRAIN_DIVERGED;
+    return save(t, err) == 0 ? outcome : TRAIN_FAILED;
+}
+
 TrainOutcome train_run(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err)
 {
-    if (begin(t, o, err) != 0)
+    if (begin(t, o, chatter, err) != 0)
         return TRAIN_FAILED;
     TrainProgress progress;
     train_progress_start(&progress, chatter, t->state.updates, t->total_updates);
@@ -235,8 +287,7 @@ TrainOutcome train_run(Trainer *t, const TrainOptions *o, FILE *chatter, Err *er
         train_progress_show(&progress, &u.row, u.examples);
         if (interrupted())
             outcome = TRAIN_INTERRUPTED;
-        if ((save_is_due(t) || outcome == TRAIN_INTERRUPTED) && save(t, err) != 0)
-            outcome = TRAIN_FAILED;
+        outcome = save_if_due(t, &u, outcome, err);
     }
     train_progress_end(&progress);
     return outcome;

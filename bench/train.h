@@ -28,6 +28,18 @@ typedef struct TrainOptions {
     bool resume, overwrite;
 } TrainOptions;
 
+/* Whether a training may write into c->out, to be asked before anything slow; writes nothing. -1: it has
+ * a training or a model and no option says what to do with it, it is the checkpoint to start from, or
+ * it is not and cannot become a directory. */
+int train_check_out(const TrainConfig *c, const TrainOptions *o, Err *err);
+
+/* Creates a directory, and those above it, where they are missing. */
+int train_make_out(const char *dir, Err *err);
+
+/* What an identity says of the data that were trained on: its key, and the value. Caller frees. */
+extern const char train_data_key[];
+char *train_data_value(const Examples *trained);
+
 /* Reads data and model, plans, and allocates; writes nothing yet. -1: something is faulty, does not fit
  * together or in memory; train_release is to be called in any case. Takes over *config. */
 int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err);
@@ -40,7 +52,9 @@ typedef enum TrainOutcome {
     TRAIN_INTERRUPTED,
 } TrainOutcome;
 
-/* Trains to the end of the last epoch, with progress to `chatter`, or from where the state on disk is. */
+/* Trains to the end of the last epoch, with progress to `chatter`, or from where the state on disk is. A
+ * checkpoint is saved only if its weights are finite and neither the mean loss, nor that after its last
+ * update, nor the development loss is far above guessing. */
 TrainOutcome train_run(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err);
 
 /* Mean loss over the examples and, for a classifier, how many were labelled right. */

@@ -86,6 +86,8 @@ static int set_labels(Labels *l, const TomlNode *list, Err *err)
         const TomlNode *name = &list->child[i];
         if (name->kind != TOML_STRING || !*name->text)
             return err_set(err, "labels has something else than names");
+        if (!label_is_valid(name->text))
+            return err_set(err, "label '%s' has a control character", name->text);
         if (labels_find(l, name->text) >= 0)
             return err_set(err, "labels has '%s' twice", name->text);
         l->at[l->count++] = xstrdup(name->text);

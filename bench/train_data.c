@@ -63,7 +63,7 @@ int examples_load_bytes(Examples *train, Examples *held, const char *path, size_
     size_t windows = len > 0 ? (len - 1) / context : 0;
     size_t last = (size_t)ceil((double)windows * held_out);
     int status = 0;
-    if (windows < 1 + last) {
+    if (windows == 0 || (windows == last && held_out < 1)) {
         status =
             err_set(err, "'%s' has %zu bytes, not enough for windows of %zu", path, len, context);
     } else {

@@ -22,8 +22,8 @@ int examples_load_texts(Examples *e, const char *path, const Labels *labels, con
                         size_t max_length, size_t vocab_size, Err *err);
 
 /* The bytes of a file in windows of `context`, which do not overlap: the last `held_out` part of the file
- * goes to `held`, the rest to `train`. -1: not enough for one window each (held may stay empty where
- * held_out is 0). */
+ * goes to `held`, the rest to `train`. -1: not enough for one window each (held stays empty where
+ * held_out is 0, train where it is 1). */
 int examples_load_bytes(Examples *train, Examples *held, const char *path, size_t context,
                         double held_out, Err *err);
 void examples_release(Examples *e);

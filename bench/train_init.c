@@ -125,10 +125,18 @@ static void count_updates(Trainer *t)
     batches_release(&batches);
 }
 
+const char train_data_key[] = "training data";
+
+char *train_data_value(const Examples *trained)
+{
+    return xasprintf("%016" PRIx64, examples_hash(trained));
+}
+
 static void make_identity(Trainer *t)
 {
-    char *config = train_config_identity(&t->config);
-    t->identity = xasprintf("%straining data=%016" PRIx64 "\n", config, examples_hash(&t->train));
+    char *config = train_config_identity(&t->config), *data = train_data_value(&t->train);
+    t->identity = xasprintf("%s%s=%s\n", config, train_data_key, data);
+    free(data);
     free(config);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../autograd/kernels/kernels.h"
 #include "../model/checkpoint.h"
 #include "../model/model_dir.h"
 
@@ -19,6 +20,11 @@ static char *path_in(const char *dir, const char *name)
 }
 
 /* ---- saving ---- */
+
+void train_arithmetic(char text[ARITHMETIC_SIZE])
+{
+    snprintf(text, ARITHMETIC_SIZE, "%s, gemm %s", kernels()->isa, gemm_backend());
+}
 
 /* The flat blocks under their names; `blocks` has room for three. */
 static void list_blocks(const Params *p, STensor blocks[3])
@@ -34,11 +40,12 @@ int train_state_save(const char *dir, const Bucketed *m, const TrainState *s, co
 {
     STensor blocks[3];
     list_blocks(&m->params, blocks);
-    char updates[32], smoothed[48];
+    char updates[32], smoothed[48], arithmetic[ARITHMETIC_SIZE];
     snprintf(updates, sizeof updates, "%" PRIu64, s->updates);
     snprintf(smoothed, sizeof smoothed, "%a", s->smoothed_loss);
-    const char *const metadata[] = {"updates", updates, "smoothed_loss", smoothed, "config",
-                                    identity,  NULL};
+    train_arithmetic(arithmetic);
+    const char *const metadata[] = {"updates", updates,      "smoothed_loss", smoothed, "config",
+                                    identity,  "arithmetic", arithmetic,      NULL};
     char *path = path_in(dir, state_name);
     int status = safetensors_write(path, blocks, COUNT_OF(blocks), metadata, err);
     free(path);
@@ -67,6 +74,44 @@ bool train_state_exists(const char *dir)
     return exists;
 }
 
+int train_state_remove(const char *dir, Err *err)
+{
+    char *path = path_in(dir, state_name);
+    int status = 0;
+    if (unlink(path) != 0 && errno != ENOENT)
+        status = err_set(err, "cannot remove '%s': %s", path, strerror(errno));
+    free(path);
+    return status;
+}
+
+/* Of lines of key=value; NULL = none has this key. */
+static char *value_of(const char *lines, const char *key)
+{
+    size_t len = strlen(key);
+    for (; *lines; lines += strcspn(lines, "\n"), lines += *lines == '\n')
+        if (strncmp(lines, key, len) == 0 && lines[len] == '=') {
+            const char *value = lines + len + 1;
+            return xasprintf("%.*s", (int)strcspn(value, "\n"), value);
+        }
+    return NULL;
+}
+
+int train_state_value(const char *dir, const char *key, char **value, Err *err)
+{
+    *value = NULL;
+    if (!train_state_exists(dir))
+        return 0;
+    char *path = path_in(dir, state_name);
+    SafeTensors *file = safetensors_open(path, err);
+    int status = file ? 0 : -1;
+    const char *identity = file ? safetensors_metadata(file, "config") : NULL;
+    if (identity)
+        *value = value_of(identity, key);
+    safetensors_free(file);
+    free(path);
+    return status;
+}
+
 /* Both are lines of key=value. */
 static int same_identity(const char *saved, const char *now, Err *err)
 {
@@ -86,10 +131,14 @@ static int read_metadata(const SafeTensors *file, TrainState *s, const char *ide
     const char *updates = safetensors_metadata(file, "updates");
     const char *smoothed = safetensors_metadata(file, "smoothed_loss");
     const char *saved = safetensors_metadata(file, "config");
+    const char *arithmetic = safetensors_metadata(file, "arithmetic");
     char *end_of_updates, *end_of_loss;
     if (!updates || !smoothed || !saved)
         return err_set(err, "this is not the state of a training");
-    *s = (TrainState){strtoull(updates, &end_of_updates, 10), strtod(smoothed, &end_of_loss)};
+    *s = (TrainState){.updates = strtoull(updates, &end_of_updates, 10),
+                      .smoothed_loss = strtod(smoothed, &end_of_loss)};
+    if (arithmetic)
+        snprintf(s->arithmetic, sizeof s->arithmetic, "%s", arithmetic);
     if (*end_of_updates || *end_of_loss || !isfinite(s->smoothed_loss))
         return err_set(err, "its progress cannot be read");
     return same_identity(saved, identity, err);

@@ -6,7 +6,8 @@
  *   loss.csv                      a line for every update
  *
  * The one idea: a training is taken up from training.safetensors alone, which is written first and as a
- * whole. A kill or a full disk at any moment leaves the last complete file of each. */
+ * whole. A kill or a full disk at any moment leaves the last complete file of each; a training that
+ * overwrites another takes its state away before anything else. */
 #ifndef TARE_TRAIN_STATE_H
 #define TARE_TRAIN_STATE_H
 
@@ -14,9 +15,13 @@
 
 #include "../model/bucketed.h"
 
+enum { ARITHMETIC_SIZE = 48 };
+
 typedef struct TrainState {
     uint64_t updates;     /* done */
     double smoothed_loss; /* exponential mean, not yet corrected for its start from 0 */
+    char arithmetic
+        [ARITHMETIC_SIZE]; /* of the last save: "avx512, gemm packed"; "" where it is not known */
 } TrainState;
 
 /* Writes training.safetensors, or model.safetensors. `identity`: see train_config_identity. On -1 what was
@@ -25,8 +30,18 @@ int train_model_save(const char *dir, const Bucketed *m, Err *err);
 int train_state_save(const char *dir, const Bucketed *m, const TrainState *s, const char *identity,
                      Err *err);
 
+/* The arithmetic of this process. Another one computes the same but for rounding. */
+void train_arithmetic(char text[ARITHMETIC_SIZE]);
+
 /* Whether dir has a training.safetensors. */
 bool train_state_exists(const char *dir);
+
+/* Takes it away where it is. */
+int train_state_remove(const char *dir, Err *err);
+
+/* The value of a key of the identity that was saved in dir, such as "held_out", or NULL where there is no
+ * state or no such key; caller frees. -1: the file is broken. */
+int train_state_value(const char *dir, const char *key, char **value, Err *err);
 
 /* Fills weights, moments and the state. -1: the file is broken, of another model, or of a training whose
  * identity differs; the sentence names the first key that does. */

@@ -153,6 +153,7 @@ static ModelOptions model_options(const WorkerJob *job, int threads)
         .wants = {.batch = job->batch, .context = job->length, .mask = !gpt, .loss = gpt},
         .backward = job->component->backward,
         .optimizer = job->component->update,
+        .precision = job->component->precision,
         .pack_weights = !gpt,
         .threads = threads,
     };
@@ -370,13 +371,18 @@ static int write_logits(WorkerJob *job, const char *path, Err *err)
     size_t shape[] = {job->batch, job->classifier.labels.count};
     float *logits = xcalloc(shape[0] * shape[1], sizeof *logits);
     int32_t *lengths = xcalloc(shape[0], sizeof *lengths);
-    for (size_t i = 0; i < job->batch; i++) {
+    int status = 0;
+    for (size_t i = 0; i < job->batch && status == 0; i++) {
+        float *own = logits + i * shape[1];
         lengths[i] = (int32_t)worker_job_encode(job, i);
-        memcpy(logits + i * shape[1], classifier_run(&job->classifier), shape[1] * sizeof *logits);
+        memcpy(own, classifier_run(&job->classifier), shape[1] * sizeof *own);
+        if (!classifier_finite(own, shape[1]))
+            status = err_set(err, "the model's output for text %zu is not finite", i + 1);
     }
     STensor tensors[] = {stensor_make("logits", ST_F32, 2, shape, logits),
                          stensor_make("lengths", ST_I32, 1, shape, lengths)};
-    int status = safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
+    if (status == 0)
+        status = safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
     free(logits);
     free(lengths);
     return status;

@@ -14,6 +14,7 @@
 
 #include "checkpoint.h"
 #include "model_dir.h"
+#include "precision.h"
 #include "record.h"
 
 /* What a format is called in a safetensors file and in config.json, and its largest number. */
@@ -192,7 +193,13 @@ static void declare(Params *p, const ModelConfig *config)
     graph_release(&g);
 }
 
-static int convert_tensors(Converted *c, const Checkpoint *ck, DType format, Err *err)
+static int go_on(ConvertStop *stop, Err *err)
+{
+    return stop && stop() ? err_set(err, "the conversion was stopped") : 0;
+}
+
+static int convert_tensors(Converted *c, const Checkpoint *ck, DType format, ConvertStop *stop,
+                           Err *err)
 {
     Params p;
     size_t n = safetensors_count(ck->file);
@@ -200,8 +207,11 @@ static int convert_tensors(Converted *c, const Checkpoint *ck, DType format, Err
                      .owned = xcalloc(2 * n + 1, sizeof *c->owned)};
     declare(&p, &ck->config);
     int status = 0;
-    for (size_t i = 0; i < n && status == 0; i++)
-        status = convert_tensor(c, safetensors_at(ck->file, i), &p, format, err);
+    for (size_t i = 0; i < n && status == 0; i++) {
+        status = go_on(stop, err);
+        if (status == 0)
+            status = convert_tensor(c, safetensors_at(ck->file, i), &p, format, err);
+    }
     params_release(&p);
     return status == 0 ? 0 : err_prefix(err, "'%s'", ck->path);
 }
@@ -262,7 +272,7 @@ static int publish(const char *folder, const char *out_dir, Err *err)
 }
 
 static int write_folder(const Converted *c, const char *model_dir, const char *out_dir,
-                        DType format, Err *err)
+                        DType format, ConvertStop *stop, Err *err)
 {
     size_t length = strlen(out_dir);
     while (length > 1 && out_dir[length - 1] == '/')
@@ -273,7 +283,8 @@ static int write_folder(const Converted *c, const char *model_dir, const char *o
         status = err_set(err, "cannot create '%s': %s", out_dir, strerror(errno));
     } else if (write_weights(folder, c, err) != 0 ||
                write_config(model_dir, folder, format, err) != 0 ||
-               tokenizer_copy(model_dir, folder, err) != 0 || publish(folder, out_dir, err) != 0) {
+               tokenizer_copy(model_dir, folder, err) != 0 || go_on(stop, err) != 0 ||
+               publish(folder, out_dir, err) != 0) {
         status = -1;
         remove_folder(folder);
     }
@@ -305,7 +316,8 @@ static int check_count(const Checkpoint *ck, Err *err)
                                      ck->path, found, wanted);
 }
 
-int model_convert(const char *model_dir, const char *out_dir, DType format, Err *err)
+int model_convert(const char *model_dir, const char *out_dir, DType format, ConvertStop *stop,
+                  Err *err)
 {
     struct stat there;
     Checkpoint ck;
@@ -315,12 +327,14 @@ int model_convert(const char *model_dir, const char *out_dir, DType format, Err 
         return -1;
     Converted c = {0};
     int status = refuse_int8(&ck, err);
+    if (status == 0 && format == DT_I8)
+        status = precision_takes(PRECISION_INT8, &ck.config, err);
     if (status == 0)
         status = check_count(&ck, err);
     if (status == 0)
-        status = convert_tensors(&c, &ck, format, err);
+        status = convert_tensors(&c, &ck, format, stop, err);
     if (status == 0)
-        status = write_folder(&c, model_dir, out_dir, format, err);
+        status = write_folder(&c, model_dir, out_dir, format, stop, err);
     converted_release(&c);
     checkpoint_release(&ck);
     return status;

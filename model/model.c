@@ -71,6 +71,8 @@ size_t model_predicted_bytes(const Model *m)
 
 int model_alloc(Model *m, Err *err)
 {
+    if (precision_takes(m->options.precision, &m->config, err) != 0)
+        return -1;
     if (params_alloc(&m->params, memory_wanted(&m->options), err) != 0)
         return -1;
     if (exec_init(&m->exec, m->plan.arena_bytes, m->plan.scratch_bytes, m->options.threads, err) !=

@@ -47,7 +47,7 @@ void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o);
  * arena, scratch, and the fixed cost of the process itself. */
 size_t model_predicted_bytes(const Model *m);
 
-/* Maps weights and arena, touching neither. */
+/* Maps weights and arena, touching neither. -1 also for what precision_takes refuses. */
 int model_alloc(Model *m, Err *err);
 void model_release(Model *m);
 

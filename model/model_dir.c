@@ -36,12 +36,12 @@ static json_t *config_read(const char *model_dir, Err *err)
 
 /* ---- labels ---- */
 
-static bool has_control_character(const char *s)
+bool label_is_valid(const char *name)
 {
-    for (; *s; s++)
+    for (const char *s = name; *s; s++)
         if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            return true;
-    return false;
+            return false;
+    return *name;
 }
 
 static int read_label(const json_t *names, size_t id, char **label, Err *err)
@@ -53,7 +53,7 @@ static int read_label(const json_t *names, size_t id, char **label, Err *err)
     char key[24];
     snprintf(key, sizeof key, "%zu", id);
     const char *name = json_string_value(json_object_get(names, key));
-    if (!name || !*name || has_control_character(name))
+    if (!name || !label_is_valid(name))
         return err_set(err, "id2label has no name for label %zu, or not one of a single line", id);
     *label = xstrdup(name);
     return 0;

@@ -16,6 +16,9 @@ typedef struct Labels {
 int labels_load(Labels *l, const char *model_dir, size_t count, Err *err);
 void labels_release(Labels *l);
 
+/* Whether a name is not empty and has no control character: one line of any file. */
+bool label_is_valid(const char *name);
+
 /* The place of a name, letter case apart (ASCII), or -1. */
 int labels_find(const Labels *l, const char *name);
 

@@ -3,17 +3,18 @@
 
 #include <string.h>
 
+#include "../autograd/kernels/lowp.h"
+
 static const struct {
     const char *name;
-    DType weights, activations, product; /* product of mixed: see precision_product */
+    DType weights, activations, product;
     bool backward;
     const char *missing;
 } table[NUM_PRECISIONS] = {
     [PRECISION_FP32] = {"fp32", DT_F32, DT_F32, DT_F32, true, ""},
     [PRECISION_FP16] = {"fp16", DT_F16, DT_F16, DT_F16, false, "vcvtph2ps (F16C)"},
     [PRECISION_BF16] = {"bf16", DT_BF16, DT_BF16, DT_BF16, false, "vdpbf16ps (AVX512_BF16)"},
-    [PRECISION_MIXED] = {"mixed", DT_F32, DT_F32, DT_BF16, true,
-                         "vdpbf16ps (AVX512_BF16) or vfmadd231ph (AVX512_FP16)"},
+    [PRECISION_MIXED] = {"mixed", DT_F32, DT_F32, DT_BF16, true, "vdpbf16ps (AVX512_BF16)"},
     [PRECISION_INT8] = {"int8", DT_I8, DT_F32, DT_I8, false, "vpdpbusd (AVX512_VNNI)"},
 };
 
@@ -49,15 +50,31 @@ bool precision_has_backward(Precision p)
 
 DType precision_product(Precision p)
 {
-    bool takes_f16 = p == PRECISION_MIXED && product_support(DT_BF16) != SUPPORT_NATIVE &&
-                     product_support(DT_F16) == SUPPORT_NATIVE;
-    return takes_f16 ? DT_F16 : table[p].product;
+    return table[p].product;
 }
 
 Support precision_support(Precision p)
 {
     Support s = product_support(precision_product(p));
     return p == PRECISION_MIXED && s == SUPPORT_CONVERT ? SUPPORT_EMULATED : s;
+}
+
+const char *precision_ops(void)
+{
+    return "linear layers and heads multiply in the format, by its instruction; embeddings are "
+           "read "
+           "from it and widened; attention's products, norms, softmax, activations and residuals "
+           "are "
+           "computed in fp32 in every format";
+}
+
+int precision_takes(Precision p, const ModelConfig *c, Err *err)
+{
+    size_t widest = c->d_ff > c->d_model ? c->d_ff : c->d_model;
+    if (precision_product(p) == DT_I8 && widest > LOWP_MOST_K_I8)
+        return err_set(err, "%s takes at most %d inputs of a layer, this model has %zu",
+                       precision_name(p), LOWP_MOST_K_I8, widest);
+    return 0;
 }
 
 const char *precision_missing(Precision p)

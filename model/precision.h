@@ -2,18 +2,22 @@
  *
  *             matrices        activations     products of matrices                    backward
  *   fp32      f32             f32             fp32                                    yes
- *   fp16      f16             f16             f16, or widened into fp32               no
+ *   fp16      f16             f16             widened into fp32                       no
  *   bf16      bf16            bf16            bf16, or widened into fp32              no
- *   mixed     f32 (masters)   f32             bf16 or f16, whichever is native        yes
+ *   mixed     f32 (masters)   f32             bf16                                    yes
  *   int8      i8, row scales  f32             i8 x i8, activations quantised per row  no
  *
- * Sums of products are fp32 (int8: int32, exact). Norms, softmax, activations and the loss are computed
- * in fp32 in every precision. Biases and norms are held in fp32, in fp16 and bf16 with values rounded
- * to the format. Mixed is what PyTorch's autocast does: only operands of products are rounded. */
+ * These products are those of linear layers and heads; their sums are fp32 (int8: int32, exact).
+ * Embeddings are read from the table's format and widened. Attention's two products, norms, softmax,
+ * activations, residuals and the loss are computed in fp32 in every precision and rounded once where they
+ * are stored. Token ids and the attention mask are integers throughout. Biases and norms are held in fp32,
+ * in fp16 and bf16 with values rounded to the format. Mixed is PyTorch's autocast but for attention's products
+ * and for the outputs of all products, which stay fp32 here. */
 #ifndef TARE_PRECISION_H
 #define TARE_PRECISION_H
 
 #include "../autograd/kernels/kernels.h"
+#include "config.h"
 
 typedef enum Precision {
     PRECISION_FP32,
@@ -37,11 +41,18 @@ DType precision_weights(Precision p);     /* memory of the matrices */
 DType precision_activations(Precision p); /* memory of what ops hand to each other */
 bool precision_has_backward(Precision p);
 
-/* What the operands of matrix products are rounded to, and whether this CPU, with the kernels in use
- * (kernels_select), has an instruction for it. Mixed takes bf16 where that is native, else f16 where
- * that is, else bf16, which is then emulated: nothing is stored small, so widening gains nothing. */
+/* What the operands of linear layers' products are rounded to, and whether this CPU, with the kernels in
+ * use (kernels_select), has an instruction for it. Mixed without a native bf16 is emulated: nothing is
+ * stored small, so widening gains nothing. */
 DType precision_product(Precision p);
 Support precision_support(Precision p);
+
+/* Which ops compute in the format and which in fp32, which every CPU has: one line for reports. */
+const char *precision_ops(void);
+
+/* -1, with one sentence, for a model that the format cannot run: an int8 sum over more inputs than an
+ * int32 holds. */
+int precision_takes(Precision p, const ModelConfig *c, Err *err);
 
 /* The instruction that would make an emulated precision real, "vpdpbusd (AVX512_VNNI)"; for the reason
  * why a row is left out. */

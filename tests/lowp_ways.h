@@ -2,26 +2,42 @@
 #ifndef TARE_LOWP_WAYS_H
 #define TARE_LOWP_WAYS_H
 
+#include "amx_emulated.h"
 #include "ref.h"
+
+#include "../autograd/kernels/cpu.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-/* TARE_ISA and TARE_CPU: instruction sets with and without the instructions that multiply a format. */
+/* TARE_ISA and TARE_CPU: instruction sets with and without the instructions that multiply a format; AMX
+ * where the processor has it, and emulated where AVX-512 is. */
 typedef struct Way {
     const char *isa, *hidden;
+    enum { NO_AMX, EMULATED_AMX, REAL_AMX } amx;
 } Way;
 
 static const Way ways[] = {
-    {"generic", ""}, {"avx2", ""}, {"avx512", "-avx512_bf16,-avx512_vnni"}, {"avx512", ""}};
+    {"generic", "", NO_AMX},
+    {"avx2", "", NO_AMX},
+    {"avx512", "-avx512_bf16,-avx512_vnni", NO_AMX},
+    {"avx512", "-amx_bf16,-amx_int8", NO_AMX},
+    {"avx512", "-amx_bf16,-amx_int8", EMULATED_AMX},
+    {"avx512", "", REAL_AMX},
+};
 
 static inline bool way_choose(const Way *way)
 {
     Err err;
+    bool emulated = way->amx == EMULATED_AMX;
     setenv("TARE_CPU", way->hidden, 1);
     int status = kernels_select(way->isa, &err);
     unsetenv("TARE_CPU");
-    return status == 0;
+    lowp_use_kernel_for_tests(DT_BF16, emulated ? &amx_emulated_bf16 : NULL);
+    lowp_use_kernel_for_tests(DT_I8, emulated ? &amx_emulated_i8 : NULL);
+    if (status == 0 && emulated)
+        cr_assert_str_eq(product_instruction(DT_BF16), amx_emulated_bf16.instruction);
+    return status == 0 && (way->amx != REAL_AMX || cpu_features()->amx_bf16);
 }
 
 #define FOR_EACH_WAY(way)                                                                          \

@@ -290,6 +290,14 @@ class BadInput(TempDir):
         self.assertIn("cut short", result.stderr)
         self.assertIn("| count |          59", result.stdout)
 
+    def test_samples_beside_a_file_of_another_ending(self):
+        path = synthetic(self.dir)
+        other = self.path("synthetic.dat")
+        os.rename(path, other)
+        os.rename(self.path("synthetic.samples.csv"), other + ".samples.csv")
+        write(other + ".samples.csv", read(other + ".samples.csv").replace("True", "perhaps", 1))
+        self.assertOneLine(run("report.py", other, "-o", self.path("r.html")), "synthetic.dat.samples.csv")
+
     def test_samples_beside_the_file(self):
         path, samples = synthetic(self.dir), self.path("synthetic.samples.csv")
         whole = read(samples)

@@ -171,6 +171,10 @@ Test(compare, components_know_their_peers)
     cr_expect(component_has_peer(gpt, "pytorch_compile"));
     cr_expect(not(component_has_peer(gpt, "onnxruntime")));
     cr_expect(component_has_peer(model, "onnxruntime"));
+    const Component *int8 = component_find("model_int8");
+    cr_expect(component_has_peer(int8, "onnxruntime"));
+    cr_expect(not(component_has_peer(int8, "pytorch")), "eager PyTorch has no such path");
+    cr_expect(int8->tolerance > parity_tolerance && model->tolerance == 0);
     cr_expect(not(component_has_peer(model, "tokenizers")));
     cr_expect(not(component_has_peer(model, "onnx")));
 }
@@ -210,13 +214,17 @@ Test(compare, no_rate_is_above_the_peak)
 {
     PeakWatch w = {.threads = 1, .known = true};
     w.peaks = (Peaks){.threads = 1, .fma = 100, .gemm = 90, .bandwidth = NAN, .theoretical = 110};
-    cr_expect(epsilon_eq(dbl, peak_watch_fraction(&w, 50), 0.5, 1e-12));
-    cr_expect(not(peak_watch_implausible(&w, 115)), "1.05 x 110 is possible");
-    cr_expect(peak_watch_implausible(&w, 116));
-    cr_expect(not(peak_watch_implausible(&w, NAN)));
+    cr_expect(epsilon_eq(dbl, peak_watch_fraction(&w, DT_F32, 50), 0.5, 1e-12));
+    cr_expect(not(peak_watch_implausible(&w, DT_F32, 115)), "1.05 x 110 is possible");
+    cr_expect(peak_watch_implausible(&w, DT_F32, 116));
+    cr_expect(not(peak_watch_implausible(&w, DT_F32, NAN)));
+    w.peaks.i8 = 400;
+    cr_expect(epsilon_eq(dbl, peak_watch_fraction(&w, DT_I8, 300), 0.75, 1e-12));
+    cr_expect(not(peak_watch_implausible(&w, DT_I8, 461)), "1.05 x 400/100 of 110");
+    cr_expect(peak_watch_implausible(&w, DT_I8, 463));
     w.known = false;
-    cr_expect(isnan(peak_watch_fraction(&w, 50)));
-    cr_expect(not(peak_watch_implausible(&w, 1e9)));
+    cr_expect(isnan(peak_watch_fraction(&w, DT_F32, 50)));
+    cr_expect(not(peak_watch_implausible(&w, DT_F32, 1e9)));
 }
 
 /* ---- parity ---- */
@@ -240,7 +248,8 @@ static Parity compared(STensor ours, STensor theirs)
     Err err;
     write_one(p.ours, ours);
     write_one(p.theirs, theirs);
-    cr_assert(parity_compare(p.ours, p.theirs, &parity, &err) == 0, "%s", err.msg);
+    cr_assert(parity_compare(p.ours, p.theirs, parity_tolerance, &parity, &err) == 0, "%s",
+              err.msg);
     unlink(p.ours);
     unlink(p.theirs);
     return parity;

@@ -61,6 +61,7 @@ Test(context, nothing_told_is_nothing_known)
     cr_expect(eq(i64, c.memory_limit, INT_MISSING));
     cr_expect(isnan(c.cpu_quota) && isnan(c.max_mhz) && isnan(c.load));
     cr_expect(eq(str, c.governor, ""));
+    cr_expect(eq(str, c.cpu_list, ""));
     cr_expect(eq(str, c.huge_pages, ""));
     cr_expect(eq(i64, c.turbo, INT_MISSING));
     cr_expect(eq(i64, context_memory(&c), 0));
@@ -118,10 +119,12 @@ Test(context, frequency_huge_pages_and_steal)
     put("/sys/devices/system/cpu/intel_pstate/no_turbo", "0\n");
     put("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
     put("/sys/class/dmi/id/sys_vendor", "QEMU  \n");
+    put("/proc/self/status", "Name:\tx\nCpus_allowed:\tf\nCpus_allowed_list:\t0-2,5\nMems: 1\n");
     put("/proc/stat", "cpu  10 0 10 60 0 0 0 20 0 0\ncpu0 1\n");
     Context c = read_context();
     cr_expect(eq(dbl, c.max_mhz, 3500.0));
     cr_expect(eq(str, c.governor, "powersave"));
+    cr_expect(eq(str, c.cpu_list, "0-2,5"));
     cr_expect(eq(i64, c.turbo, 1));
     cr_expect(eq(str, c.huge_pages, "never"));
     cr_expect(eq(str, c.hypervisor, "QEMU"));
@@ -145,7 +148,11 @@ Test(context, this_machine_is_read_and_stamped)
     context_stamp(&r);
     cr_expect(eq(i64, r.schema, ROW_SCHEMA));
     cr_expect(eq(sz, strlen(r.timestamp_utc), strlen("2026-01-01T00:00:00Z")));
-    cr_expect(r.git_commit[0] && r.cpu_model[0]);
+    cr_expect(r.git_commit[0] && r.cpu_model[0] && r.build[0]);
+    cr_expect(eq(str, r.cpus_allowed, c.cpu_list));
+    cr_expect(r.cpus_allowed[0] != '\0');
+    cr_expect(eq(str, r.governor, c.governor));
+    cr_expect(isnan(c.cpu_quota) ? isnan(r.cpu_quota) : r.cpu_quota == c.cpu_quota);
 }
 
 /* ---- findings ---- */
@@ -250,6 +257,17 @@ Test(context, quota_below_threads_is_found)
     findings_release(&f);
 }
 
+Test(context, quota_is_told_where_it_is_enough)
+{
+    Findings f = {0};
+    Context c = quiet_machine();
+    c.cpu_quota = 2.5;
+    doctor_processor(&f, &c, 2);
+    expect_level(&f, "threads", FINDING_OK);
+    cr_expect(strstr(f.at[0].fact, ", 2.5 CPUs of time by the control group's quota") != NULL);
+    findings_release(&f);
+}
+
 /* B is A times 1 +- 1 % in ten rounds: the interval of the ratio has ends 0.99 and 1.01. */
 Test(context, noise_floor_of_turns)
 {
@@ -260,6 +278,7 @@ Test(context, noise_floor_of_turns)
         cv[2 * i] = cv[2 * i + 1] = 0.02;
     }
     NoiseFloor n = noise_floor_of(a, b, 10, cv);
+    n.plan = (TrialPlan){3, 7};
     cr_expect(epsilon_eq(dbl, n.floor, 0.01, 1e-12));
     /* d = +-0.01 has standard deviation 0.0100005 sqrt(10/9); 2.8 / sqrt(10) times that */
     cr_expect(epsilon_eq(dbl, n.detectable, 2.8 / sqrt(10) * 0.0100005 * sqrt(10.0 / 9), 1e-6));
@@ -267,6 +286,7 @@ Test(context, noise_floor_of_turns)
     Findings f = {0};
     doctor_noise(&f, &n);
     expect_level(&f, "noise", FINDING_OK);
+    expect_level(&f, "plan", FINDING_OK);
     n = noise_floor_of(a, b, 4, cv);
     cr_expect(isnan(n.floor), "4 rounds have no 95 %% interval");
     findings_release(&f);

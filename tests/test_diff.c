@@ -10,6 +10,7 @@
 
 #include "../bench/commands.h"
 #include "../bench/diff.h"
+#include "../bench/fingerprint.h"
 
 static const double wobble[] = {0.004,  -0.009, 0.002,  0.011, -0.004,
                                 -0.007, 0.009,  -0.006, 0.001, 0.003};
@@ -281,6 +282,45 @@ Test(diff, other_machines_and_builds_are_refused)
     cr_expect(strstr(err.msg, "git_commit: 'abc' and 'def'"), "%s", err.msg);
 }
 
+static RowResult stamped(const char *build, const char *governor, double quota)
+{
+    RowResult r;
+    row_result_init(&r);
+    text_set(r.cpu_model, "a CPU");
+    text_set(r.build, build);
+    text_set(r.governor, governor);
+    r.cpu_quota = quota;
+    return r;
+}
+
+Test(diff, fingerprint_knows_none_from_unknown)
+{
+    FieldTEXT text = "";
+    RowResult plain_row = stamped("Release", "", NAN), older = stamped("", "", NAN);
+    RowResult other = stamped("Debug", "powersave", 1.5);
+    fingerprint_add(text, FINGERPRINT_COLUMNS, &plain_row, &older);
+    fingerprint_add(text, FINGERPRINT_COLUMNS, &older, &other);
+    cr_expect_str_eq(text, "", "an older file has no such column");
+    fingerprint_add(text, FINGERPRINT_COLUMNS, &plain_row, &other);
+    fingerprint_add(text, FINGERPRINT_COLUMNS, &plain_row, &other);
+    cr_expect_str_eq(text, "cpu_quota: '' and '1.5'; governor: '' and 'powersave'; "
+                           "build: 'Release' and 'Debug'");
+}
+
+Test(diff, bars_do_not_end_a_markdown_cell)
+{
+    char text[4096];
+    Diff d = {0};
+    add_row(&d, 3, 100, 105);
+    text_set(d.rows[0].name, "a|b/128/fwd/w1");
+    judge(&d);
+    FILE *out = fmemopen(text, sizeof text, "w");
+    diff_print(&d, "md", out);
+    fclose(out);
+    cr_expect(strstr(text, "| a\\|b/128/fwd/w1 |"), "%s", text);
+    diff_release(&d);
+}
+
 Test(diff, only_ok_rows_are_compared)
 {
     char *dir = fresh_dir();
@@ -336,6 +376,8 @@ Test(diff, wrong_files)
                       "new.csv:3: row_id 'r0' appears twice");
     expect_load_error("row_id,status\n,ok\n", NULL, "new.csv:2: row_id is empty");
     expect_load_error("row_id,status\nr9,ok\n", NULL, "no row is in both");
+    expect_load_error("row_id,status,cpu_model,git_commit,schema\nr9,ok,a CPU,abc,1\n", NULL,
+                      "no row is in both");
     expect_load_error("row_id,status\nr0,failed\n", NULL, "no row is ok in both");
     expect_load_error(one, "row_id,is_warmup\n", "samples.csv:1: there is no column wall_ns");
     expect_load_error(one, "row_id,is_warmup,wall_ns\nr0,False,0\n",

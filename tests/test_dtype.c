@@ -243,6 +243,7 @@ Test(dtype, support_follows_the_features)
     bool bf16 = cpu_features()->avx512_bf16, vnni = cpu_features()->avx512_vnni;
     cr_expect_eq(product_support(DT_BF16), bf16 ? SUPPORT_NATIVE : SUPPORT_CONVERT);
     cr_expect_eq(product_support(DT_I8), vnni ? SUPPORT_NATIVE : SUPPORT_EMULATED);
+    cr_assert_eq(select_hiding("avx512", "-amx_bf16, -amx_int8", &err), 0);
     cr_expect(!bf16 || strcmp(product_instruction(DT_BF16), "vdpbf16ps") == 0);
     cr_expect(!vnni || strcmp(product_instruction(DT_I8), "vpdpbusd") == 0);
 

@@ -91,15 +91,35 @@ Test(ids, files)
     expect_refused("@", "cannot open");
 }
 
+/* A row or a number is of a file, so the sentence names it. */
+Test(ids, errors_name_the_file)
+{
+    Err err = {""};
+    IdTable t;
+    char path[] = "/tmp/tare-ids-XXXXXX", argument[40], want[100];
+    int fd = mkstemp(path);
+    cr_assert(fd >= 0 && write(fd, "1 2;3 x", 7) == 7);
+    snprintf(argument, sizeof argument, "@%s", path);
+    snprintf(want, sizeof want, "--ids: %s: row 2, number 2: 'x' is not an integer", path);
+    expect_refused(argument, want);
+    cr_assert(pwrite(fd, "9", 1, 6) == 1 && close(fd) == 0);
+    cr_assert(ids_parse(&t, "--ids", argument, &err) == 0, "%s", err.msg);
+    cr_expect(ids_check(&t, 0, 8, "a token id", &err) == -1);
+    snprintf(want, sizeof want, "--ids: %s: row 2, number 2: 9 is not a token id (0 to 8)", path);
+    cr_expect_str_eq(err.msg, want);
+    ids_release(&t);
+    unlink(path);
+}
+
 Test(ids, range)
 {
     Err err = {""};
     IdTable t;
     cr_assert(ids_parse(&t, "--ids", "0 1 2;3 4 101", &err) == 0);
-    cr_expect(ids_check(&t, "--ids", 0, 101, "a token id", &err) == 0);
-    cr_expect(ids_check(&t, "--ids", 0, 100, "a token id", &err) == -1);
+    cr_expect(ids_check(&t, 0, 101, "a token id", &err) == 0);
+    cr_expect(ids_check(&t, 0, 100, "a token id", &err) == -1);
     cr_expect_str_eq(err.msg, "--ids: row 2, number 3: 101 is not a token id (0 to 100)");
-    cr_expect(ids_check(&t, "--ids", 1, 101, "a token id", &err) == -1);
+    cr_expect(ids_check(&t, 1, 101, "a token id", &err) == -1);
     cr_expect_str_eq(err.msg, "--ids: row 1, number 1: 0 is not a token id (1 to 101)");
     ids_release(&t);
 }

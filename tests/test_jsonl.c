@@ -79,6 +79,8 @@ Test(jsonl, says_where_a_file_is_broken)
     expect_refused("{\"text\": \" \\t\", \"expected_label\": \"positive\"}", "\"text\" is empty");
     expect_refused("{\"text\": \"x\", \"expected_label\": \"positiv\"}",
                    "unknown label 'positiv'; did you mean 'positive'?");
+    expect_refused("{\"text\": \"x\", \"expected_label\": \"positive\", \"rating\": 1e999}",
+                   "real number overflow near '1e999'");
     expect_refused("", "there is no sample");
     expect_refused("\xef\xbb\xbf\r\n", "there is no sample");
 }

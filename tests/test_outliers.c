@@ -29,12 +29,23 @@ Test(outliers, tukey_fences)
 
 Test(outliers, modified_z)
 {
-    cr_expect_float_eq(modified_z(one_to_nine, 9, 5, 0), 0, 0);
-    cr_expect_float_eq(modified_z(one_to_nine, 9, 25, 0), 20 / (1.4826 * 2), 1e-12);
+    ZScale scale = z_scale_of(one_to_nine, 9, 0);
+    cr_expect_float_eq(modified_z(&scale, 5), 0, 0);
+    cr_expect_float_eq(modified_z(&scale, 25), 20 / (1.4826 * 2), 1e-12);
     const double still[] = {7, 7, 7, 7, 9};
-    cr_expect_eq(modified_z(still, 5, 9, 0.5), 4, "in clock steps where the MAD is zero");
-    cr_expect_eq(modified_z(still, 5, 9, 0), INFINITY);
-    cr_expect_eq(modified_z(still, 5, 7, 0), 0);
+    scale = z_scale_of(still, 5, 0.5);
+    cr_expect_eq(modified_z(&scale, 9), 4, "in clock steps where the MAD is zero");
+    scale = z_scale_of(still, 5, 0);
+    cr_expect_eq(modified_z(&scale, 9), INFINITY);
+    cr_expect_eq(modified_z(&scale, 7), 0);
+}
+
+/* Of trial `index` from 0, whose number counts from 1. */
+static void describe(const double *wall, size_t n, size_t index, const TrialCounters *c, char *text,
+                     size_t size)
+{
+    UsualTrial usual = usual_trial_of(wall, c, n);
+    outlier_describe(wall, c, &usual, index, (long)index + 1, text, size);
 }
 
 Test(outliers, the_cause_is_named)
@@ -54,12 +65,12 @@ Test(outliers, the_cause_is_named)
                        .major_faults = major,
                        .involuntary_switches = switches};
     char text[200];
-    outlier_describe(wall, 10, 6, 7, &c, text, sizeof text);
+    describe(wall, 10, 6, &c, text, sizeof text);
     cr_expect_str_eq(text, "trial 7: +212 ms, 209 ms waiting for a CPU");
     switches[6] = 41;
     major[6] = 3;
     runqueue[6] = 0;
-    outlier_describe(wall, 10, 6, 7, &c, text, sizeof text);
+    describe(wall, 10, 6, &c, text, sizeof text);
     cr_expect_str_eq(text, "trial 7: +212 ms, 3 page faults that waited for the disk, "
                            "41 times taken off its CPU");
 }
@@ -69,9 +80,9 @@ Test(outliers, no_cause_known)
     const double wall[] = {1.01e6, 1e6, 0.99e6, 1e6, 1.8e6};
     TrialCounters none = {NULL};
     char text[200], cut[12];
-    outlier_describe(wall, 5, 4, 5, &none, text, sizeof text);
+    describe(wall, 5, 4, &none, text, sizeof text);
     cr_expect_str_eq(text, "trial 5: +0.80 ms, no cause seen by the kernel");
-    outlier_describe(wall, 5, 4, 5, &none, cut, sizeof cut);
+    describe(wall, 5, 4, &none, cut, sizeof cut);
     cr_expect_str_eq(cut, "trial 5: +0");
 }
 
@@ -84,16 +95,16 @@ Test(outliers, sleep_is_time_without_cpu_time)
     double runqueue[] = {0, 1e6, 0, 0, 0}, steal[] = {0, 0, 0, 0, 10e6};
     TrialCounters c = {.cpu_ns = cpu, .runqueue_ns = runqueue, .steal_ns = steal};
     char text[200];
-    outlier_describe(wall, 5, 4, 5, &c, text, sizeof text);
+    describe(wall, 5, 4, &c, text, sizeof text);
     cr_expect_str_eq(text, "trial 5: +299 ms, 10 ms taken by other machines on this host, 289 ms "
                            "asleep");
     runqueue[4] = 280e6;
-    outlier_describe(wall, 5, 4, 5, &c, text, sizeof text);
+    describe(wall, 5, 4, &c, text, sizeof text);
     cr_expect_str_eq(text, "trial 5: +299 ms, 280 ms waiting for a CPU, 10 ms taken by other "
                            "machines on this host");
     runqueue[4] = steal[4] = 0;
     cpu[4] = 799e6;
-    outlier_describe(wall, 5, 4, 5, &c, text, sizeof text);
+    describe(wall, 5, 4, &c, text, sizeof text);
     cr_expect_str_eq(text, "trial 5: +299 ms, no cause seen by the kernel", "it computed");
 }
 
@@ -102,7 +113,7 @@ Test(outliers, a_cold_trial_touches_memory_first)
     const double wall[] = {180e6, 101e6, 102e6, 100e6, 101e6}, faults[] = {812, 0, 0, 0, 0};
     TrialCounters c = {.minor_faults = faults};
     char text[200];
-    outlier_describe(wall, 5, 0, 1, &c, text, sizeof text);
+    describe(wall, 5, 0, &c, text, sizeof text);
     cr_expect_str_eq(text, "trial 1: +79 ms, 812 first touches of memory");
 }
 

@@ -179,6 +179,34 @@ Test(precision, without_instructions_a_format_is_converted_or_emulated)
     expect_support("generic", "", generic);
 }
 
+/* Mixed included: no text asks for an instruction that no kernel has. */
+Test(precision, what_is_missing_is_what_a_kernel_would_use)
+{
+    cr_expect_str_eq(precision_missing(PRECISION_BF16), "vdpbf16ps (AVX512_BF16)");
+    cr_expect_str_eq(precision_missing(PRECISION_MIXED), "vdpbf16ps (AVX512_BF16)");
+    cr_expect_str_eq(precision_missing(PRECISION_INT8), "vpdpbusd (AVX512_VNNI)");
+}
+
+Test(precision, a_layer_too_wide_for_int8_is_no_abort)
+{
+    ModelConfig c = encoder(MODEL_DISTILBERT);
+    const char *refusal = "int8 takes at most 133144 inputs of a layer, this model has 133145";
+    Err err = {""};
+    Model m;
+    c.d_ff = 133144;
+    cr_expect_eq(precision_takes(PRECISION_INT8, &c, &err), 0);
+    c.d_ff++;
+    for (int p = 0; p < NUM_PRECISIONS; p++)
+        cr_expect_eq(precision_takes((Precision)p, &c, &err), p == PRECISION_INT8 ? -1 : 0);
+    cr_expect_str_eq(err.msg, refusal);
+    ModelOptions o = options(PRECISION_INT8, 1);
+    model_plan(&m, &c, &o);
+    err.msg[0] = '\0';
+    cr_expect_eq(model_alloc(&m, &err), -1);
+    cr_expect_str_eq(err.msg, refusal);
+    model_release(&m);
+}
+
 /* ---- distance from fp32 ---- */
 
 /* The largest distances seen on any instruction set, of a hidden state, of the logits and of the loss. */

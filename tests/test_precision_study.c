@@ -2,14 +2,17 @@
  * seen, configs, records, turns. Numbers beside a formula were computed once with Python's math module. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../bench/compare_output.h"
 #include "../bench/doctor.h"
 #include "../bench/precision_report.h"
+#include "../bench/train.h"
 #include "../bench/turns.h"
 
 TestSuite(precision_study);
@@ -357,8 +360,9 @@ Test(precision_study, doctor_lists_every_format)
     Findings f = {0};
     cr_assert(eq(int, kernels_select("generic", &err), 0), "%s", err.msg);
     doctor_formats(&f);
-    cr_assert(eq(sz, f.count, NUM_PRECISIONS));
-    for (size_t i = 0; i < f.count; i++) {
+    cr_assert(eq(sz, f.count, NUM_PRECISIONS + 1));
+    cr_expect(eq(str, f.at[NUM_PRECISIONS].fact, (char *)precision_ops()));
+    for (size_t i = 0; i < NUM_PRECISIONS; i++) {
         bool emulated = precision_support((Precision)i) == SUPPORT_EMULATED;
         cr_expect(eq(str, f.at[i].topic, (char *)precision_name((Precision)i)));
         cr_expect(eq(int, f.at[i].level, emulated ? FINDING_NOTE : FINDING_OK));
@@ -368,6 +372,24 @@ Test(precision_study, doctor_lists_every_format)
     }
     cr_expect(eq(int, f.at[PRECISION_INT8].level, FINDING_NOTE));
     findings_release(&f);
+}
+
+static void expect_other_cpus(double cpus, const char *text)
+{
+    char *line = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&line, &size);
+    cr_assert(f != NULL);
+    other_cpus_print(cpus, f);
+    fclose(f);
+    cr_expect(strstr(line, text) != NULL, "%s", line);
+    free(line);
+}
+
+Test(precision_study, the_others_are_not_nan)
+{
+    expect_other_cpus(0.254, "**CPUs kept busy by others before:** 0.25\n");
+    expect_other_cpus(NAN, "**CPUs kept busy by others before:** not known\n");
 }
 
 Test(precision_study, missing_fields_are_empty)
@@ -500,4 +522,96 @@ Test(precision_study, wrong_configs)
         cr_assert(eq(int, load_text(&c, wrong[i].text, &err), -1), "%s", wrong[i].text);
         cr_expect(eq(str, err.msg, (char *)wrong[i].message));
     }
+}
+
+/* ---- what was held out ---- */
+
+static char dir[64];
+
+static void make_dir(void)
+{
+    strcpy(dir, "/tmp/tare-study-XXXXXX");
+    cr_assert(mkdtemp(dir) != NULL);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static void remove_dir(void)
+{
+    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* dir/text: a line that begins as told, again and again. */
+static void write_text(const char *begin)
+{
+    char text[500] = "", *path = xasprintf("%s/text", dir);
+    Err err;
+    while (strlen(text) + 50 < sizeof text)
+        snprintf(text + strlen(text), 50, "%s the mat.\n", begin);
+    cr_assert(eq(int, file_write(path, text, strlen(text), &err), 0), "%s", err.msg);
+    free(path);
+}
+
+static void train_gpt(void)
+{
+    Trainer t;
+    TrainConfig c;
+    TrainOptions o = {.threads = 1};
+    Err err = {""};
+    char *toml = xasprintf("task = \"gpt\"\nout = \"%s/gpt\"\n[data]\ntext = \"%s/text\"\n"
+                           "held_out = 0.2\n[model]\nd_model = 8\nnum_layers = 1\nnum_heads = 1\n"
+                           "context = 8\n[training]\nepochs = 1\nbatch_size = 8\n"
+                           "learning_rate = 1e-3\n",
+                           dir, dir);
+    cr_assert(eq(int, train_config_load_text(&c, toml, strlen(toml), "c", &err), 0), "%s", err.msg);
+    cr_assert(eq(int, train_init(&t, &c, &o, &err), 0), "%s", err.msg);
+    FILE *chatter = fopen("/dev/null", "w");
+    cr_assert(eq(int, train_run(&t, &o, chatter, &err), TRAIN_DONE), "%s", err.msg);
+    fclose(chatter);
+    train_release(&t);
+    free(toml);
+}
+
+/* A study of that GPT. `why`: of being left out, or NULL where it is not. */
+static void expect_left_out(double held_out, const char *why)
+{
+    Study s;
+    StudyConfig c;
+    Err err = {""};
+    char *toml = xasprintf("[[model]]\nname = \"bytes\"\ndir = \"%s/gpt\"\ntext = \"%s/text\"\n"
+                           "made_by = \"tare train x\"\nheld_out = %g\n",
+                           dir, dir, held_out);
+    cr_assert(eq(int, load_text(&c, toml, &err), 0), "%s", err.msg);
+    int status = study_open(&s, &c, &(StudyOptions){0}, &err);
+    const StudySubject *gpt = &s.subjects[0];
+    cr_expect(eq(int, gpt->there, !why), "%s%s", gpt->left_out.msg, err.msg);
+    cr_expect(eq(int, status, why ? -1 : 0), "%s", err.msg);
+    if (why)
+        cr_expect(strstr(gpt->left_out.msg, why) != NULL, "%s", gpt->left_out.msg);
+    study_release(&s);
+    study_config_release(&c);
+    free(toml);
+}
+
+Test(precision_study, only_what_the_training_held_out_is_held_out, .init = make_dir,
+     .fini = remove_dir)
+{
+    static const char *const edited = "trained on, so no part of it is known to be held out; train "
+                                      "again, with --overwrite: tare train x";
+    write_text("the cat sat on");
+    train_gpt();
+    expect_left_out(0.2, NULL);
+    expect_left_out(0.1, NULL);
+    expect_left_out(0.3, "held_out = 0.3, but its training held out only 0.2");
+    write_text("the cat lay on");
+    expect_left_out(0.2, edited);
+    char *state = xasprintf("%s/gpt/training.safetensors", dir);
+    cr_assert(eq(int, unlink(state), 0));
+    expect_left_out(0.2, NULL);
+    expect_left_out(1, NULL);
+    free(state);
 }

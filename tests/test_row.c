@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../autograd/kernels/kernels.h"
 #include "../bench/row_config.h"
 
 static RowConfig config_of(const char *size)
@@ -41,6 +42,43 @@ Test(row, id_is_a_letter_and_a_hash_that_stays)
     cr_expect(strlen(id) == 17 && id[0] == 'r' && strspn(id + 1, "0123456789abcdef") == 16);
     row_id(&c, other);
     cr_expect(eq(str, id, other));
+}
+
+/* main selects by TARE_GEMM before any row is made. */
+Test(row, gemm_is_what_was_selected_unless_the_row_says_so)
+{
+    Err err;
+    char plain[ROW_ID_SIZE], selected[ROW_ID_SIZE], told[ROW_ID_SIZE];
+    RowConfig c = config_of("small");
+    cr_expect(eq(str, c.gemm, "packed"));
+    row_id(&c, plain);
+    cr_assert(gemm_select("openblas", &err) == 0);
+    c = config_of("small");
+    cr_expect(eq(str, c.gemm, "openblas"));
+    row_id(&c, selected);
+    cr_expect(strcmp(plain, selected) != 0);
+    char **argv = row_argv(&c, "tare"), **word = argv;
+    while (*word && strcmp(*word, "--gemm") != 0)
+        word++;
+    cr_assert(word[0] != NULL, "the row's process is not told");
+    cr_expect(eq(str, word[1], "openblas"));
+    argv_free(argv);
+    set(&c, "gemm", "packed");
+    row_id(&c, told);
+    cr_expect(eq(str, plain, told));
+}
+
+/* A config column more, at its fallback, is no other row: this id changes only with ROW_SCHEMA. */
+Test(row, id_leaves_out_what_is_at_its_fallback)
+{
+    char id[ROW_ID_SIZE], blank[ROW_ID_SIZE];
+    RowConfig c = config_of("small");
+    row_id(&c, id);
+    text_set(c.recompute, ""); /* as read from a file that lacks the column */
+    c.seed = INT_MISSING;
+    row_id(&c, blank);
+    cr_expect(eq(str, id, blank));
+    cr_expect(eq(str, id, "r8c7861bee23544b0"));
 }
 
 Test(row, id_changes_with_every_config_field)

@@ -113,7 +113,7 @@ Test(row_precision, emulated_rows_are_left_out_unless_asked_for)
         c.include_emulated = true;
         expect_admitted(&c);
         c = tiny("mixed");
-        expect_unsupported(&c, "have no vdpbf16ps (AVX512_BF16) or");
+        expect_unsupported(&c, "have no vdpbf16ps (AVX512_BF16)");
         c = tiny("bf16");
         expect_admitted(&c);
     }
@@ -121,6 +121,18 @@ Test(row_precision, emulated_rows_are_left_out_unless_asked_for)
     RowConfig c = tiny("fp16");
     expect_unsupported(&c, "the generic kernels on");
     expect_unsupported(&c, "have no vcvtph2ps (F16C)");
+}
+
+Test(row_precision, a_layer_too_wide_for_int8_is_refused)
+{
+    RowConfig c = tiny("int8");
+    c.include_emulated = true;
+    c.d_model = 133144 / 4; /* d_ff is four times as much: the most that an int32 holds */
+    expect_admitted(&c);
+    c.d_model += 2;
+    expect_unsupported(&c, "int8 takes at most 133144 inputs of a layer, this model has 133152");
+    text_set(c.precision, "bf16");
+    expect_admitted(&c);
 }
 
 /* ---- what they say ---- */
@@ -215,7 +227,6 @@ static void expect_judged(const char *precision, double gflops, double peak, con
 
 Test(row_precision, a_row_is_judged_by_the_peak_of_its_format)
 {
-    use_kernels("generic", ""); /* so that mixed is bf16 */
     expect_judged("int8", 450, 400, "ok");
     expect_judged("int8", 463, 400, "implausible");
     expect_judged("bf16", 225, 200, "ok");

@@ -158,7 +158,7 @@ Test(row_run, document_carries_the_row_and_keeps_what_the_parent_knew)
     Samples s, back;
     RowConfig c = tiny();
     RowResult r = run_row(&c, &s), parent;
-    json_t *document = row_document(&r, &s);
+    json_t *document = row_document(&r, &s, NULL);
     char *text = json_dumps(document, JSON_REAL_PRECISION(17));
     json_decref(document);
     row_result_init(&parent);
@@ -166,13 +166,14 @@ Test(row_run, document_carries_the_row_and_keeps_what_the_parent_knew)
     parent.config = c;
     parent.predicted_time_s = 12.5;
     parent.predicted_peak_bytes = 77;
-    cr_assert(row_document_parse(text, strlen(text), &parent, &back, &err) == 0, "%s", err.msg);
+    cr_assert(row_document_parse(text, strlen(text), &parent, &back, NULL, &err) == 0, "%s",
+              err.msg);
     cr_expect(eq(dbl, parent.median_ms, r.median_ms));
     cr_expect(eq(dbl, parent.predicted_time_s, 12.5));
     cr_expect(eq(i64, parent.predicted_peak_bytes, 77));
     cr_expect(eq(str, parent.status, "ok"));
     cr_expect(eq(sz, back.count, s.count));
-    cr_expect(row_document_parse(text, strlen(text) / 2, &parent, &back, &err) == -1);
+    cr_expect(row_document_parse(text, strlen(text) / 2, &parent, &back, NULL, &err) == -1);
     free(text);
     samples_release(&s);
     samples_release(&back);
@@ -195,7 +196,7 @@ Test(row_run, a_slow_trial_is_told_with_its_cause)
         one.cpu_ns = 90000000;
         samples_add(&s, one);
     }
-    result_fill(&r, &s);
+    result_fill(&r, &s, 1);
     cr_expect(eq(i64, r.outliers, 1));
     cr_expect(eq(str, r.noise, "trial 7: +212 ms, 209 ms waiting for a CPU"));
     cr_expect(eq(str, r.steady_class, "flat"));
@@ -223,7 +224,7 @@ Test(row_run, threads_that_always_wait_are_told)
         one.runqueue_ns = 64000000;
         samples_add(&s, one);
     }
-    result_fill(&r, &s);
+    result_fill(&r, &s, 1);
     cr_expect(eq(i64, r.outliers, 0));
     cr_expect(eq(str, r.noise, "threads waited for a CPU 32 % of the time"));
     text_set(r.status, STATUS_OK);
@@ -333,6 +334,95 @@ Test(row_run, peaks_are_raised_by_a_later_measurement)
     RowResult r = row_with_rate(95);
     guard_compare(&slow, &r);
     cr_expect(eq(str, r.status, "ok"));
+}
+
+/* A machine that was slow when its peaks were measured first, and is at full speed afterwards. */
+static int measurements;
+
+static int slow_at_first(int64_t threads, Peaks *p, Err *err)
+{
+    (void)err;
+    double fma = measurements++ == 0 ? 97 : 100;
+    *p = (Peaks){.threads = (double)threads, .fma = fma, .gemm = 80, .theoretical = NAN};
+    return 0;
+}
+
+static RowResult judged_row(double gflops)
+{
+    Err err;
+    Guard g;
+    guard_init(&g);
+    g.measure = slow_at_first;
+    measurements = 0;
+    RowResult r = row_with_rate(gflops);
+    cr_assert(guard_judge(&g, &r, &err) == 0, "%s", err.msg);
+    guard_release(&g);
+    return r;
+}
+
+Test(row_run, peaks_are_measured_again_below_a_faster_row)
+{
+    RowResult r = judged_row(96);
+    cr_expect(eq(int, measurements, 1));
+    r = judged_row(99);
+    cr_expect(eq(int, measurements, 2));
+    cr_expect(eq(str, r.status, "ok"));
+    cr_expect(eq(dbl, r.peak_fraction, 0.99));
+    r = judged_row(104);
+    cr_expect(eq(int, measurements, 4), "three times more at most");
+    cr_expect(eq(str, r.status, "ok"), "the limit stays");
+    r = judged_row(106);
+    cr_expect(eq(str, r.status, "implausible"));
+}
+
+/* A row of n trials of about 10 ms, the last quarter so much longer. */
+static RowResult filled(size_t n, int64_t shift_ns, double resolution_ns)
+{
+    RowResult r;
+    Samples s;
+    row_result_init(&r);
+    samples_init(&s);
+    r.config = tiny();
+    r.model_flops = 1e6;
+    for (size_t i = 0; i < n; i++) {
+        Sample one = sample_empty();
+        one.trial = (int64_t)i + 1;
+        one.is_warmup = false;
+        one.wall_ns = 10000000 + 1000 * (int64_t)(i * 7 % 10) + (i < n * 3 / 4 ? 0 : shift_ns);
+        one.runqueue_ns = one.cpu_ns = (int64_t)(i * 3 % 11);
+        samples_add(&s, one);
+    }
+    result_fill(&r, &s, resolution_ns);
+    samples_release(&s);
+    return r;
+}
+
+/* As many trials as --trials takes, in a moment. */
+Test(row_run, many_trials, .timeout = 60)
+{
+    RowResult r = filled(1000000, 0, 1);
+    cr_expect(eq(str, r.steady_class, "flat"));
+    cr_expect(lt(dbl, r.mean_lo_ms, r.mean_hi_ms));
+    cr_expect(le(dbl, r.p99_ms, r.p99_hi_ms));
+}
+
+Test(row_run, a_percentile_without_an_upper_bound_shows)
+{
+    RowResult few = filled(58, 0, 1), enough = filled(59, 0, 1), many = filled(299, 0, 1);
+    cr_expect(isfinite(few.p95_ms) && isnan(few.p95_hi_ms));
+    cr_expect(eq(dbl, enough.p95_hi_ms, enough.max_ms));
+    cr_expect(isnan(enough.p99_hi_ms) && isfinite(many.p99_hi_ms));
+    RowResult ten = filled(10, 0, 1);
+    cr_expect(epsilon_eq(dbl, ten.median_coverage, 1 - 22 / 1024.0, 1e-12));
+    cr_expect(isnan(filled(5, 0, 1).median_coverage));
+}
+
+/* A level 2 ms higher means nothing to a clock with steps of 10 ms. */
+Test(row_run, a_coarse_clock_shows_no_levels)
+{
+    RowResult fine = filled(40, 2000000, 1), coarse = filled(40, 2000000, 10e6);
+    cr_expect(eq(str, fine.steady_class, "slowdown"));
+    cr_expect(eq(str, coarse.steady_class, "flat"));
 }
 
 Test(row_run, peaks_of_this_machine)

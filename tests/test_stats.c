@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "../bench/bootstrap.h"
 #include "../bench/distributions.h"
@@ -242,6 +243,21 @@ Test(stats, processes_are_the_unit)
     cr_expect(isnan(two_level_of(x, 1, 6, 0.95).interval.lo));
 }
 
+Test(stats, a_plan_of_processes_and_trials)
+{
+    TwoLevel t = {.mean = 100, .within_variance = 4, .between_variance = 1};
+    TrialPlan p = two_level_plan(&t, 12, 1, 0.02, 0.95); /* ceil(sqrt(12 4/1)) trials */
+    cr_expect_eq(p.trials, 7u);
+    cr_expect_eq(p.processes, 4u); /* t sqrt((1 + 4/7)/n): 2.0 at 4, 3.1 at 3 */
+    cr_expect_leq(student_quantile(0.975, 3) * sqrt((1 + 4.0 / 7) / 4), 2);
+    t.between_variance = 2000;
+    cr_expect_eq(two_level_plan(&t, 12, 1, 0.02, 0.95).processes, 0u, "hopeless");
+    t.between_variance = -0.1;
+    p = two_level_plan(&t, 12, 1, 0.02, 0.95);
+    cr_expect_eq(p.processes, 1u);
+    cr_expect_eq(p.trials, 7u); /* t 2/sqrt(n): 1.85 at 7, 2.1 at 6 */
+}
+
 Test(stats, nested_ratio)
 {
     const double old[] = {99, 101, 100, 103, 105, 104, 96, 98, 97};
@@ -273,6 +289,36 @@ Test(stats, summary_uses_the_bootstrap_above_thirty)
     near(summary_of(times_40, 40).mean_ci.lo, bca_lo, SPECIAL, "BCa interval");
     Interval t = mean_t_interval(times_40, 30, 0.95);
     cr_expect_eq(summary_of(times_40, 30).mean_ci.lo, t.lo);
+}
+
+/* Resampling 100,000 trials 10,000 times would take seconds. */
+Test(stats, summary_uses_student_above_two_thousand)
+{
+    enum { N = 100000 };
+    double *x = xmalloc(N * sizeof *x);
+    for (size_t i = 0; i < N; i++)
+        x[i] = 100 + rng_uniform(3, 1, i);
+    Interval t = mean_t_interval(x, N, 0.95), t_2001 = mean_t_interval(x, 2001, 0.95);
+    cr_expect_eq(summary_of(x, N).mean_ci.lo, t.lo);
+    cr_expect_eq(summary_of(x, 2001).mean_ci.lo, t_2001.lo);
+    cr_expect_neq(summary_of(x, 2000).mean_ci.lo, mean_t_interval(x, 2000, 0.95).lo);
+    free(x);
+}
+
+/* x(59) lies above the 95th percentile with 1 - 0.95^59 = 95.2 %. */
+Test(stats, upper_bound_of_a_percentile)
+{
+    double x[299];
+    for (int i = 0; i < 299; i++)
+        x[i] = i + 1;
+    cr_expect(isnan(quantile_upper_bound(x, 58, 0.95, 0.95)));
+    cr_expect_eq(quantile_upper_bound(x, 59, 0.95, 0.95), 59);
+    cr_expect_eq(quantile_upper_bound(x, 93, 0.95, 0.95), 92, "one may lie above from 93 on");
+    cr_expect_eq(samples_for_upper_bound(0.95, 0.95, 1), 93u);
+    cr_expect(isnan(quantile_upper_bound(x, 298, 0.99, 0.95)));
+    cr_expect_eq(quantile_upper_bound(x, 299, 0.99, 0.95), 299);
+    Summary s = summary_of(x, 59);
+    cr_expect(s.p95_hi == 59 && isnan(s.p99_hi) && isnan(s.p99));
 }
 
 Test(stats, summary_of_almost_nothing)

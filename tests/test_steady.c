@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "../autograd/base.h"
 #include "../bench/moments.h"
@@ -192,6 +193,46 @@ Test(steady, identical_times)
     for (int i = 0; i < 30; i++)
         x[i] = 7;
     expect_class(x, 30, STEADY_FLAT);
+}
+
+/* As many trials as a row may have take a moment, not hours; a shift among them is still found, the
+ * cold first runs to the run. Longer than STEADY_EXACT_N a boundary in the rest may be up to one of 1000
+ * even distances late. */
+Test(steady, long_series)
+{
+    enum { N = 1000000, SHIFT = 600000, LATE = N / 1000 };
+    double *x = xmalloc(N * sizeof *x);
+    static const size_t lengths[] = {STEADY_EXACT_N, STEADY_EXACT_N + 1, 3001, 100000, N};
+    fill(x, 0, N, 100);
+    for (size_t i = 0; i < COUNT_OF(lengths); i++)
+        expect_class(x, lengths[i], STEADY_FLAT);
+    fill(x, 0, 3, 150);
+    Steady s = steady_of(x, N, STEADY_DELTA);
+    cr_expect_eq(s.steady_class, STEADY_WARMUP);
+    cr_expect_eq(s.warmups_needed, 3);
+    fill(x, 0, SHIFT, 110);
+    s = steady_of(x, N, STEADY_DELTA);
+    cr_expect_eq(s.steady_class, STEADY_WARMUP);
+    cr_expect_float_eq(s.warmups_needed, SHIFT, LATE);
+    fill(x, 0, SHIFT, 90);
+    expect_class(x, N, STEADY_SLOWDOWN);
+    fill(x, 0, N, 100);
+    fill(x, N - N / 10, N, 110);
+    expect_class(x, N, STEADY_NONE);
+    free(x);
+}
+
+/* Slow waves, so that the segmentation is done twice. */
+Test(steady, long_correlated_series)
+{
+    enum { N = 100000 };
+    double *x = xmalloc(N * sizeof *x), smooth = 0;
+    for (size_t i = 0; i < N; i++) {
+        smooth = 0.6 * smooth + 0.02 * (rng_uniform(7, 1, i) - 0.5);
+        x[i] = 100 * (1 + smooth);
+    }
+    expect_class(x, N, STEADY_FLAT);
+    free(x);
 }
 
 /* The cost of the partition of n values given by the bits of `cuts` (bit i: a boundary after i). */

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../bench/context.h"
 #include "../bench/csv.h"
 #include "../bench/interrupt.h"
 #include "../bench/sweep.h"
@@ -247,6 +248,98 @@ Test(sweep, changed_config_is_refused_with_the_difference)
     expect_complete(NUM_ROWS);
 }
 
+/* The config's first row of that name is in the file and is not what the stranger became. */
+Test(sweep, the_difference_named_is_that_of_a_row_not_in_the_file)
+{
+    Err err;
+    cr_assert(run_with(RESULT_NEW, "/4/fwd/w0", "seed=[1, 2]", (SweepRun){0}, &err) == 0);
+    expect_refused(RESULT_RESUME, "seed=[1, 3]",
+                   "row tiny/4/fwd/w0 was run with seed 2, the config now has 3");
+    expect_refused(RESULT_RESUME, NULL, "row tiny/4/fwd/w0 is not in the config any more");
+}
+
+static RowResult row_of_file(size_t index)
+{
+    RowResult r;
+    Err err;
+    CsvTable t = load(result_path);
+    cr_assert(csv_read_row(&t, index, &r, &err) == 0, "%s", err.msg);
+    csv_release(&t);
+    return r;
+}
+
+Test(sweep, run_order_goes_on_after_a_resume)
+{
+    bool seen[NUM_ROWS + 1] = {false};
+    run(RESULT_NEW, "fwd/");
+    run(RESULT_RESUME, NULL);
+    for (size_t i = 0; i < NUM_ROWS; i++) {
+        int64_t order = row_of_file(i).run_order;
+        cr_assert(1 <= order && order <= NUM_ROWS && !seen[order]);
+        seen[order] = true;
+    }
+}
+
+/* The rows of the file say that they took hours; those of this process take no time. */
+Test(sweep, prediction_learns_from_the_rows_of_the_file)
+{
+    run(RESULT_NEW, "/4/fwd/w0");
+    cr_expect(row_of_file(0).predicted_time_s < 1);
+    run(RESULT_RESUME, "/[48]/fwd/w0");
+    cr_expect(row_of_file(1).predicted_time_s > 1000, "%g s", row_of_file(1).predicted_time_s);
+}
+
+/* Puts `from` in the result file into `to`. */
+static void change_file(const char *from, const char *to)
+{
+    Err err;
+    size_t len;
+    char *text = file_read(result_path, 1 << 20, &len, &err), *at = strstr(text, from);
+    cr_assert(at != NULL, "no '%s' in the file", from);
+    FILE *f = fopen(result_path, "w");
+    fprintf(f, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    fclose(f);
+    free(text);
+}
+
+static void resume_logged(char *log, size_t size)
+{
+    Sweep s;
+    Err err;
+    cr_assert(sweep_init(&s, config_path, &(TextList){0}, &err) == 0, "%s", err.msg);
+    SweepRun resume = {
+        .path = result_path, .how = RESULT_RESUME, .execute = made_up_row, .log = tmpfile()};
+    cr_assert(sweep_run(&s, &resume, &err) == 0, "%s", err.msg);
+    rewind(resume.log);
+    log[fread(log, 1, size - 1, resume.log)] = '\0';
+    fclose(resume.log);
+    sweep_release(&s);
+}
+
+Test(sweep, resuming_on_another_machine_is_said)
+{
+    char log[4096];
+    RowResult here;
+    FieldTEXT other;
+    row_result_init(&here);
+    context_stamp(&here);
+    run(RESULT_NEW, NULL);
+    resume_logged(log, sizeof log);
+    cr_expect(eq(str, log, ""));
+    snprintf(other, sizeof other, ",%.400s,", here.git_commit);
+    change_file(other, ",another,");
+    resume_logged(log, sizeof log);
+    cr_expect(strstr(log, "of another machine or build (git_commit: 'another' and '") != NULL, "%s",
+              log);
+}
+
+Test(sweep, another_schema_is_refused)
+{
+    run(RESULT_NEW, NULL);
+    change_file(",2\n", ",1\n");
+    expect_refused(RESULT_RESUME, NULL, "r.csv:2: its schema is not 2");
+}
+
 Test(sweep, rows_added_to_the_config_are_run)
 {
     run(RESULT_NEW, NULL);
@@ -384,6 +477,31 @@ Test(sweep, shards_part_the_rows_and_stay_when_rows_are_added)
         }
     }
     cr_expect(eq(sz, in_shards, NUM_ROWS));
+    sweep_release(&few);
+    sweep_release(&more);
+}
+
+/* OMP_NUM_THREADS stands for a machine with other processors; the threads of a config count. */
+Test(sweep, unlike_machines_agree_on_the_shards)
+{
+    static const char no_threads[] = "[sweep]\nmodel_size = \"small\"\nseed = [1, 2, 3, 4, 5, 6]\n";
+    Sweep few, more;
+    Err err;
+    FILE *f = fopen(config_path, "w");
+    fputs(no_threads, f);
+    fclose(f);
+    setenv("OMP_NUM_THREADS", "2", 1);
+    few = sweep_of(NULL);
+    setenv("OMP_NUM_THREADS", "3", 1);
+    more = sweep_of(NULL);
+    for (int shard = 1; shard <= 5; shard++) {
+        cr_assert(sweep_select(&few, "", shard, 5, &err) == 0);
+        cr_assert(sweep_select(&more, "", shard, 5, &err) == 0);
+        for (size_t i = 0; i < few.count; i++) {
+            cr_expect(strcmp(few.items[i].result.row_id, more.items[i].result.row_id) != 0);
+            cr_expect(few.items[i].selected == more.items[i].selected, "row %zu", i);
+        }
+    }
     sweep_release(&few);
     sweep_release(&more);
 }

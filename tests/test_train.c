@@ -107,6 +107,8 @@ Test(train, a_wrong_config_is_refused_with_its_line)
     expect_refused(GPT_TOML "seed = \"x\"\n", "c.toml:14: seed is a string, not an integer");
     expect_refused(GPT_TOML "max_length = 3\n", "'max_length' belongs into [data]");
     expect_refused("task = \"gpt\"\n[data]\nlabels = [\"a\"]\n", "is for task = \"sentiment\"");
+    expect_refused("task = \"sentiment\"\n[data]\nlabels = [\"good\", \"b\\tad\"]\n",
+                   "c.toml:3: label 'b\\x09ad' has a control character");
     expect_refused("task = \"sentiment\"\n[data]\nlabels = [\"a\", \"A\"]\n", "has 'A' twice");
 }
 
@@ -198,6 +200,11 @@ Test(train, a_text_becomes_windows_with_the_next_byte_as_target)
     examples_release(&held);
     cr_expect_eq(examples_load_bytes(&train, &held, in_dir("text"), 11, 0, &err), -1);
     cr_expect_not_null(strstr(err.msg, "has 11 bytes, not enough for windows of 11"));
+    cr_assert_eq(examples_load_bytes(&train, &held, in_dir("text"), 3, 1, &err), 0, "%s", err.msg);
+    cr_expect_eq(train.count, 0);
+    cr_expect_eq(held.count, 3, "all of it");
+    examples_release(&train);
+    examples_release(&held);
 }
 
 /* ---- training a GPT ---- */
@@ -225,10 +232,10 @@ static TrainConfig gpt_config(const char *out, const char *more)
     return c;
 }
 
-static TrainOutcome run(TrainConfig config, bool resume, Err *err)
+static TrainOutcome run_with(TrainConfig config, TrainOptions o, Err *err)
 {
     Trainer t;
-    TrainOptions o = {.threads = 1, .resume = resume};
+    o.threads = 1;
     FILE *chatter = fopen("/dev/null", "w");
     TrainOutcome outcome = TRAIN_FAILED;
     if (train_init(&t, &config, &o, err) == 0)
@@ -236,6 +243,11 @@ static TrainOutcome run(TrainConfig config, bool resume, Err *err)
     train_release(&t);
     fclose(chatter);
     return outcome;
+}
+
+static TrainOutcome run(TrainConfig config, bool resume, Err *err)
+{
+    return run_with(config, (TrainOptions){.resume = resume}, err);
 }
 
 /* One update in a process that is told to stop before it begins. */
@@ -299,11 +311,9 @@ Test(train, a_loss_that_is_no_number_keeps_the_last_checkpoint)
     Err err = {""};
     write_text();
     TrainConfig c = gpt_config("out", "save_every = 1\n");
-    c.learning_rate =
-        1e30; /* beyond what a file may say: the update after the first destroys all */
-    c.warmup = 0.2;
+    c.learning_rate = 1e30; /* beyond what a file may say: the second update destroys all */
     cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);
-    cr_expect_not_null(strstr(err.msg, "step 3: the loss is"), "%s", err.msg);
+    cr_expect_not_null(strstr(err.msg, "step 2: "), "%s", err.msg);
     Trainer t;
     c = gpt_config("out", "save_every = 1\n");
     c.learning_rate = 1e30;
@@ -311,8 +321,117 @@ Test(train, a_loss_that_is_no_number_keeps_the_last_checkpoint)
     cr_assert_eq(train_init(&t, &c, &o, &err), 0);
     cr_assert_eq(train_state_load(in_dir("out"), &t.model, &t.state, t.identity, &err), 0, "%s",
                  err.msg);
-    cr_expect_eq(t.state.updates, 2);
+    cr_expect_eq(t.state.updates, 1);
     train_release(&t);
+}
+
+/* Fewer updates than the running check needs, and all losses finite. */
+Test(train, a_short_training_that_diverges_saves_nothing)
+{
+    Err err = {""};
+    write_text();
+    TrainConfig c = gpt_config("out", "");
+    c.learning_rate = 3;
+    cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);
+    cr_expect_not_null(strstr(err.msg, "step 6: the training diverges: the mean loss is"), "%s",
+                       err.msg);
+    cr_expect_not(train_state_exists(in_dir("out")));
+    cr_expect_neq(access(in_dir("out/model.safetensors"), F_OK), 0);
+}
+
+Test(train, what_the_last_update_did_is_looked_at)
+{
+    Err err = {""};
+    write_text();
+    for (int held_out = 0; held_out < 2; held_out++) {
+        TrainConfig c = gpt_config("out", "");
+        c.epochs = 1;
+        c.accumulate = 100;
+        c.warmup = 0;
+        c.learning_rate = 1e3;
+        c.held_out = 0.1 * held_out;
+        cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);
+        cr_expect_not_null(
+            strstr(err.msg, "step 1: the training diverges: the mean loss after the update is"),
+            "%s", err.msg);
+        cr_expect_not(train_state_exists(in_dir("out")));
+    }
+}
+
+/* ---- the directory ---- */
+
+Test(train, an_overwritten_training_is_not_taken_up)
+{
+    Err err = {""};
+    write_text();
+    cr_assert_eq(run(gpt_config("out", ""), false, &err), TRAIN_DONE, "%s", err.msg);
+    TrainConfig c = gpt_config("out", "");
+    c.learning_rate = 1e30; /* ends it before its first save */
+    cr_expect_eq(run_with(c, (TrainOptions){.overwrite = true}, &err), TRAIN_DIVERGED);
+    cr_expect_not(train_state_exists(in_dir("out")));
+    cr_expect_eq(run(gpt_config("out", ""), true, &err), TRAIN_FAILED);
+    cr_expect_not_null(strstr(err.msg, "has a model, but no training that could go on"), "%s",
+                       err.msg);
+}
+
+Test(train, a_foreign_model_is_replaced_only_on_demand)
+{
+    Err err = {""};
+    write_text();
+    cr_assert_eq(mkdir(in_dir("out"), 0777), 0);
+    write_file(in_dir("out/config.json"), "{}");
+    for (int resume = 0; resume < 2; resume++) {
+        cr_expect_eq(run(gpt_config("out", ""), resume, &err), TRAIN_FAILED);
+        cr_expect_not_null(strstr(err.msg, "--overwrite replaces it"), "%s", err.msg);
+    }
+    cr_expect_eq(run_with(gpt_config("out", ""), (TrainOptions){.overwrite = true}, &err),
+                 TRAIN_DONE, "%s", err.msg);
+}
+
+static void expect_no_place(const char *out, const char *sentence)
+{
+    Err err = {""};
+    TrainConfig c = gpt_config(out, "");
+    cr_expect_eq(train_check_out(&c, &(TrainOptions){0}, &err), -1, "%s", out);
+    cr_expect_not_null(strstr(err.msg, sentence), "%s", err.msg);
+    train_config_release(&c);
+}
+
+Test(train, a_place_that_cannot_be_is_said_without_reading_data)
+{
+    Err err = {""};
+    write_file(in_dir("file"), "");
+    expect_no_place("file", "is not a directory");
+    expect_no_place("file/out", "Not a directory");
+    TrainConfig c = gpt_config("new/deep/out/", "");
+    cr_expect_eq(train_check_out(&c, &(TrainOptions){0}, &err), 0, "%s", err.msg);
+    cr_expect_neq(access(in_dir("new"), F_OK), 0, "asking makes nothing");
+    train_config_release(&c);
+}
+
+Test(train, missing_parents_are_made)
+{
+    Err err = {""};
+    write_text();
+    cr_assert_eq(run(gpt_config("new/deep/out", ""), false, &err), TRAIN_DONE, "%s", err.msg);
+    cr_expect(train_state_exists(in_dir("new/deep/out")));
+}
+
+Test(train, a_state_says_what_it_was_trained_on)
+{
+    Err err = {""};
+    char *value;
+    write_text();
+    cr_assert_eq(train_state_value(in_dir("out"), "held_out", &value, &err), 0);
+    cr_expect_null(value, "there is no state");
+    cr_assert_eq(run(gpt_config("out", ""), false, &err), TRAIN_DONE, "%s", err.msg);
+    cr_assert_eq(train_state_value(in_dir("out"), "epochs", &value, &err), 0, "%s", err.msg);
+    cr_expect_str_eq(value, "2");
+    free(value);
+    cr_assert_eq(train_state_value(in_dir("out"), "epoch", &value, &err), 0);
+    cr_expect_null(value);
+    cr_assert_eq(truncate(in_dir("out/training.safetensors"), 100), 0);
+    cr_expect_eq(train_state_value(in_dir("out"), "epochs", &value, &err), -1);
 }
 
 /* ---- fine-tuning ---- */
@@ -346,17 +465,17 @@ static void write_encoder(const char *name)
     bucketed_release(&m);
 }
 
-static void write_samples(void)
+/* `good` and `bad` are the labels of the texts with these words. */
+static void write_samples(const char *name, const char *good, const char *bad)
 {
     char text[8000] = "";
     for (int i = 0; i < 40; i++) {
         const char *word = i % 2 ? "good" : "bad";
         snprintf(text + strlen(text), sizeof text - strlen(text),
                  "{\"text\": \"%s%s film\", \"expected_label\": \"%s\"}\n",
-                 i % 3 ? "the very very very very the the " : "", word,
-                 i % 2 ? "positive" : "negative");
+                 i % 3 ? "the very very very very the the " : "", word, i % 2 ? good : bad);
     }
-    write_file(in_dir("samples.jsonl"), text);
+    write_file(in_dir(name), text);
 }
 
 static TrainConfig sentiment_config(const char *checkpoint)
@@ -380,7 +499,7 @@ Test(train, a_classifier_learns_what_two_words_mean)
     Trainer t;
     TrainOptions o = {.threads = 1};
     write_encoder("encoder");
-    write_samples();
+    write_samples("samples.jsonl", "positive", "negative");
     TrainConfig c = sentiment_config("encoder");
     cr_assert_eq(train_init(&t, &c, &o, &err), 0, "%s", err.msg);
     cr_expect_eq(t.num_lengths, 2, "short and long samples have a bucket each");
@@ -408,7 +527,7 @@ Test(train, a_checkpoint_of_another_shape_is_refused)
 {
     Err err = {""};
     write_encoder("encoder");
-    write_samples();
+    write_samples("samples.jsonl", "positive", "negative");
     write_file(in_dir("encoder/config.json"),
                "{\"model_type\": \"distilbert\", \"architectures\": [\"DistilBertModel\"], "
                "\"vocab_size\": 10, \"dim\": 16, \"n_layers\": 1, \"n_heads\": 2, "
@@ -417,4 +536,20 @@ Test(train, a_checkpoint_of_another_shape_is_refused)
     cr_expect_not_null(strstr(err.msg, "has shape [32, 16], config.json makes it [48, 16]"), "%s",
                        err.msg);
     cr_expect_neq(access(in_dir("out"), F_OK), 0, "nothing was written");
+}
+
+/* What is right of the training data is wrong of these. */
+Test(train, a_development_loss_that_diverges_keeps_the_last_checkpoint)
+{
+    Err err = {""};
+    write_encoder("encoder");
+    write_samples("samples.jsonl", "positive", "negative");
+    write_samples("swapped.jsonl", "negative", "positive");
+    TrainConfig c = sentiment_config("encoder");
+    free(c.development);
+    c.development = xstrdup(in_dir("swapped.jsonl"));
+    cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);
+    cr_expect_not_null(strstr(err.msg, "the training diverges: the development loss is"), "%s",
+                       err.msg);
+    cr_expect(train_state_exists(in_dir("out")), "of an epoch before");
 }

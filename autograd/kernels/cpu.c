@@ -1,5 +1,5 @@
 /* cpu: cpuid leaves 1, 7 and the brand string (Intel SDM vol. 2A, CPUID; AMD APM vol. 3), and
- * XCR0 for what the system saves on a switch. AMX permission is not asked for here. */
+ * XCR0 for what the system saves on a switch. For AMX the system wants to be asked as well. */
 #include "cpu.h"
 
 #include <stdint.h>
@@ -8,6 +8,8 @@
 
 #ifdef __x86_64__
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static uint64_t enabled_state(void)
 {
@@ -19,6 +21,14 @@ static uint64_t enabled_state(void)
 static bool bit(uint32_t word, int n)
 {
     return word >> n & 1;
+}
+
+/* Without this the first use of a tile register kills the process (Linux 5.16, Documentation/arch/x86/xstate.rst;
+ * the constants are in its asm/prctl.h). Threads and children inherit the permission. */
+static bool amx_granted(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
 static void brand_string(char name[64])
@@ -54,6 +64,7 @@ static void detect(CpuFeatures *f)
     f->avx512 = f->avx2_fma && avx512 && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31);
     f->avx512_vnni = f->avx512 && bit(c, 11);
     f->avx512_fp16 = f->avx512 && bit(d, 23);
+    amx = amx && bit(d, 24) && amx_granted();
     f->amx_bf16 = amx && bit(d, 22);
     f->amx_int8 = amx && bit(d, 25);
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))
@@ -112,8 +123,8 @@ static void hide_dependents(CpuFeatures *f)
     f->avx512_bf16 &= f->avx512;
     f->avx512_fp16 &= f->avx512;
     f->avx512_vnni &= f->avx512;
-    f->amx_bf16 &= f->avx512;
-    f->amx_int8 &= f->avx512;
+    f->amx_bf16 &= f->avx512_bf16; /* which takes over where A is stored by columns */
+    f->amx_int8 &= f->avx512_vnni;
 }
 
 int cpu_hide(const char *list, Err *err)

@@ -4,8 +4,8 @@
 
 #include "../base.h"
 
-/* A feature is true only when the processor has it and the system saves its registers. All are
- * false off x86-64. */
+/* A feature is true only when the processor has it and the system saves its registers, which for
+ * AMX it has been asked to. All are false off x86-64. */
 typedef struct CpuFeatures {
     char name[64]; /* as the processor or /proc/cpuinfo gives it, or "unknown" */
     bool avx2_fma; /* AVX2, FMA and F16C: what TARE_ISA=avx2 needs */

@@ -8,6 +8,7 @@
 #include "gemm_blas.h"
 #include "gemm_parts.h"
 #include "isa.h"
+#include "../placement.h"
 #include "lowp.h"
 
 enum { B_PACK = GEMM_KC * GEMM_NC };
@@ -154,6 +155,7 @@ static void run_packed(const Gemm *given, int threads, void *scratch)
     size_t parts = grid.rows * grid.columns;
 #pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
     for (size_t part = 0; part < parts; part++) {
+        placement_note();
         Range own = share(panels.to - panels.from, part % grid.columns, grid.columns);
         multiply_part(isa, &g, share(g.m, part / grid.columns, grid.rows),
                       (Range){panels.from + own.from, panels.from + own.to},

@@ -81,7 +81,7 @@ enum {
     GEMM_A_PACK = GEMM_KC * GEMM_A_ROWS,
 };
 
-/* ---- bf16, f16 and i8: lowp.c and lowp_pack.c ---- */
+/* ---- bf16, f16 and i8: lowp.c, lowp_pack.c and lowp_kernel.c ---- */
 
 /* A small product reads its operands in units of 4 bytes, elements that follow each other in k: pairs of
  * bf16 or f16, quads of i8. A step is one unit deep. Elements past k are zeros.
@@ -103,6 +103,7 @@ typedef struct LowpKernel {
     const char *instruction;
     Support support;
     bool widens;
+    size_t rows; /* of a tile at most; 0: as many as Tile says */
     void (*tile)(const LowpTile *tile);
     /* Like fma_loop, of this instruction; NULL where nothing is faster than fp32. */
     double (*peak_loop)(size_t rounds);

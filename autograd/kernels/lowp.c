@@ -4,10 +4,10 @@
  * of B, packed already or packed one by one into the second-level cache. A tile's sums stay fp32 until all
  * of k is in them; where k is deeper than a block they wait in C, or in scratch where C cannot hold them.
  * Blocks over k depend on k, the format and whether B is packed, so results do not depend on the number of
- * threads, bit for bit. Packing is in lowp_pack.c, the innermost loops are in simd/lowp_tile.c. */
+ * threads, bit for bit. Packing is in lowp_pack.c, the choice of a kernel in lowp_kernel.c, the innermost
+ * loops are in simd/lowp_tile.c and simd/amx_tile.c. */
 #include "lowp.h"
 
-#include "cpu.h"
 #include "gemm_parts.h"
 
 /* A block is DEPTH units of k deep, or SHALLOW where B is packed here: with less depth more rows have
@@ -20,8 +20,7 @@ enum {
     MOST_ROWS = 1024,       /* of a block */
     MOST_COLUMNS = 64,      /* of a panel */
     SUMS = 128 * 1024,      /* room for sums that wait */
-    TILE_SUMS = 8 * MOST_COLUMNS,
-    MOST_K_I8 = 133144, /* 127 * 127 * k still fits an int32 */
+    TILE_SUMS = 16 * MOST_COLUMNS,
 };
 
 typedef struct Scratch {
@@ -32,52 +31,6 @@ typedef struct Scratch {
 size_t lowp_scratch_bytes(int threads)
 {
     return (size_t)threads * sizeof(Scratch);
-}
-
-/* ---- which kernel ---- */
-
-#ifdef TARE_HAVE_X86
-extern const Isa isa_avx512;
-void tile_bf16_avx512_bf16(const LowpTile *t);
-void tile_i8_avx512_vnni(const LowpTile *t);
-double dot_loop_avx512_bf16(size_t rounds);
-double dot_loop_avx512_vnni(size_t rounds);
-
-static const LowpKernel avx512_bf16 = {.instruction = "vdpbf16ps",
-                                       .support = SUPPORT_NATIVE,
-                                       .tile = tile_bf16_avx512_bf16,
-                                       .peak_loop = dot_loop_avx512_bf16};
-static const LowpKernel avx512_vnni = {.instruction = "vpdpbusd",
-                                       .support = SUPPORT_NATIVE,
-                                       .tile = tile_i8_avx512_vnni,
-                                       .peak_loop = dot_loop_avx512_vnni};
-#endif
-
-const LowpKernel *lowp_kernel(const Isa *isa, DType product)
-{
-#ifdef TARE_HAVE_X86
-    if (isa == &isa_avx512 && product == DT_BF16 && cpu_features()->avx512_bf16)
-        return &avx512_bf16;
-    if (isa == &isa_avx512 && product == DT_I8 && cpu_features()->avx512_vnni)
-        return &avx512_vnni;
-#endif
-    return product == DT_BF16 ? &isa->bf16 : product == DT_F16 ? &isa->f16 : &isa->i8;
-}
-
-const char *support_name(Support s)
-{
-    static const char *const names[] = {"native", "convert", "emulated"};
-    return names[s];
-}
-
-Support product_support(DType product)
-{
-    return product == DT_F32 ? SUPPORT_NATIVE : lowp_kernel(isa_in_use(), product)->support;
-}
-
-const char *product_instruction(DType product)
-{
-    return product == DT_F32 ? isa_in_use()->fma : lowp_kernel(isa_in_use(), product)->instruction;
 }
 
 /* ---- one thread's part ---- */
@@ -103,6 +56,12 @@ typedef struct Block {
 static size_t units_per_step(const Part *t)
 {
     return t->kernel->widens ? lowp_step(t->product) : 1;
+}
+
+/* How many rows are multiplied at a time. */
+static size_t strip_rows(const Part *t)
+{
+    return t->kernel->rows ? t->kernel->rows : t->isa->tile.rows;
 }
 
 static size_t panel_column(const Part *t, size_t panel)
@@ -161,12 +120,12 @@ static void finish(const Part *t, size_t row, const Block *block, size_t panel, 
 /* All strips of the block against one panel. */
 static void multiply_panel(const Part *t, const Block *block, size_t panel)
 {
-    size_t mr = t->isa->tile.rows, m = block->rows.to - block->rows.from;
+    size_t mr = strip_rows(t), m = block->rows.to - block->rows.from;
     size_t steps = block->steps.to - block->steps.from;
     size_t width = lowp_panel_width(&t->isa->tile, t->n, panel);
     size_t before = panel_column(t, panel) - panel_column(t, block->panels.from);
     const uint32_t *b = panel_of(t, block, panel);
-    LowpLayout a = lowp_layout(t->g, steps * units_per_step(t));
+    LowpLayout a = lowp_layout(t->g, mr, steps * units_per_step(t));
     for (size_t i = 0; i < m; i += mr) {
         float *sums = t->waits ? t->scratch->sums + before * m + i * width : t->scratch->tile;
         size_t rows = m - i < mr ? m - i : mr;
@@ -225,7 +184,7 @@ static void multiply_rows(const Part *t, Range rows)
 /* Blocks of whole strips, as high as their packed form has room. */
 static void multiply_part(const Part *t, Range rows)
 {
-    size_t mr = t->isa->tile.rows, strips = (rows.to - rows.from + mr - 1) / mr;
+    size_t mr = strip_rows(t), strips = (rows.to - rows.from + mr - 1) / mr;
     size_t steps = (lowp_steps(t->product, t->g->k) + t->blocks - 1) / t->blocks;
     size_t strip = mr * lowp_row_room(steps * units_per_step(t));
     size_t most = A_UNITS / strip < MOST_ROWS / mr ? A_UNITS / strip : MOST_ROWS / mr;
@@ -253,7 +212,7 @@ static void check(const Gemm *g, DType product)
     CHECK(g->c_type == DT_F32 || !g->epi.z, "z is kept beside an fp32 C only");
     CHECK(product != DT_I8 || (g->packed && g->a_type == DT_F32 && g->a_col == 1),
           "a product of i8 takes a packed B and rows of fp32");
-    CHECK(product != DT_I8 || g->k <= MOST_K_I8, "a sum over %zu overflows an int32", g->k);
+    CHECK(product != DT_I8 || g->k <= LOWP_MOST_K_I8, "a sum over %zu overflows an int32", g->k);
     if (!g->packed)
         return;
     size_t end = g->packed_from + g->n;
@@ -277,17 +236,19 @@ void lowp_run(const Gemm *g, int threads, void *scratch)
     DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
     check(g, product);
     Part whole = {.g = g, .isa = isa_in_use(), .product = product};
-    const Tile *tile = &whole.isa->tile;
-    whole.kernel = lowp_kernel(whole.isa, product);
+    whole.kernel = g->a_col == 1 ? lowp_kernel(whole.isa, product)
+                                 : lowp_kernel_by_columns(whole.isa, product);
+    Tile tile = whole.isa->tile;
+    tile.rows = strip_rows(&whole);
     whole.n = g->packed ? g->packed->n : g->n;
     size_t units = lowp_steps(product, g->k) * units_per_step(&whole);
     size_t depth = g->packed ? DEPTH : SHALLOW;
     whole.blocks = units <= depth ? 1 : (units + depth - 1) / depth;
     whole.waits = whole.blocks > 1 && (g->c_type != DT_F32 || product == DT_I8);
-    size_t first = g->packed_from / panel_column(&whole, 1), panels = panel_count(tile, g->n);
+    size_t first = g->packed_from / panel_column(&whole, 1), panels = panel_count(&tile, g->n);
 
     threads = gemm_useful_threads(estimate_us(g, product), threads);
-    Grid grid = gemm_divide(g, tile, (size_t)threads);
+    Grid grid = gemm_divide(g, &tile, (size_t)threads);
     size_t parts = grid.rows * grid.columns;
 #pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
     for (size_t i = 0; i < parts; i++) {

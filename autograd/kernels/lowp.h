@@ -1,17 +1,29 @@
-/* lowp: matrix products of bf16, f16 and i8: what gemm.c hands over (lowp.c), and the packing of both
- * operands (lowp_pack.c). The packed forms are described in isa.h. */
+/* lowp: matrix products of bf16, f16 and i8: what gemm.c hands over (lowp.c), the packing of both operands
+ * (lowp_pack.c), and which kernel multiplies them (lowp_kernel.c). The packed forms are described in isa.h. */
 #ifndef TARE_LOWP_H
 #define TARE_LOWP_H
 
 #include "isa.h"
+
+/* Inputs of one i8 output at most: 127 * 127 * k has to fit an int32. */
+enum { LOWP_MOST_K_I8 = 133144 };
 
 /* Whether this product is one of a small format. */
 bool lowp_takes(const Gemm *g);
 void lowp_run(const Gemm *g, int threads, void *scratch);
 size_t lowp_scratch_bytes(int threads);
 
-/* How a format is multiplied: by the processor's own instruction, else as the set in use can. */
+/* How a format is multiplied: by the processor's own instruction, else as the set in use can (lowp_kernel.c). */
 const LowpKernel *lowp_kernel(const Isa *isa, DType product);
+
+/* The same where A is stored by columns, which tile registers cannot read. */
+const LowpKernel *lowp_kernel_by_columns(const Isa *isa, DType product);
+
+/* Whether a kernel of tile registers multiplies and adds a small matrix as plain C does. */
+bool lowp_kernel_is_right(DType product, const LowpKernel *kernel);
+
+/* Puts a kernel of bf16 or i8 in the place of AMX, whatever this processor has; NULL takes it out again. */
+void lowp_use_kernel_for_tests(DType product, const LowpKernel *kernel);
 
 /* ---- packing ---- */
 
@@ -47,8 +59,8 @@ typedef struct LowpLayout {
     size_t strip, row, unit; /* distance, in units, from one strip, row or unit to the next */
 } LowpLayout;
 
-/* Of a block that is so many units deep. */
-LowpLayout lowp_layout(const Gemm *g, size_t units);
+/* Of a block that is so many units deep, in strips of so many rows. */
+LowpLayout lowp_layout(const Gemm *g, size_t strip_rows, size_t units);
 
 /* Units that this layout takes at most, per row. */
 static inline size_t lowp_row_room(size_t units)

@@ -104,12 +104,12 @@ static size_t unit_count(DType product, bool widens, size_t k)
     return widens ? steps * lowp_step(product) : steps;
 }
 
-LowpLayout lowp_layout(const Gemm *g, size_t units)
+LowpLayout lowp_layout(const Gemm *g, size_t strip_rows, size_t units)
 {
-    size_t mr = isa_in_use()->tile.rows, room = lowp_row_room(units);
+    size_t room = lowp_row_room(units);
     if (g->a_col == 1)
-        return (LowpLayout){.strip = mr * room, .row = room, .unit = 1};
-    return (LowpLayout){.strip = mr * units, .row = 1, .unit = mr};
+        return (LowpLayout){.strip = strip_rows * room, .row = room, .unit = 1};
+    return (LowpLayout){.strip = strip_rows * units, .row = 1, .unit = strip_rows};
 }
 
 static void pack_a_rows(const Lines *rows, size_t units, size_t room, const float *scale,

@@ -1,4 +1,5 @@
-"""The ONNX files of a model directory, for the worker of ONNX Runtime: a plain export by PyTorch, made once.
+"""The ONNX files of a model directory, for the worker of ONNX Runtime: a plain export by PyTorch, made once,
+and that quantised by ONNX Runtime's own quantize_dynamic with its defaults.
 
     onnx_export.py MODEL_DIR COMPONENT       # a component of bench/component.c
 
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 
 # component: the part of the model that is exported for it
-ONNX_PARTS = {"embeddings": "embeddings", "classify": "classifier"}
+ONNX_PARTS = {"embeddings": "embeddings", "classify": "classifier", "model_int8": "model_int8"}
 
 
 def onnx_path(model_dir, component):
@@ -32,6 +33,16 @@ def make_onnx(model_dir, component):
     if done.returncode != 0:
         raise RuntimeError(f"the export to ONNX failed: {(done.stderr.strip() or '?').splitlines()[-1]}")
     mark.write_text(digest + "\n")
+
+
+def quantise(model_dir, component):
+    from onnxruntime.quantization import quantize_dynamic
+
+    make_onnx(model_dir, "model")
+    path = onnx_path(model_dir, component)
+    partial = path.with_suffix(".tmp")
+    quantize_dynamic(onnx_path(model_dir, "model"), partial)
+    partial.rename(path)
 
 
 def export(model_dir, component):
@@ -68,4 +79,5 @@ def export(model_dir, component):
 
 
 if __name__ == "__main__":
-    export(sys.argv[1], sys.argv[2])
+    make = quantise if sys.argv[2] == "model_int8" else export
+    make(sys.argv[1], sys.argv[2])

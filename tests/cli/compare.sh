@@ -103,16 +103,23 @@ compare good 0
 csv
 header='component,model,batch_size,seq_len,implementation,median_ms,median_lo_ms,median_hi_ms'
 header+=',ratio,ratio_lo,ratio_hi,parity_max_abs,parity_ok,empty_call_ms,rounds'
-header+=',status,gflops_per_s,peak_fraction,bytes_per_s'
+header+=',status,gflops_per_s,peak_fraction,bytes_per_s,peak_rss_bytes'
 has "$work/csv" "^$header\$"
 number='[0-9.e+-]+'
-has "$work/csv" "^tokenizer,m,1,,tare,$number,$number,$number,,,,,,$number,6,ok,,,$number\$"
-has "$work/csv" "^tokenizer,m,8,,tokenizers,7,7,7,$number,$number,$number,0,True,$number,6,ok,,,$number\$"
+has "$work/csv" "^tokenizer,m,1,,tare,$number,$number,$number,,,,,,$number,6,ok,,,$number,\$"
+has "$work/csv" "^tokenizer,m,8,,tokenizers,7,7,7,$number,$number,$number,0,True,$number,6,ok,,,$number,\$"
 [ "$(wc -l <"$work/csv")" = 5 ] || { echo "good: not 5 lines of CSV"; failed=1; }
 has "$work/out" '^\| \*\*Tokenizer\*\* \| 8 \| - \| .*x Faster'
 has "$work/out" '\*\*PASS\*\* \(ids equal\)'
 cmp -s "$work/out" "$work"/results/*.md || { echo "good: stdout is not the Markdown file"; failed=1; }
 has "$(echo "$work"/results/*.json)" '"fake": "1.2"'
+
+# Turns that are processes of their own have a peak of memory.
+sed '/^seq_len/a fresh_process = true' "$work/model.toml" >"$work/fresh.toml"
+CONFIG=fresh compare fresh 0
+csv
+has "$work/csv" '^model,m,1,16,tare,.*,[0-9]{6,}$'
+has "$work/out" '^## 3. Peak Memory$'
 
 compare missing 0
 has "$work/err" 'tokenizers is left out \(tokenizers: No module named tokenizers\); to install it: python3 -m venv'
@@ -144,7 +151,7 @@ has_not "$work/out" 'Faster|Slower'
 compare dies 1
 has "$work/err" '\[2/2\] .* tokenizers failed: tokenizers ended with exit code 9: out of luck$'
 csv
-has "$work/csv" "^tokenizer,m,8,,tokenizers,{9}$number,,failed,,,\$"
+has "$work/csv" "^tokenizer,m,8,,tokenizers,{9}$number,,failed,,,,\$"
 has "$work/out" 'failed'
 
 compare hangs 1 --set max_wait=1s
@@ -159,8 +166,8 @@ has "$work/err" "tokenizers answered 'run' without a time$"
 # Matrix work has a share of the peak, and a time that no machine reaches is not believed.
 CONFIG=model compare good_model 0
 csv
-has "$work/csv" "^model,m,1,16,tare,$number,$number,$number,,,,,,$number,8,ok,$number,$number,\$"
-has "$work/csv" "^model,m,1,16,onnxruntime,7,7,7,$number,$number,$number,0,True,$number,8,ok,$number,$number,\$"
+has "$work/csv" "^model,m,1,16,tare,$number,$number,$number,,,,,,$number,8,ok,$number,$number,,\$"
+has "$work/csv" "^model,m,1,16,onnxruntime,7,7,7,$number,$number,$number,0,True,$number,8,ok,$number,$number,,\$"
 has "$work/out" '^\| \*\*Model\*\* \| 1 \| 16 \|.*x Faster'
 has "$(echo "$work"/results/*.json)" '"fma": [0-9]'
 CONFIG=model compare impossible 1
@@ -187,7 +194,7 @@ texts = "$work/texts.jsonl"
 EOF
 CONFIG=corpus compare corpus_good 0
 csv
-has "$work/csv" "^corpus,m,,,tokenizers,7,7,7,$number,$number,$number,0,True,$number,6,ok,,,3571.42857\$"
+has "$work/csv" "^corpus,m,,,tokenizers,7,7,7,$number,$number,$number,0,True,$number,6,ok,,,3571.42857,\$"
 has "$work/out" '^\| \*\*Tokenizer, Whole File\*\* \| - \| - \|.* MB/s \|$'
 echo '{"text":3}' >>"$work/texts.jsonl"
 CONFIG=corpus compare corpus_bad 2

@@ -110,6 +110,28 @@ expect "a weight too large for fp16" 2 \
     "$tare" convert large new --format fp16
 "$tare" convert large large16 --format bf16 2>err || fail "65552 in bf16: $(cat err)"
 
+printf 'this is it\nnot in this\n' >lines
+expect "an output that is not finite" 2 "tare: lines, line 1: the model's output is not finite" \
+    "$tare" classify nan lines
+[ ! -s stdout ] || fail "a label of NaN: $(cat stdout)"
+
+# Sums of int8 over a hidden layer as wide as this one would leave an int32.
+mkdir wide && cp zeros/vocab.txt wide && sed 's/"hidden_dim":16/"hidden_dim":133145/' zeros/config.json >wide/config.json
+{
+    distilbert_tensors | sed 's/^/distilbert./; s/16/133145/'
+    printf '%s\n' 'pre_classifier.weight 8,8' 'pre_classifier.bias 8' 'classifier.weight 2,8' 'classifier.bias 2'
+} | safetensors_of_zeros >wide/model.safetensors
+too_wide="int8 takes at most 133144 inputs of a layer, this model has 133145"
+expect "a layer too wide for int8" 2 "tare: $too_wide" "$tare" convert wide new --format int8
+expect "running it in int8" 2 "tare: $too_wide" "$tare" dump wide "--ids=1 2 3" --out dumped --precision int8
+expect "the same in bf16" 0 "" "$tare" convert wide wide16 --format bf16
+
+# A pipe that nobody writes holds the conversion up when its weights are written.
+cp -r zeros piped && mkfifo piped/tokenizer.json
+timeout --preserve-status -s INT 2 "$tare" convert piped new --format bf16 >stdout 2>err
+[ $? = 130 ] || fail "an interrupted conversion did not exit with 130: $(cat err)"
+[ -z "$(ls -d new* 2>/dev/null)" ] || fail "an interrupted conversion leaves $(ls -d new*)"
+
 # A limit on file sizes stands for a full disk.
 limited() { (trap '' XFSZ; ulimit -f 1; "$tare" convert gpt new --format bf16); }
 limited 2>err
@@ -168,6 +190,8 @@ has first.csv '^zeros,accuracy,,,fp32,native,[^,]*,ok,'
 has first.md '^\| zeros \| FP32 \| 2 of 3 \| 66.7 \['
 has first.md '^\| model size \| zeros \| FP32 = MIXED > FP16 \|'
 has first.md 'energy_source=(none, |rapl_)'
+has first.md '^Op by op: linear layers and heads multiply in the format'
+has first.json '"ops": "linear layers and heads multiply in the format'
 has first.json '"orderings"'
 
 # Energy by a model is labelled as one.
@@ -201,6 +225,10 @@ sed 's/dir = "zeros"/dir = "damaged"/' study.toml >damaged.toml
 "$tare" precision damaged.toml >/dev/null 2>err
 [ $? = 2 ] || fail "a damaged model did not exit with 2"
 has err "^tare: .*damaged/model.safetensors"
+sed 's/dir = "zeros"/dir = "nan"/' study.toml >nan.toml
+"$tare" precision nan.toml --out nans >/dev/null 2>err
+[ $? = 1 ] || fail "labels of NaN did not exit with 1: $(cat err)"
+has err "zeros accuracy: fp32 failed \(the model's output is not finite\)"
 sed 's/seq_len = 8/seq_len = 513/' study.toml >long.toml
 "$tare" precision long.toml >/dev/null 2>err
 [ "$(tail -n 1 err)" = "tare: model 'zeros': it has 512 positions, seq_len = 513 needs more" ] ||

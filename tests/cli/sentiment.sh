@@ -140,6 +140,16 @@ has err 'no Python, so tare is measured alone'
 has out '^\*\*pytorch:\*\* left out: no Python$'
 has_not csv pytorch
 
+# A bias that is NaN: there are no labels, and none are counted.
+cp "$work/model/model.safetensors" "$work/whole"
+printf '\0\0\xc0\x7f' | dd of="$work/model/model.safetensors" bs=1 conv=notrunc \
+    seek=$(($(stat -c %s "$work/whole") - 4)) 2>/dev/null
+PYTHON=/no/such/python compare not_finite 1
+has err "tare failed: tare: the model's output for text 1 is not finite$"
+has out "^- tare was not measured: tare: the model's output for text 1 is not finite\.$"
+has csv '^classify,tiny,1,,tare,,.*,failed,'
+mv "$work/whole" "$work/model/model.safetensors"
+
 # ---- peers that fail; tare goes on ----
 
 compare wrong 1

@@ -119,6 +119,49 @@ expect "the seed is stored" 7 "$(json random.csv order_seed | sort -u)"
 expect "the seed decides the order" "$(json random.csv run_order)" "$(json again.csv run_order)"
 expect "in file order there is no seed" null "$(json results/tiny.csv order_seed | sort -u)"
 
+# ---- TARE_GEMM ----
+# gemms ARGUMENT...: backend and id of the planned rows.
+gemms() {
+    "$tare" sweep tiny.toml --dry-run --format csv "$@" >gemms.csv || fail "dry run: exit $?"
+    paste <(column gemms.csv gemm) <(column gemms.csv row_id)
+}
+expect "a config's gemm" openblas "$(gemms --set gemm=openblas | cut -f1 | sort -u)"
+expect "TARE_GEMM stands for it" "$(gemms --set gemm=openblas)" "$(TARE_GEMM=openblas gemms)"
+expect "a config wins over TARE_GEMM" "$(gemms)" "$(TARE_GEMM=openblas gemms --set gemm=packed)"
+TARE_GEMM=openblas "$tare" sweep tiny.toml --out gemm.csv --filter /8/fwd/w0 >table 2>err ||
+    fail "TARE_GEMM: exit $?" "$(cat err)"
+expect "TARE_GEMM reaches the row" "ok openblas" \
+    "$(paste -d' ' <(column gemm.csv status) <(column gemm.csv gemm))"
+TARE_GEMM=openblas "$tare" sweep tiny.toml --out gemm.csv --filter /8/fwd/w0 --resume --format csv \
+    >resumed 2>err || fail "resume: exit $?" "$(cat err)"
+expect "resumed with the same TARE_GEMM, nothing runs" "$(cat gemm.csv)" "$(cat resumed)"
+refuse "was run with gemm openblas, the config now has packed" \
+    sweep tiny.toml --out gemm.csv --filter /8/fwd/w0 --resume
+
+# ---- tare run, --profile ----
+row=(run --model tiny --d-model 36 --layers 2 --heads 3 --vocab 101 --batch 2 --context 17 --threads 1)
+run_gemm() {
+    "$tare" "${row[@]}" --trials 2 --format json "$@" | sed -n 's/^ *"gemm": "\(.*\)",$/\1/p'
+}
+expect "tare run with TARE_GEMM" openblas "$(TARE_GEMM=openblas run_gemm)"
+expect "--gemm wins" packed "$(TARE_GEMM=openblas run_gemm --gemm packed)"
+"$tare" "${row[@]}" --trials 8 --optimizer adamw --profile >profile 2>err || fail "profile: exit $?" "$(cat err)"
+for words in '^op +pass +steps +ms +% +GFLOP +GFLOP/s +% peak +MB +GB/s$' \
+    '^linear +backward +8( +[0-9.]+){7}$' '^layernorm +forward +5( +[0-9.]+){2}( +-){3}( +[0-9.]+){2}$' \
+    '^embedding +forward +1( +[0-9.]+){2}( +-){5}$' '^adamw +update +1( +[0-9.]+){2}( +-){3}( +[0-9.]+){2}$' \
+    '^total +[0-9]+ +[0-9.]+ +100\.0( +[0-9.]+){5}$' '^% peak: of [0-9.]+ GFLOP/s, measured in fp32' \
+    '^median of 8 trials without stamps .* of 8 runs .*: overhead of profiling -?[0-9.]+ %, '; do
+    grep -qE -- "$words" profile || fail "no line $words in the profile" "$(cat profile)"
+done
+"$tare" "${row[@]}" --profile --max-memory 1MiB >profile 2>err || fail "skipped is exit 0"
+grep -q skipped_memory profile || fail "a profile of a row that does not fit" "$(cat profile)"
+expect "no profile of a skipped row" 0 "$(grep -c '^op ' profile)"
+"$tare" "${row[@]}" --profile --trials 1000000 --max-row-time 1s >profile 2>err
+expect "a profiled row that takes too long is exit 1" 1 $?
+grep -q failed profile || fail "a profile of a row that takes too long" "$(cat profile)"
+refuse "--profile prints a table to read, which --format csv cannot hold" \
+    "${row[@]}" --profile --format csv
+
 # ---- crashes and kills ----
 rows=(--set num_trials=3000 --set forward_only=false)
 "$tare" sweep tiny.toml "${rows[@]}" --out crash.csv >table 2>err &
@@ -163,11 +206,37 @@ expect "merged rows" "$(column first.csv row_id)" "$(column merged.csv row_id)"
 expect "merged samples" 45 "$(wc -l <merged.samples.csv)"
 refuse "already" merge merged.csv shard1.csv --out twice.csv
 "$tare" sweep tiny.toml --set threads=2 --out two.csv >table 2>err || fail "two threads: exit $?"
-refuse "threads is '1' in 'merged.csv' and '2' in 'two.csv'" merge merged.csv two.csv --out mixed.csv
-"$tare" merge merged.csv two.csv --out mixed.csv --force 2>err || fail "forced merge: exit $?"
-expect "forced merge" 16 "$(column mixed.csv row_id | sort -u | wc -l)"
+"$tare" merge merged.csv two.csv --out mixed.csv 2>err || fail "merge of two threads: exit $?" "$(cat err)"
+expect "merged threads" 16 "$(column mixed.csv row_id | sort -u | wc -l)"
+for i in 1 2; do
+    "$tare" sweep tiny.toml --set threads='[1, 2]' --shard $i/2 --out t$i.csv >table 2>err || fail "shard: exit $?"
+done
+"$tare" merge t1.csv t2.csv --out threads.csv 2>err || fail "merge of a threads sweep: exit $?" "$(cat err)"
+expect "a threads sweep in shards" "$(column mixed.csv row_id | sort)" "$(column threads.csv row_id | sort)"
+here=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
+sed "s|,$here,|,another CPU,|" two.csv >other.csv
+cp two.samples.csv other.samples.csv
+refuse "and 'another CPU' in 'other.csv'; --force merges anyway" merge merged.csv other.csv --out forced.csv
+"$tare" merge merged.csv other.csv --out forced.csv --force 2>err || fail "forced merge: exit $?"
+expect "forced merge" 16 "$(column forced.csv row_id | sort -u | wc -l)"
+sum=$(cat shard1.csv shard1.samples.csv | cksum)
+ln -s shard1.csv link.csv
+for out in shard1.csv ./shard1.csv link.csv shard1.samples.csv shard1; do
+    refuse "would overwrite the input 'shard1" merge shard1.csv shard2.csv --out $out --overwrite
+done
+expect "the inputs of a refused merge" "$sum" "$(cat shard1.csv shard1.samples.csv | cksum)"
 refuse "cannot open 'none.csv'" merge none.csv --out x.csv
 refuse "--out is missing" merge shard1.csv
+
+# ---- formats ----
+sed '/^name/!s/"tiny"/"a|b"/' tiny.toml >bar.toml
+"$tare" sweep bar.toml --dry-run --format md | grep -qF '| a\|b/8/fwdbwd/w0 ' || fail "a bar ends a cell"
+for i in $(seq 50); do
+    [ -n "$("$tare" sweep tiny.toml --filter '/8/fwd/w0' --dry-run --format csv --shard $i/50 | tail -n +2)" ] && continue
+    expect "an empty selection prints nothing" "" \
+        "$("$tare" sweep tiny.toml --filter '/8/fwd/w0' --dry-run --format md --shard $i/50)"
+    break
+done
 
 # ---- refusals ----
 refuse "cannot open 'none.toml'" sweep none.toml

@@ -56,6 +56,14 @@ cp gpt/model.safetensors first
 cmp -s first gpt/model.safetensors || fail "resuming a finished training changed it"
 "$tare" train gpt.toml --overwrite >/dev/null 2>&1 || fail "overwriting"
 cmp -s first gpt/model.safetensors || fail "the same training twice gave two models"
+cp -r gpt other
+"$tare" train gpt.toml --out other --resume >/dev/null 2>err
+grep -q 'rounding' err && fail "the same arithmetic is said to round otherwise: $(cat err)"
+TARE_GEMM=openblas "$tare" train gpt.toml --out other --resume >/dev/null 2>err || fail "another TARE_GEMM: $(cat err)"
+grep -qE '^the training so far ran on [a-z0-9]+, gemm packed; this is [a-z0-9]+, gemm openblas: results will differ in rounding$' err ||
+    fail "another TARE_GEMM says: $(cat err)"
+"$tare" train gpt.toml --out new/deep/gpt >/dev/null 2>err || fail "missing parents: $(tail -n 1 err)"
+[ -s new/deep/gpt/model.safetensors ] || fail "missing parents were not made"
 sed 's/epochs = 2/epochs = 3/' gpt.toml >more.toml
 expect "another config" 2 \
     "tare: cannot resume from 'gpt/training.safetensors': this training began with epochs=2, and the config now says epochs=3" \
@@ -68,7 +76,17 @@ expect "no config" 2 "tare: cannot open 'none.toml': No such file or directory" 
 sed 's/epochs/epoch/' gpt.toml >typo.toml
 expect "a misspelt key" 2 "tare: typo.toml:11: unknown key 'epoch'; did you mean 'epochs'?" "$tare" train typo.toml
 sed 's/"text"/"none"/' gpt.toml >notext.toml
-expect "no text" 2 "tare: cannot open 'none': No such file or directory" "$tare" train notext.toml
+expect "no text" 2 "tare: cannot open 'none': No such file or directory" \
+    "$tare" train notext.toml --out notext
+expect "no place, said before the data are opened" 2 "tare: cannot create 'text/gpt': Not a directory" \
+    "$tare" train notext.toml --out text/gpt
+expect "a file as the place" 2 "tare: cannot create 'text': 'text' is not a directory" \
+    "$tare" train notext.toml --out text
+expect "a place without a name" 2 "tare: the name of the checkpoint's directory is empty" "$tare" train gpt.toml --out=
+mkdir foreign && touch foreign/model.safetensors
+expect "a foreign model" 2 \
+    "tare: 'foreign' has a model, but no training that could go on; --overwrite replaces it" \
+    "$tare" train gpt.toml --out foreign
 sed 's/num_heads = 2/num_heads = 3/' gpt.toml >heads.toml
 expect "heads" 2 "tare: heads.toml: num_heads 3 does not divide d_model 16" "$tare" train heads.toml
 sed 's/d_model = 16/d_model = 65536/; s/num_layers = 1/num_layers = 1000/' gpt.toml >large.toml
@@ -80,6 +98,7 @@ sed 's/1e-2/1e6/' gpt.toml >diverges.toml
 "$tare" train diverges.toml --out wild >/dev/null 2>err
 [ $? = 1 ] || fail "a diverging training did not exit with 1"
 tail -n 1 err | grep -q '^stopped at step ' || fail "a diverging training says: $(tail -n 1 err)"
+[ ! -e wild/model.safetensors ] || fail "a diverging training saved a model"
 
 # A limit on file sizes stands for a full disk.
 limited() { (trap '' XFSZ; ulimit -f 8; "$tare" train gpt.toml --overwrite); }
@@ -89,6 +108,9 @@ tail -n 1 err | grep -q "^tare: cannot write 'gpt/training.safetensors': File to
     fail "a full disk says: $(tail -n 1 err)"
 cmp -s first gpt/model.safetensors || fail "a full disk damaged the old checkpoint"
 [ -z "$(find gpt -name '*.tmp.*')" ] || fail "a full disk left temporary files"
+expect "resuming what was overwritten" 2 \
+    "tare: 'gpt' has a model, but no training that could go on; --overwrite replaces it" \
+    "$tare" train gpt.toml --resume
 
 # ---- interrupted ----
 

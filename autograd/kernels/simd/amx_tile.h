@@ -1,0 +1,19 @@
+/* amx_tile: products of bf16 and i8 by AMX. A has to lie in rows: a_unit is 1. */
+#ifndef TARE_AMX_TILE_H
+#define TARE_AMX_TILE_H
+
+#include "../isa.h"
+
+enum {
+    AMX_ROWS = 16,  /* of a tile at most */
+    AMX_LANES = 16, /* of a vector */
+};
+
+void tile_bf16_amx(const LowpTile *t);
+void tile_i8_amx(const LowpTile *t);
+
+/* As LowpKernel has it. */
+double peak_loop_bf16_amx(size_t rounds);
+double peak_loop_i8_amx(size_t rounds);
+
+#endif

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# `tare dump` from outside: which targets it takes, and the one line of each error. TARE names the program;
+# its numbers are compared with PyTorch's in tests/parity.
+set -uo pipefail
+. "$(dirname "$0")/lib/zeros.sh"
+tare=$(realpath "${TARE:-build/tare}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+export OMP_NUM_THREADS=1
+failed=0
+
+fail() { printf '%s\n' "$*"; failed=1; }
+
+# refused NAME LINE TARGETS: two rows of ids with these targets.
+refused() {
+    local err got=0
+    err=$("$tare" dump classifier "--ids=1 2 3;2 3 4" --targets "$3" --out out 2>&1) || got=$?
+    [ "$got" = 2 ] && [ "$err" = "tare: $2" ] || fail "$1: exit $got: '$err', wanted '$2'"
+}
+
+distilbert_of_zeros classifier classifier
+
+# Zero weights give both labels one half: the loss is ln 2 = 0.6931472 of whatever row counts, where an
+# ignored row taken for a third label would not be a number.
+"$tare" dump classifier "--ids=1 2 3;2 3 4" --targets "-1;1" --out out 2>err || fail "an ignored row: $(cat err)"
+"$tare" dump classifier "--ids=2 3 4" --targets "1" --out alone 2>err || fail "a row alone: $(cat err)"
+
+# loss FILE: the four bytes of its scalar.
+loss() {
+    local header from
+    header=$(od -An -tu8 -N8 "$1" | tr -d ' ')
+    from=$(head -c $((8 + header)) "$1" | tail -c +9 | grep -o '"loss":{[^}]*}' | grep -o '\[[0-9]*,' | tr -d '[,')
+    od -An -tf4 -j $((8 + header + from)) -N4 "$1"
+}
+grep -q '0\.69314' <<<"$(loss out)" || fail "the loss beside an ignored row is $(loss out)"
+[ "$(loss out)" = "$(loss alone)" ] || fail "an ignored row counts: $(loss out), alone $(loss alone)"
+
+refused "all ignored" "--targets: every target is -1, so there is no loss" "-1;-1"
+refused "no such label" "--targets: row 1, number 1: 2 is not -1 or a label (-1 to 1)" "2;1"
+refused "below -1" "--targets: row 2, number 1: -2 is not -1 or a label (-1 to 1)" "1;-2"
+refused "a label a position" \
+    "--targets has 2 rows of 3, but a label for each row of --ids makes 2 rows of 1" "1 1 1;0 0 0"
+printf '1;\n7\n' >labels
+refused "a file is named" "--targets: labels: row 2, number 1: 7 is not -1 or a label (-1 to 1)" @labels
+printf '1;\nx\n' >labels
+refused "a file is named" "--targets: labels: row 2, number 1: 'x' is not an integer" @labels
+
+exit $failed
