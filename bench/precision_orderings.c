@@ -144,7 +144,7 @@ void ordering_of_series(Ordering *o, const Precision *formats, const char *relat
 {
     const Series *chosen[NUM_PRECISIONS];
     char links[NUM_PRECISIONS];
-    Agreement each[NUM_PRECISIONS];
+    Agreement each[NUM_PRECISIONS] = {NOT_JUDGED};
     CHECK(count >= 2 && count <= NUM_PRECISIONS, "an order of %zu formats", count);
     o->expected[0] = o->observed[0] = o->note[0] = '\0';
     size_t n = choose(o, formats, relations, count, series, num_series, chosen, links);

@@ -9,7 +9,7 @@ typedef uint64_t vu64 __attribute__((vector_size(VL * 4)));
 /* Hashes of VL/2 counters from `pair` on. */
 ALWAYS_INLINE vu64 hash_pairs(uint64_t key, uint64_t pair)
 {
-    vu64 z;
+    vu64 z = {0};
     for (size_t l = 0; l < VL / 2; l++)
         z[l] = key + 0x9e3779b97f4a7c15u * (pair + l + 1);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
