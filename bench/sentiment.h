@@ -27,6 +27,7 @@ typedef struct Contestant {
     double *round_ms, *round_mean_ms;   /* [rounds], the median and the mean of each */
     size_t rounds;                      /* complete ones */
     Summary latency;                    /* of all requests */
+    double text_p99; /* 99th percentile of a request's time over the median of the same text */
     Interval median_interval; /* that of the rounds' medians: requests of one round are alike */
     double tokenizer_share;   /* of the time of all requests */
     bool has_parity;          /* not for tare itself */

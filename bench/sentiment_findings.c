@@ -111,11 +111,14 @@ static void name_tails(const Sentiment *s, json_t *list)
     for (size_t i = 0; i < s->count; i++) {
         const Contestant *c = &s->contestants[i];
         if (is_measured(s, c) && !isnan(c->latency.p99))
-            add(&text, "%s%s %.2f", *text ? ", " : "", contestant_name(c),
-                c->latency.p99 / c->latency.median);
+            add(&text, "%s%s %.2f (%.2f)", *text ? ", " : "", contestant_name(c),
+                c->latency.p99 / c->latency.median, c->text_p99);
     }
     if (*text)
-        say(list, "P99 over the median, texts of all lengths together: %s.", text);
+        say(list,
+            "P99 over the median, texts of all lengths together (each request over the median of "
+            "its own text): %s.",
+            text);
     free(text);
 }
 

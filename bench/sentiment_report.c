@@ -82,6 +82,7 @@ static void columns_of(const Sentiment *s, const Contestant *c, Columns *out)
     column_real(out, "max_ms", l->max);
     column_real(out, "p95_ms", l->p95);
     column_real(out, "p99_ms", l->p99);
+    column_real(out, "text_p99_ratio", c->text_p99);
     column_real(out, "requests_per_s", 1e3 / l->mean);
     column_real(out, "tokenizer_share", c->tokenizer_share);
     column_real(out, "start_ms", c->labels ? c->start_ms : NAN);

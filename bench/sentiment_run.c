@@ -279,6 +279,28 @@ static size_t complete_rounds(const Sentiment *s)
     return complete == SIZE_MAX ? 0 : complete;
 }
 
+/* What is left of a tail when each request is beside others of its own text, so of its own length. */
+static double text_p99(const Sentiment *s, const Contestant *c)
+{
+    size_t n = samples_of(s)->count, requests = c->rounds * n;
+    size_t *texts = xcalloc(n + 1, sizeof *texts);
+    double *by_text = xcalloc(requests + 1, sizeof *by_text);
+    for (size_t round = 0; round < c->rounds; round++) {
+        draw_order(s, round, texts);
+        for (size_t i = 0; i < n; i++)
+            by_text[texts[1 + i] * c->rounds + round] = c->ms[round * n + i];
+    }
+    for (size_t text = 0; text < n; text++) {
+        double *ms = by_text + text * c->rounds, median = median_of(ms, c->rounds);
+        for (size_t round = 0; round < c->rounds; round++)
+            ms[round] /= median;
+    }
+    double p99 = supported_percentile_of(by_text, requests, 0.99);
+    free(texts);
+    free(by_text);
+    return p99;
+}
+
 static void summarise(Sentiment *s, size_t rounds)
 {
     for (size_t i = 0; i < s->count; i++) {
@@ -286,6 +308,7 @@ static void summarise(Sentiment *s, size_t rounds)
         c->rounds = failed(c) ? 0 : rounds;
         size_t requests = c->rounds * samples_of(s)->count;
         c->latency = summary_of(c->ms, requests);
+        c->text_p99 = text_p99(s, c);
         c->median_interval = median_interval(c->round_ms, c->rounds, CONFIDENCE_LEVEL);
         c->tokenizer_share = mean_of(c->tokenizer_ms, requests) / mean_of(c->ms, requests);
         peak_watch_doubt(&s->watch, DT_F32, contestant_gflops(s, c));

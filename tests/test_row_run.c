@@ -268,6 +268,30 @@ Test(row_run, warnings_say_what_to_do)
     }
 }
 
+Test(row_run, outliers_that_change_nothing_are_no_warning)
+{
+    RowResult r;
+    FieldTEXT warning;
+    row_result_init(&r);
+    text_set(r.status, STATUS_OK);
+    text_set(r.steady_class, "warmup");
+    text_set(r.noise, "trial 7: +2 ms, 1.9 ms waiting for a CPU");
+    r.steady_start = 3;
+    r.warmups_needed = 2;
+    r.config.num_warmups = 1;
+    r.median_ms = r.steady_mean_ms = 40;
+    r.mean_time_ms = 40.7;
+    cr_expect(not(row_warning(&r, warning)), "%s", warning);
+    r.mean_time_ms = 41;
+    cr_expect(row_warning(&r, warning));
+    cr_expect(eq(str, warning,
+                 "slow first runs are in the mean: it takes --warmups 2 to leave them out; "
+                 "trial 7: +2 ms, 1.9 ms waiting for a CPU"));
+    r.steady_mean_ms = 41;
+    cr_expect(row_warning(&r, warning));
+    cr_expect(eq(str, warning, "trial 7: +2 ms, 1.9 ms waiting for a CPU"));
+}
+
 /* ---- the guard ---- */
 
 static RowResult row_with_rate(double gflops)
