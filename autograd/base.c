@@ -181,6 +181,12 @@ done:
     return data;
 }
 
+bool file_is_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static size_t edit_distance(const char *a, const char *b)
 {
     enum { MAX_NAME = 64 };
@@ -226,11 +232,16 @@ static uint64_t mix64(uint64_t z)
     return z ^ (z >> 31);
 }
 
+#define GOLDEN 0x9e3779b97f4a7c15u
+
+uint64_t rng_key(uint64_t seed, uint64_t stream)
+{
+    return mix64(seed + GOLDEN * (mix64(stream + GOLDEN) | 1));
+}
+
 uint64_t rng_u64(uint64_t seed, uint64_t stream, uint64_t counter)
 {
-    const uint64_t golden = 0x9e3779b97f4a7c15u;
-    uint64_t key = mix64(seed + golden * (mix64(stream + golden) | 1));
-    return mix64(key + golden * (counter + 1));
+    return mix64(rng_key(seed, stream) + GOLDEN * (counter + 1));
 }
 
 double rng_uniform(uint64_t seed, uint64_t stream, uint64_t counter)

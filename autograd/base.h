@@ -54,12 +54,17 @@ int64_t clock_ns(void);
  * Refuses directories and files above max_bytes. Caller frees. */
 char *file_read(const char *path, size_t max_bytes, size_t *len, Err *err);
 
+/* Whether both paths lead to one existing file or directory, links followed. */
+bool file_is_same(const char *a, const char *b);
+
 /* Levenshtein-nearest of `count` names, or NULL when none is near enough to suggest. */
 const char *nearest_name(const char *wrong, const char *const *names, size_t count);
 
 /* Counter-based randomness: a pure function of its arguments (SplitMix64 finaliser, Steele, Lea &
  * Flood 2014), so any element can be made again without a stored state. */
 uint64_t rng_u64(uint64_t seed, uint64_t stream, uint64_t counter);
+/* What seed and stream come to in it, for those who make many numbers of one stream (simd/hash.h). */
+uint64_t rng_key(uint64_t seed, uint64_t stream);
 /* Uniform in [0, 1) with 53 bits. */
 double rng_uniform(uint64_t seed, uint64_t stream, uint64_t counter);
 

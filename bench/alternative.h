@@ -55,8 +55,7 @@ int alternative_tell(Alternative *a, json_t *request, Err *err);
 double alternative_time(Alternative *a, const char *what, int64_t calls, Err *err);
 
 /* How many CPUs other programs keep busy, seen for half a second before anything of ours is started; a line
- * on stderr where that is more than CPUS_IN_USE. NaN where the system does not tell. */
+ * on stderr where that is more than CPUS_IN_USE (context.h). NaN where the system does not tell. */
 double other_cpus_before_start(void);
-#define CPUS_IN_USE 0.25
 
 #endif

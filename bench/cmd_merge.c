@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "commands.h"
@@ -99,20 +98,18 @@ static int read_file(Merge *m, const char *path, Err *err)
 /* Each row beside the first that knows the column. */
 static int check_column(const Merge *m, const Field *f, Err *err)
 {
-    FieldTEXT here, there = "";
-    const MergeRow *known = NULL;
-    for (size_t i = 0; i < m->count; i++) {
-        const MergeRow *row = &m->rows[i];
-        if (!known) {
-            field_cell(f, &row->result, there);
-            known = *there ? row : NULL;
-        } else if (known->path != row->path &&
-                   fingerprint_differs(f, &known->result, &row->result)) {
-            field_cell(f, &row->result, here);
-            return err_set(err,
-                           "%s is '%.100s' in '%s' and '%.100s' in '%s'; --force merges anyway",
-                           f->name, there, known->path, here, row->path);
-        }
+    size_t first = 0;
+    while (first < m->count && !fingerprint_knows(f, &m->rows[first].result))
+        first++;
+    for (size_t i = first + 1; i < m->count; i++) {
+        const MergeRow *a = &m->rows[first], *b = &m->rows[i];
+        FieldTEXT in_a, in_b;
+        if (a->path == b->path || !fingerprint_differs(f, &a->result, &b->result))
+            continue;
+        field_cell(f, &a->result, in_a);
+        field_cell(f, &b->result, in_b);
+        return err_set(err, "%s is '%.100s' in '%s' and '%.100s' in '%s'; --force merges anyway",
+                       f->name, in_a, a->path, in_b, b->path);
     }
     return 0;
 }
@@ -127,13 +124,6 @@ static int check_one_machine(const Merge *m, Err *err)
     return status;
 }
 
-static bool same_file(const char *a, const char *b)
-{
-    struct stat in_a, in_b;
-    return stat(a, &in_a) == 0 && stat(b, &in_b) == 0 && in_a.st_dev == in_b.st_dev &&
-           in_a.st_ino == in_b.st_ino;
-}
-
 /* Writing must not destroy what is read: neither file may be one of an input's. */
 static int check_output(const char *input, const char *out, Err *err)
 {
@@ -141,7 +131,7 @@ static int check_output(const char *input, const char *out, Err *err)
     char *const outputs[] = {xstrdup(out), samples_path(out)};
     int status = 0;
     for (size_t i = 0; i < 4 && status == 0; i++)
-        if (same_file(inputs[i / 2], outputs[i % 2]))
+        if (file_is_same(inputs[i / 2], outputs[i % 2]))
             status = err_set(err, "--out '%s' would overwrite the input '%s'", out, inputs[i / 2]);
     for (size_t i = 0; i < 2; i++) {
         free(inputs[i]);

@@ -75,11 +75,16 @@ DType record_product(const Record *r)
 }
 
 /* Records of a cell stand together, ours first. */
+const Record *record_ours(const Comparison *c, const Record *r)
+{
+    while (r->alternative != &c->alternatives[0])
+        r--;
+    return r;
+}
+
 bool record_shows_ratio(const Comparison *c, const Record *r)
 {
-    const Record *ours = r;
-    while (ours->alternative != &c->alternatives[0])
-        ours--;
+    const Record *ours = record_ours(c, r);
     return r != ours && !isnan(r->ratio.ratio) && record_state(c, r) == RECORD_OK &&
            record_state(c, ours) == RECORD_OK;
 }

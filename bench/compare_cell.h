@@ -58,6 +58,9 @@ double record_gflops(const Comparison *c, const Record *r);
 DType record_product(const Record *r);
 RecordState record_state(const Comparison *c, const Record *r);
 
+/* Tare's record of the same cell. */
+const Record *record_ours(const Comparison *c, const Record *r);
+
 /* Whether the record's ratio may be shown: nothing speaks against it, nor against tare's. */
 bool record_shows_ratio(const Comparison *c, const Record *r);
 

@@ -186,11 +186,9 @@ static void write_memory(const Comparison *c, FILE *f)
 {
     bool any = false;
     for (size_t i = 0; i < c->num_records; i++) {
-        const Record *r = &c->records[i], *ours = &c->records[i];
+        const Record *r = &c->records[i], *ours = record_ours(c, r);
         if (r->peak_rss_bytes == 0)
             continue;
-        while (ours->alternative != &c->alternatives[0])
-            ours--;
         if (!any)
             fprintf(f,
                     "## 3. Peak Memory\n\n"

@@ -90,11 +90,6 @@ void columns_write_record(const Columns *c, FILE *f)
         free(cells[i]);
 }
 
-json_t *number_json(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *value_of(const Column *c)
 {
     switch (c->kind) {

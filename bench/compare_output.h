@@ -51,9 +51,6 @@ typedef struct ReportWriters {
 int report_files_write(const char *folder, time_t started, const ReportWriters *writers,
                        const void *report, Err *err);
 
-/* A real number as JSON; null where it is not finite. */
-json_t *number_json(double value);
-
 /* ---- the machine ---- */
 
 /* Hardware, operating system, time and commit: {"timestamp_utc", "cpu_model", "cpus", ...}. Python and

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compare_output.h"
+#include "number_json.h"
 #include "turns.h"
 
 enum { SCHEMA = 1 };

@@ -45,7 +45,8 @@ CpuTime context_cpu_time(const char *root);
 double context_steal_fraction(CpuTime before, CpuTime after);
 
 /* How many of `cpus` others kept busy between two readings, while this program and its children used
- * own_seconds; NaN as above. */
+ * own_seconds; NaN as above. A machine is not quiet from CPUS_IN_USE on. */
+#define CPUS_IN_USE 0.25
 double context_other_cpus(CpuTime before, CpuTime after, double own_seconds, double cpus);
 
 /* The columns that say where and from what a row came: cpu_model, cpus_allowed, cpu_quota, governor, build,

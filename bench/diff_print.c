@@ -7,6 +7,7 @@
 
 #include "csv.h"
 #include "diff.h"
+#include "number_json.h"
 #include "report_table.h"
 
 typedef enum ColumnKind {
@@ -186,11 +187,6 @@ static void print_csv_rows(const Diff *d, FILE *out)
     }
 }
 
-static json_t *number_or_null(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *row_json(const Diff *d, const DiffRow *r)
 {
     json_t *object = json_object();
@@ -200,7 +196,7 @@ static json_t *row_json(const Diff *d, const DiffRow *r)
         json_t *value;
         FieldTEXT text;
         if (c->kind == COLUMN_REAL) {
-            value = number_or_null(*(const double *)at);
+            value = number_json(*(const double *)at);
         } else if (c->kind == COLUMN_COUNT) {
             value = json_integer((json_int_t) * (const size_t *)at);
         } else {
@@ -224,9 +220,9 @@ static void print_json(const Diff *d, FILE *out)
         json_array_append_new(skipped, object);
     }
     json_object_set_new(root, "verdict", json_string(verdict_name(d->verdict)));
-    json_object_set_new(root, "ratio", number_or_null(d->ratio));
-    json_object_set_new(root, "ratio_lo", number_or_null(d->interval.lo));
-    json_object_set_new(root, "ratio_hi", number_or_null(d->interval.hi));
+    json_object_set_new(root, "ratio", number_json(d->ratio));
+    json_object_set_new(root, "ratio_lo", number_json(d->interval.lo));
+    json_object_set_new(root, "ratio_hi", number_json(d->interval.hi));
     json_object_set_new(root, "threshold", json_real(d->threshold));
     json_object_set_new(root, "differences", json_string_nocheck(d->differences));
     json_object_set_new(root, "rows", rows);

@@ -176,14 +176,13 @@ void doctor_formats(Findings *f)
 /* The load average looks back a minute and has this program's own past in it: it is the second choice. */
 static void check_load(Findings *f, const Context *c, double other_cpus)
 {
-    const double busy = 0.25; /* of a CPU */
     const char *advice = "stop other work, or leave it CPUs of its own (taskset)";
-    if (isnan(other_cpus) && c->load > busy)
+    if (isnan(other_cpus) && c->load > CPUS_IN_USE)
         add(f, FINDING_FIX, "load", advice,
             "%.2f threads were ready to run during the minute before", c->load);
     else if (isnan(other_cpus))
         add(f, FINDING_OK, "load", NULL, "%.2f", c->load);
-    else if (other_cpus > busy)
+    else if (other_cpus > CPUS_IN_USE)
         add(f, FINDING_FIX, "load", advice, "other programs kept %.2f CPUs busy meanwhile",
             other_cpus);
     else
@@ -260,8 +259,7 @@ void doctor_noise(Findings *f, const NoiseFloor *n)
     else
         add(f, FINDING_OK, "plan", NULL,
             "%zu %s x %zu %s give the mean of such a row to %.0f %%; processes of their own add "
-            "%.1f %% "
-            "to its spread",
+            "%.1f %% to its spread",
             p->processes, p->processes == 1 ? "process" : "processes", p->trials,
             p->trials == 1 ? "trial" : "trials", 100 * NOISE_THRESHOLD, 100 * n->process_cv);
 }

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An empty quota or governor says that there is none, if the row is of a version that looks for it. */
-static bool is_known(const Field *f, const RowResult *r, const char *cell)
+bool fingerprint_knows(const Field *f, const RowResult *r)
 {
     bool may_be_none = f == row_field("cpu_quota") || f == row_field("governor");
-    return *cell || (may_be_none && *r->build);
+    FieldTEXT cell;
+    field_cell(f, r, cell);
+    return *cell || (may_be_none && *r->build); /* a version that has no build looks for neither */
 }
 
 bool fingerprint_differs(const Field *f, const RowResult *a, const RowResult *b)
@@ -17,7 +18,7 @@ bool fingerprint_differs(const Field *f, const RowResult *a, const RowResult *b)
     FieldTEXT in_a, in_b;
     field_cell(f, a, in_a);
     field_cell(f, b, in_b);
-    return is_known(f, a, in_a) && is_known(f, b, in_b) && strcmp(in_a, in_b) != 0;
+    return fingerprint_knows(f, a) && fingerprint_knows(f, b) && strcmp(in_a, in_b) != 0;
 }
 
 static void add_column(FieldTEXT text, const Field *f, const RowResult *a, const RowResult *b)

@@ -11,8 +11,11 @@
 #define FINGERPRINT_COLUMNS                                                                        \
     "isa|blas|cpu_model|cpus_allowed|cpu_quota|governor|build|git_commit|schema"
 
-/* Whether both rows know the column and do not agree. A row that did not run does not know its BLAS, one
- * of an older version none of the newer columns. */
+/* Whether a row knows the column: one that did not run does not know its BLAS, one of an older version none of
+ * the newer columns. That there is no quota or no governor is known, too. */
+bool fingerprint_knows(const Field *f, const RowResult *r);
+
+/* Whether both rows know the column and do not agree. */
 bool fingerprint_differs(const Field *f, const RowResult *a, const RowResult *b);
 
 /* Adds "cpu_model: 'A' and 'B'" to text for every column of the list "a|b|c" that differs and is not in

@@ -95,10 +95,8 @@ static int run_row_once(Turns *t, size_t row, bool is_b, int64_t threads, Err *e
         status = err_set(err, "the row of the noise test failed: %s", r->status_reason);
     if (status == 0 && !interrupted()) {
         double *trials = t->trial_ms + row * TRIALS;
-        double all[TRIALS + WARMUPS];
-        CHECK(samples.count == COUNT_OF(all), "%zu runs", samples.count);
-        size_t n = samples_column(&samples, TIMED_TRIALS, "wall_ns", 1e-6, all);
-        memcpy(trials, all, n * sizeof *all);
+        CHECK(samples.count == WARMUPS + TRIALS, "%zu runs", samples.count);
+        samples_column(&samples, TIMED_TRIALS, "wall_ns", 1e-6, trials);
         t->median_ms[is_b ? t->room + row / 2 : row / 2] = r->median_ms;
         t->cv[row] = r->cv;
         t->extra_ms[row] = whole_ms - mean_of(trials, TRIALS) * TRIALS;

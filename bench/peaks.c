@@ -12,6 +12,7 @@
 #include "child.h"
 #include "context.h"
 #include "measure.h"
+#include "number_json.h"
 
 static const struct {
     const char *name;
@@ -105,11 +106,8 @@ void peaks_measure(int64_t threads, Peaks *p)
 json_t *peaks_to_json(const Peaks *p)
 {
     json_t *object = json_object();
-    for (size_t i = 0; i < COUNT_OF(peak_fields); i++) {
-        double value = field_of(p, i);
-        json_object_set_new(object, peak_fields[i].name,
-                            isfinite(value) ? json_real(value) : json_null());
-    }
+    for (size_t i = 0; i < COUNT_OF(peak_fields); i++)
+        json_object_set_new(object, peak_fields[i].name, number_json(field_of(p, i)));
     return object;
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "number_json.h"
+
 const StudyField study_fields[] = {
 #define TEXT(name) {STUDY_TEXT, #name, offsetof(StudyRecord, name)},
 #define INT(name)  {STUDY_INT, #name, offsetof(StudyRecord, name)},
@@ -93,7 +95,7 @@ json_t *study_field_json(const StudyField *f, const StudyRecord *r)
         return json_string(at);
     if (f->kind == STUDY_INT && *(const int64_t *)at != INT_MISSING)
         return json_integer(*(const int64_t *)at);
-    if (f->kind == STUDY_REAL && isfinite(*(const double *)at))
-        return json_real(*(const double *)at);
+    if (f->kind == STUDY_REAL)
+        return number_json(*(const double *)at);
     return json_null();
 }

@@ -6,6 +6,7 @@
 
 #include "compare_output.h"
 #include "csv.h"
+#include "number_json.h"
 
 enum { SCHEMA = 1 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../autograd/ops.h"
+#include "number_json.h"
 
 void profile_init(Profile *p)
 {
@@ -112,7 +113,7 @@ json_t *profile_to_json(const Profile *p)
             json_pack("{s:s, s:s, s:f, s:f, s:f}", "op", l->op->name, "pass", profile_pass(l->kind),
                       "steps", l->steps, "ns", l->ns, "flops", l->flops);
         CHECK(line, "a line of the profile is not JSON");
-        json_object_set_new(line, "bytes", isnan(l->bytes) ? json_null() : json_real(l->bytes));
+        json_object_set_new(line, "bytes", number_json(l->bytes));
         json_array_append_new(lines, line);
     }
     json_object_set_new(object, "lines", lines);

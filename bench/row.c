@@ -9,6 +9,7 @@
 
 #include "../model/config.h"
 #include "../model/precision.h"
+#include "number_json.h"
 #include "options.h"
 
 _Static_assert(offsetof(RowResult, config) == 0, "a config field has one offset in both structs");
@@ -195,9 +196,7 @@ static json_t *field_to_json(const Field *f, const RowResult *r)
         return *(const FieldINT *)value == INT_MISSING ? json_null()
                                                        : json_integer(*(const FieldINT *)value);
     case FIELD_REAL:
-        /* NaN and infinities have no JSON; json_real gives NULL for them. */
-        return isfinite(*(const FieldREAL *)value) ? json_real(*(const FieldREAL *)value)
-                                                   : json_null();
+        return number_json(*(const FieldREAL *)value);
     }
     return NULL;
 }

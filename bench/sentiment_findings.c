@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
 #include "sentiment_report.h"
 #include "sentiment_score.h"
 

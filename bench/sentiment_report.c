@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "compare_output.h"
+#include "number_json.h"
 #include "sentiment_score.h"
 
 enum { SCHEMA = 1 };

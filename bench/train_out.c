@@ -8,12 +8,6 @@
 
 #include "train.h"
 
-static bool same_directory(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 static bool holds_model(const char *dir)
 {
     static const char *const names[] = {"config.json", "model.safetensors"};
@@ -53,7 +47,7 @@ int train_check_out(const TrainConfig *c, const TrainOptions *o, Err *err)
     bool training = train_state_exists(dir);
     if (!*dir)
         return err_set(err, "the name of the checkpoint's directory is empty");
-    if (c->checkpoint && same_directory(dir, c->checkpoint))
+    if (c->checkpoint && file_is_same(dir, c->checkpoint))
         return err_set(err, "'%s' is also the checkpoint to start from; 'out' must be another",
                        dir);
     if (training && !o->resume && !o->overwrite)

@@ -62,10 +62,8 @@ Support precision_support(Precision p)
 const char *precision_ops(void)
 {
     return "linear layers and heads multiply in the format, by its instruction; embeddings are "
-           "read "
-           "from it and widened; attention's products, norms, softmax, activations and residuals "
-           "are "
-           "computed in fp32 in every format";
+           "read from it and widened; attention's products, norms, softmax, activations and "
+           "residuals are computed in fp32 in every format";
 }
 
 int precision_takes(Precision p, const ModelConfig *c, Err *err)

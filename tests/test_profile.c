@@ -10,23 +10,7 @@
 #include "../bench/row_config.h"
 #include "../bench/row_run.h"
 #include "../bench/spawn.h"
-
-static RowConfig tiny(void)
-{
-    RowConfig c;
-    row_config_init(&c);
-    text_set(c.model_size, "tiny");
-    c.d_model = 32;
-    c.num_layers = 2;
-    c.num_heads = 2;
-    c.vocab_size = 101;
-    c.context_length = 16;
-    c.batch_size = 2;
-    c.num_warmups = 2;
-    c.num_trials = 6;
-    c.threads = 1; /* several tests run at a time */
-    return c;
-}
+#include "tiny_row.h"
 
 static RowResult run_profiled(const RowConfig *c, Samples *s, Profile *p)
 {
@@ -64,7 +48,7 @@ Test(profile, lines_add_up_to_the_runs)
 {
     Samples s;
     Profile p;
-    RowConfig c = tiny();
+    RowConfig c = tiny_row();
     RowResult r = run_profiled(&c, &s, &p);
     cr_assert(eq(sz, p.runs.count, 6));
     cr_expect(eq(sz, s.count, 8), "profiled runs are no trials");
@@ -88,7 +72,7 @@ Test(profile, bytes_are_those_of_the_tensors)
 {
     Samples s;
     Profile p;
-    RowConfig c = tiny();
+    RowConfig c = tiny_row();
     c.forward_only = true;
     run_profiled(&c, &s, &p);
     const double n = 32, C = 32, V = 101, layers = 2;
@@ -110,7 +94,7 @@ Test(profile, comes_through_the_pipe)
     Err err;
     Samples s, samples_back;
     Profile p, back;
-    RowConfig c = tiny();
+    RowConfig c = tiny_row();
     text_set(c.optimizer, "adamw");
     RowResult r = run_profiled(&c, &s, &p), parent;
     json_t *document = row_document(&r, &s, &p);
@@ -174,7 +158,7 @@ static char *table_of(size_t runs, double stamped_ms)
         lines[i].bytes *= (double)runs;
     }
     row_result_init(&r);
-    r.config = tiny();
+    r.config = tiny_row();
     r.peak_gflops_per_s = 200;
     samples_init(&s);
     add_runs(&s, runs, 10);

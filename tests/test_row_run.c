@@ -10,23 +10,7 @@
 #include "../bench/row_run.h"
 #include "../bench/row_warning.h"
 #include "../bench/spawn.h"
-
-static RowConfig tiny(void)
-{
-    RowConfig c;
-    row_config_init(&c);
-    text_set(c.model_size, "tiny");
-    c.d_model = 32;
-    c.num_layers = 2;
-    c.num_heads = 2;
-    c.vocab_size = 101;
-    c.context_length = 16;
-    c.batch_size = 2;
-    c.num_warmups = 2;
-    c.num_trials = 6;
-    c.threads = 1; /* several tests run at a time */
-    return c;
-}
+#include "tiny_row.h"
 
 static RowResult run_row(const RowConfig *c, Samples *samples)
 {
@@ -44,7 +28,7 @@ static RowResult run_row(const RowConfig *c, Samples *samples)
 Test(row_run, result_and_samples_agree)
 {
     Samples s;
-    RowConfig c = tiny();
+    RowConfig c = tiny_row();
     RowResult r = run_row(&c, &s);
     cr_expect(eq(str, r.status, "ok"));
     cr_assert(eq(sz, s.count, 8));
@@ -72,7 +56,7 @@ Test(row_run, warm_trials_fault_no_page)
     cr_skip_test("the sanitizer faults pages of its own: 37 a run, without any allocation");
 #endif
     Samples s;
-    RowConfig c = tiny();
+    RowConfig c = tiny_row();
     c.context_length = 64;
     c.vocab_size = 5000;
     run_row(&c, &s);
@@ -85,7 +69,7 @@ Test(row_run, warm_trials_fault_no_page)
 Test(row_run, forward_only_has_no_backward)
 {
     Samples s;
-    RowConfig c = tiny();
+    RowConfig c = tiny_row();
     RowResult both = run_row(&c, &s);
     samples_release(&s);
     c.forward_only = true;
@@ -103,7 +87,7 @@ Test(row_run, forward_only_has_no_backward)
 Test(row_run, optimizer_learns_and_is_stamped)
 {
     Samples s;
-    RowConfig c = tiny();
+    RowConfig c = tiny_row();
     RowResult before = run_row(&c, &s);
     samples_release(&s);
     text_set(c.optimizer, "adamw");
@@ -118,7 +102,7 @@ Test(row_run, optimizer_learns_and_is_stamped)
 Test(row_run, seed_decides_the_loss_and_recompute_does_not)
 {
     Samples s;
-    RowConfig c = tiny();
+    RowConfig c = tiny_row();
     RowResult first = run_row(&c, &s);
     samples_release(&s);
     text_set(c.recompute, "block");
@@ -138,7 +122,7 @@ Test(row_run, found_warmups_are_whole_blocks_and_then_come_fresh_trials)
     for (size_t i = 0; i < COUNT_OF(modes); i++) {
         Err err;
         Samples s;
-        RowConfig c = tiny();
+        RowConfig c = tiny_row();
         cr_assert(row_config_set(&c, row_field("num_warmups"), modes[i], &err) == 0);
         cr_expect(eq(str, c.warmup_mode, (char *)modes[i]));
         RowResult r = run_row(&c, &s);
@@ -156,7 +140,7 @@ Test(row_run, document_carries_the_row_and_keeps_what_the_parent_knew)
 {
     Err err;
     Samples s, back;
-    RowConfig c = tiny();
+    RowConfig c = tiny_row();
     RowResult r = run_row(&c, &s), parent;
     json_t *document = row_document(&r, &s, NULL);
     char *text = json_dumps(document, JSON_REAL_PRECISION(17));
@@ -185,7 +169,7 @@ Test(row_run, a_slow_trial_is_told_with_its_cause)
     Samples s;
     row_result_init(&r);
     samples_init(&s);
-    r.config = tiny();
+    r.config = tiny_row();
     r.model_flops = 1e6;
     for (int i = 0; i < 11; i++) {
         Sample one = sample_empty();
@@ -213,7 +197,7 @@ Test(row_run, threads_that_always_wait_are_told)
     FieldTEXT warning;
     row_result_init(&r);
     samples_init(&s);
-    r.config = tiny();
+    r.config = tiny_row();
     r.config.threads = 2;
     r.model_flops = 1e6;
     for (int i = 0; i < 10; i++) {
@@ -298,7 +282,7 @@ static RowResult row_with_rate(double gflops)
 {
     RowResult r;
     row_result_init(&r);
-    r.config = tiny();
+    r.config = tiny_row();
     r.gflops_per_s = gflops;
     text_set(r.status, STATUS_OK);
     return r;
@@ -406,7 +390,7 @@ static RowResult filled(size_t n, int64_t shift_ns, double resolution_ns)
     Samples s;
     row_result_init(&r);
     samples_init(&s);
-    r.config = tiny();
+    r.config = tiny_row();
     r.model_flops = 1e6;
     for (size_t i = 0; i < n; i++) {
         Sample one = sample_empty();

@@ -5,10 +5,10 @@
  * second-level cache. No thread waits for another inside the parallel region. Whatever the
  * division, an element of C is summed over k in the same blocks in the same order: bit-identical
  * for any number of threads. The innermost loops are in simd/gemm_tile.c, the CBLAS path in gemm_blas.c. */
+#include "../placement.h"
 #include "gemm_blas.h"
 #include "gemm_parts.h"
 #include "isa.h"
-#include "../placement.h"
 #include "lowp.h"
 
 enum { B_PACK = GEMM_KC * GEMM_NC };

@@ -8,6 +8,7 @@
  * loops are in simd/lowp_tile.c and simd/amx_tile.c. */
 #include "lowp.h"
 
+#include "../placement.h"
 #include "gemm_parts.h"
 
 /* A block is DEPTH units of k deep, or SHALLOW where B is packed here: with less depth more rows have
@@ -252,6 +253,7 @@ void lowp_run(const Gemm *g, int threads, void *scratch)
     size_t parts = grid.rows * grid.columns;
 #pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
     for (size_t i = 0; i < parts; i++) {
+        placement_note();
         Part part = whole;
         Range own = share(panels, i % grid.columns, grid.columns);
         part.panels = (Range){first + own.from, first + own.to};

@@ -1,16 +1,8 @@
 #!/usr/bin/env bash
 # `tare dump` from outside: which targets it takes, and the one line of each error. TARE names the program;
 # its numbers are compared with PyTorch's in tests/parity.
-set -uo pipefail
 . "$(dirname "$0")/lib/zeros.sh"
-tare=$(realpath "${TARE:-build/tare}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-export OMP_NUM_THREADS=1
-failed=0
-
-fail() { printf '%s\n' "$*"; failed=1; }
+. "$(dirname "$0")/lib/begin.sh"
 
 # refused NAME LINE TARGETS: two rows of ids with these targets.
 refused() {

@@ -2,16 +2,8 @@
 # `tare convert` and `tare precision` from outside: files, exit codes and the one line of each error. TARE
 # names the program. Models are a classifier of zeros and a GPT that is trained for a moment;
 # tests/parity/convert_parity.py compares converted files with PyTorch.
-set -uo pipefail
 . "$(dirname "$0")/lib/zeros.sh"
-tare=$(realpath "${TARE:-build/tare}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-export OMP_NUM_THREADS=1
-failed=0
-
-fail() { printf '%s\n' "$*"; failed=1; }
+. "$(dirname "$0")/lib/begin.sh"
 
 # expect NAME CODE LINE COMMAND...: LINE must be the only one on standard error.
 expect() {

@@ -217,6 +217,14 @@ here=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
 sed "s|,$here,|,another CPU,|" two.csv >other.csv
 cp two.samples.csv other.samples.csv
 refuse "and 'another CPU' in 'other.csv'; --force merges anyway" merge merged.csv other.csv --out forced.csv
+# That the first file's machine has no quota is known of it, where this one has none.
+list=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)
+sed "s|,$here,$list,,|,$here,$list,1.5,|" two.csv >quota.csv
+cp two.samples.csv quota.samples.csv
+if ! cmp -s two.csv quota.csv; then
+    refuse "cpu_quota is '' in 'merged.csv' and '1.5' in 'quota.csv'; --force merges anyway" \
+        merge merged.csv quota.csv --out forced.csv
+fi
 "$tare" merge merged.csv other.csv --out forced.csv --force 2>err || fail "forced merge: exit $?"
 expect "forced merge" 16 "$(column forced.csv row_id | sort -u | wc -l)"
 sum=$(cat shard1.csv shard1.samples.csv | cksum)

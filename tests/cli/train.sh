@@ -1,15 +1,7 @@
 #!/usr/bin/env bash
 # `tare train` and `tare classify` from outside: files, exit codes and the one line of each error. TARE
 # names the program. Models are a few bytes; tests/parity/train_parity.py compares with PyTorch.
-set -uo pipefail
-tare=$(realpath "${TARE:-build/tare}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-export OMP_NUM_THREADS=1
-failed=0
-
-fail() { printf '%s\n' "$*"; failed=1; }
+. "$(dirname "$0")/lib/begin.sh"
 
 # expect NAME CODE LINE COMMAND...: LINE must be the last on standard error.
 expect() {

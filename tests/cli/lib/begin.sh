@@ -1,0 +1,12 @@
+# begin: how the scripts of this folder that work in a folder of their own begin; to be sourced. Sets: tare, the
+# program under test ($TARE, build/tare by default); failed, the exit status to be; fail. The folder, which is
+# the current one from here on, goes at the end.
+set -uo pipefail
+tare=$(realpath "${TARE:-build/tare}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+export OMP_NUM_THREADS=1
+failed=0
+
+fail() { printf '%s\n' "$*"; failed=1; }
