@@ -1,11 +1,10 @@
 /* exec: see exec.h. */
 #include "exec.h"
 
-#include "placement.h"
-
 #include <string.h>
 
 #include "ops.h"
+#include "placement.h"
 
 #ifndef TARE_POISON
 #define TARE_POISON 0
@@ -95,7 +94,7 @@ static void run_step(const Step *s, const Tensor *t, ExecCtx *c, bool accumulate
     }
 }
 
-/* All steps of a phase, by one slice of the plan. */
+/* The steps [from, to), by one slice of the plan. */
 static void run_slice(Exec *e, const Plan *p, size_t slice, size_t from, size_t to)
 {
     const Schedule *s = p->schedule;
@@ -104,6 +103,8 @@ static void run_slice(Exec *e, const Plan *p, size_t slice, size_t from, size_t 
                  .scratch = e->scratch + slice * (p->scratch_bytes / p->slices.count),
                  .product = e->product,
                  .with_backward = s->root != NULL,
+                 .part = p->slices.by_row ? slice : 0,
+                 .parts = p->slices.by_row ? p->slices.count : 1,
                  .training = training->active,
                  .seed = training->seed,
                  .step = training->step};
@@ -138,10 +139,15 @@ void exec_run(Exec *e, const Plan *p, Phase phase)
         run_slice(e, p, 0, from, to);
         return;
     }
-#pragma omp parallel for schedule(static, 1) num_threads(e->threads)
-    for (size_t slice = 0; slice < p->slices.count; slice++) {
+#pragma omp parallel num_threads((int)p->slices.count)
+    {
         placement_note();
-        run_slice(e, p, slice, from, to);
+        for (size_t step = from, end; step < to; step = end) {
+            end = slices_run_end(&p->slices, s, step, to);
+#pragma omp for schedule(static, 1)
+            for (size_t slice = 0; slice < p->slices.count; slice++)
+                run_slice(e, p, slice, step, end);
+        }
     }
 }
 

@@ -34,6 +34,10 @@ struct OpDef {
      * sequences alone. */
     bool by_sequence;
 
+    /* Rows of the result depend on the same rows only, or, where the op gathers, on all rows of in[0] and in[1]:
+     * forward may run on some rows of the only sequence alone, as ExecCtx.part says. */
+    bool by_row, gathers;
+
     /* The result is fp32 in whatever format activations are stored: a loss. */
     bool stays_f32;
 

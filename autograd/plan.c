@@ -21,7 +21,7 @@ typedef struct Lives {
 /* Whether all slices have parts of one buffer, instead of a buffer each. */
 static bool is_shared(const Plan *p, const Tensor *t, BufferKind kind)
 {
-    return p->slices.count > 1 && kind == BUFFER_DATA && (t->life == LIFE_INPUT || t->keep);
+    return kind == BUFFER_DATA && slices_share(&p->slices, t);
 }
 
 static size_t begin(Lives *l, Tensor *t, BufferKind kind, size_t bytes)
@@ -60,7 +60,7 @@ static void produce(Lives *l, const Step *s)
     Tensor *t = s->t;
     Current *now = &l->current[t->index];
     now->data = begin(l, t, BUFFER_DATA, tensor_bytes(t));
-    if (t->keep)
+    if (t->keep || slices_share(&l->p->slices, t))
         l->p->buffers[now->data].last = last_step(l);
     for (int i = 0; i < t->num_inputs; i++)
         if (s->kind == STEP_FORWARD || t->op->refreshed_from & SAVE_IN(i))

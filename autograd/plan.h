@@ -22,8 +22,7 @@ typedef struct Plan {
     Buffer *buffers; /* sorted by `first` */
     size_t count, capacity;
     Slices slices;
-    size_t
-        shared_bytes; /* inputs and kept results of a divided plan, whole, first in the arena ... */
+    size_t shared_bytes;  /* what the slices of a divided plan share, first in the arena ... */
     size_t slice_bytes;   /* ... then one part a slice, which all else lies in */
     size_t arena_bytes;   /* of all buffers as placed */
     size_t live_bytes;    /* the most that is alive at one step: no placement can be below */
@@ -35,8 +34,8 @@ typedef struct Plan {
 void plan_build(Plan *p, const Schedule *s, int threads);
 void plan_release(Plan *p);
 
-/* Where in the arena the buffer of a slice begins. In a divided plan inputs and kept results are whole,
- * so that they can be written and read as one, and live from beginning to end. */
+/* Where in the arena the buffer of a slice begins. In a divided plan what slices share is whole, and
+ * each has its part of it. */
 size_t plan_place(const Plan *p, const Buffer *b, size_t slice);
 
 /* Prints each step with shape, offset, life and FLOPs: the program, to be read. */

@@ -5,14 +5,18 @@
 
 #include "ops.h"
 
-/* Below this a slice would read each weight for too few rows. */
-enum { LEAST_ROWS = 32 };
+enum {
+    LEAST_ROWS = 32,        /* below this a slice would read each weight for too few rows, ... */
+    LEAST_ROWS_BY_ROW = 16, /* ... but small weights stay in the cache */
+};
 
-static bool divides(const Schedule *s, size_t count)
+/* FLOPs: a step above the first gains more from threads of its own; a pass below the second is over before
+ * a thread is woken. */
+static const double most_of_step = 6e6, least_of_pass = 2e6;
+
+static bool divides_by_sequence(const Schedule *s, size_t count)
 {
     const Graph *g = s->graph;
-    if (s->root)
-        return false;
     for (size_t i = 0; i < g->count; i++)
         if (g->nodes[i]->life == LIFE_INPUT && g->nodes[i]->shape[0] % count != 0)
             return false;
@@ -22,14 +26,54 @@ static bool divides(const Schedule *s, size_t count)
     return tensor_rows(s->steps[0].t) >= LEAST_ROWS * count;
 }
 
-static void build_slice(Tensor *own, const Graph *g, size_t count)
+/* Whether the rows of this schedule's only sequence can be divided. */
+static bool has_rows_to_divide(const Schedule *s)
+{
+    const Graph *g = s->graph;
+    double pass = 0;
+    size_t rows = tensor_rows(s->steps[0].t);
+    for (size_t i = 0; i < g->count; i++)
+        if (g->nodes[i]->life == LIFE_INPUT &&
+            (g->nodes[i]->ndim != 2 || g->nodes[i]->shape[0] != 1 || g->nodes[i]->shape[1] != rows))
+            return false;
+    for (size_t i = 0; i < s->count; i++) {
+        const Tensor *t = s->steps[i].t;
+        double flops = t->op->flops(t, false);
+        if (!t->op->by_row || t->dtype != DT_F32 || tensor_rows(t) != rows || flops > most_of_step)
+            return false;
+        pass += flops;
+    }
+    return pass >= least_of_pass;
+}
+
+/* How many parts of that sequence, at most one a thread. */
+static size_t parts_of_rows(const Schedule *s, size_t threads)
+{
+    size_t rows = tensor_rows(s->steps[0].t), parts = threads;
+    while (parts > 1 && (rows % parts != 0 || rows / parts < LEAST_ROWS_BY_ROW))
+        parts--;
+    return parts;
+}
+
+static void build_slice(const Slices *s, Tensor *own, const Graph *g)
 {
     for (size_t i = 0; i < g->count; i++) {
         own[i] = *g->nodes[i];
-        own[i].shape[0] /= count;
+        own[i].shape[s->by_row && own[i].life == LIFE_INPUT ? 1 : 0] /= s->count;
         for (int k = 0; k < own[i].num_inputs; k++)
             if (own[i].in[k] && own[i].in[k]->life != LIFE_PARAM)
                 own[i].in[k] = &own[own[i].in[k]->index];
+    }
+}
+
+static void find_shared(Slices *s, const Graph *g)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        const Tensor *t = g->nodes[i];
+        if (t->life == LIFE_INPUT || t->keep)
+            s->shared[i] = true;
+        if (s->by_row && t->op && t->op->gathers)
+            s->shared[t->in[0]->index] = true;
     }
 }
 
@@ -37,21 +81,44 @@ void slices_build(Slices *s, const Schedule *schedule, int threads)
 {
     const Graph *g = schedule->graph;
     *s = (Slices){.count = 1, .num_tensors = g->count};
-    if (threads < 2 || !divides(schedule, (size_t)threads))
+    if (threads < 2 || schedule->root)
         return;
-    s->count = (size_t)threads;
+    if (divides_by_sequence(schedule, (size_t)threads)) {
+        s->count = (size_t)threads;
+    } else if (has_rows_to_divide(schedule)) {
+        s->count = parts_of_rows(schedule, (size_t)threads);
+        s->by_row = s->count > 1;
+    }
+    if (s->count == 1)
+        return;
     s->tensors = xcalloc(s->count * s->num_tensors, sizeof *s->tensors);
+    s->shared = xcalloc(s->num_tensors, sizeof *s->shared);
     for (size_t i = 0; i < s->count; i++)
-        build_slice(s->tensors + i * s->num_tensors, g, s->count);
+        build_slice(s, s->tensors + i * s->num_tensors, g);
+    find_shared(s, g);
 }
 
 void slices_release(Slices *s)
 {
     free(s->tensors);
+    free(s->shared);
     *s = (Slices){0};
 }
 
 Tensor *slices_tensor(const Slices *s, size_t i, Tensor *t)
 {
     return s->count == 1 ? t : &s->tensors[i * s->num_tensors + (size_t)t->index];
+}
+
+bool slices_share(const Slices *s, const Tensor *t)
+{
+    return s->count > 1 && s->shared[t->index];
+}
+
+size_t slices_run_end(const Slices *s, const Schedule *schedule, size_t from, size_t to)
+{
+    size_t end = from + 1;
+    while (end < to && !(s->by_row && schedule->steps[end].t->op->gathers))
+        end++;
+    return end;
 }

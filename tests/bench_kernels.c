@@ -224,8 +224,18 @@ static void bench_attention(const AttentionShape *s, int threads, int rounds)
     void *scratch = room(bytes);
     kernels()->normal(qkv, rows * 3 * C, 1, 1, 0, 0, 1);
     kernels()->normal(dout, rows * C, 1, 2, 0, 0, 1);
-    Attention a = {s->B,  s->T, s->H,      s->D,   qkv, qkv + C, qkv + 2 * C,
-                   3 * C, NULL, s->causal, 0.125f, out, lse};
+    Attention a = {.B = s->B,
+                   .T = s->T,
+                   .H = s->H,
+                   .D = s->D,
+                   .q = qkv,
+                   .k = qkv + C,
+                   .v = qkv + 2 * C,
+                   .qkv_stride = 3 * C,
+                   .causal = s->causal,
+                   .scale = 0.125f,
+                   .out = out,
+                   .lse = lse};
     double scores = (double)(s->B * s->H * s->T) * (double)(s->causal ? (s->T + 1) / 2 : s->T);
     double flops = scores * 4 * (double)s->D, forward[64], backward[64], peaks[64];
     int repeats = 1 + (int)(3e8 / flops);

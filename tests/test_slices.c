@@ -1,7 +1,9 @@
-/* test_slices: which forward passes are divided by sequences, and that nobody can tell from the results. */
+/* test_slices: which forward passes are divided, by sequences or by the rows of one, and that nobody can tell
+ * from the results. */
 #include "../model/model.h"
 
 #include <criterion/criterion.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,23 +29,41 @@ static ModelOptions forward_options(size_t batch, int threads)
         .threads = threads};
 }
 
-static size_t slices_of(const ModelConfig *c, const ModelOptions *o)
+/* The encoder without its head, where only attention mixes rows, and of a size that pays. */
+static ModelConfig headless(size_t layers)
+{
+    ModelConfig c = encoder;
+    c.head = HEAD_NONE;
+    c.d_model = 48;
+    c.num_layers = layers;
+    c.max_positions = 128;
+    return c;
+}
+
+static ModelOptions one_sequence(size_t context, int threads)
+{
+    return (ModelOptions){.wants = {.batch = 1, .context = context, .mask = true, .hidden = true},
+                          .pack_weights = true,
+                          .threads = threads};
+}
+
+static Slices slices_of(const ModelConfig *c, const ModelOptions *o)
 {
     Model m;
     model_plan(&m, c, o);
-    size_t count = m.plan.slices.count;
+    Slices s = m.plan.slices; /* its numbers; the tensors go with the model */
     model_release(&m);
-    return count;
+    return s;
 }
 
 /* Inputs that differ from sequence to sequence; the b-th ends in b % 7 masked positions. */
-static void set_inputs(Model *m, size_t batch)
+static void set_inputs(Model *m, const RecordWants *want)
 {
-    int32_t *tokens = xmalloc(2 * batch * CONTEXT * sizeof *tokens),
-            *mask = tokens + batch * CONTEXT;
-    for (size_t i = 0; i < batch * CONTEXT; i++) {
+    size_t T = want->context, count = want->batch * T;
+    int32_t *tokens = xmalloc(2 * count * sizeof *tokens), *mask = tokens + count;
+    for (size_t i = 0; i < count; i++) {
         tokens[i] = (int32_t)(rng_u64(7, 0, i) % m->config.vocab_size);
-        mask[i] = i % CONTEXT < CONTEXT - i / CONTEXT % 7;
+        mask[i] = i % T < T - i / T % 7;
     }
     model_set_tokens(m, tokens);
     model_set_mask(m, mask);
@@ -51,40 +71,94 @@ static void set_inputs(Model *m, size_t batch)
 }
 
 /* Every hidden state and the logits, one behind the other. Caller frees. */
-static float *outputs(size_t batch, int threads, bool poison, size_t *count)
+static float *outputs(const ModelConfig *c, const ModelOptions *o, bool poison, size_t *count)
 {
     Err err;
     Model m;
-    ModelOptions o = forward_options(batch, threads);
-    model_plan(&m, &encoder, &o);
+    model_plan(&m, c, o);
     cr_assert(model_alloc(&m, &err) == 0, "%s", err.msg);
     params_randomize(&m.params, 1, 1);
     m.exec.poison = poison;
-    set_inputs(&m, batch);
+    set_inputs(&m, &o->wants);
     for (int run = 0; run < 2; run++)
         model_forward(&m);
-    size_t state = batch * CONTEXT * encoder.d_model, states = encoder.num_layers + 1;
-    *count = states * state + batch * encoder.num_labels;
+    size_t state = o->wants.batch * o->wants.context * c->d_model, states = c->num_layers + 1;
+    *count = states * state + (o->wants.logits ? o->wants.batch * c->num_labels : 0);
     float *out = xmalloc(*count * sizeof *out);
     for (size_t i = 0; i < states; i++)
         exec_read(m.record.hidden[i], out + i * state);
-    exec_read(m.record.logits, out + states * state);
+    if (o->wants.logits)
+        exec_read(m.record.logits, out + states * state);
     model_release(&m);
     return out;
 }
 
-Test(slices, results_are_the_same_bit_for_bit)
+/* By o->threads as by one, and with the memory of the dead poisoned as without. */
+static void expect_same(const ModelConfig *c, ModelOptions o)
 {
+    ModelOptions alone = o;
+    alone.threads = 1;
     size_t n, same_n;
-    float *whole = outputs(12, 1, false, &n);
-    static const int threads[] = {2, 3, 4, 6, 5};
-    for (size_t i = 0; i < 2 * COUNT_OF(threads); i++) {
-        float *divided = outputs(12, threads[i / 2], i % 2, &same_n);
+    float *whole = outputs(c, &alone, false, &n);
+    for (int poison = 0; poison <= 1; poison++) {
+        float *divided = outputs(c, &o, poison, &same_n);
         cr_assert_eq(n, same_n);
-        cr_expect_eq(memcmp(whole, divided, n * sizeof *whole), 0, "%d threads", threads[i / 2]);
+        cr_expect_eq(memcmp(whole, divided, n * sizeof *whole), 0, "batch %zu x %zu, %d threads",
+                     o.wants.batch, o.wants.context, o.threads);
         free(divided);
     }
     free(whole);
+}
+
+Test(slices, results_are_the_same_bit_for_bit)
+{
+    static const int threads[] = {2, 3, 4, 6, 5};
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        expect_same(&encoder, forward_options(12, threads[i]));
+}
+
+Test(slices, rows_of_one_sequence_are_the_same_bit_for_bit)
+{
+    static const struct {
+        size_t context, parts;
+        int threads;
+    } cases[] = {{32, 2, 2}, {128, 2, 2}, {96, 3, 3}, {128, 4, 5}, {34, 2, 2}};
+    ModelConfig c = headless(6);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        ModelOptions o = one_sequence(cases[i].context, cases[i].threads);
+        Slices s = slices_of(&c, &o);
+        cr_expect(s.by_row && s.count == cases[i].parts, "%zu rows, %d threads: %zu parts",
+                  cases[i].context, cases[i].threads, s.count);
+        expect_same(&c, o);
+    }
+}
+
+/* A team that is smaller than the number of parts works them one behind the other. */
+Test(slices, rows_need_no_thread_each)
+{
+    ModelConfig c = headless(6);
+    omp_set_max_active_levels(1);
+#pragma omp parallel num_threads(2)
+#pragma omp single
+    expect_same(&c, one_sequence(64, 2));
+}
+
+Test(slices, rows_stay_together_where_it_does_not_pay)
+{
+    ModelConfig small = headless(1), large = headless(2), classifier = headless(6);
+    ModelOptions o = one_sequence(128, 2), odd = one_sequence(37, 2), few = one_sequence(16, 2);
+    cr_expect_eq(slices_of(&small, &few).count, 1, "few rows");
+    cr_expect_eq(slices_of(&classifier, &odd).count, 1, "rows that do not divide");
+    large.d_model = 240;
+    large.num_heads = 4;
+    large.d_ff = 960;
+    cr_expect_eq(slices_of(&large, &o).count, 1, "steps worth threads of their own");
+    classifier.head = HEAD_CLASSIFIER;
+    o.wants.logits = true;
+    cr_expect_eq(slices_of(&classifier, &o).count, 1, "a head reads one row");
+    o = one_sequence(32, 2);
+    small.d_model = 24;
+    cr_expect_eq(slices_of(&small, &o).count, 1, "over before a thread is woken");
 }
 
 Test(slices, one_for_each_thread_where_the_batch_divides)
@@ -97,7 +171,7 @@ Test(slices, one_for_each_thread_where_the_batch_divides)
                  {4, 2, 2}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         ModelOptions o = forward_options(cases[i].batch, cases[i].threads);
-        cr_expect_eq(slices_of(&encoder, &o), cases[i].slices, "batch %zu, %d threads",
+        cr_expect_eq(slices_of(&encoder, &o).count, cases[i].slices, "batch %zu, %d threads",
                      cases[i].batch, cases[i].threads);
     }
 }
@@ -106,9 +180,9 @@ Test(slices, none_where_sequences_meet)
 {
     ModelOptions o = forward_options(8, 2);
     o.wants.loss = true; /* a mean over all sequences */
-    cr_expect_eq(slices_of(&encoder, &o), 1);
+    cr_expect_eq(slices_of(&encoder, &o).count, 1);
     o.backward = true;
-    cr_expect_eq(slices_of(&encoder, &o), 1);
+    cr_expect_eq(slices_of(&encoder, &o).count, 1);
 }
 
 Test(slices, memory_is_that_of_the_whole_batch)

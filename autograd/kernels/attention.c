@@ -30,17 +30,24 @@ size_t attention_scratch_bytes(size_t T, size_t D, int threads, bool backward)
     return (size_t)threads * floats_per_thread(T, D, backward) * sizeof(float);
 }
 
+static size_t num_queries(const Attention *a)
+{
+    return a->num_queries ? a->num_queries : a->T;
+}
+
 /* As in gemm.c: below some 50 microseconds a parallel region does not pay. */
 static bool worth_threads(const Attention *a)
 {
-    return (double)a->B * (double)a->H * (double)a->T * (double)(a->T + 16) * (double)a->D > 1e6;
+    return (double)a->B * (double)a->H * (double)num_queries(a) * (double)(a->T + 16) *
+               (double)a->D >
+           1e6;
 }
 
 /* Parts of the queries of one head: whole blocks of ATTENTION_ROWS, so that each block is worked
  * exactly as it would be alone. */
 static size_t parts_per_head(const Attention *a, int threads)
 {
-    size_t heads = a->B * a->H, blocks = (a->T + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
+    size_t heads = a->B * a->H, blocks = (num_queries(a) + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
     size_t parts = ((size_t)threads + heads - 1) / heads;
     return parts < blocks ? parts : blocks;
 }
@@ -55,7 +62,7 @@ void attention_forward(const Attention *a, int threads, void *scratch)
     if (!worth_threads(a))
         threads = 1;
     size_t parts = parts_per_head(a, threads), tasks = a->B * a->H * parts;
-    size_t blocks = (a->T + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
+    size_t blocks = (num_queries(a) + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < tasks; i++) {
         size_t head = i / parts, part = i % parts, last = blocks * (part + 1) / parts;
@@ -63,8 +70,8 @@ void attention_forward(const Attention *a, int threads, void *scratch)
             .a = a,
             .b = head / a->H,
             .h = head % a->H,
-            .first = blocks * part / parts * ATTENTION_ROWS,
-            .last = last == blocks ? a->T : last * ATTENTION_ROWS,
+            .first = a->first_query + blocks * part / parts * ATTENTION_ROWS,
+            .last = a->first_query + (last == blocks ? num_queries(a) : last * ATTENTION_ROWS),
         };
         isa->attention_forward(&task,
                                (float *)scratch + (size_t)omp_get_thread_num() * part_floats);

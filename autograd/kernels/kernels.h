@@ -194,9 +194,9 @@ typedef struct Attention {
     const int32_t *key_mask; /* [B, T], or NULL */
     bool causal;
     float scale;
-    float *out; /* [B*T, H*D] */
-    float
-        *lse; /* [B, H, T] log-sum-exp of the scaled scores, kept for backward; NULL = not wanted */
+    size_t first_query, num_queries; /* forward: only these of each sequence; none: all */
+    float *out;                      /* [B*T, H*D] */
+    float *lse; /* [B, H, T] log-sum-exp of the scaled scores, for backward; NULL = not wanted */
 } Attention;
 
 void attention_forward(const Attention *a, int threads, void *scratch);

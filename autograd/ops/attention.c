@@ -45,10 +45,29 @@ static Attention describe(const Tensor *t, const float *qkv, float *out)
                        .lse = t->aux};
 }
 
+/* Some queries of the one sequence: t has their rows only, the inputs lie between those of the other parts. */
+static Attention describe_part(const Tensor *t, const ExecCtx *c)
+{
+    size_t rows = t->shape[0], first = c->part * rows;
+    const float *qkv = (const float *)t->in[QKV]->data - first * tensor_channels(t->in[QKV]);
+    Attention a = describe(t, qkv, (float *)t->data - first * t->shape[1]);
+    a.B = 1;
+    a.first_query = first;
+    a.num_queries = rows;
+    if (a.key_mask)
+        a.key_mask -= first;
+    return a;
+}
+
 static void forward(const Tensor *t, ExecCtx *c)
 {
     const Tensor *qkv = t->in[QKV];
     float *qkv_room = c->scratch, *out_room = qkv_room + rows_room(qkv);
+    if (c->parts > 1) {
+        Attention a = describe_part(t, c);
+        attention_forward(&a, c->threads, c->scratch);
+        return;
+    }
     float *out = rows_begin(t, out_room);
     Attention a = describe(t, rows_read(qkv, qkv_room, c), out);
     attention_forward(&a, c->threads, out_room + rows_room(t));
@@ -91,6 +110,8 @@ static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 const OpDef op_attention_def = {.name = "attention",
                                 .forward = forward,
                                 .by_sequence = true,
+                                .by_row = true,
+                                .gathers = true,
                                 .backward = backward,
                                 .saved = SAVE_IN(QKV) | SAVE_IN(MASK) | SAVE_OUT | SAVE_AUX,
                                 .flops = flops,

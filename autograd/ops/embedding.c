@@ -32,7 +32,7 @@ enum { ROOMS = 3 }; /* rows of fp32 beside one of the result: it, and two tables
 
 static void forward(const Tensor *t, ExecCtx *c)
 {
-    size_t rows = t->shape[0], C = t->shape[1], T = t->in[TOKENS]->shape[1];
+    size_t rows = t->shape[0], C = t->shape[1], T = t->in[TOKENS]->shape[1] * c->parts;
     const int32_t *token = t->in[TOKENS]->data;
     const Tensor *word = t->in[WORD], *position = t->in[POSITION], *type = t->in[TYPE];
     const Kernels *k = kernels();
@@ -41,7 +41,7 @@ static void forward(const Tensor *t, ExecCtx *c)
     for (size_t i = 0; i < rows; i++) {
         float *room = thread_room(c, ROOMS * C), *y = row_begin(t, i, room);
         k->add(weight_row(word, (size_t)token[i], room + C),
-               weight_row(position, i % T, room + 2 * C), y, C);
+               weight_row(position, (c->part * rows + i) % T, room + 2 * C), y, C);
         if (type)
             k->add(y, weight_row(type, 0, room + C), y, C);
         row_done(t, i, y);
@@ -109,6 +109,7 @@ static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 const OpDef op_embedding_def = {.name = "embedding",
                                 .forward = forward,
                                 .by_sequence = true,
+                                .by_row = true,
                                 .backward = backward,
                                 .saved = SAVE_IN(TOKENS),
                                 .flops = flops,

@@ -93,6 +93,7 @@ static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 const OpDef op_layernorm_def = {.name = "layernorm",
                                 .forward = forward,
                                 .by_sequence = true,
+                                .by_row = true,
                                 .refresh = forward,
                                 .refreshed_from = SAVE_IN(X),
                                 .backward = backward,

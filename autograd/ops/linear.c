@@ -155,6 +155,7 @@ static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 const OpDef op_linear_def = {.name = "linear",
                              .forward = forward,
                              .by_sequence = true,
+                             .by_row = true,
                              .refresh = refresh,
                              .refreshed_from = SAVE_AUX,
                              .backward = backward,
