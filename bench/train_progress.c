@@ -27,13 +27,13 @@ void train_progress_start(TrainProgress *p, FILE *out, uint64_t done, uint64_t t
 
 static void print_line(const TrainProgress *p, const LossRow *row, double elapsed)
 {
-    char left[UNIT_TEXT_SIZE];
-    format_duration(left,
-                    elapsed / (double)(row->step - p->first) * (double)(p->total - row->step));
-    fprintf(p->out,
-            "%sstep %" PRIu64 "/%" PRIu64 ", epoch %.2f, loss %.4f, %.0f examples/s, %s left",
+    char time[UNIT_TEXT_SIZE];
+    bool is_last = row->step == p->total;
+    double left = elapsed / (double)(row->step - p->first) * (double)(p->total - row->step);
+    format_duration(time, is_last ? elapsed : left);
+    fprintf(p->out, "%sstep %" PRIu64 "/%" PRIu64 ", epoch %.2f, loss %.4f, %.1f examples/s, %s %s",
             p->live ? ERASE_LINE : "", row->step, p->total, row->epoch, row->loss,
-            (double)p->examples / elapsed, left);
+            (double)p->examples / elapsed, time, is_last ? "in all" : "left");
     if (!isnan(row->development_loss))
         fprintf(p->out, ", development loss %.4f", row->development_loss);
     if (!isnan(row->development_accuracy))

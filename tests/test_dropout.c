@@ -112,6 +112,32 @@ Test(dropout, passes_everything_through_outside_training)
     net_release(&n);
 }
 
+Test(dropout, kernels_drop_what_the_hash_says)
+{
+    enum { N = 300, FIRST = 3 * DROPOUT_STEP, SEED = 5, STREAM = 9 };
+    static const uint32_t shares[] = {0, 1, DROPOUT_LEVELS / 4, DROPOUT_LEVELS - 1};
+    static const char *const isas[] = {"generic", "avx2", "avx512"};
+    float x[N];
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(rng_uniform(1, 1, (uint64_t)i) + 0.5);
+    for (size_t i = 0; i < COUNT_OF(isas) * COUNT_OF(shares); i++) {
+        const Kernels *k = kernels_for(isas[i % COUNT_OF(isas)]);
+        uint32_t dropped = shares[i / COUNT_OF(isas)];
+        for (size_t n = 1; k && n < N; n += n < 70 ? 1 : 79) {
+            float y[N];
+            y[n] = 99;
+            k->dropout(x, y, n, rng_key(SEED, STREAM), FIRST, dropped);
+            for (size_t e = 0; e < n; e++) {
+                uint64_t hash = rng_u64(SEED, STREAM, (FIRST + e) / 4);
+                uint32_t bits = (hash >> 16 * (e % 4)) & 0xffff;
+                float scale = (float)DROPOUT_LEVELS / (float)(DROPOUT_LEVELS - dropped);
+                cr_assert_eq(y[e], bits < dropped ? 0 : x[e] * scale, "%s %zu", k->isa, e);
+            }
+            cr_assert_eq(y[n], 99);
+        }
+    }
+}
+
 Test(dropout, the_mask_follows_from_seed_and_step)
 {
     Net n;

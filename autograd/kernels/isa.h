@@ -113,7 +113,7 @@ typedef struct LowpKernel {
  * large, C = (sums - 128 column_sum) row_scale column_scale. */
 typedef struct LowpFinish {
     size_t rows, columns, width;
-    float *sums;                           /* overwritten */
+    const float *sums;
     const float *row_scale, *column_scale; /* NULL where the format has none */
     const int32_t *column_sum;
     void *c; /* first element of the tile, of c_type */

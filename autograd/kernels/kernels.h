@@ -23,6 +23,8 @@ typedef enum Act {
 
 /* ---- the instruction set ---- */
 
+enum { DROPOUT_LEVELS = 1 << 16, DROPOUT_STEP = 32 };
+
 /* The row kernels of one instruction set. One thread each; the caller splits the rows. Pointers may
  * be equal (in place) where the comment says so, and never overlap otherwise. */
 typedef struct Kernels {
@@ -71,6 +73,12 @@ typedef struct Kernels {
      * where s scales the gradient (clipping) and c1 = 1/(1-b1^t), c2 = 1/(1-b2^t). */
     void (*adamw)(float *w, const float *g, float *m, float *v, size_t n, float lr, float beta1,
                   float beta2, float eps, float decay, float c1, float c2, float gscale);
+
+    /* y[i] = 0 for `dropped` of DROPOUT_LEVELS elements, x[i] DROPOUT_LEVELS / (DROPOUT_LEVELS - dropped) for
+     * the others; in place allowed. The element first + i is decided by 16 bits of the hash (first + i) / 4
+     * under the key; first is a multiple of DROPOUT_STEP. */
+    void (*dropout)(const float *x, float *y, size_t n, uint64_t key, uint64_t first,
+                    uint32_t dropped);
 
     /* y[i] = mean + std * N(0,1), element i being a pure function of (seed, stream, first + i):
      * Box-Muller (1958) over counter-based uniforms. */

@@ -10,10 +10,9 @@
 
 enum { X, RESIDUAL };
 
-enum { PER_HASH = 4, HASH_BITS = 16, LEVELS = 1 << HASH_BITS };
-
 typedef struct Attr {
-    uint32_t dropped; /* of LEVELS equally likely values of an element, those that drop it */
+    uint32_t
+        dropped; /* of DROPOUT_LEVELS equally likely values of an element, those that drop it */
 } Attr;
 
 Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual)
@@ -24,33 +23,13 @@ Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual)
     CHECK(x->dtype == DT_F32, "dropout is for training, and that is fp32");
     Tensor *t = graph_node(g, &op_dropout_def, 2, (size_t[]){tensor_rows(x), tensor_channels(x)}, 2,
                            (Tensor *[]){x, residual}, sizeof(Attr));
-    uint32_t dropped = (uint32_t)lrintf(rate * LEVELS);
-    *(Attr *)t->attr = (Attr){dropped < LEVELS ? dropped : LEVELS - 1};
+    uint32_t dropped = (uint32_t)lrintf(rate * DROPOUT_LEVELS);
+    *(Attr *)t->attr = (Attr){dropped < DROPOUT_LEVELS ? dropped : DROPOUT_LEVELS - 1};
     return t;
 }
 
-/* factor[i] = 0, or the scale of a kept element, for elements [first, first + PER_HASH). */
-static void factors(uint64_t key, size_t first, uint32_t dropped, float scale,
-                    float factor[PER_HASH])
-{
-    uint64_t hash = rng_u64(key, 0, first / PER_HASH);
-    for (int i = 0; i < PER_HASH; i++)
-        factor[i] = (hash >> (HASH_BITS * i)) % LEVELS < dropped ? 0 : scale;
-}
-
-/* y[i] = x[i] * factor(i) for `count` elements from `first`, a multiple of PER_HASH. */
-static void apply_mask(uint64_t key, uint32_t dropped, const float *x, float *y, size_t first,
-                       size_t count)
-{
-    float scale = (float)LEVELS / (float)(LEVELS - dropped), factor[PER_HASH];
-    for (size_t i = 0; i < count; i += PER_HASH) {
-        factors(key, first + i, dropped, scale, factor);
-        for (size_t j = 0; j < PER_HASH && i + j < count; j++)
-            y[i + j] = x[i + j] * factor[j];
-    }
-}
-
 enum { SLICE = 1024 }; /* elements that a thread works on in one go: they stay in its first cache */
+_Static_assert(SLICE % DROPOUT_STEP == 0, "the kernel's masks begin at multiples of this");
 
 /* The part of t's elements [from, from + n) that a pass works on. */
 typedef struct Part {
@@ -63,7 +42,7 @@ static void forward_part(const Tensor *t, const ExecCtx *c, Part p)
     const float *x = (const float *)t->in[X]->data + p.from;
     float *y = (float *)t->data + p.from;
     if (c->training)
-        apply_mask(p.key, ((const Attr *)t->attr)->dropped, x, y, p.from, p.n);
+        kernels()->dropout(x, y, p.n, p.key, p.from, ((const Attr *)t->attr)->dropped);
     else
         memcpy(y, x, p.n * sizeof *y);
     if (t->in[RESIDUAL])
@@ -88,7 +67,7 @@ static void backward_part(const Tensor *t, const ExecCtx *c, Part p)
     if (!dx)
         return;
     if (c->training)
-        apply_mask(p.key, ((const Attr *)t->attr)->dropped, dy, dy, p.from, p.n);
+        kernels()->dropout(dy, dy, p.n, p.key, p.from, ((const Attr *)t->attr)->dropped);
     give(dy, dx + p.from, exec_adds(c, X), p.n);
 }
 
@@ -96,7 +75,7 @@ static void for_parts(const Tensor *t, ExecCtx *c,
                       void (*work)(const Tensor *t, const ExecCtx *c, Part p))
 {
     size_t count = tensor_count(t);
-    uint64_t key = rng_u64(c->seed, (uint64_t)t->index, c->step);
+    uint64_t key = rng_key(rng_u64(c->seed, (uint64_t)t->index, c->step), 0);
     int threads = exec_threads(c, 2.0 * (double)count);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (size_t from = 0; from < count; from += SLICE)

@@ -2,21 +2,24 @@
  * epilogue, rounded to C's format. The only place where a small product rounds its result. */
 #include "simd.h"
 
-/* row: sums of i8 products to fp32, in place. */
-static void scale_row(const LowpFinish *f, float *row, float row_scale)
+/* Some sums of row r, from column j on, as fp32. */
+ALWAYS_INLINE vf finished(const LowpFinish *f, size_t r, size_t j)
 {
-    for (size_t j = 0; j < f->width; j += VL) {
-        vi sums = (vi)vload(row + j), offset = (vi)vload((const float *)(f->column_sum + j)) << 7;
-        vf scale = row_scale * vload(f->column_scale + j);
-        vstore(row + j, __builtin_convertvector(sums - offset, vf) * scale);
-    }
+    vf sums = vload(f->sums + r * f->width + j);
+    if (!f->row_scale)
+        return sums;
+    vi offset = (vi)vload((const float *)(f->column_sum + j)) << 7;
+    vf scale = f->row_scale[r] * vload(f->column_scale + j);
+    return __builtin_convertvector((vi)sums - offset, vf) * scale;
 }
 
-static void add_row(const float *a, const float *b, float *y, size_t n)
+/* Row r, or its sum with `old`, into `to`. */
+static void finish_row(const LowpFinish *f, size_t r, const float *old, float *to)
 {
-    for (size_t j = 0; j < n; j += VL) {
-        size_t left = n - j < VL ? n - j : VL;
-        vstore_part(y + j, vload_part(a + j, left) + vload_part(b + j, left), left);
+    for (size_t j = 0; j < f->columns; j += VL) {
+        size_t left = f->columns - j < VL ? f->columns - j : VL;
+        vf y = finished(f, r, j);
+        vstore_part(to + j, old ? vload_part(old + j, left) + y : y, left);
     }
 }
 
@@ -24,15 +27,8 @@ static void add_row(const float *a, const float *b, float *y, size_t n)
 static void finish_f32(const LowpFinish *f)
 {
     float *c = f->c;
-    for (size_t r = 0; r < f->rows; r++) {
-        float *row = f->sums + r * f->width, *to = c + r * f->c_row;
-        if (f->row_scale)
-            scale_row(f, row, f->row_scale[r]);
-        if (f->accumulate)
-            add_row(to, row, to, f->columns);
-        else
-            memcpy(to, row, f->columns * sizeof(*to));
-    }
+    for (size_t r = 0; r < f->rows; r++)
+        finish_row(f, r, f->accumulate ? c + r * f->c_row : NULL, c + r * f->c_row);
     KERNEL(epilogue)(&f->epi, c, f->c_row, f->rows, 0, f->columns);
 }
 
@@ -40,14 +36,11 @@ static void finish_f32(const LowpFinish *f)
 static void finish_small(const LowpFinish *f)
 {
     for (size_t r = 0; r < f->rows; r++) {
-        float *row = f->sums + r * f->width, other[NR];
+        float row[NR], other[NR];
         char *to = (char *)f->c + r * f->c_row * sizeof(uint16_t);
-        if (f->row_scale)
-            scale_row(f, row, f->row_scale[r]);
-        if (f->accumulate) {
+        if (f->accumulate)
             KERNEL(widen)(f->c_type, to, other, f->columns);
-            add_row(row, other, row, f->columns);
-        }
+        finish_row(f, r, f->accumulate ? other : NULL, row);
         Epilogue epi = epilogue_at(&f->epi, f->c_type, (ptrdiff_t)(r * f->c_row), 0);
         if (epi.residual) {
             KERNEL(widen)(f->c_type, epi.residual, other, f->columns);

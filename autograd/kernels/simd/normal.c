@@ -1,27 +1,15 @@
 /* normal: Gaussian numbers by Box & Muller (1958). One counter gives one 64-bit hash (the SplitMix64
  * finaliser, as rng_u64 in base.c), which gives a radius, an angle, and so two neighbouring
  * elements. Element i depends on (seed, stream, i) only, whatever range is asked for. */
+#include "hash.h"
 #include "simd.h"
 #include "vmath.h"
-
-typedef uint64_t vu64 __attribute__((vector_size(VL * 4)));
-
-/* Hashes of VL/2 counters from `pair` on. */
-ALWAYS_INLINE vu64 hash_pairs(uint64_t key, uint64_t pair)
-{
-    vu64 z = {0};
-    for (size_t l = 0; l < VL / 2; l++)
-        z[l] = key + 0x9e3779b97f4a7c15u * (pair + l + 1);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
 
 /* The elements 2 pair ... 2 pair + 2 VL - 1. */
 ALWAYS_INLINE void normal_block(float out[2 * VL], uint64_t key, uint64_t pair, float mean,
                                 float std)
 {
-    vf a = (vf)hash_pairs(key, pair), b = (vf)hash_pairs(key, pair + VL / 2);
+    vf a = (vf)vhash(key, pair), b = (vf)vhash(key, pair + VL / 2);
     vu radius_bits = (vu)EVEN(a, b), angle_bits = (vu)ODD(a, b);
     /* (0, 1] in steps of 2^-31: the largest element is 6.6 standard deviations out. */
     vf u = (__builtin_convertvector((vi)(radius_bits >> 1), vf) + 0.5f) * 0x1p-31f;

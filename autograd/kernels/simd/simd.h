@@ -43,6 +43,8 @@ void KERNEL(softmax_from_lse)(float *x, size_t n, float lse, float scale);
 void KERNEL(sum_rows)(const float *x, size_t stride, size_t rows, size_t C, bool add, float *out);
 void KERNEL(adamw)(float *w, const float *g, float *m, float *v, size_t n, float lr, float beta1,
                    float beta2, float eps, float decay, float c1, float c2, float gscale);
+void KERNEL(dropout)(const float *x, float *y, size_t n, uint64_t key, uint64_t first,
+                     uint32_t dropped);
 void KERNEL(normal)(float *y, size_t n, uint64_t seed, uint64_t stream, uint64_t first, float mean,
                     float std);
 

@@ -30,6 +30,7 @@ const Isa KERNEL(isa) = {
             .softmax_from_lse = KERNEL(softmax_from_lse),
             .sum_rows = KERNEL(sum_rows),
             .adamw = KERNEL(adamw),
+            .dropout = KERNEL(dropout),
             .normal = KERNEL(normal),
             .widen = KERNEL(widen),
             .narrow = KERNEL(narrow),

@@ -1,0 +1,23 @@
+/* hash: vectors of the 64-bit hashes that rng_u64 (base.c) gives one by one: the SplitMix64 finaliser of a
+ * counter. */
+#ifndef TARE_SIMD_HASH_H
+#define TARE_SIMD_HASH_H
+
+#include "vec.h"
+
+typedef uint64_t vu64 __attribute__((vector_size(VL * 4)));
+
+/* VL/2 hashes, of the counters from `counter` on; key is rng_key's or any other random number. */
+ALWAYS_INLINE vu64 vhash(uint64_t key, uint64_t counter)
+{
+    const uint64_t golden = 0x9e3779b97f4a7c15u;
+    vu64 z;
+    for (size_t l = 0; l < VL / 2; l++)
+        z[l] = golden * (l + 1);
+    z += key + golden * counter;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+#endif
