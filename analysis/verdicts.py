@@ -131,7 +131,7 @@ def _warmup_answer(group):
     if cost.empty:
         price = "no cold trial was seen"
     elif cost.max() < 1.05 * cost.min():
-        price = f"the cold trial costs {show_ms(cost.median())}"
+        price = f"the cold trial costs {show_ms(cost.max())}"
     else:
         price = f"the cold trial costs {show_ms(cost.min())} to {show_ms(cost.max())}"
     if "warmups_needed" in group and group["warmups_needed"].notna().any():

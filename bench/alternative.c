@@ -234,7 +234,7 @@ double other_cpus_before_start(void)
     context_read(&machine, "");
     CpuTime before = context_cpu_time("");
     nanosleep(&window, NULL);
-    double busy = context_other_cpus(before, context_cpu_time(""), 0, (double)machine.cpus_online);
+    double busy = context_other_cpus(before, context_cpu_time(""), (double)machine.cpus_online);
     if (busy > CPUS_IN_USE)
         fprintf(stderr,
                 "tare: other programs keep %.2f CPUs busy before anything was started: times will "

@@ -67,6 +67,6 @@ int cmd_classify(int argc, char **argv, Err *err)
     size_t count;
     OptionsOutcome outcome = options_parse(&command, argc, argv, arguments, &count, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? 0 : 2;
-    return run(arguments[0], arguments[1], (int)threads, err) == 0 ? 0 : 2;
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+    return run(arguments[0], arguments[1], (int)threads, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
 }

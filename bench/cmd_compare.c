@@ -16,8 +16,6 @@
 #include "threads_option.h"
 
 /* Whether anything did not pass; exit codes. */
-enum { EXIT_PASSED = 0, EXIT_NOT_PASSED = 1, EXIT_WRONG = 2, EXIT_INTERRUPTED = 130 };
-
 /* ---- before the first cell ---- */
 
 static int make_folder(const char *folder, Err *err)
@@ -143,8 +141,8 @@ static int compare(const CompareConfig *config, const char *folder, Err *err)
     if (interrupted())
         return EXIT_INTERRUPTED;
     if (status != 0)
-        return EXIT_WRONG;
-    return passed && !misbehaved ? EXIT_PASSED : EXIT_NOT_PASSED;
+        return EXIT_BAD_INPUT;
+    return passed && !misbehaved ? EXIT_OK : EXIT_NOT_OK;
 }
 
 /* ---- a sentiment classifier ---- */
@@ -154,7 +152,7 @@ static int exit_code(const Sentiment *s, bool misbehaved)
     bool passed = !misbehaved;
     for (size_t i = 0; i < s->count; i++)
         passed &= contestant_state(s, &s->contestants[i]) == RECORD_OK;
-    return passed ? EXIT_PASSED : EXIT_NOT_PASSED;
+    return passed ? EXIT_OK : EXIT_NOT_OK;
 }
 
 static int measure_sentiment(Sentiment *s, const char *folder, Err *err)
@@ -177,7 +175,7 @@ static int compare_sentiment(const SentimentConfig *config, const char *folder, 
         status = -1;
     if (status == 0)
         status = measure_sentiment(&s, folder, err);
-    int code = status == 0 ? exit_code(&s, misbehaved) : EXIT_WRONG;
+    int code = status == 0 ? exit_code(&s, misbehaved) : EXIT_BAD_INPUT;
     sentiment_release(&s);
     return interrupted() ? EXIT_INTERRUPTED : code;
 }
@@ -194,7 +192,7 @@ static int run_cells(const Choices *o, Err *err)
 {
     CompareConfig config;
     if (compare_config_load(&config, o->path, &o->settings, o->filter, err) != 0)
-        return EXIT_WRONG;
+        return EXIT_BAD_INPUT;
     if (config.threads == 0)
         config.threads = threads_default();
     int code = compare(&config, o->folder, err);
@@ -207,10 +205,10 @@ static int run_sentiment(const Choices *o, Err *err)
     SentimentConfig config;
     if (o->filter) {
         err_set(err, "--filter chooses cells, and '%s' has none", o->path);
-        return EXIT_WRONG;
+        return EXIT_BAD_INPUT;
     }
     if (sentiment_config_load(&config, o->path, &o->settings, err) != 0)
-        return EXIT_WRONG;
+        return EXIT_BAD_INPUT;
     if (config.threads == 0)
         config.threads = threads_default();
     int code = compare_sentiment(&config, o->folder, err);
@@ -223,7 +221,7 @@ static int run_config(const Choices *o, Err *err)
     bool sentiment;
     interrupt_install();
     if (sentiment_config_is(o->path, &sentiment, err) != 0)
-        return EXIT_WRONG;
+        return EXIT_BAD_INPUT;
     return sentiment ? run_sentiment(o, err) : run_cells(o, err);
 }
 
@@ -272,7 +270,7 @@ int cmd_compare(int argc, char **argv, Err *err)
     };
     size_t count;
     OptionsOutcome outcome = options_parse(&command, argc, argv, &o.path, &count, err);
-    int code = outcome == OPTIONS_HELP ? EXIT_PASSED : EXIT_WRONG;
+    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     char rounds_setting[40];
     if (rounds > 0) {
         snprintf(rounds_setting, sizeof rounds_setting, "rounds=%lld", (long long)rounds);

@@ -7,8 +7,6 @@
 #include "interrupt.h"
 #include "options.h"
 
-enum { EXIT_WRONG = 2, EXIT_INTERRUPTED = 130 };
-
 static DType format_of(const char *name)
 {
     return strcmp(name, "bf16") == 0 ? DT_BF16 : strcmp(name, "fp16") == 0 ? DT_F16 : DT_I8;
@@ -43,13 +41,13 @@ int cmd_convert(int argc, char **argv, Err *err)
     size_t count;
     OptionsOutcome outcome = options_parse(&command, argc, argv, arguments, &count, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? 0 : EXIT_WRONG;
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     if (!format) {
         err_set(err, "convert: --format is missing; it is bf16, fp16 or int8");
-        return EXIT_WRONG;
+        return EXIT_BAD_INPUT;
     }
     interrupt_install();
     if (model_convert(arguments[0], arguments[1], format_of(format), interrupted, err) == 0)
-        return 0;
-    return interrupted() ? EXIT_INTERRUPTED : EXIT_WRONG;
+        return EXIT_OK;
+    return interrupted() ? EXIT_INTERRUPTED : EXIT_BAD_INPUT;
 }

@@ -6,8 +6,6 @@
 #include "diff.h"
 #include "options.h"
 
-enum { EXIT_BAD_INPUT = 2, EXIT_REGRESSION = 3 };
-
 static const char notes[] =
     "Times are the timed trials in OLD.samples.csv and NEW.samples.csv. Rows are joined on "
     "row_id;\n"
@@ -43,7 +41,7 @@ static int judge_and_print(Diff *d, double threshold_pct, bool paired, const cha
     diff_print(d, format, stdout);
     if (strcmp(format, "csv") == 0)
         diff_print_summary(d, stderr);
-    return d->verdict == VERDICT_REGRESSION ? EXIT_REGRESSION : 0;
+    return d->verdict == VERDICT_REGRESSION ? EXIT_REGRESSION : EXIT_OK;
 }
 
 int cmd_diff(int argc, char **argv, Err *err)
@@ -93,7 +91,7 @@ int cmd_diff(int argc, char **argv, Err *err)
     size_t count = 0;
     Diff d = {0};
     OptionsOutcome outcome = options_parse(&command, argc, argv, paths, &count, err);
-    int code = outcome == OPTIONS_HELP ? 0 : EXIT_BAD_INPUT;
+    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     if (outcome == OPTIONS_RUN) {
         DiffGuard guard = {force, allowed.at, allowed.count};
         if (check_allowed(&allowed, err) == 0 &&

@@ -1,7 +1,6 @@
 /* cmd_doctor: `tare doctor`: what this machine is, what it can reach, how noisy it is, and what to do
  * about it. Facts and advice come from doctor.h; here they are gathered and printed. */
 #include <stdio.h>
-#include <sys/resource.h>
 
 #include "../autograd/kernels/cpu.h"
 #include "../autograd/kernels/kernels.h"
@@ -10,8 +9,6 @@
 #include "interrupt.h"
 #include "options.h"
 #include "threads_option.h"
-
-enum { EXIT_CHECK_FAILED = 1, EXIT_BAD_COMMAND = 2, EXIT_INTERRUPTED = 130 };
 
 static const char *best_isa(void)
 {
@@ -63,21 +60,6 @@ static int measure(Findings *f, int64_t threads, size_t rounds, Err *err)
     return 0;
 }
 
-/* CPU time of this process and of its children that have ended. */
-static double own_seconds(void)
-{
-    double seconds = 0;
-    static const int whose[] = {RUSAGE_SELF, RUSAGE_CHILDREN};
-    for (size_t i = 0; i < COUNT_OF(whose); i++) {
-        struct rusage u;
-        int rc = getrusage(whose[i], &u);
-        CHECK(rc == 0, "getrusage");
-        seconds += (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-                   1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-    }
-    return seconds;
-}
-
 static int diagnose(int64_t threads, size_t rounds, Err *err)
 {
     Findings f = {0};
@@ -85,23 +67,20 @@ static int diagnose(int64_t threads, size_t rounds, Err *err)
     interrupt_install();
     context_read(&c, "");
     CpuTime before = context_cpu_time("");
-    double own_before = own_seconds();
     examine(&f, &c, threads);
     print_new(&f, 0);
     int status = measure(&f, threads, rounds, err);
     size_t printed = f.count;
     CpuTime after = context_cpu_time("");
-    doctor_quiet(
-        &f, &c,
-        context_other_cpus(before, after, own_seconds() - own_before, (double)c.cpus_online),
-        context_steal_fraction(before, after));
+    doctor_quiet(&f, &c, context_other_cpus(before, after, (double)c.cpus_online),
+                 context_steal_fraction(before, after));
     print_new(&f, printed);
     findings_release(&f);
     if (interrupted())
         return EXIT_INTERRUPTED;
     if (status != 0)
         fprintf(stderr, "%s\n", err->msg);
-    return status == 0 ? 0 : EXIT_CHECK_FAILED;
+    return status == 0 ? EXIT_OK : EXIT_NOT_OK;
 }
 
 int cmd_doctor(int argc, char **argv, Err *err)
@@ -125,6 +104,6 @@ int cmd_doctor(int argc, char **argv, Err *err)
                              .num_options = COUNT_OF(options)};
     OptionsOutcome outcome = options_parse(&command, argc, argv, NULL, NULL, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? 0 : EXIT_BAD_COMMAND;
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     return diagnose(threads, (size_t)rounds, err);
 }

@@ -233,15 +233,15 @@ int cmd_dump(int argc, char **argv, Err *err)
     size_t count = 0;
     OptionsOutcome outcome = options_parse(&command, argc, argv, &dir, &count, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? 0 : 2;
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     if (!dumped.out) {
         err_set(err, "dump: --out is missing; see tare dump --help");
-        return 2;
+        return EXIT_BAD_INPUT;
     }
     Inputs in = {0};
     int status = parse_inputs(&in, ids, mask, targets, err);
     if (status == 0)
         status = dump(dir, &in, &dumped, err);
     inputs_release(&in);
-    return status == 0 ? 0 : 2;
+    return status == 0 ? EXIT_OK : EXIT_BAD_INPUT;
 }

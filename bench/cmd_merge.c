@@ -216,11 +216,11 @@ int cmd_merge(int argc, char **argv, Err *err)
                              .min_arguments = 1,
                              .max_arguments = (size_t)argc};
     OptionsOutcome outcome = options_parse(&command, argc, argv, paths, &count, err);
-    int code = outcome == OPTIONS_HELP ? 0 : 2;
+    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     if (outcome == OPTIONS_RUN && !out)
         err_set(err, "merge: --out is missing; see tare merge --help");
     else if (outcome == OPTIONS_RUN)
-        code = merge(paths, count, out, force, overwrite, err) == 0 ? 0 : 2;
+        code = merge(paths, count, out, force, overwrite, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
     free(paths);
     return code;
 }

@@ -12,8 +12,6 @@
 #include "precision_report.h"
 #include "threads_option.h"
 
-enum { EXIT_PASSED = 0, EXIT_NOT_PASSED = 1, EXIT_WRONG = 2, EXIT_INTERRUPTED = 130 };
-
 static int make_folder(const char *folder, Err *err)
 {
     struct stat s;
@@ -180,8 +178,8 @@ static int study(const StudyConfig *config, const PrecisionCommand *c, Err *err)
     if (interrupted())
         return EXIT_INTERRUPTED;
     if (status != 0)
-        return EXIT_WRONG;
-    return run.passed ? EXIT_PASSED : EXIT_NOT_PASSED;
+        return EXIT_BAD_INPUT;
+    return run.passed ? EXIT_OK : EXIT_NOT_OK;
 }
 
 int cmd_precision(int argc, char **argv, Err *err)
@@ -190,9 +188,9 @@ int cmd_precision(int argc, char **argv, Err *err)
     StudyConfig config;
     OptionsOutcome outcome = read_command(&c, argc, argv, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? EXIT_PASSED : EXIT_WRONG;
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     if (study_config_load(&config, c.config, err) != 0)
-        return EXIT_WRONG;
+        return EXIT_BAD_INPUT;
     if (config.threads == 0)
         config.threads = threads_default();
     interrupt_install();

@@ -22,8 +22,6 @@
 #include "spawn.h"
 #include "units.h"
 
-enum { EXIT_ROW_FAILED = 1, EXIT_BAD_COMMAND = 2, EXIT_INTERRUPTED = 130 };
-
 typedef struct RunCommand {
     RowConfig config;
     const char *format;  /* NULL: not given */
@@ -115,7 +113,7 @@ static int run_peaks(const RunCommand *run, Err *err)
     Peaks p;
     peaks_measure(run->config.threads, &p);
     int64_t fd = run->result_fd >= 0 ? run->result_fd : STDOUT_FILENO;
-    return write_answer(peaks_to_json(&p), fd, err) == 0 ? 0 : EXIT_BAD_COMMAND;
+    return write_answer(peaks_to_json(&p), fd, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
 }
 
 /* The row in this process; its answer goes to the parent. */
@@ -129,7 +127,7 @@ static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *
     if (status == 0)
         status = write_answer(row_document(r, samples, extras.profile), run->result_fd, err);
     profile_release(&profile);
-    return status == 0 ? 0 : EXIT_BAD_COMMAND;
+    return status == 0 ? EXIT_OK : EXIT_BAD_INPUT;
 }
 
 /* The row in a process of its own, judged and stamped. */
@@ -182,10 +180,10 @@ static int run_and_print(const RunCommand *run, RowResult *r, Samples *samples, 
     profile_init(&profile);
     interrupt_install();
     int status = run_apart(run, r, samples, &profile, err);
-    int code = interrupted() ? EXIT_INTERRUPTED : status != 0 ? EXIT_BAD_COMMAND : 0;
+    int code = interrupted() ? EXIT_INTERRUPTED : status != 0 ? EXIT_BAD_INPUT : EXIT_OK;
     if (code == 0) {
         print_row(run, r, samples, &profile);
-        code = is_fine(r) ? 0 : EXIT_ROW_FAILED;
+        code = is_fine(r) ? EXIT_OK : EXIT_NOT_OK;
     }
     profile_release(&profile);
     return code;
@@ -202,7 +200,7 @@ static int run_row(RunCommand *run, Err *err)
 {
     name_model(&run->config);
     if (row_config_complete(&run->config, err) != 0 || row_config_check(&run->config, err) != 0)
-        return EXIT_BAD_COMMAND;
+        return EXIT_BAD_INPUT;
     RowResult *r = xmalloc(sizeof *r);
     Samples samples;
     row_result_init(r);
@@ -221,10 +219,10 @@ int cmd_run(int argc, char **argv, Err *err)
     row_config_init(&run.config);
     OptionsOutcome outcome = parse(&run, argc, argv, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? 0 : EXIT_BAD_COMMAND;
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     if (run.profile && run.format) {
         err_set(err, "--profile prints a table to read, which --format %s cannot hold", run.format);
-        return EXIT_BAD_COMMAND;
+        return EXIT_BAD_INPUT;
     }
     return run.peaks ? run_peaks(&run, err) : run_row(&run, err);
 }

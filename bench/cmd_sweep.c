@@ -160,14 +160,14 @@ static int report(const Sweep *s, const SweepCommand *c, const char *path)
     if (interrupted())
         fprintf(stderr, "interrupted; --resume goes on\n");
     free(rows);
-    return interrupted() ? 130 : bad ? 1 : 0;
+    return interrupted() ? EXIT_INTERRUPTED : bad ? EXIT_NOT_OK : EXIT_OK;
 }
 
 static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
 {
     char *path = result_path(c, s->config.name, err);
     if (!path)
-        return 2;
+        return EXIT_BAD_INPUT;
     Guard guard;
     guard_init(&guard);
     interrupt_install();
@@ -180,7 +180,7 @@ static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
                     .execute = row_spawn,
                     .guard = &guard,
                     .log = stderr};
-    int code = sweep_run(s, &run, err) == 0 ? report(s, c, path) : 2;
+    int code = sweep_run(s, &run, err) == 0 ? report(s, c, path) : EXIT_BAD_INPUT;
     guard_release(&guard);
     free(path);
     return code;
@@ -191,7 +191,7 @@ static int plan_or_run(const SweepCommand *c, Err *err)
     Sweep s;
     int code = 2;
     if (sweep_init(&s, c->config, &c->settings, err) != 0)
-        return 2;
+        return EXIT_BAD_INPUT;
     if (sweep_select(&s, c->filter, c->shard, c->shards, err) != 0) {
         code = 2;
     } else if (c->dry_run) {
@@ -208,7 +208,7 @@ int cmd_sweep(int argc, char **argv, Err *err)
 {
     SweepCommand c = {.format = "table", .shard = 1, .shards = 1, .order_seed = INT_MISSING};
     OptionsOutcome outcome = read_command(&c, argc, argv, err);
-    int code = outcome == OPTIONS_HELP ? 0 : 2;
+    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     if (outcome == OPTIONS_RUN && c.columns) {
         report_columns(stdout);
         code = 0;

@@ -84,7 +84,7 @@ int cmd_tokenize(int argc, char **argv, Err *err)
     size_t count;
     OptionsOutcome outcome = options_parse(&command, argc, argv, arguments, &count, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? 0 : 2;
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
 
     Lines in = {0};
     int rc = -1;
@@ -93,5 +93,5 @@ int cmd_tokenize(int argc, char **argv, Err *err)
         rc = tokenize_lines(w, &in, (size_t)max_length, err);
     lines_close(&in);
     wordpiece_free(w);
-    return rc == 0 ? 0 : 2;
+    return rc == 0 ? EXIT_OK : EXIT_BAD_INPUT;
 }

@@ -46,24 +46,24 @@ static int train(Trainer *t, const TrainOptions *o, Err *err)
             params_total(&t->model.params), (unsigned long long)t->total_updates);
     switch (train_run(t, o, stderr, err)) {
     case TRAIN_FAILED:
-        return 2;
+        return EXIT_BAD_INPUT;
     case TRAIN_DIVERGED:
         fprintf(stderr, "stopped at %s; %s%s%s\n", err->msg,
                 train_state_exists(t->config.out) ? "the last checkpoint in '"
                                                   : "nothing was saved",
                 train_state_exists(t->config.out) ? t->config.out : "",
                 train_state_exists(t->config.out) ? "' is kept" : " yet");
-        return 1;
+        return EXIT_NOT_OK;
     case TRAIN_INTERRUPTED:
         fprintf(stderr, "interrupted after step %llu; --resume goes on\n",
                 (unsigned long long)t->state.updates);
-        return 130;
+        return EXIT_INTERRUPTED;
     case TRAIN_DONE:
         break;
     }
     print_evaluation(t, "development", &t->development);
     print_evaluation(t, "test", &t->test);
-    return 0;
+    return EXIT_OK;
 }
 
 typedef struct TrainCommand {
@@ -120,10 +120,10 @@ int cmd_train(int argc, char **argv, Err *err)
     TrainCommand c = {.threads = threads_default()};
     OptionsOutcome outcome = read_command(&c, argc, argv, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? 0 : 2;
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     TrainConfig config;
     if (train_config_load(&config, c.config, err) != 0)
-        return 2;
+        return EXIT_BAD_INPUT;
     if (c.out) {
         free(config.out);
         config.out = xstrdup(c.out);
@@ -132,7 +132,7 @@ int cmd_train(int argc, char **argv, Err *err)
     interrupt_install();
     if (!c.dry_run && train_check_out(&config, &c.options, err) != 0) {
         train_config_release(&config);
-        return 2;
+        return EXIT_BAD_INPUT;
     }
     Trainer t;
     int code = 2;

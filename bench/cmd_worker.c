@@ -149,7 +149,7 @@ int cmd_worker(int argc, char **argv, Err *err)
     };
     OptionsOutcome outcome = options_parse(&command, argc, argv, NULL, NULL, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? 0 : 2;
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     Worker w = {NULL};
     char *line = NULL;
     size_t room = 0;
@@ -158,5 +158,5 @@ int cmd_worker(int argc, char **argv, Err *err)
         reply_to(&w, line, (size_t)len);
     free(line);
     worker_job_free(w.job);
-    return 0;
+    return EXIT_OK;
 }

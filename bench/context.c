@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -285,6 +286,20 @@ int64_t memory_auto_limit(void)
     return memory > reserve ? memory - reserve : 0;
 }
 
+static double own_cpu_seconds(void)
+{
+    double seconds = 0;
+    static const int whose[] = {RUSAGE_SELF, RUSAGE_CHILDREN};
+    for (size_t i = 0; i < COUNT_OF(whose); i++) {
+        struct rusage u;
+        int rc = getrusage(whose[i], &u);
+        CHECK(rc == 0, "getrusage");
+        seconds += (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                   1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    }
+    return seconds;
+}
+
 CpuTime context_cpu_time(const char *root)
 {
     char line[512];
@@ -293,12 +308,14 @@ CpuTime context_cpu_time(const char *root)
     read_line(root, "/proc/stat", line, sizeof line);
     if (sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &t[0], &t[1], &t[2], &t[3], &t[4],
                &t[5], &t[6], &t[7]) != 8)
-        return (CpuTime){NAN, NAN, NAN};
+        return (CpuTime){NAN, NAN, NAN, NAN};
     for (int i = 0; i < 8; i++)
         sum += t[i];
     double idle = t[3] + t[4];
-    return (CpuTime){
-        .busy = (sum - idle - t[7]) * tick, .stolen = t[7] * tick, .total = sum * tick};
+    return (CpuTime){.busy = (sum - idle - t[7]) * tick,
+                     .stolen = t[7] * tick,
+                     .total = sum * tick,
+                     .own = own_cpu_seconds()};
 }
 
 double context_steal_fraction(CpuTime before, CpuTime after)
@@ -307,10 +324,10 @@ double context_steal_fraction(CpuTime before, CpuTime after)
     return passed > 0 ? (after.stolen - before.stolen) / passed : NAN;
 }
 
-double context_other_cpus(CpuTime before, CpuTime after, double own_seconds, double cpus)
+double context_other_cpus(CpuTime before, CpuTime after, double cpus)
 {
     double passed = after.total - before.total;
-    double others = after.busy - before.busy - own_seconds;
+    double others = after.busy - before.busy - (after.own - before.own);
     return passed > 0 ? cpus * fmax(others, 0) / passed : NAN;
 }
 

@@ -34,9 +34,11 @@ int64_t context_memory(const Context *c);
 /* memory = "auto": context_memory less 512 MiB for the rest of the machine. */
 int64_t memory_auto_limit(void);
 
-/* Time of all CPUs since boot, in s; NaN if unknown. */
+/* CPU time so far, in s: of all CPUs since boot (NaN if unknown), and of this process and its children
+ * that have ended. */
 typedef struct CpuTime {
     double busy, stolen, total; /* stolen: the host ran others meanwhile */
+    double own;
 } CpuTime;
 
 CpuTime context_cpu_time(const char *root);
@@ -44,10 +46,10 @@ CpuTime context_cpu_time(const char *root);
 /* The stolen share of the time between two readings; NaN if unknown or if no time has passed. */
 double context_steal_fraction(CpuTime before, CpuTime after);
 
-/* How many of `cpus` others kept busy between two readings, while this program and its children used
- * own_seconds; NaN as above. A machine is not quiet from CPUS_IN_USE on. */
+/* How many of `cpus` other programs kept busy between two readings; NaN as above. A machine is not
+ * quiet from CPUS_IN_USE on. */
 #define CPUS_IN_USE 0.25
-double context_other_cpus(CpuTime before, CpuTime after, double own_seconds, double cpus);
+double context_other_cpus(CpuTime before, CpuTime after, double cpus);
 
 /* The columns that say where and from what a row came: cpu_model, cpus_allowed, cpu_quota, governor, build,
  * timestamp_utc, git_commit, schema. */

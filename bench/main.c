@@ -52,23 +52,23 @@ static int flush_results(int code, Err *err)
         return code;
     if (code != 2)
         err_set(err, "cannot write the result to standard output");
-    return 2;
+    return EXIT_BAD_INPUT;
 }
 
 static int run(int argc, char **argv, Err *err)
 {
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_help();
-        return 0;
+        return EXIT_OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("tare %s\n", TARE_VERSION);
-        return 0;
+        return EXIT_OK;
     }
     const Verb *verb = find_verb(argv[1], err);
     if (!verb || kernels_select(getenv("TARE_ISA"), err) != 0 ||
         gemm_select(getenv("TARE_GEMM"), err) != 0)
-        return 2;
+        return EXIT_BAD_INPUT;
     return verb->run(argc - 1, argv + 1, err);
 }
 
@@ -89,7 +89,7 @@ int main(int argc, char **argv)
     wait_politely(argv);
     if (argc < 2) {
         fprintf(stderr, "tare: no verb given\ntry: tare --help\n");
-        return 2;
+        return EXIT_BAD_INPUT;
     }
     Err err = {""};
     int code = flush_results(run(argc, argv, &err), &err);

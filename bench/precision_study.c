@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../model/checkpoint.h"
@@ -211,19 +210,10 @@ void study_release(Study *s)
 
 /* ---- energy ---- */
 
-static double own_cpu_seconds(void)
-{
-    struct timespec t;
-    int rc = clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    CHECK(rc == 0, "the clock of the process");
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void study_begin(Study *s)
 {
     s->idle.before = energy_idle_watts(&s->energy, IDLE_SECONDS);
     s->begun = context_cpu_time("");
-    s->own_begun = own_cpu_seconds();
 }
 
 /* Above idle; an estimate has no idle power in it. */
@@ -257,9 +247,7 @@ void study_end(Study *s)
 {
     Context machine;
     context_read(&machine, "");
-    s->other_cpus =
-        context_other_cpus(s->begun, context_cpu_time(""), own_cpu_seconds() - s->own_begun,
-                           (double)machine.cpus_online);
+    s->other_cpus = context_other_cpus(s->begun, context_cpu_time(""), (double)machine.cpus_online);
     s->idle.after = energy_idle_watts(&s->energy, IDLE_SECONDS);
     for (size_t i = 0; i < s->num_records; i++)
         if (study_record_ok(&s->records[i]) && s->records[i].ms)

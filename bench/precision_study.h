@@ -34,8 +34,7 @@ typedef struct Study {
     double other_cpus_before; /* how many others kept busy before anything was started */
     Energy energy;
     IdlePower idle;
-    CpuTime begun;          /* of the machine ... */
-    double own_begun;       /* ... and of this process, s */
+    CpuTime begun;
     double other_cpus;      /* how many other programs kept busy meanwhile; NaN until study_end */
     StudySubject *subjects; /* [config->num_models] */
     StudyRecord *records;

@@ -11,13 +11,16 @@ typedef struct WarmupAdvice {
     size_t told, unsettled; /* rows that became steady; rows that had enough runs and did not */
     int64_t warmups;        /* enough for three quarters of those that became steady */
     size_t enough_for;      /* in how many of them it was enough */
-    double cold_seconds;    /* median of first run - steady level over the rows; NaN without any */
+    /* What a slow first run cost above the median of the steady ones, in s: the cheapest and the
+     * dearest of the rows where one was seen; NaN without any. */
+    double cold_least, cold_most;
 } WarmupAdvice;
 
 /* Of the finished rows of this model_size. */
 WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const char *model_size);
 
-/* "small: 1 warmup is enough (in 5 of 6 rows); the cold trial costs 820 ms". */
+/* "small: 1 warmup is enough (in 5 of 6 rows); the cold trial costs 690 ms to 820 ms".
+ * analysis/verdicts.py says the same of the same rows. */
 void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, FieldTEXT text);
 
 #endif

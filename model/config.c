@@ -70,8 +70,10 @@ double model_flops(const ModelConfig *c, size_t batch, size_t context, bool back
     double sequence = (double)c->num_layers * layer;
     if (c->head == HEAD_LM)
         sequence += T * 2 * C * (double)c->vocab_size;
-    if (c->head == HEAD_CLASSIFIER)
-        sequence += 2 * C * C + 2 * C * (double)c->num_labels;
+    if (c->head == HEAD_CLASSIFIER) {
+        double unread = (T - 1) * (2 * C * C + 4 * C * F);
+        sequence += 2 * C * C + 2 * C * (double)c->num_labels - unread;
+    }
     return B * sequence * (backward ? 3 : 1);
 }
 

@@ -78,7 +78,9 @@ size_t model_num_params(const ModelConfig *c);
  *   2 T (T+1) C          per sequence and layer of causal attention (query-key and weights-value
  *                        products over the visible half), 4 T T C of full attention
  *   2 C V                per token of an LM head
- *   2 C C + 2 C K        per sequence of a classifier of K labels (its two layers see one row)
+ *   2 C C + 2 C K        per sequence of a classifier of K labels (its two layers see one row); what
+ *                        follows attention in the last layer counts for that row alone: nothing else
+ *                        is read
  * Embedding, norms, activations, softmax and loss count nothing. backward = true is forward and
  * backward, three times the forward figure: each product has two gradients. Recomputation is not
  * counted. */

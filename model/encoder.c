@@ -5,6 +5,9 @@
  *   classifier on the first token: DistilBERT classifier(relu(pre_classifier(x0))),
  *                                  BERT       classifier(tanh(pooler(x0)))
  *
+ * The classifier reads nothing else, so unless hidden states are wanted the last layer goes on with the
+ * first tokens alone after its attention: the same logits and gradients for a seventh less work.
+ *
  * The norm comes after the residual, the GELU is the exact one, the mask hides keys. Names are those
  * of Hugging Face checkpoints; q, k and v, kept apart there, are read as one. */
 #include "../autograd/ops.h"
@@ -84,13 +87,18 @@ static Tensor *linear(Recorder *r, Tensor *x, size_t out, const char *name, Act 
     return op_linear(r->g, x, w, b, act, residual);
 }
 
-static Tensor *layer(Recorder *r, Tensor *x)
+/* With only_first the result is [B,C], the first row of each sequence. */
+static Tensor *layer(Recorder *r, Tensor *x, bool only_first)
 {
     const Family *f = r->f;
     size_t C = r->c->d_model;
     graph_block_begin(r->g);
     Tensor *qkv = linear(r, x, 3 * C, f->qkv, ACT_NONE, NULL);
     Tensor *heads = op_attention(r->g, qkv, r->mask, r->batch, r->c->num_heads, false);
+    if (only_first) {
+        heads = op_first_token(r->g, heads, r->batch);
+        x = op_first_token(r->g, x, r->batch);
+    }
     x = norm(r, linear(r, heads, C, f->out, ACT_NONE, x), f->norm1);
     Tensor *up = linear(r, x, r->c->d_ff, f->up, r->c->act, NULL);
     x = norm(r, linear(r, up, C, f->down, ACT_NONE, x), f->norm2);
@@ -111,9 +119,10 @@ static Tensor *embeddings(Recorder *r, Tensor *tokens)
     return dropout(r, norm(r, x, "embeddings.LayerNorm"), NULL);
 }
 
+/* x [B*T,C], or [B,C], the first tokens alone. */
 static Tensor *classifier(Recorder *r, Tensor *x)
 {
-    Tensor *first = op_first_token(r->g, x, r->batch);
+    Tensor *first = tensor_rows(x) == r->batch ? x : op_first_token(r->g, x, r->batch);
     Tensor *pooled = linear(r, first, r->c->d_model, r->f->pooler, r->f->pooler_act, NULL);
     return linear(r, dropout(r, pooled, NULL), r->c->num_labels, "classifier", ACT_NONE, NULL);
 }
@@ -127,13 +136,15 @@ void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants
                   .batch = want->batch,
                   .dropout = want->dropout,
                   .mask = out->mask};
+    bool classifies = c->head == HEAD_CLASSIFIER;
     Tensor *x = out->hidden[0] = embeddings(&r, out->tokens);
     for (size_t i = 0; i < c->num_layers; i++) {
+        bool last = i + 1 == c->num_layers;
         snprintf(r.prefix, sizeof r.prefix, "%s.%zu.", r.f->layer, i);
-        x = out->hidden[i + 1] = layer(&r, x);
+        x = out->hidden[i + 1] = layer(&r, x, classifies && last && !want->hidden);
     }
     r.prefix[0] = '\0';
-    if (c->head != HEAD_CLASSIFIER)
+    if (!classifies)
         return;
     out->logits = classifier(&r, x);
     if (want->loss)

@@ -11,7 +11,8 @@ typedef struct RecordWants {
     size_t batch, context;
     bool mask;   /* an input that hides keys */
     bool loss;   /* targets and the mean cross-entropy over those >= 0 */
-    bool hidden; /* keep every hidden state readable */
+    bool hidden; /* keep every hidden state readable; without, a classifier's last is [B,C], of the
+                    first tokens alone */
     bool logits; /* whole logits, readable (a classifier always makes them) */
     float
         dropout; /* rate after the embeddings, after each projection that a residual is added to, and

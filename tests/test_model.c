@@ -143,6 +143,32 @@ Test(model, recomputation_poison_and_threads_change_nothing)
     expect_variants_same(&bert);
 }
 
+/* Unless hidden states are kept, the last layer of a classifier works on first tokens alone. */
+static void expect_first_tokens_suffice(ModelType type)
+{
+    ModelConfig c = odd_encoder(type);
+    ModelOptions o = training_options(CHOOSE_NONE, 2);
+    Result first = loss_and_gradients(&c, &o, true);
+    o.wants.hidden = true;
+    Result all = loss_and_gradients(&c, &o, true);
+    double largest = 0, apart = 0;
+    for (size_t i = 0; i < all.floats; i++) {
+        largest = fmax(largest, fabs((double)all.grads[i]));
+        apart = fmax(apart, fabs((double)all.grads[i] - (double)first.grads[i]));
+    }
+    cr_expect(first.loss == all.loss, "%.9g, not %.9g", (double)first.loss, (double)all.loss);
+    cr_expect(largest > 0 && apart <= 1e-6 * largest, "gradients of %g apart by %g", largest,
+              apart);
+    free(first.grads);
+    free(all.grads);
+}
+
+Test(model, a_classifier_needs_first_tokens_only)
+{
+    expect_first_tokens_suffice(MODEL_DISTILBERT);
+    expect_first_tokens_suffice(MODEL_BERT);
+}
+
 /* Large enough that two threads are really used, in every op and in the update. */
 Test(model, threads_change_nothing_in_a_larger_model)
 {

@@ -5,7 +5,7 @@
 
 #include "../bench/warmup_advice.h"
 
-static RowResult row(const char *steady_class, int64_t needed, double first_ms, double median_ms)
+static RowResult row(const char *steady_class, int64_t needed, double first_ms, double steady_ms)
 {
     RowResult r;
     row_result_init(&r);
@@ -14,7 +14,7 @@ static RowResult row(const char *steady_class, int64_t needed, double first_ms, 
     text_set(r.steady_class, steady_class);
     r.warmups_needed = needed;
     r.first_trial_ms = first_ms;
-    r.median_ms = median_ms;
+    r.first_over_steady = first_ms / steady_ms;
     return r;
 }
 
@@ -35,19 +35,25 @@ Test(warmup_advice, what_three_quarters_of_the_rows_tell)
                         row("warmup", 1, 930, 100), row("flat", 0, 920, 100),
                         row("warmup", 4, 920, 100), row("too_few", INT_MISSING, 920, 100)};
     expect_sentence(rows, 6,
-                    "small: 1 warmup is enough (in 4 of 5 rows); the cold trial costs 820 ms");
+                    "small: 1 warmup is enough (in 4 of 5 rows); the cold trial costs 830 ms");
 }
 
 Test(warmup_advice, nothing_to_tell_and_too_noisy_to_tell)
 {
     RowResult few[] = {row("too_few", INT_MISSING, 300, 100)};
-    expect_sentence(few, 1,
-                    "small: no row had runs enough to tell how many warmups it needs; the "
-                    "cold trial costs 200 ms");
+    expect_sentence(few, 1, "small: no row had runs enough to tell how many warmups it needs");
     RowResult noisy[] = {row("no_steady_state", INT_MISSING, 90, 100), row("flat", 0, 90, 100)};
     expect_sentence(noisy, 2,
-                    "small: 1 of 2 rows did not settle, so warmups cannot be judged; the "
-                    "cold trial costs nothing");
+                    "small: 1 of 2 rows did not settle, so warmups cannot be judged; no "
+                    "cold trial was seen");
+}
+
+Test(warmup_advice, cheapest_and_dearest_cold_trial)
+{
+    RowResult rows[] = {row("warmup", 1, 300, 100), row("warmup", 1, 1200, 500)};
+    expect_sentence(rows, 2,
+                    "small: 1 warmup is enough (in 2 of 2 rows); the cold trial costs 200 ms to "
+                    "700 ms");
 }
 
 Test(warmup_advice, other_models_and_failed_rows_do_not_count)
