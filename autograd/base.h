@@ -33,6 +33,11 @@ _Noreturn void check_failed(const char *file, int line, const char *cond, const 
             check_failed(__FILE__, __LINE__, #cond, __VA_ARGS__);                                  \
     } while (0)
 
+/* Those from `from` to before `to`. */
+typedef struct Range {
+    size_t from, to;
+} Range;
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Allocation of small things; running out of memory for these aborts with a message. */

@@ -63,11 +63,22 @@ extern const size_t num_ops;
 
 /* ---- constructors ---- */
 
-/* y[b*T+t, :] = word[tokens[b,t], :] + position[t, :] + type[0, :]; tokens i32 [B,T], word [V,C],
- * position [P,C] with P >= T, type [S,C] or NULL. Tokens are checked by whoever writes them. The row
- * of the token `untrained` gets no gradient (PyTorch's padding_idx); -1 = every row does. */
-Tensor *op_embedding(Graph *g, Tensor *tokens, Tensor *word, Tensor *position, Tensor *type,
-                     int32_t untrained);
+/* How the n rows of a batch are divided into sequences: evenly, n = B*T, or, where lengths differ, as the
+ * input `starts` i32 [B+1] says: sequence b has the rows from starts[b] to before starts[b+1], which is never
+ * smaller and at most `longest` more. Rows from starts[B] on are fillers: computed, but seen and read by
+ * nobody. Starts are checked by whoever writes them. */
+typedef struct Sequences {
+    size_t batch;
+    Tensor *starts; /* or NULL */
+    size_t longest; /* with starts */
+} Sequences;
+
+/* y[i, :] = word[tokens[i], :] + position[t, :] + type[0, :] for row i, the t-th of its sequence; tokens
+ * i32 [B,T], or [1,n] with starts; word [V,C], position [P,C] with P >= T (or longest), type [S,C] or
+ * NULL. Tokens are checked by whoever writes them. The row of the token `untrained` gets no gradient
+ * (PyTorch's padding_idx); -1 = every row does. */
+Tensor *op_embedding(Graph *g, Tensor *tokens, Sequences s, Tensor *word, Tensor *position,
+                     Tensor *type, int32_t untrained);
 
 /* y = (x - mean) / sqrt(var + eps) * w + b over the channels of each row; x [n,C], w [C], b [C]. */
 Tensor *op_layernorm(Graph *g, Tensor *x, Tensor *w, Tensor *b, float eps);
@@ -77,16 +88,16 @@ Tensor *op_layernorm(Graph *g, Tensor *x, Tensor *w, Tensor *b, float eps);
 Tensor *op_linear(Graph *g, Tensor *x, Tensor *w, Tensor *b, Act act, Tensor *residual);
 
 /* Multi-head attention, y [n,C] from qkv [n,3C] (q, k, v side by side), scale 1/sqrt(C/heads);
- * mask i32 [B,T] (0 = key not seen) or NULL. */
-Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, size_t batch, size_t heads, bool causal);
+ * mask i32 [B,T] (0 = key not seen) or NULL, as it is with starts. A filler's y is 0. */
+Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t heads, bool causal);
 
 /* y = dropout(x) + residual while the run is a training one, x + residual otherwise; rate in [0, 1);
  * residual may be NULL. The mask is a pure function of the run's seed and step, the node and the
  * element. */
 Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual);
 
-/* y [B,C] = the first row of each sequence of x [B*T,C]: what a classifier reads. */
-Tensor *op_first_token(Graph *g, Tensor *x, size_t batch);
+/* y [B,C] = the first row of each sequence of x [n,C], 0 where it has none: what a classifier reads. */
+Tensor *op_first_token(Graph *g, Tensor *x, Sequences s);
 
 /* loss [1] = mean over targets >= 0 of -log softmax(logits)[target]; logits [n,V], targets i32 [n]
  * or [B,T]; negative targets are ignored, at least one is not. */

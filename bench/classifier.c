@@ -6,8 +6,8 @@
 
 #include "../model/checkpoint.h"
 
-/* Padding is work for nothing: short texts, which most are, get near lengths. */
-enum { STEP = 8, FINE_UP_TO = 128, COARSE_STEP = 64, MAX_BUCKETS = 512 };
+/* Padding is work for nothing: short texts, which most are, run at their own length. */
+enum { STEP = 1, FINE_UP_TO = 128, COARSE_STEP = 64, MAX_BUCKETS = 512 };
 
 void classifier_release(Classifier *c)
 {
@@ -79,7 +79,7 @@ size_t classifier_encode(Classifier *c, const char *text, size_t len)
 const float *classifier_run(Classifier *c)
 {
     Bucketed *m = &c->model;
-    size_t bucket = bucketed_find(m, c->ids.count), context = m->list[bucket].context;
+    size_t bucket = bucketed_find(m, c->ids.count), context = m->list[bucket].size;
     for (size_t t = 0; t < context; t++) {
         c->mask[t] = t < c->ids.count;
         c->tokens[t] = c->mask[t] ? c->ids.ids[t] : 0;

@@ -28,19 +28,6 @@ static size_t longest(const Examples *e)
     return most;
 }
 
-static BatchArrays arrays_new(size_t cells)
-{
-    return (BatchArrays){xcalloc(cells, sizeof(int32_t)), xcalloc(cells, sizeof(int32_t)),
-                         xcalloc(cells, sizeof(int32_t))};
-}
-
-static void arrays_free(BatchArrays *a)
-{
-    free(a->tokens);
-    free(a->mask);
-    free(a->targets);
-}
-
 /* ---- running ---- */
 
 /* of_batch: room for [ROWS, labels]. */
@@ -48,9 +35,9 @@ static void classify_batch(Model *m, const Examples *e, const TrainBatch *b, Bat
                            float *of_batch, float *logits)
 {
     size_t labels = m->config.num_labels;
-    batch_fill(e, b, ROWS, arrays);
+    batch_fill(e, b, ROWS, m->options.wants.rows, arrays);
     model_set_tokens(m, arrays->tokens);
-    model_set_mask(m, arrays->mask);
+    model_set_starts(m, arrays->starts);
     model_forward(m);
     exec_read(m->record.logits, of_batch);
     for (size_t i = 0; i < b->count; i++)
@@ -62,13 +49,13 @@ static Outputs classify_all(const Study *s, const StudySubject *subject, StudyRe
 {
     const Examples *e = &subject->examples;
     size_t length = longest(e);
-    RecordWants wants = {.batch = ROWS, .context = length, .mask = true, .logits = true};
+    RecordWants wants = {.batch = ROWS, .context = length, .rows = ROWS * length, .logits = true};
     Outputs out = {0};
     Model m;
     if (!study_load(s, subject, &wants, r, &m))
         return out;
     Batches batches;
-    BatchArrays arrays = arrays_new(ROWS * length);
+    BatchArrays arrays = batch_arrays_new(ROWS, wants.rows);
     batches_build(&batches, e, &length, 1, (BatchOrder){.batch_size = ROWS});
     out.logits = xcalloc(e->count * m.config.num_labels, sizeof *out.logits);
     float *of_batch = xcalloc(ROWS * m.config.num_labels, sizeof *of_batch);
@@ -78,7 +65,7 @@ static Outputs classify_all(const Study *s, const StudySubject *subject, StudyRe
         study_record_fail(r, STATUS_FAILED, NOT_FINITE);
     free(of_batch);
     batches_release(&batches);
-    arrays_free(&arrays);
+    batch_arrays_free(&arrays);
     model_release(&m);
     return out;
 }
@@ -93,10 +80,10 @@ static Outputs predict_all(const Study *s, const StudySubject *subject, StudyRec
     Model m;
     if (!study_load(s, subject, &wants, r, &m))
         return out;
-    BatchArrays arrays = arrays_new(length);
+    BatchArrays arrays = batch_arrays_new(1, length);
     out.losses = xcalloc(e->count, sizeof *out.losses);
     for (uint32_t i = 0; i < e->count && !interrupted(); i++) {
-        batch_fill(e, &(TrainBatch){length, &i, 1}, 1, &arrays);
+        batch_fill(e, &(TrainBatch){length, &i, 1}, 1, length, &arrays);
         model_set_tokens(&m, arrays.tokens);
         model_set_targets(&m, arrays.targets);
         model_forward(&m);
@@ -104,7 +91,7 @@ static Outputs predict_all(const Study *s, const StudySubject *subject, StudyRec
         if (!isfinite(out.losses[i]) && study_record_ok(r))
             study_record_fail(r, STATUS_FAILED, NOT_FINITE);
     }
-    arrays_free(&arrays);
+    batch_arrays_free(&arrays);
     model_release(&m);
     return out;
 }

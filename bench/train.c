@@ -40,10 +40,12 @@ static void begin_epoch(Trainer *t, uint64_t epoch)
 
 static size_t forward_batch(Trainer *t, const Examples *e, const TrainBatch *b)
 {
-    size_t bucket = bucketed_find(&t->model, b->context);
-    batch_fill(e, b, t->model.wants.batch, &t->arrays);
-    bucketed_forward(&t->model, bucket,
-                     &(BucketInput){t->arrays.tokens, t->arrays.mask, t->arrays.targets});
+    BatchArrays *a = &t->arrays;
+    size_t bucket = bucketed_find(&t->model, batch_positions(e, b));
+    batch_fill(e, b, t->model.wants.batch, t->model.list[bucket].size, a);
+    bucketed_forward(
+        &t->model, bucket,
+        &(BucketInput){.tokens = a->tokens, .starts = a->starts, .targets = a->targets});
     return bucket;
 }
 

@@ -14,9 +14,9 @@ typedef struct Trainer {
     TrainConfig config;
     char *identity;                    /* config and data: what --resume must find unchanged */
     Examples train, development, test; /* count == 0 where there is none */
-    size_t *lengths, num_lengths;      /* of the buckets */
+    size_t *lengths, num_lengths;      /* up to each of these, examples share batches */
     Bucketed model;
-    BatchArrays arrays; /* for one batch of the longest bucket */
+    BatchArrays arrays; /* for the largest batch */
     Batches batches;    /* of `epoch` */
     uint64_t epoch, updates_per_epoch, total_updates;
     TrainState state;

@@ -212,29 +212,48 @@ void batches_release(Batches *b)
     *b = (Batches){0};
 }
 
-static void fill_row(const Examples *e, size_t example, size_t context, size_t row,
-                     BatchArrays *out)
+size_t batch_positions(const Examples *e, const TrainBatch *b)
 {
-    const int32_t *ids = e->ids + e->start[example];
-    size_t length = example_length(e, example);
-    memcpy(out->tokens + row * context, ids, length * sizeof *ids);
-    for (size_t t = 0; t < length; t++)
-        out->mask[row * context + t] = 1;
-    if (e->label)
-        out->targets[row] = e->label[example];
-    else
-        memcpy(out->targets + row * context, ids + 1, length * sizeof *ids);
+    size_t sum = 0;
+    for (size_t i = 0; i < b->count; i++)
+        sum += example_length(e, b->example[i]);
+    return sum;
 }
 
-void batch_fill(const Examples *e, const TrainBatch *b, size_t rows, BatchArrays *out)
+BatchArrays batch_arrays_new(size_t batch, size_t positions)
 {
-    size_t cells = rows * b->context, targets = e->label ? rows : cells;
-    memset(out->tokens, 0, cells * sizeof *out->tokens);
-    memset(out->mask, 0, cells * sizeof *out->mask);
+    size_t targets = positions > batch ? positions : batch;
+    return (BatchArrays){xcalloc(positions, sizeof(int32_t)), xcalloc(batch + 1, sizeof(int32_t)),
+                         xcalloc(targets, sizeof(int32_t))};
+}
+
+void batch_arrays_free(BatchArrays *a)
+{
+    free(a->tokens);
+    free(a->starts);
+    free(a->targets);
+    *a = (BatchArrays){0};
+}
+
+void batch_fill(const Examples *e, const TrainBatch *b, size_t batch, size_t positions,
+                BatchArrays *out)
+{
+    size_t at = 0, targets = e->label ? batch : positions;
     for (size_t i = 0; i < targets; i++)
         out->targets[i] = -1;
-    for (size_t i = 0; i < b->count; i++)
-        fill_row(e, b->example[i], b->context, i, out);
-    for (size_t i = b->count; i < rows; i++)
-        out->mask[i * b->context] = 1;
+    for (size_t i = 0; i < b->count; i++) {
+        const int32_t *ids = e->ids + e->start[b->example[i]];
+        size_t length = example_length(e, b->example[i]);
+        CHECK(i < batch && at + length <= positions, "no room for example %zu of a batch", i);
+        out->starts[i] = (int32_t)at;
+        memcpy(out->tokens + at, ids, length * sizeof *ids);
+        if (e->label)
+            out->targets[i] = e->label[b->example[i]];
+        else
+            memcpy(out->targets + at, ids + 1, length * sizeof *ids);
+        at += length;
+    }
+    for (size_t i = b->count; i <= batch; i++)
+        out->starts[i] = (int32_t)at;
+    memset(out->tokens + at, 0, (positions - at) * sizeof *out->tokens);
 }

@@ -59,13 +59,22 @@ void batches_build(Batches *b, const Examples *e, const size_t *lengths, size_t 
                    BatchOrder order);
 void batches_release(Batches *b);
 
-/* Ids of one batch, each [rows, context] but the targets of a classifier, which are [rows]. */
+/* The positions that a batch fills: the lengths of its examples. */
+size_t batch_positions(const Examples *e, const TrainBatch *b);
+
+/* What a model reads of a batch whose examples lie one after the other, as model/record.h says of rows. */
 typedef struct BatchArrays {
-    int32_t *tokens, *mask, *targets;
+    int32_t *tokens;  /* [positions] */
+    int32_t *starts;  /* [batch + 1] */
+    int32_t *targets; /* [positions], of a classifier [batch] */
 } BatchArrays;
 
-/* Positions after the end of an example are masked and have no target; so has a whole row that no example
- * fills, but for its first position, which stays visible. */
-void batch_fill(const Examples *e, const TrainBatch *b, size_t rows, BatchArrays *out);
+BatchArrays batch_arrays_new(size_t batch, size_t positions);
+void batch_arrays_free(BatchArrays *a);
+
+/* For a model of so many sequences and positions, no fewer than the batch has: what is over has no target, and
+ * sequences that are over are empty. */
+void batch_fill(const Examples *e, const TrainBatch *b, size_t batch, size_t positions,
+                BatchArrays *out);
 
 #endif

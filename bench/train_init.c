@@ -7,6 +7,11 @@
 #include "train.h"
 #include "units.h"
 
+static uint64_t divide_up(uint64_t a, uint64_t b)
+{
+    return (a + b - 1) / b;
+}
+
 /* ---- data ---- */
 
 static int load_texts(Trainer *t, const ModelConfig *c, Err *err)
@@ -28,8 +33,23 @@ static int load_texts(Trainer *t, const ModelConfig *c, Err *err)
     return status;
 }
 
-static int plan_classifier(Trainer *t, Checkpoint *ck, const RecordWants *wants, int threads,
-                           Err *err)
+/* A batch runs on no more positions than it has, but for a few: on the next of these sizes. */
+static void plan_batches(Trainer *t, const ModelConfig *c, RecordWants wants, int threads)
+{
+    enum { MOST_SIZES = 256, TILE = 8 };
+    wants.context = t->lengths[t->num_lengths - 1];
+    wants.rows = wants.batch * wants.context;
+    size_t tiles = divide_up(wants.rows, TILE), step = divide_up(tiles, MOST_SIZES) * TILE;
+    size_t sizes[MOST_SIZES], count = 0;
+    while (count * step < wants.rows) {
+        sizes[count] = (count + 1) * step;
+        count++;
+    }
+    bucketed_plan(&t->model, c, &wants, sizes, count, true, threads);
+    t->arrays = batch_arrays_new(wants.batch, sizes[count - 1]);
+}
+
+static int plan_classifier(Trainer *t, Checkpoint *ck, RecordWants wants, int threads, Err *err)
 {
     ModelConfig *c = &ck->config;
     size_t labels = t->config.labels.count;
@@ -46,7 +66,7 @@ static int plan_classifier(Trainer *t, Checkpoint *ck, const RecordWants *wants,
     const Examples *const sets[] = {&t->train, &t->development, &t->test};
     t->lengths =
         bucket_lengths(sets, COUNT_OF(sets), (size_t)t->config.max_length, &t->num_lengths);
-    bucketed_plan(&t->model, c, wants, t->lengths, t->num_lengths, true, threads);
+    plan_batches(t, c, wants, threads);
     return 0;
 }
 
@@ -70,7 +90,7 @@ static int alloc_model(Trainer *t, Err *err)
     return bucketed_alloc(&t->model, want, err);
 }
 
-static int init_sentiment(Trainer *t, const RecordWants *wants, int threads, Err *err)
+static int init_sentiment(Trainer *t, RecordWants wants, int threads, Err *err)
 {
     Checkpoint ck;
     if (checkpoint_open(&ck, t->config.checkpoint, err) != 0)
@@ -88,7 +108,7 @@ static int init_sentiment(Trainer *t, const RecordWants *wants, int threads, Err
 
 enum { BYTE_VALUES = 256 };
 
-static int init_gpt(Trainer *t, const RecordWants *wants, int threads, Err *err)
+static int init_gpt(Trainer *t, RecordWants wants, int threads, Err *err)
 {
     const TrainConfig *config = &t->config;
     size_t context = (size_t)config->context;
@@ -103,16 +123,11 @@ static int init_gpt(Trainer *t, const RecordWants *wants, int threads, Err *err)
     t->lengths = xmalloc(sizeof *t->lengths);
     t->lengths[0] = context;
     t->num_lengths = 1;
-    bucketed_plan(&t->model, &c, wants, t->lengths, 1, true, threads);
+    plan_batches(t, &c, wants, threads);
     if (alloc_model(t, err) != 0)
         return -1;
     params_randomize(&t->model.params, (uint64_t)config->seed, threads);
     return 0;
-}
-
-static uint64_t divide_up(uint64_t a, uint64_t b)
-{
-    return (a + b - 1) / b;
 }
 
 static void count_updates(Trainer *t)
@@ -146,17 +161,13 @@ int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err)
     *config = (TrainConfig){0};
     bool sentiment = t->config.task == TASK_SENTIMENT;
     RecordWants wants = {.batch = (size_t)t->config.batch_size,
-                         .mask = sentiment,
                          .loss = true,
                          .logits = sentiment,
                          .dropout = (float)t->config.dropout};
-    int status = sentiment ? init_sentiment(t, &wants, o->threads, err)
-                           : init_gpt(t, &wants, o->threads, err);
+    int status =
+        sentiment ? init_sentiment(t, wants, o->threads, err) : init_gpt(t, wants, o->threads, err);
     if (status != 0)
         return -1;
-    size_t cells = wants.batch * t->lengths[t->num_lengths - 1];
-    t->arrays = (BatchArrays){xmalloc(cells * sizeof(int32_t)), xmalloc(cells * sizeof(int32_t)),
-                              xmalloc(cells * sizeof(int32_t))};
     count_updates(t);
     make_identity(t);
     return 0;
@@ -170,9 +181,7 @@ void train_release(Trainer *t)
     examples_release(&t->train);
     examples_release(&t->development);
     examples_release(&t->test);
-    free(t->arrays.tokens);
-    free(t->arrays.mask);
-    free(t->arrays.targets);
+    batch_arrays_free(&t->arrays);
     free(t->lengths);
     free(t->identity);
     train_config_release(&t->config);

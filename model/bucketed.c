@@ -3,10 +3,11 @@
 
 #include <stdlib.h>
 
-static void plan_bucket(Bucketed *m, Bucket *b, size_t context, bool backward)
+static void plan_bucket(Bucketed *m, Bucket *b, size_t size, bool backward)
 {
     RecordWants wants = m->wants;
-    wants.context = b->context = context;
+    b->size = size;
+    *(wants.rows ? &wants.rows : &wants.context) = size;
     graph_init(&b->graph);
     model_record(&b->graph, &m->config, &m->params, &wants, &b->record);
     schedule_build(&b->schedule, &b->graph, backward ? b->record.loss : NULL,
@@ -14,8 +15,8 @@ static void plan_bucket(Bucketed *m, Bucket *b, size_t context, bool backward)
     plan_build(&b->plan, &b->schedule, m->threads);
 }
 
-void bucketed_plan(Bucketed *m, const ModelConfig *c, const RecordWants *wants,
-                   const size_t *contexts, size_t count, bool backward, int threads)
+void bucketed_plan(Bucketed *m, const ModelConfig *c, const RecordWants *wants, const size_t *sizes,
+                   size_t count, bool backward, int threads)
 {
     *m = (Bucketed){.config = *c,
                     .wants = *wants,
@@ -24,8 +25,8 @@ void bucketed_plan(Bucketed *m, const ModelConfig *c, const RecordWants *wants,
                     .threads = threads};
     params_init(&m->params);
     for (size_t i = 0; i < count; i++) {
-        CHECK(i == 0 || contexts[i] > contexts[i - 1], "buckets must be given in ascending order");
-        plan_bucket(m, &m->list[i], contexts[i], backward);
+        CHECK(i == 0 || sizes[i] > sizes[i - 1], "buckets must be given in ascending order");
+        plan_bucket(m, &m->list[i], sizes[i], backward);
     }
 }
 
@@ -70,12 +71,12 @@ void bucketed_release(Bucketed *m)
     *m = (Bucketed){0};
 }
 
-size_t bucketed_find(const Bucketed *m, size_t length)
+size_t bucketed_find(const Bucketed *m, size_t positions)
 {
     size_t i = 0;
-    while (i < m->count && m->list[i].context < length)
+    while (i < m->count && m->list[i].size < positions)
         i++;
-    CHECK(i < m->count, "no bucket holds %zu positions", length);
+    CHECK(i < m->count, "no bucket holds %zu positions", positions);
     return i;
 }
 
@@ -83,6 +84,8 @@ void bucketed_forward(Bucketed *m, size_t bucket, const BucketInput *in)
 {
     const Bucket *b = &m->list[bucket];
     exec_write(&m->exec, &b->plan, b->record.tokens, in->tokens);
+    if (b->record.sequences.starts)
+        exec_write(&m->exec, &b->plan, b->record.sequences.starts, in->starts);
     if (b->record.mask)
         exec_write(&m->exec, &b->plan, b->record.mask, in->mask);
     if (b->record.targets)

@@ -1,4 +1,4 @@
-/* bucketed: one model recorded at several lengths, for texts that differ in length.
+/* bucketed: one model recorded at several sizes, for texts that differ in length.
  *
  * Every recording (a bucket) has its own graph and plan; all of them read the same Params and run, one at
  * a time, in one Exec that is sized for the largest plan. Which text goes where is the caller's business.
@@ -10,7 +10,8 @@
 #include "record.h"
 
 typedef struct Bucket {
-    size_t context;
+    size_t
+        size; /* positions: its `context`, or its `rows` where sequences lie one after the other */
     Graph graph;
     Record record;
     Schedule schedule;
@@ -19,24 +20,25 @@ typedef struct Bucket {
 
 typedef struct Bucketed {
     ModelConfig config;
-    RecordWants wants; /* of every bucket, but for `context` */
+    RecordWants wants; /* of every bucket, but for its size */
     Params params;
     Exec exec;
-    Bucket *list; /* by ascending context */
+    Bucket *list; /* by ascending size */
     size_t count;
     int threads;
 } Bucketed;
 
-/* Ids of one batch: tokens and mask [batch, context of the bucket]; targets as in Record. mask and
- * targets are read only where they were recorded. Ids are in range: wrong ones are our bug. */
+/* One batch, shaped as in Record; what was not recorded is not read. Ids are in range, and so are starts:
+ * wrong ones are our bug. */
 typedef struct BucketInput {
-    const int32_t *tokens, *mask, *targets;
+    const int32_t *tokens, *mask, *targets, *starts;
 } BucketInput;
 
-/* Records, schedules and plans one bucket for each of the ascending `contexts`, at most
- * c->max_positions; allocates nothing large. The configuration has been checked. */
-void bucketed_plan(Bucketed *m, const ModelConfig *c, const RecordWants *wants,
-                   const size_t *contexts, size_t count, bool backward, int threads);
+/* Records, schedules and plans one bucket for each of the ascending `sizes`: contexts of at most
+ * c->max_positions, or, where wants->rows is not 0, numbers of rows for sequences of at most wants->context.
+ * Allocates nothing large. The configuration has been checked. */
+void bucketed_plan(Bucketed *m, const ModelConfig *c, const RecordWants *wants, const size_t *sizes,
+                   size_t count, bool backward, int threads);
 
 /* Bytes that bucketed_alloc maps: the weights with what `want` asks for, and the largest arena. */
 size_t bucketed_bytes(const Bucketed *m, ParamsMemory want);
@@ -45,8 +47,8 @@ size_t bucketed_bytes(const Bucketed *m, ParamsMemory want);
 int bucketed_alloc(Bucketed *m, ParamsMemory want, Err *err);
 void bucketed_release(Bucketed *m);
 
-/* The first bucket that holds `length` positions; there must be one. */
-size_t bucketed_find(const Bucketed *m, size_t length);
+/* The first bucket that holds so many positions; there must be one. */
+size_t bucketed_find(const Bucketed *m, size_t positions);
 
 void bucketed_forward(Bucketed *m, size_t bucket, const BucketInput *in);
 void bucketed_backward(Bucketed *m, size_t bucket); /* after its forward */

@@ -48,7 +48,7 @@ typedef struct Recorder {
     Params *p;
     const ModelConfig *c;
     const Family *f;
-    size_t batch;
+    Sequences sequences;
     float dropout;
     Tensor *mask;
     char prefix[64]; /* of the layer being recorded, with its dot */
@@ -94,10 +94,10 @@ static Tensor *layer(Recorder *r, Tensor *x, bool only_first)
     size_t C = r->c->d_model;
     graph_block_begin(r->g);
     Tensor *qkv = linear(r, x, 3 * C, f->qkv, ACT_NONE, NULL);
-    Tensor *heads = op_attention(r->g, qkv, r->mask, r->batch, r->c->num_heads, false);
+    Tensor *heads = op_attention(r->g, qkv, r->mask, r->sequences, r->c->num_heads, false);
     if (only_first) {
-        heads = op_first_token(r->g, heads, r->batch);
-        x = op_first_token(r->g, x, r->batch);
+        heads = op_first_token(r->g, heads, r->sequences);
+        x = op_first_token(r->g, x, r->sequences);
     }
     x = norm(r, linear(r, heads, C, f->out, ACT_NONE, x), f->norm1);
     Tensor *up = linear(r, x, r->c->d_ff, f->up, r->c->act, NULL);
@@ -115,14 +115,14 @@ static Tensor *embeddings(Recorder *r, Tensor *tokens)
                                                "embeddings.token_type_embeddings")
                                       : NULL;
     int32_t pad = c->has_pad_token ? (int32_t)c->pad_token : -1;
-    Tensor *x = op_embedding(r->g, tokens, word, position, type, pad);
+    Tensor *x = op_embedding(r->g, tokens, r->sequences, word, position, type, pad);
     return dropout(r, norm(r, x, "embeddings.LayerNorm"), NULL);
 }
 
-/* x [B*T,C], or [B,C], the first tokens alone. */
-static Tensor *classifier(Recorder *r, Tensor *x)
+/* x [n,C], or [B,C], the first tokens alone. */
+static Tensor *classifier(Recorder *r, Tensor *x, bool is_first)
 {
-    Tensor *first = tensor_rows(x) == r->batch ? x : op_first_token(r->g, x, r->batch);
+    Tensor *first = is_first ? x : op_first_token(r->g, x, r->sequences);
     Tensor *pooled = linear(r, first, r->c->d_model, r->f->pooler, r->f->pooler_act, NULL);
     return linear(r, dropout(r, pooled, NULL), r->c->num_labels, "classifier", ACT_NONE, NULL);
 }
@@ -133,20 +133,20 @@ void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants
                   .p = p,
                   .c = c,
                   .f = c->type == MODEL_DISTILBERT ? &distilbert : &bert,
-                  .batch = want->batch,
+                  .sequences = out->sequences,
                   .dropout = want->dropout,
                   .mask = out->mask};
-    bool classifies = c->head == HEAD_CLASSIFIER;
+    bool classifies = c->head == HEAD_CLASSIFIER, only_first = classifies && !want->hidden;
     Tensor *x = out->hidden[0] = embeddings(&r, out->tokens);
     for (size_t i = 0; i < c->num_layers; i++) {
         bool last = i + 1 == c->num_layers;
         snprintf(r.prefix, sizeof r.prefix, "%s.%zu.", r.f->layer, i);
-        x = out->hidden[i + 1] = layer(&r, x, classifies && last && !want->hidden);
+        x = out->hidden[i + 1] = layer(&r, x, last && only_first);
     }
     r.prefix[0] = '\0';
     if (!classifies)
         return;
-    out->logits = classifier(&r, x);
+    out->logits = classifier(&r, x, only_first);
     if (want->loss)
         out->loss = op_cross_entropy(g, out->logits, out->targets);
 }

@@ -50,12 +50,12 @@ static Tensor *layer_norm(const Layer *l, Tensor *x, const char *name)
     return norm(l->g, l->p, l->c, x, full);
 }
 
-static Tensor *layer(const Layer *l, Tensor *x, Tensor *mask, size_t batch)
+static Tensor *layer(const Layer *l, Tensor *x, const Record *r)
 {
     size_t C = l->c->d_model;
     graph_block_begin(l->g);
     Tensor *qkv = linear(l, layer_norm(l, x, "ln_1"), "attn.c_attn", 3 * C, ACT_NONE, NULL);
-    Tensor *heads = op_attention(l->g, qkv, mask, batch, l->c->num_heads, true);
+    Tensor *heads = op_attention(l->g, qkv, r->mask, r->sequences, l->c->num_heads, true);
     x = linear(l, heads, "attn.c_proj", C, ACT_NONE, x);
     Tensor *up = linear(l, layer_norm(l, x, "ln_2"), "mlp.c_fc", l->c->d_ff, l->c->act, NULL);
     x = linear(l, up, "mlp.c_proj", C, ACT_NONE, x);
@@ -68,12 +68,13 @@ void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *wa
     ParamSpec table = {c->vocab_size, c->d_model, INIT_NORMAL, init_std, false};
     Tensor *word = params_get(p, table, "wte.weight");
     table.rows = c->max_positions;
-    Tensor *x = op_embedding(g, r->tokens, word, params_get(p, table, "wpe.weight"), NULL, -1);
+    Tensor *position = params_get(p, table, "wpe.weight");
+    Tensor *x = op_embedding(g, r->tokens, r->sequences, word, position, NULL, -1);
     if (want->dropout > 0)
         x = op_dropout(g, x, want->dropout, NULL);
     for (size_t i = 0; i < c->num_layers; i++) {
         r->hidden[i] = x;
-        x = layer(&(Layer){g, p, c, want->dropout, i}, x, r->mask, want->batch);
+        x = layer(&(Layer){g, p, c, want->dropout, i}, x, r);
     }
     x = norm(g, p, c, x, "ln_f");
     r->hidden[c->num_layers] = x;

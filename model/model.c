@@ -102,6 +102,11 @@ void model_set_mask(Model *m, const int32_t *mask)
     exec_write(&m->exec, &m->plan, m->record.mask, mask);
 }
 
+void model_set_starts(Model *m, const int32_t *starts)
+{
+    exec_write(&m->exec, &m->plan, m->record.sequences.starts, starts);
+}
+
 void model_set_targets(Model *m, const int32_t *targets)
 {
     exec_write(&m->exec, &m->plan, m->record.targets, targets);

@@ -51,9 +51,10 @@ size_t model_predicted_bytes(const Model *m);
 int model_alloc(Model *m, Err *err);
 void model_release(Model *m);
 
-/* Each takes [B,T] ids (targets of a classifier: [B]); out-of-range ids are our bug here. */
+/* Each takes what Record says; out-of-range ids are our bug here. */
 void model_set_tokens(Model *m, const int32_t *tokens);
 void model_set_mask(Model *m, const int32_t *mask);
+void model_set_starts(Model *m, const int32_t *starts); /* [B+1], of sequences of any lengths */
 void model_set_targets(Model *m, const int32_t *targets);
 
 void model_forward(Model *m);

@@ -2,14 +2,17 @@
 #ifndef TARE_RECORD_H
 #define TARE_RECORD_H
 
-#include "../autograd/graph.h"
+#include "../autograd/ops.h"
 #include "config.h"
 #include "params.h"
 
 /* What to record beside the layers themselves. */
 typedef struct RecordWants {
     size_t batch, context;
-    bool mask;   /* an input that hides keys */
+    size_t
+        rows; /* 0: every sequence has `context` positions. Else they have any lengths up to that, one
+                    after the other, without padding in between, in so many positions together */
+    bool mask;   /* an input that hides keys; not with rows */
     bool loss;   /* targets and the mean cross-entropy over those >= 0 */
     bool hidden; /* keep every hidden state readable; without, a classifier's last is [B,C], of the
                     first tokens alone */
@@ -20,13 +23,14 @@ typedef struct RecordWants {
 } RecordWants;
 
 typedef struct Record {
-    Tensor *tokens;  /* input i32 [B,T] */
-    Tensor *mask;    /* input i32 [B,T], or NULL */
-    Tensor *targets; /* input i32 [B,T] (a language model) or [B] (a classifier), or NULL */
-    Tensor *
-        *hidden;    /* [num_layers + 1] of [B*T,C], numbered as Hugging Face's output_hidden_states:
+    Tensor *tokens;      /* input i32 [B,T], or [1,rows] */
+    Sequences sequences; /* with `starts`, an input, where rows were asked for */
+    Tensor *mask;        /* input i32 [B,T], or NULL */
+    Tensor *targets; /* input i32 like tokens (a language model) or [B] (a classifier), or NULL */
+    Tensor **
+        hidden; /* [num_layers + 1] of [n,C], n positions, numbered as Hugging Face's output_hidden_states:
                         0 is the embedding, num_layers the last hidden state */
-    Tensor *logits; /* [B*T,V] or [B,num_labels], or NULL */
+    Tensor *logits; /* [n,V] or [B,num_labels], or NULL */
     Tensor *loss;   /* [1], or NULL */
 } Record;
 

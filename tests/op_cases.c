@@ -53,6 +53,24 @@ static void integers(OpSetup *s, int i, size_t rows, size_t cols, int low, int h
         s->leaf[i].x[k] = random_whole(s, i, k, low, high);
 }
 
+/* Where B sequences of up to `longest` rows begin, in `rows` together, of which the last may be fillers. */
+static void starts(OpSetup *s, int i, size_t B, size_t longest, size_t rows)
+{
+    leaf_new(s, i, 1, (size_t[]){B + 1});
+    s->leaf[i].integer = true;
+    double at = s->leaf[i].x[0] = 0;
+    for (size_t b = 0; b < B; b++) {
+        at += random_whole(s, i, b, 0, (int)longest);
+        s->leaf[i].x[b + 1] = fmin(at, (double)rows);
+    }
+}
+
+/* The rows of sequence b, of T rows each where there is no `starts`. */
+static Range rows_of(const double *starts, size_t T, size_t b)
+{
+    return starts ? (Range){(size_t)starts[b], (size_t)starts[b + 1]} : (Range){b * T, (b + 1) * T};
+}
+
 void op_setup_init(OpSetup *s, const OpSpec *spec, const OpCase *at, bool exact)
 {
     *s = (OpSetup){.spec = spec, .at = at, .exact = exact};
@@ -69,8 +87,12 @@ void op_setup_release(OpSetup *s)
 
 /* ---- embedding: B, T, V, C, P ---- */
 
-enum { EMBEDDING_TYPE = CASE_FIRST_FLAG, EMBEDDING_UNTRAINED = 2 * CASE_FIRST_FLAG };
-enum { TOKENS, WORD, POSITION, TYPE };
+enum {
+    EMBEDDING_TYPE = CASE_FIRST_FLAG,
+    EMBEDDING_UNTRAINED = 2 * CASE_FIRST_FLAG,
+    EMBEDDING_STARTS = 4 * CASE_FIRST_FLAG,
+};
+enum { TOKENS, WORD, POSITION, TYPE, EMBEDDING_IN_STARTS };
 
 static void embedding_leaves(OpSetup *s)
 {
@@ -80,6 +102,8 @@ static void embedding_leaves(OpSetup *s)
     matrix(s, POSITION, d[4], d[3]);
     if (s->at->flags & EMBEDDING_TYPE)
         matrix(s, TYPE, 2, d[3]);
+    if (s->at->flags & EMBEDDING_STARTS)
+        starts(s, EMBEDDING_IN_STARTS, d[0], d[1], d[0] * d[1]);
 }
 
 static int32_t untrained_token(const OpSetup *s)
@@ -89,7 +113,19 @@ static int32_t untrained_token(const OpSetup *s)
 
 static Tensor *embedding_record(const OpSetup *s, Graph *g, Tensor *const *in)
 {
-    return op_embedding(g, in[TOKENS], in[WORD], in[POSITION], in[TYPE], untrained_token(s));
+    Sequences all = {s->at->dim[0], in[EMBEDDING_IN_STARTS], s->at->dim[1]};
+    return op_embedding(g, in[TOKENS], all, in[WORD], in[POSITION], in[TYPE], untrained_token(s));
+}
+
+/* Place of a row in its sequence; 0 for a filler. */
+static size_t place_of(const double *starts, size_t B, size_t T, size_t row)
+{
+    for (size_t b = 0; b < B; b++) {
+        Range own = rows_of(starts, T, b);
+        if (row >= own.from && row < own.to)
+            return row - own.from;
+    }
+    return 0;
 }
 
 /* The untrained row is a constant: read from where nothing is perturbed. */
@@ -97,10 +133,11 @@ static void embedding_forward(const OpSetup *s, double *const *x, double *y)
 {
     const size_t *d = s->at->dim, T = d[1], C = d[3];
     for (size_t i = 0; i < d[0] * T; i++) {
+        size_t place = place_of(x[EMBEDDING_IN_STARTS], d[0], T, i);
         int32_t token = (int32_t)x[TOKENS][i];
         const double *word = token == untrained_token(s) ? s->leaf[WORD].x : x[WORD];
         for (size_t c = 0; c < C; c++)
-            y[i * C + c] = word[(size_t)token * C + c] + x[POSITION][i % T * C + c] +
+            y[i * C + c] = word[(size_t)token * C + c] + x[POSITION][place * C + c] +
                            (x[TYPE] ? x[TYPE][c] : 0);
     }
 }
@@ -111,6 +148,8 @@ static const OpCase embedding_cases[] = {
     {{3, 17, 11, 65, 20}, CASE_EXACT | EMBEDDING_TYPE},
     {{2, 9, 4, 63, 9}, CASE_EXACT | EMBEDDING_UNTRAINED},
     {{4, 5, 3, 129, 6}, CASE_EXACT | EMBEDDING_TYPE | EMBEDDING_UNTRAINED},
+    {{4, 5, 7, 33, 6}, CASE_EXACT | EMBEDDING_STARTS | EMBEDDING_UNTRAINED},
+    {{9, 11, 7, 65, 11}, CASE_EXACT | EMBEDDING_STARTS | EMBEDDING_TYPE},
     {{4, 40, 50, 400, 64}, EMBEDDING_TYPE}, /* enough for two threads */
 };
 
@@ -237,8 +276,9 @@ enum {
     ATTENTION_CAUSAL = CASE_FIRST_FLAG,
     ATTENTION_MASK = 2 * CASE_FIRST_FLAG,
     ATTENTION_ONE_KEY = 4 * CASE_FIRST_FLAG, /* the mask leaves one key in each sequence */
+    ATTENTION_STARTS = 8 * CASE_FIRST_FLAG,
 };
-enum { QKV, MASK };
+enum { QKV, MASK, ATTENTION_IN_STARTS };
 
 static void attention_leaves(OpSetup *s)
 {
@@ -249,6 +289,8 @@ static void attention_leaves(OpSetup *s)
     if (s->at->flags & ATTENTION_ONE_KEY)
         for (size_t i = 0; i < rows; i++)
             s->leaf[MASK].x[i] = i % d[1] == d[1] / 2;
+    if (s->at->flags & ATTENTION_STARTS)
+        starts(s, ATTENTION_IN_STARTS, d[0], d[1], rows);
 }
 
 /* With queries of zero every visible key weighs the same: exact where their number is a power of
@@ -263,8 +305,8 @@ static void attention_exact(OpSetup *s)
 
 static Tensor *attention_record(const OpSetup *s, Graph *g, Tensor *const *in)
 {
-    return op_attention(g, in[QKV], in[MASK], s->at->dim[0], s->at->dim[2],
-                        s->at->flags & ATTENTION_CAUSAL);
+    Sequences all = {s->at->dim[0], in[ATTENTION_IN_STARTS], s->at->dim[1]};
+    return op_attention(g, in[QKV], in[MASK], all, s->at->dim[2], s->at->flags & ATTENTION_CAUSAL);
 }
 
 /* One query against the keys of its sequence: out[D]. q and k[s], v[s] of one head, rows apart by
@@ -293,14 +335,19 @@ static void attend(const double *q, const double *k, const double *v, size_t str
 static void attention_all(const OpSetup *s, double *const *x, double *y)
 {
     const size_t *d = s->at->dim, T = d[1], D = d[3], C = d[2] * D;
-    for (size_t b = 0; b < d[0]; b++)
-        for (size_t t = 0; t < T; t++)
+    for (size_t i = 0; i < d[0] * T * C; i++)
+        y[i] = 0;
+    for (size_t b = 0; b < d[0]; b++) {
+        Range rows = rows_of(x[ATTENTION_IN_STARTS], T, b);
+        for (size_t i = rows.from; i < rows.to; i++)
             for (size_t h = 0; h < d[2]; h++) {
-                const double *sequence = x[QKV] + b * T * 3 * C + h * D;
-                attend(sequence + t * 3 * C, sequence + C, sequence + 2 * C, 3 * C,
-                       x[MASK] ? x[MASK] + b * T : NULL,
-                       s->at->flags & ATTENTION_CAUSAL ? t + 1 : T, D, y + (b * T + t) * C + h * D);
+                const double *query = x[QKV] + i * 3 * C + h * D;
+                const double *sequence = x[QKV] + rows.from * 3 * C + h * D;
+                size_t keys = (s->at->flags & ATTENTION_CAUSAL ? i + 1 : rows.to) - rows.from;
+                attend(query, sequence + C, sequence + 2 * C, 3 * C,
+                       x[MASK] ? x[MASK] + rows.from : NULL, keys, D, y + i * C + h * D);
             }
+    }
 }
 
 static const OpCase attention_cases[] = {
@@ -315,6 +362,9 @@ static const OpCase attention_cases[] = {
     {{2, 9, 2, 4}, CASE_EXACT | ATTENTION_ONE_KEY},
     {{2, 9, 3, 5}, CASE_EXACT | ATTENTION_ONE_KEY | ATTENTION_CAUSAL},
     {{2, 70, 4, 32}, ATTENTION_CAUSAL},
+    {{5, 9, 2, 5}, ATTENTION_STARTS},
+    {{4, 40, 3, 12}, ATTENTION_STARTS | ATTENTION_CAUSAL},
+    {{32, 24, 4, 32}, ATTENTION_STARTS}, /* enough for two threads */
 };
 
 /* ---- dropout, which outside training is x + residual: rows, C ---- */
@@ -349,26 +399,35 @@ static const OpCase dropout_cases[] = {
 
 /* ---- first_token: B, T, C ---- */
 
+enum { FIRST_TOKEN_STARTS = CASE_FIRST_FLAG };
+
 static void first_token_leaves(OpSetup *s)
 {
-    matrix(s, 0, s->at->dim[0] * s->at->dim[1], s->at->dim[2]);
+    const size_t *d = s->at->dim;
+    matrix(s, 0, d[0] * d[1], d[2]);
+    if (s->at->flags & FIRST_TOKEN_STARTS)
+        starts(s, 1, d[0], d[1], d[0] * d[1]);
 }
 
 static Tensor *first_token_record(const OpSetup *s, Graph *g, Tensor *const *in)
 {
-    return op_first_token(g, in[0], s->at->dim[0]);
+    return op_first_token(g, in[0], (Sequences){s->at->dim[0], in[1], s->at->dim[1]});
 }
 
 static void first_token_forward(const OpSetup *s, double *const *x, double *y)
 {
     const size_t T = s->at->dim[1], C = s->at->dim[2];
-    for (size_t b = 0; b < s->at->dim[0]; b++)
+    for (size_t b = 0; b < s->at->dim[0]; b++) {
+        Range rows = rows_of(x[1], T, b);
         for (size_t c = 0; c < C; c++)
-            y[b * C + c] = x[0][b * T * C + c];
+            y[b * C + c] = rows.from < rows.to ? x[0][rows.from * C + c] : 0;
+    }
 }
 
-static const OpCase first_token_cases[] = {
-    {{1, 1, 1}, CASE_EXACT}, {{3, 5, 17}, CASE_EXACT}, {{2, 7, 65}, CASE_EXACT}};
+static const OpCase first_token_cases[] = {{{1, 1, 1}, CASE_EXACT},
+                                           {{3, 5, 17}, CASE_EXACT},
+                                           {{2, 7, 65}, CASE_EXACT},
+                                           {{7, 2, 17}, CASE_EXACT | FIRST_TOKEN_STARTS}};
 
 /* ---- cross_entropy: n, V ---- */
 

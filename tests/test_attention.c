@@ -211,6 +211,48 @@ Test(attention, the_same_bits_for_any_number_of_threads)
     }
 }
 
+/* The rows of `own` alone. */
+static Setup part_of(const Setup *s, Range own)
+{
+    Setup part = *s;
+    size_t qkv = own.from * 3 * s->C, out = own.from * s->C;
+    part.a.B = 1;
+    part.a.T = own.to - own.from;
+    part.a.starts = NULL;
+    part.a.q += qkv;
+    part.a.k += qkv;
+    part.a.v += qkv;
+    part.a.out += out;
+    part.a.lse += own.from * s->a.H;
+    part.dout += out;
+    part.dqkv += qkv;
+    return part;
+}
+
+Test(attention, sequences_of_any_lengths_give_the_bits_of_each_alone)
+{
+    static const int32_t starts[] = {0, 33, 33, 50, 51, 100};
+    for (size_t i = 0; i < COUNT_OF(isas); i++)
+        for (int threads = 1; threads <= 3 && choose(isas[i]); threads++)
+            for (int causal = 0; causal <= 1; causal++) {
+                Setup all = setup_new(1, 100, 2, 24, causal, MASK_NONE);
+                Setup apart = setup_new(1, 100, 2, 24, causal, MASK_NONE);
+                all.a.B = COUNT_OF(starts) - 1;
+                all.a.T = 49;
+                all.a.starts = starts;
+                run_both(&all, threads);
+                for (size_t b = 0; b < all.a.B; b++) {
+                    Setup alone = part_of(&apart, sequence_rows(starts, 0, b));
+                    run_both(&alone, 1);
+                }
+                cr_assert_eq(memcmp(all.out, apart.out, all.rows * all.C * 4), 0);
+                cr_assert_eq(memcmp(all.lse, apart.lse, all.rows * all.a.H * 4), 0);
+                cr_assert_eq(memcmp(all.dqkv, apart.dqkv, all.rows * 3 * all.C * 4), 0);
+                setup_free(&all);
+                setup_free(&apart);
+            }
+}
+
 Test(attention, scratch_is_linear_in_the_context)
 {
     double ratio = (double)attention_scratch_bytes(8192, 64, 1, true) /

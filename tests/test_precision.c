@@ -478,13 +478,13 @@ static Tensor *record_layernorm(Graph *g, Tensor *x, Params *p)
 static Tensor *record_attention(Graph *g, Tensor *x, Params *p)
 {
     (void)p;
-    return op_attention(g, x, NULL, 2, 3, true);
+    return op_attention(g, x, NULL, (Sequences){.batch = 2}, 3, true);
 }
 
 static Tensor *record_first_token(Graph *g, Tensor *x, Params *p)
 {
     (void)p;
-    return op_first_token(g, x, 2);
+    return op_first_token(g, x, (Sequences){.batch = 2});
 }
 
 /* y of the op on x, which is stored in `type`, as fp32. */

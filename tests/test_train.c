@@ -170,16 +170,19 @@ Test(train, an_epoch_has_each_example_once_in_its_bucket)
     examples_release(&e);
 }
 
-Test(train, short_and_missing_rows_are_masked)
+Test(train, examples_lie_one_after_the_other)
 {
     Examples e = examples_of_lengths((size_t[]){3, 2}, 2);
     e.label[1] = 1;
-    int32_t tokens[12], mask[12], targets[3];
     uint32_t order[] = {1, 0};
-    batch_fill(&e, &(TrainBatch){4, order, 2}, 3, &(BatchArrays){tokens, mask, targets});
-    cr_expect_arr_eq(tokens, ((int32_t[]){4, 5, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0}), sizeof tokens);
-    cr_expect_arr_eq(mask, ((int32_t[]){1, 1, 0, 0, 1, 1, 1, 0, 1, 0, 0, 0}), sizeof mask);
-    cr_expect_arr_eq(targets, ((int32_t[]){1, 0, -1}), sizeof targets);
+    TrainBatch b = {4, order, 2};
+    BatchArrays a = batch_arrays_new(3, 8);
+    cr_expect_eq(batch_positions(&e, &b), 5);
+    batch_fill(&e, &b, 3, 8, &a);
+    cr_expect_arr_eq(a.tokens, ((int32_t[]){4, 5, 1, 2, 3, 0, 0, 0}), 8 * sizeof *a.tokens);
+    cr_expect_arr_eq(a.starts, ((int32_t[]){0, 2, 5, 5}), 4 * sizeof *a.starts);
+    cr_expect_arr_eq(a.targets, ((int32_t[]){1, 0, -1}), 3 * sizeof *a.targets);
+    batch_arrays_free(&a);
     examples_release(&e);
 }
 
@@ -187,15 +190,15 @@ Test(train, a_text_becomes_windows_with_the_next_byte_as_target)
 {
     Examples train, held;
     Err err = {""};
-    int32_t tokens[3], mask[3], targets[3];
+    BatchArrays a = batch_arrays_new(2, 6);
     write_file(in_dir("text"), "abcdefghijk"); /* 11 bytes: three windows of 3, one target over */
     cr_assert_eq(examples_load_bytes(&train, &held, in_dir("text"), 3, 0.3, &err), 0);
     cr_expect_eq(train.count, 2);
     cr_expect_eq(held.count, 1);
-    batch_fill(&held, &(TrainBatch){3, &(uint32_t){0}, 1}, 1,
-               &(BatchArrays){tokens, mask, targets});
-    cr_expect_arr_eq(tokens, ((int32_t[]){'g', 'h', 'i'}), sizeof tokens);
-    cr_expect_arr_eq(targets, ((int32_t[]){'h', 'i', 'j'}), sizeof targets);
+    batch_fill(&held, &(TrainBatch){3, &(uint32_t){0}, 1}, 2, 6, &a);
+    cr_expect_arr_eq(a.tokens, ((int32_t[]){'g', 'h', 'i', 0, 0, 0}), 6 * sizeof *a.tokens);
+    cr_expect_arr_eq(a.targets, ((int32_t[]){'h', 'i', 'j', -1, -1, -1}), 6 * sizeof *a.targets);
+    batch_arrays_free(&a);
     examples_release(&train);
     examples_release(&held);
     cr_expect_eq(examples_load_bytes(&train, &held, in_dir("text"), 11, 0, &err), -1);

@@ -1,7 +1,7 @@
 /* attention: heads among threads. One head of one sequence is worked by one thread from beginning
  * to end (simd/attention.c), so results do not depend on the number of threads; where forward has
  * fewer heads than threads, the queries of a head are shared out too. */
-#include "isa.h"
+#include "gemm_parts.h"
 
 #include <omp.h>
 
@@ -30,24 +30,37 @@ size_t attention_scratch_bytes(size_t T, size_t D, int threads, bool backward)
     return (size_t)threads * floats_per_thread(T, D, backward) * sizeof(float);
 }
 
-static size_t num_queries(const Attention *a)
+/* Of sequence b. */
+static size_t num_queries(const Attention *a, size_t b)
 {
-    return a->num_queries ? a->num_queries : a->T;
+    Range rows = sequence_rows(a->starts, a->T, b);
+    return a->num_queries ? a->num_queries : rows.to - rows.from;
+}
+
+static size_t all_queries(const Attention *a)
+{
+    size_t sum = 0;
+    for (size_t b = 0; b < a->B; b++)
+        sum += num_queries(a, b);
+    return sum;
 }
 
 /* As in gemm.c: below some 50 microseconds a parallel region does not pay. */
 static bool worth_threads(const Attention *a)
 {
-    return (double)a->B * (double)a->H * (double)num_queries(a) * (double)(a->T + 16) *
-               (double)a->D >
-           1e6;
+    return (double)all_queries(a) * (double)a->H * (double)(a->T + 16) * (double)a->D > 1e6;
 }
 
-/* Parts of the queries of one head: whole blocks of ATTENTION_ROWS, so that each block is worked
- * exactly as it would be alone. */
+static size_t blocks_of(size_t queries)
+{
+    return (queries + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
+}
+
+/* Parts of the queries of one head, of the longest sequence or a shorter one: whole blocks of
+ * ATTENTION_ROWS, so that each block is worked exactly as it would be alone. */
 static size_t parts_per_head(const Attention *a, int threads)
 {
-    size_t heads = a->B * a->H, blocks = (num_queries(a) + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
+    size_t heads = a->B * a->H, blocks = blocks_of(num_queries(a, 0));
     size_t parts = ((size_t)threads + heads - 1) / heads;
     return parts < blocks ? parts : blocks;
 }
@@ -62,19 +75,20 @@ void attention_forward(const Attention *a, int threads, void *scratch)
     if (!worth_threads(a))
         threads = 1;
     size_t parts = parts_per_head(a, threads), tasks = a->B * a->H * parts;
-    size_t blocks = (num_queries(a) + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < tasks; i++) {
-        size_t head = i / parts, part = i % parts, last = blocks * (part + 1) / parts;
+        size_t b = i / parts / a->H, queries = num_queries(a, b), blocks = blocks_of(queries);
+        Range own = share(blocks, i % parts, parts);
         AttentionTask task = {
             .a = a,
-            .b = head / a->H,
-            .h = head % a->H,
-            .first = a->first_query + blocks * part / parts * ATTENTION_ROWS,
-            .last = a->first_query + (last == blocks ? num_queries(a) : last * ATTENTION_ROWS),
+            .b = b,
+            .h = i / parts % a->H,
+            .first = a->first_query + own.from * ATTENTION_ROWS,
+            .last = a->first_query + (own.to == blocks ? queries : own.to * ATTENTION_ROWS),
         };
-        isa->attention_forward(&task,
-                               (float *)scratch + (size_t)omp_get_thread_num() * part_floats);
+        if (own.from < own.to)
+            isa->attention_forward(&task,
+                                   (float *)scratch + (size_t)omp_get_thread_num() * part_floats);
     }
 }
 
@@ -94,13 +108,14 @@ void attention_backward(const Attention *a, const float *dout, float *dq, float 
             .a = a,
             .b = i / a->H,
             .h = i % a->H,
-            .last = a->T,
+            .last = num_queries(a, i / a->H),
             .dout = dout,
             .dq = dq,
             .dk = dk,
             .dv = dv,
         };
-        isa->attention_backward(&task,
-                                (float *)scratch + (size_t)omp_get_thread_num() * part_floats);
+        if (task.last > 0)
+            isa->attention_backward(&task,
+                                    (float *)scratch + (size_t)omp_get_thread_num() * part_floats);
     }
 }

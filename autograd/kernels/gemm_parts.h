@@ -4,10 +4,6 @@
 
 #include "isa.h"
 
-typedef struct Range {
-    size_t from, to;
-} Range;
-
 static inline Range share(size_t total, size_t part, size_t parts)
 {
     return (Range){total * part / parts, total * (part + 1) / parts};

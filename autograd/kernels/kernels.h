@@ -199,13 +199,23 @@ typedef struct Attention {
     size_t B, T, H, D;
     const float *q, *k, *v;
     size_t qkv_stride;
-    const int32_t *key_mask; /* [B, T], or NULL */
+    const int32_t *starts;   /* [B + 1], or NULL: sequence b has the rows from starts[b] to before
+                                starts[b+1], at most T of them, instead of T from b*T on */
+    const int32_t *key_mask; /* [B, T], or NULL; not with starts */
     bool causal;
     float scale;
     size_t first_query, num_queries; /* forward: only these of each sequence; none: all */
     float *out;                      /* [B*T, H*D] */
-    float *lse; /* [B, H, T] log-sum-exp of the scaled scores, for backward; NULL = not wanted */
+    float
+        *lse; /* log-sum-exp of the scaled scores, [H, T] of each sequence, for backward; NULL = not
+                   wanted */
 } Attention;
+
+/* The rows of sequence b. */
+static inline Range sequence_rows(const int32_t *starts, size_t T, size_t b)
+{
+    return starts ? (Range){(size_t)starts[b], (size_t)starts[b + 1]} : (Range){b * T, (b + 1) * T};
+}
 
 void attention_forward(const Attention *a, int threads, void *scratch);
 

@@ -1,36 +1,45 @@
 /* attention: multi-head self-attention, read straight from the packed q, k, v of each row
  * (Vaswani et al. 2017), with the softmax never stored (Dao et al. 2022).
  *
- * aux keeps the log-sum-exp of each query's scores: [B, H, T]. */
+ * aux keeps the log-sum-exp of each query's scores: [H, T] of each sequence. */
 #include <math.h>
+#include <string.h>
 
-#include "../ops.h"
 #include "rows.h"
+#include "sequences.h"
 
-enum { QKV, MASK };
+enum { QKV, MASK, STARTS };
 
 typedef struct Attr {
-    size_t T, H;
+    size_t T, H; /* T: of the longest */
     bool causal;
 } Attr;
 
-Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, size_t batch, size_t heads, bool causal)
+Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t heads, bool causal)
 {
     size_t rows = tensor_rows(qkv), C = tensor_channels(qkv) / 3;
-    CHECK(3 * C == tensor_channels(qkv) && C % heads == 0 && rows % batch == 0,
-          "qkv [%zu,%zu] for %zu heads and batch %zu", rows, tensor_channels(qkv), heads, batch);
-    CHECK(!mask || (mask->dtype == DT_I32 && tensor_count(mask) == rows), "a mask is i32 [B,T]");
-    Tensor *t = graph_node(g, &op_attention_def, 2, (size_t[]){rows, C}, 2, (Tensor *[]){qkv, mask},
-                           sizeof(Attr));
-    *(Attr *)t->attr = (Attr){rows / batch, heads, causal};
+    CHECK(3 * C == tensor_channels(qkv) && C % heads == 0 && (s.starts || rows % s.batch == 0),
+          "qkv [%zu,%zu] for %zu heads and batch %zu", rows, tensor_channels(qkv), heads, s.batch);
+    CHECK(!mask || (mask->dtype == DT_I32 && tensor_count(mask) == rows && !s.starts),
+          "a mask is i32 [B,T]");
+    Tensor *t = graph_node(g, &op_attention_def, 2, (size_t[]){rows, C}, 3,
+                           (Tensor *[]){qkv, mask, s.starts}, sizeof(Attr));
+    *(Attr *)t->attr = (Attr){s.starts ? s.longest : rows / s.batch, heads, causal};
     return t;
+}
+
+/* Of this tensor, which may be a slice of the graph's. */
+static size_t num_sequences(const Tensor *t)
+{
+    const Tensor *starts = t->in[STARTS];
+    return starts ? starts->shape[0] - 1 : t->shape[0] / ((const Attr *)t->attr)->T;
 }
 
 static Attention describe(const Tensor *t, const float *qkv, float *out)
 {
     const Attr *a = t->attr;
     size_t C = t->shape[1], D = C / a->H;
-    return (Attention){.B = t->shape[0] / a->T,
+    return (Attention){.B = num_sequences(t),
                        .T = a->T,
                        .H = a->H,
                        .D = D,
@@ -38,6 +47,7 @@ static Attention describe(const Tensor *t, const float *qkv, float *out)
                        .k = qkv + C,
                        .v = qkv + 2 * C,
                        .qkv_stride = 3 * C,
+                       .starts = starts_data(t->in[STARTS]),
                        .key_mask = t->in[MASK] ? t->in[MASK]->data : NULL,
                        .causal = a->causal,
                        .scale = 1.0f / sqrtf((float)D),
@@ -59,6 +69,13 @@ static Attention describe_part(const Tensor *t, const ExecCtx *c)
     return a;
 }
 
+/* Of rows of `width` floats. */
+static void clear_fillers(const Tensor *t, float *rows, size_t width)
+{
+    size_t from = first_filler(t->in[STARTS], t->shape[0]);
+    memset(rows + from * width, 0, (t->shape[0] - from) * width * sizeof *rows);
+}
+
 static void forward(const Tensor *t, ExecCtx *c)
 {
     const Tensor *qkv = t->in[QKV];
@@ -71,6 +88,7 @@ static void forward(const Tensor *t, ExecCtx *c)
     float *out = rows_begin(t, out_room);
     Attention a = describe(t, rows_read(qkv, qkv_room, c), out);
     attention_forward(&a, c->threads, out_room + rows_room(t));
+    clear_fillers(t, out, t->shape[1]);
     rows_done(t, out, c);
 }
 
@@ -81,15 +99,19 @@ static void backward(const Tensor *t, ExecCtx *c)
     float *dqkv = t->in[QKV]->grad;
     size_t C = t->shape[1];
     CHECK(!exec_adds(c, QKV), "the gradient of qkv has one contribution");
-    if (dqkv)
-        attention_backward(&a, t->grad, dqkv, dqkv + C, dqkv + 2 * C, c->threads, c->scratch);
+    if (!dqkv)
+        return;
+    attention_backward(&a, t->grad, dqkv, dqkv + C, dqkv + 2 * C, c->threads, c->scratch);
+    clear_fillers(t, dqkv, 3 * C);
 }
 
-/* Scores and weighted values: 4 T T C per sequence, the causal half of it with the diagonal. */
+/* Scores and weighted values: 4 T T C per sequence, the causal half of it with the diagonal. Of sequences
+ * of other lengths nothing is known yet but the mean. */
 static double flops(const Tensor *t, bool is_backward)
 {
     const Attr *a = t->attr;
-    double rows = (double)t->shape[0], T = (double)a->T, C = (double)t->shape[1];
+    double rows = (double)t->shape[0], C = (double)t->shape[1];
+    double T = t->in[STARTS] ? rows / (double)num_sequences(t) : (double)a->T;
     double forward_flops = a->causal ? 2 * rows * (T + 1) * C : 4 * rows * T * C;
     return is_backward ? 2 * forward_flops : forward_flops;
 }
@@ -113,7 +135,8 @@ const OpDef op_attention_def = {.name = "attention",
                                 .by_row = true,
                                 .gathers = true,
                                 .backward = backward,
-                                .saved = SAVE_IN(QKV) | SAVE_IN(MASK) | SAVE_OUT | SAVE_AUX,
+                                .saved = SAVE_IN(QKV) | SAVE_IN(MASK) | SAVE_IN(STARTS) | SAVE_OUT |
+                                         SAVE_AUX,
                                 .flops = flops,
                                 .aux_bytes = aux_bytes,
                                 .scratch_bytes = scratch_bytes};

@@ -1,29 +1,29 @@
-/* embedding: y[b*T+t, :] = word[tokens[b,t], :] + position[t, :] + type[0, :].
+/* embedding: y[i, :] = word[tokens[i], :] + position[t, :] + type[0, :] for the t-th row of a sequence.
  *
  * Backward adds each row of dy to the rows it came from. Threads own ranges of channels, not rows, so
  * that a token seen twice is added in one fixed order. */
 #include <string.h>
 
-#include "../ops.h"
 #include "rows.h"
+#include "sequences.h"
 #include "weights.h"
 
-enum { TOKENS, WORD, POSITION, TYPE };
+enum { TOKENS, WORD, POSITION, TYPE, STARTS };
 
 typedef struct Attr {
     int32_t untrained;
 } Attr;
 
-Tensor *op_embedding(Graph *g, Tensor *tokens, Tensor *word, Tensor *position, Tensor *type,
-                     int32_t untrained)
+Tensor *op_embedding(Graph *g, Tensor *tokens, Sequences s, Tensor *word, Tensor *position,
+                     Tensor *type, int32_t untrained)
 {
-    size_t C = tensor_channels(word);
+    size_t C = tensor_channels(word), longest = s.starts ? s.longest : tokens->shape[1];
     CHECK(tokens->dtype == DT_I32 && tokens->ndim == 2, "tokens are i32 [B,T]");
-    CHECK(tensor_channels(position) == C && tensor_rows(position) >= tokens->shape[1] &&
+    CHECK(tensor_channels(position) == C && tensor_rows(position) >= longest &&
               (!type || tensor_channels(type) == C),
           "the tables do not fit each other");
-    Tensor *t = graph_node(g, &op_embedding_def, 2, (size_t[]){tensor_count(tokens), C}, 4,
-                           (Tensor *[]){tokens, word, position, type}, sizeof(Attr));
+    Tensor *t = graph_node(g, &op_embedding_def, 2, (size_t[]){tensor_count(tokens), C}, 5,
+                           (Tensor *[]){tokens, word, position, type, s.starts}, sizeof(Attr));
     *(Attr *)t->attr = (Attr){untrained};
     return t;
 }
@@ -35,13 +35,15 @@ static void forward(const Tensor *t, ExecCtx *c)
     size_t rows = t->shape[0], C = t->shape[1], T = t->in[TOKENS]->shape[1] * c->parts;
     const int32_t *token = t->in[TOKENS]->data;
     const Tensor *word = t->in[WORD], *position = t->in[POSITION], *type = t->in[TYPE];
+    const Tensor *starts = t->in[STARTS];
     const Kernels *k = kernels();
     int threads = exec_threads(c, (double)rows * (double)C);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < rows; i++) {
         float *room = thread_room(c, ROOMS * C), *y = row_begin(t, i, room);
         k->add(weight_row(word, (size_t)token[i], room + C),
-               weight_row(position, (c->part * rows + i) % T, room + 2 * C), y, C);
+               weight_row(position, position_of(starts, T, c->part * rows + i), room + 2 * C), y,
+               C);
         if (type)
             k->add(y, weight_row(type, 0, room + C), y, C);
         row_done(t, i, y);
@@ -64,12 +66,13 @@ static void backward_slice(const Tensor *t, const Kernels *k, Slice s)
     const int32_t *token = t->in[TOKENS]->data, untrained = ((const Attr *)t->attr)->untrained;
     float *word = t->in[WORD]->grad, *position = t->in[POSITION]->grad;
     float *type = t->in[TYPE] ? t->in[TYPE]->grad : NULL;
+    const Tensor *starts = t->in[STARTS];
     for (size_t i = 0; i < rows; i++) {
         const float *dy = t->grad + i * s.C;
         if (word && token[i] != untrained)
             add_slice(k, word + (size_t)token[i] * s.C, dy, s);
         if (position)
-            add_slice(k, position + i % T * s.C, dy, s);
+            add_slice(k, position + position_of(starts, T, i) * s.C, dy, s);
     }
     if (type)
         k->sum_rows(t->grad + s.from, s.C, rows, s.to - s.from, true, type + s.from);
@@ -111,6 +114,6 @@ const OpDef op_embedding_def = {.name = "embedding",
                                 .by_sequence = true,
                                 .by_row = true,
                                 .backward = backward,
-                                .saved = SAVE_IN(TOKENS),
+                                .saved = SAVE_IN(TOKENS) | SAVE_IN(STARTS),
                                 .flops = flops,
                                 .scratch_bytes = scratch_bytes};

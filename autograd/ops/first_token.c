@@ -1,36 +1,52 @@
-/* first_token: y[b, :] = x[b*T, :], what a sequence classifier reads. */
+/* first_token: y[b, :] = the first row of sequence b of x, what a sequence classifier reads. */
 #include <string.h>
 
-#include "../ops.h"
 #include "rows.h"
+#include "sequences.h"
 
-enum { X };
+enum { X, STARTS };
 
-Tensor *op_first_token(Graph *g, Tensor *x, size_t batch)
+Tensor *op_first_token(Graph *g, Tensor *x, Sequences s)
 {
-    CHECK(tensor_rows(x) % batch == 0, "%zu rows in a batch of %zu", tensor_rows(x), batch);
-    return graph_node(g, &op_first_token_def, 2, (size_t[]){batch, tensor_channels(x)}, 1, &x, 0);
+    CHECK(s.starts || tensor_rows(x) % s.batch == 0, "%zu rows in a batch of %zu", tensor_rows(x),
+          s.batch);
+    return graph_node(g, &op_first_token_def, 2, (size_t[]){s.batch, tensor_channels(x)}, 2,
+                      (Tensor *[]){x, s.starts}, 0);
+}
+
+static Range rows_of(const Tensor *t, size_t b)
+{
+    return sequence_rows(starts_data(t->in[STARTS]), tensor_rows(t->in[X]) / t->shape[0], b);
 }
 
 static void forward(const Tensor *t, ExecCtx *c)
 {
     (void)c;
-    size_t B = t->shape[0], C = t->shape[1], T = tensor_rows(t->in[X]) / B;
+    size_t row_bytes = t->shape[1] * dtype_size(t->dtype);
     CHECK(t->dtype == t->in[X]->dtype, "a copy changes no format");
-    for (size_t b = 0; b < B; b++)
-        memcpy(row_at(t, b), row_at(t->in[X], b * T), C * dtype_size(t->dtype));
+    for (size_t b = 0; b < t->shape[0]; b++) {
+        Range rows = rows_of(t, b);
+        if (rows.from < rows.to)
+            memcpy(row_at(t, b), row_at(t->in[X], rows.from), row_bytes);
+        else
+            memset(row_at(t, b), 0, row_bytes);
+    }
 }
 
 static void backward(const Tensor *t, ExecCtx *c)
 {
-    size_t B = t->shape[0], C = t->shape[1], T = tensor_rows(t->in[X]) / B;
+    size_t C = t->shape[1];
     float *dx = t->in[X]->grad;
     if (!dx)
         return;
     if (!exec_adds(c, X))
         memset(dx, 0, tensor_bytes(t->in[X]));
-    for (size_t b = 0; b < B; b++)
-        kernels()->add(dx + b * T * C, t->grad + b * C, dx + b * T * C, C);
+    for (size_t b = 0; b < t->shape[0]; b++) {
+        Range rows = rows_of(t, b);
+        float *first = dx + rows.from * C;
+        if (rows.from < rows.to)
+            kernels()->add(first, t->grad + b * C, first, C);
+    }
 }
 
 static double flops(const Tensor *t, bool is_backward)
@@ -43,4 +59,5 @@ const OpDef op_first_token_def = {.name = "first_token",
                                   .forward = forward,
                                   .by_sequence = true,
                                   .backward = backward,
+                                  .saved = SAVE_IN(STARTS),
                                   .flops = flops};

@@ -207,7 +207,7 @@ CONFIG=corpus compare corpus_missing 2
 name=interrupt
 rm -rf "$work/results"
 got=0
-FAKE=hangs_at_8 TARE_PYTHON=$work/python timeout --preserve-status -s INT 5 \
+FAKE=hangs_at_8 TARE_PYTHON=$work/python timeout --foreground --preserve-status -s INT 5 \
     "$tare" compare "$work/config.toml" --out "$work/results" >"$work/out" 2>"$work/err" || got=$?
 [ $got = 130 ] || { echo "interrupt: exit $got, wanted 130"; cat "$work/err"; failed=1; }
 csv

@@ -118,9 +118,10 @@ expect "a layer too wide for int8" 2 "tare: $too_wide" "$tare" convert wide new 
 expect "running it in int8" 2 "tare: $too_wide" "$tare" dump wide "--ids=1 2 3" --out dumped --precision int8
 expect "the same in bf16" 0 "" "$tare" convert wide wide16 --format bf16
 
-# A pipe that nobody writes holds the conversion up when its weights are written.
+# A pipe that nobody writes holds the conversion up when its weights are written. In the foreground `timeout`
+# sends one signal; otherwise two, of which the second ends a program at once.
 cp -r zeros piped && mkfifo piped/tokenizer.json
-timeout --preserve-status -s INT 2 "$tare" convert piped new --format bf16 >stdout 2>err
+timeout --foreground --preserve-status -s INT 2 "$tare" convert piped new --format bf16 >stdout 2>err
 [ $? = 130 ] || fail "an interrupted conversion did not exit with 130: $(cat err)"
 [ -z "$(ls -d new* 2>/dev/null)" ] || fail "an interrupted conversion leaves $(ls -d new*)"
 
@@ -232,7 +233,7 @@ touch file
 # ---- interrupted ----
 
 sed 's/rounds = 8/rounds = 100000/' study.toml >endless.toml
-timeout --preserve-status -s INT 3 "$tare" precision endless.toml --out ended >/dev/null 2>err
+timeout --foreground --preserve-status -s INT 3 "$tare" precision endless.toml --out ended >/dev/null 2>err
 [ $? = 130 ] || fail "an interrupted study did not exit with 130: $(tail -n 1 err)"
 
 exit $failed

@@ -17,16 +17,17 @@ typedef struct Head {
 ALWAYS_INLINE Head head_of(const AttentionTask *task)
 {
     const Attention *a = task->a;
-    size_t at = task->b * a->T * a->qkv_stride + task->h * a->D;
+    Range rows = sequence_rows(a->starts, a->T, task->b);
+    size_t at = rows.from * a->qkv_stride + task->h * a->D, T = rows.to - rows.from;
     return (Head){
         .a = a,
-        .T = a->T,
+        .T = T,
         .D = a->D,
         .q = a->q + at,
         .k = a->k + at,
         .v = a->v + at,
-        .out = a->out + (task->b * a->T * a->H + task->h) * a->D,
-        .lse = a->lse ? a->lse + (task->b * a->H + task->h) * a->T : NULL,
+        .out = a->out + (rows.from * a->H + task->h) * a->D,
+        .lse = a->lse ? a->lse + rows.from * a->H + task->h * T : NULL,
         .mask = a->key_mask ? a->key_mask + task->b * a->T : NULL,
     };
 }

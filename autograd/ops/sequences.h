@@ -1,0 +1,35 @@
+/* sequences: which rows of a tensor are which sequence's, as ops.h's Sequences says. */
+#ifndef TARE_SEQUENCES_H
+#define TARE_SEQUENCES_H
+
+#include "../ops.h"
+
+/* Of the optional input; NULL where sequences are of one length. */
+static inline const int32_t *starts_data(const Tensor *starts)
+{
+    return starts ? starts->data : NULL;
+}
+
+/* The first row that belongs to no sequence. */
+static inline size_t first_filler(const Tensor *starts, size_t rows)
+{
+    return starts ? (size_t)starts_data(starts)[starts->shape[0] - 1] : rows;
+}
+
+/* The place of a row in its sequence; 0 for a filler. */
+static inline size_t position_of(const Tensor *starts, size_t T, size_t row)
+{
+    if (!starts)
+        return row % T;
+    const int32_t *at = starts_data(starts);
+    size_t low = 0, high = starts->shape[0] - 1; /* at[low] <= row < at[high] */
+    if (row >= (size_t)at[high])
+        return 0;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        *((size_t)at[middle] <= row ? &low : &high) = middle;
+    }
+    return row - (size_t)at[low];
+}
+
+#endif
