@@ -139,7 +139,8 @@ void exec_run(Exec *e, const Plan *p, Phase phase)
         run_slice(e, p, 0, from, to);
         return;
     }
-#pragma omp parallel num_threads((int)p->slices.count)
+    int threads = e->threads < (int)p->slices.count ? e->threads : (int)p->slices.count;
+#pragma omp parallel num_threads(threads)
     {
         placement_note();
         for (size_t step = from, end; step < to; step = end) {

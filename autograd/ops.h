@@ -31,7 +31,7 @@ struct OpDef {
     unsigned saved;
 
     /* Rows of the result depend on rows of the same sequence only: forward may run on some of the
-     * sequences alone. */
+     * sequences alone, where they are of one length. */
     bool by_sequence;
 
     /* Rows of the result depend on the same rows only, or, where the op gathers, on all rows of in[0] and in[1]:

@@ -15,7 +15,6 @@
 #include "sentiment_report.h"
 #include "threads_option.h"
 
-/* Whether anything did not pass; exit codes. */
 /* ---- before the first cell ---- */
 
 static int make_folder(const char *folder, Err *err)

@@ -181,7 +181,7 @@ static int run_and_print(const RunCommand *run, RowResult *r, Samples *samples, 
     interrupt_install();
     int status = run_apart(run, r, samples, &profile, err);
     int code = interrupted() ? EXIT_INTERRUPTED : status != 0 ? EXIT_BAD_INPUT : EXIT_OK;
-    if (code == 0) {
+    if (code == EXIT_OK) {
         print_row(run, r, samples, &profile);
         code = is_fine(r) ? EXIT_OK : EXIT_NOT_OK;
     }

@@ -189,11 +189,11 @@ static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
 static int plan_or_run(const SweepCommand *c, Err *err)
 {
     Sweep s;
-    int code = 2;
+    int code = EXIT_BAD_INPUT;
     if (sweep_init(&s, c->config, &c->settings, err) != 0)
         return EXIT_BAD_INPUT;
     if (sweep_select(&s, c->filter, c->shard, c->shards, err) != 0) {
-        code = 2;
+        code = EXIT_BAD_INPUT;
     } else if (c->dry_run) {
         sweep_plan(&s);
         code = report(&s, c, NULL);
@@ -211,7 +211,7 @@ int cmd_sweep(int argc, char **argv, Err *err)
     int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     if (outcome == OPTIONS_RUN && c.columns) {
         report_columns(stdout);
-        code = 0;
+        code = EXIT_OK;
     } else if (outcome == OPTIONS_RUN) {
         code = plan_or_run(&c, err);
     }

@@ -22,7 +22,7 @@ static void print_evaluation(Trainer *t, const char *name, const Examples *e)
 }
 
 /* The order of a training, for whoever wants to repeat it elsewhere: a line for each batch with its
- * epoch, its padded length and its examples by their place in the file. */
+ * epoch, a length that none of its examples exceeds, and these by their place in the file. */
 static void print_batches(const Trainer *t)
 {
     for (uint64_t epoch = 0; epoch < (uint64_t)t->config.epochs; epoch++) {
@@ -135,9 +135,9 @@ int cmd_train(int argc, char **argv, Err *err)
         return EXIT_BAD_INPUT;
     }
     Trainer t;
-    int code = 2;
+    int code = EXIT_BAD_INPUT;
     if (train_init(&t, &config, &c.options, err) == 0) {
-        code = 0;
+        code = EXIT_OK;
         if (c.dry_run)
             print_batches(&t);
         else

@@ -8,13 +8,13 @@
 #include "../autograd/base.h"
 
 /* The exit codes of every verb. Interrupted: everything finished so far is on disk. */
-typedef enum {
+enum {
     EXIT_OK = 0,
     EXIT_NOT_OK = 1,    /* a row failed, or a check did not pass; rows left out are ok */
     EXIT_BAD_INPUT = 2, /* the command line, a config or an input file */
     EXIT_REGRESSION = 3,
     EXIT_INTERRUPTED = 130
-} ExitCode;
+};
 
 /* COMMAND(verb, one line for --help), in the order of --help; "" keeps it out of there: a worker is
  * started by compare, not by people. */

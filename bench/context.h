@@ -34,8 +34,8 @@ int64_t context_memory(const Context *c);
 /* memory = "auto": context_memory less 512 MiB for the rest of the machine. */
 int64_t memory_auto_limit(void);
 
-/* CPU time so far, in s: of all CPUs since boot (NaN if unknown), and of this process and its children
- * that have ended. */
+/* CPU time so far, in s: of all CPUs since boot, and of this process and its children that have ended;
+ * NaN if unknown. */
 typedef struct CpuTime {
     double busy, stolen, total; /* stolen: the host ran others meanwhile */
     double own;

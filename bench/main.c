@@ -50,7 +50,7 @@ static int flush_results(int code, Err *err)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;
-    if (code != 2)
+    if (code != EXIT_BAD_INPUT)
         err_set(err, "cannot write the result to standard output");
     return EXIT_BAD_INPUT;
 }
@@ -93,7 +93,7 @@ int main(int argc, char **argv)
     }
     Err err = {""};
     int code = flush_results(run(argc, argv, &err), &err);
-    if (code == 2)
+    if (code == EXIT_BAD_INPUT)
         fprintf(stderr, "tare: %s\n", err.msg);
     return code;
 }

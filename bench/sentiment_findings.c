@@ -237,7 +237,7 @@ static void name_peak_share(const Sentiment *s, json_t *list)
     if (is_measured(s, ours) && !isnan(share))
         say(list,
             "tare computes at %.2f of the peak of %.4g GFLOP/s measured in this run, tokenizer "
-            "included, padding not counted.",
+            "included; of all implementations the FLOPs are counted that a label needs.",
             share, peaks_measured(&s->watch.peaks));
 }
 

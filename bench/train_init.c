@@ -1,6 +1,7 @@
 /* train_init: from a config to a model in memory; see train.h. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../model/checkpoint.h"
 #include "context.h"
@@ -33,21 +34,67 @@ static int load_texts(Trainer *t, const ModelConfig *c, Err *err)
     return status;
 }
 
-/* A batch runs on no more positions than it has, but for a few: on the next of these sizes. */
-static void plan_batches(Trainer *t, const ModelConfig *c, RecordWants wants, int threads)
+/* ---- sizes of batches ---- */
+
+enum { MOST_SIZES = 256 };
+
+typedef struct Sizes {
+    size_t at[MOST_SIZES], count; /* ascending, in positions */
+} Sizes;
+
+static void add_size(Sizes *s, size_t size)
 {
-    enum { MOST_SIZES = 256, TILE = 8 };
+    size_t i = s->count;
+    while (i > 0 && s->at[i - 1] > size)
+        i--;
+    if (size == 0 || (i > 0 && s->at[i - 1] == size))
+        return;
+    memmove(s->at + i + 1, s->at + i, (s->count++ - i) * sizeof *s->at);
+    s->at[i] = size;
+}
+
+/* Examples of one length: whole batches, and the last ones. */
+static Sizes sizes_of_windows(const Trainer *t, const RecordWants *wants)
+{
+    Sizes s = {.count = 0};
+    const Examples *const sets[] = {&t->train, &t->development};
+    for (size_t i = 0; i < COUNT_OF(sets); i++) {
+        add_size(&s, sets[i]->count % wants->batch * wants->context);
+        add_size(&s, sets[i]->count < wants->batch ? 0 : wants->rows);
+    }
+    return s;
+}
+
+/* Steps so small that hardly any position of a batch is filled up. */
+static Sizes sizes_of_texts(const RecordWants *wants)
+{
+    enum { TILE = 8 };
+    Sizes s = {.count = 0};
+    size_t step = divide_up(divide_up(wants->rows, TILE), MOST_SIZES) * TILE;
+    for (size_t size = step; size < wants->rows; size += step)
+        add_size(&s, size);
+    add_size(&s, wants->rows);
+    return s;
+}
+
+static int plan_batches(Trainer *t, const ModelConfig *c, RecordWants wants, int threads, Err *err)
+{
+    const Examples *const sets[] = {&t->train, &t->development, &t->test};
+    size_t most = 0;
+    for (size_t i = 0; i < COUNT_OF(sets); i++)
+        most = sets[i]->count > most ? sets[i]->count : most;
+    wants.batch = wants.batch < most ? wants.batch : most;
     wants.context = t->lengths[t->num_lengths - 1];
     wants.rows = wants.batch * wants.context;
-    size_t tiles = divide_up(wants.rows, TILE), step = divide_up(tiles, MOST_SIZES) * TILE;
-    size_t sizes[MOST_SIZES], count = 0;
-    while (count * step < wants.rows) {
-        sizes[count] = (count + 1) * step;
-        count++;
-    }
-    bucketed_plan(&t->model, c, &wants, sizes, count, true, threads);
-    t->arrays = batch_arrays_new(wants.batch, sizes[count - 1]);
+    if (wants.rows > INT32_MAX)
+        return err_set(err, "%s: a batch of %zu examples of %zu tokens is more than %d tokens",
+                       t->config.path, wants.batch, wants.context, INT32_MAX);
+    Sizes s = c->type == MODEL_GPT2 ? sizes_of_windows(t, &wants) : sizes_of_texts(&wants);
+    bucketed_plan(&t->model, c, &wants, s.at, s.count, true, threads);
+    return 0;
 }
+
+/* ---- models ---- */
 
 static int plan_classifier(Trainer *t, Checkpoint *ck, RecordWants wants, int threads, Err *err)
 {
@@ -66,11 +113,8 @@ static int plan_classifier(Trainer *t, Checkpoint *ck, RecordWants wants, int th
     const Examples *const sets[] = {&t->train, &t->development, &t->test};
     t->lengths =
         bucket_lengths(sets, COUNT_OF(sets), (size_t)t->config.max_length, &t->num_lengths);
-    plan_batches(t, c, wants, threads);
-    return 0;
+    return plan_batches(t, c, wants, threads, err);
 }
-
-/* ---- model ---- */
 
 /* Memory is asked for before any is touched: the system would grant it and kill us later. */
 static int alloc_model(Trainer *t, Err *err)
@@ -123,8 +167,7 @@ static int init_gpt(Trainer *t, RecordWants wants, int threads, Err *err)
     t->lengths = xmalloc(sizeof *t->lengths);
     t->lengths[0] = context;
     t->num_lengths = 1;
-    plan_batches(t, &c, wants, threads);
-    if (alloc_model(t, err) != 0)
+    if (plan_batches(t, &c, wants, threads, err) != 0 || alloc_model(t, err) != 0)
         return -1;
     params_randomize(&t->model.params, (uint64_t)config->seed, threads);
     return 0;
@@ -168,6 +211,7 @@ int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err)
         sentiment ? init_sentiment(t, wants, o->threads, err) : init_gpt(t, wants, o->threads, err);
     if (status != 0)
         return -1;
+    t->arrays = batch_arrays_new(t->model.wants.batch, t->model.list[t->model.count - 1].size);
     count_updates(t);
     make_identity(t);
     return 0;

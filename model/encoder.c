@@ -6,7 +6,8 @@
  *                                  BERT       classifier(tanh(pooler(x0)))
  *
  * The classifier reads nothing else, so unless hidden states are wanted the last layer goes on with the
- * first tokens alone after its attention: the same logits and gradients for a seventh less work.
+ * first tokens alone after its attention: the same logits and gradients without three quarters of its
+ * products.
  *
  * The norm comes after the residual, the GELU is the exact one, the mask hides keys. Names are those
  * of Hugging Face checkpoints; q, k and v, kept apart there, are read as one. */

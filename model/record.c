@@ -9,6 +9,7 @@ void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *
           c->max_positions);
     size_t bt[] = {want->batch, want->context}, ends = want->batch + 1;
     CHECK(!want->rows || !want->mask, "sequences without padding need no mask");
+    CHECK(want->rows <= INT32_MAX, "%zu rows", want->rows);
     if (want->rows) {
         bt[0] = 1;
         bt[1] = want->rows;

@@ -53,15 +53,14 @@ static void integers(OpSetup *s, int i, size_t rows, size_t cols, int low, int h
         s->leaf[i].x[k] = random_whole(s, i, k, low, high);
 }
 
-/* Where B sequences of up to `longest` rows begin, in `rows` together, of which the last may be fillers. */
-static void starts(OpSetup *s, int i, size_t B, size_t longest, size_t rows)
+/* Where B sequences of up to `longest` rows begin; of B * longest rows the last may be fillers. */
+static void starts(OpSetup *s, int i, size_t B, size_t longest)
 {
     leaf_new(s, i, 1, (size_t[]){B + 1});
     s->leaf[i].integer = true;
     double at = s->leaf[i].x[0] = 0;
     for (size_t b = 0; b < B; b++) {
-        at += random_whole(s, i, b, 0, (int)longest);
-        s->leaf[i].x[b + 1] = fmin(at, (double)rows);
+        s->leaf[i].x[b + 1] = at += random_whole(s, i, b, 0, (int)longest);
     }
 }
 
@@ -103,7 +102,7 @@ static void embedding_leaves(OpSetup *s)
     if (s->at->flags & EMBEDDING_TYPE)
         matrix(s, TYPE, 2, d[3]);
     if (s->at->flags & EMBEDDING_STARTS)
-        starts(s, EMBEDDING_IN_STARTS, d[0], d[1], d[0] * d[1]);
+        starts(s, EMBEDDING_IN_STARTS, d[0], d[1]);
 }
 
 static int32_t untrained_token(const OpSetup *s)
@@ -290,7 +289,7 @@ static void attention_leaves(OpSetup *s)
         for (size_t i = 0; i < rows; i++)
             s->leaf[MASK].x[i] = i % d[1] == d[1] / 2;
     if (s->at->flags & ATTENTION_STARTS)
-        starts(s, ATTENTION_IN_STARTS, d[0], d[1], rows);
+        starts(s, ATTENTION_IN_STARTS, d[0], d[1]);
 }
 
 /* With queries of zero every visible key weighs the same: exact where their number is a power of
@@ -406,7 +405,7 @@ static void first_token_leaves(OpSetup *s)
     const size_t *d = s->at->dim;
     matrix(s, 0, d[0] * d[1], d[2]);
     if (s->at->flags & FIRST_TOKEN_STARTS)
-        starts(s, 1, d[0], d[1], d[0] * d[1]);
+        starts(s, 1, d[0], d[1]);
 }
 
 static Tensor *first_token_record(const OpSetup *s, Graph *g, Tensor *const *in)

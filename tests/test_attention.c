@@ -231,14 +231,16 @@ static Setup part_of(const Setup *s, Range own)
 
 Test(attention, sequences_of_any_lengths_give_the_bits_of_each_alone)
 {
-    static const int32_t starts[] = {0, 33, 33, 50, 51, 100};
+    static const int32_t starts[] = {0, 0, 200, 200, 230, 231, 500};
+    const size_t rows = 500, heads = 1,
+                 D = 40; /* fewer heads than threads, and work enough for them */
     for (size_t i = 0; i < COUNT_OF(isas); i++)
         for (int threads = 1; threads <= 3 && choose(isas[i]); threads++)
             for (int causal = 0; causal <= 1; causal++) {
-                Setup all = setup_new(1, 100, 2, 24, causal, MASK_NONE);
-                Setup apart = setup_new(1, 100, 2, 24, causal, MASK_NONE);
+                Setup all = setup_new(1, rows, heads, D, causal, MASK_NONE);
+                Setup apart = setup_new(1, rows, heads, D, causal, MASK_NONE);
                 all.a.B = COUNT_OF(starts) - 1;
-                all.a.T = 49;
+                all.a.T = 269;
                 all.a.starts = starts;
                 run_both(&all, threads);
                 for (size_t b = 0; b < all.a.B; b++) {

@@ -56,17 +56,18 @@ static Slices slices_of(const ModelConfig *c, const ModelOptions *o)
     return s;
 }
 
-/* Inputs that differ from sequence to sequence; the b-th ends in b % 7 masked positions. */
+/* Inputs that differ from sequence to sequence; the b-th ends in (b + batch) % 7 masked positions. */
 static void set_inputs(Model *m, const RecordWants *want)
 {
     size_t T = want->context, count = want->batch * T;
     int32_t *tokens = xmalloc(2 * count * sizeof *tokens), *mask = tokens + count;
     for (size_t i = 0; i < count; i++) {
         tokens[i] = (int32_t)(rng_u64(7, 0, i) % m->config.vocab_size);
-        mask[i] = i % T < T - i / T % 7;
+        mask[i] = i % T < T - (i / T + want->batch) % 7;
     }
     model_set_tokens(m, tokens);
-    model_set_mask(m, mask);
+    if (m->record.mask)
+        model_set_mask(m, mask);
     free(tokens);
 }
 
@@ -133,6 +134,17 @@ Test(slices, rows_of_one_sequence_are_the_same_bit_for_bit)
     }
 }
 
+Test(slices, causal_rows_without_a_mask_are_the_same_bit_for_bit)
+{
+    ModelConfig c = model_config_gpt(48, 6, 3, 67, 128);
+    c.head = HEAD_NONE;
+    ModelOptions o = one_sequence(96, 2);
+    o.wants.mask = false;
+    Slices s = slices_of(&c, &o);
+    cr_expect(s.by_row && s.count == 2, "%zu parts", s.count);
+    expect_same(&c, o);
+}
+
 /* A team that is smaller than the number of parts works them one behind the other. */
 Test(slices, rows_need_no_thread_each)
 {
@@ -147,7 +159,7 @@ Test(slices, rows_stay_together_where_it_does_not_pay)
 {
     ModelConfig small = headless(1), large = headless(2), classifier = headless(6);
     ModelOptions o = one_sequence(128, 2), odd = one_sequence(37, 2), few = one_sequence(16, 2);
-    cr_expect_eq(slices_of(&small, &few).count, 1, "few rows");
+    cr_expect_eq(slices_of(&classifier, &few).count, 1, "few rows");
     cr_expect_eq(slices_of(&classifier, &odd).count, 1, "rows that do not divide");
     large.d_model = 240;
     large.num_heads = 4;

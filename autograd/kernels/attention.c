@@ -1,7 +1,7 @@
 /* attention: heads among threads. One head of one sequence is worked by one thread from beginning
  * to end (simd/attention.c), so results do not depend on the number of threads; where forward has
  * fewer heads than threads, the queries of a head are shared out too. */
-#include "gemm_parts.h"
+#include "isa.h"
 
 #include <omp.h>
 
@@ -37,18 +37,21 @@ static size_t num_queries(const Attention *a, size_t b)
     return a->num_queries ? a->num_queries : rows.to - rows.from;
 }
 
-static size_t all_queries(const Attention *a)
+/* Pairs of a query and a key, in all sequences; a block of keys costs something by itself. */
+static double num_pairs(const Attention *a)
 {
-    size_t sum = 0;
-    for (size_t b = 0; b < a->B; b++)
-        sum += num_queries(a, b);
+    double sum = 0;
+    for (size_t b = 0; b < a->B; b++) {
+        Range keys = sequence_rows(a->starts, a->T, b);
+        sum += (double)num_queries(a, b) * (double)(keys.to - keys.from + 16);
+    }
     return sum;
 }
 
 /* As in gemm.c: below some 50 microseconds a parallel region does not pay. */
 static bool worth_threads(const Attention *a)
 {
-    return (double)all_queries(a) * (double)a->H * (double)(a->T + 16) * (double)a->D > 1e6;
+    return num_pairs(a) * (double)(a->H * a->D) > 1e6;
 }
 
 static size_t blocks_of(size_t queries)
@@ -56,11 +59,11 @@ static size_t blocks_of(size_t queries)
     return (queries + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
 }
 
-/* Parts of the queries of one head, of the longest sequence or a shorter one: whole blocks of
+/* Parts of the queries of one head, as many as the longest sequence may need: whole blocks of
  * ATTENTION_ROWS, so that each block is worked exactly as it would be alone. */
 static size_t parts_per_head(const Attention *a, int threads)
 {
-    size_t heads = a->B * a->H, blocks = blocks_of(num_queries(a, 0));
+    size_t heads = a->B * a->H, blocks = blocks_of(a->num_queries ? a->num_queries : a->T);
     size_t parts = ((size_t)threads + heads - 1) / heads;
     return parts < blocks ? parts : blocks;
 }

@@ -4,11 +4,6 @@
 
 #include "isa.h"
 
-static inline Range share(size_t total, size_t part, size_t parts)
-{
-    return (Range){total * part / parts, total * (part + 1) / parts};
-}
-
 /* rows x columns of parts, at most `threads` of them. */
 typedef struct Grid {
     size_t rows, columns;

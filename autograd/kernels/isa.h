@@ -9,6 +9,12 @@
 
 typedef struct Isa Isa;
 
+/* Part `part` of `parts` of something of this size. */
+static inline Range share(size_t total, size_t part, size_t parts)
+{
+    return (Range){total * part / parts, total * (part + 1) / parts};
+}
+
 /* The tile of C that the innermost loop keeps in registers. */
 typedef struct Tile {
     size_t rows, lanes, vectors; /* rows x (vectors of lanes floats) */

@@ -18,8 +18,9 @@ typedef struct Attr {
 Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t heads, bool causal)
 {
     size_t rows = tensor_rows(qkv), C = tensor_channels(qkv) / 3;
-    CHECK(3 * C == tensor_channels(qkv) && C % heads == 0 && (s.starts || rows % s.batch == 0),
-          "qkv [%zu,%zu] for %zu heads and batch %zu", rows, tensor_channels(qkv), heads, s.batch);
+    sequences_check(s, rows);
+    CHECK(3 * C == tensor_channels(qkv) && C % heads == 0, "qkv [%zu,%zu] for %zu heads", rows,
+          tensor_channels(qkv), heads);
     CHECK(!mask || (mask->dtype == DT_I32 && tensor_count(mask) == rows && !s.starts),
           "a mask is i32 [B,T]");
     Tensor *t = graph_node(g, &op_attention_def, 2, (size_t[]){rows, C}, 3,

@@ -18,6 +18,7 @@ Tensor *op_embedding(Graph *g, Tensor *tokens, Sequences s, Tensor *word, Tensor
                      Tensor *type, int32_t untrained)
 {
     size_t C = tensor_channels(word), longest = s.starts ? s.longest : tokens->shape[1];
+    sequences_check(s, tensor_count(tokens));
     CHECK(tokens->dtype == DT_I32 && tokens->ndim == 2, "tokens are i32 [B,T]");
     CHECK(tensor_channels(position) == C && tensor_rows(position) >= longest &&
               (!type || tensor_channels(type) == C),

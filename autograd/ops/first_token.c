@@ -8,8 +8,7 @@ enum { X, STARTS };
 
 Tensor *op_first_token(Graph *g, Tensor *x, Sequences s)
 {
-    CHECK(s.starts || tensor_rows(x) % s.batch == 0, "%zu rows in a batch of %zu", tensor_rows(x),
-          s.batch);
+    sequences_check(s, tensor_rows(x));
     return graph_node(g, &op_first_token_def, 2, (size_t[]){s.batch, tensor_channels(x)}, 2,
                       (Tensor *[]){x, s.starts}, 0);
 }

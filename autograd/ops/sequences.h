@@ -4,6 +4,16 @@
 
 #include "../ops.h"
 
+/* What every op that takes sequences asks of them, for a tensor of so many rows. */
+static inline void sequences_check(Sequences s, size_t rows)
+{
+    if (s.starts)
+        CHECK(s.starts->dtype == DT_I32 && tensor_count(s.starts) == s.batch + 1,
+              "starts are i32 [B+1]");
+    else
+        CHECK(rows % s.batch == 0, "%zu rows in a batch of %zu", rows, s.batch);
+}
+
 /* Of the optional input; NULL where sequences are of one length. */
 static inline const int32_t *starts_data(const Tensor *starts)
 {

@@ -52,7 +52,7 @@ class Training:
         self.warmup = t["warmup"]
 
     def logits(self, texts, length):
-        inputs = self.tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        inputs = self.tokenizer(texts, padding="longest", max_length=length, truncation=True, return_tensors="pt")
         return self.model(inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
 
     def schedule(self, updates):
