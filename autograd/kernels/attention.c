@@ -37,21 +37,19 @@ static size_t num_queries(const Attention *a, size_t b)
     return a->num_queries ? a->num_queries : rows.to - rows.from;
 }
 
-/* Pairs of a query and a key, in all sequences; a block of keys costs something by itself. */
-static double num_pairs(const Attention *a)
-{
-    double sum = 0;
-    for (size_t b = 0; b < a->B; b++) {
-        Range keys = sequence_rows(a->starts, a->T, b);
-        sum += (double)num_queries(a, b) * (double)(keys.to - keys.from + 16);
-    }
-    return sum;
-}
-
-/* As in gemm.c: below some 50 microseconds a parallel region does not pay. */
+/* As in gemm.c: below some 50 microseconds a parallel region does not pay, below 10 where the products
+ * around it are so large that they have one, and all threads are still awake. */
 static bool worth_threads(const Attention *a)
 {
-    return num_pairs(a) * (double)(a->H * a->D) > 1e6;
+    double pairs = 0, rows = 0, C = (double)(a->H * a->D);
+    for (size_t b = 0; b < a->B; b++) {
+        Range keys = sequence_rows(a->starts, a->T, b);
+        double queries = (double)num_queries(a, b);
+        pairs += queries * (double)(keys.to - keys.from + 16); /* 16: what a head costs by itself */
+        rows += queries;
+    }
+    double qkv_flops = 6 * rows * C * C;
+    return pairs * C > (qkv_flops > 1e7 ? 2e5 : 1e6);
 }
 
 static size_t blocks_of(size_t queries)
