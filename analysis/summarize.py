@@ -2,7 +2,9 @@
 """Stage 2 of the analysis: a table of results becomes a Markdown report on stdout.
 
 Its one idea: the report is made from the eleven reference columns alone, so that a sweep of ten
-years ago and one of today read the same. Rows that did not run are listed and not averaged.
+years ago and one of today read the same. Where a sweep varied something else too, a model is named
+with it (its series), so that no two rows look alike and no mean mixes them. Rows that did not run
+are listed and not averaged.
 It does not judge (verdicts.py) and draws only when asked (plots.py).
 """
 
@@ -18,12 +20,11 @@ except ImportError:
 
 def report(table):
     """The whole report as one string, ending in a newline."""
-    ran = table.ran[REFERENCE]
     parts = ["# Benchmark Results Summary"]
-    if ran.empty:
+    if table.ran.empty:
         parts.append("No row of this file has a time.")
     else:
-        parts += _sections(ran, _decimals(ran))
+        parts += _sections(table.ran, _decimals(table.ran))
     if not table.rest.empty:
         parts += [
             "## Rows Not Averaged",
@@ -35,11 +36,13 @@ def report(table):
 
 
 def _sections(ran, decimals):
-    rows = ran.round({column: decimals for column in TIMES})
+    complete = ran[REFERENCE].round({column: decimals for column in TIMES})
+    ran = ran[REFERENCE].assign(model_size=ran["series"])
+    rows = complete.assign(model_size=ran["model_size"])
     models = list(dict.fromkeys(rows["model_size"]))
     short = ["context_length", "num_warmups", "forward_only", *TIMES]
     by_warmups = ["model_size", "context_length", "num_warmups", *TIMES]
-    parts = ["## Complete Results", _markdown(rows), "## Results by Model Size"]
+    parts = ["## Complete Results", _markdown(complete), "## Results by Model Size"]
     for model in models:
         parts += [
             f"### Model: {_cell(model)}",

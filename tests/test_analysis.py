@@ -482,6 +482,14 @@ class Pictures(TempDir):
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertIn(f"wrote {self.path(f'{key}.growth.png')}", result.stderr)
 
+    def test_a_report_does_not_average_over_what_else_varied(self):
+        path = write_csv(self.path("batch.csv"), self.growth_rows("batch_size", [1, 2, 4]))
+        stdout = run("summarize.py", path).stdout
+        means = stdout.split("### Mean Time by Warmup Count")[1]
+        for batch in (1, 2, 4):
+            self.assertIn(f"\n### Model: small, batch_size {batch}\n", stdout)
+            self.assertRegex(means, rf"\| small, batch_size {batch} +\| +{10 * batch + 1} \|")
+
     def test_growth_needs_three_values_of_one_key(self):
         rows = self.growth_rows("batch_size", [1, 2]) + self.growth_rows("batch_size", [4], seed=2)
         path = write_csv(self.path("few.csv"), [{"seed": 1, **row} for row in rows])
