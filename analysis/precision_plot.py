@@ -81,7 +81,6 @@ def draw_speed(axes, table):
     axes.axvline(1, color="#888888", linewidth=1)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}x")
-    axes.legend(fontsize=8)
 
 
 def draw_size(axes, table):
@@ -116,6 +115,8 @@ def draw(table, path):
         figure, axes = plt.subplots(rows, 2, figsize=(12, rows * (1.5 + 0.45 * lines)), squeeze=False)
         for function, place in zip(panels, axes.flat, strict=False):
             function(place, table)
+        handles, labels = axes.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(labels))
         for spare in axes.flat[len(panels):]:
             spare.remove()
         try:
