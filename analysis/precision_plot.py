@@ -18,8 +18,9 @@ from table import Problem, run_main
 import pandas as pd
 
 FORMATS = ["fp32", "fp16", "bf16", "mixed", "int8"]
-NEEDED = {"model", "work", "batch_size", "seq_len", "format", "support", "status", "speedup",
-          "disk_bytes", "accuracy", "perplexity_change"}
+WITH_INTERVAL = ["speedup", "accuracy", "perplexity_change"]
+NEEDED = {"model", "work", "batch_size", "seq_len", "format", "support", "status", "disk_bytes", *WITH_INTERVAL,
+          *(f"{column}_{end}" for column in WITH_INTERVAL for end in ("lo", "hi"))}
 MIB = 2**20
 
 
@@ -31,6 +32,9 @@ def load(path):
     missing = NEEDED - set(table.columns)
     if missing:
         raise Problem(f"{path} is no result of tare precision: it has no column {min(missing)}")
+    strange = set(table["format"]) - set(FORMATS)
+    if strange:
+        raise Problem(f"{path} has a format '{min(map(str, strange))}', not one of {', '.join(FORMATS)}")
     table = table[table["status"] == "ok"]
     if table.empty:
         raise Problem(f"{path}: nothing to draw, no format was measured")

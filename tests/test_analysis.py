@@ -498,6 +498,45 @@ class Pictures(TempDir):
         self.assertIn("neither context nor batch has 3 values", result.stderr)
         self.assertFalse(os.path.exists(self.path("few.growth.png")))
 
+    def precision_rows(self):
+        """A time, an accuracy and a perplexity in two formats."""
+        columns = ("model", "work", "batch_size", "seq_len", "format", "support", "status", "disk_bytes")
+        figures = ("speedup", "accuracy", "perplexity_change")
+        ends = [f"{figure}{end}" for figure in figures for end in ("", "_lo", "_hi")]
+        rows = []
+        for work, figure in zip(("time", "accuracy", "perplexity"), figures, strict=True):
+            for i, (form, support) in enumerate((("fp32", "native"), ("fp16", "convert"))):
+                row = dict.fromkeys([*columns, *ends], "")
+                row |= dict(zip(columns, ("m", work, 1, 32, form, support, "ok", 2**20), strict=True))
+                row |= {figure: 0.9 + i / 50, f"{figure}_lo": 0.8, f"{figure}_hi": 1.1}
+                rows.append(row)
+        return rows
+
+    def test_precision_plot(self):
+        rows = self.precision_rows()
+        path, png = write_csv(self.path("formats.csv"), rows), self.path("formats.png")
+        result = run("precision_plot.py", path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout.strip(), png)
+        with open(png, "rb") as file:
+            self.assertEqual(file.read(4), b"\x89PNG")
+
+    def test_precision_plot_of_another_file(self):
+        rows = self.precision_rows()
+        strange = write_csv(self.path("strange.csv"), [{**rows[0], "format": "fp4"}])
+        no_interval = write_csv(self.path("cut.csv"), [{k: v for k, v in rows[0].items() if k != "speedup_hi"}])
+        failed = write_csv(self.path("failed.csv"), [{**rows[0], "status": "failed"}])
+        for path, text in (
+            (strange, "has a format 'fp4', not one of fp32, fp16, bf16, mixed, int8"),
+            (no_interval, "it has no column speedup_hi"),
+            (failed, "nothing to draw, no format was measured"),
+            (self.path("none.csv"), "cannot read"),
+        ):
+            result = run("precision_plot.py", path)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+            self.assertIn(text, result.stderr)
+
     def test_matplotlib_only_under_plots(self):
         code = (
             f"import sys; sys.path.insert(0, {ANALYSIS!r}); sys.modules['matplotlib'] = None\n"
