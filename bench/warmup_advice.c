@@ -47,14 +47,14 @@ WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const 
     return a;
 }
 
-/* "; the cold trial costs 690 ms to 820 ms", one figure where they are within 5 %. */
+/* "; the cold trial costs 690 ms to 820 ms", one figure where they are within 5 %; nothing where no row that
+ * could be judged had one. */
 static void cold_clause(const WarmupAdvice *a, char *text, size_t size)
 {
     char least[UNIT_TEXT_SIZE], most[UNIT_TEXT_SIZE];
-    if (isnan(a->cold_least)) {
-        snprintf(text, size, "; no cold trial was seen");
+    text[0] = '\0';
+    if (isnan(a->cold_least))
         return;
-    }
     format_duration(least, a->cold_least);
     format_duration(most, a->cold_most);
     if (a->cold_most < 1.05 * a->cold_least)
