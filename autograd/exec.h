@@ -13,9 +13,8 @@ typedef struct ExecCtx {
     unsigned add;       /* see Step */
     DType product;      /* see Exec */
     bool with_backward; /* the plan has a backward phase */
-    size_t part,
-        parts; /* of a sequence whose rows are divided (slices.h), which of how many; else 0 of 1 */
-    bool training; /* see TrainingRun */
+    size_t part, parts; /* of a sequence whose rows are divided (slices.h); else 0 of 1 */
+    bool training;      /* see TrainingRun */
     uint64_t seed, step;
 } ExecCtx;
 

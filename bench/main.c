@@ -6,6 +6,7 @@
 
 #include "../autograd/kernels/kernels.h"
 #include "commands.h"
+#include "peer.h"
 
 typedef struct Verb {
     const char *name, *help;
@@ -75,20 +76,15 @@ static int run(int argc, char **argv, Err *err)
 /* How long a thread of GNU OpenMP spins for its next piece of work before it sleeps. The library's
  * default, some milliseconds, is ruinous as soon as anything else wants the CPUs: the spinner holds the
  * one that the thread it waits for needs. The library reads this once, when it is loaded, so the
- * program starts itself again; whoever sets a policy keeps it. Programs that it starts (PyTorch) do not
- * inherit it: they are measured as their users run them. Figures are in analysis/SPEED.md. */
+ * program starts itself again, once: its rows inherit the variable, its peers do not. Whoever sets a
+ * policy keeps it. Figures are in analysis/SPEED.md. */
 static void wait_politely(char **argv)
 {
-    static const char spins[] = "GOMP_SPINCOUNT", again[] = "TARE_STARTED_AGAIN";
-    if (!getenv(again)) {
-        if (getenv(spins) || getenv("OMP_WAIT_POLICY"))
-            return;
-        setenv(again, "", 1);
-        setenv(spins, "1000", 1);
-        execv("/proc/self/exe", argv); /* where that fails, the program goes on as it is */
-    }
-    unsetenv(again);
-    unsetenv(spins);
+    if (getenv(SPIN_COUNT) || getenv("OMP_WAIT_POLICY"))
+        return;
+    setenv(SPIN_COUNT, "1000", 1);
+    setenv(SPIN_COUNT_IS_OURS, "1", 1);
+    execv("/proc/self/exe", argv); /* where that fails, the program goes on as it is */
 }
 
 int main(int argc, char **argv)

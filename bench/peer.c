@@ -48,6 +48,10 @@ _Noreturn static void become(char *const *argv, char *const *settings, int chann
     if (getppid() != parent)
         _exit(127); /* it died before we asked to die with it */
     setpgid(0, 0);
+    if (getenv(SPIN_COUNT_IS_OURS)) {
+        unsetenv(SPIN_COUNT_IS_OURS);
+        unsetenv(SPIN_COUNT);
+    }
     for (; *settings; settings++)
         putenv(*settings);
     /* Copies above the standard descriptors first, so that no dup2 below closes another's source. */

@@ -120,10 +120,9 @@ static Tensor *embeddings(Recorder *r, Tensor *tokens)
     return dropout(r, norm(r, x, "embeddings.LayerNorm"), NULL);
 }
 
-/* x [n,C], or [B,C], the first tokens alone. */
-static Tensor *classifier(Recorder *r, Tensor *x, bool is_first)
+/* first [B,C]: the first row of each sequence. */
+static Tensor *classifier(Recorder *r, Tensor *first)
 {
-    Tensor *first = is_first ? x : op_first_token(r->g, x, r->sequences);
     Tensor *pooled = linear(r, first, r->c->d_model, r->f->pooler, r->f->pooler_act, NULL);
     return linear(r, dropout(r, pooled, NULL), r->c->num_labels, "classifier", ACT_NONE, NULL);
 }
@@ -147,7 +146,7 @@ void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants
     r.prefix[0] = '\0';
     if (!classifies)
         return;
-    out->logits = classifier(&r, x, only_first);
+    out->logits = classifier(&r, only_first ? x : op_first_token(g, x, r.sequences));
     if (want->loss)
         out->loss = op_cross_entropy(g, out->logits, out->targets);
 }

@@ -9,9 +9,9 @@
 /* What to record beside the layers themselves. */
 typedef struct RecordWants {
     size_t batch, context;
-    size_t
-        rows; /* 0: every sequence has `context` positions. Else they have any lengths up to that, one
-                    after the other, without padding in between, in so many positions together */
+    /* 0: every sequence has `context` positions. Else they have any lengths up to that, one after the
+     * other, without padding in between, in so many positions together. */
+    size_t rows;
     bool mask;   /* an input that hides keys; not with rows */
     bool loss;   /* targets and the mean cross-entropy over those >= 0 */
     bool hidden; /* keep every hidden state readable; without, a classifier's last is [B,C], of the
@@ -27,9 +27,9 @@ typedef struct Record {
     Sequences sequences; /* with `starts`, an input, where rows were asked for */
     Tensor *mask;        /* input i32 [B,T], or NULL */
     Tensor *targets; /* input i32 like tokens (a language model) or [B] (a classifier), or NULL */
-    Tensor **
-        hidden; /* [num_layers + 1] of [n,C], n positions, numbered as Hugging Face's output_hidden_states:
-                        0 is the embedding, num_layers the last hidden state */
+    /* [num_layers + 1] of [n,C], n positions, numbered as Hugging Face's output_hidden_states: 0 is the
+     * embedding, num_layers the last hidden state. */
+    Tensor **hidden;
     Tensor *logits; /* [n,V] or [B,num_labels], or NULL */
     Tensor *loss;   /* [1], or NULL */
 } Record;

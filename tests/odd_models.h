@@ -32,6 +32,12 @@ static inline ModelConfig odd_encoder(ModelType type)
 
 enum { BATCH = 3, CONTEXT = 17 };
 
+/* Row b sees CONTEXT - 5b positions, from the left. */
+static inline bool is_seen(size_t i)
+{
+    return i % CONTEXT < CONTEXT - 5 * (i / CONTEXT);
+}
+
 /* Whole numbers in [0, below). Caller frees. */
 static inline int32_t *integers(uint64_t seed, size_t n, size_t below)
 {

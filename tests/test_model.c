@@ -5,12 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Row b sees CONTEXT - 5b positions, from the left. */
-static bool is_seen(size_t i)
-{
-    return i % CONTEXT < CONTEXT - 5 * (i / CONTEXT);
-}
-
 /* The seen positions of x [BATCH, CONTEXT], one sequence after the other, then `filler` up to the end. */
 static void pack_seen(const int32_t *x, int32_t filler, int32_t *packed, int32_t *starts)
 {

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "../autograd/ops.h"
-#include "../model/model.h"
+#include "odd_models.h"
 
-enum { BATCH = 3, CONTEXT = 17, TOKENS = BATCH * CONTEXT };
+enum { TOKENS = BATCH * CONTEXT };
 
 static const char *const sets[] = {"generic", "avx2", "avx512"};
 
@@ -34,24 +34,12 @@ static ModelConfig gpt(void)
 
 static ModelConfig encoder(ModelType type)
 {
-    return (ModelConfig){.type = type,
-                         .head = HEAD_CLASSIFIER,
-                         .vocab_size = 67,
-                         .d_model = 76,
-                         .num_layers = 2,
-                         .num_heads = 4,
-                         .d_ff = 205,
-                         .max_positions = 31,
-                         .type_vocab_size = type == MODEL_BERT ? 2 : 0,
-                         .num_labels = 3,
-                         .act = ACT_GELU_ERF,
-                         .norm_eps = 1e-12f};
-}
-
-/* Row b sees CONTEXT - 5b positions, from the left. */
-static bool is_seen(size_t i)
-{
-    return i % CONTEXT < CONTEXT - 5 * (i / CONTEXT);
+    ModelConfig c = odd_encoder(type);
+    c.d_model = 76;
+    c.num_layers = 2;
+    c.num_heads = 4;
+    c.d_ff = 205;
+    return c;
 }
 
 /* Tokens by seed; targets are the next token, or labels, and padding has none. */
@@ -83,13 +71,10 @@ static ModelOptions options(Precision p, int threads)
                           .threads = threads};
 }
 
-static void start(Model *m, const ModelConfig *c, const ModelOptions *o)
+static void start_poisoned(Model *m, const ModelConfig *c, const ModelOptions *o)
 {
-    Err err;
-    model_plan(m, c, o);
-    cr_assert(model_alloc(m, &err) == 0, "%s", err.msg);
+    start(m, c, o);
     m->exec.poison = true;
-    params_randomize(&m->params, 1, o->threads);
 }
 
 /* Hidden states [num_layers + 1][B*T, C] and logits of a forward pass, and its loss. */
@@ -108,7 +93,7 @@ static void forward_release(Forward *f)
 static Forward forward_of(const ModelConfig *c, const ModelOptions *o, uint64_t hidden_seed)
 {
     Model m;
-    start(&m, c, o);
+    start_poisoned(&m, c, o);
     set_inputs(&m, hidden_seed);
     model_forward(&m);
     Forward f = {.loss = model_loss(&m),
@@ -344,7 +329,7 @@ static float *gradients_of(const ModelConfig *c, Precision p, int threads, Recom
     o.backward = true;
     o.recompute = rc;
     Model m;
-    start(&m, c, &o);
+    start_poisoned(&m, c, &o);
     set_inputs(&m, 5);
     model_forward(&m);
     model_backward(&m);
@@ -415,7 +400,7 @@ Test(precision, mixed_learns)
     ModelOptions o = options(PRECISION_MIXED, 2);
     o.backward = o.optimizer = true;
     Model m;
-    start(&m, &c, &o);
+    start_poisoned(&m, &c, &o);
     AdamW adam = adamw_defaults();
     set_inputs(&m, 5);
     model_forward(&m);

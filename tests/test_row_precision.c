@@ -8,25 +8,17 @@
 
 #include "../bench/estimate.h"
 #include "../bench/guard.h"
-#include "../bench/row_config.h"
 #include "../bench/row_precision.h"
 #include "../bench/row_run.h"
+#include "tiny_row.h"
 
 static RowConfig tiny(const char *precision)
 {
-    RowConfig c;
-    row_config_init(&c);
-    text_set(c.model_size, "tiny");
+    RowConfig c = tiny_row();
     text_set(c.precision, precision);
-    c.d_model = 32;
-    c.num_layers = 2;
-    c.num_heads = 2;
     c.vocab_size = 401;
-    c.context_length = 16;
-    c.batch_size = 2;
     c.num_warmups = 1;
     c.num_trials = 2;
-    c.threads = 1;
     c.forward_only = true;
     return c;
 }

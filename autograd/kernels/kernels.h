@@ -206,9 +206,7 @@ typedef struct Attention {
     float scale;
     size_t first_query, num_queries; /* forward: only these of each sequence; none: all */
     float *out;                      /* [B*T, H*D] */
-    float
-        *lse; /* log-sum-exp of the scaled scores, [H, T] of each sequence, for backward; NULL = not
-                   wanted */
+    float *lse; /* log-sum-exp of the scaled scores, [H, T] of each sequence; NULL: no backward */
 } Attention;
 
 /* The rows of sequence b. */

@@ -11,8 +11,7 @@
 enum { X, RESIDUAL };
 
 typedef struct Attr {
-    uint32_t
-        dropped; /* of DROPOUT_LEVELS equally likely values of an element, those that drop it */
+    uint32_t dropped; /* of DROPOUT_LEVELS equally likely values, those that drop an element */
 } Attr;
 
 Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual)
