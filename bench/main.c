@@ -82,7 +82,7 @@ static void wait_politely(char **argv)
 {
     if (getenv(SPIN_COUNT) || getenv("OMP_WAIT_POLICY"))
         return;
-    setenv(SPIN_COUNT, "1000", 1);
+    setenv(SPIN_COUNT, "5000", 1);
     setenv(SPIN_COUNT_IS_OURS, "1", 1);
     execv("/proc/self/exe", argv); /* where that fails, the program goes on as it is */
 }

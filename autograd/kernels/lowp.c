@@ -78,61 +78,93 @@ static void scale_rows(const Part *t, Range rows)
             t->isa->rows.quantize_scale((const float *)g->a + i * g->a_row, g->k);
 }
 
+/* Columns of B as packed, if it is: from `first` on, `count` of `width` exist. */
+typedef struct Columns {
+    size_t first, count, width;
+} Columns;
+
+static Columns panel_columns(const Part *t, size_t panel)
+{
+    size_t first = panel_column(t, panel), left = t->n - first;
+    size_t width = lowp_panel_width(&t->isa->tile, t->n, panel);
+    return (Columns){first, left < width ? left : width, width};
+}
+
 /* The panel over the block's steps: where it is packed, or packed now. */
-static const uint32_t *panel_of(const Part *t, const Block *k, size_t panel)
+static const uint32_t *panel_of(const Part *t, const Block *k, const Columns *j)
 {
     const Gemm *g = t->g;
-    size_t column = panel_column(t, panel), width = lowp_panel_width(&t->isa->tile, t->n, panel);
     if (g->packed)
-        return lowp_panel(g->packed, column) + k->steps.from * width;
+        return lowp_panel(g->packed, j->first) + k->steps.from * j->width;
     size_t step = lowp_step(t->product), from = k->steps.from * step, to = k->steps.to * step;
     to = to < g->k ? to : g->k;
-    size_t columns = t->n - column < width ? t->n - column : width;
-    lowp_pack_panel(t->product, to - from, columns, width,
-                    g->b + from * g->b_row + column * g->b_col, g->b_row, g->b_col, t->scratch->b);
+    lowp_pack_panel(t->product, to - from, j->count, j->width,
+                    g->b + from * g->b_row + j->first * g->b_col, g->b_row, g->b_col,
+                    t->scratch->b);
     return t->scratch->b;
 }
 
-static void finish(const Part *t, size_t row, const Block *block, size_t panel, size_t rows,
+/* A tile's first element in C and all that is beside it, in elements. */
+static size_t offset_in_c(const Part *t, size_t row, const Columns *j)
+{
+    return row * t->g->c_row + j->first - t->g->packed_from;
+}
+
+/* What a tile will be finished with comes from memory while it is multiplied. */
+static void fetch_c(const Part *t, size_t row, size_t rows, const Columns *j)
+{
+    const Gemm *g = t->g;
+    size_t size = dtype_size(g->c_type), from = offset_in_c(t, row, j) * size;
+    for (size_t i = 0; i < rows; i++, from += g->c_row * size)
+        for (size_t at = from; at < from + j->count * size; at += 64) {
+            __builtin_prefetch((char *)g->c + at, 1);
+            if (g->epi.residual)
+                __builtin_prefetch((const char *)g->epi.residual + at);
+        }
+}
+
+static void finish(const Part *t, size_t row, size_t rows, const Block *block, const Columns *j,
                    float *sums)
 {
     const Gemm *g = t->g;
-    size_t width = lowp_panel_width(&t->isa->tile, t->n, panel), column = panel_column(t, panel);
-    size_t to_column = column - g->packed_from, offset = row * g->c_row + to_column;
+    size_t offset = offset_in_c(t, row, j);
     bool scaled = t->product == DT_I8;
     t->isa->lowp_finish(&(LowpFinish){
         .rows = rows,
-        .columns = t->n - column < width ? t->n - column : width,
-        .width = width,
+        .columns = j->count,
+        .width = j->width,
         .sums = sums,
         .row_scale = scaled ? t->scratch->row_scale + (row - block->rows.from) : NULL,
-        .column_scale = scaled ? lowp_column_scale(g->packed) + column : NULL,
-        .column_sum = scaled ? lowp_column_sum(g->packed) + column : NULL,
+        .column_scale = scaled ? lowp_column_scale(g->packed) + j->first : NULL,
+        .column_sum = scaled ? lowp_column_sum(g->packed) + j->first : NULL,
         .c = (char *)g->c + offset * dtype_size(g->c_type),
         .c_type = g->c_type,
         .c_row = g->c_row,
         .accumulate = g->accumulate || (!t->waits && !block->first),
-        .epi = !block->last
-                   ? (Epilogue){0}
-                   : epilogue_at(&g->epi, g->c_type, (ptrdiff_t)offset, (ptrdiff_t)to_column),
+        .epi = !block->last ? (Epilogue){0}
+                            : epilogue_at(&g->epi, g->c_type, (ptrdiff_t)offset,
+                                          (ptrdiff_t)(j->first - g->packed_from)),
     });
 }
 
 /* All strips of the block against one panel. */
 static void multiply_panel(const Part *t, const Block *block, size_t panel)
 {
+    const Columns j = panel_columns(t, panel);
     size_t mr = strip_rows(t), m = block->rows.to - block->rows.from;
     size_t steps = block->steps.to - block->steps.from;
-    size_t width = lowp_panel_width(&t->isa->tile, t->n, panel);
-    size_t before = panel_column(t, panel) - panel_column(t, block->panels.from);
-    const uint32_t *b = panel_of(t, block, panel);
+    size_t before = j.first - panel_column(t, block->panels.from);
+    const uint32_t *b = panel_of(t, block, &j);
     LowpLayout a = lowp_layout(t->g, mr, steps * units_per_step(t));
+    bool finishes = block->last || !t->waits;
     for (size_t i = 0; i < m; i += mr) {
-        float *sums = t->waits ? t->scratch->sums + before * m + i * width : t->scratch->tile;
-        size_t rows = m - i < mr ? m - i : mr;
+        float *sums = t->waits ? t->scratch->sums + before * m + i * j.width : t->scratch->tile;
+        size_t row = block->rows.from + i, rows = m - i < mr ? m - i : mr;
+        if (finishes)
+            fetch_c(t, row, rows, &j);
         t->kernel->tile(&(LowpTile){
             .rows = rows,
-            .vectors = width / t->isa->tile.lanes,
+            .vectors = j.width / t->isa->tile.lanes,
             .steps = steps,
             .a = t->scratch->a + i / mr * a.strip,
             .a_row = a.row,
@@ -141,8 +173,8 @@ static void multiply_panel(const Part *t, const Block *block, size_t panel)
             .sums = sums,
             .add = t->waits && !block->first,
         });
-        if (block->last || !t->waits)
-            finish(t, block->rows.from + i, block, panel, rows, sums);
+        if (finishes)
+            finish(t, row, rows, block, &j, sums);
     }
 }
 

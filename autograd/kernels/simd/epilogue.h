@@ -1,0 +1,94 @@
+/* epilogue: the activations on one vector, and the loop that takes the elements of a matrix product through
+ * bias, activation and residual, whatever they are read from. */
+#ifndef TARE_SIMD_EPILOGUE_H
+#define TARE_SIMD_EPILOGUE_H
+
+#include "simd.h"
+#include "vmath.h"
+
+/* 2 sqrt(2/pi) (z + 0.044715 z^3) = z (GELU_1 + GELU_3 z^2): tanh GELU is z times the logistic
+ * function of it, which keeps the small values of large negative z accurate. */
+#define GELU_1 1.595769122f
+#define GELU_3 0.07135481627f
+
+ALWAYS_INLINE vf gelu_tanh(vf z)
+{
+    vf u = z * (z * z * -GELU_3 - GELU_1);
+    return z / (1.0f + vexp(u));
+}
+
+ALWAYS_INLINE vf act(Act kind, vf z)
+{
+    switch (kind) {
+    case ACT_GELU_TANH:
+        return gelu_tanh(z);
+    case ACT_GELU_ERF:
+        return z * vphi(z, NULL);
+    case ACT_RELU:
+        return vmax(vset1(0), z);
+    case ACT_TANH:
+        return vtanh(z);
+    case ACT_NONE:
+        break;
+    }
+    return z;
+}
+
+/* The kind is a constant in each call, so the switch is outside its loop. */
+#define FOR_ACT(kind, call)                                                                        \
+    switch (kind) {                                                                                \
+    case ACT_NONE:                                                                                 \
+        call(ACT_NONE);                                                                            \
+        break;                                                                                     \
+    case ACT_GELU_TANH:                                                                            \
+        call(ACT_GELU_TANH);                                                                       \
+        break;                                                                                     \
+    case ACT_GELU_ERF:                                                                             \
+        call(ACT_GELU_ERF);                                                                        \
+        break;                                                                                     \
+    case ACT_RELU:                                                                                 \
+        call(ACT_RELU);                                                                            \
+        break;                                                                                     \
+    case ACT_TANH:                                                                                 \
+        call(ACT_TANH);                                                                            \
+        break;                                                                                     \
+    }
+
+ALWAYS_INLINE vf load_some(const float *p, size_t n)
+{
+    return n >= VL ? vload(p) : vload_part(p, n);
+}
+
+ALWAYS_INLINE void store_some(float *p, vf v, size_t n)
+{
+    if (n >= VL)
+        vstore(p, v);
+    else
+        vstore_part(p, v, n);
+}
+
+/* What an epilogue begins with: n elements of row i, a vector at most, from column j on. */
+typedef vf BeginFn(const void *from, size_t i, size_t j, size_t n);
+
+/* Columns [from, to). Column by column of vectors: what belongs to a column stays in registers. */
+ALWAYS_INLINE void epilogue_loop(Act kind, const Epilogue *epi, BeginFn *begin, const void *source,
+                                 float *c, size_t c_row, size_t rows, size_t from, size_t to)
+{
+    const float *residual = epi->residual;
+    for (size_t j = from; j < to; j += VL) {
+        size_t n = to - j;
+        vf bias = epi->bias ? load_some(epi->bias + j, n) : (vf){0};
+        for (size_t i = 0; i < rows; i++) {
+            size_t at = i * c_row + j;
+            vf v = begin(source, i, j, n) + bias;
+            if (epi->z)
+                store_some(epi->z + at, v, n);
+            v = act(kind, v);
+            if (residual)
+                v += load_some(residual + at, n);
+            store_some(c + at, v, n);
+        }
+    }
+}
+
+#endif
