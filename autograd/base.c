@@ -9,20 +9,50 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* Copies `text` into err->msg with control characters made visible; cuts what does not fit. */
+/* Length of the sequence a lead byte announces, 0 if it is none, and the range of its second byte. */
+static size_t announced(unsigned char lead, unsigned char *low, unsigned char *high)
+{
+    *low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    *high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (lead < 0x80)
+        return 1;
+    if (lead < 0xc2 || lead > 0xf4)
+        return 0;
+    return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+size_t utf8_piece(const unsigned char *p, size_t len, bool *well_formed)
+{
+    unsigned char low, high;
+    size_t n = 1, want = announced(p[0], &low, &high);
+    while (n < want && n < len && p[n] >= low && p[n] <= high) {
+        low = 0x80;
+        high = 0xbf;
+        n++;
+    }
+    *well_formed = n == want;
+    return n;
+}
+
+/* Copies `text` into err->msg, where control characters and what is no UTF-8 become visible; cuts what does
+ * not fit, between two characters: reports are UTF-8. */
 static void store_one_line(Err *err, const char *text)
 {
     size_t out = 0;
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        bool control = *p < 0x20 || *p == 0x7f;
-        size_t need = control ? 4 : 1;
+    const unsigned char *p = (const unsigned char *)text, *end = p + strlen(text);
+    while (p < end) {
+        bool shown;
+        size_t n = utf8_piece(p, (size_t)(end - p), &shown);
+        shown &= *p >= 0x20 && *p != 0x7f;
+        size_t need = shown ? n : 4;
         if (out + need >= sizeof err->msg)
             break;
-        if (control)
-            snprintf(err->msg + out, 5, "\\x%02x", *p);
+        if (shown)
+            memcpy(err->msg + out, p, n);
         else
-            err->msg[out] = (char)*p;
+            snprintf(err->msg + out, 5, "\\x%02x", *p);
         out += need;
+        p += shown ? n : 1;
     }
     err->msg[out] = '\0';
 }

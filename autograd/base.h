@@ -17,7 +17,7 @@ typedef struct Err {
 } Err;
 
 /* Formats the sentence and returns -1, so that callers write `return err_set(err, ...)`.
- * Control characters of the formatted text are shown as \xNN: an Err is always one line. */
+ * Control characters and bytes that are no UTF-8 are shown as \xNN: an Err is always one line of UTF-8. */
 int err_set(Err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "prefix: " before the sentence already there; returns -1. */
@@ -51,6 +51,10 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * nothing. NULL with a reason when the system refuses. block_free takes the same byte count. */
 void *block_alloc(size_t bytes, Err *err);
 void block_free(void *p, size_t bytes);
+
+/* Length of the well-formed UTF-8 sequence at p, len > 0, or of the maximal subpart of an ill-formed one
+ * (Unicode 15, section 3.9). */
+size_t utf8_piece(const unsigned char *p, size_t len, bool *well_formed);
 
 /* Nanoseconds of CLOCK_MONOTONIC_RAW, the one clock of the program: no time server slews it. */
 int64_t clock_ns(void);

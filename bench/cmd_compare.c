@@ -29,12 +29,12 @@ static int make_folder(const char *folder, Err *err)
 /* For inputs and outputs of workers. */
 static int make_temporary_folder(char folder[TEMPORARY_FOLDER], Err *err)
 {
-    const char *tmp = getenv("TMPDIR");
-    int n = snprintf(folder, TEMPORARY_FOLDER, "%s/tare-compare-XXXXXX", tmp ? tmp : "/tmp");
+    const char *set = getenv("TMPDIR"), *tmp = set && *set ? set : "/tmp";
+    int n = snprintf(folder, TEMPORARY_FOLDER, "%s/tare-compare-XXXXXX", tmp);
     if (n >= 0 && n < TEMPORARY_FOLDER && mkdtemp(folder))
         return 0;
     folder[0] = '\0';
-    return err_set(err, "cannot make a temporary folder in '%s'", tmp ? tmp : "/tmp");
+    return err_set(err, "cannot make a temporary folder in '%s'", tmp);
 }
 
 /* Finds or makes what cells use, and checks that the models can do what is asked. */

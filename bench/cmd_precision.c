@@ -146,7 +146,7 @@ static int run_subject(Run *r, const StudySubject *subject, Err *err)
     return 0;
 }
 
-/* Also when a piece of work ended it early, what was measured gets its energies and its report. */
+/* Also when it is interrupted, what was measured gets its energies and its report. */
 static int run_all(Run *r, Err *err)
 {
     Study *s = r->study;
@@ -155,10 +155,11 @@ static int run_all(Run *r, Err *err)
     for (size_t i = 0; i < s->config->num_models && status == 0; i++)
         if (s->subjects[i].there)
             status = run_subject(r, &s->subjects[i], err);
-    if (status == 0) {
+    if (status == 0 || (interrupted() && s->num_records > 0)) {
         study_end(s);
         study_judge(s);
-        status = study_report_write(s, r->folder, r->started, err);
+        if (study_report_write(s, r->folder, r->started, err) != 0)
+            status = -1;
     }
     if (status == 0)
         study_report_markdown(s, r->started, stdout);

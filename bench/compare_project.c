@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../model/checkpoint.h"
 #include "child.h"
 
 enum { MAKE_SECONDS = 1800, HASH_SECONDS = 300 };
@@ -47,6 +48,8 @@ void project_find(Project *p)
     if (p->python && access(p->python, X_OK) != 0) {
         free(p->python);
         p->python = NULL;
+        if (named && *named)
+            fprintf(stderr, "tare: TARE_PYTHON is '%s', which cannot be executed\n", named);
     }
 }
 
@@ -119,6 +122,22 @@ static void hash_weights(ModelFiles *f)
     free(weights);
 }
 
+/* A tokenizer needs no weights. */
+static int read_checkpoint(ModelFiles *f, Err *err)
+{
+    Checkpoint ck;
+    if (!is_model(f->dir))
+        return model_config_load(f->dir, &f->config, err);
+    if (checkpoint_open(&ck, f->dir, err) != 0)
+        return -1;
+    int status = checkpoint_check(&ck, err);
+    f->config = ck.config;
+    if (status == 0 && ck.unused)
+        fprintf(stderr, "tare: not used: %s\n", ck.unused);
+    checkpoint_release(&ck);
+    return status;
+}
+
 int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err *err)
 {
     *f = (ModelFiles){.dir = NULL};
@@ -126,7 +145,7 @@ int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err
         f->dir = xstrdup(m->dir);
     else if (make_model(f, m->make, p, err) != 0)
         return -1;
-    if (model_config_load(f->dir, &f->config, err) != 0)
+    if (read_checkpoint(f, err) != 0)
         return -1;
     hash_weights(f);
     return 0;

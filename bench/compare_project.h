@@ -15,6 +15,7 @@ typedef struct Project {
     char *python;  /* NULL: there is none */
 } Project;
 
+/* Says on stderr where $TARE_PYTHON is no program. */
 void project_find(Project *p);
 void project_release(Project *p);
 
@@ -29,7 +30,8 @@ typedef struct ModelFiles {
     char sha256[65]; /* of model.safetensors, by coreutils; "" where that is missing */
 } ModelFiles;
 
-/* Makes the model if it is asked for and not there yet, saying so on stderr; reads its config. -1: exit
+/* Makes the model if it is asked for and not there yet, saying so on stderr; reads its config and checks that
+ * the weights, if there are any, are of that model, naming on stderr the tensors that are not used. -1: exit
  * 2. Release also after -1. */
 int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err *err);
 void model_files_release(ModelFiles *f);

@@ -100,15 +100,20 @@ static int read_pmu(const char *root, const char *name, const char *format, void
     return read_line(path, line) == 0 && sscanf(line, format, value) == 1 ? 0 : -1;
 }
 
-/* The next CPU of a list like "0,24" or "0-1": one a package. -1 at the end. */
-static int next_cpu(const char **list)
+size_t energy_read_cpus(const char *list, int *cpus, size_t most)
 {
-    int first, length = 0;
-    if (sscanf(*list, "%d%n", &first, &length) != 1)
-        return -1;
-    *list += length;
-    *list += strspn(*list, ",-");
-    return first;
+    size_t count = 0;
+    int first, last, length;
+    while (count < most && sscanf(list, "%d%n", &first, &length) == 1) {
+        list += length;
+        last = first;
+        if (sscanf(list, "-%d%n", &last, &length) == 1)
+            list += length;
+        for (int cpu = first; cpu <= last && count < most; cpu++)
+            cpus[count++] = cpu;
+        list += strspn(list, ",");
+    }
+    return count;
 }
 
 static bool open_perf(Energy *e, const char *root)
@@ -118,7 +123,7 @@ static bool open_perf(Energy *e, const char *root)
     unsigned long long event;
     double joules;
     char list[LINE_MAX_BYTES];
-    const char *cpus = list;
+    int cpus[ENERGY_MAX_COUNTERS];
     if (read_pmu(root, "type", "%u", &type) != 0 ||
         read_pmu(root, "events/energy-pkg", "event=%llx", &event) != 0 ||
         read_pmu(root, "events/energy-pkg.scale", "%lf", &joules) != 0 ||
@@ -126,8 +131,9 @@ static bool open_perf(Energy *e, const char *root)
         return false;
     attr.type = type;
     attr.config = event;
-    for (int cpu; e->count < ENERGY_MAX_COUNTERS && (cpu = next_cpu(&cpus)) >= 0;) {
-        int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+    size_t count = energy_read_cpus(list, cpus, ENERGY_MAX_COUNTERS);
+    for (size_t i = 0; i < count; i++) {
+        int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpus[i], -1, PERF_FLAG_FD_CLOEXEC);
         if (fd < 0) {
             err_set(&e->reason, "perf may not count energy-pkg (%s)", strerror(errno));
             return false;
@@ -227,7 +233,7 @@ double energy_joules(const Energy *e, const EnergyReading *a, const EnergyReadin
 
 double energy_idle_watts(const Energy *e, double seconds)
 {
-    if (e->source != ENERGY_POWERCAP && e->source != ENERGY_PERF)
+    if ((e->source != ENERGY_POWERCAP && e->source != ENERGY_PERF) || interrupted())
         return NAN;
     EnergyReading from, to;
     const char *ignored;

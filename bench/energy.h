@@ -49,6 +49,9 @@ void energy_read(const Energy *e, EnergyReading *r);
 #define ENERGY_MIN_SECONDS 0.1
 #define ENERGY_MAX_SECONDS 30.0
 
+/* The CPUs of a list as the kernel writes it, "0,24" or "0-3"; at most `most`. Returns how many. */
+size_t energy_read_cpus(const char *list, int *cpus, size_t most);
+
 /* Joules from a to b, idle power included; of the model: watts x time. NaN with a reason (a constant
  * string) when there is no source, a reading failed, the time is below ENERGY_MIN_SECONDS, above
  * ENERGY_MAX_SECONDS with a counter that wraps, or when a counter fell whose range is not known. */

@@ -12,8 +12,6 @@
 /* Sequences of a batch; a text's logits do not depend on it. */
 enum { ROWS = 16 };
 
-#define NOT_FINITE "the model's output is not finite"
-
 /* What one format computed: logits [texts, labels], or mean losses [windows]. NULL = it failed. */
 typedef struct Outputs {
     float *logits;
@@ -62,7 +60,7 @@ static Outputs classify_all(const Study *s, const StudySubject *subject, StudyRe
     for (size_t i = 0; i < batches.count && !interrupted(); i++)
         classify_batch(&m, e, &batches.at[i], &arrays, of_batch, out.logits);
     if (!interrupted() && !classifier_finite(out.logits, e->count * m.config.num_labels))
-        study_record_fail(r, STATUS_FAILED, NOT_FINITE);
+        study_fail_not_finite(r);
     free(of_batch);
     batches_release(&batches);
     batch_arrays_free(&arrays);
@@ -89,7 +87,7 @@ static Outputs predict_all(const Study *s, const StudySubject *subject, StudyRec
         model_forward(&m);
         out.losses[i] = (double)model_loss(&m);
         if (!isfinite(out.losses[i]) && study_record_ok(r))
-            study_record_fail(r, STATUS_FAILED, NOT_FINITE);
+            study_fail_not_finite(r);
     }
     batch_arrays_free(&arrays);
     model_release(&m);
@@ -98,12 +96,14 @@ static Outputs predict_all(const Study *s, const StudySubject *subject, StudyRec
 
 /* ---- figures ---- */
 
+/* fp32: NULL where it could not run; then nothing is said of a change. */
+
 static void fill_accuracy(const StudySubject *subject, const Outputs *fp32, const Outputs *own,
                           StudyRecord *r)
 {
     const Examples *e = &subject->examples;
     size_t labels = subject->files.config.num_labels;
-    Scored a = {e->count, labels, fp32->logits, e->label};
+    Scored a = {e->count, labels, (fp32 ? fp32 : own)->logits, e->label};
     Scored b = {e->count, labels, own->logits, e->label};
     ClassifierChange c = classifier_change(&a, &b);
     Interval wilson = wilson_interval(c.correct, e->count, CONFIDENCE_LEVEL);
@@ -113,7 +113,7 @@ static void fill_accuracy(const StudySubject *subject, const Outputs *fp32, cons
     r->accuracy_lo = wilson.lo;
     r->accuracy_hi = wilson.hi;
     r->flip_list = c.flips;
-    if (r->precision == PRECISION_FP32)
+    if (r->precision == PRECISION_FP32 || !fp32)
         return;
     r->accuracy_change = c.change;
     r->accuracy_change_lo = c.change_interval.lo;
@@ -130,11 +130,12 @@ static void fill_accuracy(const StudySubject *subject, const Outputs *fp32, cons
 static void fill_perplexity(const StudySubject *subject, const Outputs *fp32, const Outputs *own,
                             StudyRecord *r)
 {
-    PerplexityChange c = perplexity_change(fp32->losses, own->losses, subject->windows.count);
+    PerplexityChange c =
+        perplexity_change((fp32 ? fp32 : own)->losses, own->losses, subject->windows.count);
     r->total = (int64_t)subject->windows.count;
     r->perplexity = c.perplexity;
     r->bits_per_byte = c.bits_per_byte;
-    if (r->precision == PRECISION_FP32)
+    if (r->precision == PRECISION_FP32 || !fp32)
         return;
     r->perplexity_change = c.change;
     r->perplexity_change_lo = c.interval.lo;
@@ -150,7 +151,7 @@ typedef struct Quality {
                  StudyRecord *r);
 } Quality;
 
-/* Format 0 is fp32; without its outputs there is nothing to compare with. */
+/* Format 0 is fp32. */
 static int study_quality(Study *s, const StudySubject *subject, const Quality *q, Err *err)
 {
     size_t n = s->config->num_formats;
@@ -159,12 +160,10 @@ static int study_quality(Study *s, const StudySubject *subject, const Quality *q
     for (size_t i = 0; i < n && !interrupted(); i++)
         if (study_record_ok(&records[i]))
             outputs[i] = q->run(s, subject, &records[i]);
-    for (size_t i = 0; i < n && !interrupted(); i++) {
-        if (study_record_ok(&records[i]) && study_record_ok(&records[0]))
-            q->fill(subject, &outputs[0], &outputs[i], &records[i]);
-        else if (study_record_ok(&records[i]))
-            study_record_fail(&records[i], STATUS_FAILED, "fp32 failed, to compare with");
-    }
+    const Outputs *fp32 = study_record_ok(&records[0]) ? &outputs[0] : NULL;
+    for (size_t i = 0; i < n && !interrupted(); i++)
+        if (study_record_ok(&records[i]))
+            q->fill(subject, fp32, &outputs[i], &records[i]);
     for (size_t i = 0; i < n; i++) {
         free(outputs[i].logits);
         free(outputs[i].losses);

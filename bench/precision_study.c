@@ -26,7 +26,6 @@ static void leave_out(StudySubject *s, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(s->left_out.msg, sizeof s->left_out.msg, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "tare: %s is left out: %s\n", s->asked->source.name, s->left_out.msg);
 }
 
 /* Whether the model and its data are there, as far as looking tells. */
@@ -65,6 +64,8 @@ static int read_texts(StudySubject *s, Err *err)
     const ModelConfig *c = &s->files.config;
     if (c->head != HEAD_CLASSIFIER)
         return err_set(err, "test is for a classifier");
+    if (c->max_positions < 2)
+        return err_set(err, "with %zu positions it has no room for a text", c->max_positions);
     size_t most =
         (size_t)m->max_length < c->max_positions ? (size_t)m->max_length : c->max_positions;
     if (labels_load(&s->labels, s->files.dir, c->num_labels, err) != 0 ||
@@ -136,9 +137,8 @@ static int measure_files(StudySubject *s, Err *err)
     Checkpoint ck;
     if (checkpoint_open(&ck, s->files.dir, err) != 0)
         return -1;
-    s->files.config = ck.config;
     for (size_t p = 0; p < NUM_PRECISIONS; p++)
-        s->disk_bytes[p] = converted_bytes(ck.file, precision_weights((Precision)p));
+        s->disk_bytes[p] = converted_bytes(&ck, precision_weights((Precision)p));
     checkpoint_release(&ck);
     return 0;
 }
@@ -184,7 +184,12 @@ int study_open(Study *s, const StudyConfig *c, const StudyOptions *o, Err *err)
     }
     project_release(&project);
     if (status == 0 && there == 0)
-        status = err_set(err, "%s: none of its models is there", c->path);
+        status = err_set(err, "%s: none of its models is there; '%s': %s", c->path,
+                         c->models[0].source.name, s->subjects[0].left_out.msg);
+    for (size_t i = 0; i < c->num_models && status == 0; i++)
+        if (!s->subjects[i].there)
+            fprintf(stderr, "tare: %s is left out: %s\n", c->models[i].source.name,
+                    s->subjects[i].left_out.msg);
     if (status == 0)
         energy_open(&s->energy, "", o->model_watts);
     return status;
@@ -291,6 +296,11 @@ void study_drop(const Study *s, StudyRecord *records)
 }
 
 /* ---- loading ---- */
+
+void study_fail_not_finite(StudyRecord *record)
+{
+    study_record_fail(record, STATUS_FAILED, "the model's output is not finite");
+}
 
 static bool fits(const Model *m, StudyRecord *r)
 {

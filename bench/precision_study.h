@@ -53,8 +53,8 @@ typedef struct StudyOptions {
 int study_open(Study *s, const StudyConfig *c, const StudyOptions *o, Err *err);
 void study_release(Study *s);
 
-/* Measures idle power where there is a counter, 10 s before and 10 s after all work; study_end also fills
- * the energies of all records. study_judge may be called at any time. */
+/* Measures idle power where there is a counter, 10 s before and, unless it was interrupted, 10 s after all
+ * work; study_end also fills the energies of all records. study_judge may be called at any time. */
 void study_begin(Study *s);
 void study_end(Study *s);
 void study_judge(Study *s);
@@ -71,6 +71,9 @@ int study_perplexity(Study *s, const StudySubject *subject, Err *err);
 StudyRecord *study_new_records(const Study *s, const StudySubject *subject, const char *work);
 void study_keep(Study *s, StudyRecord *records);
 void study_drop(const Study *s, StudyRecord *records);
+
+/* Its output has NaN or infinities: what would be measured of it means nothing. */
+void study_fail_not_finite(StudyRecord *record);
 
 /* The subject in the record's format, loaded. False: the record says why, and there is nothing to
  * release. */

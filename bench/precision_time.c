@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "classifier.h"
 #include "interrupt.h"
 #include "precision_study.h"
 #include "rank_tests.h"
@@ -63,7 +64,8 @@ static int64_t resident_bytes(void)
     return found == 1 ? pages * sysconf(_SC_PAGESIZE) : INT_MISSING;
 }
 
-static void first_run(TimeCell *c, Contender *k)
+/* False: what it computes is not finite, so its time is none. */
+static bool first_run(TimeCell *c, Contender *k)
 {
     model_forward(&k->model);
     if (!c->logits) {
@@ -71,6 +73,10 @@ static void first_run(TimeCell *c, Contender *k)
         c->logits = xcalloc(c->num_logits, sizeof *c->logits);
     }
     exec_read(k->model.record.logits, c->logits);
+    if (!classifier_finite(c->logits, c->num_logits)) {
+        study_fail_not_finite(k->record);
+        return false;
+    }
     if (k->record->precision == PRECISION_FP32) {
         c->reference = c->logits;
         c->logits = xcalloc(c->num_logits, sizeof *c->logits);
@@ -78,6 +84,7 @@ static void first_run(TimeCell *c, Contender *k)
         drift_of(c->reference, c->logits, c->num_logits, &k->record->logit_mean_drift,
                  &k->record->logit_max_drift);
     }
+    return true;
 }
 
 /* How many calls make a turn is learnt from one timed call. */
@@ -88,7 +95,7 @@ static void plan_turn(const TimeCell *c, Contender *k)
     int64_t start = clock_ns();
     model_forward(&k->model);
     double ns = (double)(clock_ns() - start);
-    k->record->calls = turn_calls(ns, counted ? 1.2e9 * ENERGY_MIN_SECONDS : TURN_NS);
+    k->record->calls = turn_calls(ns, counted ? 2e9 * ENERGY_MIN_SECONDS : TURN_NS);
     k->record->untimed_call = ns < UNTIMED_CALL_NS;
 }
 
@@ -101,11 +108,14 @@ static void load_contender(TimeCell *c, StudyRecord *r)
     int64_t before = resident_bytes();
     if (!study_load(c->study, c->subject, &wants, r, &k->model))
         return;
-    c->count++;
     model_set_tokens(&k->model, c->tokens);
     if (encoder)
         model_set_mask(&k->model, c->mask);
-    first_run(c, k);
+    if (!first_run(c, k)) {
+        model_release(&k->model);
+        return;
+    }
+    c->count++;
     int64_t after = resident_bytes();
     if (before != INT_MISSING && after != INT_MISSING)
         r->resident_bytes = after - before;

@@ -82,8 +82,7 @@ static int read_times(const Contestant *c, const json_t *reply, const char *key,
     return 0;
 }
 
-/* Labels these texts one after the other; total and tokenizer time of each. */
-static int request_texts(Contestant *c, const size_t *texts, size_t count, double *ms,
+static int request_piece(Contestant *c, const size_t *texts, size_t count, double *ms,
                          double *tokenizer_ms, Err *err)
 {
     json_t *numbers = json_array();
@@ -98,6 +97,20 @@ static int request_texts(Contestant *c, const size_t *texts, size_t count, doubl
         status = read_times(c, reply, "tokenizer_ns", count, tokenizer_ms, err);
     json_decref(reply);
     return status;
+}
+
+/* Labels these texts one after the other; total and tokenizer time of each. In pieces: a reply has to stay
+ * below PEER_REPLY_BYTES. */
+static int request_texts(Contestant *c, const size_t *texts, size_t count, double *ms,
+                         double *tokenizer_ms, Err *err)
+{
+    const size_t most = 4096;
+    for (size_t i = 0; i < count; i += most) {
+        size_t some = count - i < most ? count - i : most;
+        if (request_piece(c, texts + i, some, ms + i, tokenizer_ms + i, err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* ---- cold ---- */

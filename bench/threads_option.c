@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "row.h"
 
@@ -15,9 +16,11 @@ int64_t threads_for(const Context *c)
 int64_t threads_default(void)
 {
     const char *text = getenv("OMP_NUM_THREADS");
-    int64_t threads;
     const Field *f = row_field("threads");
-    if (text && parse_int(text, &threads) == 0 && threads >= f->min && threads <= f->max)
+    char *end = NULL;
+    long long threads = text ? strtoll(text, &end, 10) : 0;
+    bool is_number = end && end != text && strchr(" ,", *end); /* also at the end; "4,2" nests */
+    if (is_number && threads >= f->min && threads <= f->max)
         return threads;
     Context c;
     context_read(&c, "");

@@ -103,9 +103,37 @@ static void fill(TomlNode *out, const toml::node &node)
     }
 }
 
+/* The line of a key of too many parts, or 0. Each part is a table inside the one before it, and walking down
+ * them takes stack; toml++ limits only how deep values nest. */
+static unsigned line_of_deep_key(std::string_view text)
+{
+    const int most = 64;
+    unsigned line = 1;
+    int dots = 0;
+    char inside = 0; /* of quotes or a comment, to the end of the line at most */
+    for (char c : text) {
+        if (c == '\n') {
+            line++;
+            inside = 0;
+        } else if (inside) {
+            inside = c == inside ? 0 : inside;
+            continue;
+        } else if (strchr("\"'#", c)) {
+            inside = c == '#' ? '\n' : c;
+            continue;
+        }
+        dots = strchr("\n,=[]{}", c) ? 0 : dots + (c == '.');
+        if (dots >= most)
+            return line;
+    }
+    return 0;
+}
+
 int toml_parse(TomlNode *document, const char *text, size_t len, const char *path, Err *err)
 {
     *document = TomlNode{};
+    if (unsigned line = line_of_deep_key(std::string_view(text, len)))
+        return err_set(err, "%s:%u: a key of more than 64 parts", path, line);
     try {
         toml::table table = toml::parse(std::string_view(text, len));
         document->line = 1;

@@ -284,10 +284,10 @@ TrainOutcome train_run(Trainer *t, const TrainOptions *o, FILE *chatter, Err *er
         }
         if (t->state.updates % t->updates_per_epoch == 0)
             evaluate_epoch(t, &u);
+        train_progress_show(&progress, &u.row, u.examples);
         if (loss_curve_add(&t->curve, &u.row, err) != 0)
             outcome = TRAIN_FAILED;
-        train_progress_show(&progress, &u.row, u.examples);
-        if (interrupted())
+        else if (interrupted())
             outcome = TRAIN_INTERRUPTED;
         outcome = save_if_due(t, &u, outcome, err);
     }

@@ -146,6 +146,8 @@ static int init_sentiment(Trainer *t, RecordWants wants, int threads, Err *err)
         params_randomize(&t->model.params, (uint64_t)t->config.seed, threads);
         status = checkpoint_load(&ck, &t->model.params, err);
     }
+    if (status == 0 && ck.unused)
+        fprintf(stderr, "tare: not used: %s\n", ck.unused);
     checkpoint_release(&ck);
     return status;
 }

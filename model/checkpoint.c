@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "checkpoint_rows.h"
+#include "record.h"
 
 static const char *model_prefix(ModelType type)
 {
@@ -25,6 +26,12 @@ static bool is_head(const char *name)
 {
     return starts_with(name, "lm_head.") || starts_with(name, "classifier.") ||
            starts_with(name, "pre_classifier.");
+}
+
+/* What a model without a head may lack. */
+static bool belongs_to_head(const char *name)
+{
+    return is_head(name) || strstr(name, "pooler.dense.");
 }
 
 /* Number of tensors that a parameter's name stands for: the alternatives in its braces. */
@@ -60,6 +67,30 @@ static bool any_starts_with(const SafeTensors *file, const char *start)
     return false;
 }
 
+/* Less than half of its weights: they belong to another config.json, which might say that there are millions of
+ * layers. What one tensor lacks is found when it is looked for. */
+static int check_count(const Checkpoint *ck, Err *err)
+{
+    size_t found = 0, wanted = model_num_params(&ck->config);
+    for (size_t i = 0; i < safetensors_count(ck->file); i++)
+        found += stensor_count(safetensors_at(ck->file, i));
+    return found >= wanted / 2 ? 0
+                               : err_set(err, "'%s' has %zu weights, its config.json makes it %zu",
+                                         ck->path, found, wanted);
+}
+
+/* What the config leaves open, the weights tell. */
+static int settle_head(Checkpoint *ck, Err *err)
+{
+    ModelConfig *c = &ck->config;
+    const STensor *labels = safetensors_find(ck->file, "classifier.weight");
+    if (!c->head_open || !labels)
+        return 0;
+    c->head = HEAD_CLASSIFIER;
+    c->num_labels = labels->ndim == 2 ? labels->shape[0] : 0;
+    return model_config_check(c, err) == 0 ? 0 : err_prefix(err, "%s: classifier.weight", ck->path);
+}
+
 int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err)
 {
     *ck = (Checkpoint){0};
@@ -71,17 +102,10 @@ int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err)
         checkpoint_release(ck);
         return -1;
     }
-    ModelConfig *c = &ck->config;
-    ck->prefixed = any_starts_with(ck->file, model_prefix(c->type));
-    const STensor *labels = safetensors_find(ck->file, "classifier.weight");
-    if (c->head_open && labels) {
-        c->head = HEAD_CLASSIFIER;
-        c->num_labels = labels->ndim == 2 ? labels->shape[0] : 0;
-        if (model_config_check(c, err) != 0) {
-            err_prefix(err, "%s: classifier.weight", ck->path);
-            checkpoint_release(ck);
-            return -1;
-        }
+    ck->prefixed = any_starts_with(ck->file, model_prefix(ck->config.type));
+    if (settle_head(ck, err) != 0 || check_count(ck, err) != 0) {
+        checkpoint_release(ck);
+        return -1;
     }
     return 0;
 }
@@ -144,7 +168,7 @@ static int load_param(Params *p, size_t k, const Source *sources, size_t parts, 
 
 static void mark_used(const Checkpoint *ck, const STensor *s, bool *used)
 {
-    for (size_t i = 0; i < safetensors_count(ck->file) && s; i++)
+    for (size_t i = 0; i < safetensors_count(ck->file) && s && used; i++)
         used[i] |= safetensors_at(ck->file, i) == s;
 }
 
@@ -162,7 +186,7 @@ static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t ro
         mark_used(ck, source->weight, used);
         mark_used(ck, source->scale, used);
         status = source_check(source, err);
-    } else if (!ck->fresh_head || !is_head(name)) {
+    } else if (!ck->fresh_head || !belongs_to_head(name)) {
         status = err_set(err, "tensor '%s' is missing", name);
     }
     free(name);
@@ -172,19 +196,15 @@ static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t ro
 
 enum { MAX_PARTS = 3 }; /* query, key, value */
 
-static int find_and_load(const Checkpoint *ck, Params *p, size_t k, bool *used, Err *err)
+/* Its parts, of which sources[0].weight is NULL if the file has none and need not. */
+static int find_sources(const Checkpoint *ck, const Param *q, Source *sources, bool *used, Err *err)
 {
-    const Param *q = p->list[k];
     size_t parts = parts_of(q->name);
-    Source sources[MAX_PARTS];
     CHECK(parts <= MAX_PARTS, "'%s' has %zu parts", q->name, parts);
-    for (size_t i = 0; i < parts; i++) {
+    for (size_t i = 0; i < parts; i++)
         if (find_source(ck, q, i, q->spec.rows / parts, &sources[i], used, err) != 0)
             return -1;
-        if (!sources[i].weight)
-            return 0;
-    }
-    return load_param(p, k, sources, parts, err);
+    return 0;
 }
 
 /* Tensors of known models that this one does not read: buffers, and heads it was not asked for. */
@@ -213,6 +233,8 @@ static bool known_unused(const ModelConfig *c, const char *name)
 
 static int account_for_rest(Checkpoint *ck, const bool *used, Err *err)
 {
+    free(ck->unused);
+    ck->unused = NULL;
     for (size_t i = 0; i < safetensors_count(ck->file); i++) {
         const char *name = safetensors_at(ck->file, i)->name;
         if (used[i])
@@ -227,15 +249,38 @@ static int account_for_rest(Checkpoint *ck, const bool *used, Err *err)
     return 0;
 }
 
-int checkpoint_load(Checkpoint *ck, Params *p, Err *err)
+/* Everything in the file is accounted for. */
+static int check_tensors(Checkpoint *ck, const Params *p, Err *err)
 {
     bool *used = xcalloc(safetensors_count(ck->file) + 1, sizeof *used);
+    Source ignored[MAX_PARTS];
     int status = 0;
     for (size_t i = 0; i < p->count && status == 0; i++)
-        status = find_and_load(ck, p, i, used, err);
+        status = find_sources(ck, p->list[i], ignored, used, err);
     if (status == 0)
         status = account_for_rest(ck, used, err);
     free(used);
+    return status;
+}
+
+int checkpoint_check(Checkpoint *ck, Err *err)
+{
+    Params p;
+    model_declare(&p, &ck->config);
+    int status = check_tensors(ck, &p, err);
+    params_release(&p);
+    return status == 0 ? 0 : err_prefix(err, "%s", ck->path);
+}
+
+int checkpoint_load(Checkpoint *ck, Params *p, Err *err)
+{
+    int status = check_tensors(ck, p, err);
+    for (size_t i = 0; i < p->count && status == 0; i++) {
+        Source sources[MAX_PARTS];
+        status = find_sources(ck, p->list[i], sources, NULL, err);
+        if (status == 0 && sources[0].weight)
+            status = load_param(p, i, sources, parts_of(p->list[i]->name), err);
+    }
     if (status != 0)
         return err_prefix(err, "%s", ck->path);
     params_touched(p);

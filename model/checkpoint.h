@@ -20,16 +20,22 @@ typedef struct Checkpoint {
     char *path; /* of model.safetensors */
     SafeTensors *file;
     ModelConfig config;
-    bool prefixed;   /* base tensors carry the model's prefix */
-    bool fresh_head; /* set before checkpoint_load: a head that the file lacks is no error and keeps
-                        its initial weights */
-    char *unused; /* the known tensors and heads that were not read, for one message; NULL = none */
+    bool prefixed; /* base tensors carry the model's prefix */
+    /* Set before the weights are checked or loaded: a head, or pooler, that the file lacks is no error and
+     * keeps its initial weights. */
+    bool fresh_head;
+    /* By checkpoint_check and checkpoint_load, for one message: known tensors and heads that are not read;
+     * NULL = none. */
+    char *unused;
 } Checkpoint;
 
 /* Reads MODEL_DIR's config.json, opens its model.safetensors, and settles the head: what the config
- * leaves open, the weights tell. */
+ * leaves open, the weights tell. -1 also for fewer than half of the weights that the config says. */
 int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err);
 void checkpoint_release(Checkpoint *ck);
+
+/* Whether the file holds this model: -1 as of checkpoint_load, but no weight is read. */
+int checkpoint_check(Checkpoint *ck, Err *err);
 
 /* Fills every allocated weight of p (which recorded ck->config), in the format that p has, from F32,
  * F16, BF16 or quantised tensors: an int8 model takes levels and scales as they are, any other is

@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "checkpoint.h"
 #include "model_dir.h"
 #include "precision.h"
 #include "record.h"
@@ -39,19 +38,6 @@ static StDtype dtype_after(const STensor *t, DType format)
     if (!is_float(t))
         return t->dtype;
     return format == DT_I8 && t->ndim != 2 ? ST_F32 : formats[format].stored;
-}
-
-size_t converted_bytes(const SafeTensors *file, DType format)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < safetensors_count(file); i++) {
-        const STensor *t = safetensors_at(file, i);
-        StDtype after = dtype_after(t, format);
-        bytes += stensor_count(t) * st_dtype_size(after);
-        if (after == ST_I8 && is_float(t))
-            bytes += t->shape[0] * sizeof(float);
-    }
-    return bytes;
 }
 
 /* ---- tensors ---- */
@@ -88,6 +74,22 @@ static bool is_transposed(const Params *p, const char *name)
             return true;
     }
     return false;
+}
+
+size_t converted_bytes(const Checkpoint *ck, DType format)
+{
+    Params p;
+    size_t bytes = 0;
+    model_declare(&p, &ck->config);
+    for (size_t i = 0; i < safetensors_count(ck->file); i++) {
+        const STensor *t = safetensors_at(ck->file, i);
+        StDtype after = dtype_after(t, format);
+        bytes += stensor_count(t) * st_dtype_size(after);
+        if (after == ST_I8 && is_float(t))
+            bytes += t->shape[is_transposed(&p, t->name) ? 1 : 0] * sizeof(float);
+    }
+    params_release(&p);
+    return bytes;
 }
 
 static int check_values(const STensor *t, const float *x, DType format, Err *err)
@@ -181,18 +183,6 @@ static int convert_tensor(Converted *c, const STensor *t, const Params *p, DType
     return 0;
 }
 
-/* Recording the model declares its parameters, and with them how checkpoints store each. */
-static void declare(Params *p, const ModelConfig *config)
-{
-    Graph g;
-    Record r;
-    params_init(p);
-    graph_init(&g);
-    model_record(&g, config, p, &(RecordWants){.batch = 1, .context = 1}, &r);
-    record_release(&r);
-    graph_release(&g);
-}
-
 static int go_on(ConvertStop *stop, Err *err)
 {
     return stop && stop() ? err_set(err, "the conversion was stopped") : 0;
@@ -205,7 +195,7 @@ static int convert_tensors(Converted *c, const Checkpoint *ck, DType format, Con
     size_t n = safetensors_count(ck->file);
     *c = (Converted){.at = xcalloc(2 * n + 1, sizeof *c->at),
                      .owned = xcalloc(2 * n + 1, sizeof *c->owned)};
-    declare(&p, &ck->config);
+    model_declare(&p, &ck->config);
     int status = 0;
     for (size_t i = 0; i < n && status == 0; i++) {
         status = go_on(stop, err);
@@ -305,17 +295,6 @@ static int refuse_int8(const Checkpoint *ck, Err *err)
     return 0;
 }
 
-/* Weights that belong to another config.json; also what keeps a model of absurd size from being recorded. */
-static int check_count(const Checkpoint *ck, Err *err)
-{
-    size_t found = 0, wanted = model_num_params(&ck->config);
-    for (size_t i = 0; i < safetensors_count(ck->file); i++)
-        found += stensor_count(safetensors_at(ck->file, i));
-    return found >= wanted ? 0
-                           : err_set(err, "'%s' has %zu weights, its config.json makes it %zu",
-                                     ck->path, found, wanted);
-}
-
 int model_convert(const char *model_dir, const char *out_dir, DType format, ConvertStop *stop,
                   Err *err)
 {
@@ -330,7 +309,7 @@ int model_convert(const char *model_dir, const char *out_dir, DType format, Conv
     if (status == 0 && format == DT_I8)
         status = precision_takes(PRECISION_INT8, &ck.config, err);
     if (status == 0)
-        status = check_count(&ck, err);
+        status = checkpoint_check(&ck, err);
     if (status == 0)
         status = convert_tensors(&c, &ck, format, stop, err);
     if (status == 0)

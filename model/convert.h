@@ -9,7 +9,7 @@
 #define TARE_CONVERT_H
 
 #include "../autograd/tensor.h"
-#include "safetensors.h"
+#include "checkpoint.h"
 
 /* Asked between tensors and before the directory gets its name; true gives the conversion up. */
 typedef bool ConvertStop(void);
@@ -17,13 +17,12 @@ typedef bool ConvertStop(void);
 /* Writes out_dir with model.safetensors in `format` (DT_BF16, DT_F16 or DT_I8), config.json with its
  * dtype changed, and the tokenizer's files. out_dir must not exist and appears only when it is complete:
  * it is made beside its place as OUT.tmp.PID and renamed. -1 with nothing left behind: a model that
- * checkpoint_open or precision_takes refuses, one that is int8 already or has fewer weights than its config
- * says, a weight that is not finite or beyond the format's largest number, a file that cannot be written, or
- * `stop` (NULL: never). */
+ * checkpoint_open, checkpoint_check or precision_takes refuses, one that is int8 already, a weight that is
+ * not finite or beyond the format's largest number, a file that cannot be written, or `stop` (NULL: never). */
 int model_convert(const char *model_dir, const char *out_dir, DType format, ConvertStop *stop,
                   Err *err);
 
-/* Bytes of all tensors of the file once converted (DT_F32 too), scales included and the header not. */
-size_t converted_bytes(const SafeTensors *file, DType format);
+/* Bytes of all tensors of the checkpoint once converted (DT_F32 too), scales included and the header not. */
+size_t converted_bytes(const Checkpoint *ck, DType format);
 
 #endif

@@ -42,3 +42,14 @@ void record_release(Record *r)
     free(r->hidden);
     *r = (Record){0};
 }
+
+void model_declare(Params *p, const ModelConfig *c)
+{
+    Graph g;
+    Record r;
+    params_init(p);
+    graph_init(&g);
+    model_record(&g, c, p, &(RecordWants){.batch = 1, .context = 1}, &r);
+    record_release(&r);
+    graph_release(&g);
+}

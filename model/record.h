@@ -38,6 +38,9 @@ typedef struct Record {
 void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r);
 void record_release(Record *r);
 
+/* Only declares its parameters, and with them how checkpoints store each. Release them with params_release. */
+void model_declare(Params *p, const ModelConfig *c);
+
 /* One recorder a file; model_record picks. */
 void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r);
 void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r);

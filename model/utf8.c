@@ -27,32 +27,6 @@ void bytes_release(ByteBuffer *b)
     *b = (ByteBuffer){0};
 }
 
-/* Length of the sequence a lead byte announces, 0 if it is none, and the range of its second byte. */
-static size_t announced(unsigned char lead, unsigned char *low, unsigned char *high)
-{
-    *low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    *high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (lead < 0x80)
-        return 1;
-    if (lead < 0xc2 || lead > 0xf4)
-        return 0;
-    return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-}
-
-/* Length of the well-formed sequence at p, or of the maximal subpart of an ill-formed one. */
-static size_t subpart(const unsigned char *p, size_t len, bool *well_formed)
-{
-    unsigned char low, high;
-    size_t n = 1, want = announced(p[0], &low, &high);
-    while (n < want && n < len && p[n] >= low && p[n] <= high) {
-        low = 0x80;
-        high = 0xbf;
-        n++;
-    }
-    *well_formed = n == want;
-    return n;
-}
-
 size_t utf8_valid_prefix(const void *text, size_t len)
 {
     const unsigned char *p = text;
@@ -68,7 +42,7 @@ size_t utf8_valid_prefix(const void *text, size_t len)
         }
         if (at == len)
             break;
-        size_t n = subpart(p + at, len - at, &well_formed);
+        size_t n = utf8_piece(p + at, len - at, &well_formed);
         if (!well_formed)
             break;
         at += n;
@@ -85,7 +59,7 @@ void utf8_repair(ByteBuffer *out, const void *text, size_t len)
         at += n;
         if (at < len) {
             bool well_formed;
-            at += subpart(p + at, len - at, &well_formed);
+            at += utf8_piece(p + at, len - at, &well_formed);
             bytes_append(out, "\xef\xbf\xbd", 3);
         }
     }

@@ -247,6 +247,34 @@ Test(checkpoint, missing_and_unknown_tensors)
     expect_refused("'distilbert.transformer.layer.0.attention.k_lin.bias' is missing");
 }
 
+/* Before anything of the size that the config names is made. */
+Test(checkpoint, layers_that_are_not_there)
+{
+    write_only(gpt2);
+    write_config("{\"model_type\": \"gpt2\", \"n_embd\": 6, \"n_layer\": 9999999, \"n_head\": 3,"
+                 " \"vocab_size\": 11, \"n_positions\": 5, \"n_inner\": 10}");
+    expect_refused("weights, its config.json makes it");
+}
+
+Test(checkpoint, checked_without_being_read)
+{
+    Checkpoint ck;
+    Err err;
+    write_only(bert);
+    rewrite(NULL, "cls.predictions.bias");
+    cr_assert(checkpoint_open(&ck, dir, &err) == 0, "%s", err.msg);
+    cr_expect(checkpoint_check(&ck, &err) == 0, "%s", err.msg);
+    cr_assert(ck.unused);
+    cr_expect_str_eq(ck.unused, "cls.predictions.bias");
+    checkpoint_release(&ck);
+    rewrite(NULL, "bert.encoder.layer.1.output.dense.bias");
+    cr_assert(checkpoint_open(&ck, dir, &err) == 0, "%s", err.msg);
+    cr_expect(checkpoint_check(&ck, &err) == -1, "an unknown tensor is accepted");
+    cr_expect(strstr(err.msg, "unknown tensor 'bert.encoder.layer.1.output.dense.bias'"), "%s",
+              err.msg);
+    checkpoint_release(&ck);
+}
+
 Test(checkpoint, wrong_shapes)
 {
     write_only(gpt2);
@@ -302,6 +330,19 @@ Test(checkpoint, a_missing_head_may_be_fresh)
     cr_expect(open_and_load(true, NULL, &err) == 0, "%s", err.msg);
     rewrite("distilbert.embeddings.LayerNorm.bias", NULL);
     cr_expect(open_and_load(true, NULL, &err) == -1, "only a head may be missing");
+}
+
+/* As transformers saves a BERT that was trained to fill in words. */
+Test(checkpoint, a_missing_pooler_may_be_fresh)
+{
+    Err err;
+    char json[400];
+    snprintf(json, sizeof json, "%s", bert);
+    memcpy(strstr(json, "[\"BertModel\"]"), "[\"BertForSequenceClassification\"]}", 34);
+    write_only(json);
+    rewrite("bert.pooler.dense.weight", NULL);
+    expect_refused("'bert.pooler.dense.weight' is missing");
+    cr_expect(open_and_load(true, NULL, &err) == 0, "%s", err.msg);
 }
 
 /* A config that names no architecture: the weights say that there is a classifier of three. */

@@ -186,6 +186,16 @@ Test(energy, an_unreadable_package_makes_the_others_useless)
     cr_expect(eq(sz, energy.count, 0));
 }
 
+Test(energy, a_list_of_cpus_may_have_ranges)
+{
+    int cpus[5];
+    cr_assert(eq(sz, energy_read_cpus("0-2,24,7-7\n", cpus, COUNT_OF(cpus)), 5));
+    const int expected[] = {0, 1, 2, 24, 7};
+    cr_expect_arr_eq(cpus, expected, sizeof expected);
+    cr_expect(eq(sz, energy_read_cpus("0-9", cpus, 3), 3));
+    cr_expect(eq(sz, energy_read_cpus("", cpus, 3), 0));
+}
+
 /* The power PMU of perf, played by the kernel's software PMU: its event 0 is the clock of a CPU, which
  * counts a nanosecond at a time. Two packages: it is twice as fast. */
 Test(energy, perf_counts_by_its_scale)

@@ -24,6 +24,8 @@ Test(threads_option, the_environment_comes_first)
 {
     setenv("OMP_NUM_THREADS", "3", 1);
     cr_expect_eq(threads_default(), 3);
+    setenv("OMP_NUM_THREADS", "4,2", 1); /* of nested regions */
+    cr_expect_eq(threads_default(), 4);
     setenv("OMP_NUM_THREADS", "0", 1);
     cr_expect_geq(threads_default(), 1);
 }

@@ -109,14 +109,19 @@ expect "an output that is not finite" 2 "tare: lines, line 1: the model's output
 
 # Sums of int8 over a hidden layer as wide as this one would leave an int32.
 mkdir wide && cp zeros/vocab.txt wide && sed 's/"hidden_dim":16/"hidden_dim":133145/' zeros/config.json >wide/config.json
-{
-    distilbert_tensors | sed 's/^/distilbert./; s/16/133145/'
-    printf '%s\n' 'pre_classifier.weight 8,8' 'pre_classifier.bias 8' 'classifier.weight 2,8' 'classifier.bias 2'
-} | safetensors_of_zeros >wide/model.safetensors
+classifier_tensors | sed 's/16/133145/' | safetensors_of_zeros >wide/model.safetensors
 too_wide="int8 takes at most 133144 inputs of a layer, this model has 133145"
 expect "a layer too wide for int8" 2 "tare: $too_wide" "$tare" convert wide new --format int8
 expect "running it in int8" 2 "tare: $too_wide" "$tare" dump wide "--ids=1 2 3" --out dumped --precision int8
 expect "the same in bf16" 0 "" "$tare" convert wide wide16 --format bf16
+
+# zeros_with TENSOR: as zeros, in a directory of the tensor's name.
+zeros_with() {
+    mkdir "$1" && cp zeros/vocab.txt zeros/config.json "$1"
+    { classifier_tensors && echo "$1 3"; } | safetensors_of_zeros >"$1/model.safetensors"
+}
+zeros_with foo
+expect "an unknown tensor" 2 "tare: foo/model.safetensors: unknown tensor 'foo'" "$tare" convert foo new --format bf16
 
 # A pipe that nobody writes holds the conversion up when its weights are written. In the foreground `timeout`
 # sends one signal; otherwise two, of which the second ends a program at once.
@@ -173,6 +178,10 @@ study() {
 study first 0
 has first.err "^tare: absent is left out: there is no model in 'nowhere'; to make it: tare train some.toml$"
 has first.md "^Left out: absent"
+# As large as tare convert writes them; only GPT's matrices are stored by columns.
+for format in fp16 int8; do
+    has first.csv "^bytes,time,1,1,$format,.*,$(data_bytes "gpt-$format"),"
+done
 # 2 cells, accuracy, 2 cells, perplexity; five formats each
 [ "$(wc -l <first.csv)" = 31 ] || fail "first.csv has $(wc -l <first.csv) lines"
 head -n 1 first.csv | grep -q '^model,work,batch_size,seq_len,format,support,instruction,status,' ||
@@ -213,7 +222,8 @@ expect "a wrong energy model" 2 "tare: --energy-model: 'watts=-1' is not watts=N
 sed 's/"zeros"$/"gone"/; s/dir = "gpt"/dir = "gone"/' study.toml >gone.toml
 "$tare" precision gone.toml >/dev/null 2>err
 [ $? = 2 ] || fail "no model at all did not exit with 2"
-[ "$(tail -n 1 err)" = "tare: gone.toml: none of its models is there" ] || fail "no model at all: $(cat err)"
+has err "^tare: gone.toml: none of its models is there; 'gone': there is no model in 'gone'$"
+[ "$(wc -l <err)" = 1 ] || fail "no model at all: $(cat err)"
 sed 's/dir = "zeros"/dir = "damaged"/' study.toml >damaged.toml
 "$tare" precision damaged.toml >/dev/null 2>err
 [ $? = 2 ] || fail "a damaged model did not exit with 2"
@@ -222,6 +232,15 @@ sed 's/dir = "zeros"/dir = "nan"/' study.toml >nan.toml
 "$tare" precision nan.toml --out nans >/dev/null 2>err
 [ $? = 1 ] || fail "labels of NaN did not exit with 1: $(cat err)"
 has err "zeros accuracy: fp32 failed \(the model's output is not finite\)"
+has err "zeros time b1 s8: fp32 failed \(the model's output is not finite\), fp16 failed"
+sed 's/dir = "zeros"/dir = "foo"/' study.toml >foo.toml
+"$tare" precision foo.toml >/dev/null 2>err
+[ $? = 2 ] || fail "an unknown tensor did not exit with 2: $(cat err)"
+has err "^tare: .*foo/model.safetensors: unknown tensor 'foo'$"
+zeros_with qa_outputs.bias
+sed 's/dir = "zeros"/dir = "qa_outputs.bias"/' study.toml >answers.toml
+"$tare" precision answers.toml --out answers >/dev/null 2>err || fail "a head too many: $(cat err)"
+[ "$(grep -c "^tare: not used: qa_outputs.bias$" err)" = 1 ] || fail "a head too many is not named once: $(cat err)"
 sed 's/seq_len = 8/seq_len = 513/' study.toml >long.toml
 "$tare" precision long.toml >/dev/null 2>err
 [ "$(tail -n 1 err)" = "tare: model 'zeros': it has 512 positions, seq_len = 513 needs more" ] ||
@@ -235,5 +254,27 @@ touch file
 sed 's/rounds = 8/rounds = 100000/' study.toml >endless.toml
 timeout --foreground --preserve-status -s INT 3 "$tare" precision endless.toml --out ended >/dev/null 2>err
 [ $? = 130 ] || fail "an interrupted study did not exit with 130: $(tail -n 1 err)"
+
+# What was measured before keeps its energies.
+cat >second.toml <<'END'
+threads = 1
+[[model]]
+name = "zeros"
+dir = "zeros"
+batch_size = 1
+seq_len = 8
+rounds = 8
+[[model]]
+name = "bytes"
+dir = "gpt"
+batch_size = 1
+seq_len = 4
+rounds = 100000
+END
+timeout --foreground --preserve-status -s INT 4 "$tare" precision second.toml --out partly --energy-model watts=15 \
+    >/dev/null 2>err
+[ $? = 130 ] || fail "an interrupted study did not exit with 130: $(tail -n 1 err)"
+cp partly/benchmark_*.csv partly.csv
+has partly.csv '^zeros,time,1,8,fp32,.*,model,,[0-9]'
 
 exit $failed

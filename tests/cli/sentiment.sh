@@ -127,6 +127,8 @@ has json '"fake": "1.2"'
 has json '"pytorch_gpu": "not available here: no such GPU"'
 
 line 'quick' positive plain >"$work/test.jsonl"
+compare many_warmups 0 --set rounds=2 --set warmups=5000
+has csv '^classify,tiny,1,,tare,.*,ok,'
 compare few 0 --rounds 2 --set warmups=0
 has csv '^classify,tiny,1,,pytorch,7,,,[0-9.e-]+,,,0,True,'
 has csv ',2,ok,[^,]*,[^,]*,6,7,0,0,7,7,,,,142'   # no P95, no P99

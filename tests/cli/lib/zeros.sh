@@ -32,6 +32,11 @@ distilbert_tensors() {
     done
 }
 
+classifier_tensors() {
+    distilbert_tensors | sed 's/^/distilbert./'
+    printf '%s\n' 'pre_classifier.weight 8,8' 'pre_classifier.bias 8' 'classifier.weight 2,8' 'classifier.bias 2'
+}
+
 distilbert_of_zeros() {
     local dir=$1 sizes='"vocab_size":12,"dim":8,"n_heads":2,"n_layers":1,"hidden_dim":16'
     mkdir -p "$dir"
@@ -39,11 +44,7 @@ distilbert_of_zeros() {
     if [ "${2:-}" = classifier ]; then
         echo '{"model_type":"distilbert","architectures":["DistilBertForSequenceClassification"],' \
             '"id2label":{"0":"negative","1":"positive"},'"$sizes}" >"$dir/config.json"
-        {
-            distilbert_tensors | sed 's/^/distilbert./'
-            printf '%s\n' 'pre_classifier.weight 8,8' 'pre_classifier.bias 8' 'classifier.weight 2,8' \
-                'classifier.bias 2'
-        } | safetensors_of_zeros >"$dir/model.safetensors"
+        classifier_tensors | safetensors_of_zeros >"$dir/model.safetensors"
     else
         echo '{"model_type":"distilbert",'"$sizes}" >"$dir/config.json"
         distilbert_tensors | safetensors_of_zeros >"$dir/model.safetensors"
