@@ -122,12 +122,22 @@ static void hash_weights(ModelFiles *f)
     free(weights);
 }
 
-/* A tokenizer needs no weights. */
-static int read_checkpoint(ModelFiles *f, Err *err)
+int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err *err)
+{
+    *f = (ModelFiles){.dir = NULL};
+    if (m->dir)
+        f->dir = xstrdup(m->dir);
+    else if (make_model(f, m->make, p, err) != 0)
+        return -1;
+    if (model_config_load(f->dir, &f->config, err) != 0)
+        return -1;
+    hash_weights(f);
+    return 0;
+}
+
+int model_files_open(ModelFiles *f, Err *err)
 {
     Checkpoint ck;
-    if (!is_model(f->dir))
-        return model_config_load(f->dir, &f->config, err);
     if (checkpoint_open(&ck, f->dir, err) != 0)
         return -1;
     int status = checkpoint_check(&ck, err);
@@ -136,19 +146,6 @@ static int read_checkpoint(ModelFiles *f, Err *err)
         fprintf(stderr, "tare: not used: %s\n", ck.unused);
     checkpoint_release(&ck);
     return status;
-}
-
-int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err *err)
-{
-    *f = (ModelFiles){.dir = NULL};
-    if (m->dir)
-        f->dir = xstrdup(m->dir);
-    else if (make_model(f, m->make, p, err) != 0)
-        return -1;
-    if (read_checkpoint(f, err) != 0)
-        return -1;
-    hash_weights(f);
-    return 0;
 }
 
 void model_files_release(ModelFiles *f)

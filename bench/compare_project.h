@@ -30,10 +30,13 @@ typedef struct ModelFiles {
     char sha256[65]; /* of model.safetensors, by coreutils; "" where that is missing */
 } ModelFiles;
 
-/* Makes the model if it is asked for and not there yet, saying so on stderr; reads its config and checks that
- * the weights, if there are any, are of that model, naming on stderr the tensors that are not used. -1: exit
+/* Makes the model if it is asked for and not there yet, saying so on stderr; reads its config. -1: exit
  * 2. Release also after -1. */
 int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err *err);
+
+/* Its weights as well, unread: settles the head, checks that they are of that model, and names on stderr those
+ * that are not used. */
+int model_files_open(ModelFiles *f, Err *err);
 void model_files_release(ModelFiles *f);
 
 /* Whether this model can do what the cell asks. */

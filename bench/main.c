@@ -1,5 +1,4 @@
 /* main: picks the verb, prints the one error, decides the exit code. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,17 +87,9 @@ static void wait_politely(char **argv)
     execv("/proc/self/exe", argv); /* where that fails, the program goes on as it is */
 }
 
-static void leave(int signal_number)
-{
-    (void)signal_number;
-    _exit(EXIT_INTERRUPTED);
-}
-
 int main(int argc, char **argv)
 {
     wait_politely(argv);
-    if (signal(SIGINT, SIG_IGN) != SIG_IGN)
-        signal(SIGINT, leave); /* verbs that have something to save install more: interrupt.h */
     if (argc < 2) {
         fprintf(stderr, "tare: no verb given\ntry: tare --help\n");
         return EXIT_BAD_INPUT;

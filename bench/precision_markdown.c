@@ -96,7 +96,9 @@ static void write_energy_source(const Study *s, FILE *f)
         fprintf(f, ", %s", e->reason.msg);
     if (e->source == ENERGY_MODEL)
         fprintf(f, ", an estimate: %g W x time, nothing was measured", e->model_watts);
-    if (!isnan(s->idle.before))
+    if (!isnan(s->idle.before) && isnan(s->idle.after))
+        fprintf(f, ", idle power of %.3g W before is subtracted", s->idle.before);
+    else if (!isnan(s->idle.before))
         fprintf(f, ", idle power %.3g W before and %.3g W after is subtracted%s", s->idle.before,
                 s->idle.after, idle_drifted(&s->idle) ? " (they differ by more than 10 %)" : "");
     if (!isnan(s->other_cpus))

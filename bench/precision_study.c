@@ -155,7 +155,7 @@ static int open_subject(StudySubject *s, const StudyModel *m, const Project *pro
         leave_out(s, "%s", err->msg);
         return 0;
     }
-    if (measure_files(s, err) != 0)
+    if (model_files_open(&s->files, err) != 0 || measure_files(s, err) != 0)
         return -1;
     int status = check_sizes(m, &s->files.config, err);
     if (status == 0 && m->test)
@@ -221,10 +221,12 @@ void study_begin(Study *s)
     s->begun = context_cpu_time("");
 }
 
-/* Above idle; an estimate has no idle power in it. */
+/* Above idle; an estimate has no idle power in it. Nobody waits for a window after an interrupted study. */
 static double idle_power(const Study *s)
 {
-    return s->energy.source == ENERGY_MODEL ? 0 : idle_watts(&s->idle);
+    if (s->energy.source == ENERGY_MODEL)
+        return 0;
+    return isnan(s->idle.after) ? s->idle.before : idle_watts(&s->idle);
 }
 
 static void fill_energy(const Study *s, StudyRecord *r)

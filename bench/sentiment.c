@@ -20,7 +20,8 @@ static int open_model(Sentiment *s, Err *err)
                        "there is no model in '%s'; to make it: tare train "
                        "configs/sentiment_train.toml",
                        dir);
-    if (model_files_find(&s->model, &(CompareModel){.dir = (char *)dir}, &s->project, err) != 0)
+    if (model_files_find(&s->model, &(CompareModel){.dir = (char *)dir}, &s->project, err) != 0 ||
+        model_files_open(&s->model, err) != 0)
         return -1;
     const ModelConfig *c = &s->model.config;
     if (c->head != HEAD_CLASSIFIER)

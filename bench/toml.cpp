@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 /* Two ways in which toml++ 3.3 takes broken files for impossible ones, found by fuzzing. It asserts
@@ -103,28 +104,38 @@ static void fill(TomlNode *out, const toml::node &node)
     }
 }
 
+/* Behind the comment or string that begins at `at`; what has no end goes on to the end of the text. */
+static size_t skip_quoted(std::string_view text, size_t at)
+{
+    const char quote = text[at];
+    if (quote == '#')
+        return std::min(text.find('\n', at), text.size());
+    bool triple = text.substr(at, 3) == std::string(3, quote);
+    std::string_view end = text.substr(at, triple ? 3 : 1);
+    for (at += end.size(); at < text.size(); at++) {
+        if (text.substr(at, end.size()) == end)
+            return at + end.size();
+        if (text[at] == '\n' && !triple)
+            return at;
+        at += quote == '"' && text[at] == '\\';
+    }
+    return text.size();
+}
+
 /* The line of a key of too many parts, or 0. Each part is a table inside the one before it, and walking down
  * them takes stack; toml++ limits only how deep values nest. */
-static unsigned line_of_deep_key(std::string_view text)
+static long line_of_deep_key(std::string_view text)
 {
     const int most = 64;
-    unsigned line = 1;
     int dots = 0;
-    char inside = 0; /* of quotes or a comment, to the end of the line at most */
-    for (char c : text) {
-        if (c == '\n') {
-            line++;
-            inside = 0;
-        } else if (inside) {
-            inside = c == inside ? 0 : inside;
-            continue;
-        } else if (strchr("\"'#", c)) {
-            inside = c == '#' ? '\n' : c;
-            continue;
-        }
-        dots = strchr("\n,=[]{}", c) ? 0 : dots + (c == '.');
+    for (size_t at = 0; at < text.size(); at++) {
+        while (at < text.size() && strchr("\"'#", text[at]) && text[at])
+            at = skip_quoted(text, at);
+        if (at >= text.size())
+            break;
+        dots = strchr("\n,=[]{}", text[at]) ? 0 : dots + (text[at] == '.');
         if (dots >= most)
-            return line;
+            return 1 + std::count(text.begin(), text.begin() + static_cast<long>(at), '\n');
     }
     return 0;
 }
@@ -132,8 +143,8 @@ static unsigned line_of_deep_key(std::string_view text)
 int toml_parse(TomlNode *document, const char *text, size_t len, const char *path, Err *err)
 {
     *document = TomlNode{};
-    if (unsigned line = line_of_deep_key(std::string_view(text, len)))
-        return err_set(err, "%s:%u: a key of more than 64 parts", path, line);
+    if (long line = line_of_deep_key(std::string_view(text, len)))
+        return err_set(err, "%s:%ld: a key of more than 64 parts", path, line);
     try {
         toml::table table = toml::parse(std::string_view(text, len));
         document->line = 1;

@@ -172,6 +172,15 @@ static void mark_used(const Checkpoint *ck, const STensor *s, bool *used)
         used[i] |= safetensors_at(ck->file, i) == s;
 }
 
+/* A head that is to be trained may be missing, as a whole. */
+static bool may_be_fresh(const Checkpoint *ck, const char *name)
+{
+    char *layer = xasprintf("%.*s", (int)(strrchr(name, '.') + 1 - name), name);
+    bool fresh = ck->fresh_head && belongs_to_head(name) && !any_starts_with(ck->file, layer);
+    free(layer);
+    return fresh;
+}
+
 /* Part `i` of q; source->weight is NULL where the file has none and need not. */
 static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t rows, Source *source,
                        bool *used, Err *err)
@@ -186,7 +195,7 @@ static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t ro
         mark_used(ck, source->weight, used);
         mark_used(ck, source->scale, used);
         status = source_check(source, err);
-    } else if (!ck->fresh_head || !belongs_to_head(name)) {
+    } else if (!may_be_fresh(ck, name)) {
         status = err_set(err, "tensor '%s' is missing", name);
     }
     free(name);

@@ -327,6 +327,8 @@ Test(checkpoint, a_missing_head_may_be_fresh)
     write_only(distilbert);
     rewrite("classifier.weight", NULL);
     expect_refused("'classifier.weight' is missing");
+    cr_expect(open_and_load(true, NULL, &err) == -1, "half a head is accepted");
+    rewrite("classifier.bias", NULL);
     cr_expect(open_and_load(true, NULL, &err) == 0, "%s", err.msg);
     rewrite("distilbert.embeddings.LayerNorm.bias", NULL);
     cr_expect(open_and_load(true, NULL, &err) == -1, "only a head may be missing");
@@ -336,11 +338,14 @@ Test(checkpoint, a_missing_head_may_be_fresh)
 Test(checkpoint, a_missing_pooler_may_be_fresh)
 {
     Err err;
-    char json[400];
+    char json[400] = "";
     snprintf(json, sizeof json, "%s", bert);
-    memcpy(strstr(json, "[\"BertModel\"]"), "[\"BertForSequenceClassification\"]}", 34);
+    strcpy(strstr(json, "[\"BertModel\"]"), "[\"BertForSequenceClassification\"]}");
     write_only(json);
     rewrite("bert.pooler.dense.weight", NULL);
+    expect_refused("'bert.pooler.dense.weight' is missing");
+    cr_expect(open_and_load(true, NULL, &err) == -1, "half a pooler is accepted");
+    rewrite("bert.pooler.dense.bias", NULL);
     expect_refused("'bert.pooler.dense.weight' is missing");
     cr_expect(open_and_load(true, NULL, &err) == 0, "%s", err.msg);
 }

@@ -156,11 +156,11 @@ Test(sweep_config, wrong_files_are_refused_with_file_and_line)
     expect_refused("[defaults]\nseed = [1, 2]\n",
                    "s.toml:2: seed is a list; lists belong in [sweep]");
     expect_refused("[defaults]\nd_model = 8\n", "s.toml:2: 'd_model' belongs in a [[model]] entry");
-    char deep[400] = "name = \"........\" # ........\n";
+    char deep[600] = "name = \"\"\"........\n\"\"\" # ........\n\"\\\"\".";
     for (size_t i = 0; i < 64; i++)
         strcat(deep, "a.");
     strcat(deep, "a = 1\n");
-    expect_refused(deep, "s.toml:2: a key of more than 64 parts");
+    expect_refused(deep, "s.toml:3: a key of more than 64 parts");
     expect_refused("name = \"../x\"\n", "s.toml:1: name '../x' is no file name of letters, digits, "
                                         "'-', '_' and '.'");
 }

@@ -127,7 +127,7 @@ has json '"fake": "1.2"'
 has json '"pytorch_gpu": "not available here: no such GPU"'
 
 line 'quick' positive plain >"$work/test.jsonl"
-compare many_warmups 0 --set rounds=2 --set warmups=5000
+compare many_warmups 0 --set rounds=2 --set warmups=100000
 has csv '^classify,tiny,1,,tare,.*,ok,'
 compare few 0 --rounds 2 --set warmups=0
 has csv '^classify,tiny,1,,pytorch,7,,,[0-9.e-]+,,,0,True,'
