@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../model/checkpoint.h"
 #include "child.h"
 
 enum { MAKE_SECONDS = 1800, HASH_SECONDS = 300 };
@@ -135,17 +134,18 @@ int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err
     return 0;
 }
 
-int model_files_open(ModelFiles *f, Err *err)
+int model_files_open(ModelFiles *f, Checkpoint *ck, Err *err)
 {
-    Checkpoint ck;
-    if (checkpoint_open(&ck, f->dir, err) != 0)
+    if (checkpoint_open(ck, f->dir, err) != 0)
         return -1;
-    int status = checkpoint_check(&ck, err);
-    f->config = ck.config;
-    if (status == 0 && ck.unused)
-        fprintf(stderr, "tare: not used: %s\n", ck.unused);
-    checkpoint_release(&ck);
-    return status;
+    if (checkpoint_check(ck, err) != 0) {
+        checkpoint_release(ck);
+        return -1;
+    }
+    f->config = ck->config;
+    if (ck->unused)
+        fprintf(stderr, "tare: not used: %s\n", ck->unused);
+    return 0;
 }
 
 void model_files_release(ModelFiles *f)

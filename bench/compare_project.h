@@ -6,7 +6,7 @@
 #ifndef TARE_COMPARE_PROJECT_H
 #define TARE_COMPARE_PROJECT_H
 
-#include "../model/config.h"
+#include "../model/checkpoint.h"
 #include "compare_config.h"
 
 typedef struct Project {
@@ -35,8 +35,8 @@ typedef struct ModelFiles {
 int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err *err);
 
 /* Its weights as well, unread: settles the head, checks that they are of that model, and names on stderr those
- * that are not used. */
-int model_files_open(ModelFiles *f, Err *err);
+ * that are not used. Release ck unless it fails. */
+int model_files_open(ModelFiles *f, Checkpoint *ck, Err *err);
 void model_files_release(ModelFiles *f);
 
 /* Whether this model can do what the cell asks. */

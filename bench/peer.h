@@ -28,7 +28,8 @@ typedef struct Peer {
 #define SPIN_COUNT_IS_OURS "TARE_SPIN_COUNT_IS_OURS"
 
 /* Starts argv[0] with these arguments (NULL-terminated) and "NAME=VALUE" settings (NULL-terminated)
- * added to its environment, from which our own spin count is gone: it is measured as its users run it. That it can be executed is only known at the first answer. */
+ * added to its environment, from which our own spin count is gone: it is measured as its users run it. That
+ * it can be executed is only known at the first answer. */
 int peer_start(Peer *p, const char *name, char *const *argv, char *const *settings, Err *err);
 
 /* Sends the request (the reference is taken over) and waits for its answer, which the caller owns. NULL

@@ -96,14 +96,14 @@ static Outputs predict_all(const Study *s, const StudySubject *subject, StudyRec
 
 /* ---- figures ---- */
 
-/* fp32: NULL where it could not run; then nothing is said of a change. */
-
+/* Beside fp32's outputs, or its own where fp32 could not run: then, as for fp32 itself, nothing is said of a
+ * change. */
 static void fill_accuracy(const StudySubject *subject, const Outputs *fp32, const Outputs *own,
                           StudyRecord *r)
 {
     const Examples *e = &subject->examples;
     size_t labels = subject->files.config.num_labels;
-    Scored a = {e->count, labels, (fp32 ? fp32 : own)->logits, e->label};
+    Scored a = {e->count, labels, fp32->logits, e->label};
     Scored b = {e->count, labels, own->logits, e->label};
     ClassifierChange c = classifier_change(&a, &b);
     Interval wilson = wilson_interval(c.correct, e->count, CONFIDENCE_LEVEL);
@@ -113,7 +113,7 @@ static void fill_accuracy(const StudySubject *subject, const Outputs *fp32, cons
     r->accuracy_lo = wilson.lo;
     r->accuracy_hi = wilson.hi;
     r->flip_list = c.flips;
-    if (r->precision == PRECISION_FP32 || !fp32)
+    if (own == fp32)
         return;
     r->accuracy_change = c.change;
     r->accuracy_change_lo = c.change_interval.lo;
@@ -130,12 +130,11 @@ static void fill_accuracy(const StudySubject *subject, const Outputs *fp32, cons
 static void fill_perplexity(const StudySubject *subject, const Outputs *fp32, const Outputs *own,
                             StudyRecord *r)
 {
-    PerplexityChange c =
-        perplexity_change((fp32 ? fp32 : own)->losses, own->losses, subject->windows.count);
+    PerplexityChange c = perplexity_change(fp32->losses, own->losses, subject->windows.count);
     r->total = (int64_t)subject->windows.count;
     r->perplexity = c.perplexity;
     r->bits_per_byte = c.bits_per_byte;
-    if (r->precision == PRECISION_FP32 || !fp32)
+    if (own == fp32)
         return;
     r->perplexity_change = c.change;
     r->perplexity_change_lo = c.interval.lo;
@@ -160,10 +159,10 @@ static int study_quality(Study *s, const StudySubject *subject, const Quality *q
     for (size_t i = 0; i < n && !interrupted(); i++)
         if (study_record_ok(&records[i]))
             outputs[i] = q->run(s, subject, &records[i]);
-    const Outputs *fp32 = study_record_ok(&records[0]) ? &outputs[0] : NULL;
+    bool has_fp32 = study_record_ok(&records[0]);
     for (size_t i = 0; i < n && !interrupted(); i++)
         if (study_record_ok(&records[i]))
-            q->fill(subject, fp32, &outputs[i], &records[i]);
+            q->fill(subject, &outputs[has_fp32 ? 0 : i], &outputs[i], &records[i]);
     for (size_t i = 0; i < n; i++) {
         free(outputs[i].logits);
         free(outputs[i].losses);

@@ -132,10 +132,10 @@ static int read_windows(StudySubject *s, Err *err)
     return status;
 }
 
-static int measure_files(StudySubject *s, Err *err)
+static int open_files(StudySubject *s, Err *err)
 {
     Checkpoint ck;
-    if (checkpoint_open(&ck, s->files.dir, err) != 0)
+    if (model_files_open(&s->files, &ck, err) != 0)
         return -1;
     for (size_t p = 0; p < NUM_PRECISIONS; p++)
         s->disk_bytes[p] = converted_bytes(&ck, precision_weights((Precision)p));
@@ -155,7 +155,7 @@ static int open_subject(StudySubject *s, const StudyModel *m, const Project *pro
         leave_out(s, "%s", err->msg);
         return 0;
     }
-    if (model_files_open(&s->files, err) != 0 || measure_files(s, err) != 0)
+    if (open_files(s, err) != 0)
         return -1;
     int status = check_sizes(m, &s->files.config, err);
     if (status == 0 && m->test)

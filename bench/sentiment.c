@@ -11,6 +11,7 @@
 
 static int open_model(Sentiment *s, Err *err)
 {
+    Checkpoint ck;
     const char *dir = s->config->model;
     char *weights = xasprintf("%s/model.safetensors", dir);
     bool there = access(weights, R_OK) == 0;
@@ -21,8 +22,9 @@ static int open_model(Sentiment *s, Err *err)
                        "configs/sentiment_train.toml",
                        dir);
     if (model_files_find(&s->model, &(CompareModel){.dir = (char *)dir}, &s->project, err) != 0 ||
-        model_files_open(&s->model, err) != 0)
+        model_files_open(&s->model, &ck, err) != 0)
         return -1;
+    checkpoint_release(&ck);
     const ModelConfig *c = &s->model.config;
     if (c->head != HEAD_CLASSIFIER)
         return err_set(err, "'%s' has no classifier; tare train makes one", dir);

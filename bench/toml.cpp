@@ -129,10 +129,10 @@ static long line_of_deep_key(std::string_view text)
     const int most = 64;
     int dots = 0;
     for (size_t at = 0; at < text.size(); at++) {
-        while (at < text.size() && strchr("\"'#", text[at]) && text[at])
-            at = skip_quoted(text, at);
-        if (at >= text.size())
-            break;
+        if (text[at] == '"' || text[at] == '\'' || text[at] == '#') {
+            at = skip_quoted(text, at) - 1;
+            continue;
+        }
         dots = strchr("\n,=[]{}", text[at]) ? 0 : dots + (text[at] == '.');
         if (dots >= most)
             return 1 + std::count(text.begin(), text.begin() + static_cast<long>(at), '\n');
