@@ -79,7 +79,7 @@ void graph_store_activations(Graph *g, DType type)
 {
     for (size_t i = 0; i < g->count; i++) {
         Tensor *t = g->nodes[i];
-        if (t->life == LIFE_ACTIVATION && !t->op->stays_f32)
+        if (t->life == LIFE_ACTIVATION && t->dtype == DT_F32 && !t->op->stays_f32)
             t->dtype = type;
     }
 }

@@ -30,7 +30,7 @@ Tensor *graph_node(Graph *g, const OpDef *op, int ndim, const size_t *shape, int
 void graph_block_begin(Graph *g);
 void graph_block_end(Graph *g);
 
-/* Stores every activation but the losses in this format: once, after recording and before planning.
+/* Stores every fp32 activation but the losses in this format: once, after recording and before planning.
  * Ops compute in fp32 all the same. For forward passes only. */
 void graph_store_activations(Graph *g, DType type);
 

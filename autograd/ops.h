@@ -88,8 +88,11 @@ Tensor *op_layernorm(Graph *g, Tensor *x, Tensor *w, Tensor *b, float eps);
 Tensor *op_linear(Graph *g, Tensor *x, Tensor *w, Tensor *b, Act act, Tensor *residual);
 
 /* Multi-head attention, y [n,C] from qkv [n,3C] (q, k, v side by side), scale 1/sqrt(C/heads);
- * mask i32 [B,T] (0 = key not seen) or NULL, as it is with starts. A filler's y is 0. */
-Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t heads, bool causal);
+ * mask i32 [B,T] (0 = key not seen) or NULL, as it is with starts. A filler's y is 0. Both products are of
+ * `product`, f32 or, for a forward pass only, attention_product(): qkv, which nobody else reads, is then
+ * stored in it. */
+Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t heads, bool causal,
+                     DType product);
 
 /* y = dropout(x) + residual while the run is a training one, x + residual otherwise; rate in [0, 1);
  * residual may be NULL. The mask is a pure function of the run's seed and step, the node and the

@@ -39,7 +39,7 @@ static bool has_rows_to_divide(const Schedule *s)
     for (size_t i = 0; i < s->count; i++) {
         const Tensor *t = s->steps[i].t;
         double flops = t->op->flops(t, false);
-        if (!t->op->by_row || t->dtype != DT_F32 || tensor_rows(t) != rows || flops > most_of_step)
+        if (!t->op->by_row || tensor_rows(t) != rows || flops > most_of_step)
             return false;
         pass += flops;
     }

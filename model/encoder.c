@@ -52,6 +52,7 @@ typedef struct Recorder {
     Sequences sequences;
     float dropout;
     Tensor *mask;
+    DType attention;
     char prefix[64]; /* of the layer being recorded, with its dot */
 } Recorder;
 
@@ -95,7 +96,8 @@ static Tensor *layer(Recorder *r, Tensor *x, bool only_first)
     size_t C = r->c->d_model;
     graph_block_begin(r->g);
     Tensor *qkv = linear(r, x, 3 * C, f->qkv, ACT_NONE, NULL);
-    Tensor *heads = op_attention(r->g, qkv, r->mask, r->sequences, r->c->num_heads, false);
+    Tensor *heads =
+        op_attention(r->g, qkv, r->mask, r->sequences, r->c->num_heads, false, r->attention);
     if (only_first) {
         heads = op_first_token(r->g, heads, r->sequences);
         x = op_first_token(r->g, x, r->sequences);
@@ -135,7 +137,8 @@ void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants
                   .f = c->type == MODEL_DISTILBERT ? &distilbert : &bert,
                   .sequences = out->sequences,
                   .dropout = want->dropout,
-                  .mask = out->mask};
+                  .mask = out->mask,
+                  .attention = want->attention};
     bool classifies = c->head == HEAD_CLASSIFIER, only_first = classifies && !want->hidden;
     Tensor *x = out->hidden[0] = embeddings(&r, out->tokens);
     for (size_t i = 0; i < c->num_layers; i++) {

@@ -26,6 +26,7 @@ typedef struct Layer {
     Params *p;
     const ModelConfig *c;
     float dropout;
+    DType attention;
     size_t index;
 } Layer;
 
@@ -55,7 +56,8 @@ static Tensor *layer(const Layer *l, Tensor *x, const Record *r)
     size_t C = l->c->d_model;
     graph_block_begin(l->g);
     Tensor *qkv = linear(l, layer_norm(l, x, "ln_1"), "attn.c_attn", 3 * C, ACT_NONE, NULL);
-    Tensor *heads = op_attention(l->g, qkv, r->mask, r->sequences, l->c->num_heads, true);
+    Tensor *heads =
+        op_attention(l->g, qkv, r->mask, r->sequences, l->c->num_heads, true, l->attention);
     x = linear(l, heads, "attn.c_proj", C, ACT_NONE, x);
     Tensor *up = linear(l, layer_norm(l, x, "ln_2"), "mlp.c_fc", l->c->d_ff, l->c->act, NULL);
     x = linear(l, up, "mlp.c_proj", C, ACT_NONE, x);
@@ -74,7 +76,7 @@ void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *wa
         x = op_dropout(g, x, want->dropout, NULL);
     for (size_t i = 0; i < c->num_layers; i++) {
         r->hidden[i] = x;
-        x = layer(&(Layer){g, p, c, want->dropout, i}, x, r);
+        x = layer(&(Layer){g, p, c, want->dropout, want->attention, i}, x, r);
     }
     x = norm(g, p, c, x, "ln_f");
     r->hidden[c->num_layers] = x;

@@ -39,12 +39,13 @@ static void plan_with(Model *m, Recompute rc)
 void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
 {
     *m = (Model){.config = *c, .options = *o};
+    m->options.wants.attention = o->backward ? DT_F32 : precision_attention(o->precision);
     CHECK(!o->backward || o->wants.loss, "a backward pass needs a loss");
     CHECK(!o->backward || precision_has_backward(o->precision), "%s has no backward pass",
           precision_name(o->precision));
     params_init(&m->params);
     graph_init(&m->graph);
-    model_record(&m->graph, c, &m->params, &o->wants, &m->record);
+    model_record(&m->graph, c, &m->params, &m->options.wants, &m->record);
     params_set_format(&m->params, precision_weights(o->precision));
     graph_store_activations(&m->graph, precision_activations(o->precision));
     if (!o->backward || o->recompute == CHOOSE_NONE) {

@@ -7,15 +7,17 @@
 
 static const struct {
     const char *name;
-    DType weights, activations, product;
+    DType weights, activations, product, attention;
     bool backward;
     const char *missing;
 } table[NUM_PRECISIONS] = {
-    [PRECISION_FP32] = {"fp32", DT_F32, DT_F32, DT_F32, true, ""},
-    [PRECISION_FP16] = {"fp16", DT_F16, DT_F16, DT_F16, false, "vcvtph2ps (F16C)"},
-    [PRECISION_BF16] = {"bf16", DT_BF16, DT_BF16, DT_BF16, false, "vdpbf16ps (AVX512_BF16)"},
-    [PRECISION_MIXED] = {"mixed", DT_F32, DT_F32, DT_BF16, true, "vdpbf16ps (AVX512_BF16)"},
-    [PRECISION_INT8] = {"int8", DT_I8, DT_F32, DT_I8, false, "vpdpbusd (AVX512_VNNI)"},
+    [PRECISION_FP32] = {"fp32", DT_F32, DT_F32, DT_F32, DT_F32, true, ""},
+    [PRECISION_FP16] = {"fp16", DT_F16, DT_F16, DT_F16, DT_F32, false, "vcvtph2ps (F16C)"},
+    [PRECISION_BF16] = {"bf16", DT_BF16, DT_BF16, DT_BF16, DT_BF16, false,
+                        "vdpbf16ps (AVX512_BF16)"},
+    [PRECISION_MIXED] = {"mixed", DT_F32, DT_F32, DT_BF16, DT_BF16, true,
+                         "vdpbf16ps (AVX512_BF16)"},
+    [PRECISION_INT8] = {"int8", DT_I8, DT_F32, DT_I8, DT_BF16, false, "vpdpbusd (AVX512_VNNI)"},
 };
 
 const char *precision_name(Precision p)
@@ -53,17 +55,28 @@ DType precision_product(Precision p)
     return table[p].product;
 }
 
+DType precision_attention(Precision p)
+{
+    return table[p].attention == attention_product() ? table[p].attention : DT_F32;
+}
+
 Support precision_support(Precision p)
 {
     Support s = product_support(precision_product(p));
     return p == PRECISION_MIXED && s == SUPPORT_CONVERT ? SUPPORT_EMULATED : s;
 }
 
+#define OPS_WITH(attention)                                                                        \
+    "linear layers and heads multiply in the format, by its instruction; embeddings are read "     \
+    "from "                                                                                        \
+    "it and widened; " attention "; norms, softmax, activations and residuals are fp32 in every "  \
+    "format"
+
 const char *precision_ops(void)
 {
-    return "linear layers and heads multiply in the format, by its instruction; embeddings are "
-           "read from it and widened; attention's products, norms, softmax, activations and "
-           "residuals are computed in fp32 in every format";
+    return attention_product() == DT_BF16
+               ? OPS_WITH("attention multiplies bf16 in bf16, mixed and int8, else fp32")
+               : OPS_WITH("attention multiplies fp32");
 }
 
 int precision_takes(Precision p, const ModelConfig *c, Err *err)

@@ -20,6 +20,7 @@ typedef struct RecordWants {
     float
         dropout; /* rate after the embeddings, after each projection that a residual is added to, and
                       before a classifier; 0 records none. Attention weights are not dropped */
+    DType attention; /* of its products: see op_attention */
 } RecordWants;
 
 typedef struct Record {

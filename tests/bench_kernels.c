@@ -215,27 +215,24 @@ static const AttentionShape attention_shapes[] = {
 };
 
 /* Rates count the visible half of a causal square: 4 D a score forward, 10 D backward. */
-static void bench_attention(const AttentionShape *s, int threads, int rounds)
+static void bench_attention(const AttentionShape *s, DType product, int threads, int rounds)
 {
     size_t C = s->H * s->D, rows = s->B * s->T;
-    size_t bytes = attention_scratch_bytes(s->T, s->D, threads, true);
+    Attention a = {.B = s->B, .T = s->T, .H = s->H, .D = s->D, .product = product};
+    size_t bytes = attention_scratch_bytes(&a, threads, true);
     float *qkv = room(rows * 3 * C * 4), *dqkv = room(rows * 3 * C * 4), *out = room(rows * C * 4);
     float *dout = room(rows * C * 4), *lse = room(s->B * s->H * s->T * 4);
     void *scratch = room(bytes);
     kernels()->normal(qkv, rows * 3 * C, 1, 1, 0, 0, 1);
     kernels()->normal(dout, rows * C, 1, 2, 0, 0, 1);
-    Attention a = {.B = s->B,
-                   .T = s->T,
-                   .H = s->H,
-                   .D = s->D,
-                   .q = qkv,
-                   .k = qkv + C,
-                   .v = qkv + 2 * C,
-                   .qkv_stride = 3 * C,
-                   .causal = s->causal,
-                   .scale = 0.125f,
-                   .out = out,
-                   .lse = lse};
+    a.q = qkv;
+    a.k = qkv + C;
+    a.v = qkv + 2 * C;
+    a.qkv_stride = 3 * C;
+    a.causal = s->causal;
+    a.scale = 0.125f;
+    a.out = out;
+    a.lse = lse;
     double scores = (double)(s->B * s->H * s->T) * (double)(s->causal ? (s->T + 1) / 2 : s->T);
     double flops = scores * 4 * (double)s->D, forward[64], backward[64], peaks[64];
     int repeats = 1 + (int)(3e8 / flops);
@@ -245,7 +242,7 @@ static void bench_attention(const AttentionShape *s, int threads, int rounds)
         for (int i = 0; i < repeats; i++)
             attention_forward(&a, threads, scratch);
         double middle = now();
-        for (int i = 0; i < repeats; i++)
+        for (int i = 0; i < repeats && product == DT_F32; i++)
             attention_backward(&a, dout, dqkv, dqkv + C, dqkv + 2 * C, threads, scratch);
         forward[at] = flops * repeats / (middle - begin) / 1e9;
         backward[at] = 2.5 * flops * repeats / (now() - middle) / 1e9;
@@ -253,8 +250,10 @@ static void bench_attention(const AttentionShape *s, int threads, int rounds)
     }
     double f = median(forward, (size_t)rounds), b = median(backward, (size_t)rounds);
     double peak = median(peaks, (size_t)rounds);
-    printf("%-26s forward %7.1f %4.0f%%  backward %7.1f %4.0f%%  peak %7.1f\n", s->name, f,
-           100 * f / peak, b, 100 * b / peak, peak);
+    printf("%-26s %-4s forward %7.1f %4.0f%%", s->name, dtype_name(product), f, 100 * f / peak);
+    if (product == DT_F32)
+        printf("  backward %7.1f %4.0f%%", b, 100 * b / peak);
+    printf("  peak %7.1f\n", peak);
     block_free(qkv, rows * 3 * C * 4);
     block_free(dqkv, rows * 3 * C * 4);
     block_free(out, rows * C * 4);
@@ -282,7 +281,10 @@ int main(int argc, char **argv)
         if (strstr(small_shapes[i].name, filter))
             bench_small(&small_shapes[i], threads, rounds);
     for (size_t i = 0; i < COUNT_OF(attention_shapes); i++)
-        if (strstr(attention_shapes[i].name, filter))
-            bench_attention(&attention_shapes[i], threads, rounds);
+        if (strstr(attention_shapes[i].name, filter)) {
+            bench_attention(&attention_shapes[i], DT_F32, threads, rounds);
+            if (attention_product() != DT_F32)
+                bench_attention(&attention_shapes[i], attention_product(), threads, rounds);
+        }
     return 0;
 }

@@ -305,7 +305,8 @@ static void attention_exact(OpSetup *s)
 static Tensor *attention_record(const OpSetup *s, Graph *g, Tensor *const *in)
 {
     Sequences all = {s->at->dim[0], in[ATTENTION_IN_STARTS], s->at->dim[1]};
-    return op_attention(g, in[QKV], in[MASK], all, s->at->dim[2], s->at->flags & ATTENTION_CAUSAL);
+    return op_attention(g, in[QKV], in[MASK], all, s->at->dim[2], s->at->flags & ATTENTION_CAUSAL,
+                        DT_F32);
 }
 
 /* One query against the keys of its sequence: out[D]. q and k[s], v[s] of one head, rows apart by

@@ -113,18 +113,19 @@ static bool visible(const Attention *a, size_t b, size_t t, size_t s)
     return (!a->causal || s <= t) && (!a->key_mask || a->key_mask[b * a->T + s]);
 }
 
-static size_t qkv_index(const Attention *a, size_t b, size_t t, size_t h)
+/* The head's row of q, k or v, of fp32. */
+static const float *qkv_row(const Attention *a, const void *x, size_t b, size_t t, size_t h)
 {
-    return (b * a->T + t) * a->qkv_stride + h * a->D;
+    return (const float *)x + (b * a->T + t) * a->qkv_stride + h * a->D;
 }
 
 /* p[s]: the probabilities of query (b, t, h); returns the log-sum-exp. */
 static double probabilities(const Attention *a, size_t b, size_t t, size_t h, double *p)
 {
-    const float *q = a->q + qkv_index(a, b, t, h);
+    const float *q = qkv_row(a, a->q, b, t, h);
     double max = -INFINITY, sum = 0;
     for (size_t s = 0; s < a->T; s++) {
-        const float *k = a->k + qkv_index(a, b, s, h);
+        const float *k = qkv_row(a, a->k, b, s, h);
         p[s] = -INFINITY;
         if (!visible(a, b, t, s))
             continue;
@@ -153,7 +154,7 @@ void ref_attention(const Attention *a, double *out, double *lse)
                 for (size_t d = 0; d < a->D; d++) {
                     o[d] = 0;
                     for (size_t s = 0; s < a->T; s++)
-                        o[d] += p[s] * a->v[qkv_index(a, b, s, h) + d];
+                        o[d] += p[s] * qkv_row(a, a->v, b, s, h)[d];
                 }
             }
     free(p);
@@ -170,7 +171,7 @@ static void query_backward(const Attention *a, const float *dout, size_t b, size
     for (size_t s = 0; s < a->T; s++) {
         dp[s] = 0;
         for (size_t d = 0; d < a->D; d++)
-            dp[s] += (double)dout[at + d] * a->v[qkv_index(a, b, s, h) + d];
+            dp[s] += (double)dout[at + d] * qkv_row(a, a->v, b, s, h)[d];
         mean += p[s] * dp[s];
     }
     for (size_t s = 0; s < a->T; s++) {
@@ -178,8 +179,8 @@ static void query_backward(const Attention *a, const float *dout, size_t b, size
         double ds = p[s] * (dp[s] - mean) * a->scale;
         for (size_t d = 0; d < a->D; d++) {
             dv[from + d] += p[s] * dout[at + d];
-            dq[at + d] += ds * a->k[qkv_index(a, b, s, h) + d];
-            dk[from + d] += ds * a->q[qkv_index(a, b, t, h) + d];
+            dq[at + d] += ds * qkv_row(a, a->k, b, s, h)[d];
+            dk[from + d] += ds * qkv_row(a, a->q, b, t, h)[d];
         }
     }
 }

@@ -141,7 +141,8 @@ Test(dtype, quantized_as_defined)
     FOR_EACH_ISA(k)
     {
         for (size_t n = 1; n <= N; n += n < 40 ? 1 : 137) {
-            k->normal(x, N, 4, n, 0, 0, 1);
+            static const float sizes[] = {1, 0x1p-59f, 0x1p-70f, 0x1p-120f, 0x1p60f, 0x1p100f};
+            k->normal(x, N, 4, n, 0, 0, sizes[n % COUNT_OF(sizes)]);
             float largest = 0;
             for (size_t i = 0; i < n; i++)
                 largest = fmaxf(largest, fabsf(x[i]));

@@ -243,3 +243,53 @@ Test(lowp, nothing_to_multiply)
         }
     }
 }
+
+/* ---- the GELU of rounded operands ---- */
+
+/* y = gelu(x 1) of m numbers x of bf16. */
+static void gelu_of(const float *x, size_t m, float *y, float *z)
+{
+    const float one = 1;
+    void *scratch = aligned(gemm_scratch_bytes(1));
+    Gemm g = {.m = m,
+              .n = 1,
+              .k = 1,
+              .a = x,
+              .a_row = 1,
+              .a_col = 1,
+              .b = &one,
+              .b_row = 1,
+              .b_col = 1,
+              .product = DT_BF16,
+              .c = y,
+              .c_row = 1,
+              .epi = {.act = ACT_GELU_ERF, .z = z}};
+    gemm_run(&g, 1, scratch);
+    free(scratch);
+}
+
+Test(lowp, gelu_is_near_everywhere_and_exact_where_it_is_made_again)
+{
+    enum { M = 65536 };
+    static float x[M], y[M], z[M], again[M];
+    for (uint32_t i = 0; i < M; i++) {
+        uint32_t bits = i << 16;
+        memcpy(&x[i], &bits, sizeof(bits));
+    }
+    FOR_EACH_WAY(way)
+    {
+        gelu_of(x, M, y, NULL);
+        for (size_t i = 0; i < M; i++) {
+            double wanted = ref_act(ACT_GELU_ERF, x[i]);
+            if (isnan(wanted))
+                cr_assert(isnan(y[i]), "%s: gelu(%g) = %g", way->isa, (double)x[i], (double)y[i]);
+            else if (!isinf(wanted))
+                cr_assert_leq(fabs(y[i] - wanted), 2e-6 + 4e-7 * fabs(wanted), "%s: gelu(%g) = %g",
+                              way->isa, (double)x[i], (double)y[i]);
+        }
+        gelu_of(x, M, y, z);
+        kernels()->act_forward(ACT_GELU_ERF, z, again, M);
+        for (size_t i = 0; i < M; i++)
+            cr_assert(y[i] == again[i] || (isnan(y[i]) && isnan(again[i])));
+    }
+}

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../autograd/ops.h"
+#include "lowp_ways.h"
 #include "odd_models.h"
 
 enum { TOKENS = BATCH * CONTEXT };
@@ -162,6 +163,25 @@ Test(precision, without_instructions_a_format_is_converted_or_emulated)
     const Support generic[] = {SUPPORT_NATIVE, SUPPORT_EMULATED, SUPPORT_CONVERT, SUPPORT_EMULATED,
                                SUPPORT_EMULATED};
     expect_support("generic", "", generic);
+}
+
+/* In forward passes: what a backward pass will need is fp32. */
+Test(precision, attention_is_bf16_where_that_is_native)
+{
+    const DType native[] = {DT_F32, DT_F32, DT_BF16, DT_BF16, DT_BF16};
+    ModelConfig c = encoder(MODEL_DISTILBERT);
+    FOR_EACH_WAY(way)
+    for (int p = 0; p < NUM_PRECISIONS; p++)
+        for (int backward = 0; backward <= precision_has_backward((Precision)p); backward++) {
+            bool small = product_support(DT_BF16) == SUPPORT_NATIVE && !backward;
+            ModelOptions o = options((Precision)p, 1);
+            Model m;
+            o.backward = o.wants.loss = backward;
+            model_plan(&m, &c, &o);
+            cr_expect_eq(m.options.wants.attention, small ? native[p] : DT_F32, "%s on %s -%s",
+                         precision_name((Precision)p), way->isa, way->hidden);
+            model_release(&m);
+        }
 }
 
 /* Mixed included: no text asks for an instruction that no kernel has. */
@@ -463,7 +483,7 @@ static Tensor *record_layernorm(Graph *g, Tensor *x, Params *p)
 static Tensor *record_attention(Graph *g, Tensor *x, Params *p)
 {
     (void)p;
-    return op_attention(g, x, NULL, (Sequences){.batch = 2}, 3, true);
+    return op_attention(g, x, NULL, (Sequences){.batch = 2}, 3, true, DT_F32);
 }
 
 static Tensor *record_first_token(Graph *g, Tensor *x, Params *p)

@@ -134,6 +134,22 @@ Test(slices, rows_of_one_sequence_are_the_same_bit_for_bit)
     }
 }
 
+/* Whatever format qkv is stored in. */
+Test(slices, small_formats_are_the_same_bit_for_bit)
+{
+    ModelConfig c = headless(6);
+    for (int p = 0; p < NUM_PRECISIONS; p++) {
+        ModelOptions o = one_sequence(96, 3);
+        o.precision = (Precision)p;
+        Slices s = slices_of(&c, &o);
+        cr_expect(s.by_row && s.count == 3, "%s: %zu parts", precision_name(o.precision), s.count);
+        expect_same(&c, o);
+        o = forward_options(12, 4);
+        o.precision = (Precision)p;
+        expect_same(&encoder, o);
+    }
+}
+
 Test(slices, causal_rows_without_a_mask_are_the_same_bit_for_bit)
 {
     ModelConfig c = model_config_gpt(48, 6, 3, 67, 128);

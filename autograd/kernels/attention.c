@@ -1,7 +1,7 @@
 /* attention: heads among threads. One head of one sequence is worked by one thread from beginning
  * to end (simd/attention.c), so results do not depend on the number of threads; where forward has
  * fewer heads than threads, the queries of a head are shared out too. */
-#include "isa.h"
+#include "lowp.h"
 
 #include <omp.h>
 
@@ -13,10 +13,15 @@ static size_t lines(size_t floats)
 }
 
 /* What simd/attention.c takes, for any instruction set. */
-static size_t floats_per_thread(size_t T, size_t D, bool backward)
+static size_t floats_per_thread(const Attention *a, bool backward)
 {
-    enum { PANEL = 48 }; /* the widest tile */
-    size_t forward = PANEL * (ATTENTION_KEYS + 2 * D);
+    enum { PANEL = 48, LANES = 16 }; /* the widest tile */
+    size_t T = a->T, D = a->D, forward = PANEL * (ATTENTION_KEYS + 2 * D);
+    if (a->product != DT_F32) /* keys and values in units of two, weights and a stage */
+        forward += lines(T * (D / 2 + 1 + LINE)) + lines(D * (T / 2 + 1 + LINE)) +
+                   PANEL * (ATTENTION_KEYS / 2 + 1) + LANES * D;
+    else if (a->type != DT_F32) /* keys, values and some queries, widened */
+        forward += 2 * lines(T * D) + PANEL * D;
     if (!backward)
         return lines(forward);
     size_t row = lines(T) + LINE, keys = D * lines(T), channels = T * lines(D);
@@ -25,9 +30,14 @@ static size_t floats_per_thread(size_t T, size_t D, bool backward)
     return lines(floats > forward ? floats : forward);
 }
 
-size_t attention_scratch_bytes(size_t T, size_t D, int threads, bool backward)
+size_t attention_scratch_bytes(const Attention *a, int threads, bool backward)
 {
-    return (size_t)threads * floats_per_thread(T, D, backward) * sizeof(float);
+    return (size_t)threads * floats_per_thread(a, backward) * sizeof(float);
+}
+
+DType attention_product(void)
+{
+    return product_support(DT_BF16) == SUPPORT_NATIVE ? DT_BF16 : DT_F32;
 }
 
 /* Of sequence b. */
@@ -69,12 +79,17 @@ static size_t parts_per_head(const Attention *a, int threads)
 void attention_forward(const Attention *a, int threads, void *scratch)
 {
     CHECK(a->scale > 0, "the largest score must stay the largest when it is scaled");
+    CHECK(a->product == DT_F32 || a->product == attention_product(), "attention of %s",
+          dtype_name(a->product));
+    CHECK(a->type == DT_F32 || a->product == DT_F32 || a->type == a->product, "%s of %s",
+          dtype_name(a->product), dtype_name(a->type));
     if (a->B * a->H * a->T * a->D == 0)
         return;
     const Isa *isa = isa_in_use();
-    size_t part_floats = floats_per_thread(a->T, a->D, false);
+    size_t part_floats = floats_per_thread(a, false);
     if (!worth_threads(a))
         threads = 1;
+    const LowpKernel *kernel = a->product == DT_F32 ? NULL : lowp_kernel(isa, a->product);
     size_t parts = parts_per_head(a, threads), tasks = a->B * a->H * parts;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < tasks; i++) {
@@ -82,6 +97,7 @@ void attention_forward(const Attention *a, int threads, void *scratch)
         Range own = share(blocks, i % parts, parts);
         AttentionTask task = {
             .a = a,
+            .kernel = kernel,
             .b = b,
             .h = i / parts % a->H,
             .first = a->first_query + own.from * ATTENTION_ROWS,
@@ -97,10 +113,12 @@ void attention_backward(const Attention *a, const float *dout, float *dq, float 
                         int threads, void *scratch)
 {
     CHECK(a->out && a->lse, "attention backward needs out and lse of the forward pass");
+    CHECK(a->product == DT_F32 && a->type == DT_F32 && a->out_type == DT_F32,
+          "attention backward of small formats");
     if (a->B * a->H * a->T * a->D == 0)
         return;
     const Isa *isa = isa_in_use();
-    size_t part_floats = floats_per_thread(a->T, a->D, true);
+    size_t part_floats = floats_per_thread(a, true);
     if (!worth_threads(a))
         threads = 1;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)

@@ -132,6 +132,7 @@ typedef struct LowpFinish {
 /* One head of one sequence; of its queries those in [first, last), in backward all. */
 typedef struct AttentionTask {
     const Attention *a;
+    const LowpKernel *kernel; /* forward: what multiplies bf16; NULL: products are fp32 */
     size_t b, h, first, last;
     const float *dout; /* the rest is for backward */
     float *dq, *dk, *dv;

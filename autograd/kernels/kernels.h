@@ -16,7 +16,8 @@
 typedef enum Act {
     ACT_NONE,
     ACT_GELU_TANH, /* GPT-2: 0.5 z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))), Hendrycks & Gimpel 2016 */
-    ACT_GELU_ERF, /* BERT: z Phi(z) with the exact error function */
+    ACT_GELU_ERF, /* BERT: z Phi(z) with the exact error function; behind a product of a small format
+                     within 2e-6 of it instead of to the last places */
     ACT_RELU,
     ACT_TANH,
 } Act;
@@ -197,7 +198,7 @@ const char *gemm_blas_description(void);
  * into one buffer with stride 3C. out has stride H*D. A query without any visible key gets zeros. */
 typedef struct Attention {
     size_t B, T, H, D;
-    const float *q, *k, *v;
+    const void *q, *k, *v; /* of `type` */
     size_t qkv_stride;
     const int32_t *starts;   /* [B + 1], or NULL: sequence b has the rows from starts[b] to before
                                 starts[b+1], at most T of them, instead of T from b*T on */
@@ -205,8 +206,12 @@ typedef struct Attention {
     bool causal;
     float scale;
     size_t first_query, num_queries; /* forward: only these of each sequence; none: all */
-    float *out;                      /* [B*T, H*D] */
+    void *out;                       /* [B*T, H*D], of out_type */
     float *lse; /* log-sum-exp of the scaled scores, [H, T] of each sequence; NULL: no backward */
+    DType type, out_type; /* f32, bf16 or f16; backward, f32 */
+    /* What the operands of both products are rounded to: f32; or attention_product(), of f32 or itself, forward
+     * only. Sums and what is between the products are fp32. */
+    DType product;
 } Attention;
 
 /* The rows of sequence b. */
@@ -215,12 +220,16 @@ static inline Range sequence_rows(const int32_t *starts, size_t T, size_t b)
     return starts ? (Range){(size_t)starts[b], (size_t)starts[b + 1]} : (Range){b * T, (b + 1) * T};
 }
 
+/* bf16 where product_support calls it native, else f32: the smallest format that a->product can be. */
+DType attention_product(void);
+
 void attention_forward(const Attention *a, int threads, void *scratch);
 
 /* dq, dk, dv (stride qkv_stride) are written, not added to. dout has stride H*D. Needs a->out and
  * a->lse of the forward pass. */
 void attention_backward(const Attention *a, const float *dout, float *dq, float *dk, float *dv,
                         int threads, void *scratch);
-size_t attention_scratch_bytes(size_t T, size_t D, int threads, bool backward);
+/* Of an attention of these T, D, type and product. */
+size_t attention_scratch_bytes(const Attention *a, int threads, bool backward);
 
 #endif

@@ -70,14 +70,6 @@ static size_t panel_column(const Part *t, size_t panel)
     return panel * t->isa->tile.lanes * t->isa->tile.vectors;
 }
 
-static void scale_rows(const Part *t, Range rows)
-{
-    const Gemm *g = t->g;
-    for (size_t i = rows.from; i < rows.to; i++)
-        t->scratch->row_scale[i - rows.from] =
-            t->isa->rows.quantize_scale((const float *)g->a + i * g->a_row, g->k);
-}
-
 /* Columns of B as packed, if it is: from `first` on, `count` of `width` exist. */
 typedef struct Columns {
     size_t first, count, width;
@@ -178,14 +170,30 @@ static void multiply_panel(const Part *t, const Block *block, size_t panel)
     }
 }
 
+/* Rows of i8 one by one: the scale has just brought the row into the cache. */
+static void quantize_rows(const Part *t, const Block *block, size_t from, size_t k)
+{
+    const Gemm *g = t->g;
+    LowpLayout a =
+        lowp_layout(g, strip_rows(t), (block->steps.to - block->steps.from) * units_per_step(t));
+    for (size_t i = block->rows.from, r = 0; i < block->rows.to; i++, r++) {
+        float *scale = t->scratch->row_scale + r;
+        if (block->first)
+            *scale = t->isa->rows.quantize_scale((const float *)g->a + i * g->a_row, g->k);
+        lowp_pack_a(g, DT_I8, t->kernel->widens, i, 1, from, k, scale, t->scratch->a + r * a.row);
+    }
+}
+
 static void pack_rows(const Part *t, const Block *block)
 {
     const Gemm *g = t->g;
     size_t from = block->steps.from * lowp_step(t->product);
-    size_t to = block->steps.to * lowp_step(t->product);
-    lowp_pack_a(g, t->product, t->kernel->widens, block->rows.from,
-                block->rows.to - block->rows.from, from, (to < g->k ? to : g->k) - from,
-                t->product == DT_I8 ? t->scratch->row_scale : NULL, t->scratch->a);
+    size_t to = block->steps.to * lowp_step(t->product), k = (to < g->k ? to : g->k) - from;
+    if (t->product == DT_I8)
+        quantize_rows(t, block, from, k);
+    else
+        lowp_pack_a(g, t->product, t->kernel->widens, block->rows.from,
+                    block->rows.to - block->rows.from, from, k, NULL, t->scratch->a);
 }
 
 /* Some rows against all panels of the part; A is packed once, or, where sums wait in scratch, once for every
@@ -195,8 +203,6 @@ static void multiply_rows(const Part *t, Range rows)
     size_t steps = lowp_steps(t->product, t->g->k), all = t->panels.to - t->panels.from;
     size_t sums = panel_column(t, 1) * (rows.to - rows.from);
     size_t group = t->waits ? SUMS / sums : all;
-    if (t->product == DT_I8)
-        scale_rows(t, rows);
     for (size_t p = 0; p < all; p += group) {
         size_t end = all - p < group ? all : p + group;
         for (size_t d = 0; d < t->blocks; d++) {

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "rows.h"
 #include "sequences.h"
 
 enum { QKV, MASK, STARTS };
@@ -13,9 +12,11 @@ enum { QKV, MASK, STARTS };
 typedef struct Attr {
     size_t T, H; /* T: of the longest */
     bool causal;
+    DType product;
 } Attr;
 
-Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t heads, bool causal)
+Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t heads, bool causal,
+                     DType product)
 {
     size_t rows = tensor_rows(qkv), C = tensor_channels(qkv) / 3;
     sequences_check(s, rows);
@@ -25,7 +26,9 @@ Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t he
           "a mask is i32 [B,T]");
     Tensor *t = graph_node(g, &op_attention_def, 2, (size_t[]){rows, C}, 3,
                            (Tensor *[]){qkv, mask, s.starts}, sizeof(Attr));
-    *(Attr *)t->attr = (Attr){s.starts ? s.longest : rows / s.batch, heads, causal};
+    *(Attr *)t->attr = (Attr){s.starts ? s.longest : rows / s.batch, heads, causal, product};
+    if (qkv->life == LIFE_ACTIVATION)
+        qkv->dtype = product;
     return t;
 }
 
@@ -36,33 +39,41 @@ static size_t num_sequences(const Tensor *t)
     return starts ? starts->shape[0] - 1 : t->shape[0] / ((const Attr *)t->attr)->T;
 }
 
-static Attention describe(const Tensor *t, const float *qkv, float *out)
+static Attention describe(const Tensor *t)
 {
     const Attr *a = t->attr;
-    size_t C = t->shape[1], D = C / a->H;
+    const Tensor *qkv = t->in[QKV], *mask = t->in[MASK];
+    size_t C = t->shape[1], D = C / a->H, bytes = C * dtype_size(qkv->dtype);
     return (Attention){.B = num_sequences(t),
                        .T = a->T,
                        .H = a->H,
                        .D = D,
-                       .q = qkv,
-                       .k = qkv + C,
-                       .v = qkv + 2 * C,
+                       .q = qkv->data,
+                       .k = qkv->data ? (const char *)qkv->data + bytes : NULL,
+                       .v = qkv->data ? (const char *)qkv->data + 2 * bytes : NULL,
                        .qkv_stride = 3 * C,
                        .starts = starts_data(t->in[STARTS]),
-                       .key_mask = t->in[MASK] ? t->in[MASK]->data : NULL,
+                       .key_mask = mask ? mask->data : NULL,
                        .causal = a->causal,
                        .scale = 1.0f / sqrtf((float)D),
-                       .out = out,
-                       .lse = t->aux};
+                       .out = t->data,
+                       .lse = t->aux,
+                       .type = qkv->dtype,
+                       .out_type = t->dtype,
+                       .product = a->product};
 }
 
 /* Some queries of the one sequence: t has their rows only, the inputs lie between those of the other parts. */
 static Attention describe_part(const Tensor *t, const ExecCtx *c)
 {
     size_t rows = t->shape[0], first = c->part * rows;
-    const float *qkv = (const float *)t->in[QKV]->data - first * tensor_channels(t->in[QKV]);
-    Attention a = describe(t, qkv, (float *)t->data - first * t->shape[1]);
+    size_t before = first * tensor_channels(t->in[QKV]) * dtype_size(t->in[QKV]->dtype);
+    Attention a = describe(t);
     a.B = 1;
+    a.q = (const char *)a.q - before;
+    a.k = (const char *)a.k - before;
+    a.v = (const char *)a.v - before;
+    a.out = (char *)a.out - first * t->shape[1] * dtype_size(t->dtype);
     a.first_query = first;
     a.num_queries = rows;
     if (a.key_mask)
@@ -70,40 +81,31 @@ static Attention describe_part(const Tensor *t, const ExecCtx *c)
     return a;
 }
 
-/* Of rows of `width` floats. */
-static void clear_fillers(const Tensor *t, float *rows, size_t width)
+/* Of rows of `bytes`. */
+static void clear_fillers(const Tensor *t, void *rows, size_t bytes)
 {
     size_t from = first_filler(t->in[STARTS], t->shape[0]);
-    memset(rows + from * width, 0, (t->shape[0] - from) * width * sizeof *rows);
+    memset((char *)rows + from * bytes, 0, (t->shape[0] - from) * bytes);
 }
 
 static void forward(const Tensor *t, ExecCtx *c)
 {
-    const Tensor *qkv = t->in[QKV];
-    float *qkv_room = c->scratch, *out_room = qkv_room + rows_room(qkv);
-    if (c->parts > 1) {
-        Attention a = describe_part(t, c);
-        attention_forward(&a, c->threads, c->scratch);
-        return;
-    }
-    float *out = rows_begin(t, out_room);
-    Attention a = describe(t, rows_read(qkv, qkv_room, c), out);
-    attention_forward(&a, c->threads, out_room + rows_room(t));
-    clear_fillers(t, out, t->shape[1]);
-    rows_done(t, out, c);
+    Attention a = c->parts > 1 ? describe_part(t, c) : describe(t);
+    attention_forward(&a, c->threads, c->scratch);
+    clear_fillers(t, t->data, t->shape[1] * dtype_size(t->dtype));
 }
 
 /* Written, not added: qkv has one reader. */
 static void backward(const Tensor *t, ExecCtx *c)
 {
-    Attention a = describe(t, t->in[QKV]->data, t->data);
+    Attention a = describe(t);
     float *dqkv = t->in[QKV]->grad;
     size_t C = t->shape[1];
     CHECK(!exec_adds(c, QKV), "the gradient of qkv has one contribution");
     if (!dqkv)
         return;
     attention_backward(&a, t->grad, dqkv, dqkv + C, dqkv + 2 * C, c->threads, c->scratch);
-    clear_fillers(t, dqkv, 3 * C);
+    clear_fillers(t, dqkv, 3 * C * sizeof *dqkv);
 }
 
 /* Scores and weighted values: 4 T T C per sequence, the causal half of it with the diagonal. Of sequences
@@ -124,10 +126,8 @@ static size_t aux_bytes(const Tensor *t, bool is_backward)
 
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
-    const Attr *a = t->attr;
-    size_t rooms = rows_room(t->in[QKV]) + rows_room(t);
-    return rooms * sizeof(float) +
-           attention_scratch_bytes(a->T, t->shape[1] / a->H, threads, is_backward);
+    Attention a = describe(t);
+    return attention_scratch_bytes(&a, threads, is_backward);
 }
 
 const OpDef op_attention_def = {.name = "attention",

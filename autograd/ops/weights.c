@@ -30,8 +30,10 @@ const PackedB *weight_packed(const Tensor *w, const ExecCtx *c)
 static const float *row_i8(const Tensor *w, size_t i, float *room)
 {
     const int8_t *level = row_at(w, i);
-    for (size_t j = 0; j < tensor_channels(w); j++)
-        room[j] = (float)level[j] * w->scale[i];
+    const float scale = w->scale[i];
+    const size_t C = tensor_channels(w);
+    for (size_t j = 0; j < C; j++)
+        room[j] = (float)level[j] * scale;
     return room;
 }
 

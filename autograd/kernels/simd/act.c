@@ -81,10 +81,10 @@ typedef struct Rows {
     size_t c_row;
 } Rows;
 
-ALWAYS_INLINE vf read_row(const void *from, size_t i, size_t j, size_t n)
+ALWAYS_INLINE vf read_row(const void *from, DType type, size_t i, size_t j, size_t n)
 {
     const Rows *rows = from;
-    return load_some(rows->c + i * rows->c_row + j, n);
+    return vload_as(type, rows->c, i * rows->c_row + j, n);
 }
 
 void KERNEL(epilogue)(const Epilogue *epi, float *c, size_t c_row, size_t rows, size_t from,
@@ -93,7 +93,8 @@ void KERNEL(epilogue)(const Epilogue *epi, float *c, size_t c_row, size_t rows, 
     if (!epi->bias && !epi->z && !epi->residual && epi->act == ACT_NONE)
         return;
     const Rows all = {c, c_row};
-#define CALL(constant) epilogue_loop(constant, epi, read_row, &all, c, c_row, rows, from, to)
+#define CALL(constant)                                                                             \
+    epilogue_loop(constant, act, DT_F32, epi, read_row, &all, c, c_row, rows, from, to)
     FOR_ACT(epi->act, CALL)
 #undef CALL
 }

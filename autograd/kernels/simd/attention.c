@@ -8,56 +8,17 @@
  * al. 2022). What is done to a query does not depend on its neighbours, so neither do results on how
  * queries are divided. */
 #include "attention.h"
+#include "half.h"
 
 enum { SUM_CHAIN = 32 }; /* as in the matrix product */
 
 /* Some queries of a head, one to a lane. */
 typedef struct Queries {
     const Head *head;
+    const Operands *operands;
     size_t first, count, width; /* width: count in whole vectors, at most NR */
     size_t keys;                /* those that the last query may see */
 } Queries;
-
-/* scores[n][queries] of the n keys from s0 on. */
-static void score_keys(const Queries *qs, size_t s0, size_t n, const float *packed, float *scores)
-{
-    const Head *head = qs->head;
-    KERNEL(gemm_block)
-    (&(GemmBlock){
-        .rows = n,
-        .n = qs->width,
-        .last = 1,
-        .k = head->D,
-        .a = head->k + s0 * head->a->qkv_stride,
-        .a_row = head->a->qkv_stride,
-        .a_col = 1,
-        .b = packed,
-        .depth = head->D,
-        .c = scores,
-        .c_row = qs->width,
-    });
-}
-
-/* mixed[channels][queries] = or += v^T p of the n keys from s0 on. */
-static void mix_values(const Queries *qs, size_t s0, size_t n, const float *p, float *mixed)
-{
-    const Head *head = qs->head;
-    KERNEL(gemm_block)
-    (&(GemmBlock){
-        .rows = head->D,
-        .n = qs->width,
-        .last = 1,
-        .k = n,
-        .a = head->v + s0 * head->a->qkv_stride,
-        .a_row = 1,
-        .a_col = head->a->qkv_stride,
-        .b = p,
-        .depth = n,
-        .c = mixed,
-        .c_row = qs->width,
-        .add = s0 > 0,
-    });
-}
 
 /* Scores of masked keys, and of keys after their query, become -infinity. */
 static void hide_keys(const Queries *qs, size_t s0, size_t n, float *scores)
@@ -91,16 +52,34 @@ ALWAYS_INLINE vf weight_of(vf score, vf top, float scale)
     return vexp2_negative((score - top) * (scale * 1.442695041f));
 }
 
+/* Weights of two keys, the second of which may not exist, take the place of their scores, or are rounded to
+ * bf16 into `pairs` unless that is NULL. */
+ALWAYS_INLINE void store_weights(float *scores, uint32_t *pairs, size_t width, vf even, vf odd,
+                                 bool both)
+{
+    if (pairs) {
+        vstore((float *)pairs, (vf)(vround_bf16(even) | vround_bf16(odd) << 16));
+        return;
+    }
+    vstore(scores, even);
+    if (both)
+        vstore(scores + width, odd);
+}
+
 /* Scores of one vector of queries become their weights; the sums of these. */
-static vf weigh_scores(float *scores, size_t n, size_t width, vf top, float scale)
+static vf weigh_scores(float *scores, uint32_t *pairs, size_t n, size_t width, vf top, float scale)
 {
     vf total = {0};
     for (size_t from = 0; from < n; from += SUM_CHAIN) {
         vf sum = {0};
-        for (size_t s = from; s < n && s < from + SUM_CHAIN; s++) {
-            vf weight = weight_of(vload(scores + s * width), top, scale);
-            sum += weight;
-            vstore(scores + s * width, weight);
+        for (size_t s = from; s < n && s < from + SUM_CHAIN; s += 2) {
+            float *at = scores + s * width;
+            bool both = s + 1 < n;
+            vf even = weight_of(vload(at), top, scale);
+            vf odd = both ? weight_of(vload(at + width), top, scale) : (vf){0};
+            sum += even;
+            sum += odd;
+            store_weights(at, pairs ? pairs + s / 2 * width : NULL, width, even, odd, both);
         }
         total += sum;
     }
@@ -115,39 +94,39 @@ static void store_lse(const Head *head, float *lse, size_t count, vf top, vf sum
 }
 
 /* A vector of queries from [D][width] to rows of out, each times its lane of factor. */
-static void store_queries(const Head *head, const float *mixed, size_t width, size_t count,
-                          vf factor, float *out)
+static void store_queries(const Head *head, const float *mixed, size_t width, size_t query,
+                          size_t count, vf factor)
 {
-    size_t D = head->D, out_row = head->a->H * D;
+    const Attention *a = head->a;
+    const size_t D = head->D, out_row = a->H * D, at = head->out_at + query * out_row;
     for (size_t d = 0; d < D; d += VL) {
         vf square[VL];
         for (size_t i = 0; i < VL; i++)
             square[i] = d + i < D ? vload(mixed + (d + i) * width) * factor : (vf){0};
         vtranspose(square);
         for (size_t i = 0; i < VL && i < count; i++)
-            if (d + VL <= D)
-                vstore(out + i * out_row + d, square[i]);
-            else
-                vstore_part(out + i * out_row + d, square[i], D - d);
+            vstore_as(a->out_type, a->out, at + i * out_row + d, square[i], D - d);
     }
 }
 
-/* One vector of queries meets n more keys: what it has so far, in `mixed` where it has anything, is
+/* The v-th vector of queries meets n more keys: what it has so far, in `mixed` unless that is NULL, is
  * brought down to the new maximum. */
-static void softmax_lanes(const Queries *qs, size_t n, float *scores, vf *top, vf *sum,
+static void softmax_lanes(const Queries *qs, size_t v, size_t n, float *scores, vf *top, vf *sum,
                           float *mixed)
 {
     const float scale = qs->head->a->scale;
+    uint32_t *weights = qs->operands->weights, *pairs = weights ? weights + v * VL : NULL;
+    scores += v * VL;
     vf now = highest_score(scores, n, qs->width, *top);
     vf shift = vif_less(vset1(-INFINITY), now, now, vset1(0));
     vf rescale = weight_of(*top, shift, scale);
-    *sum = *sum * rescale + weigh_scores(scores, n, qs->width, shift, scale);
+    *sum = *sum * rescale + weigh_scores(scores, pairs, n, qs->width, shift, scale);
     for (size_t d = 0; mixed && d < qs->head->D; d++)
-        vstore(mixed + d * qs->width, vload(mixed + d * qs->width) * rescale);
+        vstore(mixed + d * qs->width + v * VL, vload(mixed + d * qs->width + v * VL) * rescale);
     *top = now;
 }
 
-static void attend(const Queries *qs, const float *packed, float *scores, float *mixed)
+static void attend(const Queries *qs, float *scores, float *mixed)
 {
     const Head *head = qs->head;
     const size_t width = qs->width, vectors = width / VL;
@@ -156,19 +135,18 @@ static void attend(const Queries *qs, const float *packed, float *scores, float 
         top[v] = vset1(-INFINITY);
     for (size_t s = 0; s < qs->keys; s += ATTENTION_KEYS) {
         size_t n = qs->keys - s < ATTENTION_KEYS ? qs->keys - s : ATTENTION_KEYS;
-        score_keys(qs, s, n, packed, scores);
+        KERNEL(attention_scores)(qs->operands, s, n, width, scores);
         hide_keys(qs, s, n, scores);
         for (size_t v = 0; v < vectors; v++)
-            softmax_lanes(qs, n, scores + v * VL, &top[v], &sum[v], s > 0 ? mixed + v * VL : NULL);
-        mix_values(qs, s, n, scores, mixed);
+            softmax_lanes(qs, v, n, scores, &top[v], &sum[v], s > 0 ? mixed : NULL);
+        KERNEL(attention_mix)(qs->operands, s, n, width, scores, s > 0, mixed);
     }
     for (size_t v = 0; v < vectors; v++) {
         size_t query = qs->first + v * VL, count = qs->count - v * VL;
         vf factor = vif_less(sum[v], vset1(0.5f), vset1(0), 1.0f / sum[v]);
         if (head->lse)
             store_lse(head, head->lse + query, count, top[v], sum[v]);
-        store_queries(head, mixed + v * VL, width, count, factor,
-                      head->out + query * head->a->H * head->D);
+        store_queries(head, mixed + v * VL, width, query, count, factor);
     }
 }
 
@@ -176,18 +154,17 @@ void KERNEL(attention_forward)(const AttentionTask *task, float *scratch)
 {
     const Head head = head_of(task);
     const size_t count = task->last - task->first, blocks = panel_count(&simd_tile, count);
-    float *packed = take(&scratch, head.D * NR);
     float *mixed = take(&scratch, head.D * NR);
     float *scores = take(&scratch, ATTENTION_KEYS * NR);
+    const Operands operands = KERNEL(attention_operands)(&head, task->kernel, &scratch);
     for (size_t i = 0; i < blocks; i++) {
         size_t from = panel_start(&simd_tile, count, i);
         size_t width = panel_start(&simd_tile, count, i + 1) - from;
-        Queries qs = {.head = &head, .first = task->first + from, .width = width};
+        Queries qs = {
+            .head = &head, .operands = &operands, .first = task->first + from, .width = width};
         qs.count = count - from < width ? count - from : width;
         qs.keys = visible_keys(&head, qs.first + qs.count - 1);
-        KERNEL(pack_b)
-        (head.D, qs.count, 0, 1, head.q + qs.first * head.a->qkv_stride, 1, head.a->qkv_stride,
-         packed);
-        attend(&qs, packed, scores, mixed);
+        KERNEL(attention_pack_queries)(&operands, qs.first, qs.count, width);
+        attend(&qs, scores, mixed);
     }
 }

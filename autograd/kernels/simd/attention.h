@@ -8,28 +8,34 @@
 
 typedef struct Head {
     const Attention *a;
-    size_t T, D;
-    const float *q, *k, *v; /* row t is qkv_stride floats further */
-    float *out, *lse;       /* row t of out is H*D floats further; lse may be NULL */
-    const int32_t *mask;    /* [T], or NULL */
+    size_t T, D, size;     /* size: bytes of an element of q, k and v */
+    size_t qkv_at, out_at; /* the element of q, k and v, and of out, with which the head begins */
+    float *lse;            /* or NULL */
+    const int32_t *mask;   /* [T], or NULL */
 } Head;
 
 ALWAYS_INLINE Head head_of(const AttentionTask *task)
 {
     const Attention *a = task->a;
     Range rows = sequence_rows(a->starts, a->T, task->b);
-    size_t at = rows.from * a->qkv_stride + task->h * a->D, T = rows.to - rows.from;
+    size_t T = rows.to - rows.from;
     return (Head){
         .a = a,
         .T = T,
         .D = a->D,
-        .q = a->q + at,
-        .k = a->k + at,
-        .v = a->v + at,
-        .out = a->out + (rows.from * a->H + task->h) * a->D,
+        .size = dtype_size(a->type),
+        .qkv_at = rows.from * a->qkv_stride + task->h * a->D,
+        .out_at = (rows.from * a->H + task->h) * a->D,
         .lse = a->lse ? a->lse + rows.from * a->H + task->h * T : NULL,
         .mask = a->key_mask ? a->key_mask + task->b * a->T : NULL,
     };
+}
+
+/* Row t of the head in x, which is q, k or v; of the attention's type. */
+ALWAYS_INLINE const void *qkv_row(const Head *head, const void *x, size_t t)
+{
+    size_t at = head->qkv_at + t * head->a->qkv_stride;
+    return (const char *)x + at * head->size;
 }
 
 /* How many keys query t sees, masks aside. */
@@ -45,5 +51,32 @@ ALWAYS_INLINE float *take(float **scratch, size_t floats)
     *scratch += (floats + 15) / 16 * 16;
     return p;
 }
+
+/* ---- the two products of forward: attention_products.c ---- */
+
+/* The operands of a head: fp32, or bf16 in units of two where there is a kernel. */
+typedef struct Operands {
+    const Head *head;
+    const LowpKernel *kernel;
+    const void *keys, *values; /* A of the two products; rows are so many fp32 or units apart */
+    size_t key_row, value_row;
+    void *queries; /* B of the first: [D or its units][width] */
+    uint32_t *
+        weights; /* B of the second in bf16: [units of keys][width], for the caller to fill; else NULL */
+    void *stage;
+} Operands;
+
+/* Packs keys and values where they cannot be read in place; room for all is taken from scratch. */
+Operands KERNEL(attention_operands)(const Head *head, const LowpKernel *kernel, float **scratch);
+
+/* Packs `count` queries from `first` on; those up to `width` are zeros. */
+void KERNEL(attention_pack_queries)(const Operands *o, size_t first, size_t count, size_t width);
+
+/* scores[n][width] of the n keys from s0 on, for the queries packed last. */
+void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t width, float *scores);
+
+/* mixed[D][width] = or += v^T w of the n keys from s0 on, which is even; w is `weights`, or here [n][width]. */
+void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width, const float *w,
+                           bool add, float *mixed);
 
 #endif

@@ -113,9 +113,9 @@ void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
 {
     const Head head = head_of(task);
     const size_t T = head.T, D = head.D, stride = head.a->qkv_stride, out_row = head.a->H * D;
-    const size_t at = (size_t)(head.q - head.a->q);
-    const float *dout = task->dout + (head.out - head.a->out);
-    float *dq = task->dq + at, *dk = task->dk + at, *dv = task->dv + at;
+    const float *qs = qkv_row(&head, head.a->q, 0), *ks = qkv_row(&head, head.a->k, 0);
+    const float *vs = qkv_row(&head, head.a->v, 0), *dout = task->dout + head.out_at;
+    float *dq = task->dq + head.qkv_at, *dk = task->dk + head.qkv_at, *dv = task->dv + head.qkv_at;
     const size_t ld = score_row(T), channel_panels = panel_count(&simd_tile, D);
     const size_t key_panels = panel_count(&simd_tile, T);
     const float *bias = key_bias(&head, take(&scratch, ld));
@@ -126,9 +126,9 @@ void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
     float *douts = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
     float *s = take(&scratch, ATTENTION_ROWS * ld);
     float *ds = take(&scratch, ATTENTION_ROWS * ld);
-    KERNEL(pack_b)(D, T, 0, key_panels, head.k, 1, stride, keys_packed);
-    KERNEL(pack_b)(D, T, 0, key_panels, head.v, 1, stride, values_packed);
-    KERNEL(pack_b)(T, D, 0, channel_panels, head.k, stride, 1, keys_by_row);
+    KERNEL(pack_b)(D, T, 0, key_panels, ks, 1, stride, keys_packed);
+    KERNEL(pack_b)(D, T, 0, key_panels, vs, 1, stride, values_packed);
+    KERNEL(pack_b)(T, D, 0, channel_panels, ks, stride, 1, keys_by_row);
     for (size_t t = 0; t < T; t++) {
         clear(dk + t * stride, 0, D);
         clear(dv + t * stride, 0, D);
@@ -137,7 +137,7 @@ void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
     for (size_t t0 = 0; t0 < T; t0 += ATTENTION_ROWS) {
         size_t rows = T - t0 < ATTENTION_ROWS ? T - t0 : ATTENTION_ROWS;
         size_t keys = visible_keys(&head, t0 + rows - 1);
-        const float *q = head.q + t0 * stride, *dy = dout + t0 * out_row;
+        const float *q = qs + t0 * stride, *dy = dout + t0 * out_row;
         score_block(&head, q, stride, keys_packed, rows, keys, s);
         score_block(&head, dy, out_row, values_packed, rows, keys, ds);
         for (size_t r = 0; r < rows; r++)

@@ -1,8 +1,9 @@
 /* epilogue: the activations on one vector, and the loop that takes the elements of a matrix product through
- * bias, activation and residual, whatever they are read from. */
+ * bias, activation and residual, whatever they are read from and in whatever format C stores them. */
 #ifndef TARE_SIMD_EPILOGUE_H
 #define TARE_SIMD_EPILOGUE_H
 
+#include "half.h"
 #include "simd.h"
 #include "vmath.h"
 
@@ -54,39 +55,29 @@ ALWAYS_INLINE vf act(Act kind, vf z)
         break;                                                                                     \
     }
 
-ALWAYS_INLINE vf load_some(const float *p, size_t n)
-{
-    return n >= VL ? vload(p) : vload_part(p, n);
-}
+/* Takes z through an activation that is a constant in each call. */
+typedef vf ActFn(Act kind, vf z);
 
-ALWAYS_INLINE void store_some(float *p, vf v, size_t n)
-{
-    if (n >= VL)
-        vstore(p, v);
-    else
-        vstore_part(p, v, n);
-}
-
-/* What an epilogue begins with: n elements of row i, a vector at most, from column j on. */
-typedef vf BeginFn(const void *from, size_t i, size_t j, size_t n);
+/* What an epilogue begins with: n elements of row i, a vector at most, from column j on. `type` is C's. */
+typedef vf BeginFn(const void *from, DType type, size_t i, size_t j, size_t n);
 
 /* Columns [from, to). Column by column of vectors: what belongs to a column stays in registers. */
-ALWAYS_INLINE void epilogue_loop(Act kind, const Epilogue *epi, BeginFn *begin, const void *source,
-                                 float *c, size_t c_row, size_t rows, size_t from, size_t to)
+ALWAYS_INLINE void epilogue_loop(Act kind, ActFn *through, DType type, const Epilogue *epi,
+                                 BeginFn *begin, const void *source, void *c, size_t c_row,
+                                 size_t rows, size_t from, size_t to)
 {
-    const float *residual = epi->residual;
     for (size_t j = from; j < to; j += VL) {
         size_t n = to - j;
-        vf bias = epi->bias ? load_some(epi->bias + j, n) : (vf){0};
+        vf bias = epi->bias ? vload_some(epi->bias + j, n) : (vf){0};
         for (size_t i = 0; i < rows; i++) {
             size_t at = i * c_row + j;
-            vf v = begin(source, i, j, n) + bias;
+            vf v = begin(source, type, i, j, n) + bias;
             if (epi->z)
-                store_some(epi->z + at, v, n);
-            v = act(kind, v);
-            if (residual)
-                v += load_some(residual + at, n);
-            store_some(c + at, v, n);
+                vstore_some(epi->z + at, v, n);
+            v = through(kind, v);
+            if (epi->residual)
+                v += vload_as(type, epi->residual, at, n);
+            vstore_as(type, c, at, v, n);
         }
     }
 }

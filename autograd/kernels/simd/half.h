@@ -1,4 +1,4 @@
-/* half: one vector of bf16 or f16 to and from fp32.
+/* half: one vector of bf16 or f16 to and from fp32, and of either of the three to and from memory.
  *
  * bf16 is the upper half of an fp32, so widening is a shift; rounding is done on the bits, the same on
  * every machine (vcvtneps2bf16 would flush subnormals). f16 has instructions in the avx2 and avx512
@@ -6,6 +6,7 @@
 #ifndef TARE_HALF_H
 #define TARE_HALF_H
 
+#include "../../dtype.h"
 #include "vec.h"
 
 typedef uint16_t vh __attribute__((vector_size(VL * 2)));
@@ -21,6 +22,15 @@ ALWAYS_INLINE vh vload_half_part(const uint16_t *p, size_t n)
     vh v = {0};
     memcpy(&v, p, n * sizeof(*p));
     return v;
+}
+
+ALWAYS_INLINE void vstore_half_part(uint16_t *p, vh v, size_t n)
+{
+#if VL == 16
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)v);
+#else
+    memcpy(p, &v, n * sizeof(*p));
+#endif
 }
 
 ALWAYS_INLINE vf vwiden_bf16(vh h)
@@ -93,4 +103,30 @@ ALWAYS_INLINE vh vnarrow_f16(vf x)
 }
 
 #endif
+
+/* ---- any of f32, bf16 and f16: n elements from number `at` of x on, or a whole vector where there are more ---- */
+
+ALWAYS_INLINE vf vload_as(DType type, const void *x, size_t at, size_t n)
+{
+    const uint16_t *half = (const uint16_t *)x + at;
+    if (type == DT_F32)
+        return vload_some((const float *)x + at, n);
+    vh h = n >= VL ? vload_half(half) : vload_half_part(half, n);
+    return type == DT_BF16 ? vwiden_bf16(h) : vwiden_f16(h);
+}
+
+ALWAYS_INLINE void vstore_as(DType type, void *x, size_t at, vf v, size_t n)
+{
+    uint16_t *half = (uint16_t *)x + at;
+    if (type == DT_F32) {
+        vstore_some((float *)x + at, v, n);
+        return;
+    }
+    vh h = type == DT_BF16 ? vnarrow_bf16(v) : vnarrow_f16(v);
+    if (n >= VL)
+        *(vh_any *)half = h;
+    else
+        vstore_half_part(half, h, n);
+}
+
 #endif

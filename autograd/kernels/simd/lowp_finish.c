@@ -2,63 +2,44 @@
  * epilogue, rounded to C's format. The only place where a small product rounds its result. */
 #include "epilogue.h"
 
-/* Some rows of a tile, and what they are added to unless it is NULL. */
-typedef struct Sums {
-    const LowpFinish *f;
-    size_t first;
-    const float *old;
-    size_t old_row;
-} Sums;
-
-/* As fp32. */
-ALWAYS_INLINE vf finished(const Sums *s, size_t i, size_t j)
+/* The sums of a tile as fp32, added to what C has where they accumulate. */
+ALWAYS_INLINE vf begin(const void *from, DType type, size_t i, size_t j, size_t n)
 {
-    const LowpFinish *f = s->f;
-    vf sums = vload(f->sums + (s->first + i) * f->width + j);
-    if (!f->row_scale)
-        return sums;
-    vi offset = (vi)vload((const float *)(f->column_sum + j)) << 7;
-    vf scale = f->row_scale[s->first + i] * vload(f->column_scale + j);
-    return __builtin_convertvector((vi)sums - offset, vf) * scale;
+    const LowpFinish *f = from;
+    vf y = vload(f->sums + i * f->width + j);
+    if (f->row_scale) {
+        vi offset = (vi)vload((const float *)(f->column_sum + j)) << 7;
+        vf scale = f->row_scale[i] * vload(f->column_scale + j);
+        y = __builtin_convertvector((vi)y - offset, vf) * scale;
+    }
+    return f->accumulate ? vload_as(type, f->c, i * f->c_row + j, n) + y : y;
 }
 
-ALWAYS_INLINE vf begin(const void *from, size_t i, size_t j, size_t n)
+/* What comes from rounded operands needs no relative accuracy in the lower tail of a GELU. */
+ALWAYS_INLINE vf act_near(Act kind, vf z)
 {
-    const Sums *s = from;
-    vf y = finished(s, i, j);
-    return s->old ? load_some(s->old + i * s->old_row + j, n) + y : y;
+    return kind == ACT_GELU_ERF ? z * vphi_near(z) : act(kind, z);
 }
 
-static void finish_rows(const Sums *s, const Epilogue *epi, float *c, size_t c_row, size_t rows)
+ALWAYS_INLINE void finish(DType type, ActFn *through, const LowpFinish *from)
 {
-#define CALL(constant) epilogue_loop(constant, epi, begin, s, c, c_row, rows, 0, s->f->columns)
-    FOR_ACT(epi->act, CALL)
+    const LowpFinish own = *from, *f = &own; /* which stores into C cannot change */
+#define CALL(constant)                                                                             \
+    epilogue_loop(constant, through, type, &f->epi, begin, f, f->c, f->c_row, f->rows, 0,          \
+                  f->columns)
+    FOR_ACT(f->epi.act, CALL)
 #undef CALL
 }
 
-/* C is small: everything happens on the fp32 sums, which are rounded once. */
-static void finish_small(const LowpFinish *f)
-{
-    for (size_t r = 0; r < f->rows; r++) {
-        float row[NR], old[NR], residual[NR];
-        char *to = (char *)f->c + r * f->c_row * sizeof(uint16_t);
-        if (f->accumulate)
-            KERNEL(widen)(f->c_type, to, old, f->columns);
-        Epilogue epi = epilogue_at(&f->epi, f->c_type, (ptrdiff_t)(r * f->c_row), 0);
-        if (epi.residual) {
-            KERNEL(widen)(f->c_type, epi.residual, residual, f->columns);
-            epi.residual = residual;
-        }
-        finish_rows(&(Sums){f, r, f->accumulate ? old : NULL, 0}, &epi, row, 0, 1);
-        KERNEL(narrow)(f->c_type, row, to, f->columns);
-    }
-}
-
+/* Where z is kept for backward, act_forward has to make the same of it again. */
 void KERNEL(lowp_finish)(const LowpFinish *f)
 {
-    if (f->c_type == DT_F32)
-        finish_rows(&(Sums){f, 0, f->accumulate ? f->c : NULL, f->c_row}, &f->epi, f->c, f->c_row,
-                    f->rows);
+    if (f->epi.z)
+        finish(DT_F32, act, f);
+    else if (f->c_type == DT_F32)
+        finish(DT_F32, act_near, f);
+    else if (f->c_type == DT_BF16)
+        finish(DT_BF16, act_near, f);
     else
-        finish_small(f);
+        finish(DT_F16, act_near, f);
 }

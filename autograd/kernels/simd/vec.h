@@ -205,6 +205,20 @@ ALWAYS_INLINE void vstore_part(float *p, vf v, size_t n)
 
 #endif
 
+/* n floats, or a whole vector where there are more. */
+ALWAYS_INLINE vf vload_some(const float *p, size_t n)
+{
+    return n >= VL ? vload(p) : vload_part(p, n);
+}
+
+ALWAYS_INLINE void vstore_some(float *p, vf v, size_t n)
+{
+    if (n >= VL)
+        vstore(p, v);
+    else
+        vstore_part(p, v, n);
+}
+
 /* ---- across lanes ---- */
 
 /* ROTATE(v, h)[i] = v[(i + h) % VL]; ZIP_LO(a, b) = a0 b0 a1 b1 ..., ZIP_HI the upper halves so;

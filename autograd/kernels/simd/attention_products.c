@@ -1,0 +1,237 @@
+/* attention_products: the operands of a head's two products, and the products.
+ *
+ * One idea: keys and values are A of the two, queries and weights are B, so keys and values are never packed
+ * in fp32: they are read where they lie, or widened once for the head. In bf16 the products are small
+ * products like any other (isa.h). A unit is then two channels of a key, but two keys of a channel of the
+ * values, so these are turned around, rounded on the way. */
+#include "attention.h"
+
+/* Of elements in pairs. */
+static size_t units_of(size_t elements)
+{
+    return (elements + 1) / 2;
+}
+
+/* Long rows have a line more than they need between them: at a distance of 4096 bytes all would meet in one
+ * cache set. */
+static size_t row_room(size_t units)
+{
+    return units < 512 ? units : units + 16;
+}
+
+/* ---- fp32 ---- */
+
+/* n rows of q, k or v, [n][D]. */
+static void widen_rows(const Head *head, const void *x, size_t first, size_t n, float *out)
+{
+    for (size_t t = 0; t < n; t++)
+        KERNEL(widen)(head->a->type, qkv_row(head, x, first + t), out + t * head->D, head->D);
+}
+
+static void find_operands_f32(Operands *o, float **scratch)
+{
+    const Head *head = o->head;
+    const Attention *a = head->a;
+    o->queries = take(scratch, head->D * NR);
+    if (a->type == DT_F32) {
+        o->keys = qkv_row(head, a->k, 0);
+        o->values = qkv_row(head, a->v, 0);
+        o->key_row = o->value_row = a->qkv_stride;
+        return;
+    }
+    float *keys = take(scratch, head->T * head->D), *values = take(scratch, head->T * head->D);
+    widen_rows(head, a->k, 0, head->T, keys);
+    widen_rows(head, a->v, 0, head->T, values);
+    o->keys = keys;
+    o->values = values;
+    o->key_row = o->value_row = head->D;
+    o->stage = take(scratch, NR * head->D);
+}
+
+static void pack_queries_f32(const Operands *o, size_t first, size_t count)
+{
+    const Head *head = o->head;
+    const Attention *a = head->a;
+    const float *q = qkv_row(head, a->q, first);
+    if (a->type != DT_F32) {
+        widen_rows(head, a->q, first, count, o->stage);
+        q = o->stage;
+    }
+    KERNEL(pack_b)(head->D, count, 0, 1, q, 1, o->key_row, o->queries);
+}
+
+/* ---- bf16 ---- */
+
+/* Row t of q, k or v comes from memory: rows are too far apart for the processor to see them coming. */
+static void fetch_row(const Head *head, const void *x, size_t t)
+{
+    const char *row = qkv_row(head, x, t);
+    for (size_t at = 0; at < head->D * head->size; at += 64)
+        __builtin_prefetch(row + at);
+}
+
+/* One row of queries or keys. */
+static void round_row(const Head *head, const void *row, uint32_t *out)
+{
+    out[units_of(head->D) - 1] = 0;
+    if (head->a->type == DT_F32)
+        KERNEL(narrow)(DT_BF16, row, out, head->D);
+    else
+        memcpy(out, row, head->D * sizeof(uint16_t));
+}
+
+/* Two rows of values, of which the second may be NULL: a unit of each channel. */
+static void zip_rows(const Head *head, const void *even, const void *odd, uint32_t *out)
+{
+    const uint16_t *low = even, *high = odd;
+    if (head->a->type == DT_F32)
+        KERNEL(zip_bf16)(even, odd, head->D, out);
+    else
+        for (size_t d = 0; d < head->D; d++)
+            out[d] = low[d] | (high ? (uint32_t)high[d] << 16 : 0);
+}
+
+static void pack_values_bf16(const Operands *o, uint32_t *out)
+{
+    const Head *head = o->head;
+    const void *v = head->a->v;
+    const size_t T = head->T, D = head->D, units = units_of(T);
+    uint32_t *stage = o->stage;
+    for (size_t u = 0; u < units; u += VL) {
+        size_t some = units - u < VL ? units - u : VL;
+        for (size_t i = 0, t = 2 * u; i < some; i++, t += 2)
+            zip_rows(head, qkv_row(head, v, t), t + 1 < T ? qkv_row(head, v, t + 1) : NULL,
+                     stage + i * D);
+        KERNEL(interleave)(some, D, stage, D, out + u, o->value_row);
+    }
+}
+
+static void pack_operands_bf16(Operands *o, float **scratch)
+{
+    enum { AHEAD = 16 };
+    const Head *head = o->head;
+    const Attention *a = head->a;
+    const size_t T = head->T, D = head->D, units = units_of(D);
+    o->key_row = row_room(units);
+    o->value_row = row_room(units_of(T));
+    o->queries = take(scratch, units * NR);
+    o->weights = (uint32_t *)take(scratch, units_of(ATTENTION_KEYS) * NR);
+    o->stage = take(scratch, VL * D);
+    uint32_t *keys = (uint32_t *)take(scratch, T * o->key_row);
+    uint32_t *values = (uint32_t *)take(scratch, D * o->value_row);
+    for (size_t t = 0; t < T; t++) {
+        fetch_row(head, a->k, t + AHEAD < T ? t + AHEAD : t);
+        fetch_row(head, a->v, t);
+        fetch_row(head, a->q, t);
+        round_row(head, qkv_row(head, a->k, t), keys + t * o->key_row);
+    }
+    pack_values_bf16(o, values);
+    o->keys = keys;
+    o->values = values;
+}
+
+static void pack_queries_bf16(const Operands *o, size_t first, size_t count, size_t width)
+{
+    const Head *head = o->head;
+    const size_t units = units_of(head->D);
+    uint32_t *stage = o->stage, *out = o->queries;
+    if (count < width)
+        memset(out, 0, units * width * sizeof(*out));
+    for (size_t j = 0; j < count; j += VL) {
+        size_t some = count - j < VL ? count - j : VL;
+        for (size_t i = 0; i < some; i++)
+            round_row(head, qkv_row(head, head->a->q, first + j + i), stage + i * units);
+        KERNEL(interleave)(some, units, stage, units, out + j, width);
+    }
+}
+
+/* c[rows][width] = or += A B, so many units deep. */
+static void multiply_bf16(const LowpKernel *kernel, const uint32_t *a, size_t a_row, size_t rows,
+                          size_t units, const uint32_t *b, size_t width, float *c, bool add)
+{
+    size_t most = kernel->rows ? kernel->rows : MR, strips = (rows + most - 1) / most;
+    for (size_t i = 0; i < strips; i++) {
+        Range own = share(rows, i, strips);
+        kernel->tile(&(LowpTile){
+            .rows = own.to - own.from,
+            .vectors = width / VL,
+            .steps = units,
+            .a = a + own.from * a_row,
+            .a_row = a_row,
+            .a_unit = 1,
+            .b = b,
+            .sums = c + own.from * width,
+            .add = add,
+        });
+    }
+}
+
+/* ---- either ---- */
+
+Operands KERNEL(attention_operands)(const Head *head, const LowpKernel *kernel, float **scratch)
+{
+    Operands o = {.head = head, .kernel = kernel};
+    if (kernel)
+        pack_operands_bf16(&o, scratch);
+    else
+        find_operands_f32(&o, scratch);
+    return o;
+}
+
+void KERNEL(attention_pack_queries)(const Operands *o, size_t first, size_t count, size_t width)
+{
+    if (o->kernel)
+        pack_queries_bf16(o, first, count, width);
+    else
+        pack_queries_f32(o, first, count);
+}
+
+void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t width, float *scores)
+{
+    const size_t D = o->head->D;
+    if (o->kernel) {
+        multiply_bf16(o->kernel, (const uint32_t *)o->keys + s0 * o->key_row, o->key_row, n,
+                      units_of(D), o->queries, width, scores, false);
+        return;
+    }
+    KERNEL(gemm_block)
+    (&(GemmBlock){
+        .rows = n,
+        .n = width,
+        .last = 1,
+        .k = D,
+        .a = (const float *)o->keys + s0 * o->key_row,
+        .a_row = o->key_row,
+        .a_col = 1,
+        .b = o->queries,
+        .depth = D,
+        .c = scores,
+        .c_row = width,
+    });
+}
+
+void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width, const float *w,
+                           bool add, float *mixed)
+{
+    const size_t D = o->head->D;
+    if (o->kernel) {
+        multiply_bf16(o->kernel, (const uint32_t *)o->values + units_of(s0), o->value_row, D,
+                      units_of(n), o->weights, width, mixed, add);
+        return;
+    }
+    KERNEL(gemm_block)
+    (&(GemmBlock){
+        .rows = D,
+        .n = width,
+        .last = 1,
+        .k = n,
+        .a = (const float *)o->values + s0 * o->value_row,
+        .a_row = 1,
+        .a_col = o->value_row,
+        .b = w,
+        .depth = n,
+        .c = mixed,
+        .c_row = width,
+        .add = add,
+    });
+}
