@@ -45,6 +45,8 @@ typedef struct Part {
     Range panels;  /* of these columns */
     size_t blocks; /* over k */
     bool waits;    /* sums wait in scratch for the next block over k, since C cannot hold them */
+    const float *column_scale; /* of the packed columns of an i8 product */
+    const int32_t *column_sum;
     Scratch *scratch;
 } Part;
 
@@ -127,8 +129,8 @@ static void finish(const Part *t, size_t row, size_t rows, const Block *block, c
         .width = j->width,
         .sums = sums,
         .row_scale = scaled ? t->scratch->row_scale + (row - block->rows.from) : NULL,
-        .column_scale = scaled ? lowp_column_scale(g->packed) + j->first : NULL,
-        .column_sum = scaled ? lowp_column_sum(g->packed) + j->first : NULL,
+        .column_scale = scaled ? t->column_scale + j->first : NULL,
+        .column_sum = scaled ? t->column_sum + j->first : NULL,
         .c = (char *)g->c + offset * dtype_size(g->c_type),
         .c_type = g->c_type,
         .c_row = g->c_row,
@@ -280,6 +282,8 @@ void lowp_run(const Gemm *g, int threads, void *scratch)
     Tile tile = whole.isa->tile;
     tile.rows = strip_rows(&whole);
     whole.n = g->packed ? g->packed->n : g->n;
+    whole.column_scale = product == DT_I8 ? lowp_column_scale(g->packed) : NULL;
+    whole.column_sum = product == DT_I8 ? lowp_column_sum(g->packed) : NULL;
     size_t units = lowp_steps(product, g->k) * units_per_step(&whole);
     size_t depth = g->packed ? DEPTH : SHALLOW;
     whole.blocks = units <= depth ? 1 : (units + depth - 1) / depth;
