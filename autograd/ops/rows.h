@@ -35,14 +35,6 @@ static inline void row_done(const Tensor *t, size_t i, const float *row)
         kernels()->narrow(t->dtype, row, row_at(t, i), t->shape[t->ndim - 1]);
 }
 
-/* All rows at once, each handed to some thread: for ops whose kernel wants whole matrices. */
-const float *rows_read(const Tensor *t, float *room, const ExecCtx *c);
-float *rows_begin(const Tensor *t, float *room);
-void rows_done(const Tensor *t, const float *rows, const ExecCtx *c);
-
-/* Floats of room for all rows: none for fp32. */
-size_t rows_room(const Tensor *t);
-
 /* This thread's `floats` of room at the start of the scratch, and the bytes of all threads' rooms. */
 float *thread_room(const ExecCtx *c, size_t floats);
 size_t thread_room_bytes(int threads, size_t floats);
