@@ -89,8 +89,8 @@ Tensor *op_linear(Graph *g, Tensor *x, Tensor *w, Tensor *b, Act act, Tensor *re
 
 /* Multi-head attention, y [n,C] from qkv [n,3C] (q, k, v side by side), scale 1/sqrt(C/heads);
  * mask i32 [B,T] (0 = key not seen) or NULL, as it is with starts. A filler's y is 0. Both products are of
- * `product`, f32 or, for a forward pass only, attention_product(): qkv, which nobody else reads, is then
- * stored in it. */
+ * `product`, f32 or, for a forward pass only, attention_product(): the qkv of a linear layer, which nobody
+ * else may read, is then stored in it. */
 Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t heads, bool causal,
                      DType product);
 

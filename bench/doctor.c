@@ -164,9 +164,10 @@ void doctor_formats(Findings *f)
                      "there is no %s: rows of it are left out unless you ask for emulated ones",
                      precision_missing(p));
         add(f, support == SUPPORT_EMULATED ? FINDING_NOTE : FINDING_OK, precision_name(p), advice,
-            "%s: weights %s, activations %s, products %s by %s", support_name(support),
-            dtype_name(precision_weights(p)), dtype_name(precision_activations(p)),
-            dtype_name(product), product_instruction(product));
+            "%s: weights %s, activations %s, products %s by %s, attention's %s",
+            support_name(support), dtype_name(precision_weights(p)),
+            dtype_name(precision_activations(p)), dtype_name(product), product_instruction(product),
+            dtype_name(precision_attention(p)));
     }
     add(f, FINDING_OK, "ops", NULL, "%s", precision_ops());
 }

@@ -52,15 +52,15 @@ static void write_formats(const Study *s, FILE *f)
            "native: an instruction multiplies the format. convert: it is stored small and widened\n"
            "by hardware into fp32 arithmetic. emulated: neither; left out unless asked for, and\n"
            "never ranked. Sums are fp32 (int8: int32) everywhere.\n\n"
-           "| Format | Weights | Activations | Products | Support | Instruction |\n"
-           "|---|---|---|---|---|---|\n");
+           "| Format | Weights | Activations | Products | Attention | Support | Instruction |\n"
+           "|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < s->config->num_formats; i++) {
         Precision p = s->config->formats[i];
         DType product = precision_product(p);
-        fprintf(f, "| %s | %s | %s | %s | %s | %s |\n", study_format_title(p),
+        fprintf(f, "| %s | %s | %s | %s | %s | %s | %s |\n", study_format_title(p),
                 dtype_name(precision_weights(p)), dtype_name(precision_activations(p)),
-                dtype_name(product), support_name(precision_support(p)),
-                product_instruction(product));
+                dtype_name(product), dtype_name(precision_attention(p)),
+                support_name(precision_support(p)), product_instruction(product));
     }
     fprintf(f, "\nOp by op: %s.\n\n", precision_ops());
 }

@@ -9,7 +9,7 @@
  * first tokens alone after its attention: the same logits and gradients without three quarters of its
  * products.
  *
- * The norm comes after the residual, the GELU is the exact one, the mask hides keys. Names are those
+ * The norm comes after the residual, the GELU is that of the error function, the mask hides keys. Names are those
  * of Hugging Face checkpoints; q, k and v, kept apart there, are read as one. */
 #include "../autograd/ops.h"
 #include "record.h"

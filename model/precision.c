@@ -74,9 +74,9 @@ Support precision_support(Precision p)
 
 const char *precision_ops(void)
 {
-    return attention_product() == DT_BF16
-               ? OPS_WITH("attention multiplies bf16 in bf16, mixed and int8, else fp32")
-               : OPS_WITH("attention multiplies fp32");
+    return attention_product() == DT_BF16 ? OPS_WITH("attention multiplies bf16 in forward passes "
+                                                     "of bf16, mixed and int8, else fp32")
+                                          : OPS_WITH("attention multiplies fp32");
 }
 
 int precision_takes(Precision p, const ModelConfig *c, Err *err)

@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* TARE_ISA and TARE_CPU: instruction sets with and without the instructions that multiply a format; AMX
  * where the processor has it, and emulated where AVX-512 is. */
@@ -51,6 +52,21 @@ static inline void *aligned(size_t bytes)
     void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
     cr_assert_not_null(p);
     return p;
+}
+
+/* Scratch for kernels: NaN, with a line behind it in which nothing may be written. */
+static inline char *scratch_new(size_t bytes)
+{
+    char *scratch = aligned(bytes + 64);
+    memset(scratch, 0xff, bytes + 64);
+    return scratch;
+}
+
+static inline void scratch_free(char *scratch, size_t bytes)
+{
+    for (size_t i = bytes; i < bytes + 64; i++)
+        cr_assert_eq(scratch[i], (char)0xff, "scratch is too small");
+    free(scratch);
 }
 
 /* x as the format holds it, widened again. */

@@ -10,10 +10,10 @@ typedef struct Shape {
     bool causal, masked;
 } Shape;
 
-static const Shape shapes[] = {{1, 1, 1, 1, false, false},    {2, 7, 3, 5, true, false},
-                               {1, 48, 2, 64, false, true},   {2, 50, 2, 33, true, true},
-                               {1, 129, 1, 16, true, false},  {1, 300, 2, 24, false, true},
-                               {1, 1100, 1, 8, false, false}, {1, 40, 1, 1030, true, false}};
+static const Shape shapes[] = {
+    {1, 1, 1, 1, false, false},    {2, 7, 3, 5, true, false},     {1, 48, 2, 64, false, true},
+    {2, 50, 2, 33, true, true},    {1, 129, 1, 16, true, false},  {1, 300, 2, 24, false, true},
+    {1, 1100, 1, 8, false, false}, {1, 40, 1, 1030, true, false}, {1, 400, 1, 64, true, false}};
 
 /* Numbers that bf16 and f16 both hold, in all three formats. */
 typedef struct Inputs {
@@ -76,18 +76,15 @@ static Attention stored_as(const Inputs *in, DType type)
     return a;
 }
 
-/* Into out, whose bytes and the scratch's are NaN before. */
+/* Into out, which is NaN before. */
 static void run(Attention a, const Inputs *in, int threads, void *out)
 {
-    Err err;
     size_t bytes = attention_scratch_bytes(&a, threads, false);
-    void *scratch = block_alloc(bytes, &err);
-    cr_assert_not_null(scratch, "%s", err.msg);
-    memset(scratch, 0xff, bytes);
+    char *scratch = scratch_new(bytes);
     memset(out, 0xff, in->rows * in->C * dtype_size(a.out_type));
     a.out = out;
     attention_forward(&a, threads, scratch);
-    block_free(scratch, bytes);
+    scratch_free(scratch, bytes);
 }
 
 /* Each weight is rounded to 8 bits: an output moves by 2^-8 of the mean |v| at most, but for fp32's rounding. */
@@ -136,6 +133,44 @@ Test(attention_small, products_of_bf16)
             check_bf16(&shapes[i], way);
     }
     cr_assert(tried > 0 || !kernels_for("avx512"), "the emulated instructions are always there");
+}
+
+/* Fewer heads than threads, and work enough for them. */
+Test(attention_small, sequences_of_any_lengths_give_the_bits_of_each_alone)
+{
+    static const int32_t starts[] = {0, 0, 200, 200, 231, 232, 500};
+    static const Shape all = {1, 500, 1, 40, false, false};
+    FOR_EACH_WAY(way)
+    for (int causal = 0; causal <= 1 && attention_product() == DT_BF16; causal++) {
+        Inputs in = inputs_new(&all);
+        size_t n = in.rows * in.C;
+        float *together = xmalloc(n * sizeof(float)), *apart = xmalloc(n * sizeof(float));
+        Attention a = in.a;
+        a.product = DT_BF16;
+        a.causal = causal;
+        a.B = COUNT_OF(starts) - 1;
+        a.T = 268;
+        a.starts = starts;
+        for (size_t b = 0; b < a.B; b++) {
+            Range rows = sequence_rows(starts, 0, b);
+            Attention alone = a;
+            Inputs part = in;
+            alone.B = 1;
+            alone.T = part.rows = rows.to - rows.from;
+            alone.starts = NULL;
+            alone.q = in.qkv + rows.from * 3 * in.C;
+            alone.k = in.qkv + rows.from * 3 * in.C + in.C;
+            alone.v = in.qkv + rows.from * 3 * in.C + 2 * in.C;
+            run(alone, &part, 1, apart + rows.from * in.C);
+        }
+        for (int threads = 1; threads <= 3; threads++) {
+            run(a, &in, threads, together);
+            cr_assert_eq(memcmp(together, apart, n * sizeof(float)), 0, "%d threads", threads);
+        }
+        free(together);
+        free(apart);
+        inputs_free(&in);
+    }
 }
 
 /* Operands that are not of the format are rounded to it. */

@@ -246,11 +246,17 @@ Test(lowp, nothing_to_multiply)
 
 /* ---- the GELU of rounded operands ---- */
 
+typedef struct GeluCase {
+    DType product, c_type;
+    double rounding; /* of what is stored, relative to it */
+} GeluCase;
+
 /* y = gelu(x 1) of m numbers x of bf16. */
-static void gelu_of(const float *x, size_t m, float *y, float *z)
+static void gelu_of(const GeluCase *t, const float *x, size_t m, void *y, float *z)
 {
     const float one = 1;
-    void *scratch = aligned(gemm_scratch_bytes(1));
+    void *scratch = aligned(gemm_scratch_bytes(1)),
+         *memory = aligned(gemm_packed_bytes(DT_I8, 1, 1));
     Gemm g = {.m = m,
               .n = 1,
               .k = 1,
@@ -260,34 +266,54 @@ static void gelu_of(const float *x, size_t m, float *y, float *z)
               .b = &one,
               .b_row = 1,
               .b_col = 1,
-              .product = DT_BF16,
+              .product = t->product,
               .c = y,
+              .c_type = t->c_type,
               .c_row = 1,
               .epi = {.act = ACT_GELU_ERF, .z = z}};
+    if (t->product == DT_I8)
+        g.packed = gemm_pack(DT_I8, 1, 1, &one, 1, 1, 1, memory);
     gemm_run(&g, 1, scratch);
     free(scratch);
+    free(memory);
+}
+
+static void check_gelu(const GeluCase *t, const float *x, const float *y, size_t n)
+{
+    const double largest = t->c_type == DT_F16 ? 65504 : 3e38;
+    for (size_t i = 0; i < n; i++) {
+        double wanted = ref_act(ACT_GELU_ERF, x[i]);
+        if (isnan(wanted))
+            cr_assert(isnan(y[i]), "gelu(%g) = %g", (double)x[i], (double)y[i]);
+        else if (fabs(wanted) < largest)
+            cr_assert_leq(fabs(y[i] - wanted), 2e-6 + (4e-7 + t->rounding) * fabs(wanted),
+                          "%s into %s: gelu(%g) = %g", dtype_name(t->product),
+                          dtype_name(t->c_type), (double)x[i], (double)y[i]);
+    }
 }
 
 Test(lowp, gelu_is_near_everywhere_and_exact_where_it_is_made_again)
 {
     enum { M = 65536 };
+    /* Scales of an i8 product are rounded: 3e-7 of z. */
+    static const GeluCase cases[] = {{DT_BF16, DT_F32, 0},
+                                     {DT_BF16, DT_BF16, 0x1p-8},
+                                     {DT_BF16, DT_F16, 0x1p-11},
+                                     {DT_I8, DT_F32, 3e-7}};
     static float x[M], y[M], z[M], again[M];
+    static char stored[M * sizeof(float)];
     for (uint32_t i = 0; i < M; i++) {
         uint32_t bits = i << 16;
         memcpy(&x[i], &bits, sizeof(bits));
     }
     FOR_EACH_WAY(way)
     {
-        gelu_of(x, M, y, NULL);
-        for (size_t i = 0; i < M; i++) {
-            double wanted = ref_act(ACT_GELU_ERF, x[i]);
-            if (isnan(wanted))
-                cr_assert(isnan(y[i]), "%s: gelu(%g) = %g", way->isa, (double)x[i], (double)y[i]);
-            else if (!isinf(wanted))
-                cr_assert_leq(fabs(y[i] - wanted), 2e-6 + 4e-7 * fabs(wanted), "%s: gelu(%g) = %g",
-                              way->isa, (double)x[i], (double)y[i]);
+        for (size_t i = 0; i < COUNT_OF(cases); i++) {
+            gelu_of(&cases[i], x, M, stored, NULL);
+            kernels()->widen(cases[i].c_type, stored, y, M);
+            check_gelu(&cases[i], x, y, M);
         }
-        gelu_of(x, M, y, z);
+        gelu_of(&cases[0], x, M, y, z);
         kernels()->act_forward(ACT_GELU_ERF, z, again, M);
         for (size_t i = 0; i < M; i++)
             cr_assert(y[i] == again[i] || (isnan(y[i]) && isnan(again[i])));

@@ -1,6 +1,7 @@
 /* test_slices: which forward passes are divided, by sequences or by the rows of one, and that nobody can tell
  * from the results. */
 #include "../model/model.h"
+#include "lowp_ways.h"
 
 #include <criterion/criterion.h>
 #include <omp.h>
@@ -138,6 +139,7 @@ Test(slices, rows_of_one_sequence_are_the_same_bit_for_bit)
 Test(slices, small_formats_are_the_same_bit_for_bit)
 {
     ModelConfig c = headless(6);
+    FOR_EACH_WAY(way)
     for (int p = 0; p < NUM_PRECISIONS; p++) {
         ModelOptions o = one_sequence(96, 3);
         o.precision = (Precision)p;

@@ -12,13 +12,13 @@ static size_t lines(size_t floats)
     return (floats + LINE - 1) / LINE * LINE;
 }
 
-/* What simd/attention.c takes, for any instruction set. */
+/* What simd/attention.c and simd/attention_products.c take, or attention_backward.c, for any instruction set. */
 static size_t floats_per_thread(const Attention *a, bool backward)
 {
     enum { PANEL = 48, LANES = 16 }; /* the widest tile */
     size_t T = a->T, D = a->D, forward = PANEL * (ATTENTION_KEYS + 2 * D);
     if (a->product != DT_F32) /* keys and values in units of two, weights and a stage */
-        forward += lines(T * (D / 2 + 1 + LINE)) + lines(D * (T / 2 + 1 + LINE)) +
+        forward += lines(T * (D / 2 + 1 + 2 * LINE)) + lines(D * (T / 2 + 1 + 2 * LINE)) +
                    PANEL * (ATTENTION_KEYS / 2 + 1) + LANES * D;
     else if (a->type != DT_F32) /* keys, values and some queries, widened */
         forward += 2 * lines(T * D) + PANEL * D;

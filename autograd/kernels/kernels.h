@@ -17,7 +17,7 @@ typedef enum Act {
     ACT_NONE,
     ACT_GELU_TANH, /* GPT-2: 0.5 z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))), Hendrycks & Gimpel 2016 */
     ACT_GELU_ERF, /* BERT: z Phi(z) with the exact error function; behind a product of a small format
-                     within 2e-6 of it instead of to the last places */
+                     within 2e-6 or, where that is more, 4e-7 of it */
     ACT_RELU,
     ACT_TANH,
 } Act;

@@ -1,5 +1,5 @@
-/* attention: multi-head self-attention, read straight from the packed q, k, v of each row
- * (Vaswani et al. 2017), with the softmax never stored (Dao et al. 2022).
+/* attention: multi-head self-attention on q, k, v side by side in each row (Vaswani et al. 2017), with the
+ * softmax never stored (Dao et al. 2022).
  *
  * aux keeps the log-sum-exp of each query's scores: [H, T] of each sequence. */
 #include <math.h>
@@ -27,7 +27,7 @@ Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t he
     Tensor *t = graph_node(g, &op_attention_def, 2, (size_t[]){rows, C}, 3,
                            (Tensor *[]){qkv, mask, s.starts}, sizeof(Attr));
     *(Attr *)t->attr = (Attr){s.starts ? s.longest : rows / s.batch, heads, causal, product};
-    if (qkv->life == LIFE_ACTIVATION)
+    if (qkv->op == &op_linear_def) /* which can store it so */
         qkv->dtype = product;
     return t;
 }

@@ -3,7 +3,7 @@
  * One idea: queries are lanes. The scores of up to a tile's width of queries against some keys,
  * [keys][queries], come from the tile kernel of the matrix product and are the panel that it reads
  * next, against the values. Maximum, exponential and sum run down the keys with nothing to do across
- * lanes, no head is too small to fill a vector, and neither keys nor values are packed. Only these
+ * lanes, and no head is too small to fill a vector. The products are attention_products.c. Only these
  * scores exist: a softmax over more keys is rescaled as they come (Milakov & Gimelshein 2018; Dao et
  * al. 2022). What is done to a query does not depend on its neighbours, so neither do results on how
  * queries are divided. */
@@ -156,7 +156,7 @@ void KERNEL(attention_forward)(const AttentionTask *task, float *scratch)
     const size_t count = task->last - task->first, blocks = panel_count(&simd_tile, count);
     float *mixed = take(&scratch, head.D * NR);
     float *scores = take(&scratch, ATTENTION_KEYS * NR);
-    const Operands operands = KERNEL(attention_operands)(&head, task->kernel, &scratch);
+    const Operands operands = KERNEL(attention_operands)(&head, task, &scratch);
     for (size_t i = 0; i < blocks; i++) {
         size_t from = panel_start(&simd_tile, count, i);
         size_t width = panel_start(&simd_tile, count, i + 1) - from;

@@ -67,7 +67,7 @@ typedef struct Operands {
 } Operands;
 
 /* Packs keys and values where they cannot be read in place; room for all is taken from scratch. */
-Operands KERNEL(attention_operands)(const Head *head, const LowpKernel *kernel, float **scratch);
+Operands KERNEL(attention_operands)(const Head *head, const AttentionTask *task, float **scratch);
 
 /* Packs `count` queries from `first` on; those up to `width` are zeros. */
 void KERNEL(attention_pack_queries)(const Operands *o, size_t first, size_t count, size_t width);

@@ -12,11 +12,10 @@ static size_t units_of(size_t elements)
     return (elements + 1) / 2;
 }
 
-/* Long rows have a line more than they need between them: at a distance of 4096 bytes all would meet in one
- * cache set. */
+/* Long rows are an odd number of lines apart: at a distance of 4096 bytes all would meet in one cache set. */
 static size_t row_room(size_t units)
 {
-    return units < 512 ? units : units + 16;
+    return units < 512 ? units : ((units + 15) / 16 | 1) * 16;
 }
 
 /* ---- fp32 ---- */
@@ -106,7 +105,7 @@ static void pack_values_bf16(const Operands *o, uint32_t *out)
     }
 }
 
-static void pack_operands_bf16(Operands *o, float **scratch)
+static void pack_operands_bf16(Operands *o, const AttentionTask *task, float **scratch)
 {
     enum { AHEAD = 16 };
     const Head *head = o->head;
@@ -122,7 +121,8 @@ static void pack_operands_bf16(Operands *o, float **scratch)
     for (size_t t = 0; t < T; t++) {
         fetch_row(head, a->k, t + AHEAD < T ? t + AHEAD : t);
         fetch_row(head, a->v, t);
-        fetch_row(head, a->q, t);
+        if (t >= task->first && t < task->last)
+            fetch_row(head, a->q, t);
         round_row(head, qkv_row(head, a->k, t), keys + t * o->key_row);
     }
     pack_values_bf16(o, values);
@@ -168,11 +168,11 @@ static void multiply_bf16(const LowpKernel *kernel, const uint32_t *a, size_t a_
 
 /* ---- either ---- */
 
-Operands KERNEL(attention_operands)(const Head *head, const LowpKernel *kernel, float **scratch)
+Operands KERNEL(attention_operands)(const Head *head, const AttentionTask *task, float **scratch)
 {
-    Operands o = {.head = head, .kernel = kernel};
-    if (kernel)
-        pack_operands_bf16(&o, scratch);
+    Operands o = {.head = head, .kernel = task->kernel};
+    if (o.kernel)
+        pack_operands_bf16(&o, task, scratch);
     else
         find_operands_f32(&o, scratch);
     return o;

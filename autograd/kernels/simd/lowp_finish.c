@@ -1,5 +1,5 @@
 /* lowp_finish: the sums of a tile become elements of C: scaled (i8), added to what is there, through the
- * epilogue, rounded to C's format. The only place where a small product rounds its result. */
+ * epilogue, rounded to C's format. The only place where a small gemm_run rounds its result. */
 #include "epilogue.h"
 
 /* The sums of a tile as fp32, added to what C has where they accumulate. */
