@@ -68,9 +68,8 @@ Support precision_support(Precision p)
 
 #define OPS_WITH(attention)                                                                        \
     "linear layers and heads multiply in the format, by its instruction; embeddings are read "     \
-    "from "                                                                                        \
-    "it and widened; " attention "; norms, softmax, activations and residuals are fp32 in every "  \
-    "format"
+    "from it and widened; " attention                                                              \
+    "; norms, softmax, activations and residuals are fp32 in every format"
 
 const char *precision_ops(void)
 {

@@ -186,10 +186,9 @@ Test(attention_small, products_of_bf16_round_their_operands)
         Attention a = in.a;
         a.product = DT_BF16;
         run(a, &in, 1, wanted);
+        /* By half of the way, at most, to where another number is nearer. */
         for (size_t i = 0; i < all; i++)
-            in.qkv[i] *=
-                1 +
-                0x1p-10f; /* a quarter of the way to where another number is nearer, or half of it */
+            in.qkv[i] *= 1 + 0x1p-10f;
         run(a, &in, 1, out);
         cr_assert_eq(memcmp(out, wanted, n * sizeof(float)), 0);
         free(out);

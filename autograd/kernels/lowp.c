@@ -172,7 +172,8 @@ static void multiply_panel(const Part *t, const Block *block, size_t panel)
     }
 }
 
-/* Rows of i8 one by one: the scale has just brought the row into the cache. */
+/* Rows of i8 one by one: where the scale is found, with the rows' first packing, it has just brought the row
+ * into the cache. */
 static void quantize_rows(const Part *t, const Block *block, size_t from, size_t k)
 {
     const Gemm *g = t->g;
@@ -180,7 +181,7 @@ static void quantize_rows(const Part *t, const Block *block, size_t from, size_t
         lowp_layout(g, strip_rows(t), (block->steps.to - block->steps.from) * units_per_step(t));
     for (size_t i = block->rows.from, r = 0; i < block->rows.to; i++, r++) {
         float *scale = t->scratch->row_scale + r;
-        if (block->first)
+        if (block->first && block->panels.from == t->panels.from)
             *scale = t->isa->rows.quantize_scale((const float *)g->a + i * g->a_row, g->k);
         lowp_pack_a(g, DT_I8, t->kernel->widens, i, 1, from, k, scale, t->scratch->a + r * a.row);
     }

@@ -39,41 +39,46 @@ static size_t num_sequences(const Tensor *t)
     return starts ? starts->shape[0] - 1 : t->shape[0] / ((const Attr *)t->attr)->T;
 }
 
-static Attention describe(const Tensor *t)
+/* Without its data. */
+static Attention shape_of(const Tensor *t)
 {
     const Attr *a = t->attr;
-    const Tensor *qkv = t->in[QKV], *mask = t->in[MASK];
-    size_t C = t->shape[1], D = C / a->H, bytes = C * dtype_size(qkv->dtype);
+    size_t C = t->shape[1], D = C / a->H;
     return (Attention){.B = num_sequences(t),
                        .T = a->T,
                        .H = a->H,
                        .D = D,
-                       .q = qkv->data,
-                       .k = qkv->data ? (const char *)qkv->data + bytes : NULL,
-                       .v = qkv->data ? (const char *)qkv->data + 2 * bytes : NULL,
                        .qkv_stride = 3 * C,
-                       .starts = starts_data(t->in[STARTS]),
-                       .key_mask = mask ? mask->data : NULL,
                        .causal = a->causal,
                        .scale = 1.0f / sqrtf((float)D),
-                       .out = t->data,
-                       .lse = t->aux,
-                       .type = qkv->dtype,
+                       .type = t->in[QKV]->dtype,
                        .out_type = t->dtype,
                        .product = a->product};
+}
+
+static Attention describe(const Tensor *t, const char *qkv, char *out)
+{
+    Attention a = shape_of(t);
+    size_t bytes = t->shape[1] * dtype_size(a.type);
+    a.q = qkv;
+    a.k = qkv + bytes;
+    a.v = qkv + 2 * bytes;
+    a.starts = starts_data(t->in[STARTS]);
+    a.key_mask = t->in[MASK] ? t->in[MASK]->data : NULL;
+    a.out = out;
+    a.lse = t->aux;
+    return a;
 }
 
 /* Some queries of the one sequence: t has their rows only, the inputs lie between those of the other parts. */
 static Attention describe_part(const Tensor *t, const ExecCtx *c)
 {
+    const Tensor *qkv = t->in[QKV];
     size_t rows = t->shape[0], first = c->part * rows;
-    size_t before = first * tensor_channels(t->in[QKV]) * dtype_size(t->in[QKV]->dtype);
-    Attention a = describe(t);
+    size_t before = first * tensor_channels(qkv) * dtype_size(qkv->dtype);
+    size_t out_before = first * t->shape[1] * dtype_size(t->dtype);
+    Attention a = describe(t, (const char *)qkv->data - before, (char *)t->data - out_before);
     a.B = 1;
-    a.q = (const char *)a.q - before;
-    a.k = (const char *)a.k - before;
-    a.v = (const char *)a.v - before;
-    a.out = (char *)a.out - first * t->shape[1] * dtype_size(t->dtype);
     a.first_query = first;
     a.num_queries = rows;
     if (a.key_mask)
@@ -90,7 +95,7 @@ static void clear_fillers(const Tensor *t, void *rows, size_t bytes)
 
 static void forward(const Tensor *t, ExecCtx *c)
 {
-    Attention a = c->parts > 1 ? describe_part(t, c) : describe(t);
+    Attention a = c->parts > 1 ? describe_part(t, c) : describe(t, t->in[QKV]->data, t->data);
     attention_forward(&a, c->threads, c->scratch);
     clear_fillers(t, t->data, t->shape[1] * dtype_size(t->dtype));
 }
@@ -98,7 +103,7 @@ static void forward(const Tensor *t, ExecCtx *c)
 /* Written, not added: qkv has one reader. */
 static void backward(const Tensor *t, ExecCtx *c)
 {
-    Attention a = describe(t);
+    Attention a = describe(t, t->in[QKV]->data, t->data);
     float *dqkv = t->in[QKV]->grad;
     size_t C = t->shape[1];
     CHECK(!exec_adds(c, QKV), "the gradient of qkv has one contribution");
@@ -126,7 +131,7 @@ static size_t aux_bytes(const Tensor *t, bool is_backward)
 
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
-    Attention a = describe(t);
+    Attention a = shape_of(t);
     return attention_scratch_bytes(&a, threads, is_backward);
 }
 

@@ -61,8 +61,8 @@ typedef struct Operands {
     const void *keys, *values; /* A of the two products; rows are so many fp32 or units apart */
     size_t key_row, value_row;
     void *queries; /* B of the first: [D or its units][width] */
-    uint32_t *
-        weights; /* B of the second in bf16: [units of keys][width], for the caller to fill; else NULL */
+    /* B of the second in bf16, for the caller to fill: [units of keys][width]; else NULL. */
+    uint32_t *weights;
     void *stage;
 } Operands;
 

@@ -8,18 +8,10 @@ typedef int8_t vb_any __attribute__((vector_size(VL), aligned(1), may_alias));
 
 /* ---- bf16 and f16 ---- */
 
-ALWAYS_INLINE vf widened(DType from, vh h)
+ALWAYS_INLINE void widen_loop(DType from, const void *x, float *y, size_t n)
 {
-    return from == DT_BF16 ? vwiden_bf16(h) : vwiden_f16(h);
-}
-
-ALWAYS_INLINE void widen_loop(DType from, const uint16_t *x, float *y, size_t n)
-{
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        vstore(y + i, widened(from, vload_half(x + i)));
-    if (i < n)
-        vstore_part(y + i, widened(from, vload_half_part(x + i, n - i)), n - i);
+    for (size_t i = 0; i < n; i += VL)
+        vstore_some(y + i, vload_as(from, x, i, n - i), n - i);
 }
 
 void KERNEL(widen)(DType from, const void *x, float *y, size_t n)
@@ -32,20 +24,10 @@ void KERNEL(widen)(DType from, const void *x, float *y, size_t n)
         memcpy(y, x, n * sizeof(*y));
 }
 
-ALWAYS_INLINE vh narrowed(DType to, vf x)
+ALWAYS_INLINE void narrow_loop(DType to, const float *x, void *y, size_t n)
 {
-    return to == DT_BF16 ? vnarrow_bf16(x) : vnarrow_f16(x);
-}
-
-ALWAYS_INLINE void narrow_loop(DType to, const float *x, uint16_t *y, size_t n)
-{
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        *(vh_any *)(y + i) = narrowed(to, vload(x + i));
-    if (i < n) {
-        vh last = narrowed(to, vload_part(x + i, n - i));
-        memcpy(y + i, &last, (n - i) * sizeof(*y));
-    }
+    for (size_t i = 0; i < n; i += VL)
+        vstore_as(to, y, i, vload_some(x + i, n - i), n - i);
 }
 
 void KERNEL(narrow)(DType to, const float *x, void *y, size_t n)
