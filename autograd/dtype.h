@@ -9,7 +9,12 @@
 
 typedef enum DType { DT_F32, DT_BF16, DT_F16, DT_I8, DT_I32 } DType;
 
-size_t dtype_size(DType type);      /* bytes of one element */
+/* Bytes of one element. */
+static inline size_t dtype_size(DType type)
+{
+    return type == DT_I8 ? 1 : type == DT_BF16 || type == DT_F16 ? 2 : 4;
+}
+
 const char *dtype_name(DType type); /* "f32", "bf16", "f16", "i8", "i32" */
 
 #endif

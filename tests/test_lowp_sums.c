@@ -119,6 +119,78 @@ Test(lowp_sums, the_same_bits_for_any_number_of_threads)
     free(b);
 }
 
+/* ---- a row by itself, which no kernel finishes while it multiplies another ---- */
+
+typedef struct Epilogued {
+    DType product, c_type;
+    size_t n, k;
+    const float *a, *b;
+    Epilogue epi;
+} Epilogued;
+
+/* Rows [first, first + m) into their places of c. */
+static void run_rows(const Epilogued *t, size_t first, size_t m, char *c)
+{
+    void *memory = aligned(gemm_packed_bytes(t->product, t->k, t->n));
+    void *scratch = aligned(gemm_scratch_bytes(1));
+    size_t before = first * t->n * dtype_size(t->c_type);
+    Gemm g = {.m = m,
+              .n = t->n,
+              .k = t->k,
+              .a = t->a + first * t->k,
+              .a_row = t->k,
+              .a_col = 1,
+              .packed = gemm_pack(t->product, t->k, t->n, t->b, 1, t->k, 1, memory),
+              .c = c + before,
+              .c_type = t->c_type,
+              .c_row = t->n,
+              .epi = t->epi};
+    if (g.epi.residual)
+        g.epi.residual = (const char *)g.epi.residual + before;
+    gemm_run(&g, 1, scratch);
+    free(memory);
+    free(scratch);
+}
+
+static void check_rows_alone(const Epilogued *t, size_t m, const char *way)
+{
+    size_t bytes = m * t->n * dtype_size(t->c_type);
+    char *all = xcalloc(bytes, 1), *alone = xcalloc(bytes, 1);
+    run_rows(t, 0, m, all);
+    for (size_t i = 0; i < m; i++)
+        run_rows(t, i, 1, alone);
+    cr_assert_eq(memcmp(all, alone, bytes), 0, "%s %s into %s, k %zu, act %d, bias %d, residual %d",
+                 way, dtype_name(t->product), dtype_name(t->c_type), t->k, t->epi.act,
+                 t->epi.bias != NULL, t->epi.residual != NULL);
+    free(all);
+    free(alone);
+}
+
+Test(lowp_sums, a_row_by_itself_has_the_bits_of_all)
+{
+    enum { M = 26, N = 150, K = 70 };
+    static const size_t depths[] = {1, K};
+    static uint16_t small[M * N];
+    float *a = normal(M * K, 1), *b = normal(N * K, 2), *bias = normal(N, 3);
+    float *residual = normal(M * N, 4);
+    kernels_for("generic")->narrow(DT_BF16, residual, small, M * N);
+    FOR_EACH_WAY(way)
+    for (size_t p = 0; p < COUNT_OF(products); p++)
+        for (DType c_type = DT_F32; c_type <= DT_BF16; c_type++)
+            for (Act act = ACT_NONE; act <= ACT_TANH; act++)
+                for (size_t i = 0; i < 2 * COUNT_OF(depths); i++) {
+                    const void *added = c_type == DT_F32 ? (const void *)residual : small;
+                    Epilogued t = {products[p], c_type, N, depths[i / 2], a, b, {.act = act}};
+                    t.epi.bias = i % 2 ? bias : NULL;
+                    t.epi.residual = i % 2 && act != ACT_TANH ? added : NULL;
+                    check_rows_alone(&t, M, way->isa);
+                }
+    free(a);
+    free(b);
+    free(bias);
+    free(residual);
+}
+
 /* C in a small format is the fp32 result rounded once, whatever the blocks. */
 Test(lowp_sums, a_small_result_is_rounded_once)
 {

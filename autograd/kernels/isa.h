@@ -89,32 +89,6 @@ enum {
 
 /* ---- bf16, f16 and i8: lowp.c, lowp_pack.c and lowp_kernel.c ---- */
 
-/* A small product reads its operands in units of 4 bytes, elements that follow each other in k: pairs of
- * bf16 or f16, quads of i8. A step is one unit deep. Elements past k are zeros.
- *
- * A: unit u of row r is a[r*a_row + u*a_unit]. Where a kernel multiplies in fp32 (`widens`), an element of
- * A is an fp32 and a unit of its own. i8 is stored as q + 128, unsigned, as vpdpbusd wants it.
- * B: panels [steps][width] of one tile's width, the last one as narrow as whole vectors allow. f16 has
- * in each step the `width` elements of the one k before those of the other: [2 steps][width]. */
-typedef struct LowpTile {
-    size_t rows, vectors, steps;
-    const uint32_t *a, *b;
-    size_t a_row, a_unit;
-    float *sums; /* [rows][width]; int32 of an i8 product */
-    bool add;    /* to what is there, instead of overwriting it */
-} LowpTile;
-
-/* One way to multiply one format. */
-typedef struct LowpKernel {
-    const char *instruction;
-    Support support;
-    bool widens;
-    size_t rows; /* of a tile at most; 0: as many as Tile says */
-    void (*tile)(const LowpTile *tile);
-    /* Like fma_loop, of this instruction; NULL where nothing is faster than fp32. */
-    double (*peak_loop)(size_t rounds);
-} LowpKernel;
-
 /* Finished sums on their way to C: `columns` of `width` exist. Of an i8 product, whose A was 128 too
  * large, C = (sums - 128 column_sum) row_scale column_scale. */
 typedef struct LowpFinish {
@@ -128,6 +102,38 @@ typedef struct LowpFinish {
     bool accumulate;
     Epilogue epi; /* as seen from c */
 } LowpFinish;
+
+/* A small product reads its operands in units of 4 bytes, elements that follow each other in k: pairs of
+ * bf16 or f16, quads of i8. A step is one unit deep. Elements past k are zeros.
+ *
+ * A: unit u of row r is a[r*a_row + u*a_unit]. Where a kernel multiplies in fp32 (`widens`), an element of
+ * A is an fp32 and a unit of its own. i8 is stored as q + 128, unsigned, as vpdpbusd wants it.
+ * B: panels [steps][width] of one tile's width, the last one as narrow as whole vectors allow. f16 has
+ * in each step the `width` elements of the one k before those of the other: [2 steps][width]. */
+typedef struct LowpTile {
+    size_t rows, vectors, steps;
+    const uint32_t *a, *b;
+    size_t a_row, a_unit;
+    float *sums; /* [rows][width]; int32 of an i8 product */
+    bool add;    /* to what is there, instead of overwriting it */
+    /* Of a kernel that finishes: a tile multiplied before, to be finished meanwhile, and how this one will be
+     * finished, into what is asked for from memory. Both or neither; both tiles are whole, and neither adds to
+     * anything, keeps z or has an activation other than GELU; C is fp32 or bf16. */
+    const LowpFinish *before, *own;
+} LowpTile;
+
+/* One way to multiply one format. */
+typedef struct LowpKernel {
+    const char *instruction;
+    Support support;
+    bool widens;
+    size_t rows; /* of a tile at most; 0: as many as Tile says */
+    void (*tile)(const LowpTile *tile);
+    /* Whether it can finish one tile between the steps of the next: the multipliers wait for nothing then. */
+    bool finishes;
+    /* Like fma_loop, of this instruction; NULL where nothing is faster than fp32. */
+    double (*peak_loop)(size_t rounds);
+} LowpKernel;
 
 /* One head of one sequence; of its queries those in [first, last), in backward all. */
 typedef struct AttentionTask {

@@ -26,7 +26,7 @@ enum {
 
 typedef struct Scratch {
     uint32_t a[A_UNITS], b[B_UNITS];
-    float sums[SUMS], tile[TILE_SUMS], row_scale[MOST_ROWS];
+    float sums[SUMS], tile[2][TILE_SUMS], row_scale[MOST_ROWS];
 } __attribute__((aligned(64))) Scratch;
 
 size_t lowp_scratch_bytes(int threads)
@@ -48,6 +48,8 @@ typedef struct Part {
     const float *column_scale; /* of the packed columns of an i8 product */
     const int32_t *column_sum;
     Scratch *scratch;
+    LowpFinish before; /* a tile that is multiplied and not finished, if it has rows */
+    size_t tiles;      /* multiplied so far */
 } Part;
 
 /* A block of rows, some panels, and a block over k in steps. */
@@ -104,26 +106,13 @@ static size_t offset_in_c(const Part *t, size_t row, const Columns *j)
     return row * t->g->c_row + j->first - t->g->packed_from;
 }
 
-/* What a tile will be finished with comes from memory while it is multiplied. */
-static void fetch_c(const Part *t, size_t row, size_t rows, const Columns *j)
-{
-    const Gemm *g = t->g;
-    size_t size = dtype_size(g->c_type), from = offset_in_c(t, row, j) * size;
-    for (size_t i = 0; i < rows; i++, from += g->c_row * size)
-        for (size_t at = from; at < from + j->count * size; at += 64) {
-            __builtin_prefetch((char *)g->c + at, 1);
-            if (g->epi.residual)
-                __builtin_prefetch((const char *)g->epi.residual + at);
-        }
-}
-
-static void finish(const Part *t, size_t row, size_t rows, const Block *block, const Columns *j,
-                   float *sums)
+static LowpFinish describe_finish(const Part *t, size_t row, size_t rows, const Block *block,
+                                  const Columns *j, const float *sums)
 {
     const Gemm *g = t->g;
     size_t offset = offset_in_c(t, row, j);
     bool scaled = t->product == DT_I8;
-    t->isa->lowp_finish(&(LowpFinish){
+    return (LowpFinish){
         .rows = rows,
         .columns = j->count,
         .width = j->width,
@@ -138,11 +127,46 @@ static void finish(const Part *t, size_t row, size_t rows, const Block *block, c
         .epi = !block->last ? (Epilogue){0}
                             : epilogue_at(&g->epi, g->c_type, (ptrdiff_t)offset,
                                           (ptrdiff_t)(j->first - g->packed_from)),
-    });
+    };
+}
+
+static void finish_before(Part *t)
+{
+    if (t->before.rows > 0)
+        t->isa->lowp_finish(&t->before);
+    t->before.rows = 0;
+}
+
+/* Whether the kernel can finish this tile while it multiplies the next, if that is such a one too. */
+static bool can_wait(const Part *t, const LowpFinish *f)
+{
+    const Tile *whole = &t->isa->tile;
+    return t->kernel->finishes && f->rows == whole->rows &&
+           f->columns == whole->lanes * whole->vectors && f->c_type != DT_F16 && !f->accumulate &&
+           !f->epi.z && f->epi.act <= ACT_GELU_ERF;
+}
+
+/* Multiplies a tile that can be finished then, which happens now or while the next is multiplied. */
+static void multiply_and_finish(Part *t, LowpTile tile, const LowpFinish *own)
+{
+    bool waits = can_wait(t, own) && !tile.add;
+    if (waits && t->before.rows > 0) {
+        tile.before = &t->before;
+        tile.own = own;
+    }
+    for (size_t i = 0; i < own->rows && !tile.before; i++)
+        lowp_fetch_row(own, i);
+    t->kernel->tile(&tile);
+    if (tile.before)
+        t->before.rows = 0;
+    finish_before(t);
+    t->before = *own;
+    if (!waits)
+        finish_before(t);
 }
 
 /* All strips of the block against one panel. */
-static void multiply_panel(const Part *t, const Block *block, size_t panel)
+static void multiply_panel(Part *t, const Block *block, size_t panel)
 {
     const Columns j = panel_columns(t, panel);
     size_t mr = strip_rows(t), m = block->rows.to - block->rows.from;
@@ -150,13 +174,11 @@ static void multiply_panel(const Part *t, const Block *block, size_t panel)
     size_t before = j.first - panel_column(t, block->panels.from);
     const uint32_t *b = panel_of(t, block, &j);
     LowpLayout a = lowp_layout(t->g, mr, steps * units_per_step(t));
-    bool finishes = block->last || !t->waits;
     for (size_t i = 0; i < m; i += mr) {
-        float *sums = t->waits ? t->scratch->sums + before * m + i * j.width : t->scratch->tile;
+        float *sums = t->waits ? t->scratch->sums + before * m + i * j.width
+                               : t->scratch->tile[t->tiles++ % 2];
         size_t row = block->rows.from + i, rows = m - i < mr ? m - i : mr;
-        if (finishes)
-            fetch_c(t, row, rows, &j);
-        t->kernel->tile(&(LowpTile){
+        const LowpTile tile = {
             .rows = rows,
             .vectors = j.width / t->isa->tile.lanes,
             .steps = steps,
@@ -166,9 +188,12 @@ static void multiply_panel(const Part *t, const Block *block, size_t panel)
             .b = b,
             .sums = sums,
             .add = t->waits && !block->first,
-        });
-        if (finishes)
-            finish(t, row, rows, block, &j, sums);
+        };
+        const LowpFinish own = describe_finish(t, row, rows, block, &j, sums);
+        if (block->last || !t->waits)
+            multiply_and_finish(t, tile, &own);
+        else
+            t->kernel->tile(&tile);
     }
 }
 
@@ -201,7 +226,7 @@ static void pack_rows(const Part *t, const Block *block)
 
 /* Some rows against all panels of the part; A is packed once, or, where sums wait in scratch, once for every
  * group of panels that has room there. */
-static void multiply_rows(const Part *t, Range rows)
+static void multiply_rows(Part *t, Range rows)
 {
     size_t steps = lowp_steps(t->product, t->g->k), all = t->panels.to - t->panels.from;
     size_t sums = panel_column(t, 1) * (rows.to - rows.from);
@@ -219,12 +244,14 @@ static void multiply_rows(const Part *t, Range rows)
             pack_rows(t, &block);
             for (size_t i = block.panels.from; i < block.panels.to; i++)
                 multiply_panel(t, &block, i);
+            finish_before(
+                t); /* its row scales, and B where that is packed here, are about to change */
         }
     }
 }
 
 /* Blocks of whole strips, as high as their packed form has room. */
-static void multiply_part(const Part *t, Range rows)
+static void multiply_part(Part *t, Range rows)
 {
     size_t mr = strip_rows(t), strips = (rows.to - rows.from + mr - 1) / mr;
     size_t steps = (lowp_steps(t->product, t->g->k) + t->blocks - 1) / t->blocks;

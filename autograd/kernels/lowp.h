@@ -25,6 +25,17 @@ bool lowp_kernel_is_right(DType product, const LowpKernel *kernel);
 /* Puts a kernel of bf16 or i8 in the place of AMX, whatever this processor has; NULL takes it out again. */
 void lowp_use_kernel_for_tests(DType product, const LowpKernel *kernel);
 
+/* What a row of a tile will be finished with comes from memory meanwhile. */
+static inline void lowp_fetch_row(const LowpFinish *f, size_t i)
+{
+    size_t size = dtype_size(f->c_type), from = i * f->c_row * size;
+    for (size_t at = from; at < from + f->columns * size; at += 64) {
+        __builtin_prefetch((char *)f->c + at, 1);
+        if (f->epi.residual)
+            __builtin_prefetch((const char *)f->epi.residual + at);
+    }
+}
+
 /* ---- packing ---- */
 
 /* Elements of one step, which is 4 bytes deep. */

@@ -114,10 +114,12 @@ double dot_loop_avx512_vnni(size_t rounds);
 static const LowpKernel avx512_bf16 = {.instruction = "vdpbf16ps",
                                        .support = SUPPORT_NATIVE,
                                        .tile = tile_bf16_avx512_bf16,
+                                       .finishes = true,
                                        .peak_loop = dot_loop_avx512_bf16};
 static const LowpKernel avx512_vnni = {.instruction = "vpdpbusd",
                                        .support = SUPPORT_NATIVE,
                                        .tile = tile_i8_avx512_vnni,
+                                       .finishes = true,
                                        .peak_loop = dot_loop_avx512_vnni};
 #endif
 

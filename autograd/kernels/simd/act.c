@@ -81,10 +81,10 @@ typedef struct Rows {
     size_t c_row;
 } Rows;
 
-ALWAYS_INLINE vf read_row(const void *from, DType type, size_t i, size_t j, size_t n)
+ALWAYS_INLINE vf read_row(const void *from, DType type, size_t i, size_t j, size_t n, vf bias)
 {
     const Rows *rows = from;
-    return vload_as(type, rows->c, i * rows->c_row + j, n);
+    return vload_as(type, rows->c, i * rows->c_row + j, n) + bias;
 }
 
 void KERNEL(epilogue)(const Epilogue *epi, float *c, size_t c_row, size_t rows, size_t from,

@@ -58,8 +58,20 @@ ALWAYS_INLINE vf act(Act kind, vf z)
 /* Takes z through an activation that is a constant in each call. */
 typedef vf ActFn(Act kind, vf z);
 
-/* What an epilogue begins with: n elements of row i, a vector at most, from column j on. `type` is C's. */
-typedef vf BeginFn(const void *from, DType type, size_t i, size_t j, size_t n);
+/* n elements, a vector at most, from element `at` of c on; they begin as v, with the bias. */
+ALWAYS_INLINE void epilogue_vector(Act kind, ActFn *through, DType type, const Epilogue *epi, vf v,
+                                   void *c, size_t at, size_t n)
+{
+    if (epi->z)
+        vstore_some(epi->z + at, v, n);
+    v = through(kind, v);
+    if (epi->residual)
+        v += vload_as(type, epi->residual, at, n);
+    vstore_as(type, c, at, v, n);
+}
+
+/* What an epilogue begins with: n elements of row i from column j on, with the bias. `type` is C's. */
+typedef vf BeginFn(const void *from, DType type, size_t i, size_t j, size_t n, vf bias);
 
 /* Columns [from, to). Column by column of vectors: what belongs to a column stays in registers. */
 ALWAYS_INLINE void epilogue_loop(Act kind, ActFn *through, DType type, const Epilogue *epi,
@@ -69,16 +81,9 @@ ALWAYS_INLINE void epilogue_loop(Act kind, ActFn *through, DType type, const Epi
     for (size_t j = from; j < to; j += VL) {
         size_t n = to - j;
         vf bias = epi->bias ? vload_some(epi->bias + j, n) : (vf){0};
-        for (size_t i = 0; i < rows; i++) {
-            size_t at = i * c_row + j;
-            vf v = begin(source, type, i, j, n) + bias;
-            if (epi->z)
-                vstore_some(epi->z + at, v, n);
-            v = through(kind, v);
-            if (epi->residual)
-                v += vload_as(type, epi->residual, at, n);
-            vstore_as(type, c, at, v, n);
-        }
+        for (size_t i = 0; i < rows; i++)
+            epilogue_vector(kind, through, type, epi, begin(source, type, i, j, n, bias), c,
+                            i * c_row + j, n);
     }
 }
 

@@ -4,8 +4,8 @@
  * is one unit of 4 bytes deep (see isa.h): widened to fp32 and multiplied there, or handed to an
  * instruction that multiplies the format. Like the rest of this folder the file is compiled once per
  * instruction set, and once more for each extension that multiplies a format: avx512_bf16, avx512_vnni. */
-#include "half.h"
-#include "simd.h"
+#include "../lowp.h"
+#include "lowp_finish.h"
 
 /* How a step is multiplied. */
 typedef enum Way { WIDEN_BF16, WIDEN_F16, EMULATE_I8, DOT_BF16, DOT_I8 } Way;
@@ -126,6 +126,53 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowpTil
 
 typedef void TileFn(const LowpTile *t);
 
+#if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
+/* A whole tile that finishes the one before it, a row at a time: so few instructions that the multipliers have
+ * enough to do in the meantime. */
+ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowpTile *t)
+{
+    const uint32_t *a = t->a, *b = t->b;
+    vf acc[MR][NV];
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < NV; v++)
+            acc[r][v] = (vf){0};
+    for (size_t i = 0; i < MR; i++) {
+        size_t steps = t->steps * (i + 1) / MR - t->steps * i / MR;
+        for (; steps > 0; steps--, a += t->a_unit, b += NV * VL)
+            dot_step(MR, NV, acc, t, a, b);
+        lowp_fetch_row(t->own, i);
+        finish_row(kind, type, t->before, i);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < NV; v++)
+            vstore(t->sums + (r * NV + v) * VL, acc[r][v]);
+}
+
+/* A function for each: in one for all the compiler keeps constants instead of sums in registers. */
+#define FOR_FINISHES(X, type) X(ACT_NONE, type) X(ACT_GELU_TANH, type) X(ACT_GELU_ERF, type)
+#define FINISHING(kind, type)                                                                      \
+    static void finishing_##kind##_##type(const LowpTile *t)                                       \
+    {                                                                                              \
+        tile_and_finish(kind, type, t);                                                            \
+    }
+#define FINISHING_ENTRY(kind, type) [type][kind] = finishing_##kind##_##type,
+FOR_FINISHES(FINISHING, DT_F32)
+FOR_FINISHES(FINISHING, DT_BF16)
+
+static void tile_finishing(const LowpTile *t)
+{
+    static TileFn *const tiles[][ACT_GELU_ERF + 1] = {FOR_FINISHES(FINISHING_ENTRY, DT_F32)
+                                                          FOR_FINISHES(FINISHING_ENTRY, DT_BF16)};
+    tiles[t->before->c_type][t->before->epi.act](t);
+}
+#else
+#define tile_finishing(t) ((void)0)
+#endif
+
 #define TILE(way, mr, nv)                                                                          \
     static void tile_##way##_##mr##x##nv(const LowpTile *t)                                        \
     {                                                                                              \
@@ -155,7 +202,10 @@ typedef void TileFn(const LowpTile *t);
     void KERNEL(name)(const LowpTile *t)                                                           \
     {                                                                                              \
         static TileFn *const tiles[MR][NV] = {FOR_TILES(ENTRY, way)};                              \
-        tiles[t->rows - 1][t->vectors - 1](t);                                                     \
+        if (t->before)                                                                             \
+            tile_finishing(t);                                                                     \
+        else                                                                                       \
+            tiles[t->rows - 1][t->vectors - 1](t);                                                 \
     }
 
 #if defined(__AVX512BF16__) || defined(__AVX512VNNI__)

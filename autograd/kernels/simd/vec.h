@@ -99,6 +99,12 @@ ALWAYS_INLINE vf vsqrt(vf a)
     return (vf)_mm512_sqrt_ps((__m512)a);
 }
 
+/* a b + c, rounded once where the set can: where the compiler must not be the one to choose. */
+ALWAYS_INLINE vf vfma(vf a, vf b, vf c)
+{
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
 /* a b - p, exactly, where p is a b rounded. */
 ALWAYS_INLINE vf vlost(vf a, vf b, vf p)
 {
@@ -137,6 +143,11 @@ ALWAYS_INLINE vf vmax(vf a, vf b)
 ALWAYS_INLINE vf vsqrt(vf a)
 {
     return (vf)_mm256_sqrt_ps((__m256)a);
+}
+
+ALWAYS_INLINE vf vfma(vf a, vf b, vf c)
+{
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
 
 ALWAYS_INLINE vf vlost(vf a, vf b, vf p)
@@ -185,6 +196,11 @@ ALWAYS_INLINE vf vsqrt(vf a)
 }
 
 /* Products of halves of a mantissa are exact (Dekker 1971). */
+ALWAYS_INLINE vf vfma(vf a, vf b, vf c)
+{
+    return a * b + c;
+}
+
 ALWAYS_INLINE vf vlost(vf a, vf b, vf p)
 {
     vf ah = (vf)((vi)a & ~0xfff), bh = (vf)((vi)b & ~0xfff), al = a - ah, bl = b - bh;

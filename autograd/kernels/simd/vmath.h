@@ -129,22 +129,4 @@ ALWAYS_INLINE vf vphi(vf x, vf *density)
     return vif_less(x, vset1(0), q * e, 1.0f - q * e);
 }
 
-/* Phi(x) at half of that cost, within 3.3e-7; 0 below -5.4. A quotient of minimax polynomials in x^2, in
- * which the lower tail is what is left of 1/2. */
-ALWAYS_INLINE vf vphi_near(vf x)
-{
-    const float end = 5.4f;
-    vf a = vmin(vset1(end), vmax(vset1(-end), x)), s = a * a;
-    vf p = -1.92122498e-8f * s + 6.73675571e-6f;
-    p = p * s + 5.24823145e-4f;
-    p = p * s + 6.81671106e-3f;
-    p = p * s + 7.08831007e-2f;
-    p = p * s + 3.98941538e-1f;
-    vf q = 1.76844283e-4f * s + 3.91243841e-3f;
-    q = q * s + 4.95002991e-2f;
-    q = q * s + 3.44331218e-1f;
-    q = q * s + 1.0f;
-    return vif_less(x, vset1(-end), vset1(0), a * p / q + 0.5f);
-}
-
 #endif
