@@ -3,6 +3,7 @@
 
 const char *dtype_name(DType type)
 {
-    static const char *const names[] = {"f32", "bf16", "f16", "i8", "i32"};
+    static const char *const names[] = {
+        [DT_F32] = "f32", [DT_BF16] = "bf16", [DT_F16] = "f16", [DT_I8] = "i8", [DT_I32] = "i32"};
     return names[type];
 }

@@ -116,10 +116,10 @@ typedef struct LowpTile {
     size_t a_row, a_unit;
     float *sums; /* [rows][width]; int32 of an i8 product */
     bool add;    /* to what is there, instead of overwriting it */
-    /* Of a kernel that finishes: a tile multiplied before, to be finished meanwhile, and how this one will be
-     * finished, into what is asked for from memory. Both or neither; both tiles are whole, and neither adds to
-     * anything, keeps z or has an activation other than GELU; C is fp32 or bf16. */
-    const LowpFinish *before, *own;
+    /* Of a kernel that finishes: a tile multiplied before, to be finished between the steps, and how this one
+     * will be finished, whose C and residual are asked for from memory. Both or neither. Both tiles are whole,
+     * neither adds to anything, keeps z or has an activation other than GELU, and C is fp32 or bf16. */
+    const LowpFinish *unfinished, *own;
 } LowpTile;
 
 /* One way to multiply one format. */
@@ -129,7 +129,7 @@ typedef struct LowpKernel {
     bool widens;
     size_t rows; /* of a tile at most; 0: as many as Tile says */
     void (*tile)(const LowpTile *tile);
-    /* Whether it can finish one tile between the steps of the next: the multipliers wait for nothing then. */
+    /* Whether it can finish one tile between the steps of the next. */
     bool finishes;
     /* Like fma_loop, of this instruction; NULL where nothing is faster than fp32. */
     double (*peak_loop)(size_t rounds);

@@ -15,7 +15,8 @@
 /* Activation of a linear layer, applied to z = x W^T + b. */
 typedef enum Act {
     ACT_NONE,
-    /* GELU behind a product of a small format is within 1e-6 or, where that is more, 4e-7 of it. */
+    /* Behind a product of a small format that keeps no z, both GELUs are within 1e-6 or, where that is more,
+     * 4e-7 of the value. */
     ACT_GELU_TANH, /* GPT-2: 0.5 z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))), Hendrycks & Gimpel 2016 */
     ACT_GELU_ERF, /* BERT: z Phi(z) with the exact error function */
     ACT_RELU,

@@ -3,9 +3,10 @@
  * One idea: a thread packs a block of its rows of A, rounding them on the way, and runs it past the panels
  * of B, packed already or packed one by one into the second-level cache. A tile's sums stay fp32 until all
  * of k is in them; where k is deeper than a block they wait in C, or in scratch where C cannot hold them.
- * Blocks over k depend on k, the format and whether B is packed, so results do not depend on the number of
- * threads, bit for bit. Packing is in lowp_pack.c, the choice of a kernel in lowp_kernel.c, the innermost
- * loops are in simd/lowp_tile.c and simd/amx_tile.c. */
+ * A tile that is multiplied may be left to be finished between the steps of the next: the multipliers do not
+ * wait for its epilogue then. Blocks over k depend on k, the format and whether B is packed, so results do
+ * not depend on the number of threads, bit for bit. Packing is in lowp_pack.c, the choice of a kernel in
+ * lowp_kernel.c, the innermost loops are in simd/lowp_tile.c and simd/amx_tile.c. */
 #include "lowp.h"
 
 #include "../placement.h"
@@ -48,8 +49,8 @@ typedef struct Part {
     const float *column_scale; /* of the packed columns of an i8 product */
     const int32_t *column_sum;
     Scratch *scratch;
-    LowpFinish before; /* a tile that is multiplied and not finished, if it has rows */
-    size_t tiles;      /* multiplied so far */
+    LowpFinish unfinished; /* a tile that is multiplied already, if it has rows */
+    size_t tiles;          /* multiplied so far */
 } Part;
 
 /* A block of rows, some panels, and a block over k in steps. */
@@ -130,39 +131,39 @@ static LowpFinish describe_finish(const Part *t, size_t row, size_t rows, const 
     };
 }
 
-static void finish_before(Part *t)
+static void finish_unfinished(Part *t)
 {
-    if (t->before.rows > 0)
-        t->isa->lowp_finish(&t->before);
-    t->before.rows = 0;
+    if (t->unfinished.rows > 0)
+        t->isa->lowp_finish(&t->unfinished);
+    t->unfinished.rows = 0;
 }
 
 /* Whether the kernel can finish this tile while it multiplies the next, if that is such a one too. */
-static bool can_wait(const Part *t, const LowpFinish *f)
+static bool can_be_left(const Part *t, const LowpFinish *f)
 {
     const Tile *whole = &t->isa->tile;
     return t->kernel->finishes && f->rows == whole->rows &&
            f->columns == whole->lanes * whole->vectors && f->c_type != DT_F16 && !f->accumulate &&
-           !f->epi.z && f->epi.act <= ACT_GELU_ERF;
+           !f->epi.z && f->epi.act != ACT_RELU && f->epi.act != ACT_TANH;
 }
 
-/* Multiplies a tile that can be finished then, which happens now or while the next is multiplied. */
+/* Multiplies a tile whose sums are whole then, and finishes it or leaves that to the next. */
 static void multiply_and_finish(Part *t, LowpTile tile, const LowpFinish *own)
 {
-    bool waits = can_wait(t, own) && !tile.add;
-    if (waits && t->before.rows > 0) {
-        tile.before = &t->before;
+    bool leave = can_be_left(t, own) && !tile.add;
+    if (leave && t->unfinished.rows > 0) {
+        tile.unfinished = &t->unfinished;
         tile.own = own;
     }
-    for (size_t i = 0; i < own->rows && !tile.before; i++)
+    for (size_t i = 0; i < own->rows && !tile.unfinished; i++)
         lowp_fetch_row(own, i);
     t->kernel->tile(&tile);
-    if (tile.before)
-        t->before.rows = 0;
-    finish_before(t);
-    t->before = *own;
-    if (!waits)
-        finish_before(t);
+    if (tile.unfinished)
+        t->unfinished.rows = 0;
+    finish_unfinished(t);
+    t->unfinished = *own;
+    if (!leave)
+        finish_unfinished(t);
 }
 
 /* All strips of the block against one panel. */
@@ -244,8 +245,8 @@ static void multiply_rows(Part *t, Range rows)
             pack_rows(t, &block);
             for (size_t i = block.panels.from; i < block.panels.to; i++)
                 multiply_panel(t, &block, i);
-            finish_before(
-                t); /* its row scales, and B where that is packed here, are about to change */
+            /* Its row scales are about to change, and the next block adds to C. */
+            finish_unfinished(t);
         }
     }
 }

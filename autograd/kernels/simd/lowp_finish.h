@@ -13,15 +13,16 @@ ALWAYS_INLINE vf finish_begin(const void *from, DType type, size_t i, size_t j, 
 {
     const LowpFinish *f = from;
     vf y = vload(f->sums + i * f->width + j);
-    vf c = f->accumulate ? vload_as(type, f->c, i * f->c_row + j, n) + bias : bias;
+    vf c = f->accumulate ? vload_as(type, f->c, i * f->c_row + j, n) : (vf){0};
     if (!f->row_scale)
-        return y + c;
+        return (f->accumulate ? c + y : y) + bias; /* as where blocks over k are added elsewhere */
     vi offset = (vi)vload((const float *)(f->column_sum + j)) << 7;
     vf scale = f->row_scale[i] * vload(f->column_scale + j);
-    return vfma(__builtin_convertvector((vi)y - offset, vf), scale, c);
+    return vfma(__builtin_convertvector((vi)y - offset, vf), scale,
+                f->accumulate ? c + bias : bias);
 }
 
-/* Row i of a tile that may wait: see isa.h. */
+/* Row i of a tile that may be left unfinished: see isa.h. */
 ALWAYS_INLINE void finish_row(Act kind, DType type, const LowpFinish *f, size_t i)
 {
     LowpFinish own = *f;

@@ -143,7 +143,7 @@ ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowpTile *t)
         for (; steps > 0; steps--, a += t->a_unit, b += NV * VL)
             dot_step(MR, NV, acc, t, a, b);
         lowp_fetch_row(t->own, i);
-        finish_row(kind, type, t->before, i);
+        finish_row(kind, type, t->unfinished, i);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < MR; r++)
@@ -167,10 +167,10 @@ static void tile_finishing(const LowpTile *t)
 {
     static TileFn *const tiles[][ACT_GELU_ERF + 1] = {FOR_FINISHES(FINISHING_ENTRY, DT_F32)
                                                           FOR_FINISHES(FINISHING_ENTRY, DT_BF16)};
-    tiles[t->before->c_type][t->before->epi.act](t);
+    tiles[t->unfinished->c_type][t->unfinished->epi.act](t);
 }
 #else
-#define tile_finishing(t) ((void)0)
+#define tile_finishing(t) CHECK(!(t)->unfinished, "this kernel finishes nothing")
 #endif
 
 #define TILE(way, mr, nv)                                                                          \
@@ -202,7 +202,7 @@ static void tile_finishing(const LowpTile *t)
     void KERNEL(name)(const LowpTile *t)                                                           \
     {                                                                                              \
         static TileFn *const tiles[MR][NV] = {FOR_TILES(ENTRY, way)};                              \
-        if (t->before)                                                                             \
+        if (t->unfinished)                                                                         \
             tile_finishing(t);                                                                     \
         else                                                                                       \
             tiles[t->rows - 1][t->vectors - 1](t);                                                 \

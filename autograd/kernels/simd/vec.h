@@ -195,12 +195,12 @@ ALWAYS_INLINE vf vsqrt(vf a)
     return a;
 }
 
-/* Products of halves of a mantissa are exact (Dekker 1971). */
 ALWAYS_INLINE vf vfma(vf a, vf b, vf c)
 {
     return a * b + c;
 }
 
+/* Products of halves of a mantissa are exact (Dekker 1971). */
 ALWAYS_INLINE vf vlost(vf a, vf b, vf p)
 {
     vf ah = (vf)((vi)a & ~0xfff), bh = (vf)((vi)b & ~0xfff), al = a - ah, bl = b - bh;
