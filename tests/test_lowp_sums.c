@@ -12,24 +12,41 @@ static float *normal(size_t n, uint64_t stream)
     return x;
 }
 
+typedef struct Epilogued {
+    DType product, c_type;
+    size_t n, k;
+    const float *a, *b;
+    Epilogue epi;
+} Epilogued;
+
+/* Rows [first, first + m) into their places of c. */
+static void run_rows(const Epilogued *t, size_t first, size_t m, int threads, void *c)
+{
+    void *memory = aligned(gemm_packed_bytes(t->product, t->k, t->n));
+    void *scratch = aligned(gemm_scratch_bytes(threads));
+    size_t before = first * t->n * dtype_size(t->c_type);
+    Gemm g = {.m = m,
+              .n = t->n,
+              .k = t->k,
+              .a = t->a + first * t->k,
+              .a_row = t->k,
+              .a_col = 1,
+              .packed = gemm_pack(t->product, t->k, t->n, t->b, 1, t->k, threads, memory),
+              .c = (char *)c + before,
+              .c_type = t->c_type,
+              .c_row = t->n,
+              .epi = t->epi};
+    if (g.epi.residual)
+        g.epi.residual = (const char *)g.epi.residual + before;
+    gemm_run(&g, threads, scratch);
+    free(memory);
+    free(scratch);
+}
+
 static void run_forward(DType product, size_t m, size_t n, size_t k, const float *a, const float *b,
                         int threads, float *c)
 {
-    void *memory = aligned(gemm_packed_bytes(product, k, n));
-    void *scratch = aligned(gemm_scratch_bytes(threads));
-    const PackedB *packed = gemm_pack(product, k, n, b, 1, k, threads, memory);
-    gemm_run(&(Gemm){.m = m,
-                     .n = n,
-                     .k = k,
-                     .a = a,
-                     .a_row = k,
-                     .a_col = 1,
-                     .packed = packed,
-                     .c = c,
-                     .c_row = n},
-             threads, scratch);
-    free(memory);
-    free(scratch);
+    run_rows(&(Epilogued){product, DT_F32, n, k, a, b, {0}}, 0, m, threads, c);
 }
 
 /* What is left is the rounding of fp32 sums, of 3000 products of numbers from N(0,1). */
@@ -121,44 +138,13 @@ Test(lowp_sums, the_same_bits_for_any_number_of_threads)
 
 /* ---- a row by itself, which no kernel finishes while it multiplies another ---- */
 
-typedef struct Epilogued {
-    DType product, c_type;
-    size_t n, k;
-    const float *a, *b;
-    Epilogue epi;
-} Epilogued;
-
-/* Rows [first, first + m) into their places of c. */
-static void run_rows(const Epilogued *t, size_t first, size_t m, char *c)
-{
-    void *memory = aligned(gemm_packed_bytes(t->product, t->k, t->n));
-    void *scratch = aligned(gemm_scratch_bytes(1));
-    size_t before = first * t->n * dtype_size(t->c_type);
-    Gemm g = {.m = m,
-              .n = t->n,
-              .k = t->k,
-              .a = t->a + first * t->k,
-              .a_row = t->k,
-              .a_col = 1,
-              .packed = gemm_pack(t->product, t->k, t->n, t->b, 1, t->k, 1, memory),
-              .c = c + before,
-              .c_type = t->c_type,
-              .c_row = t->n,
-              .epi = t->epi};
-    if (g.epi.residual)
-        g.epi.residual = (const char *)g.epi.residual + before;
-    gemm_run(&g, 1, scratch);
-    free(memory);
-    free(scratch);
-}
-
 static void check_rows_alone(const Epilogued *t, size_t m, const Way *way)
 {
     size_t bytes = m * t->n * dtype_size(t->c_type);
     char *all = xcalloc(bytes, 1), *alone = xcalloc(bytes, 1);
-    run_rows(t, 0, m, all);
+    run_rows(t, 0, m, 1, all);
     for (size_t i = 0; i < m; i++)
-        run_rows(t, i, 1, alone);
+        run_rows(t, i, 1, 1, alone);
     cr_assert_eq(memcmp(all, alone, bytes), 0,
                  "%s %s %s into %s, k %zu, act %d, bias %d, residual %d", way->isa, way->hidden,
                  dtype_name(t->product), dtype_name(t->c_type), t->k, t->epi.act,
@@ -202,10 +188,10 @@ Test(lowp_sums, a_small_result_is_rounded_once)
     FOR_EACH_WAY(way)
     for (size_t p = 0; p < COUNT_OF(products); p++) {
         Epilogued t = {products[p], DT_F32, N, K, a, b, {.bias = bias}};
-        run_rows(&t, 0, M, (char *)wide);
+        run_rows(&t, 0, M, 1, wide);
         kernels()->narrow(DT_BF16, wide, expected, M * N);
         t.c_type = DT_BF16;
-        run_rows(&t, 0, M, (char *)small);
+        run_rows(&t, 0, M, 1, small);
         cr_assert_eq(memcmp(small, expected, sizeof(small)), 0, "%s %s %s", way->isa, way->hidden,
                      dtype_name(products[p]));
     }

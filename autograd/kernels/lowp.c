@@ -50,7 +50,6 @@ typedef struct Part {
     const int32_t *column_sum;
     Scratch *scratch;
     LowpFinish unfinished; /* a tile that is multiplied already, if it has rows */
-    size_t tiles;          /* multiplied so far */
 } Part;
 
 /* A block of rows, some panels, and a block over k in steps. */
@@ -176,8 +175,8 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     const uint32_t *b = panel_of(t, block, &j);
     LowpLayout a = lowp_layout(t->g, mr, steps * units_per_step(t));
     for (size_t i = 0; i < m; i += mr) {
-        float *sums = t->waits ? t->scratch->sums + before * m + i * j.width
-                               : t->scratch->tile[t->tiles++ % 2];
+        float *other = t->scratch->tile[t->unfinished.sums == t->scratch->tile[0]];
+        float *sums = t->waits ? t->scratch->sums + before * m + i * j.width : other;
         size_t row = block->rows.from + i, rows = m - i < mr ? m - i : mr;
         const LowpTile tile = {
             .rows = rows,
@@ -190,11 +189,12 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
             .sums = sums,
             .add = t->waits && !block->first,
         };
-        const LowpFinish own = describe_finish(t, row, rows, block, &j, sums);
-        if (block->last || !t->waits)
-            multiply_and_finish(t, tile, &own);
-        else
+        if (t->waits && !block->last) {
             t->kernel->tile(&tile);
+            continue;
+        }
+        const LowpFinish own = describe_finish(t, row, rows, block, &j, sums);
+        multiply_and_finish(t, tile, &own);
     }
 }
 

@@ -97,24 +97,18 @@ ALWAYS_INLINE vf added(const Way way, vf x, vf y)
     return way == EMULATE_I8 || way == DOT_I8 ? (vf)((vi)x + (vi)y) : x + y;
 }
 
-ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowpTile *t)
+ALWAYS_INLINE void clear_sums(const int mr, const int nv, vf acc[MR][NV])
 {
-    const bool widens = way == WIDEN_BF16 || way == WIDEN_F16;
-    vf acc[MR][NV];
 #pragma GCC unroll 8
     for (int r = 0; r < mr; r++)
 #pragma GCC unroll 3
         for (int v = 0; v < nv; v++)
             acc[r][v] = (vf){0};
-    const uint32_t *a = t->a, *b = t->b;
-    for (size_t s = t->steps; s > 0; s--, a += (widens ? 2 : 1) * t->a_unit, b += nv * VL) {
-        if (widens)
-            widening_step(way, mr, nv, acc, t, a, b);
-        else if (way == EMULATE_I8)
-            emulated_i8_step(mr, nv, acc, t, a, b);
-        else
-            dot_step(mr, nv, acc, t, a, b);
-    }
+}
+
+ALWAYS_INLINE void store_sums(const Way way, const int mr, const int nv, vf acc[MR][NV],
+                              const LowpTile *t)
+{
 #pragma GCC unroll 8
     for (int r = 0; r < mr; r++)
 #pragma GCC unroll 3
@@ -124,6 +118,23 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowpTil
         }
 }
 
+ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowpTile *t)
+{
+    const bool widens = way == WIDEN_BF16 || way == WIDEN_F16;
+    vf acc[MR][NV];
+    clear_sums(mr, nv, acc);
+    const uint32_t *a = t->a, *b = t->b;
+    for (size_t s = t->steps; s > 0; s--, a += (widens ? 2 : 1) * t->a_unit, b += nv * VL) {
+        if (widens)
+            widening_step(way, mr, nv, acc, t, a, b);
+        else if (way == EMULATE_I8)
+            emulated_i8_step(mr, nv, acc, t, a, b);
+        else
+            dot_step(mr, nv, acc, t, a, b);
+    }
+    store_sums(way, mr, nv, acc, t);
+}
+
 typedef void TileFn(const LowpTile *t);
 
 #if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
@@ -131,25 +142,22 @@ typedef void TileFn(const LowpTile *t);
  * enough to do in the meantime. */
 ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowpTile *t)
 {
+#ifdef __AVX512BF16__
+    const Way way = DOT_BF16;
+#else
+    const Way way = DOT_I8;
+#endif
     const uint32_t *a = t->a, *b = t->b;
     vf acc[MR][NV];
-#pragma GCC unroll 8
-    for (int r = 0; r < MR; r++)
-#pragma GCC unroll 3
-        for (int v = 0; v < NV; v++)
-            acc[r][v] = (vf){0};
+    clear_sums(MR, NV, acc);
     for (size_t i = 0; i < MR; i++) {
-        size_t steps = t->steps * (i + 1) / MR - t->steps * i / MR;
-        for (; steps > 0; steps--, a += t->a_unit, b += NV * VL)
+        Range steps = share(t->steps, i, MR);
+        for (size_t s = steps.from; s < steps.to; s++, a += t->a_unit, b += NV * VL)
             dot_step(MR, NV, acc, t, a, b);
         lowp_fetch_row(t->own, i);
         finish_row(kind, type, t->unfinished, i);
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < MR; r++)
-#pragma GCC unroll 3
-        for (int v = 0; v < NV; v++)
-            vstore(t->sums + (r * NV + v) * VL, acc[r][v]);
+    store_sums(way, MR, NV, acc, t);
 }
 
 /* A function for each: in one for all the compiler keeps constants instead of sums in registers. */
