@@ -266,6 +266,8 @@ Test(dtype, hidden_features)
     cr_expect_str_eq(kernels()->isa, "generic");
     cr_expect(!cpu_features()->avx512_vnni, "what stands on AVX2 goes with it");
     cr_assert_eq(select_hiding("avx2", "-avx2", &err), -1);
+    cr_assert_eq(select_hiding(NULL, "-asked_streams", &err), 0);
+    cr_expect(!cpu_features()->asked_streams);
     static const char *const wrong[] = {"-avx512_fp8", "avx512", "-", "-avx512_bf16;-avx2"};
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         cr_assert_eq(select_hiding(NULL, wrong[i], &err), -1, "%s", wrong[i]);

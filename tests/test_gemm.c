@@ -204,7 +204,7 @@ Test(gemm, exact_on_small_integers_by_blas)
 Test(gemm, exact_across_cache_blocks_and_threads)
 {
     static const size_t shapes[][3] = {
-        {97, 200, 385}, {9, 1100, 769}, {70, 49, 3000}, {3, 5000, 200}};
+        {97, 200, 385}, {9, 1100, 769}, {70, 49, 3000}, {3, 5000, 200}, {259, 97, 400}};
     static const int threads[] = {1, 2, 3, 5};
     for (size_t i = 0; i < COUNT_OF(isas); i++) {
         if (!choose(isas[i], "packed"))

@@ -46,11 +46,23 @@ static void brand_string(char name[64])
         snprintf(name, 64, "%s", start);
 }
 
+/* AMD APM vol. 3, CPUID functions 0 and 1. */
+static bool is_amd_family(uint32_t family)
+{
+    uint32_t a, b, c, d;
+    if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx || c != signature_AMD_ecx ||
+        d != signature_AMD_edx || !__get_cpuid(1, &a, &b, &c, &d))
+        return false;
+    uint32_t base = a >> 8 & 0xf, extended = a >> 20 & 0xff;
+    return family == base + (base == 0xf ? extended : 0);
+}
+
 static void detect(CpuFeatures *f)
 {
     enum { AVX_STATE = 0x6, AVX512_STATE = 0xe6, AMX_STATE = 0x60000 };
     uint32_t a, b, c, d;
     brand_string(f->name);
+    f->asked_streams = is_amd_family(0x1a);
     if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27))
         return;
     bool fma = bit(c, 12), f16c = bit(c, 29);
@@ -108,7 +120,7 @@ static const Feature features[] = {
     FEATURE("avx2", avx2_fma),           FEATURE("avx512", avx512),
     FEATURE("avx512_bf16", avx512_bf16), FEATURE("avx512_fp16", avx512_fp16),
     FEATURE("avx512_vnni", avx512_vnni), FEATURE("amx_bf16", amx_bf16),
-    FEATURE("amx_int8", amx_int8),
+    FEATURE("amx_int8", amx_int8),       FEATURE("asked_streams", asked_streams),
 };
 
 static bool *feature(CpuFeatures *f, size_t i)
@@ -139,7 +151,8 @@ int cpu_hide(const char *list, Err *err)
         if (i == COUNT_OF(features))
             return err_set(err,
                            "TARE_CPU: '%.*s' is no feature to hide: -avx2, -avx512, -avx512_bf16, "
-                           "-avx512_fp16, -avx512_vnni, -amx_bf16 and -amx_int8 are",
+                           "-avx512_fp16, -avx512_vnni, -amx_bf16, -amx_int8 and "
+                           "-asked_streams are",
                            (int)length, word);
         *feature(&left, i) = false;
         word += length;

@@ -12,6 +12,10 @@ typedef struct CpuFeatures {
     bool avx512;   /* F, BW, VL and DQ: what TARE_ISA=avx512 needs */
     bool avx512_bf16, avx512_fp16, avx512_vnni;
     bool amx_bf16, amx_int8;
+    /* What is read from memory as fast as it comes arrives sooner if instructions ask for it, beside the
+     * processor's own prefetching: so measured on AMD family 1Ah (Zen 5), while Zen 4 loses by it
+     * (analysis/SPEED.md). Off where nothing was measured. */
+    bool asked_streams;
 } CpuFeatures;
 
 /* Found once; the result lives for the whole program. */

@@ -6,6 +6,7 @@
  * division, an element of C is summed over k in the same blocks in the same order: bit-identical
  * for any number of threads. The innermost loops are in simd/gemm_tile.c, the CBLAS path in gemm_blas.c. */
 #include "../placement.h"
+#include "cpu.h"
 #include "gemm_blas.h"
 #include "gemm_parts.h"
 #include "isa.h"
@@ -60,11 +61,11 @@ Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads)
 
 /* ---- one thread's part ---- */
 
-/* With few rows a packed weight is read once, from memory: then panel by panel, each from top to
- * bottom, which is the order it is stored in. */
-static bool streams(const Gemm *g, Range rows)
+/* A packed weight comes from memory: then panel by panel, each from top to bottom, which is the order it
+ * is stored in, and as many rows of A at a time as stay in the second-level cache. */
+static bool streams(const Gemm *g)
 {
-    return g->packed && rows.to - rows.from <= GEMM_A_ROWS;
+    return g->packed && g->a_col == 1;
 }
 
 static bool has_work(const Epilogue *epi)
@@ -86,7 +87,8 @@ static void multiply_block(const Isa *isa, const Gemm *g, Range rows, Range pane
         .a_row = g->a_row,
         .a_col = g->a_col,
         .a_pack = g->a_col == 1 ? NULL : scratch + B_PACK,
-        .streams = streams(g, rows),
+        .streams = streams(g),
+        .asked = cpu_features()->asked_streams,
         .c = (float *)g->c + rows.from * g->c_row,
         .c_row = g->c_row,
         .add = g->accumulate || depth.from > 0,
@@ -106,9 +108,9 @@ static void multiply_block(const Isa *isa, const Gemm *g, Range rows, Range pane
     isa->gemm_block(&block);
 }
 
-static void multiply_part(const Isa *isa, const Gemm *g, Range rows, Range panels, float *scratch)
+static void multiply_rows(const Isa *isa, const Gemm *g, Range rows, Range panels, float *scratch)
 {
-    size_t most = streams(g, rows) ? 1 : GEMM_NC / (isa->tile.lanes * isa->tile.vectors);
+    size_t most = streams(g) ? 1 : GEMM_NC / (isa->tile.lanes * isa->tile.vectors);
     size_t blocks = (panels.to - panels.from + most - 1) / most;
     size_t depths = g->k == 0 ? 1 : (g->k + GEMM_KC - 1) / GEMM_KC;
     for (size_t i = 0; i < blocks; i++) {
@@ -117,6 +119,18 @@ static void multiply_part(const Isa *isa, const Gemm *g, Range rows, Range panel
         some.to += panels.from;
         for (size_t d = 0; d < depths; d++)
             multiply_block(isa, g, rows, some, share(g->k, d, depths), scratch);
+    }
+}
+
+static void multiply_part(const Isa *isa, const Gemm *g, Range rows, Range panels, float *scratch)
+{
+    size_t count = rows.to - rows.from;
+    size_t groups = streams(g) ? (count + GEMM_STREAM_ROWS - 1) / GEMM_STREAM_ROWS : 1;
+    for (size_t i = 0; i < groups; i++) {
+        Range some = share(count, i, groups);
+        some.from += rows.from;
+        some.to += rows.from;
+        multiply_rows(isa, g, some, panels, scratch);
     }
 }
 

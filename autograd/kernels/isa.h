@@ -71,8 +71,10 @@ typedef struct GemmBlock {
     size_t b_row, b_col;
     float *b_pack; /* room for these panels: they are packed first; NULL: they are already */
     size_t depth, skip;
-    bool streams; /* b comes from memory, in the order in which it lies there */
-    float *c;     /* row 0, column 0 of the matrix, whatever `first` is */
+    /* b comes from memory, in the order in which it lies there, for at most GEMM_STREAM_ROWS rows; it is asked
+     * for ahead where these are many, and if `asked` always. */
+    bool streams, asked;
+    float *c; /* row 0, column 0 of the matrix, whatever `first` is */
     size_t c_row;
     bool add;            /* add to C instead of overwriting it */
     const Epilogue *epi; /* of the last block over k, with pointers to row 0; before: NULL */
@@ -83,9 +85,13 @@ typedef struct GemmBlock {
 enum {
     GEMM_KC = 384,
     GEMM_NC = 384,
-    GEMM_A_ROWS = 64, /* rows of A packed at a time */
+    GEMM_A_ROWS = 64,       /* rows of A packed at a time */
+    GEMM_STREAM_ROWS = 128, /* rows at a time that meet a B from memory */
     GEMM_A_PACK = GEMM_KC * GEMM_A_ROWS,
 };
+
+/* How far ahead memory that is read once, and at once, is asked for: what arrives while a line is awaited. */
+enum { STREAM_AHEAD = 8192 };
 
 /* ---- bf16, f16 and i8: lowp.c, lowp_pack.c and lowp_kernel.c ---- */
 
@@ -120,6 +126,9 @@ typedef struct LowpTile {
      * will be finished, whose C and residual are asked for from memory. Both or neither. Both tiles are whole,
      * neither adds to anything, keeps z or has an activation other than GELU, and C is fp32 or bf16. */
     const LowpFinish *unfinished, *own;
+    /* Memory that is needed next, for a kernel to ask for: so many bytes of it in each step. Never NULL. */
+    const char *ahead;
+    size_t ahead_step;
 } LowpTile;
 
 /* One way to multiply one format. */

@@ -65,7 +65,8 @@ bool lowp_kernel_is_right(DType product, const LowpKernel *kernel)
                   .a_row = STEPS,
                   .a_unit = 1,
                   .b = b,
-                  .sums = sums};
+                  .sums = sums,
+                  .ahead = (const char *)b};
     kernel->tile(&t);
     t.add = true;
     kernel->tile(&t);

@@ -86,7 +86,7 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
             next += t->ahead.stride - t->ahead.bytes;
             row_end += t->ahead.stride;
         }
-        __builtin_prefetch(next);
+        fetch_lines(next, t->ahead_step);
         vf bv[NV];
 #pragma GCC unroll 3
         for (int v = 0; v < nv; v++)
@@ -198,12 +198,19 @@ static size_t panel_width(const GemmBlock *g, size_t panel)
     return panel_start(&simd_tile, g->n, panel + 1) - panel_start(&simd_tile, g->n, panel);
 }
 
-/* As many bytes as the stored panel has lie behind it and come next: a row of them for each turn. */
-static Region behind_panel(const GemmBlock *g, size_t panel, size_t turns)
+/* What is asked for while a stored panel is read, a row for each turn: as many bytes as it has lie behind it
+ * and come next. A panel that is read once is asked for itself. With NV turns a step asks for a line; with
+ * fewer it has to ask for more, which is not for every processor (cpu.h). */
+static Region ahead_in_stream(const GemmBlock *g, size_t panel, size_t turns)
 {
-    size_t width = panel_width(g, panel), bytes = g->k * width * sizeof(float) / turns;
-    const float *end = panel_at(g, panel) + (g->skip + g->k) * width;
-    return (Region){.at = (const char *)end, .rows = turns, .bytes = bytes, .stride = bytes};
+    if (turns < NV && !g->asked)
+        return (Region){0};
+    size_t width = panel_width(g, panel), bytes = g->k * width * sizeof(float);
+    const char *from = (const char *)(panel_at(g, panel) + g->skip * width);
+    return (Region){.at = from + (turns == 1 ? STREAM_AHEAD : bytes),
+                    .rows = turns,
+                    .bytes = bytes / turns,
+                    .stride = bytes / turns};
 }
 
 /* `across` lines of a matrix, of this block's k elements each. Lines are rows or columns in memory. */
@@ -288,7 +295,7 @@ static void multiply(const GemmBlock *g, const Place *at)
 
 /* Strips of A that are worked on together. */
 typedef struct Group {
-    size_t strips, starts[GEMM_A_ROWS / MR + 1];
+    size_t strips, starts[(GEMM_STREAM_ROWS + MR - 1) / MR + 1];
 } Group;
 
 static Place strip_at(const GemmBlock *g, const Group *group, size_t s)
@@ -312,8 +319,8 @@ static void panel_by_panel(const GemmBlock *g, const Group *group)
          g->b_pack + panel_offset(g, panel));
         if (g->b_pack && panel + 1 < g->last && group->strips > 1)
             ahead = panel_source(g, panel + 1);
-        else if (g->streams && group->strips >= NV)
-            ahead = behind_panel(g, panel, group->strips);
+        else if (g->streams)
+            ahead = ahead_in_stream(g, panel, group->strips);
         for (size_t s = 0; s < group->strips; s++) {
             Place at = strip_at(g, group, s);
             at.panel = panel;
@@ -346,11 +353,10 @@ static void strip_by_strip(const GemmBlock *g, const Group *group)
 
 void KERNEL(gemm_block)(const GemmBlock *g)
 {
-    enum { GROUP = GEMM_A_ROWS / MR };
-    size_t strips = (g->rows + MR - 1) / MR;
-    bool few = strips <= GROUP && !g->a_pack;
-    for (size_t s0 = 0; s0 < strips; s0 += GROUP) {
-        Group group = {.strips = strips - s0 < GROUP ? strips - s0 : GROUP};
+    size_t strips = (g->rows + MR - 1) / MR, most = g->streams ? strips : GEMM_A_ROWS / MR;
+    bool few = strips <= most && !g->a_pack;
+    for (size_t s0 = 0; s0 < strips; s0 += most) {
+        Group group = {.strips = strips - s0 < most ? strips - s0 : most};
         for (size_t s = 0; s <= group.strips; s++)
             group.starts[s] = (s0 + s) * g->rows / strips;
         if (g->a_pack)

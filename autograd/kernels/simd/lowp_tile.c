@@ -124,7 +124,10 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowpTil
     vf acc[MR][NV];
     clear_sums(mr, nv, acc);
     const uint32_t *a = t->a, *b = t->b;
+    const char *ahead = t->ahead;
     for (size_t s = t->steps; s > 0; s--, a += (widens ? 2 : 1) * t->a_unit, b += nv * VL) {
+        fetch_lines(ahead, t->ahead_step);
+        ahead += t->ahead_step;
         if (widens)
             widening_step(way, mr, nv, acc, t, a, b);
         else if (way == EMULATE_I8)
@@ -148,12 +151,16 @@ ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowpTile *t)
     const Way way = DOT_I8;
 #endif
     const uint32_t *a = t->a, *b = t->b;
+    const char *ahead = t->ahead;
     vf acc[MR][NV];
     clear_sums(MR, NV, acc);
     for (size_t i = 0; i < MR; i++) {
         Range steps = share(t->steps, i, MR);
-        for (size_t s = steps.from; s < steps.to; s++, a += t->a_unit, b += NV * VL)
+        for (size_t s = steps.from; s < steps.to; s++, a += t->a_unit, b += NV * VL) {
+            fetch_lines(ahead, t->ahead_step);
+            ahead += t->ahead_step;
             dot_step(MR, NV, acc, t, a, b);
+        }
         lowp_fetch_row(t->own, i);
         finish_row(kind, type, t->unfinished, i);
     }

@@ -8,6 +8,17 @@
 
 static const Tile simd_tile = {.rows = MR, .lanes = VL, .vectors = NV};
 
+/* Asks memory for the lines in which these bytes lie, as many as a step of a tile reads of B at most. */
+ALWAYS_INLINE void fetch_lines(const char *at, size_t bytes)
+{
+    _Static_assert(NR * sizeof(float) <= 192, "three lines");
+    __builtin_prefetch(at);
+    if (bytes > 64) {
+        __builtin_prefetch(at + 64);
+        __builtin_prefetch(at + 128);
+    }
+}
+
 /* gemm */
 void KERNEL(pack_b)(size_t k, size_t n, size_t first, size_t last, const float *b, size_t b_row,
                     size_t b_col, float *out);
