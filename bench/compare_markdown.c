@@ -233,7 +233,7 @@ static void write_method(const Comparison *c, FILE *f)
             "`peak_fraction` is model FLOPs over the median, as a share of %.4g GFLOP/s, the\n"
             "highest fp32 rate that these threads reached in this run (multiply-adds from\n"
             "registers %.4g, a matrix product %.4g); above %.4g nothing is believed. INT8's is a\n"
-            "share of the rate of int8 products, %.4g.\n",
+            "share of %.4g, the rate of int8 products where an instruction multiplies them.\n",
             peaks_measured(&c->watch.peaks), c->watch.peaks.fma, c->watch.peaks.gemm,
             peaks_limit(&c->watch.peaks), peaks_of_product(&c->watch.peaks, DT_I8));
     fputc('\n', f);

@@ -204,7 +204,7 @@ Test(gemm, exact_on_small_integers_by_blas)
 Test(gemm, exact_across_cache_blocks_and_threads)
 {
     static const size_t shapes[][3] = {
-        {97, 200, 385}, {9, 1100, 769}, {70, 49, 3000}, {3, 5000, 200}, {259, 97, 400}};
+        {97, 200, 385}, {9, 1100, 769}, {70, 49, 3000}, {3, 5000, 200}};
     static const int threads[] = {1, 2, 3, 5};
     for (size_t i = 0; i < COUNT_OF(isas); i++) {
         if (!choose(isas[i], "packed"))
@@ -214,6 +214,18 @@ Test(gemm, exact_across_cache_blocks_and_threads)
                 Case t = case_of(shapes[s][0], shapes[s][1], shapes[s][2], flags | 1u << 4);
                 check_exact(&t, isas[i], threads[(s + flags) % COUNT_OF(threads)]);
             }
+    }
+}
+
+Test(gemm, exact_for_more_rows_than_stay_in_the_cache)
+{
+    for (size_t i = 0; i < COUNT_OF(isas); i++) {
+        if (!choose(isas[i], "packed"))
+            continue;
+        for (unsigned flags = 0; flags < ALL_FLAGS; flags++) {
+            Case t = case_of(259, 97, 400, flags);
+            check_exact(&t, isas[i], 1 + (int)(flags % 2));
+        }
     }
 }
 

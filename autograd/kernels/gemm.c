@@ -1,8 +1,8 @@
 /* gemm: C = A B with an epilogue; blocking for the caches and division among threads.
  *
- * One idea: every thread packs the columns of B it owns (or finds them packed), a block of
- * GEMM_KC x GEMM_NC at a time, and runs all its rows of A over the block while it is in the
- * second-level cache. No thread waits for another inside the parallel region. Whatever the
+ * One idea: every thread packs the columns of B it owns, a block of GEMM_KC x GEMM_NC at a time, and runs all
+ * its rows of A over the block while it is in the second-level cache. A B that is packed already is taken panel
+ * by panel instead, for GEMM_STREAM_ROWS rows at a time. No thread waits for another inside the parallel region. Whatever the
  * division, an element of C is summed over k in the same blocks in the same order: bit-identical
  * for any number of threads. The innermost loops are in simd/gemm_tile.c, the CBLAS path in gemm_blas.c. */
 #include "../placement.h"
@@ -62,7 +62,7 @@ Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads)
 /* ---- one thread's part ---- */
 
 /* A packed weight comes from memory: then panel by panel, each from top to bottom, which is the order it
- * is stored in, and as many rows of A at a time as stay in the second-level cache. */
+ * is stored in. */
 static bool streams(const Gemm *g)
 {
     return g->packed && g->a_col == 1;

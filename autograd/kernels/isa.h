@@ -126,7 +126,7 @@ typedef struct LowpTile {
      * will be finished, whose C and residual are asked for from memory. Both or neither. Both tiles are whole,
      * neither adds to anything, keeps z or has an activation other than GELU, and C is fp32 or bf16. */
     const LowpFinish *unfinished, *own;
-    /* Memory that is needed next, for a kernel to ask for: so many bytes of it in each step. Never NULL. */
+    /* Memory that is needed next, for a kernel to ask for: so many bytes of it in each step. NULL: none. */
     const char *ahead;
     size_t ahead_step;
 } LowpTile;

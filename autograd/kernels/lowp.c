@@ -107,13 +107,13 @@ typedef struct Ahead {
     size_t bytes;
 } Ahead;
 
-/* As in gemm_tile.c: of a packed B the next panel, or this one where it is read once. */
+/* As in gemm_tile.c: of a packed B the next panel, or this one where it is read once; or nothing. */
 static Ahead ahead_in_stream(const Part *t, const Block *block, const uint32_t *b, size_t width,
                              size_t strips)
 {
     bool asked = strips >= t->isa->tile.vectors || cpu_features()->asked_streams;
     if (!t->g->packed || !asked)
-        return (Ahead){(const char *)b, 0};
+        return (Ahead){0};
     size_t next = lowp_steps(t->product, t->g->k) * width * sizeof *b;
     size_t bytes = (block->steps.to - block->steps.from) * width * sizeof *b;
     return (Ahead){(const char *)b + (strips == 1 ? STREAM_AHEAD : next), bytes};
@@ -210,7 +210,7 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
             .b = b,
             .sums = sums,
             .add = t->waits && !block->first,
-            .ahead = stream.at + ahead.from,
+            .ahead = stream.at ? stream.at + ahead.from : NULL,
             .ahead_step = steps ? (ahead.to - ahead.from + steps - 1) / steps : 0,
         };
         if (t->waits && !block->last) {

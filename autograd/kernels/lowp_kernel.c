@@ -65,8 +65,7 @@ bool lowp_kernel_is_right(DType product, const LowpKernel *kernel)
                   .a_row = STEPS,
                   .a_unit = 1,
                   .b = b,
-                  .sums = sums,
-                  .ahead = (const char *)b};
+                  .sums = sums};
     kernel->tile(&t);
     t.add = true;
     kernel->tile(&t);

@@ -7,10 +7,12 @@
  * next. Blocking for the caches and threads are gemm.c's business. */
 #include "simd.h"
 
-/* Memory that is needed soon: rows of so many bytes, stride bytes apart. */
+/* Memory that is needed soon: rows of so many bytes, stride bytes apart. `whole`: every line is asked for, even
+ * if that is more than one a step. */
 typedef struct Region {
     const char *at;
     size_t rows, bytes, stride;
+    bool whole;
 } Region;
 
 typedef struct TileArgs {
@@ -76,6 +78,7 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
 {
     const float *a = at->a, *b = at->b;
     const char *next = at->next, *row_end = at->row_end;
+    const size_t asked = t->ahead.whole ? t->ahead_step : 1;
 #pragma GCC unroll 8
     for (int r = 0; r < mr; r++)
 #pragma GCC unroll 3
@@ -86,7 +89,7 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
             next += t->ahead.stride - t->ahead.bytes;
             row_end += t->ahead.stride;
         }
-        fetch_lines(next, t->ahead_step);
+        fetch_lines(next, asked);
         vf bv[NV];
 #pragma GCC unroll 3
         for (int v = 0; v < nv; v++)
@@ -199,8 +202,8 @@ static size_t panel_width(const GemmBlock *g, size_t panel)
 }
 
 /* What is asked for while a stored panel is read, a row for each turn: as many bytes as it has lie behind it
- * and come next. A panel that is read once is asked for itself. With NV turns a step asks for a line; with
- * fewer it has to ask for more, which is not for every processor (cpu.h). */
+ * and come next. A panel that is read once is asked for itself. With AVX-512 and NV turns a step asks for a
+ * line; with fewer it has to ask for more, which is not for every processor (cpu.h). */
 static Region ahead_in_stream(const GemmBlock *g, size_t panel, size_t turns)
 {
     if (turns < NV && !g->asked)
@@ -210,7 +213,8 @@ static Region ahead_in_stream(const GemmBlock *g, size_t panel, size_t turns)
     return (Region){.at = from + (turns == 1 ? STREAM_AHEAD : bytes),
                     .rows = turns,
                     .bytes = bytes / turns,
-                    .stride = bytes / turns};
+                    .stride = bytes / turns,
+                    .whole = true};
 }
 
 /* `across` lines of a matrix, of this block's k elements each. Lines are rows or columns in memory. */

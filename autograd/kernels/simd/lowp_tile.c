@@ -124,7 +124,7 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowpTil
     vf acc[MR][NV];
     clear_sums(mr, nv, acc);
     const uint32_t *a = t->a, *b = t->b;
-    const char *ahead = t->ahead;
+    const char *ahead = t->ahead ? t->ahead : (const char *)b;
     for (size_t s = t->steps; s > 0; s--, a += (widens ? 2 : 1) * t->a_unit, b += nv * VL) {
         fetch_lines(ahead, t->ahead_step);
         ahead += t->ahead_step;
@@ -151,7 +151,7 @@ ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowpTile *t)
     const Way way = DOT_I8;
 #endif
     const uint32_t *a = t->a, *b = t->b;
-    const char *ahead = t->ahead;
+    const char *ahead = t->ahead ? t->ahead : (const char *)b;
     vf acc[MR][NV];
     clear_sums(MR, NV, acc);
     for (size_t i = 0; i < MR; i++) {

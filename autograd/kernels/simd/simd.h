@@ -13,10 +13,10 @@ ALWAYS_INLINE void fetch_lines(const char *at, size_t bytes)
 {
     _Static_assert(NR * sizeof(float) <= 192, "three lines");
     __builtin_prefetch(at);
-    if (bytes > 64) {
+    if (bytes > 64)
         __builtin_prefetch(at + 64);
+    if (bytes > 128)
         __builtin_prefetch(at + 128);
-    }
 }
 
 /* gemm */
