@@ -131,7 +131,7 @@ static void bench_shape(const Shape *s, int threads, int rounds)
 
 /* ---- small formats ---- */
 
-/* "cold" ones come with so many weights that no cache has them all: what multiplies them next comes from memory. */
+/* "cold" ones come with so many weights in turn that no cache has them all. */
 typedef struct SmallShape {
     const char *name;
     size_t m, n, k, weights;

@@ -2,11 +2,11 @@
  *
  * One idea: every thread packs the columns of B it owns, a block of GEMM_KC x GEMM_NC at a time, and runs all
  * its rows of A over the block while it is in the second-level cache. A B that is packed already is taken panel
- * by panel instead, for GEMM_STREAM_ROWS rows at a time. No thread waits for another inside the parallel region. Whatever the
- * division, an element of C is summed over k in the same blocks in the same order: bit-identical
- * for any number of threads. The innermost loops are in simd/gemm_tile.c, the CBLAS path in gemm_blas.c. */
+ * by panel instead, for GEMM_STREAM_ROWS rows at a time. No thread waits for another inside the parallel
+ * region. Whatever the division, an element of C is summed over k in the same blocks in the same order:
+ * bit-identical for any number of threads. The innermost loops are in simd/gemm_tile.c, the CBLAS path in
+ * gemm_blas.c. */
 #include "../placement.h"
-#include "cpu.h"
 #include "gemm_blas.h"
 #include "gemm_parts.h"
 #include "isa.h"
@@ -88,7 +88,6 @@ static void multiply_block(const Isa *isa, const Gemm *g, Range rows, Range pane
         .a_col = g->a_col,
         .a_pack = g->a_col == 1 ? NULL : scratch + B_PACK,
         .streams = streams(g),
-        .asked = cpu_features()->asked_streams,
         .c = (float *)g->c + rows.from * g->c_row,
         .c_row = g->c_row,
         .add = g->accumulate || depth.from > 0,
@@ -114,9 +113,7 @@ static void multiply_rows(const Isa *isa, const Gemm *g, Range rows, Range panel
     size_t blocks = (panels.to - panels.from + most - 1) / most;
     size_t depths = g->k == 0 ? 1 : (g->k + GEMM_KC - 1) / GEMM_KC;
     for (size_t i = 0; i < blocks; i++) {
-        Range some = share(panels.to - panels.from, i, blocks);
-        some.from += panels.from;
-        some.to += panels.from;
+        Range some = share_of(panels, i, blocks);
         for (size_t d = 0; d < depths; d++)
             multiply_block(isa, g, rows, some, share(g->k, d, depths), scratch);
     }
@@ -126,12 +123,8 @@ static void multiply_part(const Isa *isa, const Gemm *g, Range rows, Range panel
 {
     size_t count = rows.to - rows.from;
     size_t groups = streams(g) ? (count + GEMM_STREAM_ROWS - 1) / GEMM_STREAM_ROWS : 1;
-    for (size_t i = 0; i < groups; i++) {
-        Range some = share(count, i, groups);
-        some.from += rows.from;
-        some.to += rows.from;
-        multiply_rows(isa, g, some, panels, scratch);
-    }
+    for (size_t i = 0; i < groups; i++)
+        multiply_rows(isa, g, share_of(rows, i, groups), panels, scratch);
 }
 
 /* The panels of the columns [packed_from, packed_from + n) of g->packed. False: a cut is not between two
@@ -170,9 +163,8 @@ static void run_packed(const Gemm *given, int threads, void *scratch)
 #pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
     for (size_t part = 0; part < parts; part++) {
         placement_note();
-        Range own = share(panels.to - panels.from, part % grid.columns, grid.columns);
         multiply_part(isa, &g, share(g.m, part / grid.columns, grid.rows),
-                      (Range){panels.from + own.from, panels.from + own.to},
+                      share_of(panels, part % grid.columns, grid.columns),
                       (float *)scratch + part * (B_PACK + GEMM_A_PACK));
     }
 }

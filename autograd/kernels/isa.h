@@ -5,6 +5,7 @@
 #ifndef TARE_ISA_H
 #define TARE_ISA_H
 
+#include "cpu.h"
 #include "kernels.h"
 
 typedef struct Isa Isa;
@@ -13,6 +14,12 @@ typedef struct Isa Isa;
 static inline Range share(size_t total, size_t part, size_t parts)
 {
     return (Range){total * part / parts, total * (part + 1) / parts};
+}
+
+static inline Range share_of(Range whole, size_t part, size_t parts)
+{
+    Range own = share(whole.to - whole.from, part, parts);
+    return (Range){whole.from + own.from, whole.from + own.to};
 }
 
 /* The tile of C that the innermost loop keeps in registers. */
@@ -71,10 +78,8 @@ typedef struct GemmBlock {
     size_t b_row, b_col;
     float *b_pack; /* room for these panels: they are packed first; NULL: they are already */
     size_t depth, skip;
-    /* b comes from memory, in the order in which it lies there, for at most GEMM_STREAM_ROWS rows; it is asked
-     * for ahead where these are many, and if `asked` always. */
-    bool streams, asked;
-    float *c; /* row 0, column 0 of the matrix, whatever `first` is */
+    bool streams; /* b comes from memory, in its order there; at most GEMM_STREAM_ROWS rows */
+    float *c;     /* row 0, column 0 of the matrix, whatever `first` is */
     size_t c_row;
     bool add;            /* add to C instead of overwriting it */
     const Epilogue *epi; /* of the last block over k, with pointers to row 0; before: NULL */
@@ -90,8 +95,16 @@ enum {
     GEMM_A_PACK = GEMM_KC * GEMM_A_ROWS,
 };
 
-/* How far ahead memory that is read once, and at once, is asked for: what arrives while a line is awaited. */
-enum { STREAM_AHEAD = 8192 };
+/* While strips of A pass over a stored panel of B, memory is asked for as many bytes as the panel has, which lie
+ * so far behind its first: the panel that is `next` bytes further, or itself where it is read once, ahead by
+ * what arrives while a line is awaited. 0: nothing is asked for. With AVX-512 and as many strips as a tile has
+ * vectors a step asks for a line; with fewer it has to ask for more, which is not for every processor (cpu.h). */
+static inline size_t stream_ahead(const Tile *tile, size_t strips, size_t next)
+{
+    if (strips < tile->vectors && !cpu_features()->asked_streams)
+        return 0;
+    return strips == 1 ? 8192 : next;
+}
 
 /* ---- bf16, f16 and i8: lowp.c, lowp_pack.c and lowp_kernel.c ---- */
 

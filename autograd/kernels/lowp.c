@@ -10,7 +10,6 @@
 #include "lowp.h"
 
 #include "../placement.h"
-#include "cpu.h"
 #include "gemm_parts.h"
 
 /* A block is DEPTH units of k deep, or SHALLOW where B is packed here: with less depth more rows have
@@ -101,24 +100,6 @@ static const uint32_t *panel_of(const Part *t, const Block *k, const Columns *j)
     return t->scratch->b;
 }
 
-/* What the strips against one panel ask memory for meanwhile, each its share. */
-typedef struct Ahead {
-    const char *at;
-    size_t bytes;
-} Ahead;
-
-/* As in gemm_tile.c: of a packed B the next panel, or this one where it is read once; or nothing. */
-static Ahead ahead_in_stream(const Part *t, const Block *block, const uint32_t *b, size_t width,
-                             size_t strips)
-{
-    bool asked = strips >= t->isa->tile.vectors || cpu_features()->asked_streams;
-    if (!t->g->packed || !asked)
-        return (Ahead){0};
-    size_t next = lowp_steps(t->product, t->g->k) * width * sizeof *b;
-    size_t bytes = (block->steps.to - block->steps.from) * width * sizeof *b;
-    return (Ahead){(const char *)b + (strips == 1 ? STREAM_AHEAD : next), bytes};
-}
-
 /* A tile's first element in C and all that is beside it, in elements. */
 static size_t offset_in_c(const Part *t, size_t row, const Columns *j)
 {
@@ -194,9 +175,10 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     const uint32_t *b = panel_of(t, block, &j);
     LowpLayout a = lowp_layout(t->g, mr, steps * units_per_step(t));
     size_t strips = (m + mr - 1) / mr;
-    const Ahead stream = ahead_in_stream(t, block, b, j.width, strips);
+    size_t step_bytes = j.width * sizeof *b, next = lowp_steps(t->product, t->g->k) * step_bytes;
+    size_t distance = t->g->packed ? stream_ahead(&t->isa->tile, strips, next) : 0;
     for (size_t i = 0; i < m; i += mr) {
-        Range ahead = share(stream.bytes, i / mr, strips);
+        Range ahead = share(distance ? steps * step_bytes : 0, i / mr, strips);
         float *other = t->scratch->tile[t->unfinished.sums == t->scratch->tile[0]];
         float *sums = t->waits ? t->scratch->sums + before * m + i * j.width : other;
         size_t row = block->rows.from + i, rows = m - i < mr ? m - i : mr;
@@ -210,7 +192,7 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
             .b = b,
             .sums = sums,
             .add = t->waits && !block->first,
-            .ahead = stream.at ? stream.at + ahead.from : NULL,
+            .ahead = (const char *)b + distance + ahead.from,
             .ahead_step = steps ? (ahead.to - ahead.from + steps - 1) / steps : 0,
         };
         if (t->waits && !block->last) {
@@ -350,8 +332,7 @@ void lowp_run(const Gemm *g, int threads, void *scratch)
     for (size_t i = 0; i < parts; i++) {
         placement_note();
         Part part = whole;
-        Range own = share(panels, i % grid.columns, grid.columns);
-        part.panels = (Range){first + own.from, first + own.to};
+        part.panels = share_of((Range){first, first + panels}, i % grid.columns, grid.columns);
         part.scratch = (Scratch *)scratch + i;
         multiply_part(&part, share(g->m, i / grid.columns, grid.rows));
     }

@@ -201,16 +201,16 @@ static size_t panel_width(const GemmBlock *g, size_t panel)
     return panel_start(&simd_tile, g->n, panel + 1) - panel_start(&simd_tile, g->n, panel);
 }
 
-/* What is asked for while a stored panel is read, a row for each turn: as many bytes as it has lie behind it
- * and come next. A panel that is read once is asked for itself. With AVX-512 and NV turns a step asks for a
- * line; with fewer it has to ask for more, which is not for every processor (cpu.h). */
+/* What is asked for while a stored panel is read (stream_ahead), a row for each turn. What comes next lies
+ * behind it. */
 static Region ahead_in_stream(const GemmBlock *g, size_t panel, size_t turns)
 {
-    if (turns < NV && !g->asked)
-        return (Region){0};
     size_t width = panel_width(g, panel), bytes = g->k * width * sizeof(float);
+    size_t distance = stream_ahead(&simd_tile, turns, bytes);
+    if (distance == 0)
+        return (Region){0};
     const char *from = (const char *)(panel_at(g, panel) + g->skip * width);
-    return (Region){.at = from + (turns == 1 ? STREAM_AHEAD : bytes),
+    return (Region){.at = from + distance,
                     .rows = turns,
                     .bytes = bytes / turns,
                     .stride = bytes / turns,
