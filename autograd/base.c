@@ -1,5 +1,5 @@
 /* base: see base.h. */
-#include "base.h"
+#include "autograd/base.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
  * The world's fault (a file, a command line, a full disk): the function returns 0 or -1 and fills
  * an Err with one finished sentence, without a full stop and without a newline. Only main prints
  * it and picks the exit code. */
-#ifndef TARE_BASE_H
-#define TARE_BASE_H
+#ifndef TARE_AUTOGRAD_BASE_H
+#define TARE_AUTOGRAD_BASE_H
 
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* dtype: see dtype.h. */
-#include "dtype.h"
+#include "autograd/dtype.h"
 
 const char *dtype_name(DType type)
 {

@@ -2,8 +2,8 @@
  *
  * bf16 is the upper half of an fp32 (8 exponent bits, 7 of fraction); f16 is IEEE 754 binary16; i8 is a
  * level that some scale turns into a number. */
-#ifndef TARE_DTYPE_H
-#define TARE_DTYPE_H
+#ifndef TARE_AUTOGRAD_DTYPE_H
+#define TARE_AUTOGRAD_DTYPE_H
 
 #include <stddef.h>
 

@@ -1,10 +1,10 @@
 /* exec: see exec.h. */
-#include "exec.h"
+#include "autograd/exec.h"
 
 #include <string.h>
 
-#include "ops.h"
-#include "placement.h"
+#include "autograd/ops.h"
+#include "autograd/kernels/placement.h"
 
 #ifndef TARE_POISON
 #define TARE_POISON 0

@@ -1,10 +1,10 @@
 /* exec: one loop over the steps of a plan. It owns the arena; nothing else allocates.
  *
  * Several plans (one per batch and length) may run in one Exec, sized for the largest of them. */
-#ifndef TARE_EXEC_H
-#define TARE_EXEC_H
+#ifndef TARE_AUTOGRAD_EXEC_H
+#define TARE_AUTOGRAD_EXEC_H
 
-#include "plan.h"
+#include "autograd/plan.h"
 
 /* What an op sees of the run. */
 typedef struct ExecCtx {

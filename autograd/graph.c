@@ -1,9 +1,9 @@
 /* graph: see graph.h. */
-#include "graph.h"
+#include "autograd/graph.h"
 
 #include <stdlib.h>
 
-#include "ops.h"
+#include "autograd/ops.h"
 
 void graph_init(Graph *g)
 {

@@ -1,11 +1,11 @@
 /* graph: the record. Model code calls op constructors, which append nodes; nothing is computed and
  * nothing large is allocated. The order of recording is the order of the forward pass. */
-#ifndef TARE_GRAPH_H
-#define TARE_GRAPH_H
+#ifndef TARE_AUTOGRAD_GRAPH_H
+#define TARE_AUTOGRAD_GRAPH_H
 
 #include <stdio.h>
 
-#include "tensor.h"
+#include "autograd/tensor.h"
 
 typedef struct Graph {
     Tensor **nodes; /* inputs and op results, in recording order; parameters are not among them */

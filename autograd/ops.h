@@ -2,12 +2,12 @@
  *
  * An op is one file in ops/ that defines `const OpDef op_NAME_def`, and one line in ops.def.
  * Letters: B batch, T time, C channels, V vocabulary; n = rows (B*T). */
-#ifndef TARE_OPS_H
-#define TARE_OPS_H
+#ifndef TARE_AUTOGRAD_OPS_H
+#define TARE_AUTOGRAD_OPS_H
 
-#include "exec.h"
-#include "graph.h"
-#include "kernels/kernels.h"
+#include "autograd/exec.h"
+#include "autograd/graph.h"
+#include "autograd/kernels/kernels.h"
 
 /* What a backward (or a refresh) reads, besides the gradient of t itself. */
 #define SAVE_IN(i) (1u << (i))
@@ -54,7 +54,7 @@ struct OpDef {
 };
 
 #define OP(name) extern const OpDef op_##name##_def;
-#include "ops.def"
+#include "autograd/ops.def"
 #undef OP
 
 /* Every op of ops.def, for tests and tools. */

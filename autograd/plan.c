@@ -1,9 +1,9 @@
 /* plan: see plan.h. First the lives, walking the steps once; then the places, largest first. */
-#include "plan.h"
+#include "autograd/plan.h"
 
 #include <stdlib.h>
 
-#include "ops.h"
+#include "autograd/ops.h"
 
 enum { ALIGN = 64 }; /* a cache line and an AVX-512 register */
 

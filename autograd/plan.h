@@ -2,11 +2,11 @@
  *
  * A buffer lives from the step that writes it to the last step that reads it; two buffers share
  * memory only when their lives do not meet. Placement is greedy by size (Pisarchyk & Lee 2020). */
-#ifndef TARE_PLAN_H
-#define TARE_PLAN_H
+#ifndef TARE_AUTOGRAD_PLAN_H
+#define TARE_AUTOGRAD_PLAN_H
 
-#include "schedule.h"
-#include "slices.h"
+#include "autograd/schedule.h"
+#include "autograd/slices.h"
 
 typedef enum BufferKind { BUFFER_DATA, BUFFER_AUX, BUFFER_GRAD } BufferKind;
 

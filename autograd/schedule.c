@@ -2,11 +2,11 @@
  *
  * Recomputation is driven by demand: before a backward step is emitted, `need` makes each tensor it
  * reads available, emitting the forward or refresh steps for that, and recursively what those read. */
-#include "schedule.h"
+#include "autograd/schedule.h"
 
 #include <stdlib.h>
 
-#include "ops.h"
+#include "autograd/ops.h"
 
 const char *recompute_name(Recompute rc)
 {

@@ -1,10 +1,10 @@
 /* schedule: the flat list of steps that a run executes: every forward, then what backward needs
  * again, then every backward in reverse. Activation checkpointing is only this: some forward steps
  * appear twice. Allocates lists, no tensor memory. */
-#ifndef TARE_SCHEDULE_H
-#define TARE_SCHEDULE_H
+#ifndef TARE_AUTOGRAD_SCHEDULE_H
+#define TARE_AUTOGRAD_SCHEDULE_H
 
-#include "graph.h"
+#include "autograd/graph.h"
 
 typedef enum StepKind {
     STEP_FORWARD,    /* op->forward(t): t->data and t->aux begin a life */

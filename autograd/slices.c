@@ -1,9 +1,9 @@
 /* slices: see slices.h. */
-#include "slices.h"
+#include "autograd/slices.h"
 
 #include <stdlib.h>
 
-#include "ops.h"
+#include "autograd/ops.h"
 
 enum {
     LEAST_ROWS = 32,        /* below this a slice would read each weight for too few rows, ... */

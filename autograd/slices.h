@@ -6,10 +6,10 @@
  * wait for each other before each attention, and nowhere else. A slice sees tensors of its own, which are
  * those of the graph with fewer rows. Rows are worked one by one everywhere, so results are the same bit
  * for bit. */
-#ifndef TARE_SLICES_H
-#define TARE_SLICES_H
+#ifndef TARE_AUTOGRAD_SLICES_H
+#define TARE_AUTOGRAD_SLICES_H
 
-#include "schedule.h"
+#include "autograd/schedule.h"
 
 typedef struct Slices {
     size_t count;       /* 1: undivided, and the slice's tensors are the graph's */

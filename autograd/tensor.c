@@ -1,5 +1,5 @@
 /* tensor: see tensor.h. */
-#include "tensor.h"
+#include "autograd/tensor.h"
 
 size_t tensor_count(const Tensor *t)
 {

@@ -2,11 +2,11 @@
  *
  * A tensor owns nothing. Graph owns the nodes, the model's Params own weights and their gradients,
  * Exec owns the arena that the pointers below reach into. Everything is row-major. */
-#ifndef TARE_TENSOR_H
-#define TARE_TENSOR_H
+#ifndef TARE_AUTOGRAD_TENSOR_H
+#define TARE_AUTOGRAD_TENSOR_H
 
-#include "base.h"
-#include "dtype.h"
+#include "autograd/base.h"
+#include "autograd/dtype.h"
 
 enum { MAX_DIMS = 4, MAX_INPUTS = 6 };
 

@@ -2,10 +2,10 @@
  *
  * A verb gets its own part of the command line (argv[0] is the verb), writes results to stdout and
  * progress to stderr, and returns the exit code. For exit code 2 it fills err; main prints it. */
-#ifndef TARE_COMMANDS_H
-#define TARE_COMMANDS_H
+#ifndef TARE_BENCH_COMMANDS_H
+#define TARE_BENCH_COMMANDS_H
 
-#include "../autograd/base.h"
+#include "autograd/base.h"
 
 /* The exit codes of every verb. Interrupted: everything finished so far is on disk. */
 enum {

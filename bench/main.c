@@ -4,9 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../autograd/kernels/kernels.h"
-#include "commands.h"
-#include "peer.h"
+#include "autograd/kernels/kernels.h"
+#include "bench/commands.h"
+#include "bench/util/pipe.h"
 
 typedef struct Verb {
     const char *name, *help;

@@ -1,5 +1,5 @@
 /* bucketed: see bucketed.h. */
-#include "bucketed.h"
+#include "model/bucketed.h"
 
 #include <stdlib.h>
 

@@ -3,11 +3,11 @@
  * Every recording (a bucket) has its own graph and plan; all of them read the same Params and run, one at
  * a time, in one Exec that is sized for the largest plan. Which text goes where is the caller's business.
  * A single recording of fixed size is model.h. */
-#ifndef TARE_BUCKETED_H
-#define TARE_BUCKETED_H
+#ifndef TARE_MODEL_BUCKETED_H
+#define TARE_MODEL_BUCKETED_H
 
-#include "../autograd/exec.h"
-#include "record.h"
+#include "autograd/exec.h"
+#include "model/recording.h"
 
 typedef struct Bucket {
     size_t

@@ -1,6 +1,6 @@
 /* config: the named sizes, the checks, and two closed forms; see config.h. Reading Hugging Face's
- * config.json is config_json.c. */
-#include "config.h"
+ * config.json is model/files/config_json.c. */
+#include "model/config.h"
 
 #include <math.h>
 #include <string.h>

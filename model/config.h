@@ -4,11 +4,11 @@
  * The five named sizes are those of GPT-2 (Radford et al. 2019) and the 2.7B of GPT-3 (Brown et al.
  * 2020, table 2.1): tied embeddings, learned positions, pre-norm, tanh GELU, d_ff = 4 d_model.
  * Hugging Face `config.json` is read for model_type gpt2, distilbert and bert. */
-#ifndef TARE_CONFIG_H
-#define TARE_CONFIG_H
+#ifndef TARE_MODEL_CONFIG_H
+#define TARE_MODEL_CONFIG_H
 
-#include "../autograd/base.h"
-#include "../autograd/kernels/kernels.h"
+#include "autograd/base.h"
+#include "autograd/kernels/kernels.h"
 
 typedef enum ModelType { MODEL_GPT2, MODEL_DISTILBERT, MODEL_BERT } ModelType;
 typedef enum ModelHead { HEAD_NONE, HEAD_LM, HEAD_CLASSIFIER } ModelHead;

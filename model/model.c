@@ -1,5 +1,5 @@
 /* model: see model.h. */
-#include "model.h"
+#include "model/model.h"
 
 #include <string.h>
 

@@ -2,12 +2,12 @@
  *
  * model_plan does everything that needs no memory, so the prediction of a run and the run itself are
  * one piece of code: model_predicted_bytes is what model_alloc and the first run will touch. */
-#ifndef TARE_MODEL_H
-#define TARE_MODEL_H
+#ifndef TARE_MODEL_MODEL_H
+#define TARE_MODEL_MODEL_H
 
-#include "../autograd/exec.h"
-#include "precision.h"
-#include "record.h"
+#include "autograd/exec.h"
+#include "model/precision.h"
+#include "model/recording.h"
 
 /* What the user asks for. Auto recomputes what is cheap, and whole blocks only where memory is short. */
 typedef enum RecomputeChoice { CHOOSE_AUTO, CHOOSE_NONE, CHOOSE_BLOCK } RecomputeChoice;

@@ -1,11 +1,11 @@
 /* params: see params.h. */
-#include "params.h"
+#include "model/params.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../autograd/kernels/kernels.h"
+#include "autograd/kernels/kernels.h"
 
 void params_init(Params *p)
 {

@@ -2,16 +2,16 @@
  *
  * Recording a model is what declares its parameters: the recorder asks for each by name and shape,
  * the first time declares it, every later recording finds it. So names, shapes and initial values
- * stand in one place, gpt.c or encoder.c. Memory comes afterwards, in params_alloc.
+ * stand in one place, model/families/gpt2.c or model/families/bert.c. Memory comes afterwards, in params_alloc.
  *
  * Matrices may be held in a smaller format than fp32, for forward passes only: those of matrix
  * products packed (kernels.h) and in no other form, tables that are only looked up row by row.
  * Vectors are always fp32. params_store is the one way into a small format. */
-#ifndef TARE_PARAMS_H
-#define TARE_PARAMS_H
+#ifndef TARE_MODEL_PARAMS_H
+#define TARE_MODEL_PARAMS_H
 
-#include "../autograd/adamw.h"
-#include "../autograd/tensor.h"
+#include "autograd/optim/adamw.h"
+#include "autograd/tensor.h"
 
 typedef enum Init { INIT_NORMAL, INIT_ZEROS, INIT_ONES } Init;
 

@@ -1,9 +1,9 @@
 /* precision: see precision.h. */
-#include "precision.h"
+#include "model/precision.h"
 
 #include <string.h>
 
-#include "../autograd/kernels/lowp.h"
+#include "autograd/kernels/gemm/low.h"
 
 static const struct {
     const char *name;

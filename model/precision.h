@@ -14,11 +14,11 @@
  * precision and rounded once where they are stored. Token ids and the attention mask are integers throughout.
  * Biases and norms are held in fp32, in fp16 and bf16 with values rounded to the format. Mixed is PyTorch's
  * autocast but for attention in training and for the outputs of linear layers, which stay fp32 here. */
-#ifndef TARE_PRECISION_H
-#define TARE_PRECISION_H
+#ifndef TARE_MODEL_PRECISION_H
+#define TARE_MODEL_PRECISION_H
 
-#include "../autograd/kernels/kernels.h"
-#include "config.h"
+#include "autograd/kernels/kernels.h"
+#include "model/config.h"
 
 typedef enum Precision {
     PRECISION_FP32,

@@ -36,7 +36,7 @@ for script in tests/cli/*.sh; do
     check "$script" bash "$script"
 done
 if python_with "$ROOT/analysis/requirements.txt"; then
-    check "tests/test_analysis.py" "$PYTHON" tests/test_analysis.py
+    check "tests/unit/analysis/test_analysis.py" "$PYTHON" tests/unit/analysis/test_analysis.py
 else
     failed=$((failed + 1))
 fi

@@ -1,7 +1,7 @@
 /* attention: heads among threads. One head of one sequence is worked by one thread from beginning
  * to end (simd/attention.c), so results do not depend on the number of threads; where forward has
  * fewer heads than threads, the queries of a head are shared out too. */
-#include "lowp.h"
+#include "autograd/kernels/gemm/low.h"
 
 #include <omp.h>
 
@@ -47,7 +47,7 @@ static size_t num_queries(const Attention *a, size_t b)
     return a->num_queries ? a->num_queries : rows.to - rows.from;
 }
 
-/* As in gemm.c: below some 50 microseconds a parallel region does not pay, below 10 where the products
+/* As in autograd/kernels/gemm/fp32.c: below some 50 microseconds a parallel region does not pay, below 10 where the products
  * around it are so large that they have one, and all threads are still awake. */
 static bool worth_threads(const Attention *a)
 {

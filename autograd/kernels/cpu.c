@@ -1,6 +1,6 @@
 /* cpu: cpuid leaves 1, 7 and the brand string (Intel SDM vol. 2A, CPUID; AMD APM vol. 3), and
  * XCR0 for what the system saves on a switch. For AMX the system wants to be asked as well. */
-#include "cpu.h"
+#include "autograd/kernels/cpu.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* cpu: what this processor is called and can do. */
-#ifndef TARE_CPU_H
-#define TARE_CPU_H
+#ifndef TARE_AUTOGRAD_KERNELS_CPU_H
+#define TARE_AUTOGRAD_KERNELS_CPU_H
 
-#include "../base.h"
+#include "autograd/base.h"
 
 /* A feature is true only when the processor has it and the system saves its registers, which for
  * AMX it has been asked to. All are false off x86-64. */

@@ -1,12 +1,12 @@
 /* isa: what one instruction set provides; the files of simd/ fill one table each.
  *
- * Private to kernels/: gemm.c and attention.c divide the work among threads and call through this
+ * Private to kernels/: autograd/kernels/gemm/fp32.c and attention.c divide the work among threads and call through this
  * table; the rest of the program sees kernels.h only. */
-#ifndef TARE_ISA_H
-#define TARE_ISA_H
+#ifndef TARE_AUTOGRAD_KERNELS_ISA_H
+#define TARE_AUTOGRAD_KERNELS_ISA_H
 
-#include "cpu.h"
-#include "kernels.h"
+#include "autograd/kernels/cpu.h"
+#include "autograd/kernels/kernels.h"
 
 typedef struct Isa Isa;
 
@@ -106,7 +106,7 @@ static inline size_t stream_ahead(const Tile *tile, size_t strips, size_t next)
     return strips == 1 ? 8192 : next;
 }
 
-/* ---- bf16, f16 and i8: lowp.c, lowp_pack.c and lowp_kernel.c ---- */
+/* ---- bf16, f16 and i8: autograd/kernels/gemm/low.c, autograd/kernels/gemm/low_pack.c and autograd/kernels/gemm/low_kernel.c ---- */
 
 /* Finished sums on their way to C: `columns` of `width` exist. Of an i8 product, whose A was 128 too
  * large, C = (sums - 128 column_sum) row_scale column_scale. */

@@ -6,11 +6,11 @@
  * Nothing here allocates: the caller asks for scratch bytes in advance and hands the memory over.
  * Results do not depend on the number of threads, bit for bit: every output element is summed in
  * one fixed order. They differ between instruction sets by rounding only. */
-#ifndef TARE_KERNELS_H
-#define TARE_KERNELS_H
+#ifndef TARE_AUTOGRAD_KERNELS_KERNELS_H
+#define TARE_AUTOGRAD_KERNELS_KERNELS_H
 
-#include "../base.h"
-#include "../dtype.h"
+#include "autograd/base.h"
+#include "autograd/dtype.h"
 
 /* Activation of a linear layer, applied to z = x W^T + b. */
 typedef enum Act {

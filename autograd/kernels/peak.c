@@ -1,8 +1,8 @@
 /* peak: the two ceilings of the roofline, each the best of a few short pieces, since whatever else
  * runs on the machine can only slow a piece down. */
-#include "peak.h"
+#include "autograd/kernels/peak.h"
 
-#include "lowp.h"
+#include "autograd/kernels/gemm/low.h"
 
 #include <time.h>
 

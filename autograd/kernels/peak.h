@@ -1,14 +1,14 @@
 /* peak: what this machine reaches at best, measured now; the ceiling that rates are judged by. */
-#ifndef TARE_PEAK_H
-#define TARE_PEAK_H
+#ifndef TARE_AUTOGRAD_KERNELS_PEAK_H
+#define TARE_AUTOGRAD_KERNELS_PEAK_H
 
-#include "../dtype.h"
+#include "autograd/dtype.h"
 
 /* fp32 multiply-adds from registers on all `threads` threads at once, best instruction set of this
  * CPU, in GFLOP/s (10^9; a multiply-add counts 2). The best of several pieces; takes 0.1 s. */
 double peak_gflops(int threads);
 
-/* The same for products of a format, of the instruction that lowp.c would choose on the best set of this CPU:
+/* The same for products of a format, of the instruction that autograd/kernels/gemm/low.c would choose on the best set of this CPU:
  * its dot products for bf16 or int8 (10^9 integer operations, then), else the fp32 ones. */
 double peak_product_gflops(DType product, int threads);
 

@@ -1,6 +1,6 @@
 /* select: which instruction set is in use. The tables are filled in simd/table.c. */
-#include "cpu.h"
-#include "isa.h"
+#include "autograd/kernels/cpu.h"
+#include "autograd/kernels/isa.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "sequences.h"
+#include "autograd/ops/sequences.h"
 
 enum { QKV, MASK, STARTS };
 

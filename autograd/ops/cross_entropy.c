@@ -2,13 +2,13 @@
  *
  * For the few labels of a classifier; a language model's head is linear_cross_entropy.
  * aux keeps the log-sum-exp of each row: [n]. */
-#include "cross_entropy.h"
+#include "autograd/ops/cross_entropy.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "../ops.h"
-#include "rows.h"
+#include "autograd/ops.h"
+#include "autograd/ops/rows.h"
 
 enum { LOGITS, TARGETS };
 

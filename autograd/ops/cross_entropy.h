@@ -1,8 +1,8 @@
 /* cross_entropy: the rows of a softmax loss, shared by the op on logits and the one that makes them. */
-#ifndef TARE_CROSS_ENTROPY_H
-#define TARE_CROSS_ENTROPY_H
+#ifndef TARE_AUTOGRAD_OPS_CROSS_ENTROPY_H
+#define TARE_AUTOGRAD_OPS_CROSS_ENTROPY_H
 
-#include "../kernels/kernels.h"
+#include "autograd/kernels/kernels.h"
 
 /* Number of targets that are not ignored (negative). */
 size_t targets_counted(const int32_t *target, size_t n);

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../ops.h"
+#include "autograd/ops.h"
 
 enum { X, RESIDUAL };
 

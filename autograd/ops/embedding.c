@@ -4,9 +4,9 @@
  * that a token seen twice is added in one fixed order. */
 #include <string.h>
 
-#include "rows.h"
-#include "sequences.h"
-#include "weights.h"
+#include "autograd/ops/rows.h"
+#include "autograd/ops/sequences.h"
+#include "autograd/ops/weights.h"
 
 enum { TOKENS, WORD, POSITION, TYPE, STARTS };
 

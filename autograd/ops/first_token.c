@@ -1,8 +1,8 @@
 /* first_token: y[b, :] = the first row of sequence b of x, what a sequence classifier reads. */
 #include <string.h>
 
-#include "rows.h"
-#include "sequences.h"
+#include "autograd/ops/rows.h"
+#include "autograd/ops/sequences.h"
 
 enum { X, STARTS };
 

@@ -3,8 +3,8 @@
  * aux keeps mean and rstd of every row: [2, n]. */
 #include <string.h>
 
-#include "../ops.h"
-#include "rows.h"
+#include "autograd/ops.h"
+#include "autograd/ops/rows.h"
 
 enum { X, W, B };
 

@@ -4,9 +4,9 @@
  * output can then be dropped and made again from z (refresh). */
 #include <string.h>
 
-#include "../ops.h"
-#include "products.h"
-#include "weights.h"
+#include "autograd/ops.h"
+#include "autograd/ops/products.h"
+#include "autograd/ops/weights.h"
 
 enum { X, W, B, RESIDUAL };
 

@@ -6,13 +6,13 @@
  * cost a third of the head's work; a lean node keeps only the log-sum-exp and does make them again.
  *
  * aux: lse [n], then (unless lean or forward only) the logits, chunk after chunk. */
-#include "cross_entropy.h"
+#include "autograd/ops/cross_entropy.h"
 
 #include <math.h>
 
-#include "../ops.h"
-#include "products.h"
-#include "weights.h"
+#include "autograd/ops.h"
+#include "autograd/ops/products.h"
+#include "autograd/ops/weights.h"
 
 enum { X, W, TARGETS };
 

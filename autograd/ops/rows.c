@@ -1,5 +1,5 @@
 /* rows: see rows.h. */
-#include "rows.h"
+#include "autograd/ops/rows.h"
 
 #include <omp.h>
 

@@ -2,11 +2,11 @@
  *
  * Ops compute in fp32. Where a tensor is fp32 the row itself is handed out and nothing is copied;
  * otherwise it is widened into, or narrowed from, room for one row that the op has in its scratch. */
-#ifndef TARE_ROWS_H
-#define TARE_ROWS_H
+#ifndef TARE_AUTOGRAD_OPS_ROWS_H
+#define TARE_AUTOGRAD_OPS_ROWS_H
 
-#include "../exec.h"
-#include "../kernels/kernels.h"
+#include "autograd/exec.h"
+#include "autograd/kernels/kernels.h"
 
 /* Row i of t's data, in its own format. */
 static inline void *row_at(const Tensor *t, size_t i)

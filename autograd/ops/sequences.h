@@ -1,8 +1,8 @@
 /* sequences: which rows of a tensor are which sequence's, as ops.h's Sequences says. */
-#ifndef TARE_SEQUENCES_H
-#define TARE_SEQUENCES_H
+#ifndef TARE_AUTOGRAD_OPS_SEQUENCES_H
+#define TARE_AUTOGRAD_OPS_SEQUENCES_H
 
-#include "../ops.h"
+#include "autograd/ops.h"
 
 /* What every op that takes sequences asks of them, for a tensor of so many rows. */
 static inline void sequences_check(Sequences s, size_t rows)

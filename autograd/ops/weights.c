@@ -1,7 +1,7 @@
 /* weights: see weights.h. */
-#include "weights.h"
+#include "autograd/ops/weights.h"
 
-#include "rows.h"
+#include "autograd/ops/rows.h"
 
 /* Slices of one run may meet here: the first packs, the others wait for it. */
 static void renew_copy(const Tensor *w, const ExecCtx *c)

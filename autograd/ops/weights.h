@@ -1,11 +1,11 @@
 /* weights: how ops read a matrix of parameters, in whatever form the model holds it: fp32, perhaps with
  * a packed copy beside it; a small format packed for products and in no other form; or a small format
  * row by row, which only lookups can read. */
-#ifndef TARE_WEIGHTS_H
-#define TARE_WEIGHTS_H
+#ifndef TARE_AUTOGRAD_OPS_WEIGHTS_H
+#define TARE_AUTOGRAD_OPS_WEIGHTS_H
 
-#include "../exec.h"
-#include "../kernels/kernels.h"
+#include "autograd/exec.h"
+#include "autograd/kernels/kernels.h"
 
 /* w[O,K] packed for y = x w^T: the only form of a small format, or the copy of an fp32 weight, made
  * again when the weight has changed, in the format c->product. NULL where no copy is wanted. */

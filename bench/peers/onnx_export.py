@@ -1,7 +1,7 @@
 """The ONNX files of a model directory, for the worker of ONNX Runtime: a plain export by PyTorch, made once,
 and that quantised by ONNX Runtime's own quantize_dynamic with its defaults.
 
-    onnx_export.py MODEL_DIR COMPONENT       # a component of bench/component.c
+    onnx_export.py MODEL_DIR COMPONENT       # a component of bench/compare/component.c
 
 `make_onnx` runs this in a process of its own, so that PyTorch never enters the worker.
 """

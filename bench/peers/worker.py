@@ -1,7 +1,7 @@
 """One alternative of `tare compare` as a worker: `worker.py NAME`, the names stand in ALTERNATIVES below.
 
 `tare compare` starts it and talks to it, one line of JSON each way; the requests are listed in
-bench/cmd_worker.c, whose counterpart this is. Every alternative is used as its own users would: PyTorch
+bench/verbs/worker.c, whose counterpart this is. Every alternative is used as its own users would: PyTorch
 eager through transformers with its default attention, ONNX Runtime on a plain export with all graph
 optimisations, `tokenizers` through its Python interface. What is timed is the method `run`, or `encode` and
 `label` of a classifier, between perf_counter readings in this process; inputs lie ready as the library wants

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../model/model.h"
+#include "model/model.h"
 
 int64_t __real_clock_ns(void);
 void __real_model_forward(Model *m);

@@ -1,7 +1,7 @@
 /* Any bytes as a config of `tare compare`, with cells or of a sentiment classifier: read or refused with its
  * file, and what is read is possible. */
-#include "../../bench/compare_config.h"
-#include "../../bench/sentiment_config.h"
+#include "bench/compare/config.h"
+#include "bench/serving/config.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * table that reads back the same after it was written; rows and samples in it likewise.
  *
  *   build/fuzz_csv -max_total_time=600 -max_len=4096 NEW_INPUTS tests/fuzz/corpus_csv */
-#include "../../bench/csv.h"
+#include "bench/result/csv.h"
 
 #include <stdlib.h>
 #include <string.h>

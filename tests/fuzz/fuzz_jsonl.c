@@ -1,6 +1,6 @@
 /* Any bytes as a file of labelled texts: read whole or refused with a line, and what is read holds what
- * jsonl.h promises. */
-#include "../../bench/jsonl.h"
+ * text/jsonl.h promises. */
+#include "bench/text/jsonl.h"
 
 #include <stdlib.h>
 #include <string.h>

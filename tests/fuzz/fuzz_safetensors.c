@@ -3,7 +3,7 @@
  *
  *   build/fuzz_safetensors -dict=tests/fuzz/safetensors.dict -max_total_time=600 \
  *       NEW_INPUTS tests/fuzz/corpus_safetensors */
-#include "../../model/safetensors.h"
+#include "model/files/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  *
  *   build/fuzz_sweep_config -max_total_time=600 -max_len=4096 NEW_INPUTS tests/fuzz/corpus_sweep_config
  */
-#include "../../bench/sweep_config.h"
+#include "bench/sweep/config.h"
 
 #include <stdlib.h>
 #include <string.h>

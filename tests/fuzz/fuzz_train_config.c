@@ -1,5 +1,5 @@
 /* Any bytes as the config of `tare train`: read or refused with its file, and what is read is possible. */
-#include "../../bench/train_config.h"
+#include "bench/train/config.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
  *
  *   build/fuzz_wordpiece -dict=tests/fuzz/wordpiece.dict -max_total_time=600 \
  *       NEW_INPUTS tests/fuzz/corpus_wordpiece */
-#include "../../model/wordpiece.h"
-#include "../../model/wordpiece_config.h"
+#include "model/tokenizer/wordpiece.h"
+#include "model/tokenizer/wordpiece_config.h"
 
 #include <stdio.h>
 #include <stdlib.h>

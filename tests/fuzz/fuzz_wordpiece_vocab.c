@@ -2,7 +2,7 @@
  * of the file is found by the trie and by the table of short words alike.
  *
  *   build/fuzz_wordpiece_vocab -max_total_time=600 NEW_INPUTS tests/fuzz/corpus_wordpiece_vocab */
-#include "../../model/vocab.h"
+#include "model/tokenizer/vocab.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-"""Generates model/unicode_delta.inc and tests/golden/bert_normalize.txt.
+"""Generates model/tokenizer/unicode_delta.inc and tests/golden/bert_normalize.txt.
 
 Hugging Face `tokenizers` links several Unicode tables of different ages. This script asks the installed
 library about every code point, one property at a time, compares the answer with what utf8proc says, and
@@ -207,7 +207,7 @@ def golden_text(hf):
 def main():
     hf, u8 = HuggingFace(), Utf8proc()
     files = {
-        ROOT / "model/unicode_delta.inc": delta_text(hf, u8),
+        ROOT / "model/tokenizer/unicode_delta.inc": delta_text(hf, u8),
         ROOT / "tests/golden/bert_normalize.txt": golden_text(hf),
     }
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]

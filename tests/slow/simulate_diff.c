@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../bench/bootstrap.h"
-#include "../../bench/diff.h"
-#include "../../bench/distributions.h"
+#include "bench/stats/bootstrap.h"
+#include "bench/result/diff.h"
+#include "bench/stats/distributions.h"
 
 enum { REPETITIONS = 500, ROWS = 12, TRIALS = 10 };
 static const double NOISE = 0.02;

@@ -9,10 +9,10 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "../../autograd/base.h"
-#include "../../bench/bootstrap.h"
-#include "../../bench/distributions.h"
-#include "../../bench/intervals.h"
+#include "autograd/base.h"
+#include "bench/stats/bootstrap.h"
+#include "bench/stats/distributions.h"
+#include "bench/stats/intervals.h"
 
 enum { REPETITIONS = 4000, PROMISED_REPETITIONS = 600, LONGEST = 30 };
 

@@ -8,9 +8,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "../../autograd/base.h"
-#include "../../bench/bootstrap.h"
-#include "../../bench/steady.h"
+#include "autograd/base.h"
+#include "bench/stats/bootstrap.h"
+#include "bench/stats/steady.h"
 
 enum { REPETITIONS = 2000, PROMISED_REPETITIONS = 200, LONGEST = 100 };
 static const double NOISE = 0.02;

@@ -1,6 +1,6 @@
 /* act: exp and the activations over arrays, forward and backward, and the epilogue of a matrix
  * product that applies them. The functions on one vector are in vmath.h and epilogue.h. */
-#include "epilogue.h"
+#include "autograd/kernels/simd/epilogue.h"
 
 /* Beyond +-10 the derivative is 0 or 1 to the last bit. */
 ALWAYS_INLINE vf gelu_tanh_slope(vf z)

@@ -6,8 +6,8 @@
  * registers while k runs. The last steps, fewer than 16, have tiles of their own shape, so that nothing is
  * read beyond its end. Nothing is packed here.
  *
- * The tests compile this file once more, on the same instructions written in C (tests/amx_instructions.h). */
-#include "amx_tile.h"
+ * The tests compile this file once more, on the same instructions written in C (tests/support/amx_instructions.h). */
+#include "autograd/kernels/simd/amx_tile.h"
 
 #ifndef TARE_AMX_EMULATED
 #include <immintrin.h>

@@ -1,8 +1,8 @@
 /* amx_tile: products of bf16 and i8 by AMX. A has to lie in rows: a_unit is 1. */
-#ifndef TARE_AMX_TILE_H
-#define TARE_AMX_TILE_H
+#ifndef TARE_AUTOGRAD_KERNELS_SIMD_AMX_TILE_H
+#define TARE_AUTOGRAD_KERNELS_SIMD_AMX_TILE_H
 
-#include "../isa.h"
+#include "autograd/kernels/isa.h"
 
 enum {
     AMX_ROWS = 16,  /* of a tile at most */

@@ -7,8 +7,8 @@
  * scores exist: a softmax over more keys is rescaled as they come (Milakov & Gimelshein 2018; Dao et
  * al. 2022). What is done to a query does not depend on its neighbours, so neither do results on how
  * queries are divided. */
-#include "attention.h"
-#include "half.h"
+#include "autograd/kernels/simd/attention.h"
+#include "autograd/kernels/simd/half.h"
 
 enum { SUM_CHAIN = 32 }; /* as in the matrix product */
 

@@ -1,10 +1,10 @@
 /* attention: one head of one sequence, as forward (attention.c) and backward (attention_backward.c)
  * see it. */
-#ifndef TARE_SIMD_ATTENTION_H
-#define TARE_SIMD_ATTENTION_H
+#ifndef TARE_AUTOGRAD_KERNELS_SIMD_ATTENTION_H
+#define TARE_AUTOGRAD_KERNELS_SIMD_ATTENTION_H
 
-#include "simd.h"
-#include "vmath.h"
+#include "autograd/kernels/simd/simd.h"
+#include "autograd/kernels/simd/vmath.h"
 
 typedef struct Head {
     const Attention *a;

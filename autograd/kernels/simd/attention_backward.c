@@ -3,7 +3,7 @@
  * One idea: keys and values are packed once, then ATTENTION_ROWS queries at a time meet all keys they may
  * see by the tile kernels of the matrix product, so that only rows x T scores exist. The probabilities are
  * made again from the log-sum-exp that forward kept (Dao et al. 2022). */
-#include "attention.h"
+#include "autograd/kernels/simd/attention.h"
 
 static size_t whole_vectors(size_t n)
 {

@@ -4,7 +4,7 @@
  * in fp32: they are read where they lie, or widened once for the head. In bf16 the products are small
  * products like any other (isa.h). A unit is then two channels of a key, but two keys of a channel of the
  * values, so these are turned around, rounded on the way. */
-#include "attention.h"
+#include "autograd/kernels/simd/attention.h"
 
 /* Of elements in pairs. */
 static size_t units_of(size_t elements)

@@ -1,7 +1,7 @@
 /* convert: rows of numbers between fp32 and the small formats, and the rearrangements that packing is
  * made of. What the packed form looks like is said in isa.h. */
-#include "half.h"
-#include "simd.h"
+#include "autograd/kernels/simd/half.h"
+#include "autograd/kernels/simd/simd.h"
 
 typedef int8_t vb __attribute__((vector_size(VL)));
 typedef int8_t vb_any __attribute__((vector_size(VL), aligned(1), may_alias));

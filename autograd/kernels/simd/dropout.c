@@ -1,6 +1,6 @@
 /* dropout: elements multiplied by 0 or by what makes up for it. Four neighbours share one hash, 16 bits each. */
-#include "hash.h"
-#include "simd.h"
+#include "autograd/kernels/simd/hash.h"
+#include "autograd/kernels/simd/simd.h"
 
 ALWAYS_INLINE vf factor_of(vu bits, uint32_t dropped, float scale)
 {

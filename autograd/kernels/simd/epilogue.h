@@ -1,11 +1,11 @@
 /* epilogue: the activations on one vector, and the loop that takes the elements of a matrix product through
  * bias, activation and residual, whatever they are read from and in whatever format C stores them. */
-#ifndef TARE_SIMD_EPILOGUE_H
-#define TARE_SIMD_EPILOGUE_H
+#ifndef TARE_AUTOGRAD_KERNELS_SIMD_EPILOGUE_H
+#define TARE_AUTOGRAD_KERNELS_SIMD_EPILOGUE_H
 
-#include "half.h"
-#include "simd.h"
-#include "vmath.h"
+#include "autograd/kernels/simd/half.h"
+#include "autograd/kernels/simd/simd.h"
+#include "autograd/kernels/simd/vmath.h"
 
 /* 2 sqrt(2/pi) (z + 0.044715 z^3) = z (GELU_1 + GELU_3 z^2): tanh GELU is z times the logistic
  * function of it, which keeps the small values of large negative z accurate. */

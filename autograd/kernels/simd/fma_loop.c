@@ -1,5 +1,5 @@
 /* fma_loop: multiply-adds in registers and nothing else: the peak that peak.c measures. */
-#include "simd.h"
+#include "autograd/kernels/simd/simd.h"
 
 double KERNEL(fma_loop)(size_t rounds)
 {

@@ -3,10 +3,10 @@
  * One idea: gelu(x) = |x| g(|x|) + x/2, and g is smooth and soon 1/2: a cubic in each of 32 segments,
  * looked up by AVX-512's permutation of two registers, costs a third of the multiplications of Phi. Elsewhere
  * lookups do not pay, and GELU is what it always is. */
-#ifndef TARE_GELU_NEAR_H
-#define TARE_GELU_NEAR_H
+#ifndef TARE_AUTOGRAD_KERNELS_SIMD_GELU_NEAR_H
+#define TARE_AUTOGRAD_KERNELS_SIMD_GELU_NEAR_H
 
-#include "epilogue.h"
+#include "autograd/kernels/simd/epilogue.h"
 
 #if VL == 16
 

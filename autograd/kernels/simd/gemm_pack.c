@@ -1,5 +1,5 @@
 /* gemm_pack: B into panels [k][width], see panel_start in isa.h. Nothing is multiplied here. */
-#include "simd.h"
+#include "autograd/kernels/simd/simd.h"
 
 /* b_row == 1, y = x W^T: VL columns are VL rows of memory, transposed square by square. */
 static void pack_transposed(size_t k, size_t columns, const float *b, size_t b_col, float *out,

@@ -4,8 +4,8 @@
  * NV vectors of a packed panel of B and broadcasts MR elements of A. Tiles exist for every smaller
  * number of rows and vectors, so no edge takes a slow path (Goto & van de Geijn 2008; Van Zee &
  * van de Geijn 2015). Meanwhile each step asks memory for a piece of what will be packed or read
- * next. Blocking for the caches and threads are gemm.c's business. */
-#include "simd.h"
+ * next. Blocking for the caches and threads are autograd/kernels/gemm/fp32.c's business. */
+#include "autograd/kernels/simd/simd.h"
 
 /* Memory that is needed soon: rows of so many bytes, stride bytes apart. `whole`: every line is asked for, even
  * if that is more than one a step. */

@@ -3,11 +3,11 @@
  * bf16 is the upper half of an fp32, so widening is a shift; rounding is done on the bits, the same on
  * every machine (vcvtneps2bf16 would flush subnormals). f16 has instructions in the avx2 and avx512
  * builds; the generic build does what they do, on the bits. */
-#ifndef TARE_HALF_H
-#define TARE_HALF_H
+#ifndef TARE_AUTOGRAD_KERNELS_SIMD_HALF_H
+#define TARE_AUTOGRAD_KERNELS_SIMD_HALF_H
 
-#include "../../dtype.h"
-#include "vec.h"
+#include "autograd/dtype.h"
+#include "autograd/kernels/simd/vec.h"
 
 typedef uint16_t vh __attribute__((vector_size(VL * 2)));
 typedef uint16_t vh_any __attribute__((vector_size(VL * 2), aligned(2), may_alias));

@@ -1,9 +1,9 @@
 /* hash: vectors of the 64-bit hashes that rng_u64 (base.c) gives one by one: the SplitMix64 finaliser of a
  * counter. */
-#ifndef TARE_SIMD_HASH_H
-#define TARE_SIMD_HASH_H
+#ifndef TARE_AUTOGRAD_KERNELS_SIMD_HASH_H
+#define TARE_AUTOGRAD_KERNELS_SIMD_HASH_H
 
-#include "vec.h"
+#include "autograd/kernels/simd/vec.h"
 
 typedef uint64_t vu64 __attribute__((vector_size(VL * 4)));
 

@@ -1,9 +1,9 @@
 /* normal: Gaussian numbers by Box & Muller (1958). One counter gives one 64-bit hash (the SplitMix64
  * finaliser, as rng_u64 in base.c), which gives a radius, an angle, and so two neighbouring
  * elements. Element i depends on (seed, stream, i) only, whatever range is asked for. */
-#include "hash.h"
-#include "simd.h"
-#include "vmath.h"
+#include "autograd/kernels/simd/hash.h"
+#include "autograd/kernels/simd/simd.h"
+#include "autograd/kernels/simd/vmath.h"
 
 /* The elements 2 pair ... 2 pair + 2 VL - 1. */
 ALWAYS_INLINE void normal_block(float out[2 * VL], uint64_t key, uint64_t pair, float mean,

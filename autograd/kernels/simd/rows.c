@@ -1,7 +1,7 @@
 /* rows: kernels over rows of channels and flat arrays that no matrix product contains: sums, layer
  * norm, softmax pieces, the optimizer. One thread each; formulas are in kernels.h. */
-#include "simd.h"
-#include "vmath.h"
+#include "autograd/kernels/simd/simd.h"
+#include "autograd/kernels/simd/vmath.h"
 
 void KERNEL(add)(const float *a, const float *b, float *y, size_t n)
 {

@@ -1,10 +1,10 @@
 /* simd: what the files of this folder share: vectors, and the names of one another's kernels.
  * Shapes and meanings are in kernels.h and isa.h. */
-#ifndef TARE_SIMD_H
-#define TARE_SIMD_H
+#ifndef TARE_AUTOGRAD_KERNELS_SIMD_SIMD_H
+#define TARE_AUTOGRAD_KERNELS_SIMD_SIMD_H
 
-#include "../isa.h"
-#include "vec.h"
+#include "autograd/kernels/isa.h"
+#include "autograd/kernels/simd/vec.h"
 
 static const Tile simd_tile = {.rows = MR, .lanes = VL, .vectors = NV};
 

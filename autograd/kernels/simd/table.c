@@ -1,5 +1,5 @@
 /* table: the kernels of one instruction set, in one place. */
-#include "simd.h"
+#include "autograd/kernels/simd/simd.h"
 
 #define STRING(x)  #x
 #define NAME_OF(x) STRING(x)

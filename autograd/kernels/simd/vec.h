@@ -7,8 +7,8 @@
  *
  * Everything here is static: an inline function shared between two builds could otherwise carry
  * the wider build's instructions to a machine that lacks them. */
-#ifndef TARE_VEC_H
-#define TARE_VEC_H
+#ifndef TARE_AUTOGRAD_KERNELS_SIMD_VEC_H
+#define TARE_AUTOGRAD_KERNELS_SIMD_VEC_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,10 +1,10 @@
-/* vmath: elementary functions on one vector. Errors are the largest seen by tests/test_vmath.c,
+/* vmath: elementary functions on one vector. Errors are the largest seen by tests/unit/autograd/test_vmath.c,
  * which steps through the floats of every exponent; NaN gives NaN. Argument reduction follows Cody
  * & Waite (1980); the coefficients are weighted minimax fits made for these ranges. */
-#ifndef TARE_VMATH_H
-#define TARE_VMATH_H
+#ifndef TARE_AUTOGRAD_KERNELS_SIMD_VMATH_H
+#define TARE_AUTOGRAD_KERNELS_SIMD_VMATH_H
 
-#include "vec.h"
+#include "autograd/kernels/simd/vec.h"
 
 #include <math.h>
 

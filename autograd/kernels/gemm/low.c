@@ -1,0 +1,339 @@
+/* low: C = A B in bf16, f16 or i8, sums in fp32 (i8: int32): blocking and division among threads.
+ *
+ * One idea: a thread packs a block of its rows of A, rounding them on the way, and runs it past the panels
+ * of B, packed already or packed one by one into the second-level cache. A tile's sums stay fp32 until all
+ * of k is in them; where k is deeper than a block they wait in C, or in scratch where C cannot hold them.
+ * A tile that is multiplied may be left to be finished between the steps of the next: the multipliers do not
+ * wait for its epilogue then. Blocks over k depend on k, the format and whether B is packed, so results do
+ * not depend on the number of threads, bit for bit. Packing is in low_pack.c, the choice of a kernel in
+ * low_kernel.c, the innermost loops are in simd/lowp_tile.c and simd/amx_tile.c. */
+#include "autograd/kernels/gemm/low.h"
+
+#include "autograd/kernels/placement.h"
+#include "autograd/kernels/gemm/parts.h"
+
+/* A block is DEPTH units of k deep, or SHALLOW where B is packed here: with less depth more rows have
+ * room, and B is packed for all of them at once. */
+enum {
+    DEPTH = 1024,
+    SHALLOW = 400,
+    A_UNITS = 224 * 1024,   /* room for a block of A */
+    B_UNITS = 48 * SHALLOW, /* room for a panel of B */
+    MOST_ROWS = 1024,       /* of a block */
+    MOST_COLUMNS = 64,      /* of a panel */
+    SUMS = 128 * 1024,      /* room for sums that wait */
+    TILE_SUMS = 16 * MOST_COLUMNS,
+};
+
+typedef struct Scratch {
+    uint32_t a[A_UNITS], b[B_UNITS];
+    float sums[SUMS], tile[2][TILE_SUMS], row_scale[MOST_ROWS];
+} __attribute__((aligned(64))) Scratch;
+
+size_t lowp_scratch_bytes(int threads)
+{
+    return (size_t)threads * sizeof(Scratch);
+}
+
+/* ---- one thread's part ---- */
+
+typedef struct Part {
+    const Gemm *g;
+    const Isa *isa;
+    const LowpKernel *kernel;
+    DType product;
+    size_t n;      /* columns of B as packed, if it is */
+    Range panels;  /* of these columns */
+    size_t blocks; /* over k */
+    bool waits;    /* sums wait in scratch for the next block over k, since C cannot hold them */
+    const float *column_scale; /* of the packed columns of an i8 product */
+    const int32_t *column_sum;
+    Scratch *scratch;
+    LowpFinish unfinished; /* a tile that is multiplied already, if it has rows */
+} Part;
+
+/* A block of rows, some panels, and a block over k in steps. */
+typedef struct Block {
+    Range rows, panels, steps;
+    bool first, last; /* over k */
+} Block;
+
+static size_t units_per_step(const Part *t)
+{
+    return t->kernel->widens ? lowp_step(t->product) : 1;
+}
+
+/* How many rows are multiplied at a time. */
+static size_t strip_rows(const Part *t)
+{
+    return t->kernel->rows ? t->kernel->rows : t->isa->tile.rows;
+}
+
+static size_t panel_column(const Part *t, size_t panel)
+{
+    return panel * t->isa->tile.lanes * t->isa->tile.vectors;
+}
+
+/* Columns of B as packed, if it is: from `first` on, `count` of `width` exist. */
+typedef struct Columns {
+    size_t first, count, width;
+} Columns;
+
+static Columns panel_columns(const Part *t, size_t panel)
+{
+    size_t first = panel_column(t, panel), left = t->n - first;
+    size_t width = lowp_panel_width(&t->isa->tile, t->n, panel);
+    return (Columns){first, left < width ? left : width, width};
+}
+
+/* The panel over the block's steps: where it is packed, or packed now. */
+static const uint32_t *panel_of(const Part *t, const Block *k, const Columns *j)
+{
+    const Gemm *g = t->g;
+    if (g->packed)
+        return lowp_panel(g->packed, j->first) + k->steps.from * j->width;
+    size_t step = lowp_step(t->product), from = k->steps.from * step, to = k->steps.to * step;
+    to = to < g->k ? to : g->k;
+    lowp_pack_panel(t->product, to - from, j->count, j->width,
+                    g->b + from * g->b_row + j->first * g->b_col, g->b_row, g->b_col,
+                    t->scratch->b);
+    return t->scratch->b;
+}
+
+/* A tile's first element in C and all that is beside it, in elements. */
+static size_t offset_in_c(const Part *t, size_t row, const Columns *j)
+{
+    return row * t->g->c_row + j->first - t->g->packed_from;
+}
+
+static LowpFinish describe_finish(const Part *t, size_t row, size_t rows, const Block *block,
+                                  const Columns *j, const float *sums)
+{
+    const Gemm *g = t->g;
+    size_t offset = offset_in_c(t, row, j);
+    bool scaled = t->product == DT_I8;
+    return (LowpFinish){
+        .rows = rows,
+        .columns = j->count,
+        .width = j->width,
+        .sums = sums,
+        .row_scale = scaled ? t->scratch->row_scale + (row - block->rows.from) : NULL,
+        .column_scale = scaled ? t->column_scale + j->first : NULL,
+        .column_sum = scaled ? t->column_sum + j->first : NULL,
+        .c = (char *)g->c + offset * dtype_size(g->c_type),
+        .c_type = g->c_type,
+        .c_row = g->c_row,
+        .accumulate = g->accumulate || (!t->waits && !block->first),
+        .epi = !block->last ? (Epilogue){0}
+                            : epilogue_at(&g->epi, g->c_type, (ptrdiff_t)offset,
+                                          (ptrdiff_t)(j->first - g->packed_from)),
+    };
+}
+
+static void finish_unfinished(Part *t)
+{
+    if (t->unfinished.rows > 0)
+        t->isa->lowp_finish(&t->unfinished);
+    t->unfinished.rows = 0;
+}
+
+/* Whether the kernel can finish this tile while it multiplies the next, if that is such a one too. */
+static bool can_be_left(const Part *t, const LowpFinish *f)
+{
+    const Tile *whole = &t->isa->tile;
+    return t->kernel->finishes && f->rows == whole->rows &&
+           f->columns == whole->lanes * whole->vectors && f->c_type != DT_F16 && !f->accumulate &&
+           !f->epi.z && f->epi.act != ACT_RELU && f->epi.act != ACT_TANH;
+}
+
+/* Multiplies a tile whose sums are whole then, and finishes it or leaves that to the next. */
+static void multiply_and_finish(Part *t, LowpTile tile, const LowpFinish *own)
+{
+    bool leave = can_be_left(t, own) && !tile.add;
+    if (leave && t->unfinished.rows > 0) {
+        tile.unfinished = &t->unfinished;
+        tile.own = own;
+    }
+    for (size_t i = 0; i < own->rows && !tile.unfinished; i++)
+        lowp_fetch_row(own, i);
+    t->kernel->tile(&tile);
+    if (tile.unfinished)
+        t->unfinished.rows = 0;
+    finish_unfinished(t);
+    t->unfinished = *own;
+    if (!leave)
+        finish_unfinished(t);
+}
+
+/* All strips of the block against one panel. */
+static void multiply_panel(Part *t, const Block *block, size_t panel)
+{
+    const Columns j = panel_columns(t, panel);
+    size_t mr = strip_rows(t), m = block->rows.to - block->rows.from;
+    size_t steps = block->steps.to - block->steps.from;
+    size_t before = j.first - panel_column(t, block->panels.from);
+    const uint32_t *b = panel_of(t, block, &j);
+    LowpLayout a = lowp_layout(t->g, mr, steps * units_per_step(t));
+    size_t strips = (m + mr - 1) / mr;
+    size_t step_bytes = j.width * sizeof *b, next = lowp_steps(t->product, t->g->k) * step_bytes;
+    size_t distance = t->g->packed ? stream_ahead(&t->isa->tile, strips, next) : 0;
+    for (size_t i = 0; i < m; i += mr) {
+        Range ahead = share(distance ? steps * step_bytes : 0, i / mr, strips);
+        float *other = t->scratch->tile[t->unfinished.sums == t->scratch->tile[0]];
+        float *sums = t->waits ? t->scratch->sums + before * m + i * j.width : other;
+        size_t row = block->rows.from + i, rows = m - i < mr ? m - i : mr;
+        const LowpTile tile = {
+            .rows = rows,
+            .vectors = j.width / t->isa->tile.lanes,
+            .steps = steps,
+            .a = t->scratch->a + i / mr * a.strip,
+            .a_row = a.row,
+            .a_unit = a.unit,
+            .b = b,
+            .sums = sums,
+            .add = t->waits && !block->first,
+            .ahead = (const char *)b + distance + ahead.from,
+            .ahead_step = steps ? (ahead.to - ahead.from + steps - 1) / steps : 0,
+        };
+        if (t->waits && !block->last) {
+            t->kernel->tile(&tile);
+            continue;
+        }
+        const LowpFinish own = describe_finish(t, row, rows, block, &j, sums);
+        multiply_and_finish(t, tile, &own);
+    }
+}
+
+/* Rows of i8 one by one: where the scale is found, with the rows' first packing, it has just brought the row
+ * into the cache. */
+static void quantize_rows(const Part *t, const Block *block, size_t from, size_t k)
+{
+    const Gemm *g = t->g;
+    LowpLayout a =
+        lowp_layout(g, strip_rows(t), (block->steps.to - block->steps.from) * units_per_step(t));
+    for (size_t i = block->rows.from, r = 0; i < block->rows.to; i++, r++) {
+        float *scale = t->scratch->row_scale + r;
+        if (block->first && block->panels.from == t->panels.from)
+            *scale = t->isa->rows.quantize_scale((const float *)g->a + i * g->a_row, g->k);
+        lowp_pack_a(g, DT_I8, t->kernel->widens, i, 1, from, k, scale, t->scratch->a + r * a.row);
+    }
+}
+
+static void pack_rows(const Part *t, const Block *block)
+{
+    const Gemm *g = t->g;
+    size_t from = block->steps.from * lowp_step(t->product);
+    size_t to = block->steps.to * lowp_step(t->product), k = (to < g->k ? to : g->k) - from;
+    if (t->product == DT_I8)
+        quantize_rows(t, block, from, k);
+    else
+        lowp_pack_a(g, t->product, t->kernel->widens, block->rows.from,
+                    block->rows.to - block->rows.from, from, k, NULL, t->scratch->a);
+}
+
+/* Some rows against all panels of the part; A is packed once, or, where sums wait in scratch, once for every
+ * group of panels that has room there. */
+static void multiply_rows(Part *t, Range rows)
+{
+    size_t steps = lowp_steps(t->product, t->g->k), all = t->panels.to - t->panels.from;
+    size_t sums = panel_column(t, 1) * (rows.to - rows.from);
+    size_t group = t->waits ? SUMS / sums : all;
+    for (size_t p = 0; p < all; p += group) {
+        size_t end = all - p < group ? all : p + group;
+        for (size_t d = 0; d < t->blocks; d++) {
+            Block block = {
+                .rows = rows,
+                .panels = {t->panels.from + p, t->panels.from + end},
+                .steps = share(steps, d, t->blocks),
+                .first = d == 0,
+                .last = d + 1 == t->blocks,
+            };
+            pack_rows(t, &block);
+            for (size_t i = block.panels.from; i < block.panels.to; i++)
+                multiply_panel(t, &block, i);
+            /* Its row scales are about to change, and the next block adds to C. */
+            finish_unfinished(t);
+        }
+    }
+}
+
+/* Blocks of whole strips, as high as their packed form has room. */
+static void multiply_part(Part *t, Range rows)
+{
+    size_t mr = strip_rows(t), strips = (rows.to - rows.from + mr - 1) / mr;
+    size_t steps = (lowp_steps(t->product, t->g->k) + t->blocks - 1) / t->blocks;
+    size_t strip = mr * lowp_row_room(steps * units_per_step(t));
+    size_t most = A_UNITS / strip < MOST_ROWS / mr ? A_UNITS / strip : MOST_ROWS / mr;
+    size_t blocks = (strips + most - 1) / most;
+    for (size_t i = 0; i < blocks; i++) {
+        Range some = share(strips, i, blocks);
+        size_t end = rows.from + some.to * mr;
+        multiply_rows(t, (Range){rows.from + some.from * mr, end < rows.to ? end : rows.to});
+    }
+}
+
+/* ---- the whole product ---- */
+
+bool lowp_takes(const Gemm *g)
+{
+    DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
+    CHECK(product != DT_F32 || (g->a_type == DT_F32 && g->c_type == DT_F32),
+          "an fp32 product of %s into %s", dtype_name(g->a_type), dtype_name(g->c_type));
+    return product != DT_F32;
+}
+
+static void check(const Gemm *g, DType product)
+{
+    CHECK(g->a_type == DT_F32 || g->a_col == 1, "a small A has to lie in rows");
+    CHECK(g->c_type == DT_F32 || !g->epi.z, "z is kept beside an fp32 C only");
+    CHECK(product != DT_I8 || (g->packed && g->a_type == DT_F32 && g->a_col == 1),
+          "a product of i8 takes a packed B and rows of fp32");
+    CHECK(product != DT_I8 || g->k <= LOWP_MOST_K_I8, "a sum over %zu overflows an int32", g->k);
+    if (!g->packed)
+        return;
+    size_t end = g->packed_from + g->n;
+    CHECK(g->packed->isa == isa_in_use() && g->packed->k == g->k && end <= g->packed->n,
+          "packed for another product: %zux%zu", g->k, g->n);
+    CHECK(g->packed_from % GEMM_COLUMNS == 0 && (end % GEMM_COLUMNS == 0 || end == g->packed->n),
+          "columns %zu to %zu are no slice of a packed matrix", g->packed_from, end);
+}
+
+/* As in fp32.c, only good enough to decide whether a parallel region pays. */
+static double estimate_us(const Gemm *g, DType product)
+{
+    double compute = 2.0 * (double)g->m * (double)g->n * (double)g->k / 120e3;
+    double b = (double)(g->k * g->n * (g->packed ? dtype_size(product) : 4));
+    double memory = (b + 4.0 * (double)(g->m * (g->k + g->n))) / 8e3;
+    return compute > memory ? compute : memory;
+}
+
+void lowp_run(const Gemm *g, int threads, void *scratch)
+{
+    DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
+    check(g, product);
+    Part whole = {.g = g, .isa = isa_in_use(), .product = product};
+    whole.kernel = g->a_col == 1 ? lowp_kernel(whole.isa, product)
+                                 : lowp_kernel_by_columns(whole.isa, product);
+    Tile tile = whole.isa->tile;
+    tile.rows = strip_rows(&whole);
+    whole.n = g->packed ? g->packed->n : g->n;
+    whole.column_scale = product == DT_I8 ? lowp_column_scale(g->packed) : NULL;
+    whole.column_sum = product == DT_I8 ? lowp_column_sum(g->packed) : NULL;
+    size_t units = lowp_steps(product, g->k) * units_per_step(&whole);
+    size_t depth = g->packed ? DEPTH : SHALLOW;
+    whole.blocks = units <= depth ? 1 : (units + depth - 1) / depth;
+    whole.waits = whole.blocks > 1 && (g->c_type != DT_F32 || product == DT_I8);
+    size_t first = g->packed_from / panel_column(&whole, 1), panels = panel_count(&tile, g->n);
+
+    threads = gemm_useful_threads(estimate_us(g, product), threads);
+    Grid grid = gemm_divide(g, &tile, (size_t)threads);
+    size_t parts = grid.rows * grid.columns;
+#pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
+    for (size_t i = 0; i < parts; i++) {
+        placement_note();
+        Part part = whole;
+        part.panels = share_of((Range){first, first + panels}, i % grid.columns, grid.columns);
+        part.scratch = (Scratch *)scratch + i;
+        multiply_part(&part, share(g->m, i / grid.columns, grid.rows));
+    }
+}

@@ -1,0 +1,189 @@
+/* low_kernel: which kernel multiplies a small format: the processor's own instruction, else what the instruction
+ * set in use can.
+ *
+ * One idea: the best first, but AMX only once a small product by it came out right here, since a system that
+ * announces it need not let it run well. Nothing is multiplied here beyond that product. */
+#include "autograd/kernels/gemm/low.h"
+
+#include "autograd/kernels/cpu.h"
+#include "autograd/kernels/simd/amx_tile.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* ---- a trial ---- */
+
+static float bf16_value(uint32_t bits)
+{
+    float x;
+    bits <<= 16;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+/* A unit of elements whose sums are exact: small integers in bf16, any levels in i8. */
+static uint32_t trial_unit(DType product, size_t i)
+{
+    uint32_t word = (uint32_t)i * 2654435761u ^ (uint32_t)i >> 3, bits[2];
+    if (product == DT_I8)
+        return word;
+    float pair[2] = {(float)(word >> 28) - 8, (float)(word >> 24 & 15) - 8};
+    memcpy(bits, pair, sizeof(bits));
+    return bits[0] >> 16 | bits[1];
+}
+
+static double unit_dot(DType product, uint32_t a, uint32_t b)
+{
+    double sum = 0;
+    for (int i = 0; i < 4 && product == DT_I8; i++)
+        sum += (uint8_t)(a >> 8 * i) * (int8_t)(b >> 8 * i);
+    if (product == DT_BF16)
+        sum = bf16_value(a) * bf16_value(b) + bf16_value(a >> 16) * bf16_value(b >> 16);
+    return sum;
+}
+
+static double sum_value(DType product, float sum)
+{
+    int32_t integer;
+    memcpy(&integer, &sum, sizeof(integer));
+    return product == DT_I8 ? integer : sum;
+}
+
+bool lowp_kernel_is_right(DType product, const LowpKernel *kernel)
+{
+    enum { VECTORS = 3, WIDTH = VECTORS * AMX_LANES, STEPS = 16 + 5 };
+    uint32_t a[AMX_ROWS * STEPS], b[STEPS * WIDTH];
+    float sums[AMX_ROWS * WIDTH];
+    for (size_t i = 0; i < COUNT_OF(a); i++)
+        a[i] = trial_unit(product, i);
+    for (size_t i = 0; i < COUNT_OF(b); i++)
+        b[i] = trial_unit(product, COUNT_OF(a) + i);
+    LowpTile t = {.rows = kernel->rows,
+                  .vectors = VECTORS,
+                  .steps = STEPS,
+                  .a = a,
+                  .a_row = STEPS,
+                  .a_unit = 1,
+                  .b = b,
+                  .sums = sums};
+    kernel->tile(&t);
+    t.add = true;
+    kernel->tile(&t);
+    for (size_t i = 0; i < kernel->rows * WIDTH; i++) {
+        double expected = 0;
+        for (size_t s = 0; s < STEPS; s++)
+            expected += unit_dot(product, a[i / WIDTH * STEPS + s], b[s * WIDTH + i % WIDTH]);
+        if (sum_value(product, sums[i]) != 2 * expected)
+            return false;
+    }
+    return true;
+}
+
+/* ---- the choice ---- */
+
+/* A kernel of tile registers; the trial is made when it is first asked for. */
+typedef struct Candidate {
+    const LowpKernel *kernel;
+    atomic_int verdict;
+} Candidate;
+
+enum { UNTRIED, RIGHT, WRONG };
+
+static const LowpKernel *if_right(DType product, Candidate *c)
+{
+    if (c->verdict == UNTRIED)
+        c->verdict = lowp_kernel_is_right(product, c->kernel) ? RIGHT : WRONG;
+    return c->verdict == RIGHT ? c->kernel : NULL;
+}
+
+static Candidate for_tests[DT_I8 + 1];
+
+void lowp_use_kernel_for_tests(DType product, const LowpKernel *kernel)
+{
+    for_tests[product].kernel = kernel;
+    for_tests[product].verdict = UNTRIED;
+}
+
+#ifdef TARE_HAVE_X86
+extern const Isa isa_avx512;
+void tile_bf16_avx512_bf16(const LowpTile *t);
+void tile_i8_avx512_vnni(const LowpTile *t);
+double dot_loop_avx512_bf16(size_t rounds);
+double dot_loop_avx512_vnni(size_t rounds);
+
+static const LowpKernel avx512_bf16 = {.instruction = "vdpbf16ps",
+                                       .support = SUPPORT_NATIVE,
+                                       .tile = tile_bf16_avx512_bf16,
+                                       .finishes = true,
+                                       .peak_loop = dot_loop_avx512_bf16};
+static const LowpKernel avx512_vnni = {.instruction = "vpdpbusd",
+                                       .support = SUPPORT_NATIVE,
+                                       .tile = tile_i8_avx512_vnni,
+                                       .finishes = true,
+                                       .peak_loop = dot_loop_avx512_vnni};
+#endif
+
+#ifdef TARE_HAVE_AMX
+static const LowpKernel amx_bf16 = {.instruction = "tdpbf16ps",
+                                    .support = SUPPORT_NATIVE,
+                                    .rows = AMX_ROWS,
+                                    .tile = tile_bf16_amx,
+                                    .peak_loop = peak_loop_bf16_amx};
+static const LowpKernel amx_i8 = {.instruction = "tdpbusd",
+                                  .support = SUPPORT_NATIVE,
+                                  .rows = AMX_ROWS,
+                                  .tile = tile_i8_amx,
+                                  .peak_loop = peak_loop_i8_amx};
+#endif
+
+/* NULL where tile registers are missing, hidden or wrong. Only the panels of AVX-512 fit them. */
+static const LowpKernel *tile_register_kernel(const Isa *isa, DType product)
+{
+    if (isa->tile.lanes != AMX_LANES)
+        return NULL;
+    if (for_tests[product].kernel)
+        return if_right(product, &for_tests[product]);
+#ifdef TARE_HAVE_AMX
+    static Candidate bf16 = {.kernel = &amx_bf16}, i8 = {.kernel = &amx_i8};
+    if (product == DT_BF16 && cpu_features()->amx_bf16)
+        return if_right(product, &bf16);
+    if (product == DT_I8 && cpu_features()->amx_int8)
+        return if_right(product, &i8);
+#endif
+    return NULL;
+}
+
+const LowpKernel *lowp_kernel_by_columns(const Isa *isa, DType product)
+{
+#ifdef TARE_HAVE_X86
+    if (isa == &isa_avx512 && product == DT_BF16 && cpu_features()->avx512_bf16)
+        return &avx512_bf16;
+    if (isa == &isa_avx512 && product == DT_I8 && cpu_features()->avx512_vnni)
+        return &avx512_vnni;
+#endif
+    return product == DT_BF16 ? &isa->bf16 : product == DT_F16 ? &isa->f16 : &isa->i8;
+}
+
+const LowpKernel *lowp_kernel(const Isa *isa, DType product)
+{
+    const LowpKernel *tiles = tile_register_kernel(isa, product);
+    return tiles ? tiles : lowp_kernel_by_columns(isa, product);
+}
+
+/* ---- what kernels.h says of it ---- */
+
+const char *support_name(Support s)
+{
+    static const char *const names[] = {"native", "convert", "emulated"};
+    return names[s];
+}
+
+Support product_support(DType product)
+{
+    return product == DT_F32 ? SUPPORT_NATIVE : lowp_kernel(isa_in_use(), product)->support;
+}
+
+const char *product_instruction(DType product)
+{
+    return product == DT_F32 ? isa_in_use()->fma : lowp_kernel(isa_in_use(), product)->instruction;
+}

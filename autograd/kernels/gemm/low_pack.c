@@ -1,0 +1,385 @@
+/* low_pack: both operands of a small product into the units that the tiles read (isa.h), and PackedB in
+ * these formats.
+ *
+ * One idea: rows of A and columns of B are the same thing, lines along k. Where a line is contiguous in
+ * memory it is converted as a whole, and lines are then interleaved unit by unit; where the lines lie side
+ * by side, two neighbours in k are zipped for all lines at once. Nothing is multiplied here. */
+#include "autograd/kernels/gemm/parts.h"
+#include "autograd/kernels/gemm/low.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    CHUNK = 256,            /* units of a line that are converted at a time ... */
+    CHUNK_ELEMENTS = 1024,  /* ... and elements, at most */
+    MOST_LINES = 16,        /* that are interleaved at a time */
+    MOST_COLUMNS = 64,      /* of a panel */
+    SIGN_BITS = 0x80808080, /* flipped, they make q + 128 of four levels q */
+};
+
+/* ---- lines along k ---- */
+
+/* Element p of line i is x[i*line + p*step]. */
+typedef struct Lines {
+    DType product;
+    bool widens;    /* units are fp32, of values rounded to the format */
+    bool unsigned8; /* levels are stored as q + 128 */
+    const void *x;
+    DType type; /* of x; DT_I8: already quantised */
+    size_t line, step, count, k;
+    const float *scale; /* [count], where x is quantised here */
+} Lines;
+
+static size_t unit_elements(const Lines *l)
+{
+    return l->widens ? 1 : lowp_step(l->product);
+}
+
+/* Elements [from, from + n) of line i in one piece: in place, or gathered into `room`. */
+static const void *contiguous(const Lines *l, size_t i, size_t from, size_t n, void *room)
+{
+    size_t size = dtype_size(l->type);
+    const char *x = (const char *)l->x + (i * l->line + from * l->step) * size;
+    if (l->step == 1)
+        return x;
+    for (size_t p = 0; p < n; p++)
+        memcpy((char *)room + p * size, x + p * l->step * size, size);
+    return room;
+}
+
+/* n elements of one line, from x, into whole units. */
+static void convert(const Lines *l, const void *x, size_t n, float scale, uint32_t *units)
+{
+    const Kernels *k = &isa_in_use()->rows;
+    float values[CHUNK_ELEMENTS];
+    uint16_t halves[CHUNK_ELEMENTS];
+    size_t count = (n + unit_elements(l) - 1) / unit_elements(l);
+    units[count - 1] = 0;
+    if (l->type == l->product && l->widens) {
+        k->widen(l->type, x, (float *)units, n);
+        return;
+    }
+    if (l->type == l->product) {
+        memcpy(units, x, n * dtype_size(l->type));
+        return;
+    }
+    if (l->type != DT_F32) {
+        k->widen(l->type, x, values, n);
+        x = values;
+    }
+    if (l->product == DT_I8) {
+        k->quantize(x, scale, (int8_t *)units, n);
+        for (size_t u = 0; u < count && l->unsigned8; u++)
+            units[u] ^= SIGN_BITS;
+    } else if (l->widens) {
+        k->narrow(l->product, x, halves, n);
+        k->widen(l->product, halves, (float *)units, n);
+    } else {
+        k->narrow(l->product, x, units, n);
+    }
+}
+
+/* out[u*out_row + i] = unit u of line i. */
+static void pack_lines(const Lines *l, uint32_t *out, size_t out_row)
+{
+    uint32_t units[MOST_LINES][CHUNK];
+    char room[CHUNK_ELEMENTS * sizeof(float)];
+    size_t most = CHUNK * unit_elements(l);
+    for (size_t p = 0; p < l->k; p += most) {
+        size_t n = l->k - p < most ? l->k - p : most;
+        for (size_t i = 0; i < l->count; i++)
+            convert(l, contiguous(l, i, p, n, room), n, l->scale ? l->scale[i] : 0, units[i]);
+        size_t count = (n + unit_elements(l) - 1) / unit_elements(l);
+        isa_in_use()->interleave(l->count, count, units[0], CHUNK,
+                                 out + p / unit_elements(l) * out_row, out_row);
+    }
+}
+
+/* ---- A ---- */
+
+static size_t unit_count(DType product, bool widens, size_t k)
+{
+    size_t steps = lowp_steps(product, k);
+    return widens ? steps * lowp_step(product) : steps;
+}
+
+LowpLayout lowp_layout(const Gemm *g, size_t strip_rows, size_t units)
+{
+    size_t room = lowp_row_room(units);
+    if (g->a_col == 1)
+        return (LowpLayout){.strip = strip_rows * room, .row = room, .unit = 1};
+    return (LowpLayout){.strip = strip_rows * units, .row = 1, .unit = strip_rows};
+}
+
+static void pack_a_rows(const Lines *rows, size_t units, size_t room, const float *scale,
+                        uint32_t *out)
+{
+    size_t most = CHUNK * unit_elements(rows);
+    for (size_t i = 0; i < rows->count; i++, out += room) {
+        for (size_t p = 0; p < rows->k; p += most) {
+            size_t n = rows->k - p < most ? rows->k - p : most;
+            convert(rows, contiguous(rows, i, p, n, NULL), n, scale ? scale[i] : 0,
+                    out + p / unit_elements(rows));
+        }
+        for (size_t u = rows->k; u < units && rows->widens; u++)
+            out[u] = 0;
+    }
+}
+
+/* Two columns of A, beside each other in k, become one step of all strips. */
+static void pack_a_columns(const Gemm *g, DType product, bool widens, size_t row, size_t m,
+                           size_t from, size_t k, uint32_t *out)
+{
+    enum { SOME = 128 };
+    const Isa *isa = isa_in_use();
+    size_t mr = isa->tile.rows, depth = unit_count(product, widens, k), some = SOME / mr * mr;
+    for (size_t d = 0; d < depth; d++)
+        for (size_t i = 0; i < m; i += some) {
+            size_t rows = m - i < some ? m - i : some, p = widens ? d : 2 * d;
+            const float *a = (const float *)g->a + row + i + (from + p) * g->a_col;
+            uint32_t units[SOME] = {0};
+            uint16_t halves[SOME];
+            if (!widens) {
+                isa->zip_bf16(a, p + 1 < k ? a + g->a_col : NULL, rows, units);
+            } else if (p < k) {
+                isa->rows.narrow(product, a, halves, rows);
+                isa->rows.widen(product, halves, (float *)units, rows);
+            }
+            for (size_t r = 0; r < rows; r += mr)
+                memcpy(out + (i + r) * depth + d * mr, units + r, mr * sizeof(*units));
+        }
+}
+
+void lowp_pack_a(const Gemm *g, DType product, bool widens, size_t row, size_t m, size_t from,
+                 size_t k, const float *row_scale, uint32_t *out)
+{
+    if (g->a_col != 1) {
+        pack_a_columns(g, product, widens, row, m, from, k, out);
+        return;
+    }
+    size_t units = unit_count(product, widens, k);
+    Lines rows = {.product = product,
+                  .widens = widens,
+                  .unsigned8 = product == DT_I8,
+                  .x = (const char *)g->a + (row * g->a_row + from) * dtype_size(g->a_type),
+                  .type = g->a_type,
+                  .line = g->a_row,
+                  .step = 1,
+                  .count = m,
+                  .k = k};
+    pack_a_rows(&rows, units, lowp_row_room(units), row_scale, out);
+}
+
+/* ---- B ---- */
+
+/* The two rows of f16 that a step's pairs stand for. */
+static void unzip(size_t steps, size_t width, uint32_t *panel)
+{
+    for (size_t s = 0; s < steps; s++, panel += width) {
+        uint32_t pairs[MOST_COLUMNS];
+        uint16_t *halves = (uint16_t *)panel;
+        memcpy(pairs, panel, width * sizeof(*pairs));
+        for (size_t j = 0; j < width; j++) {
+            halves[j] = (uint16_t)pairs[j];
+            halves[width + j] = (uint16_t)(pairs[j] >> 16);
+        }
+    }
+}
+
+/* A panel of B whose columns are given as lines; columns that do not exist are zeros. */
+static void pack_panel_lines(const Lines *columns, size_t width, uint32_t *out)
+{
+    size_t lanes = isa_in_use()->tile.lanes, steps = lowp_steps(columns->product, columns->k);
+    if (columns->count < width)
+        memset(out, 0, steps * width * sizeof(*out));
+    for (size_t j = 0; j < columns->count; j += lanes) {
+        Lines some = *columns;
+        some.x = (const char *)columns->x + j * columns->line * dtype_size(columns->type);
+        some.count = columns->count - j < lanes ? columns->count - j : lanes;
+        some.scale = columns->scale ? columns->scale + j : NULL;
+        pack_lines(&some, out + j, width);
+    }
+    if (columns->product == DT_F16)
+        unzip(steps, width, out);
+}
+
+void lowp_pack_panel(DType product, size_t k, size_t columns, size_t width, const float *b,
+                     size_t b_row, size_t b_col, uint32_t *out)
+{
+    const Isa *isa = isa_in_use();
+    if (b_col != 1) {
+        Lines lines = {.product = product,
+                       .x = b,
+                       .type = DT_F32,
+                       .line = b_col,
+                       .step = b_row,
+                       .count = columns,
+                       .k = k};
+        pack_panel_lines(&lines, width, out);
+        return;
+    }
+    for (size_t p = 0; p < k; p += 2, b += 2 * b_row, out += width) {
+        if (columns < width || p + 1 == k)
+            memset(out, 0, width * sizeof(*out));
+        if (product == DT_BF16) {
+            isa->zip_bf16(b, p + 1 < k ? b + b_row : NULL, columns, out);
+            continue;
+        }
+        isa->rows.narrow(DT_F16, b, out, columns);
+        if (p + 1 < k)
+            isa->rows.narrow(DT_F16, b + b_row, (uint16_t *)out + width, columns);
+    }
+}
+
+/* ---- PackedB ---- */
+
+static size_t whole_columns(size_t n)
+{
+    return (n + 15) / 16 * 16;
+}
+
+size_t gemm_packed_bytes(DType type, size_t k, size_t n)
+{
+    size_t per_column = lowp_steps(type, k) * 4;
+    if (type == DT_I8)
+        per_column += sizeof(float) + sizeof(int32_t);
+    return sizeof(PackedB) + per_column * whole_columns(n);
+}
+
+DType gemm_packed_type(const PackedB *p)
+{
+    return p->type;
+}
+
+uint32_t *lowp_panel(const PackedB *p, size_t column)
+{
+    return (uint32_t *)p->panels + column * lowp_steps(p->type, p->k);
+}
+
+const float *lowp_column_scale(const PackedB *p)
+{
+    return p->type == DT_I8 ? (const float *)lowp_panel(p, whole_columns(p->n)) : NULL;
+}
+
+const int32_t *lowp_column_sum(const PackedB *p)
+{
+    return p->type == DT_I8 ? (const int32_t *)lowp_column_scale(p) + whole_columns(p->n) : NULL;
+}
+
+PackedB *gemm_pack_begin(DType type, size_t k, size_t n, void *memory)
+{
+    CHECK((uintptr_t)memory % 64 == 0, "memory of a packed matrix is not aligned");
+    CHECK(type != DT_I32, "products of %s do not exist", dtype_name(type));
+    PackedB *p = memory;
+    p->isa = isa_in_use();
+    p->type = type;
+    p->k = k;
+    p->n = n;
+    return p;
+}
+
+static float scale_of(const float *b, size_t b_row, size_t k)
+{
+    Lines line = {.x = b, .type = DT_F32, .step = b_row};
+    float room[CHUNK_ELEMENTS], largest = 0;
+    for (size_t p = 0; p < k && !isnan(largest); p += CHUNK_ELEMENTS) {
+        size_t n = k - p < CHUNK_ELEMENTS ? k - p : CHUNK_ELEMENTS;
+        float scale = kernels()->quantize_scale(contiguous(&line, 0, p, n, room), n);
+        largest = scale <= largest ? largest : scale;
+    }
+    return largest;
+}
+
+/* Scales and sums of the columns of a panel of i8, whose levels are `panel`. */
+static void describe_columns(const PackedB *p, size_t column, size_t count, size_t width,
+                             const float *scale, const uint32_t *panel)
+{
+    float *scales = (float *)lowp_column_scale(p) + column;
+    int32_t *sums = (int32_t *)lowp_column_sum(p) + column;
+    for (size_t j = 0; j < width; j++) {
+        scales[j] = j < count ? scale[j] : 0;
+        sums[j] = 0;
+    }
+    for (size_t s = 0; s < lowp_steps(DT_I8, p->k); s++)
+        for (size_t j = 0; j < width; j++)
+            for (int byte = 0; byte < 4; byte++)
+                sums[j] += (int8_t)(panel[s * width + j] >> 8 * byte);
+}
+
+/* Columns [from, to) from lines that begin at column `from`. Threads own panels. */
+static void pack_columns(PackedB *p, size_t from, size_t to, const Lines *lines, int threads)
+{
+    const Tile *tile = &p->isa->tile;
+    CHECK(p->isa == isa_in_use(), "packed by another instruction set");
+    CHECK(p->type != DT_F32, "fp32 is packed as a whole");
+    CHECK(from % GEMM_COLUMNS == 0 && from <= to && to <= p->n &&
+              (to % GEMM_COLUMNS == 0 || to == p->n),
+          "columns %zu to %zu of %zu are no slice", from, to, p->n);
+    size_t width = tile->lanes * tile->vectors, first = from / width;
+    size_t panels = (to - from + width - 1) / width;
+    int useful = gemm_useful_threads((double)(p->k * (to - from)) * 8 / 8e3, threads);
+#pragma omp parallel for schedule(static) num_threads(useful) if (useful > 1)
+    for (size_t i = first; i < first + panels; i++) {
+        size_t column = i * width, whole = lowp_panel_width(tile, p->n, i);
+        size_t count = p->n - column < whole ? p->n - column : whole, skip = column - from;
+        const char *x = (const char *)lines->x + skip * lines->line * dtype_size(lines->type);
+        uint32_t *out = lowp_panel(p, column);
+        float scale[MOST_COLUMNS];
+        if (p->type != DT_I8) {
+            lowp_pack_panel(p->type, p->k, count, whole, (const float *)x, lines->step, lines->line,
+                            out);
+            continue;
+        }
+        Lines some = *lines;
+        some.x = x;
+        some.count = count;
+        some.scale = scale;
+        for (size_t j = 0; j < count; j++)
+            scale[j] = lines->type == DT_I8
+                           ? lines->scale[skip + j]
+                           : scale_of((const float *)x + j * lines->line, lines->step, p->k);
+        pack_panel_lines(&some, whole, out);
+        describe_columns(p, column, count, whole, scale, out);
+    }
+}
+
+void gemm_pack_columns(PackedB *p, size_t from, size_t to, const float *b, size_t b_row,
+                       size_t b_col, int threads)
+{
+    Lines lines = {
+        .product = p->type, .x = b, .type = DT_F32, .line = b_col, .step = b_row, .k = p->k};
+    pack_columns(p, from, to, &lines, threads);
+}
+
+void gemm_pack_columns_i8(PackedB *p, size_t from, size_t to, const int8_t *levels, size_t b_row,
+                          size_t b_col, const float *scale, int threads)
+{
+    CHECK(p->type == DT_I8, "levels for a matrix of %s", dtype_name(p->type));
+    Lines lines = {.product = DT_I8,
+                   .x = levels,
+                   .type = DT_I8,
+                   .line = b_col,
+                   .step = b_row,
+                   .k = p->k,
+                   .scale = scale};
+    pack_columns(p, from, to, &lines, threads);
+}
+
+void gemm_packed_column(const PackedB *p, size_t j, float *out)
+{
+    CHECK(p->type != DT_F32 && j < p->n, "column %zu of %zu, %s", j, p->n, dtype_name(p->type));
+    const Tile *tile = &p->isa->tile;
+    size_t full = tile->lanes * tile->vectors, first = j / full * full, at = j - first;
+    size_t width = lowp_panel_width(tile, p->n, j / full), step = lowp_step(p->type);
+    const uint32_t *panel = lowp_panel(p, first);
+    for (size_t i = 0; i < p->k; i++) {
+        if (p->type == DT_I8) {
+            int8_t level = (int8_t)(panel[i / step * width + at] >> 8 * (i % step));
+            out[i] = (float)level * lowp_column_scale(p)[j];
+            continue;
+        }
+        size_t half = p->type == DT_F16 ? i * width + at : (i / 2 * width + at) * 2 + i % 2;
+        p->isa->rows.widen(p->type, (const uint16_t *)panel + half, out + i, 1);
+    }
+}

@@ -1,0 +1,264 @@
+/* low_tile: the innermost loops of the products of bf16, f16 and i8.
+ *
+ * One idea, that of gemm_tile: a tile of MR rows by NV vectors stays in registers while k runs. One step
+ * is one unit of 4 bytes deep (see isa.h): widened to fp32 and multiplied there, or handed to an
+ * instruction that multiplies the format. Like the rest of this folder the file is compiled once per
+ * instruction set, and once more for each extension that multiplies a format: avx512_bf16, avx512_vnni. */
+#include "autograd/kernels/gemm/low.h"
+#include "autograd/kernels/simd/low_finish.h"
+
+/* How a step is multiplied. */
+typedef enum Way { WIDEN_BF16, WIDEN_F16, EMULATE_I8, DOT_BF16, DOT_I8 } Way;
+
+_Static_assert(MR <= 8 && NV <= 3, "the tables below have no larger tile");
+
+ALWAYS_INLINE vu vload_units(const uint32_t *b)
+{
+    return (vu)vload((const float *)b);
+}
+
+/* The elements of B at k = 0 or 1 of a step. */
+ALWAYS_INLINE vf widened_b(const Way way, const uint32_t *b, int nv, int v, int k)
+{
+    if (way == WIDEN_F16)
+        return vwiden_f16(vload_half((const uint16_t *)b + (k * nv + v) * VL));
+    vu pair = vload_units(b + v * VL);
+    return (vf)(k == 0 ? pair << 16 : pair & 0xffff0000);
+}
+
+ALWAYS_INLINE void widening_step(const Way way, const int mr, const int nv, vf acc[MR][NV],
+                                 const LowpTile *t, const uint32_t *a, const uint32_t *b)
+{
+#pragma GCC unroll 2
+    for (int k = 0; k < 2; k++) {
+        vf bv[NV];
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            bv[v] = widened_b(way, b, nv, v, k);
+#pragma GCC unroll 8
+        for (int r = 0; r < mr; r++) {
+            vf av = vset1(((const float *)a)[(size_t)r * t->a_row]);
+#pragma GCC unroll 3
+            for (int v = 0; v < nv; v++)
+                acc[r][v] += av * bv[v];
+        }
+        a += t->a_unit;
+    }
+}
+
+ALWAYS_INLINE void emulated_i8_step(const int mr, const int nv, vf acc[MR][NV], const LowpTile *t,
+                                    const uint32_t *a, const uint32_t *b)
+{
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        vi bv[NV];
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            bv[v] = (vi)(vload_units(b + v * VL) << (24 - 8 * k)) >> 24;
+#pragma GCC unroll 8
+        for (int r = 0; r < mr; r++) {
+            vi av = vset1i((int32_t)(a[(size_t)r * t->a_row] >> 8 * k & 0xff));
+#pragma GCC unroll 3
+            for (int v = 0; v < nv; v++)
+                acc[r][v] = (vf)((vi)acc[r][v] + av * bv[v]);
+        }
+    }
+}
+
+#if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
+ALWAYS_INLINE vf dot(vf acc, uint32_t a, vu b)
+{
+#ifdef __AVX512BF16__
+    return (vf)_mm512_dpbf16_ps((__m512)acc, (__m512bh)_mm512_set1_epi32((int)a), (__m512bh)b);
+#else
+    return (vf)_mm512_dpbusd_epi32((__m512i)acc, _mm512_set1_epi32((int)a), (__m512i)b);
+#endif
+}
+
+ALWAYS_INLINE void dot_step(const int mr, const int nv, vf acc[MR][NV], const LowpTile *t,
+                            const uint32_t *a, const uint32_t *b)
+{
+    vu bv[NV];
+#pragma GCC unroll 3
+    for (int v = 0; v < nv; v++)
+        bv[v] = vload_units(b + v * VL);
+#pragma GCC unroll 8
+    for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            acc[r][v] = dot(acc[r][v], a[(size_t)r * t->a_row], bv[v]);
+}
+#else
+#define dot_step(mr, nv, acc, t, a, b) ((void)0)
+#endif
+
+ALWAYS_INLINE vf added(const Way way, vf x, vf y)
+{
+    return way == EMULATE_I8 || way == DOT_I8 ? (vf)((vi)x + (vi)y) : x + y;
+}
+
+ALWAYS_INLINE void clear_sums(const int mr, const int nv, vf acc[MR][NV])
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            acc[r][v] = (vf){0};
+}
+
+ALWAYS_INLINE void store_sums(const Way way, const int mr, const int nv, vf acc[MR][NV],
+                              const LowpTile *t)
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++) {
+            float *at = t->sums + (r * nv + v) * VL;
+            vstore(at, t->add ? added(way, acc[r][v], vload(at)) : acc[r][v]);
+        }
+}
+
+ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowpTile *t)
+{
+    const bool widens = way == WIDEN_BF16 || way == WIDEN_F16;
+    vf acc[MR][NV];
+    clear_sums(mr, nv, acc);
+    const uint32_t *a = t->a, *b = t->b;
+    const char *ahead = t->ahead ? t->ahead : (const char *)b;
+    for (size_t s = t->steps; s > 0; s--, a += (widens ? 2 : 1) * t->a_unit, b += nv * VL) {
+        fetch_lines(ahead, t->ahead_step);
+        ahead += t->ahead_step;
+        if (widens)
+            widening_step(way, mr, nv, acc, t, a, b);
+        else if (way == EMULATE_I8)
+            emulated_i8_step(mr, nv, acc, t, a, b);
+        else
+            dot_step(mr, nv, acc, t, a, b);
+    }
+    store_sums(way, mr, nv, acc, t);
+}
+
+typedef void TileFn(const LowpTile *t);
+
+#if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
+/* A whole tile that finishes the one before it, a row at a time: so few instructions that the multipliers have
+ * enough to do in the meantime. */
+ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowpTile *t)
+{
+#ifdef __AVX512BF16__
+    const Way way = DOT_BF16;
+#else
+    const Way way = DOT_I8;
+#endif
+    const uint32_t *a = t->a, *b = t->b;
+    const char *ahead = t->ahead ? t->ahead : (const char *)b;
+    vf acc[MR][NV];
+    clear_sums(MR, NV, acc);
+    for (size_t i = 0; i < MR; i++) {
+        Range steps = share(t->steps, i, MR);
+        for (size_t s = steps.from; s < steps.to; s++, a += t->a_unit, b += NV * VL) {
+            fetch_lines(ahead, t->ahead_step);
+            ahead += t->ahead_step;
+            dot_step(MR, NV, acc, t, a, b);
+        }
+        lowp_fetch_row(t->own, i);
+        finish_row(kind, type, t->unfinished, i);
+    }
+    store_sums(way, MR, NV, acc, t);
+}
+
+/* A function for each: in one for all the compiler keeps constants instead of sums in registers. */
+#define FOR_FINISHES(X, type) X(ACT_NONE, type) X(ACT_GELU_TANH, type) X(ACT_GELU_ERF, type)
+#define FINISHING(kind, type)                                                                      \
+    static void finishing_##kind##_##type(const LowpTile *t)                                       \
+    {                                                                                              \
+        tile_and_finish(kind, type, t);                                                            \
+    }
+#define FINISHING_ENTRY(kind, type) [type][kind] = finishing_##kind##_##type,
+FOR_FINISHES(FINISHING, DT_F32)
+FOR_FINISHES(FINISHING, DT_BF16)
+
+static void tile_finishing(const LowpTile *t)
+{
+    static TileFn *const tiles[][ACT_GELU_ERF + 1] = {FOR_FINISHES(FINISHING_ENTRY, DT_F32)
+                                                          FOR_FINISHES(FINISHING_ENTRY, DT_BF16)};
+    tiles[t->unfinished->c_type][t->unfinished->epi.act](t);
+}
+#else
+#define tile_finishing(t) CHECK(!(t)->unfinished, "this kernel finishes nothing")
+#endif
+
+#define TILE(way, mr, nv)                                                                          \
+    static void tile_##way##_##mr##x##nv(const LowpTile *t)                                        \
+    {                                                                                              \
+        tile(way, mr, nv, t);                                                                      \
+    }
+#define ENTRY(way, mr, nv) [mr - 1][nv - 1] = tile_##way##_##mr##x##nv,
+
+#if NV == 3
+#define FOR_VECTORS(X, way, mr) X(way, mr, 1) X(way, mr, 2) X(way, mr, 3)
+#else
+#define FOR_VECTORS(X, way, mr) X(way, mr, 1) X(way, mr, 2)
+#endif
+#if MR == 8
+#define FOR_LAST_ROWS(X, way) FOR_VECTORS(X, way, 7) FOR_VECTORS(X, way, 8)
+#else
+#define FOR_LAST_ROWS(X, way)
+#endif
+#define FOR_TILES(X, way)                                                                          \
+    FOR_VECTORS(X, way, 1)                                                                         \
+    FOR_VECTORS(X, way, 2)                                                                         \
+    FOR_VECTORS(X, way, 3)                                                                         \
+    FOR_VECTORS(X, way, 4)                                                                         \
+    FOR_VECTORS(X, way, 5) FOR_VECTORS(X, way, 6) FOR_LAST_ROWS(X, way)
+
+#define TILES(name, way)                                                                           \
+    FOR_TILES(TILE, way)                                                                           \
+    void KERNEL(name)(const LowpTile *t)                                                           \
+    {                                                                                              \
+        static TileFn *const tiles[MR][NV] = {FOR_TILES(ENTRY, way)};                              \
+        if (t->unfinished)                                                                         \
+            tile_finishing(t);                                                                     \
+        else                                                                                       \
+            tiles[t->rows - 1][t->vectors - 1](t);                                                 \
+    }
+
+#if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
+/* As fma_loop.c has it for fp32: dot products in registers and nothing else. */
+double KERNEL(dot_loop)(size_t rounds)
+{
+    enum { CHAINS = MR * NV };
+    vf acc[CHAINS]; /* different ones, or the compiler would find them all to be one */
+#pragma GCC unroll 24
+    for (int i = 0; i < CHAINS; i++)
+        acc[i] = vset1((float)i);
+    vu ones = (vu){0} + 0x3f803f80; /* of bf16; of i8 any number will do */
+    for (size_t r = 0; r < rounds; r++) {
+        __asm__ volatile("" : "+m"(rounds));
+#pragma GCC unroll 24
+        for (int i = 0; i < CHAINS; i++)
+            acc[i] = dot(acc[i], 0x3f803f80, ones);
+    }
+    volatile vf sink;
+#pragma GCC unroll 24
+    for (int i = 0; i < CHAINS; i++)
+        sink = acc[i];
+    (void)sink;
+#ifdef __AVX512BF16__
+    const double products = 2 * VL;
+#else
+    const double products = 4 * VL;
+#endif
+    return 2 * products * CHAINS * (double)rounds;
+}
+#endif
+
+#if defined(__AVX512BF16__)
+TILES(tile_bf16, DOT_BF16)
+#elif defined(__AVX512VNNI__)
+TILES(tile_i8, DOT_I8)
+#else
+TILES(tile_bf16, WIDEN_BF16)
+TILES(tile_f16, WIDEN_F16)
+TILES(tile_i8, EMULATE_I8)
+#endif

@@ -1,0 +1,22 @@
+/* adamw: Adam with decoupled weight decay (Loshchilov & Hutter 2019), as PyTorch's AdamW computes it.
+ *
+ * One pass over weights, gradients and both moments. It knows flat arrays only; which of them decay
+ * is the model's business. */
+#ifndef TARE_AUTOGRAD_OPTIM_ADAMW_H
+#define TARE_AUTOGRAD_OPTIM_ADAMW_H
+
+#include "autograd/base.h"
+
+typedef struct AdamW {
+    float learning_rate, beta1, beta2, epsilon, weight_decay;
+} AdamW;
+
+/* PyTorch's defaults: 1e-3, 0.9, 0.999, 1e-8, 0.01. */
+AdamW adamw_defaults(void);
+
+/* Updates n weights w from gradients g times grad_scale; m and v are the moments, zero before step 1.
+ * `decay` = false leaves weight decay out (norms and biases). */
+void adamw_update(const AdamW *o, uint64_t step, float *w, const float *g, float *m, float *v,
+                  size_t n, bool decay, float grad_scale, int threads);
+
+#endif

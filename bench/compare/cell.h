@@ -1,0 +1,67 @@
+/* cell: one cell of a comparison: every alternative loads the same model and inputs, shows that
+ * it computes the same, and then they take turns.
+ *
+ * Order and length of turns are those of turns.h; a sample is timed inside the worker, and in a fresh
+ * process an untimed call always goes first. After a turn the next begins when every thread of the last
+ * worker sleeps. The parent only waits; it never calls a kernel. Nothing is subtracted from any time. */
+#ifndef TARE_BENCH_COMPARE_CELL_H
+#define TARE_BENCH_COMPARE_CELL_H
+
+#include "bench/compare/implementation.h"
+#include "bench/compare/parity.h"
+#include "bench/compare/peak.h"
+#include "bench/stats/rank_tests.h"
+
+/* Of one alternative in one cell. */
+typedef struct Record {
+    const CompareCell *cell;
+    const Alternative *alternative;
+    double *ms; /* [rounds], in their order */
+    size_t rounds;
+    int64_t calls;  /* a sample */
+    bool warm_call; /* an untimed call goes before each sample */
+    double median_ms;
+    Interval interval;
+    bool has_parity; /* not for tare itself */
+    Parity parity;
+    size_t peak_rss_bytes; /* of a whole fresh process, the highest of all turns; 0 = not known */
+    size_t input_bytes;    /* of the texts of a tokenizer; 0 otherwise */
+    RatioTest ratio;       /* tare's time over this one's; missing without parity */
+    Err failure;           /* "" = none; otherwise there are no figures */
+} Record;
+
+/* Everything but the models. */
+typedef struct Comparison {
+    const CompareConfig *config;
+    Project project;
+    Alternative alternatives[NUM_ALTERNATIVES];
+    PeakWatch watch;               /* peaks are not measured where no cell has matrix work */
+    double other_cpus;             /* kept busy by others before anything was started */
+    char folder[TEMPORARY_FOLDER]; /* temporary, for inputs and outputs */
+    ModelFiles *models;            /* [config->num_models]; dir is NULL where no cell uses it */
+    Record *records;               /* of the finished cells */
+    size_t num_records;
+} Comparison;
+
+/* Starts the alternatives (alternatives_start) and measures the machine's peaks. */
+int comparison_start(Comparison *c, bool *misbehaved, Err *err);
+void comparison_release(Comparison *c);
+
+/* Measures the cell and appends a record for every available alternative that can do it. An
+ * alternative that fails has its failure in its record. -1: the inputs cannot be read or written, or we
+ * were interrupted, and nothing was appended. */
+int comparison_measure(Comparison *c, const CompareCell *cell, Err *err);
+
+/* Model FLOPs over the median; NaN where the cell has no matrix work or the record no figures. */
+double record_gflops(const Comparison *c, const Record *r);
+/* The format of its matrix products, whose peak it is measured by. */
+DType record_product(const Record *r);
+RecordState record_state(const Comparison *c, const Record *r);
+
+/* Tare's record of the same cell. */
+const Record *record_ours(const Comparison *c, const Record *r);
+
+/* Whether the record's ratio may be shown: nothing speaks against it, nor against tare's. */
+bool record_shows_ratio(const Comparison *c, const Record *r);
+
+#endif

@@ -1,0 +1,43 @@
+/* component: what `tare compare` can measure, what each of these needs, and who can do it. The one list
+ * that the configs, the workers' requests and the reports share; it measures nothing. */
+#ifndef TARE_BENCH_COMPARE_COMPONENT_H
+#define TARE_BENCH_COMPARE_COMPONENT_H
+
+#include "autograd/base.h"
+#include "model/precision.h"
+
+/* Index 0 is ours; the others are the arguments that bench/peers/worker.py takes. */
+enum { NUM_ALTERNATIVES = 7 };
+extern const char *const alternative_names[NUM_ALTERNATIVES];
+
+/* The index of a name, or NUM_ALTERNATIVES. */
+size_t alternative_find(const char *name);
+
+typedef enum ComponentKind {
+    COMPONENT_TOKENIZER,  /* texts in, ids out */
+    COMPONENT_ENCODER,    /* a hidden state out */
+    COMPONENT_GPT,        /* ids and targets in, the loss out */
+    COMPONENT_CLASSIFIER, /* one text in, its label out */
+} ComponentKind;
+
+typedef struct Component {
+    const char *name, *title; /* in files; in tables */
+    ComponentKind kind;
+    const char *peers;     /* those that can do it: "pytorch|onnxruntime" */
+    bool from_text;        /* its input is text, cut to seq_len ids where there is a seq_len */
+    bool only_embeddings;  /* an encoder that stops at hidden state 0 */
+    bool backward, update; /* of a GPT */
+    bool whole_file; /* a tokenizer on every text of a file, instead of batch_size sentences */
+    Precision precision;
+    double tolerance; /* of parity, where the format rounds more than fp32; 0 = parity_tolerance */
+} Component;
+
+extern const Component components[];
+extern const size_t num_components;
+
+const Component *component_find(const char *name); /* NULL when there is none */
+
+/* Whether this peer can do it; tare can do everything. */
+bool component_has_peer(const Component *c, const char *peer);
+
+#endif

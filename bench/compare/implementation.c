@@ -1,0 +1,243 @@
+/* implementation: see implementation.h. */
+#include "bench/compare/implementation.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "bench/machine/machine.h"
+#include "bench/util/interrupt.h"
+#include "bench/stats/moments.h"
+
+enum { EMPTY_CALLS = 20, EMPTY_RUN_CALLS = 1000, SETTLE_SECONDS = 5 };
+
+/* ---- requests ---- */
+
+json_t *alternative_ask(Alternative *a, json_t *request, Err *err)
+{
+    json_t *reply = peer_ask(&a->peer, request, a->max_wait, err);
+    if (peer_running(&a->peer))
+        peer_settle(&a->peer, SETTLE_SECONDS);
+    return reply;
+}
+
+int alternative_tell(Alternative *a, json_t *request, Err *err)
+{
+    json_t *reply = alternative_ask(a, request, err);
+    json_decref(reply);
+    return reply ? 0 : -1;
+}
+
+double alternative_time(Alternative *a, const char *what, int64_t calls, Err *err)
+{
+    json_t *reply =
+        alternative_ask(a, json_pack("{s:s, s:I}", "do", what, "calls", (json_int_t)calls), err);
+    if (!reply)
+        return NAN;
+    const json_t *ns = json_object_get(reply, "ns");
+    double value = json_is_number(ns) ? json_number_value(ns) : NAN;
+    json_decref(reply);
+    if (!(value >= 0)) {
+        err_set(err, "%s answered '%s' without a time", a->name, what);
+        return NAN;
+    }
+    return value;
+}
+
+/* ---- starting ---- */
+
+/* Our own worker is this program; the others are one Python file. All of them get the same threads. */
+static void describe(Alternative *a, size_t index, const Project *p, const AlternativeOptions *o)
+{
+    static const char *const variables[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+                                            "MKL_NUM_THREADS", "RAYON_NUM_THREADS"};
+    *a = (Alternative){.name = alternative_names[index], .max_wait = o->max_wait};
+    bool ours = index == 0;
+    a->argv[0] = xstrdup(ours ? p->program : p->python);
+    a->argv[1] = ours ? xstrdup("worker") : xasprintf("%s/bench/peers/worker.py", p->root);
+    a->argv[2] = ours ? NULL : xstrdup(a->name);
+    for (size_t i = 0; i < COUNT_OF(variables); i++)
+        a->settings[i] = xasprintf("%s=%lld", variables[i], (long long)o->threads);
+}
+
+/* Starts the process and says hello. Returns the answer, or NULL. */
+static json_t *greet(Alternative *a, Err *err)
+{
+    if (peer_start(&a->peer, a->name, a->argv, a->settings, err) != 0)
+        return NULL;
+    return alternative_ask(a, json_pack("{s:s}", "do", "hello"), err);
+}
+
+int alternative_wake(Alternative *a, Err *err)
+{
+    if (peer_running(&a->peer))
+        return 0;
+    json_t *reply = greet(a, err);
+    json_decref(reply);
+    return reply ? 0 : -1;
+}
+
+static int measure_empty_calls(Alternative *a, Err *err)
+{
+    double ms[EMPTY_CALLS];
+    for (size_t i = 0; i < EMPTY_CALLS; i++) {
+        int64_t start = clock_ns();
+        json_t *reply = peer_ask(&a->peer, json_pack("{s:s, s:i}", "do", "nothing", "calls", 1),
+                                 a->max_wait, err);
+        ms[i] = (double)(clock_ns() - start) / 1e6;
+        json_decref(reply);
+        if (!reply)
+            return -1;
+    }
+    a->empty_call_ms = median_of(ms, EMPTY_CALLS);
+    a->empty_run_ns = alternative_time(a, "nothing", EMPTY_RUN_CALLS, err);
+    return isnan(a->empty_run_ns) ? -1 : 0;
+}
+
+/* Takes the versions from the first answer. A worker that answers "unavailable" lacks a device. */
+static int introduce(Alternative *a, const json_t *reply, bool *no_device, Err *err)
+{
+    const char *reason = json_string_value(json_object_get(reply, "unavailable"));
+    *no_device = reason != NULL;
+    if (reason)
+        return err_set(err, "%s", reason);
+    a->versions = json_incref(json_object_get(reply, "versions"));
+    if (json_is_object(a->versions))
+        return measure_empty_calls(a, err);
+    peer_stop(&a->peer);
+    return err_set(err, "%s answered 'hello' without its versions", a->name);
+}
+
+/* A worker that answers with a sentence lacks something; any other end is a fault of it. */
+static void leave_out(Alternative *a, bool no_device, const Err *why, bool *misbehaved)
+{
+    bool lacking = peer_running(&a->peer);
+    peer_stop(&a->peer);
+    a->left_out = *why;
+    if (no_device) {
+        err_prefix(&a->left_out, "not available here");
+        fprintf(stderr, "tare: %s is %s\n", a->name, a->left_out.msg);
+    } else if (lacking) {
+        fprintf(stderr, "tare: %s is left out (%s); to install it: %s\n", a->name, a->left_out.msg,
+                PEERS_INSTALL);
+    } else {
+        fprintf(stderr, "tare: %s is left out: %s\n", a->name, a->left_out.msg);
+    }
+    *misbehaved |= !lacking;
+}
+
+static int start_one(Alternative *a, bool ours, bool *misbehaved, Err *err)
+{
+    bool no_device = false;
+    json_t *reply = greet(a, err);
+    a->available = reply && introduce(a, reply, &no_device, err) == 0;
+    json_decref(reply);
+    if (!a->available && (ours || interrupted()))
+        return -1;
+    if (!a->available)
+        leave_out(a, no_device, err, misbehaved);
+    return 0;
+}
+
+int alternatives_start(Alternative list[NUM_ALTERNATIVES], const Project *p,
+                       const AlternativeOptions *o, bool *misbehaved, Err *err)
+{
+    bool alone = !p->root || !p->python;
+    const char *missing = p->root ? "Python" : "bench/peers/worker.py";
+    if (alone)
+        fprintf(stderr, "tare: no %s, so tare is measured alone; to install the peers: %s\n",
+                missing, PEERS_INSTALL);
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
+        Alternative *a = &list[k];
+        if (k > 0 && !o->wanted[k])
+            continue;
+        if (k > 0 && alone) {
+            a->name = alternative_names[k];
+            err_set(&a->left_out, "no %s", missing);
+            continue;
+        }
+        describe(a, k, p, o);
+        if (start_one(a, k == 0, misbehaved, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+void alternatives_stop(Alternative list[NUM_ALTERNATIVES])
+{
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
+        peer_stop(&list[k].peer);
+}
+
+void alternatives_release(Alternative list[NUM_ALTERNATIVES])
+{
+    alternatives_stop(list);
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
+        Alternative *a = &list[k];
+        for (size_t i = 0; i < COUNT_OF(a->argv); i++)
+            free(a->argv[i]);
+        for (size_t i = 0; i < COUNT_OF(a->settings); i++)
+            free(a->settings[i]);
+        json_decref(a->versions);
+        *a = (Alternative){.name = NULL};
+    }
+}
+
+/* ---- in reports ---- */
+
+json_t *alternatives_to_json(const Alternative list[NUM_ALTERNATIVES])
+{
+    json_t *all = json_object();
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
+        const Alternative *a = &list[k];
+        if (a->available)
+            json_object_set_new(all, a->name,
+                                json_pack("{s:O, s:f, s:f}", "versions", a->versions,
+                                          "empty_call_ms", a->empty_call_ms, "empty_run_ns",
+                                          a->empty_run_ns));
+    }
+    return all;
+}
+
+json_t *alternatives_left_out(const Alternative list[NUM_ALTERNATIVES])
+{
+    json_t *all = json_object();
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
+        if (list[k].left_out.msg[0])
+            json_object_set_new(all, list[k].name, json_string(list[k].left_out.msg));
+    return all;
+}
+
+void alternatives_print(const Alternative list[NUM_ALTERNATIVES], FILE *f)
+{
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
+        const Alternative *a = &list[k];
+        const char *name;
+        json_t *value;
+        if (a->left_out.msg[0])
+            fprintf(f, "**%s:** left out: %s\n", a->name, a->left_out.msg);
+        if (!a->available)
+            continue;
+        fprintf(f, "**%s:**", a->name);
+        json_object_foreach (a->versions, name, value)
+            fprintf(f, " %s %s;", name, json_string_value(value) ? json_string_value(value) : "?");
+        fprintf(f, " empty call %.3f ms\n", a->empty_call_ms);
+    }
+}
+
+double other_cpus_before_start(void)
+{
+    const struct timespec window = {.tv_nsec = 500000000};
+    Context machine;
+    context_read(&machine, "");
+    CpuTime before = context_cpu_time("");
+    nanosleep(&window, NULL);
+    double busy = context_other_cpus(before, context_cpu_time(""), (double)machine.cpus_online);
+    if (busy > CPUS_IN_USE)
+        fprintf(stderr,
+                "tare: other programs keep %.2f CPUs busy before anything was started: times will "
+                "be wrong\n",
+                busy);
+    return busy;
+}

@@ -1,0 +1,122 @@
+/* inputs: see inputs.h. */
+#include "bench/compare/inputs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/files/safetensors.h"
+#include "bench/util/lines.h"
+
+static const char *const sentences[] = {
+    "The quick brown fox jumps over the lazy dog, and nobody in the village seems to mind it.",
+    "I expected very little from this film; what I got was two hours of honest, funny acting.",
+    "Shares fell 3.7% on Tuesday after the company cut its forecast for the second half of 2025.",
+    "Is it worth the money? No, not really: the plot is thin and the ending can't save it.",
+    "Water boils at 100 degrees at sea level, but at lower temperatures high in the mountains.",
+    "She had read the letter twice before she understood that it was not addressed to her.",
+    "An unforgettable performance - one of the best I have seen on any stage in many years!",
+    "Please send the signed documents to our office in Zurich by the end of next week, thanks.",
+};
+
+/* Sentence i, and the ones after it until there are `words` words: a word is at least one id. */
+static char *text_of(size_t i, size_t words)
+{
+    char *text = xstrdup(sentences[i % COUNT_OF(sentences)]);
+    for (;;) {
+        size_t spaces = 0;
+        for (const char *p = text; *p; p++)
+            spaces += *p == ' ';
+        if (spaces + 1 >= words)
+            return text;
+        char *longer = xasprintf("%s %s", text, sentences[++i % COUNT_OF(sentences)]);
+        free(text);
+        text = longer;
+    }
+}
+
+static json_t *texts_of(const CompareCell *cell)
+{
+    json_t *texts = json_array();
+    for (size_t i = 0; i < cell->batch_size; i++) {
+        char *text = text_of(i, cell->seq_len);
+        json_array_append_new(texts, json_string(text));
+        free(text);
+    }
+    return texts;
+}
+
+/* The "text" of every line of a file of JSON objects. NULL, naming file and line, for anything else. */
+static json_t *texts_of_file(const char *path, Err *err)
+{
+    Lines file;
+    int more;
+    size_t number = 0;
+    json_t *texts = json_array();
+    if (lines_open(&file, path, err) != 0) {
+        json_decref(texts);
+        return NULL;
+    }
+    while ((more = lines_next(&file, err)) == 1) {
+        json_t *object = json_loadb(file.line, file.len, 0, NULL);
+        json_t *text = json_incref(json_object_get(object, "text"));
+        json_decref(object);
+        number++;
+        if (!json_is_string(text)) {
+            json_decref(text);
+            more = err_set(err, "%s:%zu: no JSON object with a \"text\"", path, number);
+            break;
+        }
+        json_array_append_new(texts, text);
+    }
+    lines_close(&file);
+    if (more == 0 && json_array_size(texts) == 0)
+        more = err_set(err, "%s has no texts", path);
+    if (more == 0)
+        return texts;
+    json_decref(texts);
+    return NULL;
+}
+
+static int write_ids(const CompareCell *cell, size_t vocab_size, uint64_t seed, const char *path,
+                     Err *err)
+{
+    size_t shape[] = {cell->batch_size, cell->seq_len}, count = shape[0] * shape[1];
+    int32_t *ids = xmalloc(3 * count * sizeof *ids);
+    int32_t *tokens = ids, *targets = ids + count, *mask = ids + 2 * count;
+    for (size_t i = 0; i < count; i++) {
+        tokens[i] = (int32_t)(rng_uniform(seed, 0, i) * (double)vocab_size);
+        targets[i] = (int32_t)(rng_uniform(seed, 1, i) * (double)vocab_size);
+        mask[i] = 1;
+    }
+    STensor tensors[] = {stensor_make("tokens", ST_I32, 2, shape, tokens),
+                         stensor_make("targets", ST_I32, 2, shape, targets),
+                         stensor_make("mask", ST_I32, 2, shape, mask)};
+    int status = safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
+    free(ids);
+    return status;
+}
+
+json_t *compare_load_request(const CompareCell *cell, const char *model_dir, size_t vocab_size,
+                             uint64_t seed, const char *path, Err *err)
+{
+    json_t *request =
+        json_pack("{s:s, s:s, s:s, s:I}", "do", "load", "component", cell->component->name,
+                  "model_dir", model_dir, "max_length", (json_int_t)cell->seq_len);
+    if (!request) {
+        err_set(err, "'%s' is not UTF-8", model_dir);
+        return NULL;
+    }
+    int status = 0;
+    if (cell->component->from_text) {
+        json_t *texts = cell->texts ? texts_of_file(cell->texts, err) : texts_of(cell);
+        status = texts ? json_object_set_new(request, "texts", texts) : -1;
+    } else {
+        status = write_ids(cell, vocab_size, seed, path, err);
+        if (status == 0)
+            json_object_set_new(request, "inputs", json_string(path));
+    }
+    if (status == 0)
+        return request;
+    json_decref(request);
+    return NULL;
+}

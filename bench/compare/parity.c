@@ -1,0 +1,104 @@
+/* parity: see parity.h. */
+#include "bench/compare/parity.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/files/safetensors.h"
+
+const double parity_tolerance = 1e-5;
+
+const char *const record_state_names[] = {[RECORD_OK] = "ok",
+                                          [RECORD_FAILED] = "failed",
+                                          [RECORD_DIFFERS] = "differs",
+                                          [RECORD_IMPLAUSIBLE] = "implausible"};
+
+static int fail(Parity *p, const char *name, const char *what)
+{
+    p->ok = false;
+    snprintf(p->reason, sizeof p->reason, "%.63s %s", name, what);
+    return 0;
+}
+
+static bool same_shape(const STensor *a, const STensor *b)
+{
+    return a->ndim == b->ndim && memcmp(a->shape, b->shape, a->ndim * sizeof *a->shape) == 0;
+}
+
+static void compare_ids(const STensor *a, const STensor *b, Parity *p)
+{
+    for (size_t i = 0; i < stensor_count(a); i++) {
+        int32_t x, y;
+        memcpy(&x, (const char *)a->data + i * sizeof x, sizeof x);
+        memcpy(&y, (const char *)b->data + i * sizeof y, sizeof y);
+        double difference = fabs((double)x - (double)y);
+        if (difference > p->max_abs)
+            p->max_abs = difference;
+        if (difference != 0)
+            fail(p, a->name, "differs");
+    }
+}
+
+static void compare_reals(const STensor *a, const float *x, const float *y, Parity *p)
+{
+    double difference = 0, largest = 0;
+    bool finite = true;
+    for (size_t i = 0; i < stensor_count(a); i++) {
+        finite &= isfinite(x[i]) && isfinite(y[i]);
+        difference = fmax(difference, fabs((double)x[i] - (double)y[i]));
+        largest = fmax(largest, fabs((double)y[i]));
+    }
+    double relative = difference > 0 ? difference / largest : 0;
+    p->max_abs = fmax(p->max_abs, difference);
+    if (relative >= p->max_rel) {
+        p->max_rel = relative;
+        snprintf(p->worst, sizeof p->worst, "%.63s", a->name);
+    }
+    if (!finite)
+        fail(p, a->name, "holds a number that is not finite");
+    else if (!(relative <= p->tolerance))
+        fail(p, a->name, "differs by more than the bound");
+}
+
+static int compare_tensor(const STensor *a, const STensor *b, Parity *p, Err *err)
+{
+    if (!b)
+        return fail(p, a->name, "is missing");
+    if (!same_shape(a, b))
+        return fail(p, a->name, "has another shape");
+    if ((a->dtype == ST_I32) != (b->dtype == ST_I32))
+        return fail(p, a->name, "has another type");
+    if (a->dtype == ST_I32) {
+        compare_ids(a, b, p);
+        return 0;
+    }
+    size_t bytes = (stensor_count(a) + 1) * sizeof(float);
+    float *x = xmalloc(bytes), *y = xmalloc(bytes);
+    int status = safetensors_to_f32(a, x, err);
+    if (status == 0)
+        status = safetensors_to_f32(b, y, err);
+    if (status == 0)
+        compare_reals(a, x, y, p);
+    free(x);
+    free(y);
+    return status;
+}
+
+int parity_compare(const char *ours, const char *theirs, double tolerance, Parity *p, Err *err)
+{
+    *p = (Parity){.ok = true, .tolerance = tolerance};
+    SafeTensors *a = safetensors_open(ours, err);
+    SafeTensors *b = a ? safetensors_open(theirs, err) : NULL;
+    int status = b ? 0 : -1;
+    for (size_t i = 0; b && i < safetensors_count(a) && status == 0; i++) {
+        const STensor *t = safetensors_at(a, i);
+        status = compare_tensor(t, safetensors_find(b, t->name), p, err);
+    }
+    if (status == 0 && safetensors_count(a) != safetensors_count(b))
+        fail(p, "the set of tensors", "is another");
+    safetensors_free(a);
+    safetensors_free(b);
+    return status;
+}

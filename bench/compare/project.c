@@ -1,0 +1,168 @@
+/* project: see project.h. */
+#include "bench/compare/project.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/util/process.h"
+
+enum { MAKE_SECONDS = 1800, HASH_SECONDS = 300 };
+
+static bool holds_peers(const char *root)
+{
+    char *worker = xasprintf("%s/bench/peers/worker.py", root);
+    bool there = access(worker, R_OK) == 0;
+    free(worker);
+    return there;
+}
+
+static char *find_root(const char *program)
+{
+    if (holds_peers("."))
+        return xstrdup(".");
+    char *root = xstrdup(program), *slash;
+    while ((slash = strrchr(root, '/')) && slash != root) {
+        *slash = '\0';
+        if (holds_peers(root))
+            return root;
+    }
+    free(root);
+    return NULL;
+}
+
+void project_find(Project *p)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    CHECK(n > 0, "/proc/self/exe cannot be read");
+    self[n] = '\0';
+    const char *named = getenv("TARE_PYTHON");
+    *p = (Project){.program = xstrdup(self), .root = find_root(self)};
+    if (named && *named)
+        p->python = xstrdup(named);
+    else if (p->root)
+        p->python = xasprintf("%s/.venv/bin/python", p->root);
+    if (p->python && access(p->python, X_OK) != 0) {
+        free(p->python);
+        p->python = NULL;
+        if (named && *named)
+            fprintf(stderr, "tare: TARE_PYTHON is '%s', which cannot be executed\n", named);
+    }
+}
+
+void project_release(Project *p)
+{
+    free(p->program);
+    free(p->root);
+    free(p->python);
+    *p = (Project){0};
+}
+
+/* ---- models ---- */
+
+static bool is_model(const char *dir)
+{
+    char *weights = xasprintf("%s/model.safetensors", dir);
+    bool there = access(weights, R_OK) == 0;
+    free(weights);
+    return there;
+}
+
+static int run_maker(const char *name, const char *cache, const Project *p, Err *err)
+{
+    Child child;
+    char *script = xasprintf("%s/bench/peers/make_models.py", p->root);
+    char *argv[] = {p->python, script, (char *)cache, "--only", (char *)name, NULL};
+    fprintf(stderr, "tare: making model '%s' in %s, once\n", name, cache);
+    int status = child_run(&child, p->python, argv, MAKE_SECONDS, err);
+    free(script);
+    if (status != 0)
+        return -1;
+    if (child.end != CHILD_EXITED || child.code != 0) {
+        char reason[512];
+        child_reason(&child, reason, sizeof reason);
+        status = err_set(err, "model '%s' could not be made: %s", name, reason);
+    }
+    child_release(&child);
+    return status;
+}
+
+static int make_model(ModelFiles *f, const char *name, const Project *p, Err *err)
+{
+    char *cache = xasprintf("%s/.cache/models", p->root ? p->root : ".");
+    f->dir = xasprintf("%s/%s", cache, name);
+    int status = 0;
+    if (is_model(f->dir))
+        status = 0;
+    else if (!p->root || !p->python)
+        status = err_set(err, "model '%s' has to be made once, which needs Python: %s", name,
+                         PEERS_INSTALL);
+    else
+        status = run_maker(name, cache, p, err);
+    free(cache);
+    return status;
+}
+
+/* By a program that everybody has, so that everybody can check it. */
+static void hash_weights(ModelFiles *f)
+{
+    Child child;
+    Err ignored;
+    char *weights = xasprintf("%s/model.safetensors", f->dir);
+    char *argv[] = {"sha256sum", weights, NULL};
+    if (child_run(&child, "/usr/bin/sha256sum", argv, HASH_SECONDS, &ignored) == 0) {
+        const size_t digits = sizeof f->sha256 - 1;
+        if (child.end == CHILD_EXITED && child.code == 0 && strlen(child.output) > digits)
+            memcpy(f->sha256, child.output, digits);
+        child_release(&child);
+    }
+    free(weights);
+}
+
+int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err *err)
+{
+    *f = (ModelFiles){.dir = NULL};
+    if (m->dir)
+        f->dir = xstrdup(m->dir);
+    else if (make_model(f, m->make, p, err) != 0)
+        return -1;
+    if (model_config_load(f->dir, &f->config, err) != 0)
+        return -1;
+    hash_weights(f);
+    return 0;
+}
+
+int model_files_open(ModelFiles *f, Checkpoint *ck, Err *err)
+{
+    if (checkpoint_open(ck, f->dir, err) != 0)
+        return -1;
+    if (checkpoint_check(ck, err) != 0) {
+        checkpoint_release(ck);
+        return -1;
+    }
+    f->config = ck->config;
+    if (ck->unused)
+        fprintf(stderr, "tare: not used: %s\n", ck->unused);
+    return 0;
+}
+
+void model_files_release(ModelFiles *f)
+{
+    free(f->dir);
+    *f = (ModelFiles){.dir = NULL};
+}
+
+int model_files_check(const ModelFiles *f, const CompareCell *cell, Err *err)
+{
+    const ModelConfig *c = &f->config;
+    bool gpt = cell->component->kind == COMPONENT_GPT;
+    if (gpt != (c->type == MODEL_GPT2))
+        return err_set(err, "%s cannot do '%s', which is for %s", f->dir, cell->component->name,
+                       gpt ? "a gpt2" : "an encoder");
+    if (cell->seq_len > c->max_positions)
+        return err_set(err, "%s has %zu positions, seq_len = %zu needs more", f->dir,
+                       c->max_positions, cell->seq_len);
+    return 0;
+}

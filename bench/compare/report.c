@@ -1,0 +1,155 @@
+/* report: the machine-readable files; see report.h. */
+#include "bench/compare/report.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "bench/compare/output.h"
+#include "bench/util/number_json.h"
+#include "bench/compare/turns.h"
+
+enum { SCHEMA = 1 };
+
+static void columns_of(const Comparison *c, const Record *r, Columns *out)
+{
+    const CompareCell *cell = r->cell;
+    bool ratio = record_shows_ratio(c, r);
+    double gflops = record_gflops(c, r);
+    *out = (Columns){.count = 0};
+    column_text(out, "component", cell->component->name);
+    column_text(out, "model", c->config->models[cell->model].name);
+    column_count(out, "batch_size", cell->batch_size);
+    column_count(out, "seq_len", cell->seq_len);
+    column_text(out, "implementation", r->alternative->name);
+    column_real(out, "median_ms", r->median_ms);
+    column_real(out, "median_lo_ms", r->interval.lo);
+    column_real(out, "median_hi_ms", r->interval.hi);
+    column_real(out, "ratio", ratio ? r->ratio.ratio : NAN);
+    column_real(out, "ratio_lo", ratio ? r->ratio.interval.lo : NAN);
+    column_real(out, "ratio_hi", ratio ? r->ratio.interval.hi : NAN);
+    column_real(out, "parity_max_abs", r->has_parity ? r->parity.max_abs : NAN);
+    if (r->has_parity)
+        column_bool(out, "parity_ok", r->parity.ok);
+    else
+        column_empty(out, "parity_ok");
+    column_real(out, "empty_call_ms", r->alternative->empty_call_ms);
+    column_count(out, "rounds", r->rounds);
+    column_text(out, "status", record_state_names[record_state(c, r)]);
+    column_real(out, "gflops_per_s", gflops);
+    column_real(out, "peak_fraction", peak_watch_fraction(&c->watch, record_product(r), gflops));
+    column_real(out, "bytes_per_s",
+                r->input_bytes ? (double)r->input_bytes / (r->median_ms / 1e3) : NAN);
+    column_count(out, "peak_rss_bytes", r->peak_rss_bytes);
+}
+
+/* ---- CSV ---- */
+
+static void write_csv(const void *comparison, time_t started, FILE *f)
+{
+    (void)started;
+    const Comparison *c = comparison;
+    for (size_t i = 0; i < c->num_records; i++) {
+        Columns columns;
+        columns_of(c, &c->records[i], &columns);
+        if (i == 0)
+            columns_write_header(&columns, f);
+        columns_write_record(&columns, f);
+    }
+}
+
+/* ---- JSON ---- */
+
+static json_t *record_json(const Comparison *c, const Record *r)
+{
+    Columns columns;
+    columns_of(c, r, &columns);
+    json_t *object = columns_to_json(&columns), *samples = json_array();
+    for (size_t i = 0; i < r->rounds; i++)
+        json_array_append_new(samples, json_real(r->ms[i]));
+    json_object_set_new(object, "samples_ms", samples);
+    json_object_set_new(object, "calls_per_sample", json_integer(r->calls));
+    json_object_set_new(object, "untimed_call_before", json_boolean(r->warm_call));
+    json_object_set_new(object, "fresh_process", json_boolean(r->cell->fresh_process));
+    if (r->cell->texts)
+        json_object_set_new(object, "texts", json_string(r->cell->texts));
+    if (r->rounds > 0 && !isnan(r->interval.lo))
+        json_object_set_new(object, "median_coverage", json_real(r->interval.coverage));
+    if (!isnan(r->ratio.ratio) && !isnan(r->ratio.interval.lo)) {
+        json_object_set_new(object, "ratio_coverage", json_real(r->ratio.interval.coverage));
+        json_object_set_new(object, "ratio_p", json_real(r->ratio.p));
+    }
+    if (r->has_parity) {
+        if (*r->parity.worst)
+            json_object_set_new(object, "parity_max_rel", json_real(r->parity.max_rel));
+        json_object_set_new(object, "parity_tolerance", json_real(r->parity.tolerance));
+        json_object_set_new(object, "parity_reason", json_string(r->parity.reason));
+    }
+    json_object_set_new(object, "failure", json_string(r->failure.msg));
+    return object;
+}
+
+static json_t *models_json(const Comparison *c)
+{
+    json_t *models = json_object();
+    for (size_t i = 0; i < c->config->num_models; i++) {
+        const ModelFiles *m = &c->models[i];
+        if (m->dir)
+            json_object_set_new(models, c->config->models[i].name,
+                                json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "dir", m->dir, "sha256",
+                                          m->sha256, "d_model", (json_int_t)m->config.d_model,
+                                          "num_layers", (json_int_t)m->config.num_layers,
+                                          "vocab_size", (json_int_t)m->config.vocab_size,
+                                          "num_params", (json_int_t)model_num_params(&m->config)));
+    }
+    return models;
+}
+
+static void write_json(const void *comparison, time_t started, FILE *f)
+{
+    const Comparison *c = comparison;
+    json_t *records = json_array(), *all = system_info(started);
+    for (size_t i = 0; i < c->num_records; i++)
+        json_array_append_new(records, record_json(c, &c->records[i]));
+    json_t *rest = json_pack(
+        "{s:i, s:s, s:o, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA, "name",
+        c->config->name, "other_cpus_before", number_json(c->other_cpus), "threads",
+        (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed, "parity_tolerance",
+        parity_tolerance, "sample_min_ms", TURN_NS / 1e6, "peaks", peak_watch_to_json(&c->watch),
+        "models", models_json(c), "implementations", alternatives_to_json(c->alternatives),
+        "left_out", alternatives_left_out(c->alternatives), "records", records);
+    CHECK(rest, "a comparison that is no JSON");
+    json_object_update(all, rest);
+    json_decref(rest);
+    json_dumpf(all, f, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    fputc('\n', f);
+    json_decref(all);
+}
+
+int compare_report_write(const Comparison *c, const char *folder, time_t started, Err *err)
+{
+    const ReportWriters writers = {write_json, write_csv, compare_report_markdown};
+    return report_files_write(folder, started, &writers, c, err);
+}
+
+void compare_speedup(const Comparison *c, const Record *r, char *text)
+{
+    const size_t size = 128;
+    double ratio = r->ratio.ratio, lo = r->ratio.interval.lo, hi = r->ratio.interval.hi;
+    if (r->failure.msg[0])
+        snprintf(text, size, "failed");
+    else if (r->has_parity && !r->parity.ok)
+        snprintf(text, size, "parity FAILED");
+    else if (record_state(c, r) == RECORD_IMPLAUSIBLE)
+        snprintf(text, size, "implausible");
+    else if (!record_shows_ratio(c, r))
+        snprintf(text, size, "-");
+    else if (lo <= 1 && hi >= 1)
+        snprintf(text, size, "no clear difference [%.2f, %.2f]", 1 / hi, 1 / lo);
+    else if (isnan(lo))
+        snprintf(text, size, "%.2fx %s (too few rounds)", ratio < 1 ? 1 / ratio : ratio,
+                 ratio < 1 ? "Faster" : "Slower");
+    else if (ratio < 1)
+        snprintf(text, size, "**%.2fx Faster** [%.2f, %.2f]", 1 / ratio, 1 / hi, 1 / lo);
+    else
+        snprintf(text, size, "%.2fx Slower [%.2f, %.2f]", ratio, lo, hi);
+}

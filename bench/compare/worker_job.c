@@ -1,0 +1,408 @@
+/* worker_job: see worker_job.h. */
+#include "bench/compare/worker_job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/files/checkpoint.h"
+#include "model/model.h"
+#include "model/tokenizer/wordpiece.h"
+#include "bench/text/classifier.h"
+#include "bench/compare/component.h"
+
+/* The gradients that are compared: they depend on every op before them, and each is made by another
+ * kind of backward: embedding, linear layer, norm. */
+static const char *const shown_grads[] = {"wpe.weight", "h.0.attn.c_attn.weight", "ln_f.weight"};
+
+struct WorkerJob {
+    const Component *component;
+    size_t batch, length; /* length 0 for a tokenizer */
+    /* from text */
+    WordPiece *words;
+    char **texts; /* [batch] */
+    size_t *text_lens, max_length;
+    IdBuffer ids;
+    TokenBatch encoded;
+    /* from ids: [batch, length] each */
+    int32_t *tokens, *mask, *targets;
+    Model model;
+    bool has_model;
+    AdamW adamw;
+    Classifier classifier; /* instead of the model */
+};
+
+void worker_job_free(WorkerJob *job)
+{
+    if (!job)
+        return;
+    for (size_t i = 0; job->texts && i < job->batch; i++)
+        free(job->texts[i]);
+    free(job->texts);
+    free(job->text_lens);
+    id_buffer_release(&job->ids);
+    token_batch_release(&job->encoded);
+    wordpiece_free(job->words);
+    free(job->tokens);
+    free(job->mask);
+    free(job->targets);
+    if (job->has_model)
+        model_release(&job->model);
+    classifier_release(&job->classifier);
+    free(job);
+}
+
+/* ---- inputs ---- */
+
+static int load_texts(WorkerJob *job, const json_t *request, Err *err)
+{
+    const json_t *texts = json_object_get(request, "texts");
+    job->batch = json_array_size(texts);
+    job->max_length = (size_t)json_integer_value(json_object_get(request, "max_length"));
+    if (job->batch == 0)
+        return err_set(err, "the request has no texts");
+    job->texts = xcalloc(job->batch, sizeof *job->texts);
+    job->text_lens = xcalloc(job->batch, sizeof *job->text_lens);
+    for (size_t i = 0; i < job->batch; i++) {
+        const json_t *text = json_array_get(texts, i);
+        if (!json_is_string(text))
+            return err_set(err, "text %zu of the request is no string", i + 1);
+        job->texts[i] = xstrdup(json_string_value(text));
+        job->text_lens[i] = json_string_length(text);
+    }
+    return 0;
+}
+
+/* Fresh ids [batch, length] from the inputs file. The first table read fixes batch and length. */
+static int load_ids(WorkerJob *job, const SafeTensors *file, const char *name, int32_t **ids,
+                    Err *err)
+{
+    const STensor *t = safetensors_find(file, name);
+    if (!t || t->dtype != ST_I32 || t->ndim != 2 || t->bytes == 0)
+        return err_set(err, "the inputs have no I32 table '%s'", name);
+    if (job->batch == 0) {
+        job->batch = t->shape[0];
+        job->length = t->shape[1];
+    }
+    if (t->shape[0] != job->batch || t->shape[1] != job->length)
+        return err_set(err, "the inputs' table '%s' has another shape than the tokens", name);
+    *ids = xmalloc(t->bytes);
+    memcpy(*ids, t->data, t->bytes);
+    return 0;
+}
+
+static int check_ids(const WorkerJob *job, const int32_t *ids, const char *name, size_t limit,
+                     Err *err)
+{
+    for (size_t i = 0; i < job->batch * job->length; i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= limit)
+            return err_set(err, "%s: id %d of a vocabulary of %zu", name, ids[i], limit);
+    return 0;
+}
+
+static int load_inputs(WorkerJob *job, const json_t *request, const ModelConfig *c, Err *err)
+{
+    const char *path = json_string_value(json_object_get(request, "inputs"));
+    bool gpt = job->component->kind == COMPONENT_GPT;
+    SafeTensors *file = path ? safetensors_open(path, err) : NULL;
+    if (!file)
+        return path ? -1 : err_set(err, "the request names no inputs");
+    int status = load_ids(job, file, "tokens", &job->tokens, err);
+    if (status == 0)
+        status = gpt ? load_ids(job, file, "targets", &job->targets, err)
+                     : load_ids(job, file, "mask", &job->mask, err);
+    safetensors_free(file);
+    if (status == 0)
+        status = check_ids(job, job->tokens, "tokens", c->vocab_size, err);
+    if (status == 0 && gpt)
+        status = check_ids(job, job->targets, "targets", c->vocab_size, err);
+    return status;
+}
+
+static int encode(WorkerJob *job, Err *err)
+{
+    return wordpiece_encode_batch(job->words, (const char *const *)job->texts, job->text_lens,
+                                  job->batch, job->max_length, &job->encoded, err);
+}
+
+/* ---- the model ---- */
+
+/* Cuts the forward phase after t, keeps t readable and plans again. */
+static void stop_after(Model *m, Tensor *t)
+{
+    Schedule *s = &m->schedule;
+    tensor_keep(t);
+    while (s->count > 0 && s->steps[s->count - 1].t != t)
+        s->count--;
+    s->num_forward = s->count;
+    plan_release(&m->plan);
+    plan_build(&m->plan, s, m->options.threads);
+}
+
+static int check_length(const WorkerJob *job, const ModelConfig *c, Err *err)
+{
+    if (job->length <= c->max_positions)
+        return 0;
+    return err_set(err, "%zu ids, but the model has %zu positions", job->length, c->max_positions);
+}
+
+/* An encoder packs its weights: they never change here, and its batches are small. */
+static ModelOptions model_options(const WorkerJob *job, int threads)
+{
+    bool gpt = job->component->kind == COMPONENT_GPT;
+    return (ModelOptions){
+        .wants = {.batch = job->batch, .context = job->length, .mask = !gpt, .loss = gpt},
+        .backward = job->component->backward,
+        .optimizer = job->component->update,
+        .precision = job->component->precision,
+        .pack_weights = !gpt,
+        .threads = threads,
+    };
+}
+
+static int threads_of(const json_t *request)
+{
+    int threads = (int)json_integer_value(json_object_get(request, "threads"));
+    return threads > 0 ? threads : 1;
+}
+
+static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err *err)
+{
+    const Component *what = job->component;
+    bool gpt = what->kind == COMPONENT_GPT;
+    ModelConfig *c = &ck->config;
+    if (gpt != (c->type == MODEL_GPT2))
+        return err_set(err, "%s is for %s", what->name, gpt ? "a gpt2" : "an encoder");
+    if (gpt && c->head != HEAD_LM)
+        return err_set(err, "%s needs a model with a language-model head", what->name);
+    if (!gpt)
+        c->head = HEAD_NONE; /* the hidden states are compared; a classifier's head is not read */
+    if (what->from_text) {
+        if (encode(job, err) != 0)
+            return -1;
+        job->length = job->encoded.length;
+    } else if (load_inputs(job, request, c, err) != 0) {
+        return -1;
+    }
+    if (check_length(job, c, err) != 0)
+        return -1;
+    ModelOptions options = model_options(job, threads_of(request));
+    model_plan(&job->model, c, &options);
+    job->has_model = true;
+    if (!gpt)
+        stop_after(&job->model,
+                   job->model.record.hidden[what->only_embeddings ? 0 : c->num_layers]);
+    if (model_alloc(&job->model, err) != 0)
+        return -1;
+    return checkpoint_load(ck, &job->model.params, err);
+}
+
+static int load(WorkerJob *job, const json_t *request, Err *err)
+{
+    const char *dir = json_string_value(json_object_get(request, "model_dir"));
+    if (!dir)
+        return err_set(err, "the request has no model_dir");
+    if (job->component->from_text && load_texts(job, request, err) != 0)
+        return -1;
+    if (job->component->kind == COMPONENT_CLASSIFIER)
+        return classifier_init(&job->classifier, dir, job->max_length, threads_of(request), err);
+    if (job->component->from_text && !(job->words = wordpiece_load(dir, err)))
+        return -1;
+    if (job->component->kind == COMPONENT_TOKENIZER)
+        return 0;
+    Checkpoint ck;
+    if (checkpoint_open(&ck, dir, err) != 0)
+        return -1;
+    int status = load_model(job, request, &ck, err);
+    checkpoint_release(&ck);
+    return status;
+}
+
+WorkerJob *worker_job_new(const json_t *request, Err *err)
+{
+    const char *name = json_string_value(json_object_get(request, "component"));
+    const Component *component = name ? component_find(name) : NULL;
+    if (!component) {
+        err_set(err, "unknown component '%s'", name ? name : "");
+        return NULL;
+    }
+    WorkerJob *job = xcalloc(1, sizeof *job);
+    job->component = component;
+    job->adamw = adamw_defaults();
+    if (load(job, request, err) == 0)
+        return job;
+    worker_job_free(job);
+    return NULL;
+}
+
+/* ---- running ---- */
+
+static void run_tokenizer(WorkerJob *job)
+{
+    job->ids.count = 0;
+    for (size_t i = 0; i < job->batch; i++)
+        wordpiece_encode(job->words, job->texts[i], job->text_lens[i], job->max_length, &job->ids);
+}
+
+static int run_encoder(WorkerJob *job, Err *err)
+{
+    const int32_t *tokens = job->tokens, *mask = job->mask;
+    if (job->component->from_text) {
+        if (encode(job, err) != 0)
+            return -1;
+        tokens = job->encoded.ids;
+        mask = job->encoded.mask;
+    }
+    model_set_tokens(&job->model, tokens);
+    model_set_mask(&job->model, mask);
+    model_forward(&job->model);
+    return 0;
+}
+
+static void run_gpt(WorkerJob *job)
+{
+    Model *m = &job->model;
+    model_set_tokens(m, job->tokens);
+    model_set_targets(m, job->targets);
+    model_forward(m);
+    if (m->options.backward)
+        model_backward(m);
+    if (m->options.optimizer)
+        model_update(m, &job->adamw);
+}
+
+int worker_job_run(WorkerJob *job, Err *err)
+{
+    switch (job->component->kind) {
+    case COMPONENT_TOKENIZER:
+        run_tokenizer(job);
+        return 0;
+    case COMPONENT_ENCODER:
+        return run_encoder(job, err);
+    case COMPONENT_GPT:
+        run_gpt(job);
+        return 0;
+    case COMPONENT_CLASSIFIER:
+        return err_set(err, "'%s' is run by requests of single texts", job->component->name);
+    }
+    return 0;
+}
+
+size_t worker_job_num_requests(const WorkerJob *job)
+{
+    return job->component->kind == COMPONENT_CLASSIFIER ? job->batch : 0;
+}
+
+size_t worker_job_encode(WorkerJob *job, size_t text)
+{
+    return classifier_encode(&job->classifier, job->texts[text], job->text_lens[text]);
+}
+
+size_t worker_job_label(WorkerJob *job)
+{
+    const float *logits = classifier_run(&job->classifier);
+    return classifier_best(logits, job->classifier.labels.count, NULL);
+}
+
+/* ---- outputs ---- */
+
+static int write_ids(const WorkerJob *job, const char *path, Err *err)
+{
+    int32_t *lengths = xcalloc(job->batch, sizeof *lengths);
+    IdBuffer one = {0};
+    for (size_t i = 0; i < job->batch; i++) {
+        one.count = 0;
+        lengths[i] = (int32_t)wordpiece_encode(job->words, job->texts[i], job->text_lens[i],
+                                               job->max_length, &one);
+    }
+    STensor tensors[] = {stensor_make("ids", ST_I32, 1, &job->ids.count, job->ids.ids),
+                         stensor_make("lengths", ST_I32, 1, &job->batch, lengths)};
+    int status = safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
+    id_buffer_release(&one);
+    free(lengths);
+    return status;
+}
+
+static int write_hidden(const WorkerJob *job, const char *path, Err *err)
+{
+    const Model *m = &job->model;
+    bool embeddings = job->component->only_embeddings;
+    const Tensor *hidden = m->record.hidden[embeddings ? 0 : m->config.num_layers];
+    size_t shape[] = {job->batch, job->length, m->config.d_model};
+    const char *name = embeddings ? "hidden_states.0" : "last_hidden_state";
+    STensor tensor = stensor_make(name, ST_F32, 3, shape, hidden->data);
+    return safetensors_write(path, &tensor, 1, NULL, err);
+}
+
+static void add_grads(const Params *p, TensorList *out)
+{
+    for (size_t k = 0; k < p->count; k++) {
+        const Param *q = p->list[k];
+        for (size_t i = 0; i < COUNT_OF(shown_grads); i++) {
+            if (strcmp(q->name, shown_grads[i]) != 0)
+                continue;
+            char *name = xasprintf("grad.%s", q->name);
+            tensor_list_add(out, name, q->spec.cols ? 2 : 1, (size_t[]){q->spec.rows, q->spec.cols},
+                            p->grads + q->offset);
+            free(name);
+        }
+    }
+}
+
+static int write_loss(WorkerJob *job, const char *path, Err *err)
+{
+    Model *m = &job->model;
+    TensorList out = {0};
+    float loss = model_loss(m), loss_after;
+    tensor_list_add(&out, "loss", 0, NULL, &loss);
+    if (m->options.backward)
+        add_grads(&m->params, &out);
+    if (m->options.optimizer) {
+        model_forward(m);
+        loss_after = model_loss(m);
+        tensor_list_add(&out, "loss_after_step", 0, NULL, &loss_after);
+    }
+    int status = safetensors_write(path, out.at, out.count, NULL, err);
+    tensor_list_release(&out);
+    return status;
+}
+
+static int write_logits(WorkerJob *job, const char *path, Err *err)
+{
+    size_t shape[] = {job->batch, job->classifier.labels.count};
+    float *logits = xcalloc(shape[0] * shape[1], sizeof *logits);
+    int32_t *lengths = xcalloc(shape[0], sizeof *lengths);
+    int status = 0;
+    for (size_t i = 0; i < job->batch && status == 0; i++) {
+        float *own = logits + i * shape[1];
+        lengths[i] = (int32_t)worker_job_encode(job, i);
+        memcpy(own, classifier_run(&job->classifier), shape[1] * sizeof *own);
+        if (!classifier_finite(own, shape[1]))
+            status = err_set(err, "the model's output for text %zu is not finite", i + 1);
+    }
+    STensor tensors[] = {stensor_make("logits", ST_F32, 2, shape, logits),
+                         stensor_make("lengths", ST_I32, 1, shape, lengths)};
+    if (status == 0)
+        status = safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
+    free(logits);
+    free(lengths);
+    return status;
+}
+
+int worker_job_outputs(WorkerJob *job, const char *path, Err *err)
+{
+    if (job->component->kind == COMPONENT_CLASSIFIER)
+        return write_logits(job, path, err);
+    if (worker_job_run(job, err) != 0)
+        return -1;
+    switch (job->component->kind) {
+    case COMPONENT_TOKENIZER:
+        return write_ids(job, path, err);
+    case COMPONENT_ENCODER:
+        return write_hidden(job, path, err);
+    case COMPONENT_GPT:
+        return write_loss(job, path, err);
+    case COMPONENT_CLASSIFIER:
+        break;
+    }
+    return 0;
+}

@@ -1,0 +1,38 @@
+/* worker_job: one component of one model on one set of inputs, loaded once and run many times: what
+ * `tare worker` is asked to measure. worker_job_run is exactly what is timed. It knows nothing of the
+ * talk with the parent and nothing of time. */
+#ifndef TARE_BENCH_COMPARE_WORKER_JOB_H
+#define TARE_BENCH_COMPARE_WORKER_JOB_H
+
+#include <jansson.h>
+
+#include "autograd/base.h"
+
+typedef struct WorkerJob WorkerJob;
+
+/* What a load request says: component (a name of component.h), model_dir, threads, and
+ *   texts       an array of strings, with max_length (0 = no limit), where the input is text
+ *   inputs      a safetensors file with I32 [B,T]: tokens, and mask (encoder) or targets (GPT)
+ * The model is read from its Hugging Face directory. NULL with a sentence. */
+WorkerJob *worker_job_new(const json_t *request, Err *err);
+void worker_job_free(WorkerJob *job);
+
+/* One call: from inputs that lie ready to outputs that lie ready. Not for a classifier. */
+int worker_job_run(WorkerJob *job, Err *err);
+
+/* A classifier answers requests of one of its texts each, in two halves, so that the tokenizer's share can
+ * be told: the text's ids (returns how many), then its label. 0 requests: it is no classifier. */
+size_t worker_job_num_requests(const WorkerJob *job);
+size_t worker_job_encode(WorkerJob *job, size_t text);
+size_t worker_job_label(WorkerJob *job);
+
+/* Runs once and writes what came out, fp32 or I32, to a safetensors file at `path`:
+ *   tokenizer            ids (of all texts, joined), lengths
+ *   embeddings           hidden_states.0
+ *   model, end_to_end    last_hidden_state
+ *   gpt_*                loss; with a backward pass also grad.NAME of a few parameters, linear
+ *                        weights as [out, in]; gpt_step also loss_after_step
+ *   classify             logits [texts, labels], lengths, each text by a request of its own */
+int worker_job_outputs(WorkerJob *job, const char *path, Err *err);
+
+#endif

@@ -1,0 +1,331 @@
+/* machine: see machine.h. */
+#include "bench/machine/machine.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "autograd/kernels/cpu.h"
+
+enum { FILE_MAX = 1 << 20 };
+
+/* The whole of root/path, NUL-terminated, or NULL; the caller frees. */
+static char *read_text(const char *root, const char *path)
+{
+    Err err;
+    size_t len;
+    char *full = xasprintf("%s%s", root, path);
+    char *text = file_read(full, FILE_MAX, &len, &err);
+    free(full);
+    return text;
+}
+
+/* The first line of root/path without blanks around it; "" when there is no such file. */
+static void read_line(const char *root, const char *path, char *line, size_t size)
+{
+    char *text = read_text(root, path);
+    line[0] = '\0';
+    if (text) {
+        size_t from = strspn(text, " \t"), n = strcspn(text + from, "\n");
+        while (n > 0 && isspace((unsigned char)text[from + n - 1]))
+            n--;
+        snprintf(line, size, "%.*s", (int)n, text + from);
+    }
+    free(text);
+}
+
+/* The number that root/path holds; INT_MISSING for another text, such as "max". */
+static int64_t read_number(const char *root, const char *path)
+{
+    char line[64], *end;
+    read_line(root, path, line, sizeof line);
+    long long value = strtoll(line, &end, 10);
+    return end == line || *end ? INT_MISSING : value;
+}
+
+/* The number behind "key" at the beginning of a line of `text`. */
+static int64_t number_after(const char *text, const char *key)
+{
+    size_t n = strlen(key);
+    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        int64_t value;
+        if (strncmp(line, key, n) == 0 && sscanf(line + n, " %" SCNd64, &value) == 1)
+            return value;
+    }
+    return INT_MISSING;
+}
+
+/* ---- control groups ---- */
+
+/* This process's group in the hierarchy of `controller` ("" = version 2), as /proc/self/cgroup lines
+ * "id:controllers:/path" tell. False when it has none. */
+static bool cgroup_path(const char *root, const char *controller, char *path, size_t size)
+{
+    char *text = read_text(root, "/proc/self/cgroup"), *rest = text;
+    bool found = false;
+    for (char *line; !found && rest && (line = strsep(&rest, "\n")) && *line;) {
+        strsep(&line, ":");
+        char *controllers = strsep(&line, ":");
+        if (!controllers || !line)
+            continue;
+        found = *controller == '\0' && *controllers == '\0';
+        for (char *name; !found && *controller && (name = strsep(&controllers, ","));)
+            found = strcmp(name, controller) == 0;
+        if (found)
+            snprintf(path, size, "%s", line);
+    }
+    free(text);
+    return found;
+}
+
+/* A limit of a group holds for all below it: calls `look` for the process's group and each above,
+ * up to the root of the hierarchy mounted at `mount`. A container may see its own group as "/". */
+typedef void LookAt(const char *root, const char *folder, void *result);
+
+static void each_group(const char *root, const char *controller, const char *mount, LookAt *look,
+                       void *result)
+{
+    char path[512], folder[600];
+    if (!cgroup_path(root, controller, path, sizeof path))
+        return;
+    for (;;) {
+        snprintf(folder, sizeof folder, "%s%s", mount, strcmp(path, "/") == 0 ? "" : path);
+        look(root, folder, result);
+        char *slash = strrchr(path, '/');
+        if (!slash || strcmp(path, "/") == 0)
+            return;
+        slash[slash == path] = '\0';
+    }
+}
+
+/* folder/name as a number. */
+static int64_t group_number(const char *root, const char *folder, const char *name)
+{
+    char path[700];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return read_number(root, path);
+}
+
+/* The smallest "limit - used" of all groups; reclaimable file cache counts as free. */
+static void lower_memory(int64_t *lowest, const char *root, const char *folder, int64_t limit,
+                         int64_t used)
+{
+    const int64_t no_limit = INT64_MAX / 2; /* version 1 says "none" by a huge number */
+    if (limit == INT_MISSING || limit > no_limit)
+        return;
+    char path[700];
+    snprintf(path, sizeof path, "%s/memory.stat", folder);
+    char *stat = read_text(root, path);
+    int64_t cache = stat ? number_after(stat, "inactive_file") : INT_MISSING;
+    free(stat);
+    int64_t left = limit - (used == INT_MISSING ? 0 : used) + (cache == INT_MISSING ? 0 : cache);
+    if (*lowest == INT_MISSING || left < *lowest)
+        *lowest = left > 0 ? left : 0;
+}
+
+static void look_memory_v2(const char *root, const char *folder, void *lowest)
+{
+    lower_memory(lowest, root, folder, group_number(root, folder, "memory.max"),
+                 group_number(root, folder, "memory.current"));
+}
+
+static void look_memory_v1(const char *root, const char *folder, void *lowest)
+{
+    lower_memory(lowest, root, folder, group_number(root, folder, "memory.limit_in_bytes"),
+                 group_number(root, folder, "memory.usage_in_bytes"));
+}
+
+static void lower_quota(double *lowest, double quota, double period)
+{
+    if (quota > 0 && period > 0 && !(*lowest <= quota / period))
+        *lowest = quota / period;
+}
+
+/* cpu.max is "QUOTA PERIOD" in microseconds, QUOTA "max" for none. */
+static void look_quota_v2(const char *root, const char *folder, void *lowest)
+{
+    char path[700], line[64];
+    double quota, period;
+    snprintf(path, sizeof path, "%s/cpu.max", folder);
+    read_line(root, path, line, sizeof line);
+    if (sscanf(line, "%lf %lf", &quota, &period) == 2)
+        lower_quota(lowest, quota, period);
+}
+
+static void look_quota_v1(const char *root, const char *folder, void *lowest)
+{
+    lower_quota(lowest, (double)group_number(root, folder, "cpu.cfs_quota_us"),
+                (double)group_number(root, folder, "cpu.cfs_period_us"));
+}
+
+static void read_limits(Context *c, const char *root)
+{
+    c->memory_limit = INT_MISSING;
+    c->cpu_quota = NAN;
+    each_group(root, "", "/sys/fs/cgroup", look_memory_v2, &c->memory_limit);
+    each_group(root, "memory", "/sys/fs/cgroup/memory", look_memory_v1, &c->memory_limit);
+    each_group(root, "", "/sys/fs/cgroup", look_quota_v2, &c->cpu_quota);
+    each_group(root, "cpu", "/sys/fs/cgroup/cpu", look_quota_v1, &c->cpu_quota);
+}
+
+/* ---- processor ---- */
+
+/* The highest of what the frequency driver and /proc/cpuinfo name; a virtual machine often has the
+ * latter only, which is then the base clock. */
+static double read_max_mhz(const char *root)
+{
+    double mhz = NAN, value;
+    int64_t khz = read_number(root, "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq");
+    if (khz != INT_MISSING)
+        mhz = (double)khz / 1000;
+    char *text = read_text(root, "/proc/cpuinfo");
+    for (const char *p = text; p && (p = strstr(p, "\ncpu MHz")); p++)
+        if (sscanf(p, "\ncpu MHz : %lf", &value) == 1 && !(mhz >= value))
+            mhz = value;
+    free(text);
+    return mhz;
+}
+
+/* intel_pstate says "no turbo", acpi-cpufreq says "boost". */
+static int64_t read_turbo(const char *root)
+{
+    int64_t no = read_number(root, "/sys/devices/system/cpu/intel_pstate/no_turbo");
+    return no != INT_MISSING ? !no : read_number(root, "/sys/devices/system/cpu/cpufreq/boost");
+}
+
+/* "always [madvise] never" -> "madvise". */
+static void read_huge_pages(const char *root, char *mode, size_t size)
+{
+    char line[64];
+    read_line(root, "/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof line);
+    char *open = strchr(line, '[');
+    snprintf(mode, size, "%.*s", open ? (int)strcspn(open + 1, "]") : 0, open ? open + 1 : "");
+}
+
+/* "Cpus_allowed_list:\t0-3,8" of /proc/self/status. */
+static void read_cpu_list(const char *root, char *list, size_t size)
+{
+    static const char key[] = "\nCpus_allowed_list:";
+    char *text = read_text(root, "/proc/self/status"), *line = text ? strstr(text, key) : NULL;
+    char *value = line ? line + strlen(key) + strspn(line + strlen(key), " \t") : NULL;
+    snprintf(list, size, "%.*s", value ? (int)strcspn(value, "\n") : 0, value ? value : "");
+    free(text);
+}
+
+static void read_cpus(Context *c, const char *root)
+{
+    cpu_set_t set;
+    read_cpu_list(root, c->cpu_list, sizeof c->cpu_list);
+    c->cpus_online = sysconf(_SC_NPROCESSORS_ONLN);
+    c->cpus_allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : INT_MISSING;
+    snprintf(c->cpu_model, sizeof c->cpu_model, "%s", cpu_features()->name);
+}
+
+static void read_hypervisor(const char *root, char *name, size_t size)
+{
+    char *cpuinfo = read_text(root, "/proc/cpuinfo");
+    read_line(root, "/sys/class/dmi/id/sys_vendor", name, size);
+    if (!cpuinfo || !strstr(cpuinfo, " hypervisor"))
+        name[0] = '\0';
+    else if (!name[0])
+        snprintf(name, size, "an unnamed host");
+    free(cpuinfo);
+}
+
+void context_read(Context *c, const char *root)
+{
+    *c = (Context){.load = NAN};
+    struct utsname u;
+    if (uname(&u) == 0)
+        snprintf(c->kernel, sizeof c->kernel, "%.20s %.42s", u.sysname, u.release);
+    read_cpus(c, root);
+    read_limits(c, root);
+    char *meminfo = read_text(root, "/proc/meminfo");
+    int64_t kib = meminfo ? number_after(meminfo, "MemAvailable:") : INT_MISSING;
+    c->memory_available = kib == INT_MISSING ? INT_MISSING : kib * 1024;
+    free(meminfo);
+    read_huge_pages(root, c->huge_pages, sizeof c->huge_pages);
+    read_line(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", c->governor,
+              sizeof c->governor);
+    c->max_mhz = read_max_mhz(root);
+    c->turbo = read_turbo(root);
+    c->smt = read_number(root, "/sys/devices/system/cpu/smt/active");
+    read_line(root, "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+              c->clock_source, sizeof c->clock_source);
+    char load[64];
+    read_line(root, "/proc/loadavg", load, sizeof load);
+    if (sscanf(load, "%lf", &c->load) != 1)
+        c->load = NAN;
+    read_hypervisor(root, c->hypervisor, sizeof c->hypervisor);
+}
+
+int64_t context_memory(const Context *c)
+{
+    if (c->memory_available == INT_MISSING)
+        return c->memory_limit == INT_MISSING ? 0 : c->memory_limit;
+    return c->memory_limit != INT_MISSING && c->memory_limit < c->memory_available
+               ? c->memory_limit
+               : c->memory_available;
+}
+
+int64_t memory_auto_limit(void)
+{
+    const int64_t reserve = 512 << 20;
+    Context c;
+    context_read(&c, "");
+    int64_t memory = context_memory(&c);
+    return memory > reserve ? memory - reserve : 0;
+}
+
+static double own_cpu_seconds(void)
+{
+    double seconds = 0;
+    static const int whose[] = {RUSAGE_SELF, RUSAGE_CHILDREN};
+    for (size_t i = 0; i < COUNT_OF(whose); i++) {
+        struct rusage u;
+        int rc = getrusage(whose[i], &u);
+        CHECK(rc == 0, "getrusage");
+        seconds += (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                   1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    }
+    return seconds;
+}
+
+CpuTime context_cpu_time(const char *root)
+{
+    char line[512];
+    double t[8], sum = 0; /* user nice system idle iowait irq softirq steal, in ticks */
+    double tick = 1 / (double)sysconf(_SC_CLK_TCK);
+    read_line(root, "/proc/stat", line, sizeof line);
+    if (sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &t[0], &t[1], &t[2], &t[3], &t[4],
+               &t[5], &t[6], &t[7]) != 8)
+        return (CpuTime){NAN, NAN, NAN, NAN};
+    for (int i = 0; i < 8; i++)
+        sum += t[i];
+    double idle = t[3] + t[4];
+    return (CpuTime){.busy = (sum - idle - t[7]) * tick,
+                     .stolen = t[7] * tick,
+                     .total = sum * tick,
+                     .own = own_cpu_seconds()};
+}
+
+double context_steal_fraction(CpuTime before, CpuTime after)
+{
+    double passed = after.total - before.total;
+    return passed > 0 ? (after.stolen - before.stolen) / passed : NAN;
+}
+
+double context_other_cpus(CpuTime before, CpuTime after, double cpus)
+{
+    double passed = after.total - before.total;
+    double others = after.busy - before.busy - (after.own - before.own);
+    return passed > 0 ? cpus * fmax(others, 0) / passed : NAN;
+}

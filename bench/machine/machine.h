@@ -1,0 +1,54 @@
+/* machine: the machine and the build that a result belongs to, as far as Linux tells.
+ *
+ * The one idea: every reading is a small function of files under a root folder ("" = the real
+ * machine), so tests can show it another machine. It measures nothing and judges nothing: doctor does.
+ * What a machine does not tell is empty, NaN or INT_MISSING, never a guess. */
+#ifndef TARE_BENCH_MACHINE_MACHINE_H
+#define TARE_BENCH_MACHINE_MACHINE_H
+
+#include "bench/util/fields.h"
+
+typedef struct Context {
+    char cpu_model[64];
+    int64_t cpus_online, cpus_allowed; /* of the machine; in this process's affinity mask */
+    char cpu_list[256];                /* the allowed ones as the kernel lists them: "0-3,8" */
+    double cpu_quota;         /* CPUs' worth of time that the cgroup allows; NaN = no limit */
+    int64_t memory_available; /* MemAvailable, bytes */
+    int64_t memory_limit;     /* what the cgroup leaves; INT_MISSING = no limit */
+    char huge_pages[16];      /* transparent: always, madvise or never */
+    char governor[32];        /* of CPU 0's frequency */
+    double max_mhz;           /* the highest clock that the system names */
+    int64_t turbo;            /* 1 = the clock may rise above its base */
+    int64_t smt;              /* 1 = several threads share a core */
+    char clock_source[32];
+    double load;                     /* 1-minute load average, this process included */
+    char kernel[64], hypervisor[32]; /* "" = none seen */
+} Context;
+
+void context_read(Context *c, const char *root);
+
+/* What one process may allocate: the smaller of available memory and what the cgroup leaves. 0 when
+ * neither is known. */
+int64_t context_memory(const Context *c);
+
+/* memory = "auto": context_memory less 512 MiB for the rest of the machine. */
+int64_t memory_auto_limit(void);
+
+/* CPU time so far, in s: of all CPUs since boot, and of this process and its children that have ended;
+ * NaN if unknown. */
+typedef struct CpuTime {
+    double busy, stolen, total; /* stolen: the host ran others meanwhile */
+    double own;
+} CpuTime;
+
+CpuTime context_cpu_time(const char *root);
+
+/* The stolen share of the time between two readings; NaN if unknown or if no time has passed. */
+double context_steal_fraction(CpuTime before, CpuTime after);
+
+/* How many of `cpus` other programs kept busy between two readings; NaN as above. A machine is not
+ * quiet from CPUS_IN_USE on. */
+#define CPUS_IN_USE 0.25
+double context_other_cpus(CpuTime before, CpuTime after, double cpus);
+
+#endif

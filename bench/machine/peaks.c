@@ -1,0 +1,185 @@
+/* peaks: see peaks.h. */
+#include "bench/machine/peaks.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "autograd/kernels/cpu.h"
+#include "autograd/kernels/kernels.h"
+#include "autograd/kernels/peak.h"
+#include "bench/util/process.h"
+#include "bench/machine/machine.h"
+#include "bench/util/number_json.h"
+
+static const struct {
+    const char *name;
+    size_t offset;
+} peak_fields[] = {
+    {"threads", offsetof(Peaks, threads)},
+    {"fma", offsetof(Peaks, fma)},
+    {"gemm", offsetof(Peaks, gemm)},
+    {"bandwidth", offsetof(Peaks, bandwidth)},
+    {"theoretical", offsetof(Peaks, theoretical)},
+    {"bf16", offsetof(Peaks, bf16)},
+    {"f16", offsetof(Peaks, f16)},
+    {"i8", offsetof(Peaks, i8)},
+};
+
+static double *field_at(Peaks *p, size_t i)
+{
+    return (double *)((char *)p + peak_fields[i].offset);
+}
+
+static double field_of(const Peaks *p, size_t i)
+{
+    return *(const double *)((const char *)p + peak_fields[i].offset);
+}
+
+/* The best of as many products as fit into a fifth of a second. NaN when memory is refused. */
+static double measure_gemm(int threads)
+{
+    const size_t n = 1024;
+    const int64_t budget_ns = 200000000;
+    Err err;
+    size_t floats = 3 * n * n, scratch_bytes = gemm_scratch_bytes(threads);
+    float *a = block_alloc(floats * sizeof(float) + scratch_bytes, &err);
+    if (!a)
+        return NAN;
+    for (size_t i = 0; i < floats; i++)
+        a[i] = 1.0f;
+    Gemm g = {.m = n,
+              .n = n,
+              .k = n,
+              .a = a,
+              .a_row = n,
+              .a_col = 1,
+              .b = a + n * n,
+              .b_row = n,
+              .b_col = 1,
+              .c = a + 2 * n * n,
+              .c_row = n};
+    double best = 0;
+    for (int64_t first = clock_ns(), start = first; start - first < budget_ns;) {
+        gemm_run(&g, threads, a + floats);
+        int64_t end = clock_ns();
+        best = fmax(best, 2.0 * (double)(n * n * n) / (double)(end - start));
+        start = end;
+    }
+    block_free(a, floats * sizeof(float) + scratch_bytes);
+    return best;
+}
+
+/* threads x FMA units x lanes x 2 x clock. How many units a thread has is not told; it is the smallest
+ * whole number that explains the measured rate (a little more is allowed for a clock above the one
+ * named). */
+static double theoretical_rate(double threads, double measured)
+{
+    const double clock_slack = 0.25;
+    const CpuFeatures *cpu = cpu_features();
+    Context c;
+    context_read(&c, "");
+    double lanes = cpu->avx512 ? 16 : cpu->avx2_fma ? 8 : 4;
+    double one_unit = threads * lanes * 2 * c.max_mhz / 1e3;
+    return fmax(1, ceil(measured / one_unit - clock_slack)) * one_unit;
+}
+
+void peaks_measure(int64_t threads, Peaks *p)
+{
+    Context c;
+    context_read(&c, "");
+    int used =
+        (int)(c.cpus_allowed != INT_MISSING && c.cpus_allowed < threads ? c.cpus_allowed : threads);
+    *p = (Peaks){.threads = (double)threads};
+    p->fma = peak_gflops(used);
+    p->gemm = measure_gemm(used);
+    double bandwidth = peak_bandwidth(used);
+    p->bandwidth = bandwidth > 0 ? bandwidth : NAN;
+    p->theoretical = theoretical_rate(used, peaks_measured(p));
+    p->bf16 = peak_product_gflops(DT_BF16, used);
+    p->f16 = peak_product_gflops(DT_F16, used);
+    p->i8 = peak_product_gflops(DT_I8, used);
+}
+
+json_t *peaks_to_json(const Peaks *p)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < COUNT_OF(peak_fields); i++)
+        json_object_set_new(object, peak_fields[i].name, number_json(field_of(p, i)));
+    return object;
+}
+
+int peaks_from_json(const json_t *object, Peaks *p, Err *err)
+{
+    for (size_t i = 0; i < COUNT_OF(peak_fields); i++) {
+        const json_t *value = json_object_get(object, peak_fields[i].name);
+        if (!json_is_number(value) && !json_is_null(value))
+            return err_set(err, "the peaks have no number '%s'", peak_fields[i].name);
+        *field_at(p, i) = json_is_null(value) ? NAN : json_number_value(value);
+    }
+    return 0;
+}
+
+static int parse_answer(const Child *c, Peaks *p, Err *err)
+{
+    if (c->end != CHILD_EXITED || c->code != 0) {
+        char reason[256];
+        child_reason(c, reason, sizeof reason);
+        return err_set(err, "the machine's peaks could not be measured: %s", reason);
+    }
+    json_error_t where;
+    json_t *object = json_loadb(c->answer, c->answer_len, 0, &where);
+    int status = object ? peaks_from_json(object, p, err)
+                        : err_set(err, "the machine's peaks are not JSON: %s", where.text);
+    json_decref(object);
+    return status;
+}
+
+int peaks_spawn(int64_t threads, Peaks *p, Err *err)
+{
+    char count[32], fd[16];
+    snprintf(count, sizeof count, "%lld", (long long)threads);
+    snprintf(fd, sizeof fd, "%d", CHILD_RESULT_FD);
+    char *argv[] = {"tare", "run", "--peaks", "--threads", count, "--result-fd", fd, NULL};
+    Child c;
+    if (child_run(&c, "/proc/self/exe", argv, INFINITY, err) != 0)
+        return -1;
+    int status = parse_answer(&c, p, err);
+    child_release(&c);
+    return status;
+}
+
+void peaks_raise(Peaks *p, const Peaks *other)
+{
+    for (size_t i = 0; i < COUNT_OF(peak_fields); i++)
+        *field_at(p, i) = fmax(field_of(p, i), field_of(other, i));
+}
+
+/* fmax takes the number where the other side is NaN. */
+double peaks_of_product(const Peaks *p, DType product)
+{
+    double own = product == DT_BF16 ? p->bf16 : product == DT_F16 ? p->f16 : p->i8;
+    double fp32 = fmax(p->fma, p->gemm);
+    return product == DT_F32 ? fp32 : fmax(fp32, own);
+}
+
+/* The theoretical rate is known of fp32 only; a format is as many times faster in theory as it was
+ * measured to be. */
+double peaks_limit_of_product(const Peaks *p, DType product)
+{
+    const double slack = 1.05;
+    double measured = peaks_of_product(p, product);
+    double theoretical = p->theoretical * measured / peaks_measured(p);
+    return slack * fmax(measured, theoretical);
+}
+
+double peaks_measured(const Peaks *p)
+{
+    return peaks_of_product(p, DT_F32);
+}
+
+double peaks_limit(const Peaks *p)
+{
+    return peaks_limit_of_product(p, DT_F32);
+}

@@ -1,0 +1,47 @@
+/* peaks: the rates this machine cannot exceed, measured on as many threads as a row uses.
+ *
+ * They are what a row's rate is divided by, and what makes an impossible one stand out (row/plausible.h). The
+ * whole measurement takes under a second. The parent of a sweep never runs a kernel, so it asks a
+ * child process: peaks_spawn. */
+#ifndef TARE_BENCH_MACHINE_PEAKS_H
+#define TARE_BENCH_MACHINE_PEAKS_H
+
+#include <jansson.h>
+
+#include "autograd/base.h"
+#include "autograd/dtype.h"
+
+/* Rates are in 1e9 per second. NaN = not known. */
+typedef struct Peaks {
+    double threads;
+    double fma;           /* multiply-adds from registers, FLOPs */
+    double gemm;          /* our matrix product of 1024 x 1024 x 1024, FLOPs */
+    double bandwidth;     /* bytes of the triad a = b + s c */
+    double theoretical;   /* FLOPs at the highest clock the system names; NaN where it names none */
+    double bf16, f16, i8; /* like fma, of products in that format by the best this CPU has for it */
+} Peaks;
+
+/* In this process; starts its team of threads. More threads than allowed CPUs reach no more. */
+void peaks_measure(int64_t threads, Peaks *p);
+
+/* In a process of its own: `tare run --peaks`. */
+int peaks_spawn(int64_t threads, Peaks *p, Err *err);
+
+json_t *peaks_to_json(const Peaks *p);
+int peaks_from_json(const json_t *object, Peaks *p, Err *err);
+
+/* The higher of each rate. */
+void peaks_raise(Peaks *p, const Peaks *other);
+
+/* What the peak_fraction of a row with products in this format divides by: the highest rate measured of
+ * them, or of fp32 where that is higher. */
+double peaks_of_product(const Peaks *p, DType product);
+
+/* The rate above which such a row is not believed: 1.05 x the highest of all, theoretical included. */
+double peaks_limit_of_product(const Peaks *p, DType product);
+
+/* Both for fp32. */
+double peaks_measured(const Peaks *p);
+double peaks_limit(const Peaks *p);
+
+#endif

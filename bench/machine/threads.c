@@ -1,0 +1,36 @@
+/* threads: see threads.h. */
+#include "bench/machine/threads.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t threads_for(const Context *c)
+{
+    double cpus = c->cpus_allowed == INT_MISSING ? 1 : (double)c->cpus_allowed;
+    return (int64_t)fmax(1, fmin(cpus, ceil(c->cpu_quota))); /* fmin passes over a NaN */
+}
+
+int64_t threads_default(void)
+{
+    const char *text = getenv("OMP_NUM_THREADS");
+    char *end = NULL;
+    long long threads = text ? strtoll(text, &end, 10) : 0;
+    bool is_number = end && end != text && strchr(" ,", *end); /* also at the end; "4,2" nests */
+    if (is_number && threads >= 1 && threads <= THREADS_MAX)
+        return threads;
+    Context c;
+    context_read(&c, "");
+    return threads_for(&c);
+}
+
+Option threads_option(int64_t *threads)
+{
+    return (Option){.name = "--threads",
+                    .kind = OPTION_INT,
+                    .value_name = "N",
+                    .target = threads,
+                    .min = 1,
+                    .max = THREADS_MAX,
+                    .help = "threads; OMP_NUM_THREADS, else the CPUs it may use"};
+}

@@ -1,0 +1,24 @@
+/* report: a study as JSON, CSV and Markdown. */
+#ifndef TARE_BENCH_PRECISION_REPORT_H
+#define TARE_BENCH_PRECISION_REPORT_H
+
+#include <stdio.h>
+#include <time.h>
+
+#include "bench/precision/study.h"
+
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; the time the study started) with all
+ * records so far, replacing what an earlier call wrote. */
+int study_report_write(const Study *s, const char *folder, time_t started, Err *err);
+
+/* The Markdown report: formats, times, sizes, accuracy, perplexity, expectations. */
+void study_report_markdown(const Study *s, time_t started, FILE *f);
+
+/* At most `bytes` bytes of the text's start, whole characters, one line, with nothing that Markdown would
+ * take for a table; "..." behind what was cut. `out` has room for bytes + 4. */
+void text_start(const char *text, size_t bytes, char *out);
+
+/* The subject of a record. */
+const StudySubject *study_subject_of(const Study *s, const StudyRecord *r);
+
+#endif

@@ -1,0 +1,349 @@
+/* study: finding and reading what is studied, records, energy; see study.h. */
+#include "bench/precision/study.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "model/files/checkpoint.h"
+#include "model/files/convert.h"
+#include "bench/compare/implementation.h"
+#include "bench/stats/stats.h"
+#include "bench/train/train.h"
+#include "bench/util/units.h"
+
+enum { IDLE_SECONDS = 10, BYTE_VALUES = 256 };
+
+/* ---- what is missing ---- */
+
+static void leave_out(StudySubject *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void leave_out(StudySubject *s, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(s->left_out.msg, sizeof s->left_out.msg, fmt, ap);
+    va_end(ap);
+}
+
+/* Whether the model and its data are there, as far as looking tells. */
+static bool look(StudySubject *s)
+{
+    const StudyModel *m = s->asked;
+    const char *data = m->test ? m->test : m->text;
+    char *weights = xasprintf("%s/model.safetensors", m->source.dir ? m->source.dir : "");
+    bool there = !m->source.dir || access(weights, F_OK) == 0;
+    free(weights);
+    if (!there)
+        leave_out(s, "there is no model in '%s'%s%s", m->source.dir,
+                  m->made_by ? "; to make it: " : "", m->made_by ? m->made_by : "");
+    else if (data && access(data, F_OK) != 0)
+        leave_out(s, "there is no '%s'", data);
+    else
+        return true;
+    return false;
+}
+
+/* ---- models and data ---- */
+
+static int check_sizes(const StudyModel *m, const ModelConfig *c, Err *err)
+{
+    for (size_t i = 0; i < m->num_seq_lens; i++)
+        if (m->seq_lens[i] > c->max_positions)
+            return err_set(err, "it has %zu positions, seq_len = %zu needs more", c->max_positions,
+                           m->seq_lens[i]);
+    return c->head == HEAD_NONE ? err_set(err, "it has no head, so there are no logits to compare")
+                                : 0;
+}
+
+static int read_texts(StudySubject *s, Err *err)
+{
+    const StudyModel *m = s->asked;
+    const ModelConfig *c = &s->files.config;
+    if (c->head != HEAD_CLASSIFIER)
+        return err_set(err, "test is for a classifier");
+    if (c->max_positions < 2)
+        return err_set(err, "with %zu positions it has no room for a text", c->max_positions);
+    size_t most =
+        (size_t)m->max_length < c->max_positions ? (size_t)m->max_length : c->max_positions;
+    if (labels_load(&s->labels, s->files.dir, c->num_labels, err) != 0 ||
+        jsonl_load(&s->texts, m->test, &s->labels, err) != 0)
+        return -1;
+    WordPiece *w = wordpiece_load(s->files.dir, err);
+    int status =
+        w ? examples_load_texts(&s->examples, m->test, &s->labels, w, most, c->vocab_size, err)
+          : -1;
+    wordpiece_free(w);
+    return status;
+}
+
+/* Compares the text with what its training says: the share that it held out, and the rest, `data`. */
+static int check_trained(StudySubject *s, double held_out, const char *data, Err *err)
+{
+    const StudyModel *m = s->asked;
+    Examples trained, held;
+    if (examples_load_bytes(&trained, &held, m->text, s->files.config.max_positions, held_out,
+                            err) != 0)
+        return -1;
+    char *now = train_data_value(&trained);
+    if (strcmp(now, data) != 0)
+        leave_out(s,
+                  "'%s' is not, or no longer, the text that '%s' was trained on, so no part of it "
+                  "is known to be held out; train again, with --overwrite%s%s",
+                  m->text, s->files.dir, m->made_by ? ": " : "", m->made_by ? m->made_by : "");
+    else if (m->held_out > held_out)
+        leave_out(s, "held_out = %g, but its training held out only %g", m->held_out, held_out);
+    free(now);
+    examples_release(&trained);
+    examples_release(&held);
+    return 0;
+}
+
+/* Leaves the subject out where a training beside the model says that it may have seen the windows. */
+static int check_unseen(StudySubject *s, Err *err)
+{
+    char *data = NULL, *held_out = NULL;
+    int status = train_state_value(s->files.dir, train_data_key, &data, err);
+    if (status == 0)
+        status = train_state_value(s->files.dir, "held_out", &held_out, err);
+    if (status == 0 && data && held_out)
+        status = check_trained(s, strtod(held_out, NULL), data, err);
+    free(data);
+    free(held_out);
+    return status;
+}
+
+static int read_windows(StudySubject *s, Err *err)
+{
+    const ModelConfig *c = &s->files.config;
+    if (c->type != MODEL_GPT2 || c->head != HEAD_LM || c->vocab_size != BYTE_VALUES)
+        return err_set(err, "text is for a GPT of %d byte values, such as tare train makes",
+                       BYTE_VALUES);
+    if (check_unseen(s, err) != 0)
+        return -1;
+    Examples train;
+    double share = s->asked->held_out;
+    int status =
+        examples_load_bytes(&train, &s->windows, s->asked->text, c->max_positions, share, err);
+    if (status == 0)
+        examples_release(&train);
+    return status;
+}
+
+static int open_files(StudySubject *s, Err *err)
+{
+    Checkpoint ck;
+    if (model_files_open(&s->files, &ck, err) != 0)
+        return -1;
+    for (size_t p = 0; p < NUM_PRECISIONS; p++)
+        s->disk_bytes[p] = converted_bytes(&ck, precision_weights((Precision)p));
+    checkpoint_release(&ck);
+    return 0;
+}
+
+/* A model that has to be made first and cannot be is missing, not faulty. */
+static int open_subject(StudySubject *s, const StudyModel *m, const Project *project, Err *err)
+{
+    s->asked = m;
+    if (!look(s))
+        return 0;
+    if (model_files_find(&s->files, &m->source, project, err) != 0) {
+        if (m->source.dir)
+            return -1;
+        leave_out(s, "%s", err->msg);
+        return 0;
+    }
+    if (open_files(s, err) != 0)
+        return -1;
+    int status = check_sizes(m, &s->files.config, err);
+    if (status == 0 && m->test)
+        status = read_texts(s, err);
+    if (status == 0 && m->text)
+        status = read_windows(s, err);
+    s->there = status == 0 && !*s->left_out.msg;
+    return status == 0 ? 0 : err_prefix(err, "model '%s'", m->source.name);
+}
+
+int study_open(Study *s, const StudyConfig *c, const StudyOptions *o, Err *err)
+{
+    Project project;
+    int status = 0;
+    size_t there = 0;
+    *s = (Study){.config = c,
+                 .include_emulated = o->include_emulated,
+                 .other_cpus_before = other_cpus_before_start(),
+                 .idle = {NAN, NAN},
+                 .other_cpus = NAN,
+                 .subjects = xcalloc(c->num_models, sizeof *s->subjects)};
+    project_find(&project);
+    for (size_t i = 0; i < c->num_models && status == 0; i++) {
+        status = open_subject(&s->subjects[i], &c->models[i], &project, err);
+        there += s->subjects[i].there;
+    }
+    project_release(&project);
+    if (status == 0 && there == 0)
+        status = err_set(err, "%s: none of its models is there; '%s': %s", c->path,
+                         c->models[0].source.name, s->subjects[0].left_out.msg);
+    for (size_t i = 0; i < c->num_models && status == 0; i++)
+        if (!s->subjects[i].there)
+            fprintf(stderr, "tare: %s is left out: %s\n", c->models[i].source.name,
+                    s->subjects[i].left_out.msg);
+    if (status == 0)
+        energy_open(&s->energy, "", o->model_watts);
+    return status;
+}
+
+void study_release(Study *s)
+{
+    for (size_t i = 0; i < s->config->num_models; i++) {
+        StudySubject *subject = &s->subjects[i];
+        model_files_release(&subject->files);
+        labels_release(&subject->labels);
+        labelled_texts_release(&subject->texts);
+        examples_release(&subject->examples);
+        examples_release(&subject->windows);
+    }
+    free(s->subjects);
+    for (size_t i = 0; i < s->num_records; i++)
+        study_record_release(&s->records[i]);
+    free(s->records);
+    orderings_release(&s->orderings);
+    energy_close(&s->energy);
+}
+
+/* ---- energy ---- */
+
+void study_begin(Study *s)
+{
+    s->idle.before = energy_idle_watts(&s->energy, IDLE_SECONDS);
+    s->begun = context_cpu_time("");
+}
+
+/* Above idle; an estimate has no idle power in it. Nobody waits for a window after an interrupted study. */
+static double idle_power(const Study *s)
+{
+    if (s->energy.source == ENERGY_MODEL)
+        return 0;
+    return isnan(s->idle.after) ? s->idle.before : idle_watts(&s->idle);
+}
+
+static void fill_energy(const Study *s, StudyRecord *r)
+{
+    double *each = energy_per_sample(r, idle_power(s));
+    if (!each) {
+        bool flawed = r->joules && *r->energy_flaw;
+        text_set(r->energy_reason, s->energy.source == ENERGY_NONE ? s->energy.reason.msg
+                                   : flawed                        ? r->energy_flaw
+                                                                   : "idle power is not known");
+        return;
+    }
+    Interval i = median_interval(each, (size_t)r->rounds, CONFIDENCE_LEVEL);
+    double tokens = (double)r->seq_len;
+    r->energy_per_sample_j = median_of(each, (size_t)r->rounds);
+    r->energy_per_sample_lo_j = i.lo;
+    r->energy_per_sample_hi_j = i.hi;
+    r->energy_per_token_j = r->energy_per_sample_j / tokens;
+    r->energy_per_token_lo_j = i.lo / tokens;
+    r->energy_per_token_hi_j = i.hi / tokens;
+    free(each);
+}
+
+void study_end(Study *s)
+{
+    Context machine;
+    context_read(&machine, "");
+    s->other_cpus = context_other_cpus(s->begun, context_cpu_time(""), (double)machine.cpus_online);
+    s->idle.after = energy_idle_watts(&s->energy, IDLE_SECONDS);
+    for (size_t i = 0; i < s->num_records; i++)
+        if (study_record_ok(&s->records[i]) && s->records[i].ms)
+            fill_energy(s, &s->records[i]);
+}
+
+void study_judge(Study *s)
+{
+    orderings_release(&s->orderings);
+    orderings_build(&s->orderings, s->records, s->num_records, idle_power(s));
+}
+
+/* ---- records ---- */
+
+StudyRecord *study_new_records(const Study *s, const StudySubject *subject, const char *work)
+{
+    size_t n = s->config->num_formats;
+    StudyRecord *records = xcalloc(n, sizeof *records);
+    for (size_t i = 0; i < n; i++) {
+        Precision p = s->config->formats[i];
+        study_record_init(&records[i], subject->asked->source.name, work, p, s->include_emulated);
+        records[i].disk_bytes = (int64_t)subject->disk_bytes[p];
+    }
+    return records;
+}
+
+void study_keep(Study *s, StudyRecord *records)
+{
+    size_t n = s->config->num_formats;
+    s->records = xrealloc(s->records, (s->num_records + n) * sizeof *s->records);
+    memcpy(s->records + s->num_records, records, n * sizeof *records);
+    s->num_records += n;
+    free(records);
+}
+
+void study_drop(const Study *s, StudyRecord *records)
+{
+    for (size_t i = 0; i < s->config->num_formats; i++)
+        study_record_release(&records[i]);
+    free(records);
+}
+
+/* ---- loading ---- */
+
+void study_fail_not_finite(StudyRecord *record)
+{
+    study_record_fail(record, STATUS_FAILED, "the model's output is not finite");
+}
+
+static bool fits(const Model *m, StudyRecord *r)
+{
+    char needed[UNIT_TEXT_SIZE], usable[UNIT_TEXT_SIZE], reason[TEXT_SIZE];
+    size_t bytes = model_predicted_bytes(m);
+    int64_t limit = memory_auto_limit();
+    if (limit <= 0 || bytes <= (size_t)limit)
+        return true;
+    format_bytes(needed, (double)bytes);
+    format_bytes(usable, (double)limit);
+    snprintf(reason, sizeof reason, "needs %s beside the other formats, %s can be used", needed,
+             usable);
+    study_record_fail(r, STATUS_SKIPPED_MEMORY, reason);
+    return false;
+}
+
+static int read_weights(const StudySubject *subject, Model *m, Err *err)
+{
+    Checkpoint ck;
+    if (checkpoint_open(&ck, subject->files.dir, err) != 0)
+        return -1;
+    int status = checkpoint_load(&ck, &m->params, err);
+    checkpoint_release(&ck);
+    return status;
+}
+
+bool study_load(const Study *s, const StudySubject *subject, const RecordWants *wants,
+                StudyRecord *r, Model *m)
+{
+    Err err;
+    model_plan(m, &subject->files.config,
+               &(ModelOptions){.wants = *wants,
+                               .precision = r->precision,
+                               .pack_weights = true,
+                               .threads = (int)s->config->threads});
+    bool loaded = fits(m, r);
+    if (loaded && (model_alloc(m, &err) != 0 || read_weights(subject, m, &err) != 0)) {
+        study_record_fail(r, STATUS_FAILED, err.msg);
+        loaded = false;
+    }
+    if (!loaded)
+        model_release(m);
+    return loaded;
+}

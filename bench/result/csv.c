@@ -1,0 +1,293 @@
+/* csv: see csv.h. */
+#include "bench/result/csv.h"
+
+#include <csv.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/util/options.h"
+
+/* ---- reading ---- */
+
+#define MAX_FILE_BYTES ((size_t)1 << 30)
+
+/* Some programs put a byte-order mark before UTF-8. */
+#define BOM     "\xef\xbb\xbf"
+#define BOM_LEN (sizeof BOM - 1)
+
+/* libcsv hands over fields and record ends one by one; this is where they pile up. */
+typedef struct Reader {
+    CsvTable *t;
+    char **cells; /* of the whole file, the header first */
+    size_t count, capacity;
+    size_t record_start; /* index of the record's first cell */
+    size_t lines_capacity;
+    int line, record_line;
+    bool has_header;
+    Err *err;
+    int status;
+} Reader;
+
+static void on_field(void *text, size_t len, void *data)
+{
+    Reader *r = data;
+    if (r->status != 0)
+        return;
+    if (r->count == r->record_start)
+        r->record_line = r->line;
+    if (memchr(text, '\0', len)) {
+        r->status = err_set(r->err, "%s:%d: a NUL byte", r->t->path, r->line);
+        return;
+    }
+    if (r->count == r->capacity) {
+        r->capacity = r->capacity ? 2 * r->capacity : 64;
+        r->cells = xrealloc(r->cells, r->capacity * sizeof *r->cells);
+    }
+    r->cells[r->count++] = xstrdup(text);
+}
+
+static int take_header(Reader *r)
+{
+    CsvTable *t = r->t;
+    r->has_header = true;
+    t->columns = r->count;
+    t->header = xmalloc(t->columns * sizeof *t->header);
+    memcpy(t->header, r->cells, t->columns * sizeof *t->header);
+    r->count = 0;
+    for (size_t i = 0; i < t->columns; i++)
+        if (csv_column(t, t->header[i]) != i)
+            return err_set(r->err, "%s:%d: column '%s' appears twice", t->path, r->record_line,
+                           t->header[i]);
+    return 0;
+}
+
+static int take_record(Reader *r)
+{
+    CsvTable *t = r->t;
+    size_t fields = r->count - r->record_start;
+    if (fields != t->columns)
+        return err_set(r->err, "%s:%d: %zu fields where the header has %zu columns", t->path,
+                       r->record_line, fields, t->columns);
+    if (t->rows == r->lines_capacity) {
+        r->lines_capacity = r->lines_capacity ? 2 * r->lines_capacity : 64;
+        t->lines = xrealloc(t->lines, r->lines_capacity * sizeof *t->lines);
+    }
+    t->lines[t->rows++] = r->record_line;
+    r->record_start = r->count;
+    return 0;
+}
+
+static void on_record(int terminator, void *data)
+{
+    Reader *r = data;
+    (void)terminator;
+    if (r->status == 0)
+        r->status = r->has_header ? take_record(r) : take_header(r);
+}
+
+/* Line by line, because libcsv does not count lines. */
+static int parse_lines(Reader *r, struct csv_parser *p, const char *text, size_t len)
+{
+    for (const char *end = text + len; text < end && r->status == 0; r->line++) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        size_t n = newline ? (size_t)(newline - text) + 1 : (size_t)(end - text);
+        if (csv_parse(p, text, n, on_field, on_record, r) != n)
+            return err_set(r->err, "%s:%d: %s", r->t->path, r->line, csv_strerror(csv_error(p)));
+        text += n;
+    }
+    if (r->status != 0)
+        return -1;
+    r->line -= r->line > 1;
+    if (csv_fini(p, on_field, on_record, r) != 0)
+        return err_set(r->err, "%s:%d: a quoted field without its closing quote", r->t->path,
+                       r->line);
+    return r->status;
+}
+
+static void free_cells(char **cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(cells[i]);
+    free(cells);
+}
+
+int csv_load_text(CsvTable *t, const char *text, size_t len, const char *path, Err *err)
+{
+    *t = (CsvTable){.path = xstrdup(path)};
+    Reader r = {.t = t, .line = 1, .err = err};
+    struct csv_parser p;
+    CHECK(csv_init(&p, CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL) == 0, "libcsv");
+    if (len >= BOM_LEN && memcmp(text, BOM, BOM_LEN) == 0) {
+        text += BOM_LEN;
+        len -= BOM_LEN;
+    }
+    int status = parse_lines(&r, &p, text, len);
+    csv_free(&p);
+    if (status == 0 && !r.has_header)
+        status = err_set(err, "%s: the file is empty", path);
+    t->cells = r.cells;
+    if (status != 0) {
+        free_cells(r.cells, r.count);
+        t->cells = NULL;
+        t->rows = 0;
+        csv_release(t);
+    }
+    return status;
+}
+
+int csv_load(CsvTable *t, const char *path, Err *err)
+{
+    size_t len;
+    char *text = file_read(path, MAX_FILE_BYTES, &len, err);
+    if (!text)
+        return -1;
+    int status = csv_load_text(t, text, len, path, err);
+    free(text);
+    return status;
+}
+
+void csv_release(CsvTable *t)
+{
+    free_cells(t->cells, t->rows * t->columns);
+    free_cells(t->header, t->header ? t->columns : 0);
+    free(t->lines);
+    free(t->path);
+    *t = (CsvTable){0};
+}
+
+size_t csv_column(const CsvTable *t, const char *name)
+{
+    for (size_t i = 0; i < t->columns; i++)
+        if (strcmp(t->header[i], name) == 0)
+            return i;
+    return SIZE_MAX;
+}
+
+const char *csv_cell(const CsvTable *t, size_t row, size_t column)
+{
+    CHECK(row < t->rows && column < t->columns, "cell %zu, %zu of %s", row, column, t->path);
+    return t->cells[row * t->columns + column];
+}
+
+int csv_read_row(const CsvTable *t, size_t row, RowResult *r, Err *err)
+{
+    row_result_init(r);
+    for (size_t c = 0; c < t->columns; c++) {
+        const Field *f = row_field(t->header[c]);
+        if (f && field_parse(f, r, csv_cell(t, row, c), err) != 0)
+            return err_prefix(err, "%s:%d", t->path, t->lines[row]);
+    }
+    return 0;
+}
+
+static int parse_sample_cell(const char *cell, int64_t *value)
+{
+    *value = SAMPLE_NONE;
+    if (*cell == '\0')
+        return 0;
+    *value = strcmp(cell, "True") == 0;
+    if (*value || strcmp(cell, "False") == 0)
+        return 0;
+    if (parse_int(cell, value) == 0)
+        return 0;
+    double real;
+    if (parse_real(cell, &real) != 0 || real < -0x1p62 || real > 0x1p62)
+        return -1;
+    *value = (int64_t)real;
+    return 0;
+}
+
+int csv_read_sample(const CsvTable *t, size_t row, char *id, Sample *s, Err *err)
+{
+    size_t id_column = csv_column(t, "row_id");
+    if (id_column == SIZE_MAX)
+        return err_set(err, "%s:1: there is no column row_id", t->path);
+    *s = sample_empty();
+    text_set(id, csv_cell(t, row, id_column));
+    for (size_t c = 0; c < num_sample_columns; c++) {
+        size_t column = csv_column(t, sample_columns[c].name);
+        int64_t value;
+        if (column == SIZE_MAX)
+            continue;
+        if (parse_sample_cell(csv_cell(t, row, column), &value) != 0)
+            return err_set(err, "%s:%d: %s is '%s', not an integer", t->path, t->lines[row],
+                           sample_columns[c].name, csv_cell(t, row, column));
+        sample_set(s, c, value);
+    }
+    return 0;
+}
+
+char *samples_path(const char *path)
+{
+    size_t len = strlen(path), stem = len;
+    if (len > 4 && strcmp(path + len - 4, ".csv") == 0)
+        stem = len - 4;
+    return xasprintf("%.*s.samples.csv", (int)stem, path);
+}
+
+/* ---- writing ---- */
+
+/* libcsv quotes whatever it writes, so it only gets what needs quotes. Readers drop blanks at the
+ * ends of a field without quotes, and a byte-order mark where it begins the file. */
+static bool needs_quotes(const char *cell)
+{
+    size_t len = strlen(cell);
+    return strpbrk(cell, ",\"\r\n") || strncmp(cell, BOM, BOM_LEN) == 0 ||
+           (len && (strchr(" \t", cell[0]) || strchr(" \t", cell[len - 1])));
+}
+
+void csv_write_record(FILE *f, const char *const *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            fputc(',', f);
+        if (needs_quotes(cells[i]))
+            csv_fwrite(f, cells[i], strlen(cells[i]));
+        else
+            fputs(cells[i], f);
+    }
+    fputc('\n', f);
+}
+
+void csv_write_header(FILE *f)
+{
+    const char **names = xmalloc(num_row_fields * sizeof *names);
+    for (size_t i = 0; i < num_row_fields; i++)
+        names[i] = row_fields[i].name;
+    csv_write_record(f, names, num_row_fields);
+    free(names);
+}
+
+void csv_write_row(FILE *f, const RowResult *r)
+{
+    FieldTEXT *texts = xmalloc(num_row_fields * sizeof *texts);
+    const char **cells = xmalloc(num_row_fields * sizeof *cells);
+    for (size_t i = 0; i < num_row_fields; i++) {
+        field_cell(&row_fields[i], r, texts[i]);
+        cells[i] = texts[i];
+    }
+    csv_write_record(f, cells, num_row_fields);
+    free(cells);
+    free(texts);
+}
+
+void csv_write_samples_header(FILE *f)
+{
+    fputs("row_id", f);
+    for (size_t i = 0; i < num_sample_columns; i++)
+        fprintf(f, ",%s", sample_columns[i].name);
+    fputc('\n', f);
+}
+
+void csv_write_samples(FILE *f, const char *id, const Samples *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        fputs(id, f);
+        for (size_t c = 0; c < num_sample_columns; c++) {
+            char cell[32];
+            sample_cell(&s->at[i], c, cell, sizeof cell);
+            fprintf(f, ",%s", cell);
+        }
+        fputc('\n', f);
+    }
+}

@@ -1,0 +1,51 @@
+/* csv: result and samples files in and out (RFC 4180 through libcsv).
+ *
+ * The one idea: a table remembers the line each record came from, so that whoever finds a cell wrong
+ * can say where. Writing quotes only where needed, ends lines with LF and always writes a header.
+ * When files are opened, locked or made safe is file.h's business. */
+#ifndef TARE_BENCH_RESULT_CSV_H
+#define TARE_BENCH_RESULT_CSV_H
+
+#include <stdio.h>
+
+#include "bench/row/row.h"
+#include "bench/row/samples.h"
+
+/* A file in memory. Owns everything in it. */
+typedef struct CsvTable {
+    char *path;
+    size_t columns, rows; /* rows: without the header */
+    char **header;        /* [columns] */
+    char **cells;         /* [rows * columns] */
+    int *lines;           /* [rows], from 1 */
+} CsvTable;
+
+/* Reads a file with a header. CR LF and a byte-order mark are accepted, blank lines skipped. An empty
+ * file, a duplicate column, a record longer or shorter than the header, a stray quote or a NUL byte
+ * is an error "path:line: ...". -1 leaves nothing to release. */
+int csv_load(CsvTable *t, const char *path, Err *err);
+int csv_load_text(CsvTable *t, const char *text, size_t len, const char *path, Err *err);
+void csv_release(CsvTable *t);
+
+/* Index of a column, or SIZE_MAX. */
+size_t csv_column(const CsvTable *t, const char *name);
+const char *csv_cell(const CsvTable *t, size_t row, size_t column);
+
+/* One row of a result file. Columns that are not of this version are skipped, those the file lacks are
+ * missing; "path:line: ..." for a cell that cannot be read. */
+int csv_read_row(const CsvTable *t, size_t row, RowResult *r, Err *err);
+
+/* One record of a samples file, the same way; id has room for TEXT_SIZE bytes. */
+int csv_read_sample(const CsvTable *t, size_t row, char *id, Sample *s, Err *err);
+
+/* NAME.samples.csv for NAME.csv. Caller frees. */
+char *samples_path(const char *path);
+
+/* These write to a stream; whether it arrived is for the caller to ask (ferror, fflush). */
+void csv_write_record(FILE *f, const char *const *cells, size_t count);
+void csv_write_header(FILE *f);
+void csv_write_row(FILE *f, const RowResult *r);
+void csv_write_samples_header(FILE *f);
+void csv_write_samples(FILE *f, const char *id, const Samples *s);
+
+#endif

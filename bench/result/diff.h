@@ -1,0 +1,83 @@
+/* diff: two result files, joined row by row and judged.
+ *
+ * The one idea: a comparison is made on trials, not on printed means, so times come from the samples
+ * files beside the two results; and rows that cannot be compared honestly are listed, not guessed.
+ * diff_load reads and joins, diff_judge is pure, diff_print shows. What a verdict is: stats/verdict.h. */
+#ifndef TARE_BENCH_RESULT_DIFF_H
+#define TARE_BENCH_RESULT_DIFF_H
+
+#include <stdio.h>
+
+#include "bench/result/fingerprint.h"
+#include "bench/stats/rank_tests.h"
+#include "bench/row/row.h"
+#include "bench/stats/verdict.h"
+
+/* A row that is `ok` in both files: timed trials in ms, in run order. */
+typedef struct DiffRow {
+    FieldTEXT name, row_id;
+    double *old_ms, *new_ms;
+    size_t old_count, new_count;
+    /* How much of a trial waiting for a CPU may have cost: the larger cpu_wait x threads of both sides,
+     * 0 where that is not known. */
+    double wait;
+
+    /* What diff_judge finds. */
+    double old_median, new_median;
+    double
+        least_change; /* the diff's threshold, or `wait` if that is more: smaller ones tell nothing */
+    RatioTest test;   /* of new / old; its interval is judged */
+    RatioTest welch; /* the same by Welch, for a second opinion */
+    double q;        /* p adjusted for the number of rows */
+    double cv;       /* robust, of both sides together */
+    /* Smallest relative change beyond the threshold that these trials show with 80 % power; NaN when
+     * they are too few to test. */
+    double detectable;
+    Verdict verdict;
+} DiffRow;
+
+/* A row of either file that was not compared, and why, in words. */
+typedef struct DiffSkipped {
+    FieldTEXT name, reason;
+} DiffSkipped;
+
+typedef struct Diff {
+    DiffRow *rows; /* in the order of the old file */
+    size_t count;
+    DiffSkipped *skipped;
+    size_t num_skipped;
+    FieldTEXT differences;   /* "cpu_model: 'A' and 'B'; ..." that the guard let pass, or "" */
+    double threshold, ratio; /* geometric mean of new / old */
+    Interval interval;       /* of that; missing for fewer than 6 rows */
+    Verdict verdict;         /* of the file */
+} Diff;
+
+/* Machine, build, and the part of a row's config that the machine may have chosen. */
+#define DIFF_CONTEXT_COLUMNS "threads|" FINGERPRINT_COLUMNS
+
+/* Differences of machine or build that are not refused. */
+typedef struct DiffGuard {
+    bool force;                 /* all of them; they are still reported */
+    const char *const *allowed; /* columns that are not even looked at */
+    size_t num_allowed;
+} DiffGuard;
+
+/* Reads OLD.csv, NEW.csv and their samples files, joins rows on row_id. -1: a file that cannot be read
+ * or is wrong (file and line), no row to compare, or a different machine or build that `guard` does
+ * not let pass (what differs). Release with diff_release also after -1. */
+int diff_load(Diff *d, const char *old_path, const char *new_path, const DiffGuard *guard,
+              Err *err);
+void diff_release(Diff *d);
+
+/* Tests every row and the file. `paired`: trial i of both files ran in the same round; -1 when a row
+ * has not equally many in both. threshold is a fraction. */
+int diff_judge(Diff *d, double threshold, bool paired, Err *err);
+
+/* Prints rows and summary. format: "table", "csv", "md" or "json"; csv has the rows alone. Shares are
+ * fractions, times ms. */
+void diff_print(const Diff *d, const char *format, FILE *out);
+
+/* What was not compared, the verdict on the file and how it came about: the end of a table. */
+void diff_print_summary(const Diff *d, FILE *out);
+
+#endif

@@ -1,0 +1,40 @@
+/* file: NAME.csv and NAME.samples.csv on disk, safe against a kill at any moment.
+ *
+ * The one idea: a row's samples are on disk before its line, and a line is only ever added whole or cut
+ * off again, so whatever CSV line is there can be trusted. Files are rewritten through a temporary file
+ * and a rename. One program at a time: the CSV is locked while it is open. */
+#ifndef TARE_BENCH_RESULT_FILE_H
+#define TARE_BENCH_RESULT_FILE_H
+
+#include "bench/row/row.h"
+#include "bench/row/samples.h"
+
+typedef struct ResultFile {
+    char *path, *samples_path;
+    int fd, samples_fd;
+} ResultFile;
+
+typedef enum ResultOpen {
+    RESULT_NEW,       /* an existing result is refused */
+    RESULT_OVERWRITE, /* an existing result is replaced */
+    RESULT_RESUME,    /* an existing result is read; none is a new one */
+} ResultOpen;
+
+/* Creates or opens both files. With RESULT_RESUME and an existing result, *rows and *count are what
+ * it holds, without a torn last line; the caller frees *rows and calls result_file_rewrite before
+ * anything is added. Otherwise *rows is NULL and the files have their headers. -1: the file cannot be
+ * created or locked, exists, has other columns, a broken or repeated row, a row whose row_id is not
+ * its own, or an `ok` row without samples. */
+int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult **rows,
+                     size_t *count, Err *err);
+void result_file_close(ResultFile *f);
+
+/* Replaces the contents by these rows, in this order, and the samples by theirs, grouped in the same
+ * order; other samples are dropped. On -1 the old files are still there. */
+int result_file_rewrite(ResultFile *f, const RowResult *const *rows, size_t count, Err *err);
+
+/* Adds one row; its samples are on disk before the row itself is. On -1 (a full disk) there is
+ * no part of the row left. */
+int result_file_append(ResultFile *f, const RowResult *r, const Samples *samples, Err *err);
+
+#endif

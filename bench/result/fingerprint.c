@@ -1,0 +1,43 @@
+/* fingerprint: see fingerprint.h. */
+#include "bench/result/fingerprint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool fingerprint_knows(const Field *f, const RowResult *r)
+{
+    bool may_be_none = f == row_field("cpu_quota") || f == row_field("governor");
+    FieldTEXT cell;
+    field_cell(f, r, cell);
+    return *cell || (may_be_none && *r->build); /* a version that has no build looks for neither */
+}
+
+bool fingerprint_differs(const Field *f, const RowResult *a, const RowResult *b)
+{
+    FieldTEXT in_a, in_b;
+    field_cell(f, a, in_a);
+    field_cell(f, b, in_b);
+    return fingerprint_knows(f, a) && fingerprint_knows(f, b) && strcmp(in_a, in_b) != 0;
+}
+
+static void add_column(FieldTEXT text, const Field *f, const RowResult *a, const RowResult *b)
+{
+    FieldTEXT in_a, in_b, mark;
+    size_t used = strlen(text);
+    snprintf(mark, sizeof mark, "%s: '", f->name);
+    if (!fingerprint_differs(f, a, b) || strstr(text, mark))
+        return;
+    field_cell(f, a, in_a);
+    field_cell(f, b, in_b);
+    snprintf(text + used, TEXT_SIZE - used, "%s%s%.60s' and '%.60s'", used ? "; " : "", mark, in_a,
+             in_b);
+}
+
+void fingerprint_add(FieldTEXT text, const char *columns, const RowResult *a, const RowResult *b)
+{
+    char *names = xstrdup(columns), *rest = names;
+    for (const char *name; (name = strsep(&rest, "|"));)
+        add_column(text, row_field(name), a, b);
+    free(names);
+}

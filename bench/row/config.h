@@ -1,0 +1,55 @@
+/* config: what a row is told to do, between a sweep config, the command line of `tare run` and
+ * the row's identity.
+ *
+ * The one idea: all three are loops over the CONFIG lines of fields.def. Nothing here estimates or
+ * runs. */
+#ifndef TARE_BENCH_ROW_CONFIG_H
+#define TARE_BENCH_ROW_CONFIG_H
+
+#include "model/config.h"
+#include "bench/util/options.h"
+#include "bench/row/row.h"
+
+/* Every field at its default, no model chosen. threads: OMP_NUM_THREADS if it is a count, else the
+ * CPUs this process may use. gemm: what gemm_select chose last, which main does by TARE_GEMM. */
+void row_config_init(RowConfig *c);
+
+/* Sets one field from text, with the checks of fields.def: wrong type, out of range, no such choice.
+ * num_warmups also takes "auto" and "window" and a number takes them back. The sentence names the value,
+ * not the place: the caller prefixes that. */
+int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err);
+
+/* Whether the row finds out while running how many warmups it needs: num_warmups = "auto", "window". */
+bool row_config_finds_warmups(const RowConfig *c);
+
+/* Dimensions not given yet are those of the built-in size of that name. -1: no such size. */
+int row_config_complete(RowConfig *c, Err *err);
+
+/* What no single field can tell: heads divide d_model, the weights and the tokens of a trial can be
+ * counted. */
+int row_config_check(const RowConfig *c, Err *err);
+
+ModelConfig row_config_model(const RowConfig *c);
+
+enum { ROW_ID_SIZE = 18 };
+/* "r" and 16 hexadecimal digits: FNV-1a (Fowler, Noll & Vo) of "name=value\n" over the config fields that
+ * are not at their fallback, so that a new column changes no id; a fallback that changes raises
+ * ROW_SCHEMA. num_warmups counts as "auto" or "window" where it is. */
+void row_id(const RowConfig *c, char id[ROW_ID_SIZE]);
+
+/* small/128/fwdbwd/w5 or small/128/fwd/wauto, into TEXT_SIZE bytes. */
+void row_name(const RowConfig *c, char *name);
+
+/* The first config field in which two rows differ, or NULL. */
+const Field *row_config_difference(const RowConfig *a, const RowConfig *b);
+
+/* A NULL-terminated argument vector that repeats this row: program, "run", "--model", ... Free with
+ * argv_free. */
+char **row_argv(const RowConfig *c, const char *program);
+void argv_free(char **argv);
+
+/* The options of `tare run` that set `c`, one per config field that has one; `options` has room for
+ * num_row_fields. Returns how many. */
+size_t row_options(RowConfig *c, Option *options);
+
+#endif

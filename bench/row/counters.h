@@ -1,0 +1,37 @@
+/* counters: what the clock costs, and what the kernel counts around one run.
+ *
+ * Nothing is subtracted from a time; what a reading of clock_ns costs is measured and reported.
+ * Counters are read outside the timed window. What makes a trial, and where its stamps are, is
+ * row_run's business. */
+#ifndef TARE_BENCH_ROW_COUNTERS_H
+#define TARE_BENCH_ROW_COUNTERS_H
+
+#include "bench/row/samples.h"
+
+typedef struct ClockCost {
+    double call_ns;       /* one reading, median of many */
+    double resolution_ns; /* smallest difference above zero that was seen */
+} ClockCost;
+
+ClockCost clock_cost(void); /* takes about a millisecond */
+
+/* Totals of this process since its start (steal: of the machine since boot). SAMPLE_NONE where the
+ * kernel does not tell: /proc/self/task/N/schedstat needs CONFIG_SCHED_INFO. */
+typedef struct Counters {
+    int64_t cpu_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches;
+    int64_t runqueue_ns, steal_ns;
+} Counters;
+
+/* Reading costs CPU time and may fault. So the reading before a run ends with getrusage and the CPU
+ * clock, and the reading after it starts with them: what reading costs stays outside. */
+void counters_before(Counters *c);
+void counters_after(Counters *c);
+
+/* Fills the columns of `s` that are differences of counters; SAMPLE_NONE if either side is. */
+void counters_difference(const Counters *before, const Counters *after, Sample *s);
+
+/* VmHWM of a process in bytes: the most memory it held at once. (ru_maxrss would be inherited
+ * from a larger parent.) SAMPLE_NONE when /proc does not tell. */
+int64_t peak_rss_bytes(pid_t pid);
+
+#endif

@@ -1,0 +1,161 @@
+/* profile_print: the table of a profile and what it cost to make. See profile.h.
+ *
+ * The one idea: every figure is a mean per profiled run, so that the lines add up to the total. Nothing is
+ * measured here; a figure that is not known is a dash. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "autograd/ops.h"
+#include "bench/row/profile.h"
+#include "bench/stats/stats.h"
+
+/* Per run. */
+typedef struct Line {
+    const char *op, *pass;
+    double steps, ns, flops, bytes; /* NaN or 0 = not known, or none */
+} Line;
+
+typedef struct Table {
+    Line *lines;
+    size_t count;
+    Line rest, total;
+} Table;
+
+/* AdamW reads weight, gradient and both moments and writes all but the gradient, in fp32. */
+static Line optimizer_line(double ns, int64_t num_params)
+{
+    double bytes = 7.0 * sizeof(float) * (double)num_params;
+    return (Line){.op = "adamw", .pass = "update", .steps = 1, .ns = ns, .bytes = bytes};
+}
+
+static double mean_ns(const Samples *s, const char *column)
+{
+    double *ns = xmalloc((s->count + 1) * sizeof *ns);
+    double mean = mean_of(ns, samples_column(s, ALL_RUNS, column, 1, ns));
+    free(ns);
+    return mean;
+}
+
+static int by_time_descending(const void *a, const void *b)
+{
+    double x = ((const Line *)a)->ns, y = ((const Line *)b)->ns;
+    return (x < y) - (x > y);
+}
+
+/* The total has what is known of its parts. */
+static void add_up(Table *t, double wall_ns)
+{
+    t->total = (Line){.op = "total", .pass = "", .ns = wall_ns};
+    t->rest = (Line){.op = "inputs and stamps", .pass = "", .ns = wall_ns};
+    for (size_t i = 0; i < t->count; i++) {
+        const Line *l = &t->lines[i];
+        t->rest.ns -= l->ns;
+        t->total.steps += l->steps;
+        t->total.flops += l->flops;
+        t->total.bytes += isnan(l->bytes) ? 0 : l->bytes;
+    }
+}
+
+static void table_fill(Table *t, const Profile *p, int64_t num_params)
+{
+    double runs = (double)p->runs.count, update_ns = mean_ns(&p->runs, "optimizer_ns");
+    *t = (Table){.lines = xcalloc(p->count + 1, sizeof *t->lines)};
+    for (size_t i = 0; i < p->count; i++) {
+        const ProfileLine *l = &p->lines[i];
+        t->lines[t->count++] = (Line){.op = l->op->name,
+                                      .pass = profile_pass(l->kind),
+                                      .steps = l->steps / runs,
+                                      .ns = l->ns / runs,
+                                      .flops = l->flops / runs,
+                                      .bytes = l->bytes / runs};
+    }
+    if (!isnan(update_ns))
+        t->lines[t->count++] = optimizer_line(update_ns, num_params);
+    qsort(t->lines, t->count, sizeof *t->lines, by_time_descending);
+    add_up(t, mean_ns(&p->runs, "wall_ns"));
+}
+
+/* Three digits, or a dash. */
+static void print_figure(FILE *out, double value)
+{
+    if (!(value > 0))
+        fprintf(out, " %8s", "-");
+    else
+        fprintf(out, " %8.*f", value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 4, value);
+}
+
+static void print_line(FILE *out, const Line *l, double whole_ns, double peak)
+{
+    double rate = l->flops / l->ns;
+    fprintf(out, "%-22s %-9s ", l->op, l->pass);
+    if (l->steps > 0)
+        fprintf(out, "%6.0f", l->steps);
+    else
+        fprintf(out, "%6s", "-");
+    fprintf(out, " %10.3f %6.1f", l->ns * 1e-6, 100 * l->ns / whole_ns);
+    print_figure(out, l->flops * 1e-9);
+    print_figure(out, rate);
+    print_figure(out, 100 * rate / peak);
+    print_figure(out, l->bytes * 1e-6);
+    print_figure(out, l->bytes / l->ns);
+    fputc('\n', out);
+}
+
+static const char *verdict(double overhead, Interval plain, Interval stamped)
+{
+    if (isnan(plain.lo) || isnan(stamped.lo))
+        return "too few runs to tell it from the noise";
+    if (plain.lo <= stamped.hi && stamped.lo <= plain.hi)
+        return "within the noise";
+    return overhead > 0 ? "more than the noise" : "so the machine became faster meanwhile";
+}
+
+static void print_overhead(FILE *out, const Profile *p, const Samples *samples, double total_ns)
+{
+    double *plain = xmalloc((samples->count + 1) * sizeof *plain);
+    double *stamped = xmalloc((p->runs.count + 1) * sizeof *stamped);
+    size_t n = samples_column(samples, TIMED_TRIALS, "wall_ns", 1e-6, plain);
+    size_t m = samples_column(&p->runs, ALL_RUNS, "wall_ns", 1e-6, stamped);
+    double without = median_of(plain, n), with = median_of(stamped, m);
+    double overhead = with / without - 1;
+    fprintf(
+        out,
+        "median of %zu trials without stamps %.4g ms, of %zu runs with a stamp after every step "
+        "%.4g ms: overhead of profiling %.1f %%, %s\n",
+        n, without, m, with, 100 * overhead,
+        verdict(overhead, median_interval(plain, n, CONFIDENCE_LEVEL),
+                median_interval(stamped, m, CONFIDENCE_LEVEL)));
+    fprintf(out, "total, the mean of the latter, over the median of the former: %.3f\n",
+            total_ns * 1e-6 / without);
+    free(plain);
+    free(stamped);
+}
+
+static void print_legend(FILE *out, const Profile *p, const RowResult *r)
+{
+    fprintf(out,
+            "%% peak: of %.4g GFLOP/s, measured in %s on as many threads (%" PRId64 ")\n"
+            "GFLOP: of matrix products, repeated ones too; MB: of the tensors that steps must read "
+            "and write; -: none or not known\n",
+            r->peak_gflops_per_s, r->config.precision, r->config.threads);
+    if (p->slices > 1)
+        fprintf(out,
+                "%" PRId64 " parts of the batch ran side by side; times are those of the first\n",
+                p->slices);
+}
+
+void profile_print(const Profile *p, const RowResult *r, const Samples *samples, FILE *out)
+{
+    Table t;
+    table_fill(&t, p, r->num_params);
+    fprintf(out, "%-22s %-9s %6s %10s %6s %8s %8s %8s %8s %8s\n", "op", "pass", "steps", "ms", "%",
+            "GFLOP", "GFLOP/s", "% peak", "MB", "GB/s");
+    for (size_t i = 0; i < t.count; i++)
+        print_line(out, &t.lines[i], t.total.ns, r->peak_gflops_per_s);
+    print_line(out, &t.rest, t.total.ns, r->peak_gflops_per_s);
+    print_line(out, &t.total, t.total.ns, r->peak_gflops_per_s);
+    print_legend(out, p, r);
+    print_overhead(out, p, samples, t.total.ns);
+    free(t.lines);
+}

@@ -1,0 +1,16 @@
+/* result: from the samples of a row to its columns: statistics, steady state, noise and rates.
+ *
+ * The one idea: a pure function, so a result can be filled again from samples on disk. All runs
+ * decide about the first trial and the steady state; every other figure looks at timed trials only.
+ * Definitions are in stats/stats.h, stats/steady.h and stats/outliers.h. */
+#ifndef TARE_BENCH_ROW_RESULT_H
+#define TARE_BENCH_ROW_RESULT_H
+
+#include "bench/row/row.h"
+#include "bench/row/samples.h"
+
+/* Fills the columns that follow from the samples, r->config and r->model_flops. At least one timed
+ * trial. resolution_ns: the clock's step, below which times do not differ. */
+void result_fill(RowResult *r, const Samples *s, double resolution_ns);
+
+#endif

@@ -1,0 +1,50 @@
+/* support: see support.h. */
+#include "bench/row/support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "autograd/kernels/cpu.h"
+#include "bench/row/config.h"
+
+Precision row_precision(const RowConfig *c)
+{
+    Precision p;
+    Err err;
+    CHECK(precision_parse(c->precision, &p, &err) == 0, "%s",
+          err.msg); /* fields.def has refused it */
+    return p;
+}
+
+DType row_product(const RowConfig *c)
+{
+    return precision_product(row_precision(c));
+}
+
+void row_product_fill(RowResult *r)
+{
+    Precision p = row_precision(&r->config);
+    text_set(r->product_support, support_name(precision_support(p)));
+    text_set(r->product_instruction, product_instruction(precision_product(p)));
+}
+
+bool row_supported(const RowConfig *c, FieldTEXT reason)
+{
+    Precision p = row_precision(c);
+    const char *name = precision_name(p);
+    bool emulated = precision_support(p) == SUPPORT_EMULATED;
+    ModelConfig model = row_config_model(c);
+    Err err;
+    if (!c->forward_only && !precision_has_backward(p))
+        snprintf(reason, TEXT_SIZE, "%s has no backward pass, only forward_only = true runs", name);
+    else if (p != PRECISION_FP32 && strcmp(c->gemm, "packed") != 0)
+        snprintf(reason, TEXT_SIZE, "%.20s multiplies fp32 only, not %s", c->gemm, name);
+    else if (emulated && !c->include_emulated)
+        snprintf(reason, TEXT_SIZE, "%s would be emulated: the %s kernels on %s have no %s", name,
+                 kernels()->isa, cpu_features()->name, precision_missing(p));
+    else if (precision_takes(p, &model, &err) != 0)
+        text_set(reason, err.msg);
+    else
+        return true;
+    return false;
+}

@@ -1,0 +1,59 @@
+/* warning: see warning.h. */
+#include "bench/row/warning.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/stats/outliers.h"
+#include "bench/stats/steady.h"
+
+static bool is_class(const RowResult *r, SteadyClass c)
+{
+    return strcmp(r->steady_class, steady_class_name(c)) == 0;
+}
+
+/* Whether the mean is off by enough to matter from what it should be. Of twenty trials nearly always one is
+ * slow; a warning for each would be read by nobody. Where the right value is missing, it is. */
+static bool mean_is_off(const RowResult *r, double right)
+{
+    const double matters = 0.02; /* the change that `tare diff` looks for, too */
+    return !(fabs(r->mean_time_ms / right - 1) <= matters);
+}
+
+/* How its runs went from the first to the last. */
+static void settling_warning(const RowResult *r, FieldTEXT text)
+{
+    if (is_class(r, STEADY_NONE))
+        snprintf(text, TEXT_SIZE, "its level still changed in the last runs: run it again, longer");
+    else if (is_class(r, STEADY_SLOWDOWN))
+        snprintf(text, TEXT_SIZE,
+                 "slower from run %" PRId64 " on: look for heat or other work, and run it again",
+                 r->steady_start);
+    else if (is_class(r, STEADY_WARMUP) && r->warmups_needed > r->config.num_warmups &&
+             mean_is_off(r, r->steady_mean_ms))
+        snprintf(text, TEXT_SIZE,
+                 "slow first runs are in the mean: it takes --warmups %" PRId64
+                 " to leave them out",
+                 r->warmups_needed);
+}
+
+static void noise_warning(const RowResult *r, FieldTEXT text)
+{
+    size_t used = strlen(text);
+    bool waited = r->cpu_wait > CPU_WAIT_LIMIT;
+    if (r->noise[0] && (waited || mean_is_off(r, r->median_ms)))
+        snprintf(text + used, TEXT_SIZE - used, "%s%.300s%s", used ? "; " : "", r->noise,
+                 waited ? " (stop other work, or use fewer threads)" : "");
+}
+
+bool row_warning(const RowResult *r, FieldTEXT text)
+{
+    text[0] = '\0';
+    if (strcmp(r->status, STATUS_OK) != 0)
+        return false;
+    settling_warning(r, text);
+    noise_warning(r, text);
+    return text[0] != '\0';
+}

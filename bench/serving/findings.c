@@ -1,0 +1,267 @@
+/* findings: what can be said of a sentiment comparison, in sentences; see report.h.
+ *
+ * The one idea: every sentence is made from figures of this run and says nothing that their intervals do
+ * not carry. Where there is nothing to say there is no sentence. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/machine/machine.h"
+#include "bench/serving/report.h"
+#include "bench/serving/score.h"
+
+__attribute__((format(printf, 2, 3))) static void say(json_t *list, const char *format, ...)
+{
+    char *sentence = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vasprintf(&sentence, format, arguments);
+    va_end(arguments);
+    CHECK(n >= 0, "no memory for a sentence");
+    json_array_append_new(list, json_string(sentence));
+    free(sentence);
+}
+
+/* Appends formatted text to *text, which it replaces. */
+__attribute__((format(printf, 2, 3))) static void add(char **text, const char *format, ...)
+{
+    char *more = NULL, *longer;
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vasprintf(&more, format, arguments);
+    va_end(arguments);
+    CHECK(n >= 0, "no memory for a sentence");
+    longer = xasprintf("%s%s", *text, more);
+    free(more);
+    free(*text);
+    *text = longer;
+}
+
+/* ---- latency ---- */
+
+static bool is_measured(const Sentiment *s, const Contestant *c)
+{
+    return c->rounds > 0 && contestant_state(s, c) == RECORD_OK;
+}
+
+static const Contestant *quickest(const Sentiment *s)
+{
+    const Contestant *best = NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        const Contestant *c = &s->contestants[i];
+        if (is_measured(s, c) && (!best || c->latency.median < best->latency.median))
+            best = c;
+    }
+    return best;
+}
+
+static void compare_speed(const Sentiment *s, json_t *list)
+{
+    const Contestant *best = quickest(s);
+    for (size_t i = 0; best && i < s->count; i++) {
+        const Contestant *c = &s->contestants[i];
+        RatioTest r = contestant_ratio(s, best, c);
+        if (isnan(r.ratio))
+            continue;
+        const char *a = contestant_name(best), *b = contestant_name(c);
+        double mine = best->latency.median, theirs = c->latency.median;
+        if (isnan(r.interval.lo))
+            say(list, "Too few rounds to tell %s (median %.4g ms) from %s (%.4g ms).", a, mine, b,
+                theirs);
+        else if (r.interval.hi < 1)
+            say(list,
+                "%s takes %.2f of the time of %s [%.2f, %.2f], paired by round: median %.4g ms "
+                "against %.4g ms, %.2f times as fast.",
+                a, r.ratio, b, r.interval.lo, r.interval.hi, mine, theirs, 1 / r.ratio);
+        else
+            say(list, "No clear difference in speed between %s and %s: ratio %.2f [%.2f, %.2f].", a,
+                b, r.ratio, r.interval.lo, r.interval.hi);
+    }
+}
+
+/* What keeps an implementation out of the comparison of speeds. */
+static void name_doubtful(const Sentiment *s, json_t *list)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const Contestant *c = &s->contestants[i];
+        const char *name = contestant_name(c);
+        switch (contestant_state(s, c)) {
+        case RECORD_OK:
+            break;
+        case RECORD_FAILED:
+            say(list, "%s was not measured: %s.", name, c->failure.msg);
+            break;
+        case RECORD_DIFFERS:
+            say(list, "%s computes something else than tare (%s), so its speed is not compared.",
+                name, c->parity.reason);
+            break;
+        case RECORD_IMPLAUSIBLE:
+            say(list,
+                "%s's time is not believed: %.4g GFLOP/s, where this machine reaches at most %.4g.",
+                name, contestant_gflops(s, c), peaks_limit(&s->watch.peaks));
+            break;
+        }
+    }
+}
+
+static void name_tails(const Sentiment *s, json_t *list)
+{
+    char *text = xstrdup("");
+    for (size_t i = 0; i < s->count; i++) {
+        const Contestant *c = &s->contestants[i];
+        if (is_measured(s, c) && !isnan(c->latency.p99))
+            add(&text, "%s%s %.2f (%.2f)", *text ? ", " : "", contestant_name(c),
+                c->latency.p99 / c->latency.median, c->text_p99);
+    }
+    if (*text)
+        say(list,
+            "P99 over the median, texts of all lengths together (each request over the median of "
+            "its own text): %s.",
+            text);
+    free(text);
+}
+
+static void name_tokenizer_shares(const Sentiment *s, json_t *list)
+{
+    char *text = xstrdup("");
+    for (size_t i = 0; i < s->count; i++) {
+        const Contestant *c = &s->contestants[i];
+        if (c->rounds > 0)
+            add(&text, "%s%s %.2g %%", *text ? ", " : "", contestant_name(c),
+                100 * c->tokenizer_share);
+    }
+    if (*text)
+        say(list, "Tokenizer's share of a request: %s.", text);
+    free(text);
+}
+
+static void name_cold_starts(const Sentiment *s, json_t *list)
+{
+    char *text = xstrdup("");
+    for (size_t i = 0; i < s->count; i++) {
+        const Contestant *c = &s->contestants[i];
+        if (c->rounds > 0 && c->labels)
+            add(&text, "%s%s %.3g s", *text ? ", " : "", contestant_name(c),
+                (c->start_ms + c->load_ms + c->first_ms) / 1e3);
+    }
+    if (*text)
+        say(list, "From nothing to the first label (process, model load, first request): %s.",
+            text);
+    free(text);
+}
+
+/* ---- labels ---- */
+
+static SentimentSet largest_set(const Sentiment *s)
+{
+    SentimentSet best = 0;
+    for (SentimentSet set = 1; set < NUM_SETS; set++)
+        if (s->sets[set].count > s->sets[best].count)
+            best = set;
+    return best;
+}
+
+static void name_disagreement(const Sentiment *s, const Contestant *c, size_t differ, json_t *list)
+{
+    SentimentSet set = largest_set(s);
+    size_t first = sentiment_first(s, set);
+    double p = mcnemar_of(&s->sets[set], s->contestants[0].labels + first, c->labels + first);
+    say(list,
+        "tare and %s label %zu of %zu texts differently; on the %s set their accuracies %s "
+        "(McNemar p = %.2g).",
+        contestant_name(c), differ, s->num_texts, sentiment_set_names[set],
+        p < 1 - CONFIDENCE_LEVEL ? "differ" : "cannot be told apart", p);
+}
+
+static void compare_labels(const Sentiment *s, json_t *list)
+{
+    const int32_t *ours = s->contestants[0].labels;
+    size_t others = 0, differing = 0;
+    for (size_t i = 1; i < s->count && ours; i++) {
+        const Contestant *c = &s->contestants[i];
+        size_t differ = c->labels ? s->num_texts - agreements(ours, c->labels, s->num_texts) : 0;
+        others += c->labels != NULL;
+        differing += differ > 0;
+        if (differ > 0)
+            name_disagreement(s, c, differ, list);
+    }
+    if (others > 0 && differing == 0)
+        say(list, "All %zu implementations give the same label to each of the %zu texts.",
+            others + 1, s->num_texts);
+}
+
+static void name_accuracy(const Sentiment *s, json_t *list)
+{
+    const int32_t *labels = s->contestants[0].labels;
+    for (SentimentSet set = 0; set < NUM_SETS && labels; set++) {
+        Score score = score_of(&s->sets[set], labels + sentiment_first(s, set), NULL);
+        if (score.total == 0)
+            continue;
+        say(list, "tare has %zu of %zu %s texts right: %.1f %% [%.1f, %.1f].", score.right,
+            score.total, sentiment_set_names[set], 100 * score.share, 100 * score.interval.lo,
+            100 * score.interval.hi);
+    }
+}
+
+/* Over the sentences written for this project, which have every category by design. */
+static void name_weakest_category(const Sentiment *s, json_t *list)
+{
+    const int32_t *labels = s->contestants[0].labels;
+    const LabelledTexts *texts = &s->sets[SET_BENCHMARK];
+    size_t count;
+    const char **names = categories_of(texts, &count);
+    Score worst = {.share = 2};
+    const char *name = NULL;
+    for (size_t i = 0; i < count && labels; i++) {
+        Score score = score_of(texts, labels + sentiment_first(s, SET_BENCHMARK), names[i]);
+        if (score.share < worst.share) {
+            worst = score;
+            name = names[i];
+        }
+    }
+    if (name && worst.share < 1)
+        say(list,
+            "Weakest category of the benchmark samples: %s, %zu of %zu right [%.0f, %.0f %%].",
+            name, worst.right, worst.total, 100 * worst.interval.lo, 100 * worst.interval.hi);
+    free(names);
+}
+
+/* ---- the machine ---- */
+
+static void name_peak_share(const Sentiment *s, json_t *list)
+{
+    const Contestant *ours = &s->contestants[0];
+    double share = peak_watch_fraction(&s->watch, DT_F32, contestant_gflops(s, ours));
+    if (is_measured(s, ours) && !isnan(share))
+        say(list,
+            "tare computes at %.2f of the peak of %.4g GFLOP/s measured in this run, tokenizer "
+            "included; of all implementations the FLOPs are counted that a label needs.",
+            share, peaks_measured(&s->watch.peaks));
+}
+
+static void name_other_programs(const Sentiment *s, json_t *list)
+{
+    if (s->other_cpus > CPUS_IN_USE)
+        say(list,
+            "Other programs kept %.2f CPUs busy before the start: times and tails are too high, "
+            "ratios less so.",
+            s->other_cpus);
+}
+
+json_t *sentiment_findings(const Sentiment *s)
+{
+    json_t *list = json_array();
+    compare_speed(s, list);
+    name_doubtful(s, list);
+    name_tails(s, list);
+    name_tokenizer_shares(s, list);
+    name_cold_starts(s, list);
+    compare_labels(s, list);
+    name_accuracy(s, list);
+    name_weakest_category(s, list);
+    name_peak_share(s, list);
+    name_other_programs(s, list);
+    return list;
+}

@@ -1,0 +1,22 @@
+/* report: a sentiment comparison as JSON, CSV and Markdown, and what can be concluded from it. */
+#ifndef TARE_BENCH_SERVING_REPORT_H
+#define TARE_BENCH_SERVING_REPORT_H
+
+#include <stdio.h>
+#include <time.h>
+
+#include "bench/serving/serving.h"
+
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md}. */
+int sentiment_report_write(const Sentiment *s, const char *folder, time_t started, Err *err);
+
+/* The Markdown report of a Sentiment, which is the console's as well. */
+void sentiment_report_markdown(const void *sentiment, time_t started, FILE *f);
+
+/* Sentences, each of which follows from the figures of this run alone: an array of strings. */
+json_t *sentiment_findings(const Sentiment *s);
+
+/* "tare" of one contestant. */
+const char *contestant_name(const Contestant *c);
+
+#endif

@@ -1,0 +1,377 @@
+/* run: cold starts, labels and the turns of a sentiment comparison; see serving.h. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "model/files/safetensors.h"
+#include "bench/text/classifier.h"
+#include "bench/util/interrupt.h"
+#include "bench/serving/serving.h"
+#include "bench/compare/turns.h"
+
+/* Streams of the order of turns and of the order of samples. */
+enum { STREAM_TURNS = 0, STREAM_SAMPLES = 1 };
+
+static const LabelledTexts *samples_of(const Sentiment *s)
+{
+    return &s->sets[SET_BENCHMARK];
+}
+
+static bool failed(const Contestant *c)
+{
+    return c->failure.msg[0] != '\0';
+}
+
+int sentiment_start(Sentiment *s, bool *misbehaved, Err *err)
+{
+    const SentimentConfig *c = s->config;
+    const AlternativeOptions options = {
+        .wanted = c->wanted, .threads = c->threads, .max_wait = c->max_wait};
+    s->other_cpus = other_cpus_before_start();
+    if (alternatives_start(s->alternatives, &s->project, &options, misbehaved, err) != 0)
+        return -1;
+    alternatives_stop(s->alternatives); /* each begins with cold starts */
+    peak_watch_measure(&s->watch);
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
+        size_t requests = (size_t)c->rounds * samples_of(s)->count;
+        if (s->alternatives[k].available)
+            s->contestants[s->count++] =
+                (Contestant){.alternative = &s->alternatives[k],
+                             .ms = xcalloc(requests, sizeof(double)),
+                             .tokenizer_ms = xcalloc(requests, sizeof(double)),
+                             .round_ms = xcalloc((size_t)c->rounds, sizeof(double)),
+                             .round_mean_ms = xcalloc((size_t)c->rounds, sizeof(double))};
+    }
+    return 0;
+}
+
+/* ---- requests ---- */
+
+static json_t *load_request(const Sentiment *s)
+{
+    json_t *texts = json_array();
+    for (size_t k = 0; k < NUM_SETS; k++)
+        for (size_t i = 0; i < s->sets[k].count; i++)
+            json_array_append_new(texts, json_string(s->sets[k].at[i].text));
+    json_t *request =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "do", "load", "component", "classify",
+                  "model_dir", s->model.dir, "max_length", (json_int_t)s->max_length, "threads",
+                  (json_int_t)s->config->threads, "texts", texts);
+    CHECK(request, "a folder or text that is no UTF-8");
+    return request;
+}
+
+/* An array of `count` times of the reply, from ns to ms. */
+static int read_times(const Contestant *c, const json_t *reply, const char *key, size_t count,
+                      double *ms, Err *err)
+{
+    const json_t *list = json_object_get(reply, key);
+    if (json_array_size(list) != count)
+        return err_set(err, "%s answered 'requests' without %zu times '%s'", c->alternative->name,
+                       count, key);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *ns = json_array_get(list, i);
+        ms[i] = json_is_number(ns) ? json_number_value(ns) / 1e6 : NAN;
+        if (!(ms[i] >= 0))
+            return err_set(err, "%s answered 'requests' with a time that is none",
+                           c->alternative->name);
+    }
+    return 0;
+}
+
+static int request_piece(Contestant *c, const size_t *texts, size_t count, double *ms,
+                         double *tokenizer_ms, Err *err)
+{
+    json_t *numbers = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(numbers, json_integer((json_int_t)texts[i]));
+    json_t *reply = alternative_ask(
+        c->alternative, json_pack("{s:s, s:o}", "do", "requests", "texts", numbers), err);
+    if (!reply)
+        return -1;
+    int status = read_times(c, reply, "ns", count, ms, err);
+    if (status == 0)
+        status = read_times(c, reply, "tokenizer_ns", count, tokenizer_ms, err);
+    json_decref(reply);
+    return status;
+}
+
+/* Labels these texts one after the other; total and tokenizer time of each. In pieces: a reply has to stay
+ * below PEER_REPLY_BYTES. */
+static int request_texts(Contestant *c, const size_t *texts, size_t count, double *ms,
+                         double *tokenizer_ms, Err *err)
+{
+    const size_t most = 4096;
+    for (size_t i = 0; i < count; i += most) {
+        size_t some = count - i < most ? count - i : most;
+        if (request_piece(c, texts + i, some, ms + i, tokenizer_ms + i, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- cold ---- */
+
+typedef struct ColdStart {
+    double start_ms, load_ms, first_ms;
+} ColdStart;
+
+/* A process that did not exist before; it stays. What it reads lies in the page cache. */
+static int cold_start(const Sentiment *s, Contestant *c, ColdStart *cold, Err *err)
+{
+    const size_t first_text = 0;
+    double tokenizer_ms;
+    peer_stop(&c->alternative->peer);
+    int64_t start = clock_ns();
+    if (alternative_wake(c->alternative, err) != 0)
+        return -1;
+    cold->start_ms = (double)(clock_ns() - start) / 1e6;
+    json_t *reply = alternative_ask(c->alternative, load_request(s), err);
+    if (!reply)
+        return -1;
+    const json_t *ns = json_object_get(reply, "ns");
+    cold->load_ms = json_is_number(ns) ? json_number_value(ns) / 1e6 : NAN;
+    json_decref(reply);
+    return request_texts(c, &first_text, 1, &cold->first_ms, &tokenizer_ms, err);
+}
+
+static int cold_starts(const Sentiment *s, Contestant *c, Err *err)
+{
+    size_t count = (size_t)s->config->cold_starts;
+    double *ms = xcalloc(3 * count, sizeof *ms);
+    double *start = ms, *load = ms + count, *first = ms + 2 * count;
+    int status = 0;
+    for (size_t i = 0; i < count && status == 0; i++) {
+        ColdStart cold = {0};
+        status = cold_start(s, c, &cold, err);
+        start[i] = cold.start_ms;
+        load[i] = cold.load_ms;
+        first[i] = cold.first_ms;
+    }
+    if (status == 0) {
+        c->start_ms = median_of(start, count);
+        c->load_ms = median_of(load, count);
+        c->first_ms = median_of(first, count);
+    }
+    free(ms);
+    return status;
+}
+
+/* ---- labels ---- */
+
+static char *file_of(const Sentiment *s, const Contestant *c)
+{
+    return xasprintf("%s/%s.safetensors", s->folder, c->alternative->name);
+}
+
+static int read_labels(const Sentiment *s, Contestant *c, const char *path, Err *err)
+{
+    size_t n = s->num_texts, k = s->labels.count;
+    SafeTensors *file = safetensors_open(path, err);
+    if (!file)
+        return -1;
+    const STensor *logits = safetensors_find(file, "logits"),
+                  *lengths = safetensors_find(file, "lengths");
+    int status = 0;
+    if (!logits || logits->dtype != ST_F32 || stensor_count(logits) != n * k || !lengths ||
+        lengths->dtype != ST_I32 || stensor_count(lengths) != n)
+        status = err_set(err, "%s did not write logits and lengths of %zu texts",
+                         c->alternative->name, n);
+    if (status == 0) {
+        c->labels = xcalloc(n, sizeof *c->labels);
+        c->lengths = xcalloc(n, sizeof *c->lengths);
+        float *values = xcalloc(n * k, sizeof *values);
+        memcpy(c->lengths, lengths->data, n * sizeof *c->lengths);
+        memcpy(values, logits->data, n * k * sizeof *values);
+        for (size_t i = 0; i < n; i++)
+            c->labels[i] = (int32_t)classifier_best(values + i * k, k, NULL);
+        free(values);
+    }
+    safetensors_free(file);
+    return status;
+}
+
+static int label_all(const Sentiment *s, Contestant *c, Err *err)
+{
+    char *path = file_of(s, c);
+    int status = alternative_tell(c->alternative,
+                                  json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
+    if (status == 0)
+        status = read_labels(s, c, path, err);
+    free(path);
+    return status;
+}
+
+/* Compares with ours, where there is ours. */
+static void prove(const Sentiment *s, Contestant *c)
+{
+    const Contestant *ours = &s->contestants[0];
+    if (c == ours || failed(ours) || failed(c))
+        return;
+    char *a = file_of(s, ours), *b = file_of(s, c);
+    c->has_parity = parity_compare(a, b, parity_tolerance, &c->parity, &c->failure) == 0;
+    free(a);
+    free(b);
+}
+
+/* ---- warm ---- */
+
+static int warm_up(const Sentiment *s, Contestant *c, Err *err)
+{
+    size_t count = (size_t)s->config->warmups, *texts = xcalloc(count + 1, sizeof *texts);
+    double *ms = xcalloc(2 * count + 1, sizeof *ms);
+    for (size_t i = 0; i < count; i++)
+        texts[i] = i % samples_of(s)->count;
+    int status = request_texts(c, texts, count, ms, ms + count, err);
+    free(texts);
+    free(ms);
+    return status;
+}
+
+/* texts[samples + 1]: a random order of the samples, the first of them twice. */
+static void draw_order(const Sentiment *s, size_t round, size_t *texts)
+{
+    size_t n = samples_of(s)->count;
+    uint64_t seed = (uint64_t)s->config->seed;
+    for (size_t i = 0; i < n; i++)
+        texts[1 + i] = i;
+    for (size_t i = n; i-- > 1;) {
+        size_t j = (size_t)(rng_uniform(seed, STREAM_SAMPLES, round * n + i) * (double)(i + 1));
+        size_t other = texts[1 + j];
+        texts[1 + j] = texts[1 + i];
+        texts[1 + i] = other;
+    }
+    texts[0] = texts[1];
+}
+
+/* Times behind the first, which is untimed, are kept. */
+static void take_turn(const Sentiment *s, Contestant *c, const size_t *texts)
+{
+    size_t n = samples_of(s)->count;
+    double *ms = xcalloc(2 * (n + 1), sizeof *ms), *tokenizer_ms = ms + n + 1;
+    if (request_texts(c, texts, n + 1, ms, tokenizer_ms, &c->failure) == 0) {
+        memcpy(c->ms + c->rounds * n, ms + 1, n * sizeof *ms);
+        memcpy(c->tokenizer_ms + c->rounds * n, tokenizer_ms + 1, n * sizeof *ms);
+        c->round_mean_ms[c->rounds] = mean_of(ms + 1, n);
+        c->round_ms[c->rounds++] = median_of(ms + 1, n);
+    } else if (interrupted()) {
+        c->failure = (Err){""}; /* it did not fail, we left */
+    }
+    free(ms);
+}
+
+static void take_turns(Sentiment *s)
+{
+    size_t *texts = xcalloc(samples_of(s)->count + 1, sizeof *texts);
+    uint64_t seed = (uint64_t)s->config->seed;
+    for (size_t round = 0; round < (size_t)s->config->rounds && !interrupted(); round++) {
+        draw_order(s, round, texts);
+        for (size_t i = 0; i < s->count && !interrupted(); i++) {
+            Contestant *c = &s->contestants[turn_of(seed, STREAM_TURNS, round, i, s->count)];
+            if (!failed(c))
+                take_turn(s, c, texts);
+        }
+    }
+    free(texts);
+}
+
+/* ---- figures ---- */
+
+/* Rounds that everybody finished who did not fail. */
+static size_t complete_rounds(const Sentiment *s)
+{
+    size_t complete = SIZE_MAX;
+    for (size_t i = 0; i < s->count; i++) {
+        const Contestant *c = &s->contestants[i];
+        if (!failed(c) && c->rounds < complete)
+            complete = c->rounds;
+    }
+    return complete == SIZE_MAX ? 0 : complete;
+}
+
+/* What is left of a tail when each request is beside others of its own text, so of its own length. */
+static double text_p99(const Sentiment *s, const Contestant *c)
+{
+    size_t n = samples_of(s)->count, requests = c->rounds * n;
+    size_t *texts = xcalloc(n + 1, sizeof *texts);
+    double *by_text = xcalloc(requests + 1, sizeof *by_text);
+    for (size_t round = 0; round < c->rounds; round++) {
+        draw_order(s, round, texts);
+        for (size_t i = 0; i < n; i++)
+            by_text[texts[1 + i] * c->rounds + round] = c->ms[round * n + i];
+    }
+    for (size_t text = 0; text < n; text++) {
+        double *ms = by_text + text * c->rounds, median = median_of(ms, c->rounds);
+        for (size_t round = 0; round < c->rounds; round++)
+            ms[round] /= median;
+    }
+    double p99 = supported_percentile_of(by_text, requests, 0.99);
+    free(texts);
+    free(by_text);
+    return p99;
+}
+
+static void summarise(Sentiment *s, size_t rounds)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        Contestant *c = &s->contestants[i];
+        c->rounds = failed(c) ? 0 : rounds;
+        size_t requests = c->rounds * samples_of(s)->count;
+        c->latency = summary_of(c->ms, requests);
+        c->text_p99 = text_p99(s, c);
+        c->median_interval = median_interval(c->round_ms, c->rounds, CONFIDENCE_LEVEL);
+        c->tokenizer_share = mean_of(c->tokenizer_ms, requests) / mean_of(c->ms, requests);
+        peak_watch_doubt(&s->watch, DT_F32, contestant_gflops(s, c));
+    }
+    peak_watch_measure(&s->watch); /* the machine may have become faster meanwhile */
+    for (size_t i = 0; i < s->count; i++)
+        s->contestants[i].ratio = contestant_ratio(s, &s->contestants[0], &s->contestants[i]);
+}
+
+/* ---- the whole ---- */
+
+static void prepare(const Sentiment *s, Contestant *c)
+{
+    Err *err = &c->failure;
+    if (cold_starts(s, c, err) == 0 && label_all(s, c, err) == 0)
+        prove(s, c);
+    if (failed(c))
+        fprintf(stderr, "tare: %s failed: %s\n", c->alternative->name, err->msg);
+    else
+        fprintf(stderr, "tare: %s: start %.4g ms, model load %.4g ms, first request %.4g ms%s%s\n",
+                c->alternative->name, c->start_ms, c->load_ms, c->first_ms,
+                c->has_parity && !c->parity.ok ? ", parity FAILED: " : "",
+                c->has_parity && !c->parity.ok ? c->parity.reason : "");
+}
+
+static void remove_files(const Sentiment *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        char *path = file_of(s, &s->contestants[i]);
+        unlink(path);
+        free(path);
+    }
+}
+
+int sentiment_measure(Sentiment *s, Err *err)
+{
+    for (size_t i = 0; i < s->count && !interrupted(); i++)
+        prepare(s, &s->contestants[i]);
+    remove_files(s);
+    for (size_t i = 0; i < s->count && !interrupted(); i++) {
+        Contestant *c = &s->contestants[i];
+        if (!failed(c))
+            warm_up(s, c, &c->failure);
+    }
+    if (!interrupted())
+        fprintf(stderr, "tare: %lld rounds of %zu requests each\n", (long long)s->config->rounds,
+                samples_of(s)->count);
+    take_turns(s);
+    size_t rounds = complete_rounds(s);
+    if (interrupted() && rounds == 0)
+        return err_set(err, "interrupted");
+    summarise(s, rounds);
+    return 0;
+}

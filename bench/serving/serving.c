@@ -1,0 +1,133 @@
+/* serving: the model and the texts, and what follows from the figures; see serving.h. */
+#include "bench/serving/serving.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- opening ---- */
+
+static int open_model(Sentiment *s, Err *err)
+{
+    Checkpoint ck;
+    const char *dir = s->config->model;
+    char *weights = xasprintf("%s/model.safetensors", dir);
+    bool there = access(weights, R_OK) == 0;
+    free(weights);
+    if (!there)
+        return err_set(err,
+                       "there is no model in '%s'; to make it: tare train "
+                       "configs/sentiment_train.toml",
+                       dir);
+    if (model_files_find(&s->model, &(CompareModel){.dir = (char *)dir}, &s->project, err) != 0 ||
+        model_files_open(&s->model, &ck, err) != 0)
+        return -1;
+    checkpoint_release(&ck);
+    const ModelConfig *c = &s->model.config;
+    if (c->head != HEAD_CLASSIFIER)
+        return err_set(err, "'%s' has no classifier; tare train makes one", dir);
+    s->max_length = c->max_positions;
+    if (s->config->max_length > 0 && (size_t)s->config->max_length < s->max_length)
+        s->max_length = (size_t)s->config->max_length;
+    return labels_load(&s->labels, dir, c->num_labels, err);
+}
+
+static int open_texts(Sentiment *s, Err *err)
+{
+    for (size_t k = 0; k < NUM_SETS; k++) {
+        const char *path = s->config->data[k];
+        if (k == SET_TEST && path && access(path, R_OK) != 0) {
+            fprintf(stderr,
+                    "tare: no '%s', so there is no test set; analysis/fetch_sentiment.py "
+                    "fetches it\n",
+                    path);
+            path = NULL;
+        }
+        if (path && jsonl_load(&s->sets[k], path, &s->labels, err) != 0)
+            return -1;
+        s->num_texts += s->sets[k].count;
+    }
+    return 0;
+}
+
+int sentiment_open(Sentiment *s, const SentimentConfig *c, Err *err)
+{
+    *s = (Sentiment){.config = c, .watch = {.threads = c->threads}};
+    project_find(&s->project);
+    return open_model(s, err) != 0 || open_texts(s, err) != 0 ? -1 : 0;
+}
+
+static void contestant_release(Contestant *c)
+{
+    free(c->labels);
+    free(c->lengths);
+    free(c->ms);
+    free(c->tokenizer_ms);
+    free(c->round_ms);
+    free(c->round_mean_ms);
+}
+
+void sentiment_release(Sentiment *s)
+{
+    alternatives_release(s->alternatives);
+    for (size_t i = 0; i < s->count; i++)
+        contestant_release(&s->contestants[i]);
+    for (size_t k = 0; k < NUM_SETS; k++)
+        labelled_texts_release(&s->sets[k]);
+    labels_release(&s->labels);
+    model_files_release(&s->model);
+    project_release(&s->project);
+    if (s->folder[0])
+        rmdir(s->folder);
+    *s = (Sentiment){.config = NULL};
+}
+
+size_t sentiment_first(const Sentiment *s, SentimentSet set)
+{
+    size_t first = 0;
+    for (size_t k = 0; k < set; k++)
+        first += s->sets[k].count;
+    return first;
+}
+
+/* ---- figures ---- */
+
+/* The lengths are tare's own; parity says that the others' are equal. */
+double contestant_gflops(const Sentiment *s, const Contestant *c)
+{
+    const int32_t *lengths = s->contestants[0].lengths;
+    double flops = 0;
+    if (!lengths)
+        return NAN;
+    for (size_t i = 0; i < s->sets[SET_BENCHMARK].count; i++)
+        flops += model_flops(&s->model.config, 1, (size_t)lengths[i], false);
+    double request_ms = median_of(c->round_mean_ms, c->rounds);
+    return flops / (request_ms * (double)s->sets[SET_BENCHMARK].count * 1e6);
+}
+
+RecordState contestant_state(const Sentiment *s, const Contestant *c)
+{
+    if (c->failure.msg[0])
+        return RECORD_FAILED;
+    if (c->has_parity && !c->parity.ok)
+        return RECORD_DIFFERS;
+    return peak_watch_implausible(&s->watch, DT_F32, contestant_gflops(s, c)) ? RECORD_IMPLAUSIBLE
+                                                                              : RECORD_OK;
+}
+
+/* Everybody's labels were compared with ours, so without ours nothing is proven. */
+static bool is_proven(const Sentiment *s, const Contestant *c)
+{
+    bool ours = c == &s->contestants[0];
+    return contestant_state(s, c) == RECORD_OK && (ours || c->has_parity);
+}
+
+RatioTest contestant_ratio(const Sentiment *s, const Contestant *a, const Contestant *b)
+{
+    double others = s->count > 2 ? (double)(s->count - 1) : 1;
+    if (a == b || !is_proven(s, a) || !is_proven(s, b))
+        return (RatioTest){NAN, interval_missing(), NAN};
+    return paired_ratio(b->round_ms, a->round_ms, a->rounds, 1 - (1 - CONFIDENCE_LEVEL) / others);
+}

@@ -1,0 +1,69 @@
+/* moments: what one sample says about its centre, spread and percentiles.
+ *
+ * Every function is pure: a vector of n samples in run order, in any one unit, is read and not
+ * changed; the result has that unit unless said otherwise. The one idea: a figure the sample is too
+ * small for is NaN, which the CSV writer prints as an empty field; it is never 0 or a guess.
+ * Intervals are in intervals.h. */
+#ifndef TARE_BENCH_STATS_MOMENTS_H
+#define TARE_BENCH_STATS_MOMENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Sum of x / n, Neumaier-compensated. NaN for n = 0. */
+double mean_of(const double *x, size_t n);
+
+/* Sample standard deviation, n - 1 in the denominator, by the corrected two-pass formula (Chan,
+ * Golub & LeVeque 1983): a difference of sums of squares would cancel. NaN for n < 2. */
+double std_of(const double *x, size_t n);
+
+/* std / mean, a fraction. NaN for n < 2. */
+double cv_of(const double *x, size_t n);
+
+/* exp(mean(ln r)). NaN for n = 0 or a ratio that is not positive. */
+double geometric_mean_of(const double *ratio, size_t n);
+
+/* NaN for n = 0. */
+double min_of(const double *x, size_t n);
+double max_of(const double *x, size_t n);
+double median_of(const double *x, size_t n);
+
+/* A normal sample's standard deviation is this many times its median absolute deviation. */
+#define MAD_TO_SIGMA 1.4826
+
+/* Median absolute deviation med|x - med x|, not scaled. NaN for n = 0. */
+double mad_of(const double *x, size_t n);
+
+/* MAD_TO_SIGMA MAD / median, a fraction that spikes do not move. NaN for n = 0. */
+double robust_cv_of(const double *x, size_t n);
+
+/* A fresh ascending copy; the caller frees. */
+double *sorted_copy(const double *x, size_t n);
+
+/* Which sorted sample stands for percentile p of n (1-based ranks):
+ * HF7      between ranks, h = (n-1)p: Hyndman & Fan (1996) type 7, NumPy's and pandas' default;
+ * NEAREST  rank ceil(np), as trtexec reports it;
+ * LOADGEN  rank floor(np) + 1, as MLPerf LoadGen reports it.
+ * The p90 of 1..10 is 9.1, 9 and 10. Tare reports HF7; the others are for comparing with the tools. */
+typedef enum PercentileMethod {
+    PERCENTILE_HF7,
+    PERCENTILE_NEAREST,
+    PERCENTILE_LOADGEN
+} PercentileMethod;
+
+/* Percentile 0 <= p <= 1 of a sample already in ascending order. NaN for n = 0. */
+double percentile_of_sorted(const double *sorted, size_t n, double p, PercentileMethod method);
+double percentile_of(const double *x, size_t n, double p, PercentileMethod method);
+
+/* Whether n samples can show percentile p at all: n >= 1 / (1 - p), so p95 from 20, p99 from 100. */
+bool percentile_is_supported(size_t n, double p);
+
+/* Type 7 percentile, NaN where it is not supported. */
+double supported_percentile_of(const double *x, size_t n, double p);
+
+/* The fewest samples that bound percentile p from above with this confidence when `over` of them may
+ * lie beyond the bound: the smallest n with P(Bin(n, 1-p) <= over) <= 1 - confidence. For over = 0 that
+ * is n >= ln(1-confidence) / ln p; for over = 1 at 99 % it gives LoadGen's 64 (p90) and 662 (p99). */
+size_t samples_for_upper_bound(double p, double confidence, size_t over);
+
+#endif

@@ -1,0 +1,77 @@
+/* outliers: which trials stand out, and what the kernel says about why.
+ *
+ * The one idea: an outlier is labelled and explained, never dropped; every other figure of the row
+ * still contains it. Pure functions of one row's trials in run order. */
+#ifndef TARE_BENCH_STATS_OUTLIERS_H
+#define TARE_BENCH_STATS_OUTLIERS_H
+
+#include <stddef.h>
+
+/* Tukey's fences on type 7 quartiles Q1 and Q3: mild 1.5, severe 3 interquartile ranges beyond. */
+typedef struct Fences {
+    double severe_low, mild_low, mild_high, severe_high;
+} Fences;
+
+/* All NaN, so that nothing lies beyond them, for n = 0. */
+Fences tukey_fences(const double *x, size_t n);
+
+typedef enum OutlierLabel {
+    OUTLIER_NOT,
+    OUTLIER_SEVERE_LOW,
+    OUTLIER_MILD_LOW,
+    OUTLIER_MILD_HIGH,
+    OUTLIER_SEVERE_HIGH
+} OutlierLabel;
+
+OutlierLabel outlier_label(const Fences *f, double value);
+
+/* "", "severe_low", "mild_low", "mild_high", "severe_high". */
+const char *outlier_label_name(OutlierLabel label);
+
+/* Iglewicz & Hoaglin's modified z of a value among n > 0 samples: |value - median| in units of
+ * 1.4826 MAD; where the MAD is 0, of `resolution`, the clock's step (0: infinite unless equal). */
+typedef struct ZScale {
+    double median, unit;
+} ZScale;
+
+ZScale z_scale_of(const double *x, size_t n, double resolution);
+double modified_z(const ZScale *scale, double value);
+
+/* Above this modified z a trial deserves a warning; hyperfine's rule. Tukey's mild fence would warn in
+ * every fourth quiet row of ten trials. */
+#define OUTLIER_Z 10.0
+
+/* Counters of the same n trials; NaN where the kernel did not tell, NULL where it never does. */
+typedef struct TrialCounters {
+    const double *cpu_ns, *runqueue_ns, *steal_ns, *minor_faults, *major_faults;
+    const double *involuntary_switches;
+} TrialCounters;
+
+/* The median of a series and its mild fence above, over the values that are known; NaN for none. */
+typedef struct Usual {
+    double median, mild_high;
+} Usual;
+
+/* What is usual for the trials of one row: found once, for all of its outliers. */
+typedef struct UsualTrial {
+    Usual wall_ns, cpu_ns, runqueue_ns, steal_ns, minor_faults, major_faults, involuntary_switches;
+} UsualTrial;
+
+UsualTrial usual_trial_of(const double *wall_ns, const TrialCounters *counters, size_t n);
+
+/* One line about trial `index` (from 0), named by `number`:
+ * "trial 7: +212 ms, 209 ms waiting for a CPU". The distance is from the median; a counter is named
+ * when it exceeds its own mild fence. "asleep" is added when none of the times explains half of the
+ * distance; without any cause it says "no cause seen by the kernel". */
+void outlier_describe(const double *wall_ns, const TrialCounters *counters, const UsualTrial *usual,
+                      size_t index, long number, char *text, size_t size);
+
+/* The share of a trial in which a thread was ready and waited for a CPU: mean of the threads, median of
+ * the n trials. NaN where runqueue_ns, the sum over threads, is NULL. */
+double cpu_wait_of(const double *wall_ns, const double *runqueue_ns, size_t n, double threads);
+
+/* Above this cpu_wait a row deserves a warning, though no trial may stand out: every thread then lost
+ * as much as the smallest change that a comparison reports (NOISE_THRESHOLD). */
+#define CPU_WAIT_LIMIT 0.02
+
+#endif

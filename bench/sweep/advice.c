@@ -1,0 +1,81 @@
+/* advice: see advice.h. */
+#include "bench/sweep/advice.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/stats/moments.h"
+#include "bench/stats/steady.h"
+#include "bench/util/units.h"
+
+static bool is_unsettled(const RowResult *r)
+{
+    return strcmp(r->steady_class, steady_class_name(STEADY_NONE)) == 0 ||
+           strcmp(r->steady_class, steady_class_name(STEADY_SLOWDOWN)) == 0;
+}
+
+/* What a slow first run cost above the median of the steady ones, in seconds; NaN where none was. */
+static double cold_seconds(const RowResult *r)
+{
+    if (strcmp(r->steady_class, steady_class_name(STEADY_WARMUP)) != 0)
+        return NAN;
+    return (r->first_trial_ms - r->first_trial_ms / r->first_over_steady) / 1e3;
+}
+
+WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const char *model_size)
+{
+    WarmupAdvice a = {.cold_least = NAN, .cold_most = NAN};
+    double *needed = xmalloc((count + 1) * sizeof *needed);
+    for (size_t i = 0; i < count; i++) {
+        const RowResult *r = rows[i];
+        if (strcmp(r->config.model_size, model_size) != 0 || strcmp(r->status, STATUS_OK) != 0)
+            continue;
+        if (r->warmups_needed != INT_MISSING)
+            needed[a.told++] = (double)r->warmups_needed;
+        a.unsettled += is_unsettled(r);
+        a.cold_least = fmin(a.cold_least, cold_seconds(r)); /* of a number and NaN: the number */
+        a.cold_most = fmax(a.cold_most, cold_seconds(r));
+    }
+    if (a.told)
+        a.warmups = (int64_t)ceil(percentile_of(needed, a.told, 0.75, PERCENTILE_HF7));
+    for (size_t i = 0; i < a.told; i++)
+        a.enough_for += needed[i] <= (double)a.warmups;
+    free(needed);
+    return a;
+}
+
+/* "; the cold trial costs 690 ms to 820 ms", one figure where they are within 5 %; nothing where no row that
+ * could be judged had one. */
+static void cold_clause(const WarmupAdvice *a, char *text, size_t size)
+{
+    char least[UNIT_TEXT_SIZE], most[UNIT_TEXT_SIZE];
+    text[0] = '\0';
+    if (isnan(a->cold_least))
+        return;
+    format_duration(least, a->cold_least);
+    format_duration(most, a->cold_most);
+    if (a->cold_most < 1.05 * a->cold_least)
+        snprintf(text, size, "; the cold trial costs %s", most);
+    else
+        snprintf(text, size, "; the cold trial costs %s to %s", least, most);
+}
+
+void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, FieldTEXT text)
+{
+    char cold[2 * UNIT_TEXT_SIZE + 64];
+    cold_clause(a, cold, sizeof cold);
+    if (a->told + a->unsettled == 0)
+        snprintf(text, TEXT_SIZE, "%s: no row had runs enough to tell how many warmups it needs",
+                 model_size);
+    else if (a->unsettled >= a->told)
+        snprintf(text, TEXT_SIZE,
+                 "%s: %zu of %zu rows did not settle, so warmups cannot be judged%s", model_size,
+                 a->unsettled, a->told + a->unsettled, cold);
+    else
+        snprintf(text, TEXT_SIZE, "%s: %" PRId64 " warmup%s enough (in %zu of %zu rows)%s",
+                 model_size, a->warmups, a->warmups == 1 ? " is" : "s are", a->enough_for,
+                 a->told + a->unsettled, cold);
+}

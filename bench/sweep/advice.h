@@ -1,0 +1,26 @@
+/* advice: how many warmups a model needed, from what a sweep saw.
+ *
+ * The one idea: each row that ran long enough tells after how many runs it was steady; the answer is
+ * what most of them tell. It judges no single row: stats/steady.h does. */
+#ifndef TARE_BENCH_SWEEP_ADVICE_H
+#define TARE_BENCH_SWEEP_ADVICE_H
+
+#include "bench/row/row.h"
+
+typedef struct WarmupAdvice {
+    size_t told, unsettled; /* rows that became steady; rows that had enough runs and did not */
+    int64_t warmups;        /* enough for three quarters of those that became steady */
+    size_t enough_for;      /* in how many of them it was enough */
+    /* What a slow first run cost above the median of the steady ones, in s: the cheapest and the
+     * dearest of the rows where one was seen; NaN without any. */
+    double cold_least, cold_most;
+} WarmupAdvice;
+
+/* Of the finished rows of this model_size. */
+WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const char *model_size);
+
+/* "small: 1 warmup is enough (in 5 of 6 rows); the cold trial costs 690 ms to 820 ms".
+ * analysis/verdicts.py says the same of the same rows. */
+void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, FieldTEXT text);
+
+#endif

@@ -1,0 +1,179 @@
+/* estimate: see estimate.h. */
+#include "bench/sweep/estimate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/row/config.h"
+#include "bench/row/support.h"
+#include "bench/row/run.h"
+#include "bench/util/units.h"
+
+/* ---- memory ---- */
+
+enum { MAX_LAYERS_PLANNED = 256 };
+
+typedef struct PeakMemory {
+    double bytes;
+    Recompute recompute;
+} PeakMemory;
+
+static PeakMemory plan_memory(const RowConfig *c, size_t layers, size_t memory_limit)
+{
+    ModelConfig config = row_config_model(c);
+    ModelOptions options = row_model_options(c, memory_limit);
+    Model m;
+    config.num_layers = layers;
+    model_plan(&m, &config, &options);
+    PeakMemory memory = {(double)model_predicted_bytes(&m), m.recompute};
+    model_release(&m);
+    return memory;
+}
+
+/* Layers are alike, so beyond some depth memory grows by the same amount with each of them. */
+static PeakMemory extrapolate_memory(const RowConfig *c, size_t memory_limit)
+{
+    const size_t deep = MAX_LAYERS_PLANNED, half = deep / 2;
+    PeakMemory at_half = plan_memory(c, half, 0), at_deep = plan_memory(c, deep, 0);
+    double slope = (at_deep.bytes - at_half.bytes) / (double)(deep - half);
+    PeakMemory memory = at_deep;
+    memory.bytes += slope * ((double)c->num_layers - (double)deep);
+    bool is_auto = strcmp(c->recompute, "auto") == 0;
+    if (!is_auto || memory_limit == 0 || memory.bytes <= (double)memory_limit)
+        return memory;
+    RowConfig block = *c;
+    text_set(block.recompute, "block");
+    return extrapolate_memory(&block, 0);
+}
+
+/* For rows whose buffers could not even be counted in size_t: each layer reads and writes activations
+ * of this many bytes at least, in fp32. */
+static double activation_bytes(const RowConfig *c)
+{
+    return (double)c->batch_size * (double)c->context_length *
+           ((double)c->d_model * 16 + (double)c->num_heads) * sizeof(float);
+}
+
+static PeakMemory estimate_peak_bytes(const RowConfig *c, size_t memory_limit)
+{
+    ModelConfig config = row_config_model(c);
+    if (activation_bytes(c) * MAX_LAYERS_PLANNED > 0x1p58)
+        return (PeakMemory){(double)model_num_params(&config) * sizeof(float) + activation_bytes(c),
+                            RECOMPUTE_NONE};
+    if (config.num_layers > MAX_LAYERS_PLANNED)
+        return extrapolate_memory(c, memory_limit);
+    return plan_memory(c, config.num_layers, memory_limit);
+}
+
+/* ---- time ---- */
+
+/* An AVX-512 or AVX2 server core in fp32 matrix products; the first finished row corrects it. */
+#define DEFAULT_GFLOPS_PER_THREAD 50.0
+
+/* What a row does beside its runs, assumed: starting the process and initialising the weights. The
+ * first run, which touches all memory first, counts as COLD_RUNS ordinary ones. */
+#define START_SECONDS     0.05
+#define SECONDS_PER_PARAM 4e-9
+#define COLD_RUNS         2.0
+#define AUTO_WARMUPS      10
+
+#define DEFAULT_SPREAD 0.5
+
+void time_model_init(TimeModel *t, double gflops, int64_t threads)
+{
+    *t = (TimeModel){0};
+    t->gflops_per_thread = gflops > 0 ? gflops / (double)threads : DEFAULT_GFLOPS_PER_THREAD;
+}
+
+static double assumed_seconds(const TimeModel *t, const RowResult *r)
+{
+    const RowConfig *c = &r->config;
+    bool found = row_config_finds_warmups(c);
+    double warmups = found ? AUTO_WARMUPS : (double)c->num_warmups;
+    double runs = warmups + (double)c->num_trials - 1 + COLD_RUNS;
+    double rate = t->gflops_per_thread * (double)c->threads * 1e9;
+    return START_SECONDS + SECONDS_PER_PARAM * (double)r->num_params + runs * r->model_flops / rate;
+}
+
+void time_model_learn(TimeModel *t, const RowResult *r, double seconds)
+{
+    double x = log(seconds / assumed_seconds(t, r));
+    TimeRatios *both[] = {&t->kind[row_precision(&r->config)][r->config.forward_only], &t->all};
+    for (size_t i = 0; i < COUNT_OF(both); i++) {
+        both[i]->count += 1;
+        both[i]->sum += x;
+        both[i]->sum_of_squares += x * x;
+    }
+}
+
+double time_model_count(const TimeModel *t)
+{
+    return t->all.count;
+}
+
+/* By rows of the same kind, else by all rows, else the assumption. */
+double time_model_predict(const TimeModel *t, const RowResult *r)
+{
+    const TimeRatios *own = &t->kind[row_precision(&r->config)][r->config.forward_only];
+    const TimeRatios *known = own->count > 0 ? own : &t->all;
+    double correction = known->count > 0 ? known->sum / known->count : 0;
+    return assumed_seconds(t, r) * exp(correction);
+}
+
+double time_model_spread(const TimeModel *t)
+{
+    double squares = 0, freedom = 0;
+    const TimeRatios *kind = &t->kind[0][0];
+    for (size_t i = 0; i < sizeof t->kind / sizeof *kind; i++) {
+        double n = kind[i].count;
+        if (n < 2)
+            continue;
+        squares += kind[i].sum_of_squares - kind[i].sum * kind[i].sum / n;
+        freedom += n - 1;
+    }
+    return freedom >= 2 ? sqrt(fmax(squares, 0) / freedom) : DEFAULT_SPREAD;
+}
+
+/* ---- the row ---- */
+
+void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t)
+{
+    const RowConfig *c = &r->config;
+    ModelConfig config = row_config_model(c);
+    FieldTEXT reason;
+    r->num_params = (int64_t)model_num_params(&config);
+    r->model_flops =
+        model_flops(&config, (size_t)c->batch_size, (size_t)c->context_length, !c->forward_only);
+    row_product_fill(r);
+    if (!row_supported(c, reason))
+        return;
+    PeakMemory memory = estimate_peak_bytes(c, memory_limit > 0 ? (size_t)memory_limit : 0);
+    r->predicted_peak_bytes = memory.bytes < 0x1p62 ? (int64_t)memory.bytes : (int64_t)1 << 62;
+    text_set(r->recompute_used, recompute_name(memory.recompute));
+    r->predicted_time_s = time_model_predict(t, r);
+}
+
+bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds)
+{
+    char needed[UNIT_TEXT_SIZE], allowed[UNIT_TEXT_SIZE];
+    if (!row_supported(&r->config, r->status_reason)) {
+        text_set(r->status, STATUS_UNSUPPORTED);
+        return false;
+    }
+    if (r->predicted_peak_bytes > memory_limit) {
+        format_bytes(needed, (double)r->predicted_peak_bytes);
+        format_bytes(allowed, (double)memory_limit);
+        text_set(r->status, STATUS_SKIPPED_MEMORY);
+        snprintf(r->status_reason, TEXT_SIZE, "needs %s, %s allowed", needed, allowed);
+        return false;
+    }
+    if (r->predicted_time_s > max_seconds) {
+        format_duration(needed, r->predicted_time_s);
+        format_duration(allowed, max_seconds);
+        text_set(r->status, STATUS_SKIPPED_TIME);
+        snprintf(r->status_reason, TEXT_SIZE, "would take %s, %s allowed", needed, allowed);
+        return false;
+    }
+    return true;
+}

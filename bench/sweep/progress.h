@@ -1,0 +1,29 @@
+/* progress: how far a sweep is, on stderr: a bar with the time left on a terminal, a line per row
+ * otherwise. It knows nothing of how rows are run. */
+#ifndef TARE_BENCH_SWEEP_PROGRESS_H
+#define TARE_BENCH_SWEEP_PROGRESS_H
+
+#include <stdio.h>
+
+#include "bench/row/row.h"
+
+typedef struct Progress {
+    FILE *out;
+    bool bar;
+    size_t total, done;
+} Progress;
+
+/* Seconds left, and the range it is likely in; NaN where nothing is known. */
+typedef struct TimeLeft {
+    double seconds, low, high;
+} TimeLeft;
+
+void progress_start(Progress *p, FILE *out, size_t total);
+void progress_row_begins(Progress *p, const char *name, TimeLeft left);
+void progress_row_ended(Progress *p, const char *name, const RowResult *r, TimeLeft left);
+void progress_end(Progress *p);
+
+/* One line that stays, above the bar where there is one. */
+void progress_note(Progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

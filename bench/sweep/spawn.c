@@ -1,0 +1,127 @@
+/* spawn: see spawn.h. */
+#include "bench/sweep/spawn.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/util/process.h"
+#include "bench/machine/machine.h"
+#include "bench/row/stamp.h"
+#include "bench/row/config.h"
+
+json_t *row_document(const RowResult *r, const Samples *samples, const Profile *profile)
+{
+    json_t *document = json_object();
+    json_object_set_new(document, "result", row_to_json(r));
+    json_object_set_new(document, "samples", samples_to_json(samples));
+    if (profile)
+        json_object_set_new(document, "profile", profile_to_json(profile));
+    return document;
+}
+
+static void copy_value(const Field *f, const RowResult *from, RowResult *to)
+{
+    static const size_t sizes[] = {[FIELD_TEXT] = sizeof(FieldTEXT),
+                                   [FIELD_BOOL] = sizeof(FieldBOOL),
+                                   [FIELD_INT] = sizeof(FieldINT),
+                                   [FIELD_REAL] = sizeof(FieldREAL)};
+    memcpy((char *)to + f->offset, (const char *)from + f->offset, sizes[f->kind]);
+}
+
+/* Takes over every result column that `to` does not know yet, and the warmups really made. */
+static void add_results(RowResult *to, const RowResult *from)
+{
+    char cell[TEXT_SIZE];
+    for (size_t i = 0; i < num_row_fields; i++) {
+        const Field *f = &row_fields[i];
+        if (f->group != FIELD_RESULT)
+            continue;
+        field_cell(f, to, cell);
+        if (cell[0] == '\0')
+            copy_value(f, from, to);
+    }
+    to->config.num_warmups = from->config.num_warmups;
+}
+
+int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samples,
+                       Profile *profile, Err *err)
+{
+    json_error_t where;
+    RowResult answered;
+    row_result_init(&answered);
+    json_t *document = json_loadb(text, len, 0, &where);
+    if (!document)
+        return err_set(err, "the row's answer is not JSON: %s", where.text);
+    int status = row_from_json(json_object_get(document, "result"), &answered, err);
+    if (status == 0)
+        status = samples_from_json(json_object_get(document, "samples"), samples, err);
+    if (status == 0 && profile)
+        status = profile_from_json(json_object_get(document, "profile"), profile, err);
+    if (status == 0)
+        add_results(r, &answered);
+    json_decref(document);
+    return status;
+}
+
+/* The row's own command, then what only its parent says; free with argv_free. */
+static char **child_argv(const RowConfig *c, bool profiled, const RowLimits *limits)
+{
+    char **argv = row_argv(c, "tare");
+    size_t n = 0;
+    while (argv[n])
+        n++;
+    argv = xrealloc(argv, (n + 6) * sizeof *argv);
+    argv[n++] = xstrdup("--result-fd");
+    argv[n++] = xasprintf("%d", CHILD_RESULT_FD);
+    if (profiled)
+        argv[n++] = xstrdup("--profile");
+    if (limits->memory_limit) {
+        argv[n++] = xstrdup("--max-memory");
+        argv[n++] = xasprintf("%zu", limits->memory_limit);
+    }
+    argv[n] = NULL;
+    return argv;
+}
+
+/* What the way it ended says about the row. */
+static void take_answer(const Child *c, RowResult *r, Samples *samples, Profile *profile)
+{
+    Err err;
+    if (c->end == CHILD_INTERRUPTED)
+        return;
+    if (c->end != CHILD_EXITED || c->code != 0) {
+        text_set(r->status, STATUS_FAILED);
+        child_reason(c, r->status_reason, sizeof r->status_reason);
+    } else if (row_document_parse(c->answer, c->answer_len, r, samples, profile, &err) != 0) {
+        text_set(r->status, STATUS_FAILED);
+        text_set(r->status_reason, err.msg);
+        samples->count = 0;
+        if (profile)
+            profile_release(profile);
+    }
+    row_stamp(r);
+}
+
+int row_spawn(RowResult *r, Samples *samples, const RowLimits *limits, Err *err)
+{
+    return row_spawn_profiled(r, samples, NULL, limits, err);
+}
+
+int row_spawn_profiled(RowResult *r, Samples *samples, Profile *profile, const RowLimits *limits,
+                       Err *err)
+{
+    Child c;
+    r->status[0] = r->status_reason[0] = '\0';
+    samples->count = 0;
+    char **argv = child_argv(&r->config, profile != NULL, limits);
+    int status = child_run(&c, "/proc/self/exe", argv, limits->max_seconds, err);
+    argv_free(argv);
+    if (status != 0)
+        return -1;
+    take_answer(&c, r, samples, profile);
+    child_release(&c);
+    return 0;
+}

@@ -1,0 +1,66 @@
+/* sweep: runs the rows of a config, one fresh process after the other, into a result file.
+ *
+ *   sweep_load -> sweep_expand -> row_estimate -> row_admit -> execute -> guard_judge -> append
+ *
+ * The one idea: every row of the config ends up in the file, also those that did not run, in the order
+ * of the config whatever the order of execution; and what is in the file is never run again. How a row
+ * is run is the executor's business: row_spawn, or what a test puts there. */
+#ifndef TARE_BENCH_SWEEP_SWEEP_H
+#define TARE_BENCH_SWEEP_SWEEP_H
+
+#include <stdio.h>
+
+#include "bench/sweep/estimate.h"
+#include "bench/row/plausible.h"
+#include "bench/result/file.h"
+#include "bench/sweep/spawn.h"
+#include "bench/sweep/config.h"
+
+/* Like row_spawn: an empty status means that it was interrupted; -1: no row can be run at all. */
+typedef int (*RowExecutor)(RowResult *r, Samples *samples, const RowLimits *limits, Err *err);
+
+typedef struct SweepItem {
+    FieldTEXT name;
+    RowResult result;
+    bool selected; /* by filter and shard */
+    bool in_file;
+} SweepItem;
+
+typedef struct Sweep {
+    SweepConfig config;
+    SweepItem *items; /* in the order of the config */
+    size_t count;
+    TimeModel time;
+} Sweep;
+
+/* Reads the config and multiplies it out. -1 leaves nothing to release. */
+int sweep_init(Sweep *s, const char *config_path, const TextList *settings, Err *err);
+void sweep_release(Sweep *s);
+
+/* Selects the rows whose name matches a POSIX extended regular expression (NULL = all) and whose hash
+ * falls into shard 1..shards: of the config alone, so that it is the same shard on every machine, and that
+ * adding rows to a config moves none. -1: a bad
+ * expression, or one that matches nothing. */
+int sweep_select(Sweep *s, const char *filter, int64_t shard, int64_t shards, Err *err);
+
+/* Estimates the selected rows and makes them `planned`; the reason says if they would be skipped. */
+void sweep_plan(Sweep *s);
+
+typedef struct SweepRun {
+    const char *path; /* of the result file */
+    ResultOpen how;
+    bool shuffle; /* run in a random order, made from order_seed */
+    int64_t order_seed;
+    RowExecutor execute;
+    Guard *guard; /* judges the finished rows; NULL = nobody does */
+    FILE *log;    /* progress */
+} SweepRun;
+
+/* Runs what is selected and not in the file yet. Ends early, and in order, when interrupted(). -1: the
+ * result file cannot be used, or no process can be made. */
+int sweep_run(Sweep *s, const SweepRun *run, Err *err);
+
+/* The selected rows that are planned or in the file, in order; `rows` has room for s->count. */
+size_t sweep_results(const Sweep *s, const RowResult **rows);
+
+#endif

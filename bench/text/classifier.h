@@ -1,0 +1,39 @@
+/* classifier: a trained DistilBERT or BERT classifier and its tokenizer, one text at a time.
+ *
+ * The model is recorded at several lengths; a text runs in the shortest recording that holds it, the rest
+ * masked. Encoding and running are apart, so that each can be timed. */
+#ifndef TARE_BENCH_TEXT_CLASSIFIER_H
+#define TARE_BENCH_TEXT_CLASSIFIER_H
+
+#include "model/bucketed.h"
+#include "model/files/model_dir.h"
+#include "model/tokenizer/wordpiece.h"
+
+typedef struct Classifier {
+    WordPiece *tokenizer;
+    Labels labels;
+    Bucketed model;
+    size_t max_length; /* ids of a text; what is longer is cut */
+    IdBuffer ids;
+    int32_t *tokens, *mask; /* [max_length] */
+    char *unused;           /* what the checkpoint holds beside; NULL = nothing */
+} Classifier;
+
+/* Reads a Hugging Face directory. max_length 0 = all positions that the model has. -1 for a model
+ * without a classifier, a tokenizer with more ids than the model, and whatever the files have. Release also
+ * after -1. */
+int classifier_init(Classifier *c, const char *dir, size_t max_length, int threads, Err *err);
+void classifier_release(Classifier *c);
+
+/* Text of any bytes to ids, kept inside; returns how many. */
+size_t classifier_encode(Classifier *c, const char *text, size_t len);
+/* Runs the ids; returns logits [labels.count], valid until the next run. */
+const float *classifier_run(Classifier *c);
+
+/* Whether all are; if not, a weight is broken or the arithmetic overflowed, and there is no label. */
+bool classifier_finite(const float *logits, size_t count);
+
+/* The place of the largest logit, the first of equals; its softmax in *probability, unless NULL. */
+size_t classifier_best(const float *logits, size_t count, double *probability);
+
+#endif

@@ -1,0 +1,125 @@
+/* jsonl: see jsonl.h. */
+#include "bench/text/jsonl.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_FILE_BYTES ((size_t)1 << 30)
+
+static const char white_space[] = " \t\r\n\v\f";
+
+/* A string field, or NULL where the object has none. -1: it is no string. */
+static int get_string(const json_t *object, const char *key, const char **value, Err *err)
+{
+    const json_t *field = json_object_get(object, key);
+    if (field && !json_is_string(field))
+        return err_set(err, "\"%s\" is not a string", key);
+    *value = json_string_value(field);
+    return 0;
+}
+
+static int check_text(const char *text, Err *err)
+{
+    if (!text)
+        return err_set(err, "there is no \"text\"");
+    size_t len = strlen(text);
+    if (strspn(text, white_space) == len)
+        return err_set(err, "\"text\" is empty");
+    if (len > JSONL_MAX_TEXT)
+        return err_set(err, "\"text\" has %zu bytes; at most %d are allowed", len, JSONL_MAX_TEXT);
+    return 0;
+}
+
+static int unknown_label(const char *label, const Labels *labels, Err *err)
+{
+    const char *near = nearest_name(label, (const char *const *)labels->at, labels->count);
+    return err_set(err, "unknown label '%.60s'%s%s%s", label, near ? "; did you mean '" : "",
+                   near ? near : "", near ? "'?" : "");
+}
+
+static int add_object(LabelledTexts *t, const json_t *object, const Labels *labels, Err *err)
+{
+    const char *text = NULL, *label = NULL, *category = NULL;
+    if (get_string(object, "text", &text, err) != 0 || check_text(text, err) != 0 ||
+        get_string(object, "expected_label", &label, err) != 0 ||
+        get_string(object, "category", &category, err) != 0)
+        return -1;
+    if (!label)
+        return err_set(err, "there is no \"expected_label\"");
+    int place = labels_find(labels, label);
+    if (place < 0)
+        return unknown_label(label, labels, err);
+    if (t->count == t->room) {
+        t->room = t->room ? 2 * t->room : 64;
+        t->at = xrealloc(t->at, t->room * sizeof *t->at);
+    }
+    t->at[t->count++] = (LabelledText){.text = xstrdup(text),
+                                       .category = xstrdup(category ? category : ""),
+                                       .len = strlen(text),
+                                       .label = place};
+    return 0;
+}
+
+static int add_line(LabelledTexts *t, const char *line, size_t len, const Labels *labels, Err *err)
+{
+    json_error_t where;
+    json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &where);
+    if (!object)
+        return err_set(err, "column %d: %s", where.column, where.text);
+    int status = json_is_object(object) ? add_object(t, object, labels, err)
+                                        : err_set(err, "not a JSON object");
+    json_decref(object);
+    return status;
+}
+
+static bool is_blank(const char *line, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (line[i] == '\0' || !strchr(white_space, line[i]))
+            return false;
+    return true;
+}
+
+int jsonl_load_text(LabelledTexts *t, const char *text, size_t len, const char *path,
+                    const Labels *labels, Err *err)
+{
+    *t = (LabelledTexts){0};
+    const char *end = text + len;
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        text += 3;
+    int status = 0;
+    for (size_t number = 1; text < end && status == 0; number++) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        size_t n = (size_t)((newline ? newline : end) - text);
+        if (!is_blank(text, n) && (status = add_line(t, text, n, labels, err)) != 0)
+            err_prefix(err, "%s:%zu", path, number);
+        text += newline ? n + 1 : n;
+    }
+    if (status == 0 && t->count == 0)
+        status = err_set(err, "%s: there is no sample in the file", path);
+    if (status != 0)
+        labelled_texts_release(t);
+    return status;
+}
+
+int jsonl_load(LabelledTexts *t, const char *path, const Labels *labels, Err *err)
+{
+    size_t len;
+    char *text = file_read(path, MAX_FILE_BYTES, &len, err);
+    if (!text)
+        return -1;
+    int status = jsonl_load_text(t, text, len, path, labels, err);
+    free(text);
+    return status;
+}
+
+void labelled_texts_release(LabelledTexts *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        free(t->at[i].text);
+        free(t->at[i].category);
+    }
+    free(t->at);
+    *t = (LabelledTexts){0};
+}

@@ -1,0 +1,234 @@
+/* init: from a config to a model in memory; see train.h. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/files/checkpoint.h"
+#include "bench/machine/machine.h"
+#include "bench/train/train.h"
+#include "bench/util/units.h"
+
+static uint64_t divide_up(uint64_t a, uint64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* ---- data ---- */
+
+static int load_texts(Trainer *t, const ModelConfig *c, Err *err)
+{
+    const TrainConfig *config = &t->config;
+    const char *const paths[] = {config->train, config->development, config->test};
+    Examples *const sets[] = {&t->train, &t->development, &t->test};
+    size_t most = (size_t)config->max_length;
+    if (most > c->max_positions)
+        return err_set(err, "%s: max_length is %zu, but the model has %zu positions", config->path,
+                       most, c->max_positions);
+    WordPiece *w = wordpiece_load(config->checkpoint, err);
+    int status = w ? 0 : -1;
+    for (size_t i = 0; i < COUNT_OF(sets) && status == 0; i++)
+        if (paths[i])
+            status = examples_load_texts(sets[i], paths[i], &config->labels, w, most, c->vocab_size,
+                                         err);
+    wordpiece_free(w);
+    return status;
+}
+
+/* ---- sizes of batches ---- */
+
+enum { MOST_SIZES = 256 };
+
+typedef struct Sizes {
+    size_t at[MOST_SIZES], count; /* ascending, in positions */
+} Sizes;
+
+static void add_size(Sizes *s, size_t size)
+{
+    size_t i = s->count;
+    while (i > 0 && s->at[i - 1] > size)
+        i--;
+    if (size == 0 || (i > 0 && s->at[i - 1] == size))
+        return;
+    memmove(s->at + i + 1, s->at + i, (s->count++ - i) * sizeof *s->at);
+    s->at[i] = size;
+}
+
+/* Examples of one length: whole batches, and the last ones. */
+static Sizes sizes_of_windows(const Trainer *t, const RecordWants *wants)
+{
+    Sizes s = {.count = 0};
+    const Examples *const sets[] = {&t->train, &t->development};
+    for (size_t i = 0; i < COUNT_OF(sets); i++) {
+        add_size(&s, sets[i]->count % wants->batch * wants->context);
+        add_size(&s, sets[i]->count < wants->batch ? 0 : wants->rows);
+    }
+    return s;
+}
+
+/* Steps so small that hardly any position of a batch is filled up. */
+static Sizes sizes_of_texts(const RecordWants *wants)
+{
+    enum { TILE = 8 };
+    Sizes s = {.count = 0};
+    size_t step = divide_up(divide_up(wants->rows, TILE), MOST_SIZES) * TILE;
+    for (size_t size = step; size < wants->rows; size += step)
+        add_size(&s, size);
+    add_size(&s, wants->rows);
+    return s;
+}
+
+static int plan_batches(Trainer *t, const ModelConfig *c, RecordWants wants, int threads, Err *err)
+{
+    const Examples *const sets[] = {&t->train, &t->development, &t->test};
+    size_t most = 0;
+    for (size_t i = 0; i < COUNT_OF(sets); i++)
+        most = sets[i]->count > most ? sets[i]->count : most;
+    wants.batch = wants.batch < most ? wants.batch : most;
+    wants.context = t->lengths[t->num_lengths - 1];
+    wants.rows = wants.batch * wants.context;
+    if (wants.rows > INT32_MAX)
+        return err_set(err, "%s: a batch of %zu examples of %zu tokens is more than %d tokens",
+                       t->config.path, wants.batch, wants.context, INT32_MAX);
+    Sizes s = c->type == MODEL_GPT2 ? sizes_of_windows(t, &wants) : sizes_of_texts(&wants);
+    bucketed_plan(&t->model, c, &wants, s.at, s.count, true, threads);
+    return 0;
+}
+
+/* ---- models ---- */
+
+static int plan_classifier(Trainer *t, Checkpoint *ck, RecordWants wants, int threads, Err *err)
+{
+    ModelConfig *c = &ck->config;
+    size_t labels = t->config.labels.count;
+    if (c->type == MODEL_GPT2)
+        return err_set(err, "'%s' is a GPT-2; a classifier needs an encoder", t->config.checkpoint);
+    if (c->head == HEAD_CLASSIFIER && c->num_labels != labels)
+        return err_set(err, "'%s' tells %zu labels apart, the config names %zu",
+                       t->config.checkpoint, c->num_labels, labels);
+    ck->fresh_head = c->head != HEAD_CLASSIFIER;
+    c->head = HEAD_CLASSIFIER;
+    c->num_labels = labels;
+    if (load_texts(t, c, err) != 0)
+        return -1;
+    const Examples *const sets[] = {&t->train, &t->development, &t->test};
+    t->lengths =
+        bucket_lengths(sets, COUNT_OF(sets), (size_t)t->config.max_length, &t->num_lengths);
+    return plan_batches(t, c, wants, threads, err);
+}
+
+/* Memory is asked for before any is touched: the system would grant it and kill us later. */
+static int alloc_model(Trainer *t, Err *err)
+{
+    const ParamsMemory want = {.grads = true, .moments = true};
+    size_t bytes = bucketed_bytes(&t->model, want);
+    int64_t limit = memory_auto_limit();
+    if (limit > 0 && bytes > (size_t)limit) {
+        char needed[UNIT_TEXT_SIZE], there[UNIT_TEXT_SIZE];
+        format_bytes(needed, (double)bytes);
+        format_bytes(there, (double)limit);
+        return err_set(err,
+                       "%s: this training needs %s, but only %s can be used; a smaller "
+                       "batch_size needs less, and accumulate makes up for it",
+                       t->config.path, needed, there);
+    }
+    return bucketed_alloc(&t->model, want, err);
+}
+
+static int init_sentiment(Trainer *t, RecordWants wants, int threads, Err *err)
+{
+    Checkpoint ck;
+    if (checkpoint_open(&ck, t->config.checkpoint, err) != 0)
+        return -1;
+    int status = plan_classifier(t, &ck, wants, threads, err);
+    if (status == 0)
+        status = alloc_model(t, err);
+    if (status == 0) {
+        params_randomize(&t->model.params, (uint64_t)t->config.seed, threads);
+        status = checkpoint_load(&ck, &t->model.params, err);
+    }
+    if (status == 0 && ck.unused)
+        fprintf(stderr, "tare: not used: %s\n", ck.unused);
+    checkpoint_release(&ck);
+    return status;
+}
+
+enum { BYTE_VALUES = 256 };
+
+static int init_gpt(Trainer *t, RecordWants wants, int threads, Err *err)
+{
+    const TrainConfig *config = &t->config;
+    size_t context = (size_t)config->context;
+    ModelConfig c = model_config_gpt((size_t)config->d_model, (size_t)config->num_layers,
+                                     (size_t)config->num_heads, BYTE_VALUES, context);
+    c.max_positions = context;
+    if (model_config_check(&c, err) != 0)
+        return err_prefix(err, "%s", config->path);
+    if (examples_load_bytes(&t->train, &t->development, config->text, context, config->held_out,
+                            err) != 0)
+        return -1;
+    t->lengths = xmalloc(sizeof *t->lengths);
+    t->lengths[0] = context;
+    t->num_lengths = 1;
+    if (plan_batches(t, &c, wants, threads, err) != 0 || alloc_model(t, err) != 0)
+        return -1;
+    params_randomize(&t->model.params, (uint64_t)config->seed, threads);
+    return 0;
+}
+
+static void count_updates(Trainer *t)
+{
+    Batches batches;
+    BatchOrder order = {.batch_size = (size_t)t->config.batch_size};
+    batches_build(&batches, &t->train, t->lengths, t->num_lengths, order);
+    t->updates_per_epoch = divide_up(batches.count, (uint64_t)t->config.accumulate);
+    t->total_updates = t->updates_per_epoch * (uint64_t)t->config.epochs;
+    batches_release(&batches);
+}
+
+const char train_data_key[] = "training data";
+
+char *train_data_value(const Examples *trained)
+{
+    return xasprintf("%016" PRIx64, examples_hash(trained));
+}
+
+static void make_identity(Trainer *t)
+{
+    char *config = train_config_identity(&t->config), *data = train_data_value(&t->train);
+    t->identity = xasprintf("%s%s=%s\n", config, train_data_key, data);
+    free(data);
+    free(config);
+}
+
+int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err)
+{
+    *t = (Trainer){.config = *config, .epoch = UINT64_MAX};
+    *config = (TrainConfig){0};
+    bool sentiment = t->config.task == TASK_SENTIMENT;
+    RecordWants wants = {.batch = (size_t)t->config.batch_size,
+                         .loss = true,
+                         .logits = sentiment,
+                         .dropout = (float)t->config.dropout};
+    int status =
+        sentiment ? init_sentiment(t, wants, o->threads, err) : init_gpt(t, wants, o->threads, err);
+    if (status != 0)
+        return -1;
+    t->arrays = batch_arrays_new(t->model.wants.batch, t->model.list[t->model.count - 1].size);
+    count_updates(t);
+    make_identity(t);
+    return 0;
+}
+
+void train_release(Trainer *t)
+{
+    loss_curve_close(&t->curve);
+    batches_release(&t->batches);
+    bucketed_release(&t->model);
+    examples_release(&t->train);
+    examples_release(&t->development);
+    examples_release(&t->test);
+    batch_arrays_free(&t->arrays);
+    free(t->lengths);
+    free(t->identity);
+    train_config_release(&t->config);
+}

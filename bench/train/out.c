@@ -1,0 +1,77 @@
+/* out: whether a training may have its directory, and making it; see train.h. */
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bench/train/train.h"
+
+static bool holds_model(const char *dir)
+{
+    static const char *const names[] = {"config.json", "model.safetensors"};
+    bool found = false;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char *path = xasprintf("%s/%s", dir, names[i]);
+        found |= access(path, F_OK) == 0;
+        free(path);
+    }
+    return found;
+}
+
+/* Whether dir, or the nearest that exists above it, is a directory that can be written into. */
+static int check_place(const char *dir, Err *err)
+{
+    char *at = xstrdup(dir);
+    struct stat s;
+    int status = 0;
+    bool there;
+    while (!(there = stat(at, &s) == 0) && errno == ENOENT) {
+        const char *above = dirname(at);
+        memmove(at, above, strlen(above) + 1);
+    }
+    if (!there)
+        status = err_set(err, "cannot create '%s': %s", dir, strerror(errno));
+    else if (!S_ISDIR(s.st_mode))
+        status = err_set(err, "cannot create '%s': '%s' is not a directory", dir, at);
+    else if (access(at, W_OK | X_OK) != 0)
+        status = err_set(err, "cannot write into '%s': %s", at, strerror(errno));
+    free(at);
+    return status;
+}
+
+int train_check_out(const TrainConfig *c, const TrainOptions *o, Err *err)
+{
+    const char *dir = c->out;
+    bool training = train_state_exists(dir);
+    if (!*dir)
+        return err_set(err, "the name of the checkpoint's directory is empty");
+    if (c->checkpoint && file_is_same(dir, c->checkpoint))
+        return err_set(err, "'%s' is also the checkpoint to start from; 'out' must be another",
+                       dir);
+    if (training && !o->resume && !o->overwrite)
+        return err_set(
+            err, "'%s' has a training already; --resume goes on, --overwrite begins anew", dir);
+    if (!training && holds_model(dir) && !o->overwrite)
+        return err_set(
+            err, "'%s' has a model, but no training that could go on; --overwrite replaces it",
+            dir);
+    return check_place(dir, err);
+}
+
+int train_make_out(const char *dir, Err *err)
+{
+    char *path = xstrdup(dir);
+    int status = 0;
+    for (size_t i = 1, len = strlen(dir); i <= len && status == 0; i++) {
+        if (dir[i] != '/' && i < len)
+            continue;
+        path[i] = '\0';
+        if (mkdir(path, 0777) != 0 && errno != EEXIST)
+            status = err_set(err, "cannot create '%s': %s", path, strerror(errno));
+        path[i] = dir[i];
+    }
+    free(path);
+    return status;
+}

@@ -1,0 +1,296 @@
+/* train: the loop; see train.h. */
+#include "bench/train/train.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "autograd/optim/clip.h"
+#include "bench/util/interrupt.h"
+#include "bench/train/progress.h"
+
+double learning_rate_at(double peak, uint64_t update, uint64_t warmup, uint64_t total)
+{
+    if (update < warmup)
+        return peak * (double)update / (double)warmup;
+    return total > warmup ? peak * (double)(total - update) / (double)(total - warmup) : 0;
+}
+
+/* ---- one update ---- */
+
+typedef struct Update {
+    LossRow row;
+    size_t examples;
+    const TrainBatch *last; /* of its batches */
+    bool evaluated;         /* on the development data */
+} Update;
+
+static void begin_epoch(Trainer *t, uint64_t epoch)
+{
+    if (t->epoch == epoch)
+        return;
+    batches_release(&t->batches);
+    t->epoch = epoch;
+    BatchOrder order = {.batch_size = (size_t)t->config.batch_size,
+                        .shuffle = true,
+                        .seed = (uint64_t)t->config.seed,
+                        .epoch = epoch};
+    batches_build(&t->batches, &t->train, t->lengths, t->num_lengths, order);
+}
+
+static size_t forward_batch(Trainer *t, const Examples *e, const TrainBatch *b)
+{
+    BatchArrays *a = &t->arrays;
+    size_t bucket = bucketed_find(&t->model, batch_positions(e, b));
+    batch_fill(e, b, t->model.wants.batch, t->model.list[bucket].size, a);
+    bucketed_forward(
+        &t->model, bucket,
+        &(BucketInput){.tokens = a->tokens, .starts = a->starts, .targets = a->targets});
+    return bucket;
+}
+
+/* The gradient of the mean loss over all examples of the update, summed over its batches. */
+static Update gradients(Trainer *t)
+{
+    uint64_t n = (uint64_t)t->config.accumulate;
+    size_t first = (size_t)(t->state.updates % t->updates_per_epoch * n), last = first + n;
+    if (last > t->batches.count)
+        last = t->batches.count;
+    Update u = {.row = {.development_loss = NAN, .development_accuracy = NAN},
+                .last = &t->batches.at[last - 1]};
+    for (size_t i = first; i < last; i++)
+        u.examples += t->batches.at[i].count;
+    for (size_t i = first; i < last; i++) {
+        const TrainBatch *b = &t->batches.at[i];
+        double share = (double)b->count / (double)u.examples;
+        t->model.exec.training = (TrainingRun){.active = true,
+                                               .seed = (uint64_t)t->config.seed,
+                                               .step = t->epoch * t->batches.count + i,
+                                               .accumulate = i > first,
+                                               .loss_weight = (float)share};
+        size_t bucket = forward_batch(t, &t->train, b);
+        u.row.loss += share * (double)bucketed_loss(&t->model, bucket);
+        bucketed_backward(&t->model, bucket);
+    }
+    t->model.exec.training = (TrainingRun){0};
+    return u;
+}
+
+/* ---- divergence ---- */
+
+/* The exponential mean after one more loss, and what it is once its start from 0 is made up for. */
+static const double kept = 0.9;
+
+static double next_smoothed(const Trainer *t, double loss)
+{
+    return kept * t->state.smoothed_loss + (1 - kept) * loss;
+}
+
+static double mean_loss(double smoothed, uint64_t losses)
+{
+    return smoothed / (1 - pow(kept, (double)losses));
+}
+
+/* A loss far above that of guessing is never found back from: -1 with a sentence. */
+static int check_level(const Trainer *t, uint64_t step, const char *name, double loss, Err *err)
+{
+    const double hopeless = 3;
+    const ModelConfig *c = &t->model.config;
+    double guessing = log((double)(c->head == HEAD_LM ? c->vocab_size : c->num_labels));
+    if (loss <= hopeless * guessing)
+        return 0;
+    return err_set(err,
+                   "step %" PRIu64 ": the training diverges: the %s is %.3g, that of guessing %.3g",
+                   step, name, loss, guessing);
+}
+
+/* Before an update. The first losses are too few to judge by, and a high one may be found back from. */
+static int check_loss(Trainer *t, const Update *u, Err *err)
+{
+    const uint64_t enough = 20;
+    uint64_t step = t->state.updates + 1;
+    if (!isfinite(u->row.loss) || !isfinite(u->row.grad_norm))
+        return err_set(err, "step %" PRIu64 ": the loss is %g, the norm of its gradient %g", step,
+                       u->row.loss, u->row.grad_norm);
+    t->state.smoothed_loss = next_smoothed(t, u->row.loss);
+    if (step < enough)
+        return 0;
+    return check_level(t, step, "mean loss", mean_loss(t->state.smoothed_loss, step), err);
+}
+
+/* Before a save, which replaces the last checkpoint: at any step, and with a look at what the update did.
+ * The loss after it counts as the next of the mean, for one batch alone may be a hard one. */
+static int check_checkpoint(Trainer *t, const Update *u, Err *err)
+{
+    const Params *p = &t->model.params;
+    uint64_t step = t->state.updates;
+    if (!isfinite(gradient_norm(p->weights, p->block_floats, t->model.threads)))
+        return err_set(err, "step %" PRIu64 ": a weight is not finite after the update", step);
+    if (check_level(t, step, "mean loss", mean_loss(t->state.smoothed_loss, step), err) != 0)
+        return -1;
+    size_t bucket = forward_batch(t, &t->train, u->last);
+    double after = next_smoothed(t, (double)bucketed_loss(&t->model, bucket));
+    if (check_level(t, step, "mean loss after the update", mean_loss(after, step + 1), err) != 0)
+        return -1;
+    return u->evaluated ? check_level(t, step, "development loss", u->row.development_loss, err)
+                        : 0;
+}
+
+/* ---- updating ---- */
+
+static int apply(Trainer *t, Update *u, Err *err)
+{
+    const TrainConfig *c = &t->config;
+    Params *p = &t->model.params;
+    u->row.grad_norm = gradient_norm(p->grads, p->block_floats, t->model.threads);
+    if (check_loss(t, u, err) != 0)
+        return -1;
+    uint64_t warmup = (uint64_t)llround(c->warmup * (double)t->total_updates);
+    u->row.learning_rate =
+        learning_rate_at(c->learning_rate, t->state.updates, warmup, t->total_updates);
+    AdamW adamw = adamw_defaults();
+    adamw.learning_rate = (float)u->row.learning_rate;
+    adamw.weight_decay = (float)c->weight_decay;
+    params_update(p, &adamw, (float)clip_factor(u->row.grad_norm, c->max_grad_norm),
+                  t->model.threads);
+    u->row.step = ++t->state.updates;
+    u->row.epoch = (double)u->row.step / (double)t->updates_per_epoch;
+    return 0;
+}
+
+/* ---- evaluation ---- */
+
+static size_t count_right(const float *logits, size_t labels, const int32_t *targets, size_t rows)
+{
+    size_t right = 0;
+    for (size_t i = 0; i < rows; i++) {
+        const float *row = logits + i * labels;
+        size_t best = 0;
+        for (size_t k = 1; k < labels; k++)
+            best = row[k] > row[best] ? k : best;
+        right += best == (size_t)targets[i];
+    }
+    return right;
+}
+
+Evaluation train_evaluate(Trainer *t, const Examples *e)
+{
+    Evaluation result = {.count = e->count};
+    Batches batches;
+    BatchOrder order = {.batch_size = (size_t)t->config.batch_size};
+    batches_build(&batches, e, t->lengths, t->num_lengths, order);
+    for (size_t i = 0; i < batches.count; i++) {
+        const TrainBatch *b = &batches.at[i];
+        size_t bucket = forward_batch(t, e, b);
+        result.loss += (double)bucketed_loss(&t->model, bucket) * (double)b->count;
+        if (e->label)
+            result.right += count_right(bucketed_logits(&t->model, bucket),
+                                        t->model.config.num_labels, t->arrays.targets, b->count);
+    }
+    batches_release(&batches);
+    result.loss /= (double)e->count;
+    return result;
+}
+
+static void evaluate_epoch(Trainer *t, Update *u)
+{
+    if (t->development.count == 0)
+        return;
+    Evaluation e = train_evaluate(t, &t->development);
+    u->evaluated = true;
+    u->row.development_loss = e.loss;
+    if (t->development.label)
+        u->row.development_accuracy = (double)e.right / (double)e.count;
+}
+
+/* ---- the loop ---- */
+
+static int save_model(const Trainer *t, Err *err)
+{
+    const TrainConfig *c = &t->config;
+    int status;
+    if (c->task == TASK_GPT)
+        status = config_write_gpt(c->out, &t->model.config, err);
+    else
+        status = config_write_classifier(c->checkpoint, c->out, &t->model.config, &c->labels, err);
+    if (status == 0 && c->task == TASK_SENTIMENT)
+        status = tokenizer_copy(c->checkpoint, c->out, err);
+    return status == 0 ? train_model_save(c->out, &t->model, err) : -1;
+}
+
+static int save(const Trainer *t, Err *err)
+{
+    if (train_state_save(t->config.out, &t->model, &t->state, t->identity, err) != 0)
+        return -1;
+    return save_model(t, err);
+}
+
+/* A training that is taken up writes its model again: the state may be newer than it. */
+static int take_up(Trainer *t, FILE *chatter, Err *err)
+{
+    char now[ARITHMETIC_SIZE];
+    if (train_state_load(t->config.out, &t->model, &t->state, t->identity, err) != 0)
+        return -1;
+    train_arithmetic(now);
+    if (*t->state.arithmetic && strcmp(t->state.arithmetic, now) != 0)
+        fprintf(chatter,
+                "the training so far ran on %s; this is %s: results will differ in rounding\n",
+                t->state.arithmetic, now);
+    return save_model(t, err);
+}
+
+/* What would be taken up later must not be the old training beside the new loss curve. */
+static int begin(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err)
+{
+    const char *dir = t->config.out;
+    if (train_check_out(&t->config, o, err) != 0 || train_make_out(dir, err) != 0)
+        return -1;
+    bool resumed = o->resume && train_state_exists(dir);
+    if ((resumed ? take_up(t, chatter, err) : train_state_remove(dir, err)) != 0)
+        return -1;
+    return loss_curve_open(&t->curve, dir, t->state.updates, err);
+}
+
+static bool save_is_due(const Trainer *t)
+{
+    uint64_t every = (uint64_t)t->config.save_every;
+    if (every == 0)
+        every = t->updates_per_epoch;
+    return t->state.updates % every == 0 || t->state.updates == t->total_updates;
+}
+
+static TrainOutcome save_if_due(Trainer *t, const Update *u, TrainOutcome outcome, Err *err)
+{
+    if (!save_is_due(t) && outcome != TRAIN_INTERRUPTED)
+        return outcome;
+    if (check_checkpoint(t, u, err) != 0)
+        return TRAIN_DIVERGED;
+    return save(t, err) == 0 ? outcome : TRAIN_FAILED;
+}
+
+TrainOutcome train_run(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err)
+{
+    if (begin(t, o, chatter, err) != 0)
+        return TRAIN_FAILED;
+    TrainProgress progress;
+    train_progress_start(&progress, chatter, t->state.updates, t->total_updates);
+    TrainOutcome outcome = TRAIN_DONE;
+    while (t->state.updates < t->total_updates && outcome == TRAIN_DONE) {
+        begin_epoch(t, t->state.updates / t->updates_per_epoch);
+        Update u = gradients(t);
+        if (apply(t, &u, err) != 0) {
+            outcome = TRAIN_DIVERGED;
+            break;
+        }
+        if (t->state.updates % t->updates_per_epoch == 0)
+            evaluate_epoch(t, &u);
+        train_progress_show(&progress, &u.row, u.examples);
+        if (loss_curve_add(&t->curve, &u.row, err) != 0)
+            outcome = TRAIN_FAILED;
+        else if (interrupted())
+            outcome = TRAIN_INTERRUPTED;
+        outcome = save_if_due(t, &u, outcome, err);
+    }
+    train_progress_end(&progress);
+    return outcome;
+}

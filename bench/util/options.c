@@ -1,0 +1,229 @@
+/* options: see options.h. */
+#include "bench/util/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void text_list_release(TextList *l)
+{
+    free(l->at);
+    *l = (TextList){0};
+}
+
+static void text_list_add(TextList *l, const char *text)
+{
+    l->at = xrealloc(l->at, (l->count + 1) * sizeof *l->at);
+    l->at[l->count++] = text;
+}
+
+int parse_int(const char *text, int64_t *value)
+{
+    char *end;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0)
+        return -1;
+    *value = v;
+    return 0;
+}
+
+int parse_real(const char *text, double *value)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(v))
+        return -1;
+    *value = v;
+    return 0;
+}
+
+enum { MAX_CHOICES = 16, MAX_CHOICES_TEXT = 256 };
+
+int choice_check(const char *what, const char *choices, const char *text, Err *err)
+{
+    char list[MAX_CHOICES_TEXT], shown[MAX_CHOICES_TEXT + 4 * MAX_CHOICES] = "";
+    const char *names[MAX_CHOICES];
+    size_t count = 0;
+    CHECK(strlen(choices) < sizeof list, "too long a list of choices: %s", choices);
+    snprintf(list, sizeof list, "%s", choices);
+    char *rest = list;
+    for (char *name = strsep(&rest, "|"); name; name = strsep(&rest, "|")) {
+        CHECK(count < MAX_CHOICES, "too many choices: %s", choices);
+        if (strcmp(name, text) == 0)
+            return 0;
+        size_t used = strlen(shown);
+        snprintf(shown + used, sizeof shown - used, "%s%s", count ? (rest ? ", " : " or ") : "",
+                 name);
+        names[count++] = name;
+    }
+    const char *near = nearest_name(text, names, count);
+    if (near)
+        return err_set(err, "%s is '%s'; did you mean '%s'? It may be %s", what, text, near, shown);
+    return err_set(err, "%s is '%s'; it may be %s", what, text, shown);
+}
+
+/* ---- help ---- */
+
+static void print_choices(const Option *o)
+{
+    printf(" (%s)", o->choices);
+}
+
+static void print_option(const Option *o)
+{
+    char left[64];
+    snprintf(left, sizeof left, "%s%s%s", o->name, o->value_name ? " " : "",
+             o->value_name ? o->value_name : "");
+    printf("  %-22s %s", left, o->help);
+    if (o->choices)
+        print_choices(o);
+    putchar('\n');
+}
+
+static void print_help(const Command *c)
+{
+    printf("usage: tare %s%s%s%s\n\n%s\n", c->verb, c->num_options ? " [OPTION]..." : "",
+           *c->arguments ? " " : "", c->arguments, c->summary);
+    if (c->num_options)
+        printf("\n");
+    for (size_t i = 0; i < c->num_options; i++)
+        print_option(&c->options[i]);
+    printf("  %-22s %s\n", "--help", "this text");
+    if (c->notes)
+        printf("\n%s", c->notes);
+}
+
+/* ---- reading ---- */
+
+static const Option *find_option(const Command *c, const char *name, size_t len)
+{
+    for (size_t i = 0; i < c->num_options; i++)
+        if (strlen(c->options[i].name) == len && strncmp(c->options[i].name, name, len) == 0)
+            return &c->options[i];
+    return NULL;
+}
+
+static int unknown_option(const Command *c, const char *given, Err *err)
+{
+    const char **names = xcalloc(c->num_options + 1, sizeof *names);
+    for (size_t i = 0; i < c->num_options; i++)
+        names[i] = c->options[i].name;
+    names[c->num_options] = "--help";
+    const char *near = nearest_name(given, names, c->num_options + 1);
+    if (near)
+        err_set(err, "unknown option '%s'; did you mean '%s'?", given, near);
+    else
+        err_set(err, "unknown option '%s'; see tare %s --help", given, c->verb);
+    free(names);
+    return -1;
+}
+
+static int set_int(const Option *o, const char *value, Err *err)
+{
+    bool bounded = o->min != 0 || o->max != 0;
+    if (parse_int(value, o->target) != 0)
+        return err_set(err, "%s is '%s', not an integer", o->name, value);
+    int64_t v = *(int64_t *)o->target;
+    if (bounded && (v < o->min || v > o->max))
+        return err_set(err, "%s is %s, outside %" PRId64 " to %" PRId64, o->name, value, o->min,
+                       o->max);
+    return 0;
+}
+
+static int set_real(const Option *o, const char *value, Err *err)
+{
+    bool bounded = o->min != 0 || o->max != 0;
+    if (parse_real(value, o->target) != 0)
+        return err_set(err, "%s is '%s', not a finite number", o->name, value);
+    double v = *(double *)o->target;
+    if (bounded && (v < (double)o->min || v > (double)o->max))
+        return err_set(err, "%s is %s, outside %" PRId64 " to %" PRId64, o->name, value, o->min,
+                       o->max);
+    return 0;
+}
+
+static int set_option(const Option *o, const char *value, Err *err)
+{
+    switch (o->kind) {
+    case OPTION_FLAG:
+        *(bool *)o->target = true;
+        return 0;
+    case OPTION_TEXT:
+        if (o->choices && choice_check(o->name, o->choices, value, err) != 0)
+            return -1;
+        *(const char **)o->target = value;
+        return 0;
+    case OPTION_INT:
+        return set_int(o, value, err);
+    case OPTION_REAL:
+        return set_real(o, value, err);
+    case OPTION_LIST:
+        text_list_add(o->target, value);
+        return 0;
+    case OPTION_CALL:
+        if (o->set(o->target, o->context, value, err) != 0)
+            return err_prefix(err, "%s", o->name);
+        return 0;
+    }
+    return 0;
+}
+
+/* Reads the option at argv[*i] and, where it has one, its value; moves *i to the last word read. */
+static int read_option(const Command *c, int argc, char **argv, int *i, Err *err)
+{
+    const char *word = argv[*i], *equals = strchr(word, '=');
+    size_t len = equals ? (size_t)(equals - word) : strlen(word);
+    const Option *o = find_option(c, word, len);
+    if (!o)
+        return unknown_option(c, word, err);
+    if (!o->value_name) {
+        if (equals)
+            return err_set(err, "%s takes no value", o->name);
+        return set_option(o, NULL, err);
+    }
+    if (equals)
+        return set_option(o, equals + 1, err);
+    if (*i + 1 >= argc)
+        return err_set(err, "%s needs a value: %s", o->name, o->value_name);
+    *i += 1;
+    return set_option(o, argv[*i], err);
+}
+
+static int check_argument_count(const Command *c, size_t count, Err *err)
+{
+    if (count < c->min_arguments)
+        return err_set(err, "%s: %s is missing; see tare %s --help", c->verb, c->arguments,
+                       c->verb);
+    return 0;
+}
+
+OptionsOutcome options_parse(const Command *command, int argc, char **argv, const char **arguments,
+                             size_t *num_arguments, Err *err)
+{
+    size_t count = 0;
+    bool only_arguments = false;
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (!only_arguments && strcmp(word, "--") == 0) {
+            only_arguments = true;
+        } else if (!only_arguments && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) {
+            print_help(command);
+            return OPTIONS_HELP;
+        } else if (!only_arguments && word[0] == '-' && word[1] != '\0') {
+            if (read_option(command, argc, argv, &i, err) != 0)
+                return OPTIONS_WRONG;
+        } else if (count == command->max_arguments) {
+            err_set(err, "unexpected argument '%s'; see tare %s --help", word, command->verb);
+            return OPTIONS_WRONG;
+        } else {
+            arguments[count++] = word;
+        }
+    }
+    if (num_arguments)
+        *num_arguments = count;
+    return check_argument_count(command, count, err) == 0 ? OPTIONS_RUN : OPTIONS_WRONG;
+}

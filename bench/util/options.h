@@ -1,0 +1,69 @@
+/* options: the command line of a verb, as a table.
+ *
+ * The one idea: a verb lists its options once; reading them, refusing what is wrong and writing --help
+ * are loops over that list. `--name value` and `--name=value` both work; a value may begin with '-';
+ * after `--` everything is an argument. Nothing here prints an error or ends the program. */
+#ifndef TARE_BENCH_UTIL_OPTIONS_H
+#define TARE_BENCH_UTIL_OPTIONS_H
+
+#include "autograd/base.h"
+
+typedef enum OptionKind {
+    OPTION_FLAG, /* target: bool *, set to true; takes no value */
+    OPTION_TEXT, /* target: const char **, borrows from argv */
+    OPTION_INT,  /* target: int64_t *, within min..max */
+    OPTION_REAL, /* target: double *, finite, within min..max */
+    OPTION_LIST, /* target: TextList *, may be repeated */
+    OPTION_CALL, /* set(target, context, value) decides; a flag if value_name is NULL, then
+                    value is NULL */
+} OptionKind;
+
+typedef struct TextList {
+    const char **at; /* borrows from argv */
+    size_t count;
+} TextList;
+
+void text_list_release(TextList *l);
+
+typedef struct Option {
+    const char *name; /* "--out" */
+    OptionKind kind;
+    const char *value_name; /* "FILE" in --help; NULL for a flag */
+    const char *help;       /* one line */
+    void *target;
+    const char *choices; /* OPTION_TEXT: "table|csv", or NULL for any */
+    int64_t min, max;    /* OPTION_INT and OPTION_REAL; both 0 = any */
+    const void *context; /* OPTION_CALL */
+    int (*set)(void *target, const void *context, const char *value, Err *err);
+} Option;
+
+typedef struct Command {
+    const char *verb;      /* "sweep" */
+    const char *arguments; /* "CONFIG.toml" as --help shows it, or "" */
+    const char *summary;   /* one sentence */
+    const Option *options;
+    size_t num_options;
+    size_t min_arguments, max_arguments;
+    const char *notes; /* more text for --help, or NULL; ends in a newline */
+} Command;
+
+typedef enum OptionsOutcome {
+    OPTIONS_WRONG = -1, /* err says what: exit 2 */
+    OPTIONS_RUN = 0,
+    OPTIONS_HELP = 1 /* --help was asked for and is on stdout: exit 0 */
+} OptionsOutcome;
+
+/* Reads argv[1..argc-1]; argv[0] is the verb. Arguments that are no options go to arguments[0..]
+ * (room for command->max_arguments), their number to *num_arguments; both may be NULL where
+ * max_arguments is 0. A lone "-" is an argument. */
+OptionsOutcome options_parse(const Command *command, int argc, char **argv, const char **arguments,
+                             size_t *num_arguments, Err *err);
+
+/* Whether text is one of "a|b|c"; err names them and the nearest. `what` opens the sentence. */
+int choice_check(const char *what, const char *choices, const char *text, Err *err);
+
+/* The whole of text as an integer or a finite number. -1: it is not one (or does not fit). */
+int parse_int(const char *text, int64_t *value);
+int parse_real(const char *text, double *value);
+
+#endif

@@ -1,0 +1,348 @@
+/* pipe: see pipe.h. */
+#include "bench/util/pipe.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/util/interrupt.h"
+
+enum {
+    TICK_MS = 200,         /* how late an interruption may be noticed */
+    SETTLE_TICK_MS = 2,    /* how late a worker that fell asleep */
+    FAREWELL_MS = 1000,    /* a worker that closed its channel has this long to end by itself */
+    SHOWN_OF_RUBBISH = 80, /* bytes of an answer that is none */
+};
+
+static void pause_ms(long ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
+static void close_log(Peer *p)
+{
+    if (p->log >= 0)
+        close(p->log);
+    p->log = -1; /* which poll and read pass over */
+}
+
+/* ---- starting and ending ---- */
+
+/* In the new process, between fork and exec. */
+_Noreturn static void become(char *const *argv, char *const *settings, int channel, int log,
+                             pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(127); /* it died before we asked to die with it */
+    setpgid(0, 0);
+    if (getenv(SPIN_COUNT_IS_OURS)) {
+        unsetenv(SPIN_COUNT_IS_OURS);
+        unsetenv(SPIN_COUNT);
+    }
+    for (; *settings; settings++)
+        putenv(*settings);
+    /* Copies above the standard descriptors first, so that no dup2 below closes another's source. */
+    int talk = fcntl(channel, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int noise = fcntl(log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (dup2(talk, STDIN_FILENO) < 0 || dup2(talk, STDOUT_FILENO) < 0 ||
+        dup2(noise, STDERR_FILENO) < 0)
+        _exit(127);
+    execv(argv[0], argv);
+    dprintf(STDERR_FILENO, "cannot execute '%s': %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+int peer_start(Peer *p, const char *name, char *const *argv, char *const *settings, Err *err)
+{
+    int talk[2], noise[2];
+    *p = (Peer){.name = name};
+    /* A socket pair, since writing to a pipe whose reader is gone would end us with SIGPIPE. */
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk) != 0)
+        return err_set(err, "%s: cannot make a socket pair: %s", name, strerror(errno));
+    if (pipe2(noise, O_CLOEXEC) != 0) {
+        close(talk[0]);
+        close(talk[1]);
+        return err_set(err, "%s: cannot make a pipe: %s", name, strerror(errno));
+    }
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        become(argv, settings, talk[1], noise[1], parent);
+    close(talk[1]);
+    close(noise[1]);
+    if (pid < 0) {
+        close(talk[0]);
+        close(noise[0]);
+        return err_set(err, "%s: cannot start a process: %s", name, strerror(errno));
+    }
+    setpgid(pid, pid); /* whoever of the two comes first; the other's call then changes nothing */
+    fcntl(talk[0], F_SETFL, O_NONBLOCK);
+    fcntl(noise[0], F_SETFL, O_NONBLOCK);
+    p->pid = pid;
+    p->channel = talk[0];
+    p->log = noise[0];
+    return 0;
+}
+
+bool peer_running(const Peer *p)
+{
+    return p->pid > 0;
+}
+
+/* Kills what is left of its group and reaps it. Returns waitpid's status. */
+static int reap(Peer *p)
+{
+    int status = 0;
+    kill(-p->pid, SIGKILL);
+    while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    close(p->channel);
+    close_log(p);
+    p->pid = 0;
+    return status;
+}
+
+void peer_stop(Peer *p)
+{
+    if (peer_running(p))
+        reap(p);
+}
+
+/* ---- its stderr ---- */
+
+static void drain_log(Peer *p)
+{
+    char data[PEER_LOG_BYTES];
+    ssize_t n;
+    while ((n = read(p->log, data, sizeof data)) > 0) {
+        size_t len = (size_t)n;
+        size_t keep = PEER_LOG_BYTES - len < p->tail_len ? PEER_LOG_BYTES - len : p->tail_len;
+        memmove(p->tail, p->tail + p->tail_len - keep, keep);
+        memcpy(p->tail + keep, data, len);
+        p->tail_len = keep + len;
+    }
+}
+
+/* The last line of it that is not blank, cut out in place; "" if there is none. */
+static const char *last_words(Peer *p)
+{
+    size_t end = p->tail_len;
+    while (end > 0 && strchr(" \n\r", p->tail[end - 1]))
+        end--;
+    p->tail[end] = '\0';
+    const char *newline = strrchr(p->tail, '\n');
+    return newline ? newline + 1 : p->tail;
+}
+
+/* ---- failures: each stops the worker ---- */
+
+/* Its channel is closed: gives it the time to end by itself and to say why. */
+static void wait_for_last_words(Peer *p)
+{
+    for (int waited = 0; waited < FAREWELL_MS; waited += SETTLE_TICK_MS) {
+        siginfo_t info = {.si_pid = 0};
+        drain_log(p);
+        if (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid)
+            break;
+        pause_ms(SETTLE_TICK_MS);
+    }
+    drain_log(p);
+}
+
+static int ended(Peer *p, Err *err)
+{
+    wait_for_last_words(p);
+    const char *words = last_words(p), *colon = *words ? ": " : "";
+    int status = reap(p);
+    if (WIFSIGNALED(status)) {
+        const char *signal_name = sigabbrev_np(WTERMSIG(status));
+        return err_set(err, "%s was killed by SIG%s%s%s", p->name, signal_name ? signal_name : "RT",
+                       colon, words);
+    }
+    return err_set(err, "%s ended with exit code %d%s%s", p->name, WEXITSTATUS(status), colon,
+                   words);
+}
+
+static int silent(Peer *p, double max_seconds, Err *err)
+{
+    peer_stop(p);
+    return err_set(err, "%s did not answer within %g s and was stopped", p->name, max_seconds);
+}
+
+static int rubbish(Peer *p, const char *reply, size_t len, Err *err)
+{
+    peer_stop(p);
+    int shown = len < SHOWN_OF_RUBBISH ? (int)len : SHOWN_OF_RUBBISH;
+    return err_set(err, "%s answered with something that is no JSON object and was stopped: '%.*s'",
+                   p->name, shown, reply);
+}
+
+static int broken_off(Peer *p, Err *err)
+{
+    peer_stop(p);
+    return err_set(err, "interrupted while waiting for %s", p->name);
+}
+
+/* ---- the talk ---- */
+
+/* Waits for `events` on the channel until the deadline; takes what comes on stderr meanwhile. */
+static int await(Peer *p, short events, int64_t deadline_ns, double max_seconds, Err *err)
+{
+    for (;;) {
+        if (interrupted())
+            return broken_off(p, err);
+        int64_t left = deadline_ns - clock_ns();
+        if (left <= 0)
+            return silent(p, max_seconds, err);
+        struct pollfd fds[2] = {{.fd = p->channel, .events = events},
+                                {.fd = p->log, .events = POLLIN}};
+        int64_t left_ms = left / 1000000 + 1;
+        poll(fds, 2, left_ms < TICK_MS ? (int)left_ms : TICK_MS);
+        if (fds[1].revents & POLLIN)
+            drain_log(p);
+        else if (fds[1].revents)
+            close_log(p);
+        if (fds[0].revents)
+            return 0;
+    }
+}
+
+static int send_line(Peer *p, const char *line, size_t len, int64_t deadline_ns, double max_seconds,
+                     Err *err)
+{
+    while (len > 0) {
+        ssize_t n = send(p->channel, line, len, MSG_NOSIGNAL);
+        if (n > 0) {
+            line += n;
+            len -= (size_t)n;
+        } else if (errno == EAGAIN) {
+            if (await(p, POLLOUT, deadline_ns, max_seconds, err) != 0)
+                return -1;
+        } else if (errno != EINTR) {
+            return ended(p, err);
+        }
+    }
+    return 0;
+}
+
+/* A line without its end, NUL-terminated; the caller frees. Bytes after the line are an answer to
+ * nothing we asked, so the whole is rubbish. */
+static char *receive_line(Peer *p, size_t *len, int64_t deadline_ns, double max_seconds, Err *err)
+{
+    size_t room = 4096;
+    char *line = xmalloc(room);
+    *len = 0;
+    for (;;) {
+        ssize_t n = recv(p->channel, line + *len, room - *len, 0);
+        int status = 0;
+        if (n > 0) {
+            *len += (size_t)n;
+            if (line[*len - 1] == '\n')
+                break;
+            if (*len > PEER_REPLY_BYTES || memchr(line, '\n', *len))
+                status = rubbish(p, line, *len, err);
+            else if (*len == room)
+                line = xrealloc(line, room *= 2);
+        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+            status = ended(p, err);
+        } else {
+            status = await(p, POLLIN, deadline_ns, max_seconds, err);
+        }
+        if (status != 0) {
+            free(line);
+            return NULL;
+        }
+    }
+    line[--*len] = '\0';
+    return line;
+}
+
+/* The object in an answer, or NULL with a sentence. */
+static json_t *understand(Peer *p, const char *line, size_t len, Err *err)
+{
+    json_t *reply = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(reply)) {
+        json_decref(reply);
+        rubbish(p, line, len, err);
+        return NULL;
+    }
+    const char *error = json_string_value(json_object_get(reply, "error"));
+    if (!error)
+        return reply;
+    err_set(err, "%s: %s", p->name, error);
+    json_decref(reply);
+    return NULL;
+}
+
+json_t *peer_ask(Peer *p, json_t *request, double max_seconds, Err *err)
+{
+    CHECK(peer_running(p), "%s is not running", p->name);
+    int64_t deadline_ns = clock_ns() + (int64_t)(max_seconds * 1e9);
+    char *text = json_dumps(request, JSON_COMPACT);
+    CHECK(text, "a request that is no JSON");
+    json_decref(request);
+    char *line = xasprintf("%s\n", text);
+    free(text);
+    json_t *reply = NULL;
+    if (send_line(p, line, strlen(line), deadline_ns, max_seconds, err) == 0) {
+        size_t len;
+        char *answer = receive_line(p, &len, deadline_ns, max_seconds, err);
+        if (answer)
+            reply = understand(p, answer, len, err);
+        free(answer);
+    }
+    free(line);
+    return reply;
+}
+
+/* ---- asleep? ---- */
+
+/* The state letter of /proc/PID/task/TID/stat: R runs or wants to. */
+static char thread_state(pid_t pid, const char *tid)
+{
+    char path[64 + 256], text[512];
+    snprintf(path, sizeof path, "/proc/%d/task/%s/stat", (int)pid, tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 'X';
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end && name_end[1] == ' ' ? name_end[2] : 'X';
+}
+
+static bool asleep(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    bool busy = false;
+    for (struct dirent *d; tasks && !busy && (d = readdir(tasks));)
+        busy = d->d_name[0] != '.' && thread_state(pid, d->d_name) == 'R';
+    if (tasks)
+        closedir(tasks);
+    return !busy;
+}
+
+bool peer_settle(const Peer *p, double max_seconds)
+{
+    int64_t deadline_ns = clock_ns() + (int64_t)(max_seconds * 1e9);
+    bool quiet = asleep(p->pid);
+    while (!quiet && clock_ns() < deadline_ns && !interrupted()) {
+        pause_ms(SETTLE_TICK_MS);
+        quiet = asleep(p->pid);
+    }
+    return quiet;
+}

@@ -1,0 +1,283 @@
+/* compare: `tare compare`: this implementation beside its peers, in turns, parity first. A config has
+ * cells, each of which is on disk before the next one starts, or it measures a sentiment classifier. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bench/commands.h"
+#include "bench/compare/cell.h"
+#include "bench/compare/report.h"
+#include "bench/util/interrupt.h"
+#include "bench/util/options.h"
+#include "bench/serving/report.h"
+#include "bench/machine/threads.h"
+
+/* ---- before the first cell ---- */
+
+static int make_folder(const char *folder, Err *err)
+{
+    struct stat s;
+    if (mkdir(folder, 0777) == 0 || (stat(folder, &s) == 0 && S_ISDIR(s.st_mode)))
+        return 0;
+    return err_set(err, "--out '%s': %s", folder,
+                   errno == EEXIST ? "not a folder" : strerror(errno));
+}
+
+/* For inputs and outputs of workers. */
+static int make_temporary_folder(char folder[TEMPORARY_FOLDER], Err *err)
+{
+    const char *set = getenv("TMPDIR"), *tmp = set && *set ? set : "/tmp";
+    int n = snprintf(folder, TEMPORARY_FOLDER, "%s/tare-compare-XXXXXX", tmp);
+    if (n >= 0 && n < TEMPORARY_FOLDER && mkdtemp(folder))
+        return 0;
+    folder[0] = '\0';
+    return err_set(err, "cannot make a temporary folder in '%s'", tmp);
+}
+
+/* Finds or makes what cells use, and checks that the models can do what is asked. */
+static int find_inputs(Comparison *c, Err *err)
+{
+    for (size_t i = 0; i < c->config->num_cells; i++) {
+        const CompareCell *cell = &c->config->cells[i];
+        ModelFiles *files = &c->models[cell->model];
+        if (!files->dir &&
+            model_files_find(files, &c->config->models[cell->model], &c->project, err) != 0)
+            return -1;
+        if (model_files_check(files, cell, err) != 0)
+            return -1;
+        if (cell->texts && access(cell->texts, R_OK) != 0)
+            return err_set(err, "cannot read '%s': %s", cell->texts, strerror(errno));
+    }
+    return 0;
+}
+
+/* ---- progress ---- */
+
+static void say_record(const Comparison *c, const Record *r)
+{
+    fprintf(stderr, " %s ", r->alternative->name);
+    switch (record_state(c, r)) {
+    case RECORD_FAILED:
+        fprintf(stderr, "failed: %s", r->failure.msg);
+        break;
+    case RECORD_DIFFERS:
+        fprintf(stderr, "%.4g ms, parity FAILED: %s", r->median_ms, r->parity.reason);
+        break;
+    case RECORD_IMPLAUSIBLE:
+        fprintf(stderr,
+                "%.4g ms, implausible: %.4g GFLOP/s is more than the %.4g that %lld threads "
+                "can reach",
+                r->median_ms, record_gflops(c, r),
+                peaks_limit_of_product(&c->watch.peaks, record_product(r)),
+                (long long)c->config->threads);
+        break;
+    case RECORD_OK:
+        fprintf(stderr, "%.4g ms", r->median_ms);
+        break;
+    }
+}
+
+/* One line a finished cell. */
+static void say_cell(const Comparison *c, size_t first, size_t number)
+{
+    char name[COMPARE_CELL_NAME];
+    compare_cell_name(c->config, c->records[first].cell, name);
+    fprintf(stderr, "tare: [%zu/%zu] %s:", number, c->config->num_cells, name);
+    for (size_t i = first; i < c->num_records; i++) {
+        if (i > first)
+            fputc(',', stderr);
+        say_record(c, &c->records[i]);
+    }
+    fputc('\n', stderr);
+}
+
+/* ---- the run ---- */
+
+static int measure_all(Comparison *c, const char *folder, bool *passed, Err *err)
+{
+    time_t started = time(NULL);
+    for (size_t i = 0; i < c->config->num_cells; i++) {
+        size_t first = c->num_records;
+        if (comparison_measure(c, &c->config->cells[i], err) != 0)
+            return -1;
+        say_cell(c, first, i + 1);
+        if (compare_report_write(c, folder, started, err) != 0)
+            return -1;
+    }
+    if (c->watch.known) { /* the machine may have become faster meanwhile */
+        peak_watch_measure(&c->watch);
+        if (compare_report_write(c, folder, started, err) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < c->num_records; i++)
+        *passed &= record_state(c, &c->records[i]) == RECORD_OK;
+    compare_report_markdown(c, started, stdout);
+    return 0;
+}
+
+static int compare(const CompareConfig *config, const char *folder, Err *err)
+{
+    Comparison c = {.config = config, .models = xcalloc(config->num_models, sizeof *c.models)};
+    bool misbehaved = false, passed = true;
+    project_find(&c.project);
+    int status = find_inputs(&c, err);
+    if (status == 0 &&
+        (make_folder(folder, err) != 0 || make_temporary_folder(c.folder, err) != 0 ||
+         comparison_start(&c, &misbehaved, err) != 0))
+        status = -1;
+    if (status == 0)
+        status = measure_all(&c, folder, &passed, err);
+    comparison_release(&c);
+    for (size_t i = 0; i < config->num_models; i++)
+        model_files_release(&c.models[i]);
+    free(c.models);
+    project_release(&c.project);
+    if (c.folder[0])
+        rmdir(c.folder);
+    if (interrupted())
+        return EXIT_INTERRUPTED;
+    if (status != 0)
+        return EXIT_BAD_INPUT;
+    return passed && !misbehaved ? EXIT_OK : EXIT_NOT_OK;
+}
+
+/* ---- a sentiment classifier ---- */
+
+static int exit_code(const Sentiment *s, bool misbehaved)
+{
+    bool passed = !misbehaved;
+    for (size_t i = 0; i < s->count; i++)
+        passed &= contestant_state(s, &s->contestants[i]) == RECORD_OK;
+    return passed ? EXIT_OK : EXIT_NOT_OK;
+}
+
+static int measure_sentiment(Sentiment *s, const char *folder, Err *err)
+{
+    time_t started = time(NULL);
+    if (sentiment_measure(s, err) != 0 || sentiment_report_write(s, folder, started, err) != 0)
+        return -1;
+    sentiment_report_markdown(s, started, stdout);
+    return 0;
+}
+
+static int compare_sentiment(const SentimentConfig *config, const char *folder, Err *err)
+{
+    Sentiment s;
+    bool misbehaved = false;
+    int status = sentiment_open(&s, config, err);
+    if (status == 0 &&
+        (make_folder(folder, err) != 0 || make_temporary_folder(s.folder, err) != 0 ||
+         sentiment_start(&s, &misbehaved, err) != 0))
+        status = -1;
+    if (status == 0)
+        status = measure_sentiment(&s, folder, err);
+    int code = status == 0 ? exit_code(&s, misbehaved) : EXIT_BAD_INPUT;
+    sentiment_release(&s);
+    return interrupted() ? EXIT_INTERRUPTED : code;
+}
+
+/* ---- the command ---- */
+
+/* What the command line says. */
+typedef struct Choices {
+    const char *path, *folder, *filter;
+    TextList settings;
+} Choices;
+
+static int run_cells(const Choices *o, Err *err)
+{
+    CompareConfig config;
+    if (compare_config_load(&config, o->path, &o->settings, o->filter, err) != 0)
+        return EXIT_BAD_INPUT;
+    if (config.threads == 0)
+        config.threads = threads_default();
+    int code = compare(&config, o->folder, err);
+    compare_config_release(&config);
+    return code;
+}
+
+static int run_sentiment(const Choices *o, Err *err)
+{
+    SentimentConfig config;
+    if (o->filter) {
+        err_set(err, "--filter chooses cells, and '%s' has none", o->path);
+        return EXIT_BAD_INPUT;
+    }
+    if (sentiment_config_load(&config, o->path, &o->settings, err) != 0)
+        return EXIT_BAD_INPUT;
+    if (config.threads == 0)
+        config.threads = threads_default();
+    int code = compare_sentiment(&config, o->folder, err);
+    sentiment_config_release(&config);
+    return code;
+}
+
+static int run_config(const Choices *o, Err *err)
+{
+    bool sentiment;
+    interrupt_install();
+    if (sentiment_config_is(o->path, &sentiment, err) != 0)
+        return EXIT_BAD_INPUT;
+    return sentiment ? run_sentiment(o, err) : run_cells(o, err);
+}
+
+int cmd_compare(int argc, char **argv, Err *err)
+{
+    Choices o = {.folder = "results"};
+    int64_t rounds = 0;
+    const Option options[] = {
+        {.name = "--out",
+         .kind = OPTION_TEXT,
+         .value_name = "DIR",
+         .target = &o.folder,
+         .help = "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"},
+        {.name = "--set",
+         .kind = OPTION_LIST,
+         .value_name = "KEY=VALUE",
+         .target = &o.settings,
+         .help = "replaces a key of the config's top, such as threads or peers; repeatable"},
+        {.name = "--rounds",
+         .kind = OPTION_INT,
+         .value_name = "N",
+         .target = &rounds,
+         .min = 1,
+         .max = 100000,
+         .help = "rounds of every cell, or of requests"},
+        {.name = "--filter",
+         .kind = OPTION_TEXT,
+         .value_name = "REGEX",
+         .target = &o.filter,
+         .help = "only cells with such a name, like big/model/b8s128"},
+    };
+    const Command command = {
+        .verb = "compare",
+        .arguments = "CONFIG.toml",
+        .summary = "Measures this implementation beside its peers, in turns, parity first.",
+        .options = options,
+        .num_options = COUNT_OF(options),
+        .min_arguments = 1,
+        .max_arguments = 1,
+        .notes = "CONFIG.toml lists cells, or has task = \"sentiment\" and measures a trained "
+                 "classifier.\n"
+                 "Peers are Python programs: $TARE_PYTHON, else .venv/bin/python of the project.\n"
+                 "To install them: " PEERS_INSTALL "\n"
+                 "Exit code 1: an output differs from tare's, an implementation failed, or a time\n"
+                 "is impossible on this machine.\n",
+    };
+    size_t count;
+    OptionsOutcome outcome = options_parse(&command, argc, argv, &o.path, &count, err);
+    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+    char rounds_setting[40];
+    if (rounds > 0) {
+        snprintf(rounds_setting, sizeof rounds_setting, "rounds=%lld", (long long)rounds);
+        o.settings.at = xrealloc(o.settings.at, (o.settings.count + 1) * sizeof *o.settings.at);
+        o.settings.at[o.settings.count++] = rounds_setting;
+    }
+    if (outcome == OPTIONS_RUN)
+        code = run_config(&o, err);
+    text_list_release(&o.settings);
+    return code;
+}

@@ -1,0 +1,104 @@
+/* diff: `tare diff`: did the times of two result files change? The verdict is the exit code. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/commands.h"
+#include "bench/result/diff.h"
+#include "bench/util/options.h"
+
+static const char notes[] =
+    "Times are the timed trials in OLD.samples.csv and NEW.samples.csv. Rows are joined on "
+    "row_id;\n"
+    "only rows that are ok in both are compared. A row is a regression when the 95 % interval of\n"
+    "new / old lies above 1 + threshold, an improvement when it lies below 1 - threshold, "
+    "equivalent\n"
+    "when it lies within, inconclusive otherwise. Where threads waited for a CPU (cpu_wait), a "
+    "change\n"
+    "that the wait may explain is inconclusive too. Over all rows together at most 5 % of the "
+    "changes\n"
+    "reported are expected to be chance (q, Benjamini-Hochberg). The file is a regression when a "
+    "row\n"
+    "is, or when the interval of the geometric mean ratio (6 rows or more) says so.\n\n"
+    "Two runs one after the other also differ by what the machine did meanwhile: give --threshold\n"
+    "the noise floor that `tare doctor` measured, or let the runs take turns and use --paired.\n\n"
+    "exit: 0 no regression, 2 files that cannot be compared, 3 a regression\n";
+
+static int check_allowed(const TextList *allowed, Err *err)
+{
+    for (size_t i = 0; i < allowed->count; i++)
+        if (choice_check("--allow", DIFF_CONTEXT_COLUMNS, allowed->at[i], err) != 0)
+            return -1;
+    return 0;
+}
+
+/* Judges, prints, and picks the exit code. */
+static int judge_and_print(Diff *d, double threshold_pct, bool paired, const char *format, Err *err)
+{
+    if (diff_judge(d, threshold_pct / 100, paired, err) != 0)
+        return EXIT_BAD_INPUT;
+    if (d->differences[0])
+        fprintf(stderr, "compared although machine or build differ (%s)\n", d->differences);
+    diff_print(d, format, stdout);
+    if (strcmp(format, "csv") == 0)
+        diff_print_summary(d, stderr);
+    return d->verdict == VERDICT_REGRESSION ? EXIT_REGRESSION : EXIT_OK;
+}
+
+int cmd_diff(int argc, char **argv, Err *err)
+{
+    const char *paths[2], *format = "table";
+    double threshold_pct = 100 * NOISE_THRESHOLD;
+    bool force = false, paired = false;
+    TextList allowed = {0};
+    const Option options[] = {
+        {.name = "--threshold",
+         .kind = OPTION_REAL,
+         .value_name = "PCT",
+         .target = &threshold_pct,
+         .min = 0,
+         .max = 100,
+         .help = "changes up to this many per cent count as none; default 2"},
+        {.name = "--paired",
+         .kind = OPTION_FLAG,
+         .target = &paired,
+         .help = "trial i of both files ran in the same round: compare trial by trial"},
+        {.name = "--allow",
+         .kind = OPTION_LIST,
+         .value_name = "COLUMN",
+         .target = &allowed,
+         .choices = DIFF_CONTEXT_COLUMNS,
+         .help = "let this column differ; may be repeated"},
+        {.name = "--force",
+         .kind = OPTION_FLAG,
+         .target = &force,
+         .help = "compare different machines or builds all the same, and say what differs"},
+        {.name = "--format",
+         .kind = OPTION_TEXT,
+         .value_name = "FORMAT",
+         .target = &format,
+         .choices = "table|csv|json|md",
+         .help = "what to print; csv prints the rows alone"},
+    };
+    const Command command = {.verb = "diff",
+                             .arguments = "OLD.csv NEW.csv",
+                             .summary = "compare two result files: improvement, regression, "
+                                        "equivalent or inconclusive",
+                             .options = options,
+                             .num_options = COUNT_OF(options),
+                             .min_arguments = 2,
+                             .max_arguments = 2,
+                             .notes = notes};
+    size_t count = 0;
+    Diff d = {0};
+    OptionsOutcome outcome = options_parse(&command, argc, argv, paths, &count, err);
+    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+    if (outcome == OPTIONS_RUN) {
+        DiffGuard guard = {force, allowed.at, allowed.count};
+        if (check_allowed(&allowed, err) == 0 &&
+            diff_load(&d, paths[0], paths[1], &guard, err) == 0)
+            code = judge_and_print(&d, threshold_pct, paired, format, err);
+    }
+    diff_release(&d);
+    text_list_release(&allowed);
+    return code;
+}

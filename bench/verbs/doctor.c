@@ -1,0 +1,109 @@
+/* doctor: `tare doctor`: what this machine is, what it can reach, how noisy it is, and what to do
+ * about it. Facts and advice come from doctor/doctor.h; here they are gathered and printed. */
+#include <stdio.h>
+
+#include "autograd/kernels/cpu.h"
+#include "autograd/kernels/kernels.h"
+#include "bench/commands.h"
+#include "bench/doctor/doctor.h"
+#include "bench/util/interrupt.h"
+#include "bench/util/options.h"
+#include "bench/machine/threads.h"
+
+static const char *best_isa(void)
+{
+    const CpuFeatures *cpu = cpu_features();
+    return cpu->avx512 ? "avx512" : cpu->avx2_fma ? "avx2" : "generic";
+}
+
+static void print_new(const Findings *f, size_t from)
+{
+    for (size_t i = from; i < f->count; i++) {
+        const Finding *found = &f->at[i];
+        printf("%-5s %-11s %s\n", finding_level_name(found->level), found->topic, found->fact);
+        if (found->advice[0])
+            printf("%-17s -> %s\n", "", found->advice);
+    }
+    fflush(stdout);
+}
+
+/* What needs no measurement but the clock's. */
+static void examine(Findings *f, const Context *c, int64_t threads)
+{
+    ClockCost cost = clock_cost();
+    doctor_build(f, kernels()->isa, best_isa(), gemm_blas_description());
+    doctor_processor(f, c, threads);
+    doctor_formats(f);
+    doctor_memory(f, c);
+    doctor_clock(f, c, &cost);
+}
+
+/* The parts that load the machine, each in child processes; findings are printed as they come. */
+static int measure(Findings *f, int64_t threads, size_t rounds, Err *err)
+{
+    size_t printed = f->count;
+    Peaks peaks;
+    if (peaks_spawn(threads, &peaks, err) != 0)
+        return -1;
+    doctor_peaks(f, &peaks);
+    print_new(f, printed);
+    printed = f->count;
+    if (rounds == 0)
+        return 0;
+    const uint64_t order_seed = 1;
+    NoiseFloor noise;
+    fprintf(stderr, "running a small row against itself, %zu rounds\n", rounds);
+    if (noise_floor_measure(rounds, threads, order_seed, &noise, err) != 0)
+        return -1;
+    doctor_noise(f, &noise);
+    print_new(f, printed);
+    return 0;
+}
+
+static int diagnose(int64_t threads, size_t rounds, Err *err)
+{
+    Findings f = {0};
+    Context c;
+    interrupt_install();
+    context_read(&c, "");
+    CpuTime before = context_cpu_time("");
+    examine(&f, &c, threads);
+    print_new(&f, 0);
+    int status = measure(&f, threads, rounds, err);
+    size_t printed = f.count;
+    CpuTime after = context_cpu_time("");
+    doctor_quiet(&f, &c, context_other_cpus(before, after, (double)c.cpus_online),
+                 context_steal_fraction(before, after));
+    print_new(&f, printed);
+    findings_release(&f);
+    if (interrupted())
+        return EXIT_INTERRUPTED;
+    if (status != 0)
+        fprintf(stderr, "%s\n", err->msg);
+    return status == 0 ? EXIT_OK : EXIT_NOT_OK;
+}
+
+int cmd_doctor(int argc, char **argv, Err *err)
+{
+    int64_t threads = threads_default(), rounds = 10;
+    const Option options[] = {
+        threads_option(&threads),
+        {.name = "--rounds",
+         .kind = OPTION_INT,
+         .value_name = "N",
+         .target = &rounds,
+         .min = 0,
+         .max = 1000,
+         .help = "rounds of a small row against itself, 10 by default; 0 = none"},
+    };
+    const Command command = {.verb = "doctor",
+                             .arguments = "",
+                             .summary = "what this machine is, how noisy it is, and what to fix "
+                                        "before measuring",
+                             .options = options,
+                             .num_options = COUNT_OF(options)};
+    OptionsOutcome outcome = options_parse(&command, argc, argv, NULL, NULL, err);
+    if (outcome != OPTIONS_RUN)
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+    return diagnose(threads, (size_t)rounds, err);
+}

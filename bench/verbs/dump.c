@@ -1,0 +1,247 @@
+/* dump: `tare dump`: what a checkpoint computes on given ids, written as a safetensors file for
+ * other programs to compare with. Names and shapes are Hugging Face's. It times nothing. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "model/files/checkpoint.h"
+#include "model/model.h"
+#include "bench/commands.h"
+#include "bench/util/ids.h"
+#include "bench/util/options.h"
+#include "bench/machine/threads.h"
+
+typedef struct Inputs {
+    IdTable ids, mask, targets; /* rows == 0 where not given */
+} Inputs;
+
+static void inputs_release(Inputs *in)
+{
+    ids_release(&in->ids);
+    ids_release(&in->mask);
+    ids_release(&in->targets);
+}
+
+static int parse_inputs(Inputs *in, const char *ids, const char *mask, const char *targets,
+                        Err *err)
+{
+    if (!ids)
+        return err_set(err, "dump: --ids is missing; see tare dump --help");
+    if (ids_parse(&in->ids, "--ids", ids, err) != 0)
+        return -1;
+    if (mask && ids_parse(&in->mask, "--mask", mask, err) != 0)
+        return -1;
+    return targets ? ids_parse(&in->targets, "--targets", targets, err) : 0;
+}
+
+static int check_shape(const IdTable *t, size_t rows, size_t cols, const char *like, Err *err)
+{
+    if (t->rows == rows && t->cols == cols)
+        return 0;
+    return err_set(err, "%s has %zu rows of %zu, %s %zu rows of %zu", t->place, t->rows, t->cols,
+                   like, rows, cols);
+}
+
+static int check_mask(const Inputs *in, Err *err)
+{
+    const IdTable *m = &in->mask;
+    if (m->rows == 0)
+        return 0;
+    if (check_shape(m, in->ids.rows, in->ids.cols, "--ids has", err) != 0 ||
+        ids_check(m, 0, 1, "a mask value", err) != 0)
+        return -1;
+    for (size_t i = 0; i < m->rows; i++) {
+        int32_t seen = 0;
+        for (size_t j = 0; j < m->cols; j++)
+            seen |= m->at[i * m->cols + j];
+        if (!seen)
+            return err_set(err, "%s: row %zu hides every position", m->place, i + 1);
+    }
+    return 0;
+}
+
+/* A target a position, or of a classifier one a row; -1 is ignored, but not everywhere. */
+static int check_targets(const Inputs *in, const ModelConfig *c, Err *err)
+{
+    const IdTable *t = &in->targets;
+    if (t->rows == 0)
+        return 0;
+    if (c->head == HEAD_NONE)
+        return err_set(err, "%s: this model has no head to compute a loss with", t->place);
+    bool labels = c->head == HEAD_CLASSIFIER;
+    int status =
+        labels ? check_shape(t, in->ids.rows, 1, "but a label for each row of --ids makes", err)
+               : check_shape(t, in->ids.rows, in->ids.cols, "--ids has", err);
+    int32_t most = (int32_t)(labels ? c->num_labels : c->vocab_size) - 1;
+    if (status != 0 ||
+        ids_check(t, -1, most, labels ? "-1 or a label" : "-1 or a token id", err) != 0)
+        return -1;
+    for (size_t i = 0; i < t->rows * t->cols; i++)
+        if (t->at[i] >= 0)
+            return 0;
+    return err_set(err, "%s: every target is -1, so there is no loss", t->place);
+}
+
+static int check_inputs(const Inputs *in, const ModelConfig *c, Err *err)
+{
+    if (in->ids.cols > c->max_positions)
+        return err_set(err, "%s: rows of %zu ids, but the model has %zu positions", in->ids.place,
+                       in->ids.cols, c->max_positions);
+    if (ids_check(&in->ids, 0, (int32_t)c->vocab_size - 1, "a token id", err) != 0 ||
+        check_mask(in, err) != 0)
+        return -1;
+    return check_targets(in, c, err);
+}
+
+/* A kept tensor as fp32, whatever it is stored in. */
+static void add_output(TensorList *out, const char *name, size_t ndim, const size_t *shape,
+                       const Tensor *t)
+{
+    float *values = xmalloc(tensor_count(t) * sizeof *values);
+    exec_read(t, values);
+    tensor_list_take(out, name, ndim, shape, values);
+}
+
+static void add_outputs(const Model *m, TensorList *out)
+{
+    const ModelConfig *c = &m->config;
+    const RecordWants *w = &m->options.wants;
+    const Record *r = &m->record;
+    size_t hidden[] = {w->batch, w->context, c->d_model};
+    for (size_t i = 0; i <= c->num_layers; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "hidden_states.%zu", i);
+        add_output(out, name, 3, hidden, r->hidden[i]);
+    }
+    add_output(out, "last_hidden_state", 3, hidden, r->hidden[c->num_layers]);
+    if (c->head == HEAD_LM)
+        add_output(out, "logits", 3, (size_t[]){w->batch, w->context, c->vocab_size}, r->logits);
+    if (c->head == HEAD_CLASSIFIER)
+        add_output(out, "logits", 2, (size_t[]){w->batch, c->num_labels}, r->logits);
+    if (r->loss)
+        add_output(out, "loss", 0, NULL, r->loss);
+}
+
+/* Forward, and backward where there are targets, then everything into the file. */
+static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char *path, Err *err)
+{
+    if (model_alloc(m, err) != 0 || checkpoint_load(ck, &m->params, err) != 0)
+        return -1;
+    if (ck->unused)
+        fprintf(stderr, "tare: not used: %s\n", ck->unused);
+    model_set_tokens(m, in->ids.at);
+    if (in->mask.rows)
+        model_set_mask(m, in->mask.at);
+    if (in->targets.rows)
+        model_set_targets(m, in->targets.at);
+    model_forward(m);
+    if (m->options.backward)
+        model_backward(m);
+    TensorList out = {0};
+    add_outputs(m, &out);
+    if (m->options.backward)
+        checkpoint_export(&ck->config, ck->prefixed, &m->params, m->params.grads, "grad.", &out);
+    int status = safetensors_write(path, out.at, out.count, NULL, err);
+    tensor_list_release(&out);
+    return status;
+}
+
+typedef struct DumpOptions {
+    const char *out, *recompute, *precision;
+    int64_t threads;
+} DumpOptions;
+
+static int dump(const char *dir, const Inputs *in, const DumpOptions *o, Err *err)
+{
+    Precision precision;
+    if (precision_parse(o->precision, &precision, err) != 0)
+        return -1;
+    Checkpoint ck;
+    if (checkpoint_open(&ck, dir, err) != 0)
+        return -1;
+    int status = check_inputs(in, &ck.config, err);
+    if (status == 0) {
+        Model m;
+        model_plan(
+            &m, &ck.config,
+            &(ModelOptions){.wants = {.batch = in->ids.rows,
+                                      .context = in->ids.cols,
+                                      .mask = in->mask.rows > 0,
+                                      .loss = in->targets.rows > 0,
+                                      .hidden = true,
+                                      .logits = ck.config.head != HEAD_NONE},
+                            .precision = precision,
+                            .backward = in->targets.rows > 0 && precision_has_backward(precision),
+                            .recompute = recompute_choice(o->recompute),
+                            .threads = (int)o->threads});
+        status = run_and_write(&ck, &m, in, o->out, err);
+        model_release(&m);
+    }
+    checkpoint_release(&ck);
+    return status;
+}
+
+int cmd_dump(int argc, char **argv, Err *err)
+{
+    const char *dir = NULL, *ids = NULL, *mask = NULL, *targets = NULL;
+    DumpOptions dumped = {.recompute = "auto", .precision = "fp32", .threads = threads_default()};
+    const Option options[] = {
+        {.name = "--ids",
+         .kind = OPTION_TEXT,
+         .value_name = "ROWS",
+         .target = &ids,
+         .help = "token ids, \"1 2 3;4 5 6\" or @FILE; rows equally long"},
+        {.name = "--mask",
+         .kind = OPTION_TEXT,
+         .value_name = "ROWS",
+         .target = &mask,
+         .help = "1 for a position that is seen, 0 for padding; all 1 by default"},
+        {.name = "--targets",
+         .kind = OPTION_TEXT,
+         .value_name = "ROWS",
+         .target = &targets,
+         .help =
+             "the right id at each position, or a label a row (-1 = ignored); adds the loss, and "
+             "gradients where the precision has a backward pass"},
+        {.name = "--out",
+         .kind = OPTION_TEXT,
+         .value_name = "FILE",
+         .target = &dumped.out,
+         .help = "the safetensors file to write"},
+        {.name = "--recompute",
+         .kind = OPTION_TEXT,
+         .value_name = "MODE",
+         .target = &dumped.recompute,
+         .choices = "auto|none|block",
+         .help = "activation checkpointing; results are identical"},
+        {.name = "--precision",
+         .kind = OPTION_TEXT,
+         .value_name = "FORMAT",
+         .target = &dumped.precision,
+         .choices = PRECISION_NAMES,
+         .help = "what the model computes in, natively or not; the file is fp32 in any case"},
+        threads_option(&dumped.threads),
+    };
+    const Command command = {.verb = "dump",
+                             .arguments = "MODEL_DIR",
+                             .summary =
+                                 "run a checkpoint on given ids and write its hidden states, "
+                                 "logits, loss and gradients",
+                             .options = options,
+                             .num_options = COUNT_OF(options),
+                             .min_arguments = 1,
+                             .max_arguments = 1};
+    size_t count = 0;
+    OptionsOutcome outcome = options_parse(&command, argc, argv, &dir, &count, err);
+    if (outcome != OPTIONS_RUN)
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+    if (!dumped.out) {
+        err_set(err, "dump: --out is missing; see tare dump --help");
+        return EXIT_BAD_INPUT;
+    }
+    Inputs in = {0};
+    int status = parse_inputs(&in, ids, mask, targets, err);
+    if (status == 0)
+        status = dump(dir, &in, &dumped, err);
+    inputs_release(&in);
+    return status == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+}

@@ -1,0 +1,201 @@
+/* precision: `tare precision`: one model in several number formats, each only where it is real. Every
+ * piece of work is on disk before the next one starts. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bench/commands.h"
+#include "bench/util/interrupt.h"
+#include "bench/util/options.h"
+#include "bench/precision/report.h"
+#include "bench/machine/threads.h"
+
+static int make_folder(const char *folder, Err *err)
+{
+    struct stat s;
+    if (mkdir(folder, 0777) == 0 || (stat(folder, &s) == 0 && S_ISDIR(s.st_mode)))
+        return 0;
+    return err_set(err, "--out '%s': %s", folder,
+                   errno == EEXIST ? "not a folder" : strerror(errno));
+}
+
+/* ---- the command ---- */
+
+/* "watts=15": the only model there is. */
+static int read_energy_model(void *target, const void *context, const char *value, Err *err)
+{
+    const char *key = "watts=";
+    double *watts = target;
+    (void)context;
+    if (strncmp(value, key, strlen(key)) == 0 && parse_real(value + strlen(key), watts) == 0 &&
+        *watts > 0)
+        return 0;
+    return err_set(err, "'%s' is not watts=N with a positive number", value);
+}
+
+typedef struct PrecisionCommand {
+    const char *config, *folder;
+    StudyOptions options;
+} PrecisionCommand;
+
+static OptionsOutcome read_command(PrecisionCommand *c, int argc, char **argv, Err *err)
+{
+    const Option options[] = {
+        {.name = "--out",
+         .kind = OPTION_TEXT,
+         .value_name = "DIR",
+         .target = &c->folder,
+         .help = "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"},
+        {.name = "--include-emulated",
+         .kind = OPTION_FLAG,
+         .target = &c->options.include_emulated,
+         .help = "also formats that this CPU has no instruction for; they are never ranked"},
+        {.name = "--energy-model",
+         .kind = OPTION_CALL,
+         .value_name = "watts=N",
+         .target = &c->options.model_watts,
+         .set = read_energy_model,
+         .help = "estimate energy as N watts times the time, labelled as a model"},
+    };
+    const Command command = {
+        .verb = "precision",
+        .arguments = "CONFIG.toml",
+        .summary = "Measures models in fp32, fp16, bf16, mixed and int8, in turns.",
+        .options = options,
+        .num_options = COUNT_OF(options),
+        .min_arguments = 1,
+        .max_arguments = 1,
+        .notes =
+            "Models and data that are missing are left out, with the command that makes them.\n"
+            "Exit code 1: a format failed.\n",
+    };
+    size_t count;
+    return options_parse(&command, argc, argv, &c->config, &count, err);
+}
+
+/* ---- progress ---- */
+
+/* One line for the records from `first` on. Returns whether none failed. */
+static bool say_work(const Study *s, size_t first)
+{
+    bool passed = true;
+    const StudyRecord *r = &s->records[first];
+    fprintf(stderr, "tare: %s %s", r->model, r->work);
+    if (r->batch_size != INT_MISSING)
+        fprintf(stderr, " b%lld s%lld", (long long)r->batch_size, (long long)r->seq_len);
+    for (; r < s->records + s->num_records; r++) {
+        fprintf(stderr, "%s %s ", r == &s->records[first] ? ":" : ",", r->format);
+        if (!study_record_ok(r))
+            fprintf(stderr, "%s (%s)", r->status, r->status_reason);
+        else if (!isnan(r->median_ms))
+            fprintf(stderr, "%.4g ms", r->median_ms);
+        else if (!isnan(r->accuracy))
+            fprintf(stderr, "%.1f %%", 100 * r->accuracy);
+        else
+            fprintf(stderr, "%.5g", r->perplexity);
+        passed &= strcmp(r->status, STATUS_FAILED) != 0;
+    }
+    fputc('\n', stderr);
+    return passed;
+}
+
+/* ---- the run ---- */
+
+typedef struct Run {
+    Study *study;
+    const char *folder;
+    time_t started;
+    bool passed;
+} Run;
+
+/* What was appended from `first` on becomes a line and goes into the files. */
+static int finish_work(Run *r, size_t first, Err *err)
+{
+    r->passed &= say_work(r->study, first);
+    study_judge(r->study);
+    return study_report_write(r->study, r->folder, r->started, err);
+}
+
+static int run_times(Run *r, const StudySubject *subject, Err *err)
+{
+    const StudyModel *m = subject->asked;
+    for (size_t b = 0; b < m->num_batch_sizes; b++)
+        for (size_t l = 0; l < m->num_seq_lens; l++) {
+            size_t first = r->study->num_records;
+            if (study_time(r->study, subject, m->batch_sizes[b], m->seq_lens[l], err) != 0 ||
+                finish_work(r, first, err) != 0)
+                return -1;
+        }
+    return 0;
+}
+
+static int run_subject(Run *r, const StudySubject *subject, Err *err)
+{
+    if (run_times(r, subject, err) != 0)
+        return -1;
+    size_t first = r->study->num_records;
+    if (subject->asked->test &&
+        (study_accuracy(r->study, subject, err) != 0 || finish_work(r, first, err) != 0))
+        return -1;
+    first = r->study->num_records;
+    if (subject->asked->text &&
+        (study_perplexity(r->study, subject, err) != 0 || finish_work(r, first, err) != 0))
+        return -1;
+    return 0;
+}
+
+/* Also when it is interrupted, what was measured gets its energies and its report. */
+static int run_all(Run *r, Err *err)
+{
+    Study *s = r->study;
+    int status = 0;
+    study_begin(s);
+    for (size_t i = 0; i < s->config->num_models && status == 0; i++)
+        if (s->subjects[i].there)
+            status = run_subject(r, &s->subjects[i], err);
+    if (status == 0 || (interrupted() && s->num_records > 0)) {
+        study_end(s);
+        study_judge(s);
+        if (study_report_write(s, r->folder, r->started, err) != 0)
+            status = -1;
+    }
+    if (status == 0)
+        study_report_markdown(s, r->started, stdout);
+    return status;
+}
+
+static int study(const StudyConfig *config, const PrecisionCommand *c, Err *err)
+{
+    Study s;
+    Run run = {.study = &s, .folder = c->folder, .started = time(NULL), .passed = true};
+    int status = study_open(&s, config, &c->options, err);
+    if (status == 0)
+        status = make_folder(c->folder, err);
+    if (status == 0)
+        status = run_all(&run, err);
+    study_release(&s);
+    if (interrupted())
+        return EXIT_INTERRUPTED;
+    if (status != 0)
+        return EXIT_BAD_INPUT;
+    return run.passed ? EXIT_OK : EXIT_NOT_OK;
+}
+
+int cmd_precision(int argc, char **argv, Err *err)
+{
+    PrecisionCommand c = {.folder = "results"};
+    StudyConfig config;
+    OptionsOutcome outcome = read_command(&c, argc, argv, err);
+    if (outcome != OPTIONS_RUN)
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+    if (study_config_load(&config, c.config, err) != 0)
+        return EXIT_BAD_INPUT;
+    if (config.threads == 0)
+        config.threads = threads_default();
+    interrupt_install();
+    int code = study(&config, &c, err);
+    study_config_release(&config);
+    return code;
+}

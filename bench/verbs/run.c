@@ -1,0 +1,229 @@
+/* run: `tare run`: one row.
+ *
+ * For a user: refuse what does not fit, run the row in a fresh process, compare it with the machine's
+ * peaks, print it. With --result-fd it is that fresh process: it runs the row, or measures the peaks,
+ * and answers in JSON. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/commands.h"
+#include "bench/machine/machine.h"
+#include "bench/row/stamp.h"
+#include "bench/sweep/estimate.h"
+#include "bench/row/plausible.h"
+#include "bench/util/interrupt.h"
+#include "bench/util/options.h"
+#include "bench/result/table.h"
+#include "bench/row/config.h"
+#include "bench/row/run.h"
+#include "bench/row/warning.h"
+#include "bench/sweep/spawn.h"
+#include "bench/util/units.h"
+
+typedef struct RunCommand {
+    RowConfig config;
+    const char *format;  /* NULL: not given */
+    int64_t max_memory;  /* bytes */
+    double max_row_time; /* seconds */
+    bool profile, peaks;
+    int64_t result_fd; /* -1: none */
+} RunCommand;
+
+static int set_max_memory(void *target, const void *context, const char *value, Err *err)
+{
+    (void)context;
+    int64_t *bytes = target;
+    if (strcmp(value, "auto") == 0)
+        *bytes = memory_auto_limit();
+    else if (parse_bytes(value, bytes) != 0)
+        return err_set(err, "'%s' is not a size such as 6GiB, or auto", value);
+    return 0;
+}
+
+static int set_max_row_time(void *target, const void *context, const char *value, Err *err)
+{
+    (void)context;
+    if (parse_duration(value, target) != 0)
+        return err_set(err, "'%s' is not a time such as 90s, 45m or 2h", value);
+    return 0;
+}
+
+static OptionsOutcome parse(RunCommand *run, int argc, char **argv, Err *err)
+{
+    const Option own[] = {
+        {.name = "--format",
+         .kind = OPTION_TEXT,
+         .value_name = "FORMAT",
+         .target = &run->format,
+         .choices = REPORT_FORMATS,
+         .help = "what to print on standard output; a table by default"},
+        {.name = "--max-memory",
+         .kind = OPTION_CALL,
+         .value_name = "SIZE",
+         .target = &run->max_memory,
+         .set = set_max_memory,
+         .help = "skip a row that needs more; auto (the default): what is available less 512 MiB"},
+        {.name = "--max-row-time",
+         .kind = OPTION_CALL,
+         .value_name = "TIME",
+         .target = &run->max_row_time,
+         .set = set_max_row_time,
+         .help = "stop a row that takes longer: 90s, 45m, 2h; no limit by default"},
+        {.name = "--profile",
+         .kind = OPTION_FLAG,
+         .target = &run->profile,
+         .help =
+             "print time, FLOPs, bytes and share of the peak per op too, of num_trials more runs"},
+        {.name = "--peaks",
+         .kind = OPTION_FLAG,
+         .target = &run->peaks,
+         .help = "measure the machine's peaks on --threads threads instead, print JSON"},
+        {.name = "--result-fd",
+         .kind = OPTION_INT,
+         .value_name = "N",
+         .target = &run->result_fd,
+         .max = 1 << 20,
+         .help = "run in this process and write the result as JSON to this open descriptor"},
+    };
+    Option *options = xmalloc((num_row_fields + COUNT_OF(own)) * sizeof *options);
+    size_t count = row_options(&run->config, options);
+    memcpy(options + count, own, sizeof own);
+    const Command command = {.verb = "run",
+                             .arguments = "",
+                             .summary = "run one row: warm up, time the trials, print the result",
+                             .options = options,
+                             .num_options = count + COUNT_OF(own)};
+    OptionsOutcome outcome = options_parse(&command, argc, argv, NULL, NULL, err);
+    free(options);
+    return outcome;
+}
+
+static int write_answer(json_t *document, int64_t fd, Err *err)
+{
+    const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(17);
+    int status = json_dumpfd(document, (int)fd, flags);
+    json_decref(document);
+    return status == 0 ? 0 : err_set(err, "cannot write the result to descriptor %d", (int)fd);
+}
+
+static int run_peaks(const RunCommand *run, Err *err)
+{
+    Peaks p;
+    peaks_measure(run->config.threads, &p);
+    int64_t fd = run->result_fd >= 0 ? run->result_fd : STDOUT_FILENO;
+    return write_answer(peaks_to_json(&p), fd, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+}
+
+/* The row in this process; its answer goes to the parent. */
+static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *err)
+{
+    Profile profile;
+    profile_init(&profile);
+    RowExtras extras = {.memory_limit = (size_t)run->max_memory,
+                        .profile = run->profile ? &profile : NULL};
+    int status = row_run(r, samples, &extras, err);
+    if (status == 0)
+        status = write_answer(row_document(r, samples, extras.profile), run->result_fd, err);
+    profile_release(&profile);
+    return status == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+}
+
+/* The row in a process of its own, judged and stamped. */
+static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Profile *profile,
+                     Err *err)
+{
+    TimeModel time;
+    Guard guard;
+    RowLimits limits = {(size_t)run->max_memory, run->max_row_time};
+    time_model_init(&time, NAN, r->config.threads);
+    row_estimate(r, run->max_memory, &time);
+    if (!row_admit(r, run->max_memory, INFINITY)) {
+        row_stamp(r);
+        return 0;
+    }
+    guard_init(&guard);
+    int status = guard_peaks(&guard, r->config.threads, err) ? 0 : -1;
+    if (status == 0 && !interrupted())
+        status = row_spawn_profiled(r, samples, run->profile ? profile : NULL, &limits, err);
+    if (status == 0 && !interrupted())
+        status = guard_judge(&guard, r, err);
+    guard_release(&guard);
+    return status;
+}
+
+static bool is_fine(const RowResult *r)
+{
+    return strcmp(r->status, STATUS_FAILED) != 0 && strcmp(r->status, STATUS_IMPLAUSIBLE) != 0;
+}
+
+static void print_row(const RunCommand *run, RowResult *r, const Samples *samples,
+                      const Profile *profile)
+{
+    char id[ROW_ID_SIZE];
+    row_id(&run->config, id);
+    text_set(r->row_id, id);
+    report_rows(stdout, run->format ? run->format : "table", &(const RowResult *){r}, 1);
+    if (profile->runs.count) {
+        putchar('\n');
+        profile_print(profile, r, samples, stdout);
+    }
+    FieldTEXT warning;
+    if (row_warning(r, warning))
+        fprintf(stderr, "warning: %s\n", warning);
+}
+
+static int run_and_print(const RunCommand *run, RowResult *r, Samples *samples, Err *err)
+{
+    Profile profile;
+    profile_init(&profile);
+    interrupt_install();
+    int status = run_apart(run, r, samples, &profile, err);
+    int code = interrupted() ? EXIT_INTERRUPTED : status != 0 ? EXIT_BAD_INPUT : EXIT_OK;
+    if (code == EXIT_OK) {
+        print_row(run, r, samples, &profile);
+        code = is_fine(r) ? EXIT_OK : EXIT_NOT_OK;
+    }
+    profile_release(&profile);
+    return code;
+}
+
+/* Without a name: the small model, or dimensions of one's own. */
+static void name_model(RowConfig *c)
+{
+    if (!c->model_size[0])
+        text_set(c->model_size, c->d_model || c->num_layers || c->num_heads ? "custom" : "small");
+}
+
+static int run_row(RunCommand *run, Err *err)
+{
+    name_model(&run->config);
+    if (row_config_complete(&run->config, err) != 0 || row_config_check(&run->config, err) != 0)
+        return EXIT_BAD_INPUT;
+    RowResult *r = xmalloc(sizeof *r);
+    Samples samples;
+    row_result_init(r);
+    samples_init(&samples);
+    r->config = run->config;
+    int code = run->result_fd >= 0 ? run_here(run, r, &samples, err)
+                                   : run_and_print(run, r, &samples, err);
+    samples_release(&samples);
+    free(r);
+    return code;
+}
+
+int cmd_run(int argc, char **argv, Err *err)
+{
+    RunCommand run = {.max_memory = memory_auto_limit(), .max_row_time = INFINITY, .result_fd = -1};
+    row_config_init(&run.config);
+    OptionsOutcome outcome = parse(&run, argc, argv, err);
+    if (outcome != OPTIONS_RUN)
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+    if (run.profile && run.format) {
+        err_set(err, "--profile prints a table to read, which --format %s cannot hold", run.format);
+        return EXIT_BAD_INPUT;
+    }
+    return run.peaks ? run_peaks(&run, err) : run_row(&run, err);
+}

@@ -1,0 +1,220 @@
+/* sweep: `tare sweep`: from a config file to a result file, its samples and a table. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bench/commands.h"
+#include "bench/util/interrupt.h"
+#include "bench/result/table.h"
+#include "bench/sweep/sweep.h"
+#include "bench/sweep/advice.h"
+
+typedef struct SweepCommand {
+    const char *config, *out, *filter, *format;
+    TextList settings;
+    bool resume, overwrite, dry_run, columns;
+    int64_t shard, shards;
+    int64_t order_seed; /* INT_MISSING = in file order */
+} SweepCommand;
+
+static int set_shard(void *target, const void *context, const char *value, Err *err)
+{
+    SweepCommand *c = target;
+    char shard[32];
+    const char *slash = strchr(value, '/');
+    (void)context;
+    if (slash && (size_t)(slash - value) < sizeof shard) {
+        snprintf(shard, sizeof shard, "%.*s", (int)(slash - value), value);
+        if (parse_int(shard, &c->shard) == 0 && parse_int(slash + 1, &c->shards) == 0 &&
+            c->shard >= 1 && c->shard <= c->shards)
+            return 0;
+    }
+    return err_set(err, "'%s' is not I/N with 1 <= I <= N", value);
+}
+
+static const char notes[] = "exit: 0 every row ran or was skipped, 1 a row failed or is "
+                            "implausible, 2 bad command or config,\n"
+                            "      or a result that cannot be written (then after the lines of "
+                            "rows that ran), 130 interrupted\n";
+
+static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *err)
+{
+    const Option options[] = {
+        {.name = "--out",
+         .kind = OPTION_TEXT,
+         .value_name = "FILE.csv",
+         .target = &c->out,
+         .help = "the result file; results/NAME.csv by default"},
+        {.name = "--set",
+         .kind = OPTION_LIST,
+         .value_name = "KEY=VALUE",
+         .target = &c->settings,
+         .help = "a key of [defaults], [sweep] or [limits] in the config's place; repeatable"},
+        {.name = "--filter",
+         .kind = OPTION_TEXT,
+         .value_name = "REGEX",
+         .target = &c->filter,
+         .help = "only rows whose name matches, like small/128/fwdbwd/w5"},
+        {.name = "--shard",
+         .kind = OPTION_CALL,
+         .value_name = "I/N",
+         .target = c,
+         .set = set_shard,
+         .help = "only the I-th of N parts, from 1; join them with tare merge"},
+        {.name = "--resume",
+         .kind = OPTION_FLAG,
+         .target = &c->resume,
+         .help = "go on with an existing result; failed rows run again"},
+        {.name = "--overwrite",
+         .kind = OPTION_FLAG,
+         .target = &c->overwrite,
+         .help = "replace an existing result"},
+        {.name = "--shuffle",
+         .kind = OPTION_INT,
+         .value_name = "SEED",
+         .target = &c->order_seed,
+         .min = 0,
+         .max = INT64_MAX,
+         .help = "run in a random order; the file keeps its own"},
+        {.name = "--dry-run",
+         .kind = OPTION_FLAG,
+         .target = &c->dry_run,
+         .help = "print the rows with their predictions, run none, write nothing"},
+        {.name = "--format",
+         .kind = OPTION_TEXT,
+         .value_name = "FORMAT",
+         .target = &c->format,
+         .choices = REPORT_FORMATS,
+         .help = "of standard output"},
+        {.name = "--columns",
+         .kind = OPTION_FLAG,
+         .target = &c->columns,
+         .help = "print what each column of a result means, as Markdown"},
+    };
+    const Command command = {.verb = "sweep",
+                             .arguments = "CONFIG.toml",
+                             .summary = "Run every row of a config file, each in a fresh process.",
+                             .options = options,
+                             .num_options = COUNT_OF(options),
+                             .max_arguments = 1,
+                             .notes = notes};
+    OptionsOutcome outcome = options_parse(&command, argc, argv, &c->config, NULL, err);
+    if (outcome != OPTIONS_RUN || c->columns)
+        return outcome;
+    if (!c->config)
+        err_set(err, "sweep: CONFIG.toml is missing; see tare sweep --help");
+    else if (c->resume && c->overwrite)
+        err_set(err, "--resume and --overwrite exclude each other");
+    else
+        return OPTIONS_RUN;
+    return OPTIONS_WRONG;
+}
+
+/* Where the result goes; the default folder is made. Caller frees. NULL on failure. */
+static char *result_path(const SweepCommand *c, const char *name, Err *err)
+{
+    if (c->out)
+        return xstrdup(c->out);
+    if (mkdir("results", 0777) != 0 && errno != EEXIST) {
+        err_set(err, "cannot create the folder 'results': %s", strerror(errno));
+        return NULL;
+    }
+    return xasprintf("results/%s.csv", name);
+}
+
+static void print_warmup_advice(const RowResult *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *size = rows[i]->config.model_size;
+        bool seen = false;
+        for (size_t k = 0; k < i; k++)
+            seen |= strcmp(rows[k]->config.model_size, size) == 0;
+        if (seen)
+            continue;
+        FieldTEXT sentence;
+        WarmupAdvice advice = warmup_advice_of(rows, count, size);
+        warmup_advice_sentence(&advice, size, sentence);
+        fprintf(stderr, "%s\n", sentence);
+    }
+}
+
+static bool is_bad(const RowResult *r)
+{
+    return strcmp(r->status, STATUS_FAILED) == 0 || strcmp(r->status, STATUS_IMPLAUSIBLE) == 0;
+}
+
+static int report(const Sweep *s, const SweepCommand *c, const char *path)
+{
+    const RowResult **rows = xcalloc(s->count, sizeof *rows);
+    size_t count = sweep_results(s, rows), bad = 0;
+    report_rows(stdout, c->format, rows, count);
+    for (size_t i = 0; i < count; i++)
+        bad += is_bad(rows[i]);
+    if (path) {
+        print_warmup_advice(rows, count);
+        fprintf(stderr, "%zu rows in %s\n", count, path);
+    }
+    if (interrupted())
+        fprintf(stderr, "interrupted; --resume goes on\n");
+    free(rows);
+    return interrupted() ? EXIT_INTERRUPTED : bad ? EXIT_NOT_OK : EXIT_OK;
+}
+
+static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
+{
+    char *path = result_path(c, s->config.name, err);
+    if (!path)
+        return EXIT_BAD_INPUT;
+    Guard guard;
+    guard_init(&guard);
+    interrupt_install();
+    SweepRun run = {.path = path,
+                    .how = c->resume      ? RESULT_RESUME
+                           : c->overwrite ? RESULT_OVERWRITE
+                                          : RESULT_NEW,
+                    .shuffle = c->order_seed != INT_MISSING,
+                    .order_seed = c->order_seed,
+                    .execute = row_spawn,
+                    .guard = &guard,
+                    .log = stderr};
+    int code = sweep_run(s, &run, err) == 0 ? report(s, c, path) : EXIT_BAD_INPUT;
+    guard_release(&guard);
+    free(path);
+    return code;
+}
+
+static int plan_or_run(const SweepCommand *c, Err *err)
+{
+    Sweep s;
+    int code = EXIT_BAD_INPUT;
+    if (sweep_init(&s, c->config, &c->settings, err) != 0)
+        return EXIT_BAD_INPUT;
+    if (sweep_select(&s, c->filter, c->shard, c->shards, err) != 0) {
+        code = EXIT_BAD_INPUT;
+    } else if (c->dry_run) {
+        sweep_plan(&s);
+        code = report(&s, c, NULL);
+    } else {
+        code = run_sweep(&s, c, err);
+    }
+    sweep_release(&s);
+    return code;
+}
+
+int cmd_sweep(int argc, char **argv, Err *err)
+{
+    SweepCommand c = {.format = "table", .shard = 1, .shards = 1, .order_seed = INT_MISSING};
+    OptionsOutcome outcome = read_command(&c, argc, argv, err);
+    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+    if (outcome == OPTIONS_RUN && c.columns) {
+        report_columns(stdout);
+        code = EXIT_OK;
+    } else if (outcome == OPTIONS_RUN) {
+        code = plan_or_run(&c, err);
+    }
+    text_list_release(&c.settings);
+    return code;
+}

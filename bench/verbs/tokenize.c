@@ -1,0 +1,97 @@
+/* tokenize: `tare tokenize`: a line of text in, a line of token ids out. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/tokenizer/wordpiece.h"
+#include "bench/commands.h"
+#include "bench/util/lines.h"
+#include "bench/util/options.h"
+
+/* Decimal digits of an id >= 0, at p; returns their end. */
+static char *put_id(char *p, int32_t id)
+{
+    char digits[10];
+    size_t n = 0;
+    do {
+        digits[n++] = (char)('0' + id % 10);
+        id /= 10;
+    } while (id > 0);
+    while (n > 0)
+        *p++ = digits[--n];
+    return p;
+}
+
+static int write_failed(Err *err)
+{
+    return err_set(err, "cannot write to standard output: %s", strerror(errno));
+}
+
+static int print_ids(const IdBuffer *ids, Err *err)
+{
+    char chunk[4096], *p = chunk;
+    for (size_t i = 0; i < ids->count; i++) {
+        if (p + 12 > chunk + sizeof chunk) { /* ten digits and a separator */
+            fwrite(chunk, 1, (size_t)(p - chunk), stdout);
+            p = chunk;
+        }
+        p = put_id(p, ids->ids[i]);
+        *p++ = i + 1 < ids->count ? ' ' : '\n';
+    }
+    fwrite(chunk, 1, (size_t)(p - chunk), stdout);
+    return ferror(stdout) ? write_failed(err) : 0;
+}
+
+static int tokenize_lines(const WordPiece *w, Lines *in, size_t max_length, Err *err)
+{
+    IdBuffer ids = {0};
+    int rc = 0, more = 0;
+    while (rc == 0 && (more = lines_next(in, err)) == 1) {
+        ids.count = 0;
+        wordpiece_encode(w, in->line, in->len, max_length, &ids);
+        rc = print_ids(&ids, err);
+    }
+    id_buffer_release(&ids);
+    if (rc == 0 && more == 0 && fflush(stdout) != 0)
+        return write_failed(err);
+    return more < 0 ? -1 : rc;
+}
+
+int cmd_tokenize(int argc, char **argv, Err *err)
+{
+    int64_t max_length = 0;
+    const Option options[] = {
+        {.name = "--max-length",
+         .kind = OPTION_INT,
+         .value_name = "N",
+         .help = "at most N ids a line, the two special ones included (default: all)",
+         .target = &max_length,
+         .min = 2,
+         .max = INT32_MAX},
+    };
+    const Command command = {
+        .verb = "tokenize",
+        .arguments = "MODEL_DIR [FILE]",
+        .summary = "Prints the token ids of each line of FILE, or of standard input.",
+        .options = options,
+        .num_options = COUNT_OF(options),
+        .min_arguments = 1,
+        .max_arguments = 2,
+        .notes = "MODEL_DIR is a Hugging Face directory with vocab.txt; tokenizer_config.json is\n"
+                 "honoured. Lines end at LF only; bytes that are not UTF-8 are read as U+FFFD.\n",
+    };
+    const char *arguments[2] = {NULL, NULL};
+    size_t count;
+    OptionsOutcome outcome = options_parse(&command, argc, argv, arguments, &count, err);
+    if (outcome != OPTIONS_RUN)
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+
+    Lines in = {0};
+    int rc = -1;
+    WordPiece *w = wordpiece_load(arguments[0], err);
+    if (w && lines_open(&in, count == 2 ? arguments[1] : NULL, err) == 0)
+        rc = tokenize_lines(w, &in, (size_t)max_length, err);
+    lines_close(&in);
+    wordpiece_free(w);
+    return rc == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+}

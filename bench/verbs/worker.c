@@ -1,0 +1,161 @@
+/* worker: `tare worker`: this implementation as one of the alternatives of `tare compare`, which
+ * starts it. It speaks what bench/peers/worker.py speaks, one line of JSON each way:
+ *
+ *   {"do":"hello"}                 {"versions":{...}}
+ *   {"do":"load", ...}             {"ns":time}        see compare/worker_job.h
+ *   {"do":"run","calls":N}         {"ns":mean time of one call, measured here, around the calls only}
+ *   {"do":"nothing","calls":N}     {"ns":the same for a call that does nothing}
+ *   {"do":"outputs","path":FILE}   {}                 one untimed call, its results in FILE
+ *   {"do":"requests","texts":[I]}  {"ns":[...],"tokenizer_ns":[...]}   of a classifier, text by text
+ *
+ * Any failure is {"error":"a sentence"}, and the worker goes on. It ends when stdin does. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "autograd/kernels/kernels.h"
+#include "bench/commands.h"
+#include "commit.h"
+#include "bench/util/options.h"
+#include "bench/compare/worker_job.h"
+
+typedef struct Worker {
+    WorkerJob *job; /* NULL before the first load */
+} Worker;
+
+static int call_nothing(Worker *w, Err *err)
+{
+    (void)w;
+    (void)err;
+    return 0;
+}
+
+static int call_job(Worker *w, Err *err)
+{
+    return worker_job_run(w->job, err);
+}
+
+static json_t *time_calls(Worker *w, const json_t *request,
+                          int (*volatile call)(Worker *w, Err *err), Err *err)
+{
+    json_int_t calls = json_integer_value(json_object_get(request, "calls"));
+    if (calls < 1)
+        calls = 1;
+    int64_t start = clock_ns();
+    for (json_int_t i = 0; i < calls; i++)
+        if (call(w, err) != 0)
+            return NULL;
+    int64_t end = clock_ns();
+    return json_pack("{s:f}", "ns", (double)(end - start) / (double)calls);
+}
+
+static json_t *answer_hello(void)
+{
+    return json_pack("{s:{s:s, s:s, s:s, s:s}}", "versions", "tare", TARE_GIT_COMMIT, "isa",
+                     kernels()->isa, "gemm", gemm_backend(), "blas", gemm_blas_description());
+}
+
+static json_t *answer_load(Worker *w, const json_t *request, Err *err)
+{
+    worker_job_free(w->job); /* first: two models may not fit */
+    int64_t start = clock_ns();
+    w->job = worker_job_new(request, err);
+    return w->job ? json_pack("{s:I}", "ns", (json_int_t)(clock_ns() - start)) : NULL;
+}
+
+static json_t *answer_requests(Worker *w, const json_t *request, Err *err)
+{
+    const json_t *texts = json_object_get(request, "texts");
+    json_t *all = json_array(), *tokenizer = json_array();
+    for (size_t i = 0; i < json_array_size(texts); i++) {
+        json_int_t text = json_integer_value(json_array_get(texts, i));
+        if (text < 0 || (size_t)text >= worker_job_num_requests(w->job)) {
+            err_set(err, "there is no text %lld", (long long)text);
+            json_decref(all);
+            json_decref(tokenizer);
+            return NULL;
+        }
+        int64_t start = clock_ns();
+        worker_job_encode(w->job, (size_t)text);
+        int64_t encoded = clock_ns();
+        worker_job_label(w->job);
+        int64_t end = clock_ns();
+        json_array_append_new(all, json_integer(end - start));
+        json_array_append_new(tokenizer, json_integer(encoded - start));
+    }
+    return json_pack("{s:o, s:o}", "ns", all, "tokenizer_ns", tokenizer);
+}
+
+static json_t *answer_outputs(Worker *w, const json_t *request, Err *err)
+{
+    const char *path = json_string_value(json_object_get(request, "path"));
+    if (!path) {
+        err_set(err, "the request has no path");
+        return NULL;
+    }
+    return worker_job_outputs(w->job, path, err) == 0 ? json_object() : NULL;
+}
+
+/* A new reference, or NULL with a sentence. */
+static json_t *answer(Worker *w, const json_t *request, Err *err)
+{
+    const char *verb = json_string_value(json_object_get(request, "do"));
+    if (!verb)
+        verb = "";
+    if (strcmp(verb, "hello") == 0)
+        return answer_hello();
+    if (strcmp(verb, "load") == 0)
+        return answer_load(w, request, err);
+    if (strcmp(verb, "nothing") == 0)
+        return time_calls(w, request, call_nothing, err);
+    bool run = strcmp(verb, "run") == 0, outputs = strcmp(verb, "outputs") == 0;
+    if (!run && !outputs && strcmp(verb, "requests") != 0)
+        err_set(err, "unknown request '%s'", verb);
+    else if (!w->job)
+        err_set(err, "nothing is loaded");
+    else if (run)
+        return time_calls(w, request, call_job, err);
+    else
+        return outputs ? answer_outputs(w, request, err) : answer_requests(w, request, err);
+    return NULL;
+}
+
+static void reply_to(Worker *w, const char *line, size_t len)
+{
+    Err err = {""};
+    json_error_t where;
+    json_t *request = json_loadb(line, len, 0, &where), *reply = NULL;
+    if (request)
+        reply = answer(w, request, &err);
+    else
+        err_set(&err, "the request is no JSON: %s", where.text);
+    if (!reply)
+        reply = json_pack("{s:s}", "error", err.msg);
+    json_dumpf(reply, stdout, JSON_COMPACT);
+    putchar('\n');
+    fflush(stdout);
+    json_decref(reply);
+    json_decref(request);
+}
+
+int cmd_worker(int argc, char **argv, Err *err)
+{
+    const Command command = {
+        .verb = "worker",
+        .arguments = "",
+        .summary = "Answers requests of `tare compare`, one line of JSON each; not for people.",
+    };
+    OptionsOutcome outcome = options_parse(&command, argc, argv, NULL, NULL, err);
+    if (outcome != OPTIONS_RUN)
+        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+    Worker w = {NULL};
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t len;
+    while ((len = getline(&line, &room, stdin)) > 0)
+        reply_to(&w, line, (size_t)len);
+    free(line);
+    worker_job_free(w.job);
+    return EXIT_OK;
+}

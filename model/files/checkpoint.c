@@ -1,0 +1,370 @@
+/* checkpoint: see checkpoint.h. */
+#include "model/files/checkpoint.h"
+
+#include <fnmatch.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/files/checkpoint_rows.h"
+#include "model/recording.h"
+
+static const char *model_prefix(ModelType type)
+{
+    static const char *const prefixes[] = {
+        [MODEL_GPT2] = "transformer.", [MODEL_DISTILBERT] = "distilbert.", [MODEL_BERT] = "bert."};
+    return prefixes[type];
+}
+
+static bool starts_with(const char *s, const char *start)
+{
+    return strncmp(s, start, strlen(start)) == 0;
+}
+
+static bool is_head(const char *name)
+{
+    return starts_with(name, "lm_head.") || starts_with(name, "classifier.") ||
+           starts_with(name, "pre_classifier.");
+}
+
+/* What a model without a head may lack. */
+static bool belongs_to_head(const char *name)
+{
+    return is_head(name) || strstr(name, "pooler.dense.");
+}
+
+/* Number of tensors that a parameter's name stands for: the alternatives in its braces. */
+static size_t parts_of(const char *name)
+{
+    size_t parts = 1;
+    for (const char *c = strchr(name, '{'); c && *c != '}'; c++)
+        parts += *c == ',';
+    return parts;
+}
+
+/* The name of part `i` in a checkpoint, with prefix. Caller frees. */
+static char *part_name(const ModelConfig *c, bool prefixed, const char *name, size_t i)
+{
+    const char *prefix = prefixed && !is_head(name) ? model_prefix(c->type) : "";
+    const char *open = strchr(name, '{');
+    if (!open)
+        return xasprintf("%s%s", prefix, name);
+    const char *choice = open + 1;
+    for (; i > 0; i--)
+        choice = strchr(choice, ',') + 1;
+    return xasprintf("%s%.*s%.*s%s", prefix, (int)(open - name), name, (int)strcspn(choice, ",}"),
+                     choice, strchr(open, '}') + 1);
+}
+
+/* ---- opening ---- */
+
+static bool any_starts_with(const SafeTensors *file, const char *start)
+{
+    for (size_t i = 0; i < safetensors_count(file); i++)
+        if (starts_with(safetensors_at(file, i)->name, start))
+            return true;
+    return false;
+}
+
+/* Less than half of its weights: they belong to another config.json, which might say that there are millions of
+ * layers. What one tensor lacks is found when it is looked for. */
+static int check_count(const Checkpoint *ck, Err *err)
+{
+    size_t found = 0, wanted = model_num_params(&ck->config);
+    for (size_t i = 0; i < safetensors_count(ck->file); i++)
+        found += stensor_count(safetensors_at(ck->file, i));
+    return found >= wanted / 2 ? 0
+                               : err_set(err, "'%s' has %zu weights, its config.json makes it %zu",
+                                         ck->path, found, wanted);
+}
+
+/* What the config leaves open, the weights tell. */
+static int settle_head(Checkpoint *ck, Err *err)
+{
+    ModelConfig *c = &ck->config;
+    const STensor *labels = safetensors_find(ck->file, "classifier.weight");
+    if (!c->head_open || !labels)
+        return 0;
+    c->head = HEAD_CLASSIFIER;
+    c->num_labels = labels->ndim == 2 ? labels->shape[0] : 0;
+    return model_config_check(c, err) == 0 ? 0 : err_prefix(err, "%s: classifier.weight", ck->path);
+}
+
+int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err)
+{
+    *ck = (Checkpoint){0};
+    if (model_config_load(model_dir, &ck->config, err) != 0)
+        return -1;
+    ck->path = xasprintf("%s/model.safetensors", model_dir);
+    ck->file = safetensors_open(ck->path, err);
+    if (!ck->file) {
+        checkpoint_release(ck);
+        return -1;
+    }
+    ck->prefixed = any_starts_with(ck->file, model_prefix(ck->config.type));
+    if (settle_head(ck, err) != 0 || check_count(ck, err) != 0) {
+        checkpoint_release(ck);
+        return -1;
+    }
+    return 0;
+}
+
+void checkpoint_release(Checkpoint *ck)
+{
+    safetensors_free(ck->file);
+    free(ck->path);
+    free(ck->unused);
+    *ck = (Checkpoint){0};
+}
+
+/* ---- loading ---- */
+
+static int load_levels(Params *p, size_t k, const Source *sources, ParamRows r, Err *err)
+{
+    size_t n = r.to - r.from;
+    int8_t *levels = xmalloc(n * p->list[k]->spec.cols);
+    float *scale = xmalloc(n * sizeof *scale);
+    int status = sources_read_levels(sources, r.from, r.to, levels, scale, err);
+    r.levels = levels;
+    r.scale = scale;
+    if (status == 0)
+        params_store(p, k, r, omp_get_max_threads());
+    free(levels);
+    free(scale);
+    return status;
+}
+
+static int load_values(Params *p, size_t k, const Source *sources, ParamRows r, Err *err)
+{
+    size_t cols = p->list[k]->spec.cols;
+    float *values = xmalloc((r.to - r.from) * (cols ? cols : 1) * sizeof *values);
+    int status = sources_read_values(sources, r.from, r.to, values, err);
+    r.values = values;
+    if (status == 0)
+        params_store(p, k, r, omp_get_max_threads());
+    free(values);
+    return status;
+}
+
+/* Slice by slice, so that the file itself is the only other copy. */
+static int load_param(Params *p, size_t k, const Source *sources, size_t parts, Err *err)
+{
+    const Param *q = p->list[k];
+    bool as_levels = q->tensor.dtype == DT_I8;
+    for (size_t i = 0; i < parts; i++)
+        as_levels &= sources[i].weight->dtype == ST_I8;
+    size_t slice = params_slice_rows(p, k);
+    for (size_t from = 0; from < q->spec.rows; from += slice) {
+        size_t to = from + slice < q->spec.rows ? from + slice : q->spec.rows;
+        ParamRows rows = {.from = from, .to = to};
+        int status = as_levels ? load_levels(p, k, sources, rows, err)
+                               : load_values(p, k, sources, rows, err);
+        if (status != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void mark_used(const Checkpoint *ck, const STensor *s, bool *used)
+{
+    for (size_t i = 0; i < safetensors_count(ck->file) && s && used; i++)
+        used[i] |= safetensors_at(ck->file, i) == s;
+}
+
+/* A head that is to be trained may be missing, as a whole. */
+static bool may_be_fresh(const Checkpoint *ck, const char *name)
+{
+    char *layer = xasprintf("%.*s", (int)(strrchr(name, '.') + 1 - name), name);
+    bool fresh = ck->fresh_head && belongs_to_head(name) && !any_starts_with(ck->file, layer);
+    free(layer);
+    return fresh;
+}
+
+/* Part `i` of q; source->weight is NULL where the file has none and need not. */
+static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t rows, Source *source,
+                       bool *used, Err *err)
+{
+    char *name = part_name(&ck->config, ck->prefixed, q->name, i);
+    char *scale = xasprintf("%s%s", name, SCALE_SUFFIX);
+    *source = (Source){.spec = &q->spec, .weight = safetensors_find(ck->file, name), .rows = rows};
+    int status = 0;
+    if (source->weight) {
+        bool quantised = source->weight->dtype == ST_I8;
+        source->scale = quantised ? safetensors_find(ck->file, scale) : NULL;
+        mark_used(ck, source->weight, used);
+        mark_used(ck, source->scale, used);
+        status = source_check(source, err);
+    } else if (!may_be_fresh(ck, name)) {
+        status = err_set(err, "tensor '%s' is missing", name);
+    }
+    free(name);
+    free(scale);
+    return status;
+}
+
+enum { MAX_PARTS = 3 }; /* query, key, value */
+
+/* Its parts, of which sources[0].weight is NULL if the file has none and need not. */
+static int find_sources(const Checkpoint *ck, const Param *q, Source *sources, bool *used, Err *err)
+{
+    size_t parts = parts_of(q->name);
+    CHECK(parts <= MAX_PARTS, "'%s' has %zu parts", q->name, parts);
+    for (size_t i = 0; i < parts; i++)
+        if (find_source(ck, q, i, q->spec.rows / parts, &sources[i], used, err) != 0)
+            return -1;
+    return 0;
+}
+
+/* Tensors of known models that this one does not read: buffers, and heads it was not asked for. */
+static bool known_unused(const ModelConfig *c, const char *name)
+{
+    static const char *const gpt2[] = {"h.*.attn.bias", "h.*.attn.masked_bias", "lm_head.weight",
+                                       "lm_head.weight" SCALE_SUFFIX, NULL};
+    static const char *const encoder[] = {"embeddings.position_ids",
+                                          "pooler.dense.*",
+                                          "cls.*",
+                                          "vocab_transform.*",
+                                          "vocab_layer_norm.*",
+                                          "vocab_projector.*",
+                                          "qa_outputs.*",
+                                          "pre_classifier.*",
+                                          "classifier.*",
+                                          NULL};
+    const char *prefix = model_prefix(c->type);
+    if (starts_with(name, prefix))
+        name += strlen(prefix);
+    for (const char *const *p = c->type == MODEL_GPT2 ? gpt2 : encoder; *p; p++)
+        if (fnmatch(*p, name, 0) == 0)
+            return true;
+    return false;
+}
+
+static int account_for_rest(Checkpoint *ck, const bool *used, Err *err)
+{
+    free(ck->unused);
+    ck->unused = NULL;
+    for (size_t i = 0; i < safetensors_count(ck->file); i++) {
+        const char *name = safetensors_at(ck->file, i)->name;
+        if (used[i])
+            continue;
+        if (!known_unused(&ck->config, name))
+            return err_set(err, "unknown tensor '%s'", name);
+        char *longer =
+            xasprintf("%s%s%s", ck->unused ? ck->unused : "", ck->unused ? ", " : "", name);
+        free(ck->unused);
+        ck->unused = longer;
+    }
+    return 0;
+}
+
+/* Everything in the file is accounted for. */
+static int check_tensors(Checkpoint *ck, const Params *p, Err *err)
+{
+    bool *used = xcalloc(safetensors_count(ck->file) + 1, sizeof *used);
+    Source ignored[MAX_PARTS];
+    int status = 0;
+    for (size_t i = 0; i < p->count && status == 0; i++)
+        status = find_sources(ck, p->list[i], ignored, used, err);
+    if (status == 0)
+        status = account_for_rest(ck, used, err);
+    free(used);
+    return status;
+}
+
+int checkpoint_check(Checkpoint *ck, Err *err)
+{
+    Params p;
+    model_declare(&p, &ck->config);
+    int status = check_tensors(ck, &p, err);
+    params_release(&p);
+    return status == 0 ? 0 : err_prefix(err, "%s", ck->path);
+}
+
+int checkpoint_load(Checkpoint *ck, Params *p, Err *err)
+{
+    int status = check_tensors(ck, p, err);
+    for (size_t i = 0; i < p->count && status == 0; i++) {
+        Source sources[MAX_PARTS];
+        status = find_sources(ck, p->list[i], sources, NULL, err);
+        if (status == 0 && sources[0].weight)
+            status = load_param(p, i, sources, parts_of(p->list[i]->name), err);
+    }
+    if (status != 0)
+        return err_prefix(err, "%s", ck->path);
+    params_touched(p);
+    return 0;
+}
+
+/* ---- writing ---- */
+
+void tensor_list_release(TensorList *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        free((char *)l->at[i].name);
+        free(l->owned[i]);
+    }
+    free(l->at);
+    free(l->owned);
+    *l = (TensorList){0};
+}
+
+/* Takes over name and `owned`, which is freed with the list. */
+static void append(TensorList *l, char *name, size_t ndim, const size_t *shape, const float *data,
+                   void *owned)
+{
+    if (l->count == l->capacity) {
+        l->capacity = l->capacity ? 2 * l->capacity : 64;
+        l->at = xrealloc(l->at, l->capacity * sizeof *l->at);
+        l->owned = xrealloc(l->owned, l->capacity * sizeof *l->owned);
+    }
+    l->at[l->count] = stensor_make(name, ST_F32, ndim, shape, data);
+    l->owned[l->count++] = owned;
+}
+
+void tensor_list_add(TensorList *l, const char *name, size_t ndim, const size_t *shape,
+                     const float *data)
+{
+    append(l, xstrdup(name), ndim, shape, data, NULL);
+}
+
+void tensor_list_take(TensorList *l, const char *name, size_t ndim, const size_t *shape,
+                      float *data)
+{
+    append(l, xstrdup(name), ndim, shape, data, data);
+}
+
+static void transpose(const float *from, size_t rows, size_t cols, float *to)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            to[j * rows + i] = from[i * cols + j];
+}
+
+static void export_part(const Param *q, char *name, size_t rows, const float *data, TensorList *out)
+{
+    size_t cols = q->spec.cols;
+    if (!q->spec.transposed) {
+        append(out, name, cols ? 2 : 1, (size_t[]){rows, cols}, data, NULL);
+        return;
+    }
+    float *stored = xmalloc(rows * cols * sizeof *stored);
+    transpose(data, rows, cols, stored);
+    append(out, name, 2, (size_t[]){cols, rows}, stored, stored);
+}
+
+void checkpoint_export(const ModelConfig *c, bool prefixed, const Params *p, const float *block,
+                       const char *before, TensorList *out)
+{
+    for (size_t k = 0; k < p->count; k++) {
+        const Param *q = p->list[k];
+        size_t parts = parts_of(q->name), rows = q->spec.rows / parts;
+        size_t floats = tensor_count(&q->tensor) / parts;
+        for (size_t i = 0; i < parts; i++) {
+            char *base = part_name(c, prefixed, q->name, i);
+            export_part(q, xasprintf("%s%s", before, base), rows, block + q->offset + i * floats,
+                        out);
+            free(base);
+        }
+    }
+}

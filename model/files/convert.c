@@ -1,0 +1,320 @@
+/* convert: see convert.h. */
+#include "model/files/convert.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "model/files/model_dir.h"
+#include "model/precision.h"
+#include "model/recording.h"
+
+/* What a format is called in a safetensors file and in config.json, and its largest number. */
+static const struct {
+    StDtype stored;
+    const char *name, *dtype;
+    float largest;
+} formats[] = {
+    [DT_F32] = {ST_F32, "fp32", "float32", 0x1.fffffep127f},
+    [DT_BF16] = {ST_BF16, "bf16", "bfloat16", 0x1.fep127f},
+    [DT_F16] = {ST_F16, "fp16", "float16", 65504},
+    [DT_I8] = {ST_I8, "int8", "int8", 0x1.fffffep127f},
+};
+
+static bool is_float(const STensor *t)
+{
+    return t->dtype == ST_F64 || t->dtype == ST_F32 || t->dtype == ST_F16 || t->dtype == ST_BF16;
+}
+
+static StDtype dtype_after(const STensor *t, DType format)
+{
+    if (!is_float(t))
+        return t->dtype;
+    return format == DT_I8 && t->ndim != 2 ? ST_F32 : formats[format].stored;
+}
+
+/* ---- tensors ---- */
+
+/* The tensors of the new file; it owns their data and the names it made. */
+typedef struct Converted {
+    STensor *at;
+    void **owned;
+    size_t count;
+} Converted;
+
+static void converted_release(Converted *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        free(c->owned[i]);
+    free(c->at);
+    free(c->owned);
+}
+
+static void add(Converted *c, STensor t, void *owned)
+{
+    c->at[c->count] = t;
+    c->owned[c->count++] = owned;
+}
+
+/* Whether a model of this kind keeps the tensor as [in, out]. */
+static bool is_transposed(const Params *p, const char *name)
+{
+    for (size_t k = 0; k < p->count; k++) {
+        const Param *q = p->list[k];
+        size_t n = strlen(name), m = strlen(q->name);
+        if (q->spec.transposed && n >= m && strcmp(name + n - m, q->name) == 0 &&
+            (n == m || name[n - m - 1] == '.'))
+            return true;
+    }
+    return false;
+}
+
+size_t converted_bytes(const Checkpoint *ck, DType format)
+{
+    Params p;
+    size_t bytes = 0;
+    model_declare(&p, &ck->config);
+    for (size_t i = 0; i < safetensors_count(ck->file); i++) {
+        const STensor *t = safetensors_at(ck->file, i);
+        StDtype after = dtype_after(t, format);
+        bytes += stensor_count(t) * st_dtype_size(after);
+        if (after == ST_I8 && is_float(t))
+            bytes += t->shape[is_transposed(&p, t->name) ? 1 : 0] * sizeof(float);
+    }
+    params_release(&p);
+    return bytes;
+}
+
+static int check_values(const STensor *t, const float *x, DType format, Err *err)
+{
+    for (size_t i = 0; i < stensor_count(t); i++) {
+        if (!isfinite(x[i]))
+            return err_set(err, "tensor '%.200s' has a weight that is not finite, element %zu",
+                           t->name, i);
+        if (fabsf(x[i]) > formats[format].largest)
+            return err_set(
+                err, "tensor '%.200s' has a weight of %.9g, element %zu; %s ends at %.9g", t->name,
+                (double)x[i], i, formats[format].name, (double)formats[format].largest);
+    }
+    return 0;
+}
+
+static void narrow_tensor(Converted *c, const STensor *t, const float *x, DType format)
+{
+    uint16_t *small = xmalloc(stensor_count(t) * sizeof *small + 1);
+    kernels()->narrow(format, x, small, stensor_count(t));
+    add(c, stensor_make(t->name, formats[format].stored, t->ndim, t->shape, small), small);
+}
+
+/* Levels of one output; returns its scale. */
+static float quantize(const float *x, int8_t *levels, size_t n)
+{
+    float scale = kernels()->quantize_scale(x, n);
+    kernels()->quantize(x, scale, levels, n);
+    return scale;
+}
+
+/* Levels and scales of a matrix whose outputs are its rows. */
+static void quantize_rows(const float *x, size_t rows, size_t cols, int8_t *levels, float *scale)
+{
+    for (size_t i = 0; i < rows; i++)
+        scale[i] = quantize(x + i * cols, levels + i * cols, cols);
+}
+
+/* The same where outputs are columns. */
+static void quantize_columns(const float *x, size_t rows, size_t cols, int8_t *levels, float *scale)
+{
+    float *column = xmalloc(rows * sizeof *column + 1);
+    int8_t *level = xmalloc(rows + 1);
+    for (size_t j = 0; j < cols; j++) {
+        for (size_t i = 0; i < rows; i++)
+            column[i] = x[i * cols + j];
+        scale[j] = quantize(column, level, rows);
+        for (size_t i = 0; i < rows; i++)
+            levels[i * cols + j] = level[i];
+    }
+    free(column);
+    free(level);
+}
+
+static void quantize_tensor(Converted *c, const STensor *t, const float *x, bool transposed)
+{
+    size_t rows = t->shape[0], cols = t->shape[1], outputs = transposed ? cols : rows;
+    int8_t *levels = xmalloc(rows * cols + 1);
+    char *name = xasprintf("%s%s", t->name, SCALE_SUFFIX);
+    size_t name_bytes = strlen(name) + 1, scale_bytes = outputs * sizeof(float);
+    char *scales = xmalloc(scale_bytes + name_bytes); /* and behind them their name */
+    (transposed ? quantize_columns : quantize_rows)(x, rows, cols, levels, (float *)scales);
+    add(c, stensor_make(t->name, ST_I8, 2, t->shape, levels), levels);
+    add(c,
+        stensor_make(memcpy(scales + scale_bytes, name, name_bytes), ST_F32, 1, &outputs, scales),
+        scales);
+    free(name);
+}
+
+static int convert_tensor(Converted *c, const STensor *t, const Params *p, DType format, Err *err)
+{
+    if (!is_float(t)) {
+        add(c, *t, NULL);
+        return 0;
+    }
+    float *x = xmalloc(stensor_count(t) * sizeof *x + 1);
+    if (safetensors_to_f32(t, x, err) != 0 || check_values(t, x, format, err) != 0) {
+        free(x);
+        return -1;
+    }
+    StDtype after = dtype_after(t, format);
+    if (after == ST_F32) {
+        add(c, stensor_make(t->name, ST_F32, t->ndim, t->shape, x), x);
+        return 0;
+    }
+    if (after == ST_I8)
+        quantize_tensor(c, t, x, is_transposed(p, t->name));
+    else
+        narrow_tensor(c, t, x, format);
+    free(x);
+    return 0;
+}
+
+static int go_on(ConvertStop *stop, Err *err)
+{
+    return stop && stop() ? err_set(err, "the conversion was stopped") : 0;
+}
+
+static int convert_tensors(Converted *c, const Checkpoint *ck, DType format, ConvertStop *stop,
+                           Err *err)
+{
+    Params p;
+    size_t n = safetensors_count(ck->file);
+    *c = (Converted){.at = xcalloc(2 * n + 1, sizeof *c->at),
+                     .owned = xcalloc(2 * n + 1, sizeof *c->owned)};
+    model_declare(&p, &ck->config);
+    int status = 0;
+    for (size_t i = 0; i < n && status == 0; i++) {
+        status = go_on(stop, err);
+        if (status == 0)
+            status = convert_tensor(c, safetensors_at(ck->file, i), &p, format, err);
+    }
+    params_release(&p);
+    return status == 0 ? 0 : err_prefix(err, "'%s'", ck->path);
+}
+
+/* ---- files ---- */
+
+static int write_weights(const char *folder, const Converted *c, Err *err)
+{
+    static const char *const metadata[] = {"format", "pt", NULL};
+    char *path = xasprintf("%s/model.safetensors", folder);
+    int status = safetensors_write(path, c->at, c->count, metadata, err);
+    free(path);
+    return status;
+}
+
+static int write_config(const char *model_dir, const char *folder, DType format, Err *err)
+{
+    json_error_t where;
+    char *from = xasprintf("%s/config.json", model_dir), *to = xasprintf("%s/config.json", folder);
+    json_t *root = json_load_file(from, JSON_REJECT_DUPLICATES, &where);
+    int status = root ? 0 : err_set(err, "'%s', line %d: %s", from, where.line, where.text);
+    if (root) {
+        json_object_set_new(root, "dtype", json_string(formats[format].dtype));
+        if (json_object_get(root, "torch_dtype"))
+            json_object_set_new(root, "torch_dtype", json_string(formats[format].dtype));
+        char *text = json_dumps(root, JSON_INDENT(2));
+        CHECK(text, "a config.json that cannot be written");
+        status = file_write(to, text, strlen(text), err);
+        free(text);
+    }
+    json_decref(root);
+    free(from);
+    free(to);
+    return status;
+}
+
+/* A folder without folders in it. */
+static void remove_folder(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    rmdir(folder);
+}
+
+/* Makes the folder's entries last, then gives it its name. */
+static int publish(const char *folder, const char *out_dir, Err *err)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return ok && rename(folder, out_dir) == 0
+               ? 0
+               : err_set(err, "cannot write '%s': %s", out_dir, strerror(errno));
+}
+
+static int write_folder(const Converted *c, const char *model_dir, const char *out_dir,
+                        DType format, ConvertStop *stop, Err *err)
+{
+    size_t length = strlen(out_dir);
+    while (length > 1 && out_dir[length - 1] == '/')
+        length--;
+    char *folder = xasprintf("%.*s.tmp.%ld", (int)length, out_dir, (long)getpid());
+    int status = 0;
+    if (mkdir(folder, 0777) != 0) {
+        status = err_set(err, "cannot create '%s': %s", out_dir, strerror(errno));
+    } else if (write_weights(folder, c, err) != 0 ||
+               write_config(model_dir, folder, format, err) != 0 ||
+               tokenizer_copy(model_dir, folder, err) != 0 || go_on(stop, err) != 0 ||
+               publish(folder, out_dir, err) != 0) {
+        status = -1;
+        remove_folder(folder);
+    }
+    free(folder);
+    return status;
+}
+
+/* Also a file with the scales of some int8 weights and not the weights: their names would be taken. */
+static int refuse_int8(const Checkpoint *ck, Err *err)
+{
+    for (size_t i = 0; i < safetensors_count(ck->file); i++) {
+        const STensor *t = safetensors_at(ck->file, i);
+        size_t n = strlen(t->name), m = strlen(SCALE_SUFFIX);
+        if (t->dtype == ST_I8 || (n > m && strcmp(t->name + n - m, SCALE_SUFFIX) == 0))
+            return err_set(err, "'%s' is int8 already; convert the model that it came from",
+                           ck->path);
+    }
+    return 0;
+}
+
+int model_convert(const char *model_dir, const char *out_dir, DType format, ConvertStop *stop,
+                  Err *err)
+{
+    struct stat there;
+    Checkpoint ck;
+    if (lstat(out_dir, &there) == 0)
+        return err_set(err, "'%s' exists; a conversion makes a new directory", out_dir);
+    if (checkpoint_open(&ck, model_dir, err) != 0)
+        return -1;
+    Converted c = {0};
+    int status = refuse_int8(&ck, err);
+    if (status == 0 && format == DT_I8)
+        status = precision_takes(PRECISION_INT8, &ck.config, err);
+    if (status == 0)
+        status = checkpoint_check(&ck, err);
+    if (status == 0)
+        status = convert_tensors(&c, &ck, format, stop, err);
+    if (status == 0)
+        status = write_folder(&c, model_dir, out_dir, format, stop, err);
+    converted_release(&c);
+    checkpoint_release(&ck);
+    return status;
+}

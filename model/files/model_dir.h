@@ -1,0 +1,38 @@
+/* model_dir: the small files of a Hugging Face directory beside its weights: the names of a classifier's
+ * labels are read, config.json is written, tokenizer files are copied. Weights are checkpoint.h's. */
+#ifndef TARE_MODEL_FILES_MODEL_DIR_H
+#define TARE_MODEL_FILES_MODEL_DIR_H
+
+#include "model/config.h"
+
+typedef struct Labels {
+    char **at;
+    size_t count;
+} Labels;
+
+/* The names of `count` labels from config.json's id2label; where it has none, LABEL_0, LABEL_1, ..., as
+ * the transformers library calls them. -1 for a missing id, or a name that is no string, is empty or
+ * has a control character. */
+int labels_load(Labels *l, const char *model_dir, size_t count, Err *err);
+void labels_release(Labels *l);
+
+/* Whether a name is not empty and has no control character: one line of any file. */
+bool label_is_valid(const char *name);
+
+/* The place of a name, letter case apart (ASCII), or -1. */
+int labels_find(const Labels *l, const char *name);
+
+/* Writes a file that appears only when it is complete and on disk; -1 leaves the old one. */
+int file_write(const char *path, const char *text, size_t len, Err *err);
+
+/* Writes to_dir/config.json: that of from_dir, as a sequence classifier of these labels in fp32. */
+int config_write_classifier(const char *from_dir, const char *to_dir, const ModelConfig *c,
+                            const Labels *l, Err *err);
+
+/* Writes to_dir/config.json of a GPT2LMHeadModel of bytes: no text has a beginning or end token. */
+int config_write_gpt(const char *to_dir, const ModelConfig *c, Err *err);
+
+/* Copies those of the tokenizer's files that from_dir has. */
+int tokenizer_copy(const char *from_dir, const char *to_dir, Err *err);
+
+#endif

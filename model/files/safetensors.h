@@ -1,0 +1,80 @@
+/* safetensors: named tensors in one file, read by mapping it and written so that nothing
+ * half-written looks whole.
+ *
+ * The format (github.com/huggingface/safetensors, "Format"): eight bytes with the little-endian
+ * length of a JSON header, the header, then the tensors' bytes without a gap. Both sides treat a
+ * file as hostile until every offset, shape and length was checked; after safetensors_open nothing
+ * in it needs checking again. It knows no models: names and shapes mean nothing here. */
+#ifndef TARE_MODEL_FILES_SAFETENSORS_H
+#define TARE_MODEL_FILES_SAFETENSORS_H
+
+#include "autograd/base.h"
+
+/* The dtypes that are known; the floating-point ones come first. */
+typedef enum StDtype {
+    ST_F64,
+    ST_F32,
+    ST_F16,
+    ST_BF16,
+    ST_I64,
+    ST_I32,
+    ST_I8,
+    ST_U8,
+    ST_BOOL
+} StDtype;
+
+enum { ST_MAX_DIMS = 8 };
+
+/* One tensor, row-major. The reader's tensors point into the mapped file, where `data` need not be
+ * aligned: go through safetensors_to_f32 or memcpy. */
+typedef struct STensor {
+    const char *name; /* borrowed */
+    StDtype dtype;
+    size_t ndim; /* 0 = a scalar, one element */
+    size_t shape[ST_MAX_DIMS];
+    const void *data; /* borrowed */
+    size_t bytes;
+} STensor;
+
+const char *st_dtype_name(StDtype dtype); /* "F32", as in the file */
+size_t st_dtype_size(StDtype dtype);      /* bytes of one element */
+size_t stensor_count(const STensor *t);   /* number of elements */
+
+/* A tensor to be written; `bytes` follows from dtype and shape. Borrows name and data. */
+STensor stensor_make(const char *name, StDtype dtype, size_t ndim, const size_t *shape,
+                     const void *data);
+
+typedef struct SafeTensors SafeTensors;
+
+/* Maps the file and checks all of it: the header's length against the file's, the JSON (a name
+ * given twice is refused), dtypes, shapes without overflow, and that the tensors cover the data
+ * exactly, without overlap and without a hole. NULL with a sentence that names the file, and the
+ * tensor where it is one tensor's fault. A file that somebody truncates after this call ends the
+ * process with SIGBUS at the next read of the lost part, as with any mapped file. */
+SafeTensors *safetensors_open(const char *path, Err *err);
+void safetensors_free(SafeTensors *s); /* NULL is fine; the tensors of s are gone with it */
+
+/* Tensors in the order of their data in the file. */
+size_t safetensors_count(const SafeTensors *s);
+const STensor *safetensors_at(const SafeTensors *s, size_t i);
+
+const STensor *safetensors_find(const SafeTensors *s, const char *name); /* NULL = not there */
+
+/* The string under `key` of the header's __metadata__, or NULL. Lives as long as s. */
+const char *safetensors_metadata(const SafeTensors *s, const char *key);
+
+/* Converts all elements of an F64, F32, F16 or BF16 tensor to fp32 (F64 is rounded, the others are
+ * exact) into dst[stensor_count(t)]. -1 for any other dtype, naming the tensor. */
+int safetensors_to_f32(const STensor *t, float *dst, Err *err);
+
+/* Writes n tensors; names must differ. Their data follow in the order given, but wider dtypes
+ * first, so that every tensor is aligned in the file. `metadata` is key, value, key, value, ...,
+ * NULL, or NULL for none; PyTorch's loaders expect "format", "pt".
+ * The file appears under its name only when it is complete and on disk: it is written beside it as
+ * PATH.tmp.PID, synchronised and renamed. A path that exists and is no regular file (a device, a
+ * pipe, a symbolic link) is written in place. -1 when any of that fails; a regular file that was
+ * there before stays as it was. */
+int safetensors_write(const char *path, const STensor *tensors, size_t n,
+                      const char *const *metadata, Err *err);
+
+#endif

@@ -1,0 +1,51 @@
+/* added_tokens: words that are found in the text before it is normalised and split, such as [MASK],
+ * with the matching rules of Hugging Face's `AddedVocabulary`. It does not say which words those are:
+ * see wordpiece_config. */
+#ifndef TARE_MODEL_TOKENIZER_ADDED_TOKENS_H
+#define TARE_MODEL_TOKENIZER_ADDED_TOKENS_H
+
+#include "model/tokenizer/char_table.h"
+#include "model/tokenizer/trie.h"
+
+typedef struct AddedToken {
+    char *content;
+    bool single_word;    /* only where neither neighbour is a word character */
+    bool lstrip, rstrip; /* takes the white space before, after it along */
+    bool normalized;     /* its normalised form is looked for in normalised text */
+    bool special;        /* one that split_special_tokens turns off */
+    int32_t id;
+} AddedToken;
+
+/* Finds a set of tokens; borrows them. */
+typedef struct AddedMatcher {
+    Trie patterns;    /* values are indices into tokens */
+    bool begins[256]; /* whether a pattern begins with this byte */
+    const AddedToken *tokens;
+    const CharTable *chars;
+    bool skip_special;
+} AddedMatcher;
+
+void added_matcher_init(AddedMatcher *m, const AddedToken *tokens, const CharTable *chars,
+                        bool skip_special);
+void added_matcher_release(AddedMatcher *m);
+
+/* Looks for tokens[index] as this text from now on; -1 when another token is already looked for as the
+ * same text, or the text is empty. */
+int added_matcher_add(AddedMatcher *m, size_t index, const void *pattern, size_t len, Err *err);
+
+/* A search in progress: `at` is where the next match may begin, `rest` where the text not yet taken
+ * by a match begins. They differ, since a match may take white space along. Begin with both 0. */
+typedef struct AddedSearch {
+    const unsigned char *text;
+    size_t len, at, rest;
+} AddedSearch;
+
+typedef struct AddedMatch {
+    size_t start, stop;
+    int32_t id;
+} AddedMatch;
+
+/* The next match, leftmost and then longest; false when there is none. */
+bool added_next(const AddedMatcher *m, AddedSearch *s, AddedMatch *match);
+
+#endif

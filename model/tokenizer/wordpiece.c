@@ -1,0 +1,323 @@
+/* wordpiece: see wordpiece.h. */
+#include "model/tokenizer/wordpiece.h"
+
+#include "model/tokenizer/bert_normalize.h"
+#include "model/tokenizer/vocab.h"
+#include "model/tokenizer/wordpiece_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_WORD_CHARS = 100, /* longer words are unknown */
+    NUM_SPECIAL = 2,      /* the ones around a text */
+};
+
+/* What a byte of normalised text means to the word splitter. */
+enum ByteClass { BYTE_WORD, BYTE_SPACE, BYTE_PUNCT, BYTE_LEAD /* of a longer character */ };
+
+struct WordPiece {
+    WordPieceConfig config;
+    BertNormalizer normalizer;
+    uint8_t byte_class[256]; /* enum ByteClass */
+    Vocab vocab;
+    int32_t unk, cls, sep, pad;
+    int32_t num_ids;
+    AddedMatcher raw, normal; /* added tokens found before, after normalisation */
+};
+
+/* ---- encoding ---- */
+
+static void push_id(IdBuffer *out, int32_t id)
+{
+    if (out->count == out->room) {
+        out->room = out->room ? 2 * out->room : 64;
+        out->ids = xrealloc(out->ids, out->room * sizeof *out->ids);
+    }
+    out->ids[out->count++] = id;
+}
+
+static void encode_pieces(const WordPiece *w, const unsigned char *word, size_t len, IdBuffer *out)
+{
+    size_t first = out->count;
+    bool known = len <= MAX_WORD_CHARS || utf8_count(word, len) <= MAX_WORD_CHARS;
+    for (size_t at = 0, n; known && at < len; at += n) {
+        int32_t id;
+        n = vocab_longest(&w->vocab, at > 0, word + at, len - at, &id);
+        known = n > 0;
+        if (known)
+            push_id(out, id);
+    }
+    if (!known) {
+        out->count = first;
+        push_id(out, w->unk);
+    }
+}
+
+static inline void encode_word(const WordPiece *w, const unsigned char *word, size_t len,
+                               IdBuffer *out)
+{
+    int32_t id = vocab_word(&w->vocab, word, len);
+    if (id >= 0)
+        push_id(out, id);
+    else
+        encode_pieces(w, word, len, out);
+}
+
+/* Whether the character at p, of *n bytes, ends a word: a space, which is the only white space of
+ * normalised text, or punctuation. */
+static inline bool ends_word(const WordPiece *w, const unsigned char *p, size_t *n)
+{
+    uint8_t class = w->byte_class[*p];
+    *n = 1;
+    if (class != BYTE_LEAD)
+        return class != BYTE_WORD;
+    uint32_t c;
+    *n = utf8_decode(p, &c);
+    return char_info(&w->normalizer.chars, c)->flags & CHAR_PUNCT;
+}
+
+/* Normalised text without added tokens. Punctuation is a word by itself. */
+static void encode_words(const WordPiece *w, const unsigned char *text, size_t len, IdBuffer *out)
+{
+    const unsigned char *p = text, *end = text + len;
+    while (p < end) {
+        const unsigned char *word = p;
+        bool ended = false;
+        size_t n;
+        while (p < end && !(ended = ends_word(w, p, &n)))
+            p += n;
+        if (p > word)
+            encode_word(w, word, (size_t)(p - word), out);
+        if (ended && *p != ' ')
+            encode_word(w, p, n, out);
+        if (ended)
+            p += n;
+    }
+}
+
+typedef void EncodePart(const WordPiece *w, const unsigned char *text, size_t len, IdBuffer *out);
+
+/* Pushes the added tokens of a text, and gives what lies between them to `part`. */
+static void encode_around(const WordPiece *w, const AddedMatcher *added, const unsigned char *text,
+                          size_t len, EncodePart *part, IdBuffer *out)
+{
+    AddedSearch search = {.text = text, .len = len};
+    AddedMatch match;
+    while (added_next(added, &search, &match)) {
+        if (search.rest < match.start)
+            part(w, text + search.rest, match.start - search.rest, out);
+        push_id(out, match.id);
+        search.rest = match.stop;
+    }
+    if (search.rest < len)
+        part(w, text + search.rest, len - search.rest, out);
+}
+
+static void encode_part(const WordPiece *w, const unsigned char *text, size_t len, IdBuffer *out)
+{
+    out->normal.len = 0;
+    bert_normalize(&w->normalizer, text, len, &out->normal);
+    encode_around(w, &w->normal, out->normal.data, out->normal.len, encode_words, out);
+}
+
+/* Keeps `limit` of the ids from `first` on. */
+static void truncate_ids(const WordPiece *w, IdBuffer *out, size_t first, size_t limit)
+{
+    size_t count = out->count - first;
+    if (count <= limit)
+        return;
+    if (w->config.truncate_left)
+        memmove(out->ids + first, out->ids + first + count - limit, limit * sizeof *out->ids);
+    out->count = first + limit;
+}
+
+size_t wordpiece_encode(const WordPiece *w, const char *text, size_t len, size_t max_length,
+                        IdBuffer *out)
+{
+    CHECK(max_length == 0 || max_length >= NUM_SPECIAL, "max_length %zu", max_length);
+    const unsigned char *utf8 = (const unsigned char *)text;
+    if (utf8_valid_prefix(text, len) < len) {
+        out->repaired.len = 0;
+        utf8_repair(&out->repaired, text, len);
+        utf8 = out->repaired.data;
+        len = out->repaired.len;
+    }
+    size_t first = out->count;
+    push_id(out, w->cls);
+    encode_around(w, &w->raw, utf8, len, encode_part, out);
+    if (max_length)
+        truncate_ids(w, out, first + 1, max_length - NUM_SPECIAL);
+    push_id(out, w->sep);
+    return out->count - first;
+}
+
+void id_buffer_release(IdBuffer *b)
+{
+    free(b->ids);
+    bytes_release(&b->repaired);
+    bytes_release(&b->normal);
+    *b = (IdBuffer){0};
+}
+
+size_t wordpiece_num_ids(const WordPiece *w)
+{
+    return (size_t)w->num_ids;
+}
+
+/* ---- loading ---- */
+
+/* The id of a token in the vocabulary, or among the first `count` added ones, -1 if it is in neither. */
+static int32_t token_id(const WordPiece *w, const char *token, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(w->config.added[i].content, token) == 0)
+            return w->config.added[i].id;
+    return vocab_id(&w->vocab, token);
+}
+
+static int missing(const char *vocab_path, const char *token, const char *role, Err *err)
+{
+    return err_set(err, "%s: '%.200s', %s, is missing", vocab_path, token, role);
+}
+
+static int set_ids(WordPiece *w, const char *vocab_path, Err *err)
+{
+    WordPieceConfig *c = &w->config;
+    w->num_ids = w->vocab.num_lines;
+    for (size_t i = 0; i < c->num_added; i++) {
+        AddedToken *t = &c->added[i];
+        t->id = vocab_id(&w->vocab, t->content);
+        if (t->id >= 0)
+            continue;
+        if (w->vocab.num_empty > 1) /* the library counts them as one, and gives the id of a line */
+            return err_set(err, "%s: '%.200s' is missing, and there are %d empty lines", vocab_path,
+                           t->content, w->vocab.num_empty);
+        t->id = w->num_ids++;
+    }
+    w->unk = vocab_id(&w->vocab, c->unk);
+    w->cls = token_id(w, c->cls, c->num_listed);
+    w->sep = token_id(w, c->sep, c->num_listed);
+    w->pad = c->pad ? token_id(w, c->pad, c->num_added) : -1;
+    if (w->unk < 0)
+        return missing(vocab_path, c->unk, "the unknown token", err);
+    if (w->cls < 0)
+        return missing(vocab_path, c->cls, "the first token of a text", err);
+    if (w->sep < 0)
+        return missing(vocab_path, c->sep, "the last token of a text", err);
+    return 0;
+}
+
+static int init_matchers(WordPiece *w, Err *err)
+{
+    WordPieceConfig *c = &w->config;
+    const CharTable *chars = &w->normalizer.chars;
+    added_matcher_init(&w->raw, c->added, chars, c->split_special);
+    added_matcher_init(&w->normal, c->added, chars, c->split_special);
+    ByteBuffer pattern = {0};
+    int rc = 0;
+    for (size_t i = 0; i < c->num_added && rc == 0; i++) {
+        const unsigned char *content = (const unsigned char *)c->added[i].content;
+        size_t len = strlen(c->added[i].content);
+        pattern.len = 0;
+        if (c->added[i].normalized)
+            bert_normalize(&w->normalizer, content, len, &pattern);
+        else
+            bytes_append(&pattern, content, len);
+        rc = added_matcher_add(c->added[i].normalized ? &w->normal : &w->raw, i, pattern.data,
+                               pattern.len, err);
+    }
+    bytes_release(&pattern);
+    return rc;
+}
+
+static void init_normalizer(WordPiece *w)
+{
+    bert_normalizer_init(&w->normalizer, w->config.normalizer);
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool punct = char_info(&w->normalizer.chars, byte)->flags & CHAR_PUNCT;
+        w->byte_class[byte] = byte >= 0x80  ? BYTE_LEAD
+                              : byte == ' ' ? BYTE_SPACE
+                              : punct       ? BYTE_PUNCT
+                                            : BYTE_WORD;
+    }
+}
+
+WordPiece *wordpiece_load(const char *model_dir, Err *err)
+{
+    WordPiece *w = xcalloc(1, sizeof *w);
+    char *vocab_path = xasprintf("%s/vocab.txt", model_dir);
+    int rc = -1;
+    if (wordpiece_config_load(&w->config, model_dir, err) == 0 &&
+        vocab_load(&w->vocab, vocab_path, err) == 0 && set_ids(w, vocab_path, err) == 0) {
+        init_normalizer(w);
+        rc = init_matchers(w, err);
+        if (rc != 0)
+            err_prefix(err, "%s", model_dir);
+    }
+    free(vocab_path);
+    if (rc == 0)
+        return w;
+    wordpiece_free(w);
+    return NULL;
+}
+
+void wordpiece_free(WordPiece *w)
+{
+    if (!w)
+        return;
+    added_matcher_release(&w->raw);
+    added_matcher_release(&w->normal);
+    vocab_release(&w->vocab);
+    bert_normalizer_release(&w->normalizer);
+    wordpiece_config_release(&w->config);
+    free(w);
+}
+
+/* ---- batches ---- */
+
+static void put_row(const WordPiece *w, const int32_t *ids, size_t count, size_t length,
+                    int32_t *row, int32_t *mask)
+{
+    size_t first = w->config.pad_left ? length - count : 0;
+    for (size_t i = 0; i < length; i++) {
+        bool padding = i < first || i >= first + count;
+        row[i] = padding ? w->pad : ids[i - first];
+        mask[i] = !padding;
+    }
+}
+
+int wordpiece_encode_batch(const WordPiece *w, const char *const *texts, const size_t *lens,
+                           size_t batch, size_t max_length, TokenBatch *out, Err *err)
+{
+    if (w->pad < 0)
+        return err_set(err, "the tokenizer has no pad token");
+    IdBuffer *each = &out->each;
+    size_t *ends = xmalloc((batch + 1) * sizeof *ends);
+    each->count = 0;
+    out->batch = batch;
+    out->length = 0;
+    for (size_t i = 0; i < batch; i++) {
+        size_t n = wordpiece_encode(w, texts[i], lens[i], max_length, each);
+        out->length = n > out->length ? n : out->length;
+        ends[i] = each->count;
+    }
+    if (batch * out->length > out->room) {
+        out->room = batch * out->length;
+        out->ids = xrealloc(out->ids, out->room * sizeof *out->ids);
+        out->mask = xrealloc(out->mask, out->room * sizeof *out->mask);
+    }
+    for (size_t i = 0, start = 0; i < batch; start = ends[i++])
+        put_row(w, each->ids + start, ends[i] - start, out->length, out->ids + i * out->length,
+                out->mask + i * out->length);
+    free(ends);
+    return 0;
+}
+
+void token_batch_release(TokenBatch *b)
+{
+    free(b->ids);
+    free(b->mask);
+    id_buffer_release(&b->each);
+    *b = (TokenBatch){0};
+}

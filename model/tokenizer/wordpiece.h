@@ -1,0 +1,57 @@
+/* wordpiece: text to token ids as BERT and DistilBERT expect them (Devlin et al. 2019; greedy
+ * longest-match-first as in Wu et al. 2016). The ids equal those of Hugging Face's BertTokenizer built
+ * from the same files.
+ *
+ *   text -> added tokens cut out -> normalised -> words -> pieces -> [CLS] ids [SEP]
+ *
+ * It does not read files of text and does not know the model's table of embeddings. */
+#ifndef TARE_MODEL_TOKENIZER_WORDPIECE_H
+#define TARE_MODEL_TOKENIZER_WORDPIECE_H
+
+#include "model/tokenizer/utf8.h"
+
+typedef struct WordPiece WordPiece;
+
+/* Ids, with the working memory of the encoder. Begins as {0}, is reused without allocating once it has
+ * grown to the longest text; one for each thread. */
+typedef struct IdBuffer {
+    int32_t *ids;
+    size_t count, room;
+    ByteBuffer repaired, normal;
+} IdBuffer;
+
+void id_buffer_release(IdBuffer *b);
+
+/* Reads model_dir/vocab.txt (a token a line, its id the number of the line from 0) and the JSON files
+ * of wordpiece_config.h. NULL, with file and line, for a file that cannot be read, text that is not
+ * UTF-8, a token that appears twice (the library would silently use the later id), a vocabulary
+ * without the unknown token, or without the first and last token of a text.
+ *
+ * As in the library, white space at the end of a line is no part of the token; an empty line is a token
+ * that no text gives; an added token that vocab.txt lacks gets the next free id. */
+WordPiece *wordpiece_load(const char *model_dir, Err *err);
+void wordpiece_free(WordPiece *w);
+
+/* One more than the largest id. */
+size_t wordpiece_num_ids(const WordPiece *w);
+
+/* Appends the ids of a text of any bytes, [CLS] and [SEP] included, and returns how many. Bytes that
+ * are not UTF-8 are read as U+FFFD. max_length cuts the text's own ids, at the end or where
+ * truncation_side says; it is 0 for no limit, or at least 2. */
+size_t wordpiece_encode(const WordPiece *w, const char *text, size_t len, size_t max_length,
+                        IdBuffer *out);
+
+/* Ids of `batch` texts: ids[batch][length] and mask[batch][length] (1, or 0 at padding), length that
+ * of the longest. Pads at the right, or where padding_side says. */
+typedef struct TokenBatch {
+    int32_t *ids, *mask;
+    size_t batch, length, room;
+    IdBuffer each;
+} TokenBatch;
+
+/* Fills a batch, which begins as {0} and may be reused. -1 when the tokenizer has no pad token. */
+int wordpiece_encode_batch(const WordPiece *w, const char *const *texts, const size_t *lens,
+                           size_t batch, size_t max_length, TokenBatch *out, Err *err);
+void token_batch_release(TokenBatch *b);
+
+#endif

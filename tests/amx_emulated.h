@@ -1,9 +1,0 @@
-/* amx_emulated: the kernels of amx_tile.c as they run without AMX, on instructions written in C. */
-#ifndef TARE_AMX_EMULATED_H
-#define TARE_AMX_EMULATED_H
-
-#include "../autograd/kernels/lowp.h"
-
-extern const LowpKernel amx_emulated_bf16, amx_emulated_i8;
-
-#endif

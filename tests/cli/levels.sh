@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# The folders use each other one way only: an #include from a lower level to a higher one, or between two
+# rooms of one level, is an error. The order is that of the data: autograd, model, then the rooms of bench
+# from util to verbs. tests/ may use everything. Only bench/commands.h, the list of verbs, is for all of bench.
+root=$(realpath "$(dirname "$0")/../..")
+cd "$root" || exit 1
+python3 - <<'PY'
+import pathlib
+import re
+import sys
+
+LEVELS = [  # lowest first; rooms of one line do not know each other
+    ["autograd"],
+    ["model"],
+    ["bench/util", "bench/stats", "bench/text"],
+    ["bench/machine"],
+    ["bench/row", "bench/train"],
+    ["bench/result"],
+    ["bench/sweep", "bench/compare"],
+    ["bench/doctor", "bench/serving", "bench/precision"],
+    ["bench/verbs"],
+    ["bench"],
+]
+level = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
+
+
+def room_of(path):
+    parts = path.split("/")
+    return "/".join(parts[:2]) if parts[0] == "bench" and len(parts) > 2 else parts[0]
+
+
+SUFFIXES = (".c", ".h", ".cpp", ".def", ".inc")
+wrong = []
+sources = [p for top in ("autograd", "model", "bench") for p in sorted(pathlib.Path(top).rglob("*")) if p.suffix in SUFFIXES]
+for source in sources:
+    here = room_of(source.as_posix())
+    if here not in level:
+        wrong.append(f"{source}: the folder {here} has no level in tests/cli/levels.sh")
+        continue
+    for number, line in enumerate(source.read_text().splitlines(), 1):
+        found = re.match(r'\s*#\s*include "((?:autograd|model|bench)/[^"]+)"', line)
+        if not found or found[1] == "bench/commands.h":
+            continue
+        there = room_of(found[1])
+        if there != here and level.get(there, len(LEVELS)) >= level[here]:
+            wrong.append(f"{source}:{number}: {here} may not use {found[1]}")
+flat = [p.name for p in pathlib.Path("bench").iterdir() if p.suffix in SUFFIXES]
+for name in sorted(set(flat) - {"main.c", "commands.h"}):
+    wrong.append(f"bench/{name}: belongs into a room")
+if not sources:
+    wrong.append("no source was read")
+print("\n".join(wrong) if wrong else f"{len(sources)} files, every include goes down")
+sys.exit(1 if wrong else 0)
+PY

@@ -1,0 +1,16 @@
+/* amx_emulated: amx_tile.c compiled on the instructions of amx_instructions.h. */
+#include "tests/support/amx_emulated.h"
+#include "tests/support/amx_instructions.h"
+
+#include "autograd/kernels/simd/amx_tile.c"
+
+const LowpKernel amx_emulated_bf16 = {.instruction = "tdpbf16ps, emulated",
+                                      .support = SUPPORT_EMULATED,
+                                      .rows = AMX_ROWS,
+                                      .tile = tile_bf16_amx,
+                                      .peak_loop = peak_loop_bf16_amx};
+const LowpKernel amx_emulated_i8 = {.instruction = "tdpbusd, emulated",
+                                    .support = SUPPORT_EMULATED,
+                                    .rows = AMX_ROWS,
+                                    .tile = tile_i8_amx,
+                                    .peak_loop = peak_loop_i8_amx};

@@ -1,0 +1,649 @@
+#!/usr/bin/env python3
+"""The analysis commands, run as a user runs them: golden report, bad input, verdicts, pictures.
+
+Results of the C program are imitated by `synthetic`, from a fixed seed: quiet trials with 1 %
+noise, one cold first run, a level shift in one row, and rows that did not run.
+"""
+
+import csv
+import html.parser
+import math
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ANALYSIS = os.path.join(HERE, "..", "..", "..", "analysis")
+GOLDEN = os.path.join(HERE, "..", "..", "golden")
+SEED_CSV = os.path.join(GOLDEN, "seed_sweep.csv")
+sys.path.insert(0, ANALYSIS)
+
+import table  # noqa: E402
+import verdicts  # noqa: E402
+
+SIZES = {
+    "small": (768, 12, 12, 124439808, 40.0),
+    "medium": (1024, 24, 16, 354823168, 110.0),
+    "large": (1280, 36, 20, 774030080, 260.0),
+}
+
+
+def run(script, *args, stdout=subprocess.PIPE, python=(sys.executable,)):
+    return subprocess.run(
+        [*python, os.path.join(ANALYSIS, script), *args],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return file.read()
+
+
+def write(path, text):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def write_csv(path, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def synthetic_runs(rng, level, cold, warmups, trials, shifted):
+    """Milliseconds of all runs of a process: 1 % noise, a cold first run, maybe a level shift."""
+    runs = [level * rng.gauss(1, 0.01) for _ in range(warmups + trials)]
+    runs[0] += cold
+    return [
+        ms * (0.7 if shifted and i >= warmups + trials // 2 else 1) for i, ms in enumerate(runs)
+    ]
+
+
+def synthetic_row(rng, size, context, warmups, forward_only, row_id):
+    d_model, layers, heads, params, level = SIZES[size]
+    level *= context / 128 * (1 if forward_only else 3)
+    trials = 10
+    shifted = (size, context, warmups, forward_only) == ("large", 128, 5, True)
+    runs = synthetic_runs(rng, level, 0.3 * level + 80, warmups, trials, shifted)
+    timed, steady = runs[warmups:], statistics.median(runs[1:])
+    mean, std = statistics.mean(timed), statistics.stdev(timed)
+    predicted = params * 4 * (1 if forward_only else 2.1) + 2**28
+    row = {
+        "model_size": size,
+        "d_model": d_model,
+        "context_length": context,
+        "num_layers": layers,
+        "num_heads": heads,
+        "batch_size": 4,
+        "num_warmups": warmups,
+        "num_trials": trials,
+        "forward_only": forward_only,
+        "mean_time_ms": f"{mean:.12g}",
+        "std_time_ms": f"{std:.12e}",
+        "status": "ok",
+        "status_reason": "",
+        "row_id": row_id,
+        "precision": "fp32",
+        "threads": 2,
+        "num_params": params,
+        "median_ms": f"{statistics.median(timed):.12g}",
+        "first_trial_ms": f"{runs[0]:.12g}",
+        "first_over_steady": f"{runs[0] / steady:.9g}",
+        "steady_class": "no_steady_state" if shifted else "warmup",
+        "warmups_needed": "" if shifted else 1,
+        "noise": "trial 7: +212 ms, 209 ms waiting for a CPU" if row_id == "r00000004" else "",
+        "cpu_wait": 0.31 if row_id == "r00000005" else 0,
+        "forward_ms": f"{level / 3:.9g}" if not forward_only else "",
+        "backward_ms": f"{level * 2 / 3:.9g}" if not forward_only else "",
+        "peak_fraction": f"{rng.uniform(0.55, 0.7):.9g}",
+        "predicted_peak_bytes": int(predicted),
+        "peak_rss_bytes": int(predicted * rng.uniform(0.95, 1.06)),
+        "blas": "OpenBLAS 0.3.21 <omp>",
+        "cpu_model": "Imaginary & Sons CPU",
+        "timestamp_utc": "2026-01-02T03:04:05Z",
+        "git_commit": "0123abcd",
+    }
+    samples = [
+        {
+            "row_id": row_id,
+            "trial": i + 1,
+            "is_warmup": i < warmups,
+            "wall_ns": round(ms * 1e6),
+            "cpu_ns": round(ms * 2e6),
+        }
+        for i, ms in enumerate(runs)
+    ]
+    return row, samples
+
+
+def synthetic(folder, name="synthetic", sizes=tuple(SIZES), contexts=(128, 256)):
+    """Writes NAME.csv and NAME.samples.csv as a sweep leaves them; returns the first path."""
+    rng, rows, samples = random.Random(20260102), [], []
+    for size in sizes:
+        for context in contexts:
+            for warmups in (0, 1, 5):
+                for forward_only in (False, True):
+                    row, runs = synthetic_row(
+                        rng, size, context, warmups, forward_only, f"r{len(rows):08x}"
+                    )
+                    rows.append(row)
+                    samples += runs
+    keys = list(rows[0])
+    config = {key: rows[-1][key] for key in keys[:9]}
+    for status, reason in (
+        ("skipped_memory", "needs 30.1 GiB, 22.4 GiB | are free"),
+        ("failed", 'killed by signal 11, "SIGSEGV"'),
+        ("implausible", "140 % of peak"),
+    ):
+        time = {"mean_time_ms": "1e-3", "std_time_ms": "1e-4"} if status == "implausible" else {}
+        rows.append(
+            {
+                **dict.fromkeys(keys, ""),
+                **config,
+                "model_size": "huge-" + status,
+                "status": status,
+                "status_reason": reason,
+                "row_id": "x" + status,
+                **time,
+            }
+        )
+    write_csv(os.path.join(folder, name + ".samples.csv"), samples)
+    return write_csv(os.path.join(folder, name + ".csv"), rows)
+
+
+class TempDir(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = folder.name
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def assertOneLine(self, result, *words):
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertRegex(result.stderr, r"\Aerror: [^\n]+\n\Z")
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+
+class GoldenReport(TempDir):
+    def test_seed_line_for_line(self):
+        """All lines of the reference; five figures there were averaged from unrounded times."""
+        result = run("summarize.py", SEED_CSV)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        expected = read(os.path.join(GOLDEN, "seed_report.md"))
+        for ours, theirs in (
+            ("130.88", "130.89"),
+            (" 74.88", " 74.87"),
+            ("371.38", "371.39"),
+            ("290.64", "290.63"),
+            ("113.5  |\n| min", "113.51 |\n| min"),
+        ):
+            self.assertEqual(expected.count(theirs), 1, theirs)
+            expected = expected.replace(theirs, ours)
+        self.assertEqual(result.stdout, expected)
+
+    def test_rows_that_did_not_run(self):
+        """They appear in a section of their own; the rest is the report of a file without them."""
+        path = synthetic(self.dir)
+        with open(path, newline="", encoding="utf-8") as file:
+            ok = [row for row in csv.DictReader(file) if row["status"] == "ok"]
+        columns = table.REFERENCE
+        alone = write_csv(self.path("alone.csv"), [{c: row[c] for c in columns} for row in ok])
+        whole, clean = run("summarize.py", path).stdout, run("summarize.py", alone).stdout
+        self.assertTrue(whole.startswith(clean))
+        section = whole[len(clean) :]
+        self.assertIn("## Rows Not Averaged", section)
+        self.assertIn(
+            r"| huge-skipped_memory/256/fwd/w5 | skipped_memory | needs 30.1 GiB, 22.4 GiB \| are",
+            section,
+        )
+        self.assertNotIn("huge", clean)
+
+    def test_no_row_ran(self):
+        text = read(SEED_CSV).splitlines()
+        path = write(
+            self.path("planned.csv"), f"{text[0]},status\n{text[1].rsplit(',', 2)[0]},,,planned\n"
+        )
+        result = run("summarize.py", path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("| small/128/fwdbwd/w0 | planned  |", result.stdout)
+
+    def test_times_under_a_millisecond_keep_three_digits(self):
+        header = read(SEED_CSV).splitlines()[0]
+        path = write(
+            self.path("tiny.csv"), f"{header}\n1e3,32,32,5,4,1,1,10,True,2.3456e-2,1.5e-4\n"
+        )
+        result = run("summarize.py", path)
+        self.assertIn("| 1e3          |", result.stdout)
+        self.assertIn("0.0235", result.stdout)
+
+    def test_one_trial_has_no_spread(self):
+        header = read(SEED_CSV).splitlines()[0]
+        path = write(self.path("one.csv"), f"{header}\nm,32,32,5,4,1,1,1,True,23.456,\n")
+        result = run("summarize.py", path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("|          23.46 |               |\n", result.stdout)
+
+
+class BadInput(TempDir):
+    def test_files(self):
+        header, row = read(SEED_CSV).splitlines()[:2]
+        cases = {
+            "empty.csv": ("", "is empty"),
+            "header.csv": (header + "\n", "no rows"),
+            "other.csv": ("a,b\n1,2\n", "lacks model_size"),
+            "lacking.csv": (f"{header.replace(',num_heads', '')}\n", "lacks num_heads"),
+            "twice.csv": (f"{header},d_model\n{row},1\n", "twice"),
+            "ragged.csv": (f"{header}\n{row},9\n{row}\n", "line 2: 12 fields"),
+            "short.csv": (f"{header}\n{row[:20]}\n{row}\n", "line 2"),
+            "word.csv": (
+                f"{header}\n{row.replace('192.65', 'fast')}\n",
+                "line 2: mean_time_ms is 'fast'",
+            ),
+            "nan.csv": (f"{header}\n{row.replace('192.65', 'nan')}\n", "1e-9 to 1e30"),
+            "negative.csv": (f"{header}\n{row.replace('192.65', '-1')}\n", "1e-9 to 1e30"),
+            "whole.csv": (f"{header}\n{row.replace('768', '76.8')}\n", "d_model is '76.8'"),
+            "none.csv": (f"{header}\n{row.replace('128', '0')}\n", "context_length is '0'"),
+            "huge.csv": (f"{header}\n{row.replace('768', '1e400')}\n", "whole number"),
+            "bool.csv": (f"{header}\n{row.replace('False', 'maybe')}\n", "True or False"),
+            "quote.csv": (f'{header}\n"{row}\n', "line"),
+            "no_mean.csv": (
+                f"{header},status\n{row.replace('192.65', '')},ok\n",
+                "mean_time_ms is empty",
+            ),
+            "zero.csv": (f"{header}\n{row.replace('192.65', '0')}\n", "empty or 0"),
+        }
+        for name, (text, words) in cases.items():
+            with self.subTest(name=name):
+                path = write(self.path(name), text)
+                self.assertOneLine(run("summarize.py", path), path, words)
+        self.assertOneLine(run("verdicts.py", path), path)
+        self.assertOneLine(run("report.py", SEED_CSV, path, "-o", self.path("r.html")), path)
+        self.assertFalse(os.path.exists(self.path("r.html")))
+
+    def test_not_a_file(self):
+        self.assertOneLine(run("summarize.py", self.path("missing.csv")), "No such file")
+        self.assertOneLine(run("summarize.py", self.dir), "directory")
+        with open(self.path("binary"), "wb") as file:
+            file.write(b"\x89PNG\xff\xfe\x00")
+        self.assertOneLine(run("summarize.py", self.path("binary")), "UTF-8")
+
+    def test_torn_last_line_is_left_out_and_said(self):
+        whole = read(SEED_CSV)
+        path = write(self.path("torn.csv"), whole[:-20])
+        result = run("summarize.py", path)
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("cut short", result.stderr)
+        self.assertIn("| count |          59", result.stdout)
+
+    def test_samples_beside_a_file_of_another_ending(self):
+        path = synthetic(self.dir)
+        other = self.path("synthetic.dat")
+        os.rename(path, other)
+        os.rename(self.path("synthetic.samples.csv"), other + ".samples.csv")
+        write(other + ".samples.csv", read(other + ".samples.csv").replace("True", "perhaps", 1))
+        self.assertOneLine(run("report.py", other, "-o", self.path("r.html")), "synthetic.dat.samples.csv")
+
+    def test_samples_beside_the_file(self):
+        path, samples = synthetic(self.dir), self.path("synthetic.samples.csv")
+        whole = read(samples)
+        write(samples, whole[:-12])
+        result = run("report.py", path, "-o", self.path("r.html"))
+        self.assertEqual(result.returncode, 0)
+        self.assertIn(f"{samples}: the last line", result.stderr)
+        write(samples, whole.replace("True", "perhaps", 1))
+        self.assertOneLine(run("report.py", path, "-o", self.path("r.html")), samples, "is_warmup")
+        self.assertOneLine(run("summarize.py", path, "--plots", self.dir), samples, "is_warmup")
+        self.assertEqual(run("summarize.py", path).returncode, 0)
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            self.assertOneLine(run("summarize.py", SEED_CSV, stdout=full), "No space left")
+            self.assertOneLine(run("verdicts.py", SEED_CSV, stdout=full), "No space left")
+        self.assertOneLine(run("report.py", SEED_CSV, "-o", "/dev/full"), "No space left")
+        self.assertOneLine(run("report.py", SEED_CSV, "-o", self.path("no/r.html")), "No such file")
+        self.assertOneLine(run("report.py", SEED_CSV, "-o", self.dir), "directory")
+        shell = f"{sys.executable} {ANALYSIS}/summarize.py {SEED_CSV}"
+        closed = subprocess.run(
+            f"{shell} | head -n 1; {shell} >&-",
+            shell=True,
+            text=True,
+            check=False,
+            capture_output=True,
+        )
+        self.assertEqual(closed.stdout, "# Benchmark Results Summary\n")
+        self.assertEqual(closed.stderr, "error: cannot write to stdout: it is closed\n")
+
+    def test_plots_folder_that_is_a_file(self):
+        result = run("summarize.py", SEED_CSV, "--plots", SEED_CSV)
+        self.assertOneLine(result, "cannot write plots")
+
+    def test_missing_module(self):
+        """Without site-packages there is no pandas: one line that says how to install it."""
+        for script in ("summarize.py", "verdicts.py", "report.py"):
+            result = run(script, SEED_CSV, python=(sys.executable, "-S"))
+            self.assertOneLine(result, "'pandas'", "requirements.txt")
+
+
+class Verdicts(TempDir):
+    def judge(self, path):
+        return verdicts.judge(table.load(path).ran).set_index("name")
+
+    def test_one_outlier_is_exact_without_noise(self):
+        trials = [927.0] + [111.0] * 9
+        steady, odd = verdicts.one_outlier(statistics.mean(trials), statistics.stdev(trials), 10)
+        self.assertAlmostEqual(steady, 111, places=9)
+        self.assertAlmostEqual(odd, 927, places=9)
+
+    def test_two_levels_is_exact_without_noise(self):
+        trials = [75.0] * 4 + [110.0] * 6
+        k, other = verdicts.two_levels(statistics.mean(trials), statistics.stdev(trials), 10, 110)
+        self.assertAlmostEqual(k, 4, places=9)
+        self.assertAlmostEqual(other, 75, places=9)
+
+    def test_reference_table(self):
+        judged = self.judge(SEED_CSV)
+        cold = judged[judged["verdict"] == verdicts.COLD]
+        self.assertEqual(set(cold.index), set(judged.index[judged["num_warmups"] == 0]))
+        self.assertEqual(
+            list(judged.index[judged["verdict"] == verdicts.NOT_SETTLED]), ["large/128/fwd/w5"]
+        )
+        self.assertFalse((judged["verdict"] == verdicts.DISAGREES).any())
+        self.assertIn("about 5 of 10 trials ran at 75.5 ms", judged.loc["large/128/fwd/w5", "why"])
+        small = judged.loc["small/128/fwdbwd/w0"]
+        self.assertAlmostEqual(small["steady_ms"], 192.65 - 258.17 / math.sqrt(10))
+        self.assertAlmostEqual(small["cold_ms"], small["steady_ms"] + 258.17 * math.sqrt(10))
+        for size in ("small", "medium", "large", "xl", "2.7B"):
+            self.assertIn(
+                f"\n{size}: 1 warmup is enough; the cold trial costs ",
+                run("verdicts.py", SEED_CSV).stdout,
+            )
+
+    def test_the_limits_leave_the_reference_table_room(self):
+        """What the comments at QUIET, AGREE and in the file's head say was observed."""
+        judged = self.judge(SEED_CSV)
+        worst_cold = worst_pair = 0.0
+        for _, group in judged.groupby(["series", "context_length", "forward_only"]):
+            warm = group[(group["num_warmups"] > 0) & (group["verdict"] != verdicts.NOT_SETTLED)]
+            quietest = warm.loc[
+                (warm["std_time_ms"] / warm["mean_time_ms"]).idxmin(), "mean_time_ms"
+            ]
+            for _, row in group[group["num_warmups"] == 0].iterrows():
+                worst_cold = max(worst_cold, abs(row["steady_ms"] / quietest - 1))
+            worst_pair = max(worst_pair, abs(warm["mean_time_ms"] / quietest - 1).max())
+        self.assertLess(worst_cold, 0.051)
+        self.assertLess(worst_pair, 0.054)
+        self.assertLessEqual(2 * worst_pair, verdicts.AGREE + 0.01)
+
+    def test_quiet_rows_raise_no_warning(self):
+        """500 triples of rows with 2 % noise and, without warmup, a first trial twice as slow."""
+        rng, rows = random.Random(1), []
+        for i in range(500):
+            for warmups in (0, 1, 5):
+                runs = [100 * rng.gauss(1, 0.02) for _ in range(10)]
+                runs[0] += 100 if warmups == 0 else 0
+                rows.append(
+                    dict(
+                        zip(
+                            table.REFERENCE,
+                            [
+                                f"m{i}",
+                                8,
+                                8,
+                                1,
+                                1,
+                                1,
+                                warmups,
+                                10,
+                                True,
+                                statistics.mean(runs),
+                                statistics.stdev(runs),
+                            ],
+                        )
+                    )
+                )
+        judged = self.judge(write_csv(self.path("quiet.csv"), rows))
+        warm = judged["num_warmups"] > 0
+        self.assertEqual(set(judged.loc[warm, "verdict"]), {verdicts.SETTLED})
+        self.assertEqual(set(judged.loc[~warm, "verdict"]), {verdicts.COLD})
+
+    def test_class_of_all_trials_decides(self):
+        judged = self.judge(synthetic(self.dir))
+        self.assertEqual(judged.loc["small/128/fwd/w0", "verdict"], verdicts.COLD)
+        self.assertEqual(judged.loc["small/128/fwd/w1", "verdict"], verdicts.SETTLED)
+        self.assertEqual(judged.loc["large/128/fwd/w5", "verdict"], verdicts.NOT_SETTLED)
+        self.assertEqual(
+            list(judged.index[judged["verdict"] == verdicts.BUSY]), ["small/128/fwd/w5"]
+        )
+
+    def test_the_warmup_answer_is_that_of_most_rows(self):
+        judged = self.judge(synthetic(self.dir, sizes=("small", "large"), contexts=(128,)))
+        self.assertRegex(
+            "|".join(verdicts.warmup_answers(judged)),
+            r"small: 1 warmup is enough \(in 6 of 6 rows\); the cold trial costs [^|]*"
+            r"\|large: 1 warmup is enough \(in 5 of 6 rows\); the cold",
+        )
+        judged["steady_class"], judged["warmups_needed"] = "no_steady_state", math.nan
+        judged.loc[judged.index[0], ["steady_class", "warmups_needed"]] = "flat", 0
+        self.assertIn(
+            "small: 5 of 6 rows did not settle, so warmups cannot be judged",
+            verdicts.warmup_answers(judged)[0],
+        )
+
+    def test_best_rows_prefer_the_settled(self):
+        best = verdicts.best_rows(verdicts.judge(table.load(SEED_CSV).ran)).set_index("name")
+        self.assertEqual(len(best), 20)
+        self.assertIn("large/128/fwd/w1", best.index)
+        self.assertFalse((best["verdict"] == verdicts.COLD).any())
+
+    def test_a_series_is_named_after_what_varies(self):
+        header, row = read(SEED_CSV).splitlines()[:2]
+        path = write(self.path("two.csv"), f"{header},precision\n{row},fp32\n{row},bf16\n")
+        self.assertEqual(list(table.load(path).ran["series"]), ["small, fp32", "small, bf16"])
+
+
+class Pictures(TempDir):
+    def test_plots(self):
+        synthetic(self.dir)
+        result = run("summarize.py", self.path("synthetic.csv"), "--plots", self.path("new/png"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for name in ("warmup_curves", "mean_by_warmups", "forward_backward", "time_by_context"):
+            with open(self.path(f"new/png/synthetic.{name}.png"), "rb") as file:
+                self.assertEqual(file.read(8), b"\x89PNG\r\n\x1a\n")
+
+    def growth_rows(self, key, values, **fixed):
+        """Rows that differ in one key, time and memory growing with it."""
+        rng, rows = random.Random(3), []
+        for i, value in enumerate(values):
+            row, _ = synthetic_row(rng, "small", 128, 1, False, f"r{i:08x}")
+            row |= {**fixed, key: value, "model_flops": 1e9 * value + 1e6 * value**2}
+            row |= {"peak_rss_bytes": 2**30 + 2**20 * value, "mean_time_ms": 10 * value + 1}
+            rows.append(row)
+        return rows
+
+    def test_growth_with_context_and_with_batch(self):
+        for key, values in (("context_length", [128, 256, 512]), ("batch_size", [1, 2, 4, 8])):
+            path = write_csv(self.path(f"{key}.csv"), self.growth_rows(key, values))
+            result = run("summarize.py", path, "--plots", self.dir)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(f"wrote {self.path(f'{key}.growth.png')}", result.stderr)
+
+    def test_a_report_does_not_average_over_what_else_varied(self):
+        path = write_csv(self.path("batch.csv"), self.growth_rows("batch_size", [1, 2, 4]))
+        stdout = run("summarize.py", path).stdout
+        means = stdout.split("### Mean Time by Warmup Count")[1]
+        for batch in (1, 2, 4):
+            self.assertIn(f"\n### Model: small, batch_size {batch}\n", stdout)
+            self.assertRegex(means, rf"\| small, batch_size {batch} +\| +{10 * batch + 1} \|")
+
+    def test_growth_needs_three_values_of_one_key(self):
+        rows = self.growth_rows("batch_size", [1, 2]) + self.growth_rows("batch_size", [4], seed=2)
+        path = write_csv(self.path("few.csv"), [{"seed": 1, **row} for row in rows])
+        result = run("summarize.py", path, "--plots", self.dir)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("neither context nor batch has 3 values", result.stderr)
+        self.assertFalse(os.path.exists(self.path("few.growth.png")))
+
+    def precision_rows(self):
+        """A time, an accuracy and a perplexity in two formats."""
+        columns = ("model", "work", "batch_size", "seq_len", "format", "support", "status", "disk_bytes")
+        figures = ("speedup", "accuracy", "perplexity_change")
+        ends = [f"{figure}{end}" for figure in figures for end in ("", "_lo", "_hi")]
+        rows = []
+        for work, figure in zip(("time", "accuracy", "perplexity"), figures, strict=True):
+            for i, (form, support) in enumerate((("fp32", "native"), ("fp16", "convert"))):
+                row = dict.fromkeys([*columns, *ends], "")
+                row |= dict(zip(columns, ("m", work, 1, 32, form, support, "ok", 2**20), strict=True))
+                row |= {figure: 0.9 + i / 50, f"{figure}_lo": 0.8, f"{figure}_hi": 1.1}
+                rows.append(row)
+        return rows
+
+    def test_precision_plot(self):
+        rows = self.precision_rows()
+        path, png = write_csv(self.path("formats.csv"), rows), self.path("formats.png")
+        result = run("precision_plot.py", path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout.strip(), png)
+        with open(png, "rb") as file:
+            self.assertEqual(file.read(4), b"\x89PNG")
+
+    def test_precision_plot_of_another_file(self):
+        rows = self.precision_rows()
+        strange = write_csv(self.path("strange.csv"), [{**rows[0], "format": "fp4"}])
+        no_interval = write_csv(self.path("cut.csv"), [{k: v for k, v in rows[0].items() if k != "speedup_hi"}])
+        failed = write_csv(self.path("failed.csv"), [{**rows[0], "status": "failed"}])
+        for path, text in (
+            (strange, "has a format 'fp4', not one of fp32, fp16, bf16, mixed, int8"),
+            (no_interval, "it has no column speedup_hi"),
+            (failed, "nothing to draw, no format was measured"),
+            (self.path("none.csv"), "cannot read"),
+        ):
+            result = run("precision_plot.py", path)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+            self.assertIn(text, result.stderr)
+
+    def test_matplotlib_only_under_plots(self):
+        code = (
+            f"import sys; sys.path.insert(0, {ANALYSIS!r}); sys.modules['matplotlib'] = None\n"
+            f"import summarize, table; sys.argv[1:] = [{SEED_CSV!r}, *sys.argv[1:]]\n"
+            "table.run_main(summarize.main)"
+        )
+        without = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        self.assertEqual((without.returncode, without.stderr), (0, ""))
+        asked = subprocess.run(
+            [sys.executable, "-c", code, "--plots", self.dir],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertOneLine(asked, "'matplotlib'")
+
+
+class PageCheck(html.parser.HTMLParser):
+    """Collects tags and checks that every element is closed by its own end tag."""
+
+    VOID = {"meta", "hr"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes <{self.open[-1:]}>"
+        self.open.pop()
+
+    def handle_data(self, data):
+        self.text += data
+
+
+class Report(TempDir):
+    def make(self, *results):
+        result = run("report.py", *results, "-o", self.path("r.html"))
+        self.assertEqual((result.returncode, result.stderr, result.stdout), (0, "", ""))
+        text = read(self.path("r.html"))
+        check = PageCheck()
+        check.feed(text)
+        self.assertEqual(check.open, [])
+        return text, check
+
+    def test_self_contained(self):
+        text, check = self.make(synthetic(self.dir))
+        tags = {tag for tag, _ in check.tags}
+        self.assertFalse(tags & {"script", "link", "img", "iframe", "object"})
+        self.assertNotIn("http", text)
+        self.assertNotRegex(text, r"@import|url\((?!#)")
+        self.assertNotRegex(text, r"(?<![a-z])(nan|inf)(?![a-z])")
+
+    def test_every_section(self):
+        _, check = self.make(synthetic(self.dir))
+        for heading in (
+            "Machine",
+            "Verdicts and warnings",
+            "Rows not counted",
+            "Warmup curves",
+            "Mean time by warmup count",
+            "Forward against forward + backward",
+            "Time against context",
+            "Time against size",
+            "Share of peak",
+            "Memory",
+        ):
+            self.assertIn(heading, check.text)
+        self.assertIn("Imaginary & Sons CPU", check.text)
+        self.assertIn("OpenBLAS 0.3.21 <omp>", check.text)
+        self.assertIn('killed by signal 11, "SIGSEGV"', check.text)
+        self.assertIn("trial 7: +212 ms, 209 ms waiting for a CPU", check.text)
+        self.assertIn("Faster than the machine can be: huge-implausible/256/fwd/w5", check.text)
+        self.assertIn("small: 1 warmup is enough (in 12 of 12 rows); the cold", check.text)
+        self.assertIn("Do not quote, waited for a CPU: small/128/fwd/w5", check.text)
+
+    def test_every_trial_is_a_mark(self):
+        path = synthetic(self.dir, sizes=("small",), contexts=(128,))
+        text, _ = self.make(path)
+        runs = len(read(self.path("synthetic.samples.csv")).splitlines()) - 1
+        self.assertEqual(len(re.findall(r"<title>[^<]*: run \d+", text)), runs)
+        self.assertEqual(len(re.findall(r"<title>[^<]*, warmup, ", text)), 2 * (1 + 5))
+
+    def test_reference_table_and_several_files(self):
+        text, check = self.make(SEED_CSV, synthetic(self.dir))
+        self.assertEqual(text.count("<h1>"), 2)
+        self.assertIn("Do not quote, did not settle: large/128/fwd/w5", check.text)
+        self.assertIn("This file does not say where it was measured", check.text)
+
+    def test_hostile_text_stays_text(self):
+        header, row = read(SEED_CSV).splitlines()[:2]
+        path = write(
+            self.path("<b>&.csv"), f"{header}\n{row.replace('small', '<script>x()</script>')}\n"
+        )
+        text, check = self.make(path)
+        self.assertNotIn("<script>", text)
+        self.assertIn("<script>x()</script>", check.text)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,298 @@
+/* `tare compare` before and after the workers: its config file, and the comparison of outputs. Whole
+ * runs are in tests/cli and tests/parity. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/compare/config.h"
+#include "bench/compare/parity.h"
+#include "bench/compare/peak.h"
+#include "model/files/safetensors.h"
+
+/* ---- config ---- */
+
+#define MODELS                                                                                     \
+    "[[model]]\nname = 'small'\nmake = 'distilbert-small'\n"                                       \
+    "[[model]]\nname = 'mine'\ndir = '/some/where'\n"
+#define CELL "[[cell]]\ncomponent = 'model'\nmodel = 'small'\nbatch_size = 1\nseq_len = 32\n"
+
+static int load(CompareConfig *c, const char *text, const char *setting, const char *filter,
+                Err *err)
+{
+    char path[] = "/tmp/tare-compare-test-XXXXXX";
+    int fd = mkstemp(path);
+    cr_assert(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    TextList settings = {.at = &setting, .count = setting ? 1 : 0};
+    int status = compare_config_load(c, path, &settings, filter, err);
+    unlink(path);
+    return status;
+}
+
+static void expect_names(const CompareConfig *c, const char *const *names, size_t count)
+{
+    cr_assert(eq(sz, c->num_cells, count));
+    for (size_t i = 0; i < count; i++) {
+        char name[COMPARE_CELL_NAME];
+        compare_cell_name(c, &c->cells[i], name);
+        cr_expect(eq(str, name, (char *)names[i]));
+    }
+}
+
+Test(compare, lists_multiply_in_order)
+{
+    CompareConfig c;
+    Err err;
+    const char *text = "rounds = 7\n" MODELS
+                       "[[cell]]\ncomponent = ['model', 'end_to_end']\nmodel = ['small', 'mine']\n"
+                       "batch_size = [1, 8]\nseq_len = 32\n"
+                       "[[cell]]\ncomponent = 'tokenizer'\nmodel = 'mine'\nbatch_size = 8\n"
+                       "rounds = 3\nfresh_process = true\n";
+    const char *const names[] = {
+        "small/model/b1s32",      "small/model/b8s32",     "small/end_to_end/b1s32",
+        "small/end_to_end/b8s32", "mine/model/b1s32",      "mine/model/b8s32",
+        "mine/end_to_end/b1s32",  "mine/end_to_end/b8s32", "mine/tokenizer/b8"};
+    cr_assert(load(&c, text, NULL, NULL, &err) == 0, "%s", err.msg);
+    expect_names(&c, names, COUNT_OF(names));
+    cr_expect(eq(sz, c.cells[0].rounds, 7));
+    cr_expect(eq(sz, c.cells[8].rounds, 3));
+    cr_expect(c.cells[8].fresh_process);
+    cr_expect(not(c.cells[0].fresh_process));
+    compare_config_release(&c);
+    cr_assert(load(&c, text, "rounds=2", "^mine/.*b8", &err) == 0, "%s", err.msg);
+    const char *const kept[] = {names[5], names[7], names[8]};
+    expect_names(&c, kept, COUNT_OF(kept));
+    cr_expect(eq(sz, c.cells[0].rounds, 2));
+    cr_expect(eq(sz, c.cells[2].rounds, 2));
+    compare_config_release(&c);
+}
+
+Test(compare, a_file_of_texts_is_a_cell_without_sizes)
+{
+    CompareConfig c;
+    Err err;
+    const char *text = MODELS "[[cell]]\ncomponent = 'corpus'\nmodel = ['small', 'mine']\n"
+                              "texts = 'reviews.jsonl'\n" CELL;
+    const char *const names[] = {"small/corpus", "mine/corpus", "small/model/b1s32"};
+    cr_assert(load(&c, text, NULL, NULL, &err) == 0, "%s", err.msg);
+    expect_names(&c, names, COUNT_OF(names));
+    cr_expect(eq(str, c.cells[1].texts, "reviews.jsonl"));
+    cr_expect(c.cells[2].texts == NULL);
+    compare_config_release(&c);
+    cr_assert(load(&c, text, NULL, "mine", &err) == 0, "%s", err.msg);
+    expect_names(&c, names + 1, 1);
+    compare_config_release(&c);
+}
+
+Test(compare, settings_replace_keys)
+{
+    CompareConfig c;
+    Err err;
+    cr_assert(load(&c, MODELS CELL, "peers=onnxruntime", NULL, &err) == 0, "%s", err.msg);
+    const bool wanted[NUM_ALTERNATIVES] = {true, false, false, true};
+    cr_expect(memcmp(c.wanted, wanted, sizeof wanted) == 0);
+    compare_config_release(&c);
+    cr_assert(load(&c, MODELS CELL, "peers=[]", NULL, &err) == 0, "%s", err.msg);
+    cr_expect(c.wanted[0] && !c.wanted[1]);
+    compare_config_release(&c);
+    cr_assert(load(&c, MODELS CELL, "max_wait=90s", NULL, &err) == 0, "%s", err.msg);
+    cr_expect(eq(dbl, c.max_wait, 90));
+    compare_config_release(&c);
+}
+
+static void expect_refused(const char *text, const char *setting, const char *filter,
+                           const char *part)
+{
+    CompareConfig c;
+    Err err = {""};
+    cr_expect(load(&c, text, setting, filter, &err) != 0, "accepted: %s", text);
+    cr_expect(strstr(err.msg, part) != NULL, "'%s' does not say '%s'", err.msg, part);
+}
+
+Test(compare, wrong_configs_are_refused_with_file_and_line)
+{
+    expect_refused("rouns = 3\n" MODELS CELL, NULL, NULL,
+                   ":1: unknown key 'rouns'; did you mean 'rounds'?");
+    expect_refused("rounds = 0\n" MODELS CELL, NULL, NULL, ":1: rounds = 0 is not within");
+    expect_refused("rounds = '3'\n" MODELS CELL, NULL, NULL, ":1: rounds is a string");
+    expect_refused("peers = ['pytorhc']\n" MODELS CELL, NULL, NULL, "did you mean 'pytorch'?");
+    expect_refused("peers = [1]\n" MODELS CELL, NULL, NULL, "not a string");
+    expect_refused("max_wait = 'soon'\n" MODELS CELL, NULL, NULL, "max_wait is not a time");
+    expect_refused(MODELS, NULL, NULL, "no [[cell]] table");
+    expect_refused(CELL, NULL, NULL, "no [[model]] table");
+    expect_refused("model = 3\n" CELL, NULL, NULL, "no [[model]] table");
+    expect_refused("[[model]]\nname = 'small'\n" CELL, NULL, NULL,
+                   ":1: a [[model]] has a name, and either make or dir");
+    expect_refused("[[model]]\nname = 'a'\nmake = '../b'\n" CELL, NULL, NULL, ":3: make = '../b'");
+    expect_refused(MODELS "[[model]]\nname = 'mine'\nmake = 'x'\n" CELL, NULL, NULL,
+                   "model 'mine' is defined twice");
+    expect_refused(MODELS "[[cell]]\ncomponent = 'modle'\n", NULL, NULL, "did you mean 'model'?");
+    expect_refused(MODELS "[[cell]]\nmodel = 'other'\n", NULL, NULL,
+                   "no [[model]] is called 'other'");
+    expect_refused(MODELS CELL "batch = 3\n", NULL, NULL, "unknown key 'batch'");
+    expect_refused(MODELS "[[cell]]\nbatch_size = []\n", NULL, NULL, "lists 0 values");
+    expect_refused(MODELS "[[cell]]\nbatch_size = [1, 'x']\n", NULL, NULL, "not an integer");
+    expect_refused(MODELS "[[cell]]\nseq_len = 4\n", NULL, NULL, "has component, model and");
+    expect_refused(MODELS "[[cell]]\ncomponent = 'tokenizer'\nmodel = 'mine'\nbatch_size = 1\n"
+                          "seq_len = 4\n",
+                   NULL, NULL, "a tokenizer has no seq_len");
+    expect_refused(MODELS "[[cell]]\ncomponent = 'model'\nmodel = 'mine'\nbatch_size = 1\n", NULL,
+                   NULL, "without seq_len");
+    expect_refused(MODELS "[[cell]]\ncomponent = 'end_to_end'\nmodel = 'mine'\nbatch_size = 1\n"
+                          "seq_len = 1\n",
+                   NULL, NULL, "no room for the two special ids");
+    expect_refused(MODELS "[[cell]]\ncomponent = 'corpus'\nmodel = 'mine'\nbatch_size = 1\n", NULL,
+                   NULL, "'corpus' has texts = \"a file\", and no batch_size");
+    expect_refused(MODELS "[[cell]]\ncomponent = 'tokenizer'\nmodel = 'mine'\nbatch_size = 1\n"
+                          "texts = 'a'\n",
+                   NULL, NULL, "'tokenizer' reads no texts");
+    expect_refused(MODELS "[[cell]]\ncomponent = ['tokenizer', 'corpus']\nmodel = 'mine'\n"
+                          "texts = 'a'\n",
+                   NULL, NULL, "'corpus' has texts, not batch_size: give it a [[cell]] of its own");
+    expect_refused(MODELS "[[cell]]\ncomponent = 'classify'\nmodel = 'mine'\nbatch_size = 1\n",
+                   NULL, NULL, "a file with task = \"sentiment\" measures it");
+    expect_refused(MODELS CELL, "rounds", NULL, "--set 'rounds' is not key=value");
+    expect_refused(MODELS CELL, "rounds=many", NULL, "rounds is a string");
+    expect_refused(MODELS CELL, "batch_size=1", NULL, "--set:1: unknown key 'batch_size'");
+    expect_refused(MODELS CELL, NULL, "nothing", "leaves no cell");
+    expect_refused(MODELS CELL, NULL, "(", "no regular expression");
+}
+
+Test(compare, components_know_their_peers)
+{
+    const Component *gpt = component_find("gpt_step"), *model = component_find("model");
+    cr_assert(gpt != NULL && model != NULL);
+    cr_expect(component_find("gpt") == NULL);
+    cr_expect(component_has_peer(gpt, "pytorch"));
+    cr_expect(component_has_peer(gpt, "pytorch_compile"));
+    cr_expect(not(component_has_peer(gpt, "onnxruntime")));
+    cr_expect(component_has_peer(model, "onnxruntime"));
+    const Component *int8 = component_find("model_int8");
+    cr_expect(component_has_peer(int8, "onnxruntime"));
+    cr_expect(not(component_has_peer(int8, "pytorch")), "eager PyTorch has no such path");
+    cr_expect(int8->tolerance > parity_tolerance && model->tolerance == 0);
+    cr_expect(not(component_has_peer(model, "tokenizers")));
+    cr_expect(not(component_has_peer(model, "onnx")));
+}
+
+/* ---- rates ---- */
+
+static CompareCell cell_of(const char *component, size_t batch, size_t length)
+{
+    return (CompareCell){
+        .component = component_find(component), .batch_size = batch, .seq_len = length};
+}
+
+Test(compare, flops_are_those_of_what_runs)
+{
+    const size_t d = 8, layers = 2, vocab = 50, t = 16, b = 3;
+    ModelConfig gpt = model_config_gpt(d, layers, 2, vocab, t);
+    CompareCell forward = cell_of("gpt_forward", b, t),
+                both = cell_of("gpt_forward_backward", b, t), step = cell_of("gpt_step", b, t),
+                words = cell_of("tokenizer", b, 0), table = cell_of("embeddings", b, t),
+                model = cell_of("model", b, t);
+    double linear = 2.0 * 12 * d * d * layers + 2.0 * d * vocab;
+    double one = b * (t * linear + 2.0 * t * (t + 1) * d * layers);
+    cr_expect(epsilon_eq(dbl, cell_flops(&forward, &gpt), one, 1e-6));
+    cr_expect(epsilon_eq(dbl, cell_flops(&both, &gpt), 3 * one, 1e-6));
+    cr_expect(epsilon_eq(dbl, cell_flops(&step, &gpt), 3 * one, 1e-6));
+    cr_expect(isnan(cell_flops(&words, &gpt)));
+    cr_expect(isnan(cell_flops(&table, &gpt)));
+    ModelConfig encoder = gpt;
+    encoder.type = MODEL_DISTILBERT;
+    encoder.head = HEAD_CLASSIFIER; /* which the cell does not run */
+    encoder.num_labels = 2;
+    double full = b * (t * 2.0 * 12 * d * d * layers + 4.0 * t * t * d * layers);
+    cr_expect(epsilon_eq(dbl, cell_flops(&model, &encoder), full, 1e-6));
+}
+
+Test(compare, no_rate_is_above_the_peak)
+{
+    PeakWatch w = {.threads = 1, .known = true};
+    w.peaks = (Peaks){.threads = 1, .fma = 100, .gemm = 90, .bandwidth = NAN, .theoretical = 110};
+    cr_expect(epsilon_eq(dbl, peak_watch_fraction(&w, DT_F32, 50), 0.5, 1e-12));
+    cr_expect(not(peak_watch_implausible(&w, DT_F32, 115)), "1.05 x 110 is possible");
+    cr_expect(peak_watch_implausible(&w, DT_F32, 116));
+    cr_expect(not(peak_watch_implausible(&w, DT_F32, NAN)));
+    w.peaks.i8 = 400;
+    cr_expect(epsilon_eq(dbl, peak_watch_fraction(&w, DT_I8, 300), 0.75, 1e-12));
+    cr_expect(not(peak_watch_implausible(&w, DT_I8, 461)), "1.05 x 400/100 of 110");
+    cr_expect(peak_watch_implausible(&w, DT_I8, 463));
+    w.known = false;
+    cr_expect(isnan(peak_watch_fraction(&w, DT_F32, 50)));
+    cr_expect(not(peak_watch_implausible(&w, DT_F32, 1e9)));
+}
+
+/* ---- parity ---- */
+
+typedef struct Pair {
+    char ours[40], theirs[40];
+} Pair;
+
+static void write_one(char *path, STensor t)
+{
+    Err err;
+    strcpy(path, "/tmp/tare-parity-test-XXXXXX");
+    close(mkstemp(path));
+    cr_assert(safetensors_write(path, &t, 1, NULL, &err) == 0, "%s", err.msg);
+}
+
+static Parity compared(STensor ours, STensor theirs)
+{
+    Pair p;
+    Parity parity;
+    Err err;
+    write_one(p.ours, ours);
+    write_one(p.theirs, theirs);
+    cr_assert(parity_compare(p.ours, p.theirs, parity_tolerance, &parity, &err) == 0, "%s",
+              err.msg);
+    unlink(p.ours);
+    unlink(p.theirs);
+    return parity;
+}
+
+static STensor reals(const char *name, size_t n, const float *x)
+{
+    return stensor_make(name, ST_F32, 1, &n, x);
+}
+
+Test(compare, rounding_is_no_difference)
+{
+    const float x[] = {1, -4, 0.5f}, y[] = {1, -4, 0.50001f};
+    Parity p = compared(reals("h", 3, x), reals("h", 3, y));
+    cr_expect(p.ok);
+    cr_expect(epsilon_eq(dbl, p.max_abs, 1e-5, 1e-7));
+    cr_expect(epsilon_eq(dbl, p.max_rel, 2.5e-6, 1e-8));
+    cr_expect(eq(str, p.worst, "h"));
+    cr_expect(eq(str, p.reason, ""));
+}
+
+static void expect_different(Parity p, const char *reason)
+{
+    cr_expect(not(p.ok));
+    cr_expect(eq(str, p.reason, (char *)reason));
+}
+
+Test(compare, differences_are_found)
+{
+    const float x[] = {1, -4, 0.5f}, far[] = {1, -4.0001f, 0.5f}, nan[] = {1, NAN, 0.5f},
+                zero[] = {0, 0, 0};
+    const int32_t ids[] = {3, 5, 7}, other[] = {3, 5, 8};
+    STensor h = reals("h", 3, x);
+    size_t n = 3;
+    expect_different(compared(h, reals("h", 3, far)), "h differs by more than the bound");
+    expect_different(compared(h, reals("h", 3, zero)), "h differs by more than the bound");
+    expect_different(compared(h, reals("h", 3, nan)), "h holds a number that is not finite");
+    expect_different(compared(reals("h", 3, nan), h), "h holds a number that is not finite");
+    expect_different(compared(h, reals("h", 2, x)), "h has another shape");
+    expect_different(compared(h, reals("g", 3, x)), "h is missing");
+    expect_different(compared(h, stensor_make("h", ST_I32, 1, &n, ids)), "h has another type");
+    STensor t = stensor_make("ids", ST_I32, 1, &n, ids);
+    expect_different(compared(t, stensor_make("ids", ST_I32, 1, &n, other)), "ids differs");
+    cr_expect(compared(t, t).ok);
+    cr_expect(compared(reals("h", 3, zero), reals("h", 3, zero)).ok);
+}

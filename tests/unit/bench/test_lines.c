@@ -1,0 +1,73 @@
+/* Lines of text: any bytes, any length, LF alone ends one. */
+#include "bench/util/lines.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char path[64];
+
+static void make_path(void)
+{
+    strcpy(path, "/tmp/tare-lines-XXXXXX");
+    int fd = mkstemp(path);
+    cr_assert(fd >= 0);
+    close(fd);
+}
+
+static void remove_path(void)
+{
+    unlink(path);
+}
+
+TestSuite(lines, .init = make_path, .fini = remove_path);
+
+static void write_text(const char *text, size_t len)
+{
+    FILE *f = fopen(path, "wb");
+    cr_assert(f && fwrite(text, 1, len, f) == len && fclose(f) == 0);
+}
+
+static void expect_line(Lines *l, const char *text, size_t len)
+{
+    Err err = {""};
+    cr_assert_eq(lines_next(l, &err), 1);
+    cr_expect_eq(l->len, len);
+    cr_expect_eq(memcmp(l->line, text, len), 0);
+}
+
+Test(lines, end_at_line_feeds_only)
+{
+    Lines l;
+    Err err = {""};
+    write_text("a\r\n\nb\0c\x0b\n last", 14);
+    cr_assert_eq(lines_open(&l, path, &err), 0);
+    expect_line(&l, "a\r", 2);
+    expect_line(&l, "", 0);
+    expect_line(&l, "b\0c\x0b", 4);
+    expect_line(&l, " last", 5);
+    cr_expect_eq(lines_next(&l, &err), 0);
+    lines_close(&l);
+}
+
+Test(lines, an_empty_file_has_none)
+{
+    Lines l;
+    Err err = {""};
+    cr_assert_eq(lines_open(&l, path, &err), 0);
+    cr_expect_eq(lines_next(&l, &err), 0);
+    lines_close(&l);
+}
+
+Test(lines, files_that_cannot_be_read)
+{
+    Lines l;
+    Err err = {""};
+    cr_expect_eq(lines_open(&l, "/nonexistent/file", &err), -1);
+    cr_expect_str_eq(err.msg, "cannot open '/nonexistent/file': No such file or directory");
+    cr_assert_eq(lines_open(&l, "/tmp", &err), 0);
+    cr_expect_eq(lines_next(&l, &err), -1);
+    cr_expect_str_eq(err.msg, "cannot read '/tmp': Is a directory");
+    lines_close(&l);
+}

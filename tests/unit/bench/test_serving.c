@@ -1,0 +1,143 @@
+/* The sentiment benchmark before and after the workers: its config file, and how labels are scored. Whole
+ * runs are in tests/cli and tests/parity. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/serving/config.h"
+#include "bench/serving/score.h"
+
+/* ---- config ---- */
+
+#define WHOLE                                                                                      \
+    "task = 'sentiment'\nmodel = 'm'\n[data]\nbenchmark = 'a'\nvalidation = 'b'\ntest = 'c'\n"     \
+    "[implementations]\npytorch = false\npytorch_gpu = true\n"
+
+static char *write_config(const char *text)
+{
+    char *path = xstrdup("/tmp/tare-sentiment-test-XXXXXX");
+    int fd = mkstemp(path);
+    cr_assert(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    return path;
+}
+
+static int load(SentimentConfig *c, const char *text, const char *setting, Err *err)
+{
+    char *path = write_config(text);
+    TextList settings = {.at = &setting, .count = setting ? 1 : 0};
+    int status = sentiment_config_load(c, path, &settings, err);
+    unlink(path);
+    free(path);
+    return status;
+}
+
+Test(sentiment, config_with_defaults_and_settings)
+{
+    SentimentConfig c;
+    Err err;
+    cr_assert(load(&c, WHOLE, "warmups=7", &err) == 0, "%s", err.msg);
+    cr_expect(eq(i64, c.rounds, 20));
+    cr_expect(eq(i64, c.warmups, 7));
+    cr_expect(eq(i64, c.max_length, 0));
+    cr_expect(eq(str, c.data[SET_TEST], "c"));
+    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
+        const char *name = alternative_names[k];
+        bool wanted =
+            k == 0 || strcmp(name, "onnxruntime") == 0 || strcmp(name, "pytorch_gpu") == 0;
+        cr_expect(eq(int, c.wanted[k], wanted), "%s", name);
+    }
+    sentiment_config_release(&c);
+}
+
+Test(sentiment, a_task_makes_the_file)
+{
+    Err err = {""};
+    bool is;
+    const struct {
+        const char *text;
+        int status;
+        bool is;
+    } cases[] = {{WHOLE, 0, true}, {"rounds = 3\n", 0, false}, {"task = 'gpt'\n", -1, false}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char *path = write_config(cases[i].text);
+        cr_expect(eq(int, sentiment_config_is(path, &is, &err), cases[i].status));
+        cr_expect(eq(int, is, cases[i].is));
+        unlink(path);
+        free(path);
+    }
+    cr_expect(strstr(err.msg, ":1: task must be \"sentiment\"") != NULL, "%s", err.msg);
+}
+
+static void expect_refused(const char *text, const char *setting, const char *part)
+{
+    SentimentConfig c;
+    Err err = {""};
+    cr_expect(load(&c, text, setting, &err) != 0, "accepted: %s", text);
+    cr_expect(strstr(err.msg, part) != NULL, "'%s' does not say '%s'", err.msg, part);
+}
+
+Test(sentiment, wrong_configs_are_refused_with_file_and_line)
+{
+    expect_refused("modle = 'm'\n", NULL, ":1: unknown key 'modle'; did you mean 'model'?");
+    expect_refused("model = 3\n", NULL, ":1: model is an integer, not a string");
+    expect_refused("model = 'm'\ndata = 3\n", NULL, ":2: data is an integer, not a table");
+    expect_refused("model = 'm'\n[data]\nbenchmark = 'a'\n", NULL, "no 'validation' in [data]");
+    expect_refused("[data]\nbenchmark = 'a'\nvalidation = 'b'\n", NULL, "there is no 'model'");
+    expect_refused("[implementations]\npytroch = true\n", NULL, ":2: unknown key 'pytroch'");
+    expect_refused("[implementations]\ntare = false\n", NULL, "cannot be switched off");
+    expect_refused("[implementations]\npytorch = 1\n", NULL, "not true or false");
+    expect_refused(WHOLE, "rounds=0", "--set:1: rounds = 0 is not within");
+    expect_refused(WHOLE, "pytorch=true", "--set:1: unknown key 'pytorch'");
+    expect_refused(WHOLE, "max_wait=soon", "max_wait is not a time");
+}
+
+/* ---- scores ---- */
+
+static LabelledText texts_at[] = {
+    {.category = "plain", .label = 1}, {.category = "short", .label = 0},
+    {.category = "plain", .label = 0}, {.category = "", .label = 1},
+    {.category = "irony", .label = 1},
+};
+static const LabelledTexts texts = {.at = texts_at, .count = COUNT_OF(texts_at)};
+
+Test(sentiment, right_labels_are_counted_by_category)
+{
+    const int32_t labels[] = {1, 1, 1, 1, 1};
+    Score all = score_of(&texts, labels, NULL), plain = score_of(&texts, labels, "plain"),
+          none = score_of(&texts, labels, "missing");
+    cr_expect(eq(sz, all.right, 3));
+    cr_expect(eq(sz, all.total, 5));
+    cr_expect(epsilon_eq(dbl, all.share, 0.6, 1e-12));
+    cr_expect(epsilon_eq(dbl, all.interval.lo, 0.2307, 1e-4)); /* Wilson, 3 of 5 */
+    cr_expect(epsilon_eq(dbl, all.interval.hi, 0.8824, 1e-4));
+    cr_expect(eq(sz, plain.right, 1));
+    cr_expect(eq(sz, plain.total, 2));
+    cr_expect(eq(sz, none.total, 0));
+    cr_expect(isnan(none.share) && isnan(none.interval.lo));
+}
+
+Test(sentiment, categories_are_named_once)
+{
+    size_t count;
+    const char **names = categories_of(&texts, &count);
+    cr_assert(eq(sz, count, 3));
+    cr_expect(eq(str, (char *)names[0], "irony"));
+    cr_expect(eq(str, (char *)names[1], "plain"));
+    cr_expect(eq(str, (char *)names[2], "short"));
+    free(names);
+}
+
+Test(sentiment, agreement_and_its_test)
+{
+    const int32_t right[] = {1, 0, 0, 1, 1}, a[] = {1, 0, 0, 1, 0}, wrong[] = {0, 1, 1, 0, 0};
+    cr_expect(eq(sz, agreements(right, a, 5), 4));
+    cr_expect(eq(sz, agreements(right, wrong, 5), 0));
+    cr_expect(epsilon_eq(dbl, mcnemar_of(&texts, right, right), 1, 1e-12));
+    cr_expect(epsilon_eq(dbl, mcnemar_of(&texts, right, a), 1, 1e-12));
+    cr_expect(epsilon_eq(dbl, mcnemar_of(&texts, right, wrong), 2.0 / 32, 1e-12));
+}

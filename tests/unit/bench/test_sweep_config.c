@@ -1,0 +1,246 @@
+/* Sweep configs: the product in its order, and every way a config can be wrong. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/sweep/config.h"
+#include "bench/util/units.h"
+
+static int load(SweepConfig *s, const char *text, const char *setting, Err *err)
+{
+    const char *settings[] = {setting};
+    TextList list = {settings, setting ? 1 : 0};
+    return sweep_load_text(s, text, strlen(text), "s.toml", &list, err);
+}
+
+/* Loads and expands; the rows are freed by the caller. */
+static SweepRow *rows_of(const char *text, const char *setting, size_t *count)
+{
+    SweepConfig s;
+    SweepRow *rows;
+    Err err;
+    cr_assert(load(&s, text, setting, &err) == 0, "%s", err.msg);
+    cr_assert(sweep_expand(&s, &rows, count, &err) == 0, "%s", err.msg);
+    sweep_config_release(&s);
+    return rows;
+}
+
+static void expect_refused_with(const char *text, const char *setting, const char *message)
+{
+    SweepConfig s;
+    SweepRow *rows;
+    size_t count;
+    Err err = {""};
+    int status = load(&s, text, setting, &err);
+    if (status == 0) {
+        status = sweep_expand(&s, &rows, &count, &err);
+        sweep_config_release(&s);
+    }
+    cr_expect(status == -1, "accepted: %s", text);
+    cr_expect(eq(str, err.msg, (char *)message));
+}
+
+static void expect_refused(const char *text, const char *message)
+{
+    expect_refused_with(text, NULL, message);
+}
+
+static const char four_lists[] = "[sweep]\n"
+                                 "forward_only = [false, true]\n"
+                                 "num_warmups = [0, \"auto\"]\n"
+                                 "context_length = [128, 256]\n"
+                                 "model_size = [\"small\", \"2.7B\"]\n";
+
+Test(sweep_config, lists_multiply_in_the_reference_order)
+{
+    size_t count;
+    SweepRow *rows = rows_of(four_lists, NULL, &count);
+    cr_assert(eq(sz, count, 16));
+    cr_expect(eq(str, rows[0].name, "small/128/fwdbwd/w0"));
+    cr_expect(eq(str, rows[1].name, "small/128/fwd/w0"));
+    cr_expect(eq(str, rows[2].name, "small/128/fwdbwd/wauto"));
+    cr_expect(eq(str, rows[4].name, "small/256/fwdbwd/w0"));
+    cr_expect(eq(str, rows[8].name, "2.7B/128/fwdbwd/w0"));
+    cr_expect(eq(i64, rows[8].config.d_model, 2560));
+    free(rows);
+}
+
+Test(sweep_config, other_keys_vary_fastest_and_are_named)
+{
+    size_t count;
+    SweepRow *rows = rows_of("[defaults]\nbatch_size = 3\nthreads = 1\n"
+                             "[sweep]\nbatch_size = [1, 2]\nmodel_size = \"small\"\n"
+                             "num_warmups = [0, 1]\n",
+                             NULL, &count);
+    cr_assert(eq(sz, count, 4));
+    cr_expect(eq(str, rows[0].name, "small/128/fwdbwd/w0/batch_size=1"));
+    cr_expect(eq(str, rows[1].name, "small/128/fwdbwd/w0/batch_size=2"));
+    cr_expect(eq(str, rows[2].name, "small/128/fwdbwd/w1/batch_size=1"));
+    cr_expect(eq(i64, rows[3].config.threads, 1));
+    free(rows);
+}
+
+Test(sweep_config, models_of_the_file_go_before_built_in_ones)
+{
+    size_t count;
+    SweepRow *rows = rows_of("[[model]]\nsize = \"small\"\nd_model = 36\nnum_layers = 2\n"
+                             "num_heads = 3\n[sweep]\nmodel_size = [\"small\", \"medium\"]\n",
+                             NULL, &count);
+    cr_expect(eq(i64, rows[0].config.d_model, 36));
+    cr_expect(eq(i64, rows[1].config.d_model, 1024));
+    free(rows);
+}
+
+Test(sweep_config, settings_take_the_place_of_the_file)
+{
+    size_t count;
+    SweepRow *rows = rows_of(four_lists, "model_size=medium", &count);
+    cr_expect(eq(sz, count, 8));
+    cr_expect(eq(str, rows[0].config.model_size, "medium"));
+    free(rows);
+    rows = rows_of(four_lists, "context_length=[8, 16, 32]", &count);
+    cr_expect(eq(sz, count, 24));
+    free(rows);
+    rows = rows_of(four_lists, "forward_only=True", &count);
+    cr_expect(eq(sz, count, 8));
+    cr_expect(rows[0].config.forward_only);
+    free(rows);
+}
+
+Test(sweep_config, limits)
+{
+    SweepConfig s;
+    Err err;
+    cr_assert(load(&s,
+                   "[sweep]\nmodel_size = \"xl\"\n[limits]\nmax_memory = \"6 GiB\"\n"
+                   "max_row_time = \"45m\"\n",
+                   NULL, &err) == 0);
+    cr_expect(eq(i64, s.max_memory, INT64_C(6) << 30));
+    cr_expect(eq(dbl, s.max_row_time, 2700));
+    sweep_config_release(&s);
+    cr_assert(
+        load(&s, "name = \"n\"\n[sweep]\nmodel_size = \"xl\"\n", "max_memory=1048576", &err) == 0);
+    cr_expect(eq(i64, s.max_memory, 1048576));
+    cr_expect(isinf(s.max_row_time));
+    cr_expect(eq(str, s.name, "n"));
+    sweep_config_release(&s);
+}
+
+Test(sweep_config, wrong_files_are_refused_with_file_and_line)
+{
+    expect_refused("", "s.toml: [sweep] has no model_size");
+    expect_refused("[sweep]\nmodel_size = [\"smal\"]\n",
+                   "s.toml:2: model_size 'smal' is neither built in nor a [[model]]; did you mean "
+                   "'small'?");
+    expect_refused("[sweep]\nmodel_size = \"small\"\nnum_trails = 3\n",
+                   "s.toml:3: unknown key 'num_trails'; did you mean 'num_trials'?");
+    expect_refused("[[\n", "s.toml: not TOML: a key or a table header breaks off");
+    expect_refused("\xc3\xa9 = 1\n",
+                   "s.toml:1: Error while parsing root table: expected keys, tables, "
+                   "whitespace or comments, saw '\xc3\xa9'");
+    expect_refused("[defauls]\n", "s.toml:1: unknown key 'defauls'; did you mean 'defaults'?");
+    expect_refused("num_trials = 3\n", "s.toml:1: 'num_trials' belongs in [defaults] or [sweep]");
+    expect_refused("sweep = 1\n", "s.toml:1: sweep is an integer, not a table");
+    expect_refused("[sweep]\nmodel_size = [\"small\"]\ncontext_length = [\"a\"]\n",
+                   "s.toml:3: context_length is a string, not an integer");
+    expect_refused("[sweep]\nmodel_size = \"small\"\nforward_only = 1\n",
+                   "s.toml:3: forward_only is an integer, not true or false");
+    expect_refused("[sweep]\nmodel_size = \"small\"\nnum_trials = 1.0\n",
+                   "s.toml:3: num_trials is a real, not an integer");
+    expect_refused("[sweep]\nmodel_size = []\n",
+                   "s.toml:2: model_size is an empty list, so there is no row");
+    expect_refused("[sweep]\nmodel_size = \"xl\"\nseed = [1, 2, 1]\n",
+                   "s.toml:3: seed lists '1' twice");
+    expect_refused("[defaults]\nseed = [1, 2]\n",
+                   "s.toml:2: seed is a list; lists belong in [sweep]");
+    expect_refused("[defaults]\nd_model = 8\n", "s.toml:2: 'd_model' belongs in a [[model]] entry");
+    char deep[600] = "name = \"\"\"........\n\"\"\" # ........\n\"\\\"\".";
+    for (size_t i = 0; i < 64; i++)
+        strcat(deep, "a.");
+    strcat(deep, "a = 1\n");
+    expect_refused(deep, "s.toml:3: a key of more than 64 parts");
+    expect_refused("name = \"../x\"\n", "s.toml:1: name '../x' is no file name of letters, digits, "
+                                        "'-', '_' and '.'");
+}
+
+Test(sweep_config, impossible_values_are_refused)
+{
+    expect_refused("[sweep]\nmodel_size = \"small\"\nnum_trials = 0\n",
+                   "s.toml:3: num_trials is 0, outside 1 to 1000000");
+    expect_refused("[sweep]\nmodel_size = \"small\"\nbatch_size = -4\n",
+                   "s.toml:3: batch_size is -4, outside 1 to 16777216");
+    expect_refused("[sweep]\nmodel_size = \"small\"\nnum_warmups = [\"some\"]\n",
+                   "s.toml:3: num_warmups is 'some', not an integer of 64 bits");
+    expect_refused("[limits]\nmax_memory = \"-1 GiB\"\n",
+                   "s.toml:2: max_memory is neither \"auto\" nor a size like \"6 GiB\"");
+    expect_refused("[limits]\nmax_row_time = true\n",
+                   "s.toml:2: max_row_time is not a time like \"45m\"");
+    expect_refused_with(four_lists, "num_trials=none",
+                        "--set num_trials=none: num_trials is 'none', not an integer of 64 bits");
+    expect_refused_with(four_lists, "num_trials", "--set 'num_trials' is not key=value");
+}
+
+Test(sweep_config, wrong_models_are_refused)
+{
+    expect_refused("[[model]]\nsize = \"a\"\nd_model = 10\nnum_layers = 1\nnum_heads = 3\n",
+                   "s.toml:1: num_heads 3 does not divide d_model 10");
+    expect_refused("[[model]]\nsize = \"a\"\nd_model = 8\nnum_layers = 1099511627776\n",
+                   "s.toml:4: num_layers is 1099511627776, outside 1 to 16777216");
+    expect_refused("[[model]]\nsize = \"a\"\nd_model = 8\nnum_layers = 1\n",
+                   "s.toml:1: model 'a' has no num_heads");
+    expect_refused("[[model]]\nd_model = 8\n", "s.toml:1: a [[model]] without size");
+    expect_refused("[[model]]\nsize = \"a\"\ndmodel = 8\n",
+                   "s.toml:3: unknown key 'dmodel'; did you mean 'd_model'?");
+    expect_refused("[[model]]\nsize = \"a/b\"\n",
+                   "s.toml:2: size 'a/b' has a control character or a slash");
+    expect_refused("[[model]]\nsize=\"a\"\nd_model=8\nnum_layers=1\nnum_heads=1\n"
+                   "[[model]]\nsize=\"a\"\nd_model=8\nnum_layers=1\nnum_heads=1\n",
+                   "s.toml:6: size 'a' is already defined at s.toml:1");
+}
+
+Test(sweep_config, too_many_rows_are_refused)
+{
+    char text[4096] = "[sweep]\nmodel_size = \"small\"\n";
+    const char *const keys[] = {"batch_size", "context_length", "seed", "num_trials"};
+    for (size_t k = 0; k < COUNT_OF(keys); k++) {
+        sprintf(text + strlen(text), "%s = [1", keys[k]);
+        for (int i = 2; i <= 11; i++)
+            sprintf(text + strlen(text), ",%d", i);
+        strcat(text, "]\n");
+    }
+    expect_refused(text, "s.toml: more than 10000 rows; split the sweep");
+}
+
+Test(sweep_config, units)
+{
+    int64_t bytes;
+    double seconds;
+    cr_expect(parse_bytes("1.5 GiB", &bytes) == 0 && bytes == INT64_C(3) << 29);
+    cr_expect(parse_bytes("2kB", &bytes) == 0 && bytes == 2000);
+    cr_expect(parse_duration("1.5h", &seconds) == 0 && seconds == 5400);
+    cr_expect(parse_duration("90", &seconds) == 0 && seconds == 90);
+    static const char *const wrong[] = {"", "GiB", "1 gib", "-1", "nan", "1e300", "0x", "1 2"};
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        cr_expect(parse_bytes(wrong[i], &bytes) == -1, "%s", wrong[i]);
+        cr_expect(parse_duration(wrong[i], &seconds) == -1, "%s", wrong[i]);
+    }
+}
+
+Test(sweep_config, quantities_for_people)
+{
+    char text[UNIT_TEXT_SIZE];
+    format_bytes(text, 1047600);
+    cr_expect(eq(str, text, "1023 KiB"));
+    format_bytes(text, 1.5 * 0x1p30);
+    cr_expect(eq(str, text, "1.5 GiB"));
+    format_duration(text, 0.82);
+    cr_expect(eq(str, text, "820 ms"));
+    format_duration(text, 200);
+    cr_expect(eq(str, text, "3 min 20 s"));
+    format_duration(text, 3599.6);
+    cr_expect(eq(str, text, "1 h 00 min"));
+    format_duration(text, NAN);
+    cr_expect(eq(str, text, ""));
+}

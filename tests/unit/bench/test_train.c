@@ -1,0 +1,558 @@
+/* Training: its config, the batches of an epoch, the files it leaves, and taking it up again. */
+#include "bench/train/train.h"
+
+#include <criterion/criterion.h>
+#include <ftw.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/util/interrupt.h"
+#include "model/files/checkpoint.h"
+
+/* ---- a directory of its own for each test ---- */
+
+static char dir[64];
+
+static void make_dir(void)
+{
+    strcpy(dir, "/tmp/tare-train-XXXXXX");
+    cr_assert_not_null(mkdtemp(dir));
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static void remove_dir(void)
+{
+    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+TestSuite(train, .init = make_dir, .fini = remove_dir);
+
+/* dir/name; a few of them may be in use at a time. */
+static const char *in_dir(const char *name)
+{
+    static char paths[8][128];
+    static int next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
+    return path;
+}
+
+static void write_file(const char *path, const char *text)
+{
+    Err err;
+    cr_assert_eq(file_write(path, text, strlen(text), &err), 0, "%s", err.msg);
+}
+
+static void expect_same_files(const char *a, const char *b)
+{
+    Err err;
+    size_t n, m;
+    char *x = file_read(a, 1 << 30, &n, &err), *y = file_read(b, 1 << 30, &m, &err);
+    cr_assert(x && y, "%s", err.msg);
+    cr_expect(n == m && memcmp(x, y, n) == 0, "%s and %s differ", a, b);
+    free(x);
+    free(y);
+}
+
+/* ---- config ---- */
+
+#define GPT_TRAINING "[training]\nepochs = 2\nbatch_size = 3\nlearning_rate = 1e-2\n"
+#define GPT_MODEL    "[model]\nd_model = 12\nnum_layers = 1\nnum_heads = 2\ncontext = 8\n"
+#define GPT_TOML     "task = \"gpt\"\nout = \"o\"\n[data]\ntext = \"t\"\n" GPT_MODEL GPT_TRAINING
+
+static int load_config(TrainConfig *c, const char *text, Err *err)
+{
+    return train_config_load_text(c, text, strlen(text), "c.toml", err);
+}
+
+Test(train, a_config_is_read_with_its_defaults)
+{
+    TrainConfig c;
+    Err err = {""};
+    cr_assert_eq(load_config(&c, GPT_TOML, &err), 0, "%s", err.msg);
+    cr_expect_eq(c.task, TASK_GPT);
+    cr_expect_eq(c.context, 8);
+    cr_expect_eq(c.accumulate, 1);
+    cr_expect_eq(c.learning_rate, 1e-2);
+    cr_expect_eq(c.weight_decay, 0.01);
+    cr_expect_eq(c.dropout, 0);
+    train_config_release(&c);
+}
+
+static void expect_refused(const char *text, const char *sentence)
+{
+    TrainConfig c;
+    Err err = {""};
+    cr_expect_eq(load_config(&c, text, &err), -1);
+    cr_expect_not_null(strstr(err.msg, sentence), "'%s' is not in: %s", sentence, err.msg);
+}
+
+Test(train, a_wrong_config_is_refused_with_its_line)
+{
+    expect_refused("out = \"o\"\n", "c.toml: there is no task");
+    expect_refused("task = \"bert\"\n", "c.toml:1: task must be");
+    expect_refused("task = \"gpt\"\nout = \"o\"\n", "c.toml: there is no 'text' in [data]");
+    expect_refused(GPT_TOML "drop_out = 0.1\n",
+                   "c.toml:14: unknown key 'drop_out'; did you mean 'dropout'?");
+    expect_refused(GPT_TOML "context = 3\n", "c.toml:14: 'context' belongs into [model]");
+    expect_refused(GPT_TOML "dropout = 1.5\n", "c.toml:14: dropout is 1.5, but must be from 0");
+    expect_refused(GPT_TOML "seed = \"x\"\n", "c.toml:14: seed is a string, not an integer");
+    expect_refused(GPT_TOML "max_length = 3\n", "'max_length' belongs into [data]");
+    expect_refused("task = \"gpt\"\n[data]\nlabels = [\"a\"]\n", "is for task = \"sentiment\"");
+    expect_refused("task = \"sentiment\"\n[data]\nlabels = [\"good\", \"b\\tad\"]\n",
+                   "c.toml:3: label 'b\\x09ad' has a control character");
+    expect_refused("task = \"sentiment\"\n[data]\nlabels = [\"a\", \"A\"]\n", "has 'A' twice");
+}
+
+Test(train, the_learning_rate_rises_and_falls_on_lines)
+{
+    cr_expect_eq(learning_rate_at(1, 0, 4, 12), 0);
+    cr_expect_eq(learning_rate_at(1, 3, 4, 12), 0.75);
+    cr_expect_eq(learning_rate_at(1, 4, 4, 12), 1);
+    cr_expect_eq(learning_rate_at(1, 8, 4, 12), 0.5);
+    cr_expect_eq(learning_rate_at(2, 0, 0, 4), 2);
+}
+
+/* ---- batches ---- */
+
+static Examples examples_of_lengths(const size_t *length, size_t count)
+{
+    Examples e = {.count = count,
+                  .start = xcalloc(count + 1, sizeof(size_t)),
+                  .label = xcalloc(count, sizeof(int32_t))};
+    for (size_t i = 0; i < count; i++)
+        e.start[i + 1] = e.start[i] + length[i];
+    e.ids = xcalloc(e.start[count], sizeof *e.ids);
+    for (size_t i = 0; i < e.start[count]; i++)
+        e.ids[i] = (int32_t)i + 1;
+    return e;
+}
+
+Test(train, an_epoch_has_each_example_once_in_its_bucket)
+{
+    enum { COUNT = 101 };
+    size_t length[COUNT], num_lengths;
+    for (size_t i = 0; i < COUNT; i++)
+        length[i] = 2 + i * 7 % 60;
+    Examples e = examples_of_lengths(length, COUNT);
+    size_t *lengths = bucket_lengths(&(const Examples *){&e}, 1, 61, &num_lengths);
+    cr_expect_eq(lengths[0], 8);
+    cr_expect_eq(lengths[num_lengths - 1], 61);
+    uint32_t first[2] = {0};
+    for (uint64_t epoch = 0; epoch < 2; epoch++) {
+        bool seen[COUNT] = {false};
+        Batches b;
+        batches_build(&b, &e, lengths, num_lengths, (BatchOrder){4, true, 1, epoch});
+        for (size_t i = 0; i < b.count; i++) {
+            cr_expect(b.at[i].count >= 1 && b.at[i].count <= 4);
+            for (size_t k = 0; k < b.at[i].count; k++) {
+                uint32_t n = b.at[i].example[k];
+                cr_expect(!seen[n] && length[n] <= b.at[i].context);
+                cr_expect(b.at[i].context == 8 || length[n] * 2 > b.at[i].context);
+                seen[n] = true;
+            }
+        }
+        for (size_t i = 0; i < COUNT; i++)
+            cr_expect(seen[i]);
+        first[epoch] = b.at[0].example[0] * 1000 + b.at[1].example[0];
+        batches_release(&b);
+    }
+    cr_expect_neq(first[0], first[1], "another epoch, another order");
+    free(lengths);
+    examples_release(&e);
+}
+
+Test(train, examples_lie_one_after_the_other)
+{
+    Examples e = examples_of_lengths((size_t[]){3, 2}, 2);
+    e.label[1] = 1;
+    uint32_t order[] = {1, 0};
+    TrainBatch b = {4, order, 2};
+    BatchArrays a = batch_arrays_new(3, 8);
+    cr_expect_eq(batch_positions(&e, &b), 5);
+    batch_fill(&e, &b, 3, 8, &a);
+    cr_expect_arr_eq(a.tokens, ((int32_t[]){4, 5, 1, 2, 3, 0, 0, 0}), 8 * sizeof *a.tokens);
+    cr_expect_arr_eq(a.starts, ((int32_t[]){0, 2, 5, 5}), 4 * sizeof *a.starts);
+    cr_expect_arr_eq(a.targets, ((int32_t[]){1, 0, -1}), 3 * sizeof *a.targets);
+    batch_arrays_free(&a);
+    examples_release(&e);
+}
+
+Test(train, a_text_becomes_windows_with_the_next_byte_as_target)
+{
+    Examples train, held;
+    Err err = {""};
+    BatchArrays a = batch_arrays_new(2, 6);
+    write_file(in_dir("text"), "abcdefghijk"); /* 11 bytes: three windows of 3, one target over */
+    cr_assert_eq(examples_load_bytes(&train, &held, in_dir("text"), 3, 0.3, &err), 0);
+    cr_expect_eq(train.count, 2);
+    cr_expect_eq(held.count, 1);
+    batch_fill(&held, &(TrainBatch){3, &(uint32_t){0}, 1}, 2, 6, &a);
+    cr_expect_arr_eq(a.tokens, ((int32_t[]){'g', 'h', 'i', 0, 0, 0}), 6 * sizeof *a.tokens);
+    cr_expect_arr_eq(a.targets, ((int32_t[]){'h', 'i', 'j', -1, -1, -1}), 6 * sizeof *a.targets);
+    batch_arrays_free(&a);
+    examples_release(&train);
+    examples_release(&held);
+    cr_expect_eq(examples_load_bytes(&train, &held, in_dir("text"), 11, 0, &err), -1);
+    cr_expect_not_null(strstr(err.msg, "has 11 bytes, not enough for windows of 11"));
+    cr_assert_eq(examples_load_bytes(&train, &held, in_dir("text"), 3, 1, &err), 0, "%s", err.msg);
+    cr_expect_eq(train.count, 0);
+    cr_expect_eq(held.count, 3, "all of it");
+    examples_release(&train);
+    examples_release(&held);
+}
+
+/* ---- training a GPT ---- */
+
+static void write_text(void)
+{
+    char text[400];
+    for (size_t i = 0; i + 1 < sizeof text; i++)
+        text[i] = "the cat sat on the mat. "[i % 24];
+    text[sizeof text - 1] = '\0';
+    write_file(in_dir("text"), text);
+}
+
+/* A config with dropout and accumulation; `more` are further lines of [training]. */
+static TrainConfig gpt_config(const char *out, const char *more)
+{
+    TrainConfig c;
+    Err err = {""};
+    char *toml = xasprintf("task = \"gpt\"\nout = \"%s\"\n[data]\ntext = \"%s\"\n" GPT_MODEL
+                           "[training]\nepochs = 2\nbatch_size = 4\naccumulate = 2\n"
+                           "learning_rate = 1e-2\ndropout = 0.2\nwarmup = 0.2\n%s",
+                           in_dir(out), in_dir("text"), more);
+    cr_assert_eq(load_config(&c, toml, &err), 0, "%s", err.msg);
+    free(toml);
+    return c;
+}
+
+static TrainOutcome run_with(TrainConfig config, TrainOptions o, Err *err)
+{
+    Trainer t;
+    o.threads = 1;
+    FILE *chatter = fopen("/dev/null", "w");
+    TrainOutcome outcome = TRAIN_FAILED;
+    if (train_init(&t, &config, &o, err) == 0)
+        outcome = train_run(&t, &o, chatter, err);
+    train_release(&t);
+    fclose(chatter);
+    return outcome;
+}
+
+static TrainOutcome run(TrainConfig config, bool resume, Err *err)
+{
+    return run_with(config, (TrainOptions){.resume = resume}, err);
+}
+
+/* One update in a process that is told to stop before it begins. */
+static TrainOutcome run_one_update(TrainConfig config)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        Err err;
+        interrupt_note();
+        _exit((int)run(config, true, &err));
+    }
+    int status;
+    waitpid(child, &status, 0);
+    train_config_release(&config);
+    cr_assert(WIFEXITED(status));
+    return (TrainOutcome)WEXITSTATUS(status);
+}
+
+Test(train, a_training_interrupted_at_every_step_is_the_same_training)
+{
+    Err err = {""};
+    write_text();
+    cr_assert_eq(run(gpt_config("whole", ""), false, &err), TRAIN_DONE, "%s", err.msg);
+    int runs = 0;
+    do {
+        cr_assert_eq(run_one_update(gpt_config("pieces", "")), TRAIN_INTERRUPTED);
+        runs++;
+        Trainer t;
+        TrainConfig c = gpt_config("pieces", "");
+        TrainOptions o = {.threads = 1};
+        cr_assert_eq(train_init(&t, &c, &o, &err), 0);
+        cr_assert_eq(train_state_load(in_dir("pieces"), &t.model, &t.state, t.identity, &err), 0);
+        cr_assert_eq(t.state.updates, (uint64_t)runs);
+        bool done = t.state.updates == t.total_updates;
+        train_release(&t);
+        if (done)
+            break;
+    } while (runs < 100);
+    cr_expect_gt(runs, 8);
+    expect_same_files(in_dir("whole/model.safetensors"), in_dir("pieces/model.safetensors"));
+    expect_same_files(in_dir("whole/training.safetensors"), in_dir("pieces/training.safetensors"));
+    expect_same_files(in_dir("whole/loss.csv"), in_dir("pieces/loss.csv"));
+}
+
+Test(train, a_training_is_not_begun_twice_nor_taken_up_with_another_config)
+{
+    Err err = {""};
+    write_text();
+    cr_assert_eq(run(gpt_config("out", ""), false, &err), TRAIN_DONE);
+    cr_expect_eq(run(gpt_config("out", ""), false, &err), TRAIN_FAILED);
+    cr_expect_not_null(strstr(err.msg, "has a training already"));
+    cr_expect_eq(run(gpt_config("out", "seed = 2\n"), true, &err), TRAIN_FAILED);
+    cr_expect_not_null(strstr(err.msg, "began with seed=1, and the config now says seed=2"));
+    write_file(in_dir("text"), "other text, other text, other text, other text, other text");
+    cr_expect_eq(run(gpt_config("out", ""), true, &err), TRAIN_FAILED);
+    cr_expect_not_null(strstr(err.msg, "training data="));
+}
+
+Test(train, a_loss_that_is_no_number_keeps_the_last_checkpoint)
+{
+    Err err = {""};
+    write_text();
+    TrainConfig c = gpt_config("out", "save_every = 1\n");
+    c.learning_rate = 1e30; /* beyond what a file may say: the second update destroys all */
+    cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);
+    cr_expect_not_null(strstr(err.msg, "step 2: "), "%s", err.msg);
+    Trainer t;
+    c = gpt_config("out", "save_every = 1\n");
+    c.learning_rate = 1e30;
+    TrainOptions o = {.threads = 1};
+    cr_assert_eq(train_init(&t, &c, &o, &err), 0);
+    cr_assert_eq(train_state_load(in_dir("out"), &t.model, &t.state, t.identity, &err), 0, "%s",
+                 err.msg);
+    cr_expect_eq(t.state.updates, 1);
+    train_release(&t);
+}
+
+/* Fewer updates than the running check needs, and all losses finite. */
+Test(train, a_short_training_that_diverges_saves_nothing)
+{
+    Err err = {""};
+    write_text();
+    TrainConfig c = gpt_config("out", "");
+    c.learning_rate = 3;
+    cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);
+    cr_expect_not_null(strstr(err.msg, "step 6: the training diverges: the mean loss is"), "%s",
+                       err.msg);
+    cr_expect_not(train_state_exists(in_dir("out")));
+    cr_expect_neq(access(in_dir("out/model.safetensors"), F_OK), 0);
+}
+
+Test(train, what_the_last_update_did_is_looked_at)
+{
+    Err err = {""};
+    write_text();
+    for (int held_out = 0; held_out < 2; held_out++) {
+        TrainConfig c = gpt_config("out", "");
+        c.epochs = 1;
+        c.accumulate = 100;
+        c.warmup = 0;
+        c.learning_rate = 1e3;
+        c.held_out = 0.1 * held_out;
+        cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);
+        cr_expect_not_null(
+            strstr(err.msg, "step 1: the training diverges: the mean loss after the update is"),
+            "%s", err.msg);
+        cr_expect_not(train_state_exists(in_dir("out")));
+    }
+}
+
+/* ---- the directory ---- */
+
+Test(train, an_overwritten_training_is_not_taken_up)
+{
+    Err err = {""};
+    write_text();
+    cr_assert_eq(run(gpt_config("out", ""), false, &err), TRAIN_DONE, "%s", err.msg);
+    TrainConfig c = gpt_config("out", "");
+    c.learning_rate = 1e30; /* ends it before its first save */
+    cr_expect_eq(run_with(c, (TrainOptions){.overwrite = true}, &err), TRAIN_DIVERGED);
+    cr_expect_not(train_state_exists(in_dir("out")));
+    cr_expect_eq(run(gpt_config("out", ""), true, &err), TRAIN_FAILED);
+    cr_expect_not_null(strstr(err.msg, "has a model, but no training that could go on"), "%s",
+                       err.msg);
+}
+
+Test(train, a_foreign_model_is_replaced_only_on_demand)
+{
+    Err err = {""};
+    write_text();
+    cr_assert_eq(mkdir(in_dir("out"), 0777), 0);
+    write_file(in_dir("out/config.json"), "{}");
+    for (int resume = 0; resume < 2; resume++) {
+        cr_expect_eq(run(gpt_config("out", ""), resume, &err), TRAIN_FAILED);
+        cr_expect_not_null(strstr(err.msg, "--overwrite replaces it"), "%s", err.msg);
+    }
+    cr_expect_eq(run_with(gpt_config("out", ""), (TrainOptions){.overwrite = true}, &err),
+                 TRAIN_DONE, "%s", err.msg);
+}
+
+static void expect_no_place(const char *out, const char *sentence)
+{
+    Err err = {""};
+    TrainConfig c = gpt_config(out, "");
+    cr_expect_eq(train_check_out(&c, &(TrainOptions){0}, &err), -1, "%s", out);
+    cr_expect_not_null(strstr(err.msg, sentence), "%s", err.msg);
+    train_config_release(&c);
+}
+
+Test(train, a_place_that_cannot_be_is_said_without_reading_data)
+{
+    Err err = {""};
+    write_file(in_dir("file"), "");
+    expect_no_place("file", "is not a directory");
+    expect_no_place("file/out", "Not a directory");
+    TrainConfig c = gpt_config("new/deep/out/", "");
+    cr_expect_eq(train_check_out(&c, &(TrainOptions){0}, &err), 0, "%s", err.msg);
+    cr_expect_neq(access(in_dir("new"), F_OK), 0, "asking makes nothing");
+    train_config_release(&c);
+}
+
+Test(train, missing_parents_are_made)
+{
+    Err err = {""};
+    write_text();
+    cr_assert_eq(run(gpt_config("new/deep/out", ""), false, &err), TRAIN_DONE, "%s", err.msg);
+    cr_expect(train_state_exists(in_dir("new/deep/out")));
+}
+
+Test(train, a_state_says_what_it_was_trained_on)
+{
+    Err err = {""};
+    char *value;
+    write_text();
+    cr_assert_eq(train_state_value(in_dir("out"), "held_out", &value, &err), 0);
+    cr_expect_null(value, "there is no state");
+    cr_assert_eq(run(gpt_config("out", ""), false, &err), TRAIN_DONE, "%s", err.msg);
+    cr_assert_eq(train_state_value(in_dir("out"), "epochs", &value, &err), 0, "%s", err.msg);
+    cr_expect_str_eq(value, "2");
+    free(value);
+    cr_assert_eq(train_state_value(in_dir("out"), "epoch", &value, &err), 0);
+    cr_expect_null(value);
+    cr_assert_eq(truncate(in_dir("out/training.safetensors"), 100), 0);
+    cr_expect_eq(train_state_value(in_dir("out"), "epochs", &value, &err), -1);
+}
+
+/* ---- fine-tuning ---- */
+
+static const char vocabulary[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ngood\nbad\nfilm\nvery\nthe\n";
+
+/* A DistilBERT without a head: 10 words, random weights. */
+static void write_encoder(const char *name)
+{
+    Err err = {""};
+    char path[160];
+    Checkpoint ck = {0};
+    cr_assert_eq(mkdir(in_dir(name), 0777), 0);
+    snprintf(path, sizeof path, "%s/vocab.txt", in_dir(name));
+    write_file(path, vocabulary);
+    snprintf(path, sizeof path, "%s/config.json", in_dir(name));
+    write_file(path, "{\"model_type\": \"distilbert\", \"architectures\": [\"DistilBertModel\"], "
+                     "\"vocab_size\": 10, \"dim\": 16, \"n_layers\": 1, \"n_heads\": 2, "
+                     "\"hidden_dim\": 32, \"max_position_embeddings\": 16}");
+    cr_assert_eq(model_config_load(in_dir(name), &ck.config, &err), 0, "%s", err.msg);
+    Bucketed m;
+    RecordWants wants = {.batch = 1};
+    bucketed_plan(&m, &ck.config, &wants, (size_t[]){8}, 1, false, 1);
+    cr_assert_eq(bucketed_alloc(&m, (ParamsMemory){0}, &err), 0);
+    params_randomize(&m.params, 5, 1);
+    TensorList tensors = {0};
+    checkpoint_export(&ck.config, true, &m.params, m.params.weights, "", &tensors);
+    snprintf(path, sizeof path, "%s/model.safetensors", in_dir(name));
+    cr_assert_eq(safetensors_write(path, tensors.at, tensors.count, NULL, &err), 0);
+    tensor_list_release(&tensors);
+    bucketed_release(&m);
+}
+
+/* `good` and `bad` are the labels of the texts with these words. */
+static void write_samples(const char *name, const char *good, const char *bad)
+{
+    char text[8000] = "";
+    for (int i = 0; i < 40; i++) {
+        const char *word = i % 2 ? "good" : "bad";
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "{\"text\": \"%s%s film\", \"expected_label\": \"%s\"}\n",
+                 i % 3 ? "the very very very very the the " : "", word, i % 2 ? good : bad);
+    }
+    write_file(in_dir(name), text);
+}
+
+static TrainConfig sentiment_config(const char *checkpoint)
+{
+    TrainConfig c;
+    Err err = {""};
+    char *toml = xasprintf("task = \"sentiment\"\nout = \"%s\"\n[data]\ntrain = \"%s\"\n"
+                           "development = \"%s\"\nlabels = [\"negative\", \"positive\"]\n"
+                           "max_length = 16\n[model]\ncheckpoint = \"%s\"\n[training]\n"
+                           "epochs = 40\nbatch_size = 6\nlearning_rate = 3e-3\n",
+                           in_dir("out"), in_dir("samples.jsonl"), in_dir("samples.jsonl"),
+                           in_dir(checkpoint));
+    cr_assert_eq(load_config(&c, toml, &err), 0, "%s", err.msg);
+    free(toml);
+    return c;
+}
+
+Test(train, a_classifier_learns_what_two_words_mean)
+{
+    Err err = {""};
+    Trainer t;
+    TrainOptions o = {.threads = 1};
+    write_encoder("encoder");
+    write_samples("samples.jsonl", "positive", "negative");
+    TrainConfig c = sentiment_config("encoder");
+    cr_assert_eq(train_init(&t, &c, &o, &err), 0, "%s", err.msg);
+    cr_expect_eq(t.num_lengths, 2, "short and long samples have a bucket each");
+    Evaluation before = train_evaluate(&t, &t.development);
+    FILE *chatter = fopen("/dev/null", "w");
+    cr_assert_eq(train_run(&t, &o, chatter, &err), TRAIN_DONE, "%s", err.msg);
+    fclose(chatter);
+    Evaluation after = train_evaluate(&t, &t.development);
+    cr_expect_lt(before.right, 40);
+    cr_expect_eq(after.right, 40);
+    cr_expect_lt(after.loss, before.loss / 10);
+    train_release(&t);
+
+    Labels labels;
+    Checkpoint ck;
+    cr_assert_eq(checkpoint_open(&ck, in_dir("out"), &err), 0, "%s", err.msg);
+    cr_expect_eq(ck.config.head, HEAD_CLASSIFIER);
+    cr_assert_eq(labels_load(&labels, in_dir("out"), ck.config.num_labels, &err), 0);
+    cr_expect_eq(labels_find(&labels, "Positive"), 1);
+    labels_release(&labels);
+    checkpoint_release(&ck);
+}
+
+Test(train, a_checkpoint_of_another_shape_is_refused)
+{
+    Err err = {""};
+    write_encoder("encoder");
+    write_samples("samples.jsonl", "positive", "negative");
+    write_file(in_dir("encoder/config.json"),
+               "{\"model_type\": \"distilbert\", \"architectures\": [\"DistilBertModel\"], "
+               "\"vocab_size\": 10, \"dim\": 16, \"n_layers\": 1, \"n_heads\": 2, "
+               "\"hidden_dim\": 48, \"max_position_embeddings\": 16}");
+    cr_expect_eq(run(sentiment_config("encoder"), false, &err), TRAIN_FAILED);
+    cr_expect_not_null(strstr(err.msg, "has shape [32, 16], config.json makes it [48, 16]"), "%s",
+                       err.msg);
+    cr_expect_neq(access(in_dir("out"), F_OK), 0, "nothing was written");
+}
+
+/* What is right of the training data is wrong of these. */
+Test(train, a_development_loss_that_diverges_keeps_the_last_checkpoint)
+{
+    Err err = {""};
+    write_encoder("encoder");
+    write_samples("samples.jsonl", "positive", "negative");
+    write_samples("swapped.jsonl", "negative", "positive");
+    TrainConfig c = sentiment_config("encoder");
+    free(c.development);
+    c.development = xstrdup(in_dir("swapped.jsonl"));
+    cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);
+    cr_expect_not_null(strstr(err.msg, "the training diverges: the development loss is"), "%s",
+                       err.msg);
+    cr_expect(train_state_exists(in_dir("out")), "of an epoch before");
+}

@@ -1,0 +1,369 @@
+/* Model configs: named sizes, checks, closed forms, and config.json files good and bad. */
+#include "model/config.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[64];
+static char path[96];
+
+static void make_dir(void)
+{
+    strcpy(dir, "/tmp/tare-config-XXXXXX");
+    cr_assert(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/config.json", dir);
+}
+
+static void remove_dir(void)
+{
+    unlink(path);
+    rmdir(dir);
+}
+
+TestSuite(config, .init = make_dir, .fini = remove_dir);
+
+static void write_json(const char *json)
+{
+    FILE *f = fopen(path, "wb");
+    cr_assert(f && fputs(json, f) >= 0 && fclose(f) == 0);
+}
+
+static ModelConfig load(const char *json)
+{
+    ModelConfig c;
+    Err err;
+    write_json(json);
+    cr_assert_eq(model_config_load(dir, &c, &err), 0, "%s", err.msg);
+    return c;
+}
+
+static void expect_refused(const char *json, const char *what)
+{
+    ModelConfig c;
+    Err err = {""};
+    write_json(json);
+    cr_assert_eq(model_config_load(dir, &c, &err), -1, "accepted: %s", json);
+    cr_expect(strstr(err.msg, path), "no path in '%s'", err.msg);
+    cr_expect(strstr(err.msg, what), "no '%s' in '%s'", what, err.msg);
+}
+
+static ModelConfig named(const char *name)
+{
+    const NamedSize *s = model_size_find(name);
+    cr_assert(s, "%s", name);
+    return model_config_gpt(s->d_model, s->num_layers, s->num_heads, 50257, 128);
+}
+
+/* The first four are the published GPT-2 models. */
+Test(config, named_sizes_have_the_known_parameter_counts)
+{
+    static const struct {
+        const char *name;
+        size_t params;
+    } expected[] = {
+        {"small", 124439808}, {"medium", 354823168}, {"large", 774030080},
+        {"xl", 1557611200},   {"2.7B", 2648931840},
+    };
+    cr_assert_eq(num_model_sizes, COUNT_OF(expected));
+    for (size_t i = 0; i < COUNT_OF(expected); i++) {
+        ModelConfig c = named(expected[i].name);
+        Err err;
+        cr_expect_eq(model_config_check(&c, &err), 0, "%s", err.msg);
+        cr_expect_eq(model_num_params(&c), expected[i].params, "%s: %zu", expected[i].name,
+                     model_num_params(&c));
+    }
+    cr_expect_null(model_size_find("tiny"));
+}
+
+Test(config, positions_grow_with_the_context)
+{
+    cr_expect_eq(model_config_gpt(8, 1, 1, 10, 1024).max_positions, 1024);
+    cr_expect_eq(model_config_gpt(8, 1, 1, 10, 2000).max_positions, 2000);
+}
+
+/* Counts of transformers 5.23: sum(p.numel() for p in model.parameters()), without the pooler where
+ * there is no classifier. */
+Test(config, parameter_counts_of_other_heads)
+{
+    ModelConfig c = named("small");
+    c.tied_head = false;
+    cr_expect_eq(model_num_params(&c), 124439808u + 50257u * 768u);
+    c.head = HEAD_NONE;
+    cr_expect_eq(model_num_params(&c), 124439808);
+
+    c = load("{\"model_type\":\"distilbert\"}");
+    cr_expect_eq(model_num_params(&c), 66362880);
+    c = load("{\"model_type\":\"distilbert\","
+             "\"architectures\":[\"DistilBertForSequenceClassification\"]}");
+    cr_expect_eq(model_num_params(&c), 66955010);
+    c = load("{\"model_type\":\"bert\"}");
+    cr_expect_eq(model_num_params(&c), 109482240 - (768 * 768 + 768));
+    c = load("{\"model_type\":\"bert\",\"architectures\":[\"BertForSequenceClassification\"],"
+             "\"num_labels\":3}");
+    cr_expect_eq(model_num_params(&c), 109482240 + 3 * 769);
+}
+
+/* By hand, product by product, for a model small enough to do so. */
+Test(config, flops_of_a_small_gpt)
+{
+    ModelConfig c = model_config_gpt(6, 2, 3, 11, 5); /* C 6, F 24, L 2, V 11; B 3, T 5 */
+    double rows = 3 * 5;
+    double qkv = 2 * rows * 6 * 18, projection = 2 * rows * 6 * 6;
+    double up = 2 * rows * 6 * 24, down = 2 * rows * 24 * 6;
+    double pairs = 3 * (1 + 2 + 3 + 4 + 5); /* (query, visible key) */
+    double attention = 2 * pairs * 6 * 2;   /* scores and weighted values */
+    double head = 2 * rows * 6 * 11;
+    double forward = 2 * (qkv + projection + up + down + attention) + head;
+    cr_expect_eq(model_flops(&c, 3, 5, false), forward);
+    cr_expect_eq(model_flops(&c, 3, 5, true), 3 * forward);
+    c.head = HEAD_NONE;
+    cr_expect_eq(model_flops(&c, 3, 5, false), forward - head);
+}
+
+Test(config, flops_of_a_small_encoder)
+{
+    ModelConfig c = load("{\"model_type\":\"distilbert\",\"dim\":6,\"n_heads\":3,\"n_layers\":2,"
+                         "\"hidden_dim\":10,\"num_labels\":4,"
+                         "\"architectures\":[\"DistilBertForSequenceClassification\"]}");
+    double rows = 3 * 5, linear = 4 * 2 * rows * 6 * 6 + 2 * 2 * rows * 6 * 10;
+    double attention = 2 * (3 * 5 * 5) * 6 * 2;
+    double after_attention = 2 * 6 * 6 + 2 * 2 * 6 * 10; /* of a row */
+    double head = 2 * 3 * 6 * 6 + 2 * 3 * 6 * 4;
+    double unread = (rows - 3) * after_attention; /* the last layer's, but for 3 first tokens */
+    cr_expect_eq(model_flops(&c, 3, 5, false), 2 * (linear + attention) + head - unread);
+}
+
+Test(config, check_names_the_offending_key)
+{
+    static const struct {
+        size_t offset, value;
+        const char *what;
+    } cases[] = {
+        {offsetof(ModelConfig, vocab_size), 0, "vocab_size is 0"},
+        {offsetof(ModelConfig, d_model), 0, "d_model is 0"},
+        {offsetof(ModelConfig, num_layers), (size_t)1 << 40, "num_layers is 1099511627776"},
+        {offsetof(ModelConfig, num_heads), 0, "num_heads is 0"},
+        {offsetof(ModelConfig, num_heads), 5, "num_heads 5 does not divide d_model 768"},
+        {offsetof(ModelConfig, d_ff), SIZE_MAX, "d_ff is 18446744073709551615"},
+        {offsetof(ModelConfig, max_positions), MAX_DIMENSION + 1, "max_positions is 16777217"},
+        {offsetof(ModelConfig, num_layers), MAX_DIMENSION, NULL}, /* 2^24 layers: 2^46.7 weights */
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        ModelConfig c = named("small");
+        Err err = {""};
+        memcpy((char *)&c + cases[i].offset, &cases[i].value, sizeof(size_t));
+        cr_expect_eq(model_config_check(&c, &err), cases[i].what ? -1 : 0, "%s", err.msg);
+        cr_expect(strstr(err.msg, cases[i].what ? cases[i].what : ""), "%s", err.msg);
+    }
+    ModelConfig c = model_config_gpt(MAX_DIMENSION, MAX_DIMENSION, 1, 10, 10);
+    Err err;
+    c.d_ff = MAX_DIMENSION;
+    cr_expect_eq(model_config_check(&c, &err), -1);
+    cr_expect(strstr(err.msg, "beyond the limit"), "%s", err.msg);
+    c = named("small");
+    c.norm_eps = 0;
+    cr_expect_eq(model_config_check(&c, &err), -1);
+    c = named("small");
+    c.type = MODEL_BERT;
+    cr_expect_eq(model_config_check(&c, &err), -1);
+    cr_expect(strstr(err.msg, "type_vocab_size is 0"), "%s", err.msg);
+    c = named("small");
+    c.head = HEAD_CLASSIFIER;
+    cr_expect_eq(model_config_check(&c, &err), -1);
+    cr_expect(strstr(err.msg, "num_labels is 0"), "%s", err.msg);
+}
+
+Test(config, missing_keys_have_the_libraries_defaults)
+{
+    ModelConfig c = load("{\"model_type\":\"gpt2\"}");
+    cr_expect(c.type == MODEL_GPT2 && c.head == HEAD_LM && c.tied_head);
+    cr_expect(c.vocab_size == 50257 && c.d_model == 768 && c.num_layers == 12);
+    cr_expect(c.num_heads == 12 && c.d_ff == 3072 && c.max_positions == 1024);
+    cr_expect(c.act == ACT_GELU_TANH && c.norm_eps == 1e-5f && c.num_labels == 2);
+
+    c = load("{\"model_type\":\"distilbert\",\"dim\":96}");
+    cr_expect(c.type == MODEL_DISTILBERT && c.head == HEAD_NONE && c.type_vocab_size == 0);
+    cr_expect(c.vocab_size == 30522 && c.d_model == 96 && c.num_layers == 6);
+    cr_expect(c.num_heads == 12 && c.d_ff == 3072 && c.max_positions == 512);
+    cr_expect(c.act == ACT_GELU_ERF && c.norm_eps == 1e-12f);
+
+    c = load("{\"model_type\":\"bert\"}");
+    cr_expect(c.type == MODEL_BERT && c.head == HEAD_NONE && c.type_vocab_size == 2);
+    cr_expect(c.vocab_size == 30522 && c.d_model == 768 && c.num_layers == 12);
+    cr_expect(c.num_heads == 12 && c.d_ff == 3072 && c.max_positions == 512);
+    cr_expect(c.act == ACT_GELU_ERF && c.norm_eps == 1e-12f);
+}
+
+Test(config, every_key_is_read)
+{
+    ModelConfig c =
+        load("{\"model_type\":\"gpt2\",\"vocab_size\":101,\"n_embd\":36,\"n_layer\":2,\"n_head\":3,"
+             "\"n_inner\":50,\"n_positions\":17,\"activation_function\":\"relu\","
+             "\"layer_norm_epsilon\":1e-3,\"tie_word_embeddings\":false,\"n_ctx\":17,"
+             "\"task_specific_params\":{\"x\":[1,2]}}");
+    cr_expect(c.vocab_size == 101 && c.d_model == 36 && c.num_layers == 2 && c.num_heads == 3);
+    cr_expect(c.d_ff == 50 && c.max_positions == 17 && c.act == ACT_RELU && c.norm_eps == 1e-3f);
+    cr_expect(!c.tied_head);
+    c = load("{\"model_type\":\"gpt2\",\"hidden_size\":36,\"num_hidden_layers\":2,"
+             "\"num_attention_heads\":3,\"max_position_embeddings\":17,\"n_inner\":null}");
+    cr_expect(c.d_model == 36 && c.num_layers == 2 && c.num_heads == 3 && c.max_positions == 17);
+    cr_expect_eq(c.d_ff, 144);
+
+    c = load("{\"model_type\":\"distilbert\",\"vocab_size\":1124,\"dim\":32,\"n_layers\":5,"
+             "\"n_heads\":4,\"hidden_dim\":128,\"max_position_embeddings\":64,"
+             "\"activation\":\"gelu_new\",\"sinusoidal_pos_embds\":false}");
+    cr_expect(c.vocab_size == 1124 && c.d_model == 32 && c.num_layers == 5 && c.num_heads == 4);
+    cr_expect(c.d_ff == 128 && c.max_positions == 64 && c.act == ACT_GELU_TANH);
+
+    c = load("{\"model_type\":\"bert\",\"vocab_size\":99,\"hidden_size\":48,"
+             "\"num_hidden_layers\":3,\"num_attention_heads\":4,\"intermediate_size\":77,"
+             "\"max_position_embeddings\":33,\"type_vocab_size\":1,\"hidden_act\":\"tanh\","
+             "\"layer_norm_eps\":1e-6,\"position_embedding_type\":\"absolute\"}");
+    cr_expect(c.vocab_size == 99 && c.d_model == 48 && c.num_layers == 3 && c.num_heads == 4);
+    cr_expect(c.d_ff == 77 && c.max_positions == 33 && c.type_vocab_size == 1);
+    cr_expect(c.act == ACT_TANH && c.norm_eps == 1e-6f);
+}
+
+Test(config, architectures_decide_the_head)
+{
+    static const struct {
+        const char *type, *architectures;
+        ModelHead head;
+    } cases[] = {
+        {"gpt2", "null", HEAD_LM},
+        {"gpt2", "[]", HEAD_LM},
+        {"gpt2", "[\"GPT2LMHeadModel\"]", HEAD_LM},
+        {"gpt2", "[\"GPT2DoubleHeadsModel\"]", HEAD_LM},
+        {"gpt2", "[\"GPT2Model\"]", HEAD_NONE},
+        {"distilbert", "[\"DistilBertModel\"]", HEAD_NONE},
+        {"distilbert", "[\"DistilBertForMaskedLM\"]", HEAD_NONE},
+        {"distilbert", "[\"DistilBertForSequenceClassification\"]", HEAD_CLASSIFIER},
+        {"bert", "[\"BertForPreTraining\"]", HEAD_NONE},
+        {"bert", "[\"BertForSequenceClassification\"]", HEAD_CLASSIFIER},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char json[256];
+        snprintf(json, sizeof json, "{\"model_type\":\"%s\",\"architectures\":%s}", cases[i].type,
+                 cases[i].architectures);
+        cr_expect_eq(load(json).head, cases[i].head, "%s", json);
+    }
+    cr_expect(load("{\"model_type\":\"bert\"}").head_open);
+    cr_expect(!load("{\"model_type\":\"bert\",\"architectures\":[\"BertModel\"]}").head_open);
+    cr_expect(!load("{\"model_type\":\"gpt2\"}").head_open);
+}
+
+Test(config, labels_are_counted)
+{
+    cr_expect_eq(load("{\"model_type\":\"bert\",\"num_labels\":7}").num_labels, 7);
+    cr_expect_eq(load("{\"model_type\":\"bert\",\"id2label\":{\"0\":\"a\",\"1\":\"b\",\"2\":\"c\"},"
+                      "\"num_labels\":7}")
+                     .num_labels,
+                 3);
+    cr_expect_eq(load("{\"model_type\":\"bert\",\"id2label\":null}").num_labels, 2);
+}
+
+Test(config, pad_token_is_an_encoders)
+{
+    ModelConfig c = load("{\"model_type\":\"bert\"}");
+    cr_expect(c.has_pad_token && c.pad_token == 0);
+    c = load("{\"model_type\":\"distilbert\",\"pad_token_id\":7}");
+    cr_expect(c.has_pad_token && c.pad_token == 7);
+    cr_expect(!load("{\"model_type\":\"bert\",\"pad_token_id\":null}").has_pad_token);
+    cr_expect(!load("{\"model_type\":\"gpt2\",\"pad_token_id\":7}").has_pad_token);
+    const char *what = "pad_token_id must be null or from 0 to 8";
+    expect_refused("{\"model_type\":\"bert\",\"vocab_size\":9,\"pad_token_id\":9}", what);
+    expect_refused("{\"model_type\":\"bert\",\"vocab_size\":9,\"pad_token_id\":-1}", what);
+    expect_refused("{\"model_type\":\"bert\",\"vocab_size\":9,\"pad_token_id\":\"0\"}", what);
+}
+
+Test(config, refuses_bad_files)
+{
+    static const struct {
+        const char *json, *what;
+    } cases[] = {
+        {"", "line 1, column 0"},
+        {"{\"model_type\":\n \"gpt2\",}", "line 2, column"},
+        {"[]", "not a JSON object"},
+        {"{}", "no model_type"},
+        {"{\"model_type\":3}", "no model_type"},
+        {"{\"model_type\":\"llama\"}", "model_type 'llama' is not built"},
+        {"{\"model_type\":\"gpt2\",\"model_type\":\"bert\"}", "duplicate"},
+        {"{\"model_type\":\"gpt2\",\"n_layer\":0}", "n_layer is 0"},
+        {"{\"model_type\":\"gpt2\",\"n_layer\":-3}", "n_layer is negative"},
+        {"{\"model_type\":\"gpt2\",\"n_layer\":1099511627776}", "n_layer is 1099511627776"},
+        {"{\"model_type\":\"gpt2\",\"n_layer\":99999999999999999999}", "line 1"},
+        {"{\"model_type\":\"gpt2\",\"n_layer\":2.0}", "n_layer must be a whole number"},
+        {"{\"model_type\":\"gpt2\",\"n_layer\":\"2\"}", "n_layer must be a whole number"},
+        {"{\"model_type\":\"gpt2\",\"n_layer\":true}", "n_layer must be a whole number"},
+        {"{\"model_type\":\"gpt2\",\"n_layer\":null}", "n_layer must be a whole number"},
+        {"{\"model_type\":\"gpt2\",\"n_inner\":0}", "n_inner is 0"},
+        {"{\"model_type\":\"gpt2\",\"hidden_size\":-1}", "hidden_size is negative"},
+        {"{\"model_type\":\"gpt2\",\"n_embd\":48,\"hidden_size\":36}", "hidden_size mean the same"},
+        {"{\"model_type\":\"gpt2\",\"n_head\":5}", "n_head 5 does not divide n_embd 768"},
+        {"{\"model_type\":\"distilbert\",\"n_heads\":5}", "n_heads 5 does not divide dim 768"},
+        {"{\"model_type\":\"gpt2\",\"n_embd\":16777216,\"n_head\":1,\"n_inner\":4}", "2^48"},
+        {"{\"model_type\":\"bert\",\"type_vocab_size\":0}", "type_vocab_size is 0"},
+        {"{\"model_type\":\"gpt2\",\"activation_function\":\"silu\"}",
+         "activation_function 'silu'"},
+        {"{\"model_type\":\"distilbert\",\"activation\":3}", "activation must be a string"},
+        {"{\"model_type\":\"bert\",\"hidden_act\":\"gelu_10\"}", "hidden_act 'gelu_10'"},
+        {"{\"model_type\":\"bert\",\"layer_norm_eps\":\"1\"}", "layer_norm_eps must be a number"},
+        {"{\"model_type\":\"bert\",\"layer_norm_eps\":-1e-5}", "layer_norm_eps is -1e-05"},
+        {"{\"model_type\":\"bert\",\"layer_norm_eps\":1e300}", "layer_norm_eps is inf"},
+        {"{\"model_type\":\"gpt2\",\"tie_word_embeddings\":1}", "tie_word_embeddings must be true"},
+        {"{\"model_type\":\"bert\",\"architectures\":\"BertModel\"}",
+         "architectures must be a list"},
+        {"{\"model_type\":\"bert\",\"architectures\":[1]}", "architectures must be a list"},
+        {"{\"model_type\":\"bert\",\"id2label\":[]}", "id2label must be an object"},
+        {"{\"model_type\":\"bert\",\"num_labels\":0}", "num_labels is 0"},
+        {"{\"model_type\":\"bert\",\"architectures\":[\"BertForSequenceClassification\"],"
+         "\"id2label\":{}}",
+         "num_labels is 0"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        expect_refused(cases[i].json, cases[i].what);
+}
+
+Test(config, refuses_by_name_what_is_not_built)
+{
+    static const char *const cases[][3] = {
+        {"gpt2", "scale_attn_weights", "false"},
+        {"gpt2", "scale_attn_by_inverse_layer_idx", "true"},
+        {"gpt2", "reorder_and_upcast_attn", "true"},
+        {"gpt2", "add_cross_attention", "true"},
+        {"gpt2", "tie_last_hidden_states", "false"},
+        {"distilbert", "sinusoidal_pos_embds", "true"},
+        {"distilbert", "sinusoidal_pos_embds", "\"yes\""},
+        {"bert", "is_decoder", "true"},
+        {"bert", "position_embedding_type", "\"relative_key\""},
+        {"bert", "position_embedding_type", "3"},
+        {"bert", "architectures", "[\"BertForQuestionAnswering\"]"},
+        {"bert", "architectures", "[\"BertForTokenClassification\"]"},
+        {"distilbert", "architectures", "[\"DistilBertForMultipleChoice\"]"},
+        {"gpt2", "architectures", "[\"GPT2ForSequenceClassification\"]"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char json[256];
+        snprintf(json, sizeof json, "{\"model_type\":\"%s\",\"%s\":%s}", cases[i][0], cases[i][1],
+                 cases[i][2]);
+        expect_refused(json, cases[i][1]);
+    }
+    load("{\"model_type\":\"gpt2\",\"scale_attn_weights\":true,\"add_cross_attention\":false,"
+         "\"reorder_and_upcast_attn\":false,\"is_decoder\":true,\"position_embedding_type\":null}");
+}
+
+Test(config, refuses_what_is_no_file)
+{
+    ModelConfig c;
+    Err err;
+    cr_expect_eq(model_config_load(dir, &c, &err), -1);
+    cr_expect(strstr(err.msg, path) && strstr(err.msg, "No such file"), "%s", err.msg);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    cr_expect_eq(model_config_load(dir, &c, &err), -1);
+    cr_expect(strstr(err.msg, "directory"), "%s", err.msg);
+    rmdir(path);
+}

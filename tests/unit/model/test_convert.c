@@ -1,0 +1,103 @@
+/* Conversions that are stopped: whenever that happens, nothing is left behind. What a conversion writes is
+ * tests/cli/precision.sh's and tests/parity/convert_parity.py's business. */
+#include "model/files/convert.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "model/files/checkpoint.h"
+#include "model/recording.h"
+
+static char dir[64], config_path[96], weights_path[96], out_path[96];
+
+static void make_dir(void)
+{
+    strcpy(dir, "/tmp/tare-convert-XXXXXX");
+    cr_assert(mkdtemp(dir));
+    snprintf(config_path, sizeof config_path, "%s/config.json", dir);
+    snprintf(weights_path, sizeof weights_path, "%s/model.safetensors", dir);
+    snprintf(out_path, sizeof out_path, "%s/out", dir);
+}
+
+static void remove_dir(void)
+{
+    unlink(config_path);
+    unlink(weights_path);
+    cr_assert(rmdir(dir) == 0, "a test left a file behind");
+}
+
+TestSuite(convert, .init = make_dir, .fini = remove_dir);
+
+/* A GPT-2 of random weights; returns how many tensors its file has. */
+static size_t write_model(void)
+{
+    ModelConfig c;
+    Params p;
+    Graph g;
+    Record r;
+    Err err;
+    TensorList list = {0};
+    FILE *f = fopen(config_path, "w");
+    cr_assert(f &&
+              fputs("{\"model_type\": \"gpt2\", \"n_embd\": 6, \"n_layer\": 1, \"n_head\": 3,"
+                    " \"vocab_size\": 11, \"n_positions\": 5}",
+                    f) >= 0 &&
+              fclose(f) == 0);
+    cr_assert(model_config_load(dir, &c, &err) == 0, "%s", err.msg);
+    params_init(&p);
+    graph_init(&g);
+    model_record(&g, &c, &p, &(RecordWants){.batch = 1, .context = 3}, &r);
+    record_release(&r);
+    graph_release(&g);
+    cr_assert(params_alloc(&p, (ParamsMemory){0}, &err) == 0, "%s", err.msg);
+    params_randomize(&p, 3, 1);
+    checkpoint_export(&c, false, &p, p.weights, "", &list);
+    cr_assert(safetensors_write(weights_path, list.at, list.count, NULL, &err) == 0, "%s", err.msg);
+    size_t count = list.count;
+    tensor_list_release(&list);
+    params_release(&p);
+    return count;
+}
+
+static size_t asked, stop_at;
+
+static bool stop(void)
+{
+    return asked++ == stop_at;
+}
+
+static size_t entries(void)
+{
+    size_t count = 0;
+    DIR *d = opendir(dir);
+    while (readdir(d))
+        count++;
+    closedir(d);
+    return count;
+}
+
+Test(convert, stopped_anywhere_nothing_is_left_behind)
+{
+    Err err;
+    size_t tensors = write_model(), before = entries();
+    for (stop_at = 0; stop_at <= tensors; stop_at++) {
+        asked = 0;
+        cr_expect(model_convert(dir, out_path, DT_I8, stop, &err) == -1, "stopped at %zu", stop_at);
+        cr_expect(asked == stop_at + 1, "%zu questions after being stopped at %zu", asked, stop_at);
+        cr_expect(entries() == before, "stopped at %zu, something is left", stop_at);
+    }
+    asked = 0;
+    cr_assert(model_convert(dir, out_path, DT_I8, stop, &err) == 0, "%s", err.msg);
+    cr_expect(asked == tensors + 1, "once a tensor, and once before the directory gets its name");
+    cr_expect(entries() == before + 1);
+    static const char *const names[] = {"/model.safetensors", "/config.json", ""};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char *path = xasprintf("%s%s", out_path, names[i]);
+        cr_expect(remove(path) == 0, "no %s", path);
+        free(path);
+    }
+}

@@ -1,0 +1,80 @@
+/* test_model_planned: sizes, FLOPs and memory of models that are planned and never allocated, against closed
+ * forms. */
+#include "tests/support/odd_models.h"
+
+static void expect_counts(const ModelConfig *c, size_t batch, size_t context, bool backward)
+{
+    Model m;
+    model_plan(&m, c,
+               &(ModelOptions){.wants = {.batch = batch,
+                                         .context = context,
+                                         .loss = c->head != HEAD_NONE,
+                                         .mask = c->type != MODEL_GPT2},
+                               .backward = backward,
+                               .threads = 2});
+    double counted = schedule_flops(&m.schedule, false),
+           formula = model_flops(c, batch, context, backward);
+    cr_expect(counted == formula, "ops count %.17g FLOPs, the formula %.17g", counted, formula);
+    cr_expect(schedule_flops(&m.schedule, true) >= counted);
+    cr_expect(params_total(&m.params) == model_num_params(c), "%zu parameters, the formula has %zu",
+              params_total(&m.params), model_num_params(c));
+    model_release(&m);
+}
+
+Test(model_planned, named_sizes_agree_with_the_closed_forms)
+{
+    for (size_t i = 0; i < num_model_sizes; i++)
+        for (int backward = 0; backward <= 1; backward++) {
+            const NamedSize *s = &model_sizes[i];
+            ModelConfig c = model_config_gpt(s->d_model, s->num_layers, s->num_heads, 50257, 256);
+            expect_counts(&c, 4, 256, backward);
+            expect_counts(&c, 1, 1, backward);
+        }
+}
+
+Test(model_planned, other_shapes_agree_with_the_closed_forms)
+{
+    ModelConfig gpt = odd_gpt();
+    gpt.tied_head = false;
+    gpt.d_ff = 77;
+    expect_counts(&gpt, 3, 17, true);
+    for (ModelType type = MODEL_DISTILBERT; type <= MODEL_BERT; type++) {
+        ModelConfig c = odd_encoder(type);
+        expect_counts(&c, 3, 17, true);
+        expect_counts(&c, 3, 17, false);
+        c.head = HEAD_NONE;
+        expect_counts(&c, 5, 31, false);
+    }
+}
+
+static size_t predicted(const ModelOptions *o)
+{
+    ModelConfig c = model_config_gpt(768, 12, 12, 50257, 256);
+    Model m;
+    model_plan(&m, &c, o);
+    size_t bytes = model_predicted_bytes(&m);
+    model_release(&m);
+    return bytes;
+}
+
+Test(model_planned, predicted_bytes)
+{
+    const size_t weights = 124439808 * sizeof(float);
+    ModelOptions o = {.wants = {.batch = 4, .context = 256, .loss = true}, .threads = 2};
+    size_t forward = predicted(&o);
+    o.backward = true;
+    size_t both = predicted(&o);
+    o.optimizer = true;
+    size_t trained = predicted(&o);
+    cr_expect(forward > weights && forward < weights * 5 / 4, "forward: %zu", forward);
+    cr_expect(both > forward + weights && both < 5 * weights, "with backward: %zu", both);
+    cr_expect(trained - both >= 2 * weights && trained - both < 2 * weights + (1 << 20));
+    o.recompute = CHOOSE_BLOCK;
+    size_t block = predicted(&o);
+    o.recompute = CHOOSE_AUTO;
+    o.memory_limit = trained;
+    cr_expect(predicted(&o) == trained, "blocks are recomputed although there is room");
+    o.memory_limit = trained - 1;
+    cr_expect(predicted(&o) == block && block < trained,
+              "too little memory, and no block is rerun");
+}
