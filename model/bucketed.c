@@ -63,7 +63,7 @@ void bucketed_release(Bucketed *m)
     for (size_t i = 0; i < m->count; i++) {
         plan_release(&m->list[i].plan);
         schedule_release(&m->list[i].schedule);
-        record_release(&m->list[i].record);
+        recording_release(&m->list[i].record);
         graph_release(&m->list[i].graph);
     }
     free(m->list);

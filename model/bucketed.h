@@ -13,7 +13,7 @@ typedef struct Bucket {
     size_t
         size; /* positions: its `context`, or its `rows` where sequences lie one after the other */
     Graph graph;
-    Record record;
+    Recording record;
     Schedule schedule;
     Plan plan;
 } Bucket;
@@ -28,7 +28,7 @@ typedef struct Bucketed {
     int threads;
 } Bucketed;
 
-/* One batch, shaped as in Record; what was not recorded is not read. Ids are in range, and so are starts:
+/* One batch, shaped as in Recording; what was not recorded is not read. Ids are in range, and so are starts:
  * wrong ones are our bug. */
 typedef struct BucketInput {
     const int32_t *tokens, *mask, *targets, *starts;

@@ -88,7 +88,7 @@ void model_release(Model *m)
     exec_release(&m->exec);
     plan_release(&m->plan);
     schedule_release(&m->schedule);
-    record_release(&m->record);
+    recording_release(&m->record);
     graph_release(&m->graph);
     params_release(&m->params);
 }

@@ -34,7 +34,7 @@ typedef struct Model {
     Recompute recompute; /* in use */
     Params params;
     Graph graph;
-    Record record;
+    Recording record;
     Schedule schedule;
     Plan plan;
     Exec exec;
@@ -51,7 +51,7 @@ size_t model_predicted_bytes(const Model *m);
 int model_alloc(Model *m, Err *err);
 void model_release(Model *m);
 
-/* Each takes what Record says; out-of-range ids are our bug here. */
+/* Each takes what Recording says; out-of-range ids are our bug here. */
 void model_set_tokens(Model *m, const int32_t *tokens);
 void model_set_mask(Model *m, const int32_t *mask);
 void model_set_starts(Model *m, const int32_t *starts); /* [B+1], of sequences of any lengths */

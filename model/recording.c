@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r)
+void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r)
 {
     CHECK(want->context <= c->max_positions, "%zu positions of %zu", want->context,
           c->max_positions);
@@ -15,8 +15,8 @@ void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *
         bt[1] = want->rows;
     }
     bool classifier = c->head == HEAD_CLASSIFIER;
-    *r = (Record){.tokens = graph_input(g, "tokens", DT_I32, 2, bt),
-                  .hidden = xcalloc(c->num_layers + 1, sizeof *r->hidden)};
+    *r = (Recording){.tokens = graph_input(g, "tokens", DT_I32, 2, bt),
+                     .hidden = xcalloc(c->num_layers + 1, sizeof *r->hidden)};
     r->sequences = (Sequences){.batch = want->batch, .longest = want->context};
     if (want->rows)
         r->sequences.starts = graph_input(g, "starts", DT_I32, 1, &ends);
@@ -37,19 +37,19 @@ void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *
         tensor_keep(r->loss);
 }
 
-void record_release(Record *r)
+void recording_release(Recording *r)
 {
     free(r->hidden);
-    *r = (Record){0};
+    *r = (Recording){0};
 }
 
 void model_declare(Params *p, const ModelConfig *c)
 {
     Graph g;
-    Record r;
+    Recording r;
     params_init(p);
     graph_init(&g);
     model_record(&g, c, p, &(RecordWants){.batch = 1, .context = 1}, &r);
-    record_release(&r);
+    recording_release(&r);
     graph_release(&g);
 }

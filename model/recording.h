@@ -23,7 +23,7 @@ typedef struct RecordWants {
     DType attention; /* of its products: see op_attention */
 } RecordWants;
 
-typedef struct Record {
+typedef struct Recording {
     Tensor *tokens;      /* input i32 [B,T], or [1,rows] */
     Sequences sequences; /* with `starts`, an input, where rows were asked for */
     Tensor *mask;        /* input i32 [B,T], or NULL */
@@ -33,17 +33,18 @@ typedef struct Record {
     Tensor **hidden;
     Tensor *logits; /* [n,V] or [B,num_labels], or NULL */
     Tensor *loss;   /* [1], or NULL */
-} Record;
+} Recording;
 
 /* Records the model of this configuration; parameters are declared in or found from p. */
-void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r);
-void record_release(Record *r);
+void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r);
+void recording_release(Recording *r);
 
 /* Only declares its parameters, and with them how checkpoints store each. Release them with params_release. */
 void model_declare(Params *p, const ModelConfig *c);
 
 /* One recorder a file; model_record picks. */
-void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r);
-void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r);
+void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r);
+void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want,
+                    Recording *r);
 
 #endif

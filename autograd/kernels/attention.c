@@ -89,7 +89,7 @@ void attention_forward(const Attention *a, int threads, void *scratch)
     size_t part_floats = floats_per_thread(a, false);
     if (!worth_threads(a))
         threads = 1;
-    const LowpKernel *kernel = a->product == DT_F32 ? NULL : lowp_kernel(isa, a->product);
+    const LowKernel *kernel = a->product == DT_F32 ? NULL : low_kernel(isa, a->product);
     size_t parts = parts_per_head(a, threads), tasks = a->B * a->H * parts;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < tasks; i++) {

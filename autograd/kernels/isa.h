@@ -47,7 +47,7 @@ static inline size_t panel_start(const Tile *t, size_t n, size_t p)
     return p * width - (borrows ? t->lanes : 0);
 }
 
-/* B of C = A B in panels: of fp32 as above, of a smaller format as LowpTile says. */
+/* B of C = A B in panels: of fp32 as above, of a smaller format as LowTile says. */
 struct PackedB {
     const Isa *isa; /* whose panels these are */
     DType type;
@@ -110,7 +110,7 @@ static inline size_t stream_ahead(const Tile *tile, size_t strips, size_t next)
 
 /* Finished sums on their way to C: `columns` of `width` exist. Of an i8 product, whose A was 128 too
  * large, C = (sums - 128 column_sum) row_scale column_scale. */
-typedef struct LowpFinish {
+typedef struct LowFinish {
     size_t rows, columns, width;
     const float *sums;
     const float *row_scale, *column_scale; /* NULL where the format has none */
@@ -120,7 +120,7 @@ typedef struct LowpFinish {
     size_t c_row;
     bool accumulate;
     Epilogue epi; /* as seen from c */
-} LowpFinish;
+} LowFinish;
 
 /* A small product reads its operands in units of 4 bytes, elements that follow each other in k: pairs of
  * bf16 or f16, quads of i8. A step is one unit deep. Elements past k are zeros.
@@ -129,7 +129,7 @@ typedef struct LowpFinish {
  * A is an fp32 and a unit of its own. i8 is stored as q + 128, unsigned, as vpdpbusd wants it.
  * B: panels [steps][width] of one tile's width, the last one as narrow as whole vectors allow. f16 has
  * in each step the `width` elements of the one k before those of the other: [2 steps][width]. */
-typedef struct LowpTile {
+typedef struct LowTile {
     size_t rows, vectors, steps;
     const uint32_t *a, *b;
     size_t a_row, a_unit;
@@ -138,29 +138,29 @@ typedef struct LowpTile {
     /* Of a kernel that finishes: a tile multiplied before, to be finished between the steps, and how this one
      * will be finished, whose C and residual are asked for from memory. Both or neither. Both tiles are whole,
      * neither adds to anything, keeps z or has an activation other than GELU, and C is fp32 or bf16. */
-    const LowpFinish *unfinished, *own;
+    const LowFinish *unfinished, *own;
     /* Memory that is needed next, for a kernel to ask for: so many bytes of it in each step. NULL: none. */
     const char *ahead;
     size_t ahead_step;
-} LowpTile;
+} LowTile;
 
 /* One way to multiply one format. */
-typedef struct LowpKernel {
+typedef struct LowKernel {
     const char *instruction;
     Support support;
     bool widens;
     size_t rows; /* of a tile at most; 0: as many as Tile says */
-    void (*tile)(const LowpTile *tile);
+    void (*tile)(const LowTile *tile);
     /* Whether it can finish one tile between the steps of the next. */
     bool finishes;
     /* Like fma_loop, of this instruction; NULL where nothing is faster than fp32. */
     double (*peak_loop)(size_t rounds);
-} LowpKernel;
+} LowKernel;
 
 /* One head of one sequence; of its queries those in [first, last), in backward all. */
 typedef struct AttentionTask {
     const Attention *a;
-    const LowpKernel *kernel; /* forward: what multiplies bf16; NULL: products are fp32 */
+    const LowKernel *kernel; /* forward: what multiplies bf16; NULL: products are fp32 */
     size_t b, h, first, last;
     const float *dout; /* the rest is for backward */
     float *dq, *dk, *dv;
@@ -187,8 +187,8 @@ struct Isa {
                        size_t out_row);
     /* out[i] = the pair bf16(even[i]), bf16(odd[i]); 0 for an odd that is NULL. */
     void (*zip_bf16)(const float *even, const float *odd, size_t n, uint32_t *out);
-    void (*lowp_finish)(const LowpFinish *f);
-    LowpKernel bf16, f16, i8; /* with the instructions that this set has for sure */
+    void (*low_finish)(const LowFinish *f);
+    LowKernel bf16, f16, i8; /* with the instructions that this set has for sure */
     void (*attention_forward)(const AttentionTask *task, float *scratch);
     void (*attention_backward)(const AttentionTask *task, float *scratch);
     /* Runs independent multiply-adds in registers; returns how many operations that were. */

@@ -38,7 +38,7 @@ double peak_gflops(int threads)
 
 double peak_product_gflops(DType product, int threads)
 {
-    const LowpKernel *kernel = product == DT_F32 ? NULL : lowp_kernel(isa_best(), product);
+    const LowKernel *kernel = product == DT_F32 ? NULL : low_kernel(isa_best(), product);
     return kernel && kernel->peak_loop ? best_rate(kernel->peak_loop, threads)
                                        : peak_gflops(threads);
 }

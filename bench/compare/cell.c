@@ -17,19 +17,19 @@
 typedef struct Round {
     Comparison *c;
     const CompareCell *cell;
-    json_t *load;    /* request */
-    Record *records; /* of the alternatives that take part */
+    json_t *load;       /* request */
+    CellEntry *records; /* of the implementations that take part */
     size_t count;
 } Round;
 
 int comparison_start(Comparison *c, bool *misbehaved, Err *err)
 {
-    const AlternativeOptions options = {.wanted = c->config->wanted,
-                                        .threads = c->config->threads,
-                                        .max_wait = c->config->max_wait};
+    const ImplementationOptions options = {.wanted = c->config->wanted,
+                                           .threads = c->config->threads,
+                                           .max_wait = c->config->max_wait};
     c->other_cpus = other_cpus_before_start();
     c->watch.threads = c->config->threads;
-    if (alternatives_start(c->alternatives, &c->project, &options, misbehaved, err) != 0)
+    if (implementations_start(c->implementations, &c->project, &options, misbehaved, err) != 0)
         return -1;
     bool matrix_work = false;
     for (size_t i = 0; i < c->config->num_cells; i++) {
@@ -43,7 +43,7 @@ int comparison_start(Comparison *c, bool *misbehaved, Err *err)
 
 void comparison_release(Comparison *c)
 {
-    alternatives_release(c->alternatives);
+    implementations_release(c->implementations);
     for (size_t i = 0; i < c->num_records; i++)
         free(c->records[i].ms);
     free(c->records);
@@ -53,40 +53,40 @@ void comparison_release(Comparison *c)
 
 /* ---- rates ---- */
 
-double record_gflops(const Comparison *c, const Record *r)
+double cell_entry_gflops(const Comparison *c, const CellEntry *r)
 {
     return cell_flops(r->cell, &c->models[r->cell->model].config) / (r->median_ms * 1e6);
 }
 
-RecordState record_state(const Comparison *c, const Record *r)
+EntryState cell_entry_state(const Comparison *c, const CellEntry *r)
 {
     if (r->failure.msg[0])
-        return RECORD_FAILED;
+        return ENTRY_FAILED;
     if (r->has_parity && !r->parity.ok)
-        return RECORD_DIFFERS;
-    return peak_watch_implausible(&c->watch, record_product(r), record_gflops(c, r))
-               ? RECORD_IMPLAUSIBLE
-               : RECORD_OK;
+        return ENTRY_DIFFERS;
+    return peak_watch_implausible(&c->watch, cell_entry_product(r), cell_entry_gflops(c, r))
+               ? ENTRY_IMPLAUSIBLE
+               : ENTRY_OK;
 }
 
-DType record_product(const Record *r)
+DType cell_entry_product(const CellEntry *r)
 {
     return precision_product(r->cell->component->precision);
 }
 
-/* Records of a cell stand together, ours first. */
-const Record *record_ours(const Comparison *c, const Record *r)
+/* CellEntries of a cell stand together, ours first. */
+const CellEntry *cell_entry_ours(const Comparison *c, const CellEntry *r)
 {
-    while (r->alternative != &c->alternatives[0])
+    while (r->implementation != &c->implementations[0])
         r--;
     return r;
 }
 
-bool record_shows_ratio(const Comparison *c, const Record *r)
+bool cell_entry_shows_ratio(const Comparison *c, const CellEntry *r)
 {
-    const Record *ours = record_ours(c, r);
-    return r != ours && !isnan(r->ratio.ratio) && record_state(c, r) == RECORD_OK &&
-           record_state(c, ours) == RECORD_OK;
+    const CellEntry *ours = cell_entry_ours(c, r);
+    return r != ours && !isnan(r->ratio.ratio) && cell_entry_state(c, r) == ENTRY_OK &&
+           cell_entry_state(c, ours) == ENTRY_OK;
 }
 
 /* ---- loading, and the proof ---- */
@@ -96,45 +96,46 @@ static char *file_of(const Comparison *c, const char *name)
     return xasprintf("%s/%s.safetensors", c->folder, name);
 }
 
-static int load(const Round *r, Alternative *a, Err *err)
+static int load(const Round *r, Implementation *a, Err *err)
 {
-    if (alternative_wake(a, err) != 0)
+    if (implementation_wake(a, err) != 0)
         return -1;
     json_t *request = json_copy(r->load);
     json_object_set_new(request, "threads", json_integer(r->c->config->threads));
-    return alternative_tell(a, request, err);
+    return implementation_tell(a, request, err);
 }
 
 /* The first call of a loaded worker, untimed; its results go to a file. */
-static int write_outputs(const Round *r, Alternative *a, Err *err)
+static int write_outputs(const Round *r, Implementation *a, Err *err)
 {
     char *path = file_of(r->c, a->name);
-    int status = alternative_tell(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
+    int status =
+        implementation_tell(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
     free(path);
     return status;
 }
 
 /* A record's worker; the record itself only reads it. */
-static Alternative *worker_of(const Round *r, const Record *record)
+static Implementation *worker_of(const Round *r, const CellEntry *record)
 {
-    return &r->c->alternatives[record->alternative - r->c->alternatives];
+    return &r->c->implementations[record->implementation - r->c->implementations];
 }
 
-static bool failed(const Record *record)
+static bool failed(const CellEntry *record)
 {
     return record->failure.msg[0] != '\0';
 }
 
 /* Loads, proves and times one call, to know how many make a sample. In fresh processes there is one
  * model in memory at a time, and one call a sample. */
-static void prepare(const Round *r, Record *record)
+static void prepare(const Round *r, CellEntry *record)
 {
-    Alternative *a = worker_of(r, record);
+    Implementation *a = worker_of(r, record);
     Err *err = &record->failure;
     record->calls = 1;
     record->warm_call = true;
     if (load(r, a, err) == 0 && write_outputs(r, a, err) == 0 && !r->cell->fresh_process) {
-        double ns = alternative_time(a, "run", 1, err);
+        double ns = implementation_time(a, "run", 1, err);
         if (!isnan(ns)) {
             record->calls = turn_calls(ns, TURN_NS);
             record->warm_call = ns < UNTIMED_CALL_NS;
@@ -147,11 +148,11 @@ static void prepare(const Round *r, Record *record)
 /* Compares everybody's outputs with ours. */
 static void prove(const Round *r)
 {
-    char *ours = file_of(r->c, r->records[0].alternative->name);
+    char *ours = file_of(r->c, r->records[0].implementation->name);
     double own = r->cell->component->tolerance, tolerance = own > 0 ? own : parity_tolerance;
     for (size_t i = 1; i < r->count && !failed(&r->records[0]); i++) {
-        Record *record = &r->records[i];
-        char *theirs = file_of(r->c, record->alternative->name);
+        CellEntry *record = &r->records[i];
+        char *theirs = file_of(r->c, record->implementation->name);
         if (!failed(record))
             record->has_parity =
                 parity_compare(ours, theirs, tolerance, &record->parity, &record->failure) == 0;
@@ -162,22 +163,22 @@ static void prove(const Round *r)
 
 /* ---- taking turns ---- */
 
-static void note_memory(Record *record)
+static void note_memory(CellEntry *record)
 {
-    int64_t bytes = peak_rss_bytes(record->alternative->peer.pid);
+    int64_t bytes = peak_rss_bytes(record->implementation->peer.pid);
     if (bytes != SAMPLE_NONE && (size_t)bytes > record->peak_rss_bytes)
         record->peak_rss_bytes = (size_t)bytes;
 }
 
 /* A sample in ms; NaN when it failed. */
-static double turn(const Round *r, Record *record)
+static double turn(const Round *r, CellEntry *record)
 {
-    Alternative *a = worker_of(r, record);
+    Implementation *a = worker_of(r, record);
     Err *err = &record->failure;
     double ns = NAN;
     bool ready = !r->cell->fresh_process || load(r, a, err) == 0;
-    if (ready && (!record->warm_call || !isnan(alternative_time(a, "run", 1, err))))
-        ns = alternative_time(a, "run", record->calls, err);
+    if (ready && (!record->warm_call || !isnan(implementation_time(a, "run", 1, err))))
+        ns = implementation_time(a, "run", record->calls, err);
     if (r->cell->fresh_process) {
         note_memory(record);
         peer_stop(&a->peer);
@@ -190,7 +191,7 @@ static void one_round(const Round *r, size_t round)
     uint64_t seed = (uint64_t)r->c->config->seed,
              stream = (uint64_t)(r->cell - r->c->config->cells);
     for (size_t i = 0; i < r->count && !interrupted(); i++) {
-        Record *record = &r->records[turn_of(seed, stream, round, i, r->count)];
+        CellEntry *record = &r->records[turn_of(seed, stream, round, i, r->count)];
         if (failed(record))
             continue;
         double ms = turn(r, record);
@@ -201,10 +202,10 @@ static void one_round(const Round *r, size_t round)
 
 static void summarise(const Round *r)
 {
-    const Record *ours = &r->records[0];
+    const CellEntry *ours = &r->records[0];
     double level = 1 - 0.05 / (r->count > 2 ? (double)(r->count - 1) : 1);
     for (size_t i = 0; i < r->count; i++) {
-        Record *record = &r->records[i];
+        CellEntry *record = &r->records[i];
         if (failed(record))
             record->rounds = 0;
         record->median_ms = median_of(record->ms, record->rounds);
@@ -231,15 +232,16 @@ static void choose(Round *r)
 {
     bool tokenizer = r->cell->component->kind == COMPONENT_TOKENIZER;
     size_t bytes = tokenizer ? bytes_of_texts(r->load) : 0;
-    r->records = xcalloc(NUM_ALTERNATIVES, sizeof *r->records);
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
-        Alternative *a = &r->c->alternatives[k];
+    r->records = xcalloc(NUM_IMPLEMENTATIONS, sizeof *r->records);
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
+        Implementation *a = &r->c->implementations[k];
         if (!a->available || (k > 0 && !component_has_peer(r->cell->component, a->name)))
             continue;
-        r->records[r->count++] = (Record){.cell = r->cell,
-                                          .alternative = a,
-                                          .input_bytes = bytes,
-                                          .ms = xcalloc(r->cell->rounds, sizeof *r->records->ms)};
+        r->records[r->count++] =
+            (CellEntry){.cell = r->cell,
+                        .implementation = a,
+                        .input_bytes = bytes,
+                        .ms = xcalloc(r->cell->rounds, sizeof *r->records->ms)};
     }
 }
 
@@ -248,8 +250,8 @@ static void keep(Round *r)
 {
     Comparison *c = r->c;
     for (size_t i = 0; i < r->count; i++) {
-        const Record *record = &r->records[i];
-        peak_watch_doubt(&c->watch, record_product(record), record_gflops(c, record));
+        const CellEntry *record = &r->records[i];
+        peak_watch_doubt(&c->watch, cell_entry_product(record), cell_entry_gflops(c, record));
     }
     c->records = xrealloc(c->records, (c->num_records + r->count) * sizeof *c->records);
     memcpy(c->records + c->num_records, r->records, r->count * sizeof *r->records);
@@ -259,7 +261,7 @@ static void keep(Round *r)
 static void remove_files(const Round *r, const char *inputs)
 {
     for (size_t i = 0; i < r->count; i++) {
-        char *path = file_of(r->c, r->records[i].alternative->name);
+        char *path = file_of(r->c, r->records[i].implementation->name);
         unlink(path);
         free(path);
     }
@@ -276,7 +278,7 @@ int comparison_measure(Comparison *c, const CompareCell *cell, Err *err)
     int status = r.load ? 0 : -1;
     if (status == 0) {
         if (cell->fresh_process) /* idle workers of earlier cells hold memory that these are short of */
-            alternatives_stop(c->alternatives);
+            implementations_stop(c->implementations);
         choose(&r);
         for (size_t i = 0; i < r.count && !interrupted(); i++)
             prepare(&r, &r.records[i]);

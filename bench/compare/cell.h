@@ -1,4 +1,4 @@
-/* cell: one cell of a comparison: every alternative loads the same model and inputs, shows that
+/* cell: one cell of a comparison: every implementation loads the same model and inputs, shows that
  * it computes the same, and then they take turns.
  *
  * Order and length of turns are those of turns.h; a sample is timed inside the worker, and in a fresh
@@ -12,10 +12,10 @@
 #include "bench/compare/peak.h"
 #include "bench/stats/rank_tests.h"
 
-/* Of one alternative in one cell. */
-typedef struct Record {
+/* Of one implementation in one cell. */
+typedef struct CellEntry {
     const CompareCell *cell;
-    const Alternative *alternative;
+    const Implementation *implementation;
     double *ms; /* [rounds], in their order */
     size_t rounds;
     int64_t calls;  /* a sample */
@@ -28,40 +28,40 @@ typedef struct Record {
     size_t input_bytes;    /* of the texts of a tokenizer; 0 otherwise */
     RatioTest ratio;       /* tare's time over this one's; missing without parity */
     Err failure;           /* "" = none; otherwise there are no figures */
-} Record;
+} CellEntry;
 
 /* Everything but the models. */
 typedef struct Comparison {
     const CompareConfig *config;
     Project project;
-    Alternative alternatives[NUM_ALTERNATIVES];
+    Implementation implementations[NUM_IMPLEMENTATIONS];
     PeakWatch watch;               /* peaks are not measured where no cell has matrix work */
     double other_cpus;             /* kept busy by others before anything was started */
     char folder[TEMPORARY_FOLDER]; /* temporary, for inputs and outputs */
     ModelFiles *models;            /* [config->num_models]; dir is NULL where no cell uses it */
-    Record *records;               /* of the finished cells */
+    CellEntry *records;            /* of the finished cells */
     size_t num_records;
 } Comparison;
 
-/* Starts the alternatives (alternatives_start) and measures the machine's peaks. */
+/* Starts the implementations (implementations_start) and measures the machine's peaks. */
 int comparison_start(Comparison *c, bool *misbehaved, Err *err);
 void comparison_release(Comparison *c);
 
-/* Measures the cell and appends a record for every available alternative that can do it. An
- * alternative that fails has its failure in its record. -1: the inputs cannot be read or written, or we
+/* Measures the cell and appends a record for every available implementation that can do it. An
+ * implementation that fails has its failure in its record. -1: the inputs cannot be read or written, or we
  * were interrupted, and nothing was appended. */
 int comparison_measure(Comparison *c, const CompareCell *cell, Err *err);
 
 /* Model FLOPs over the median; NaN where the cell has no matrix work or the record no figures. */
-double record_gflops(const Comparison *c, const Record *r);
+double cell_entry_gflops(const Comparison *c, const CellEntry *r);
 /* The format of its matrix products, whose peak it is measured by. */
-DType record_product(const Record *r);
-RecordState record_state(const Comparison *c, const Record *r);
+DType cell_entry_product(const CellEntry *r);
+EntryState cell_entry_state(const Comparison *c, const CellEntry *r);
 
 /* Tare's record of the same cell. */
-const Record *record_ours(const Comparison *c, const Record *r);
+const CellEntry *cell_entry_ours(const Comparison *c, const CellEntry *r);
 
 /* Whether the record's ratio may be shown: nothing speaks against it, nor against tare's. */
-bool record_shows_ratio(const Comparison *c, const Record *r);
+bool cell_entry_shows_ratio(const Comparison *c, const CellEntry *r);
 
 #endif

@@ -10,14 +10,14 @@
 #define INT8_TOLERANCE   0.1
 #define CLASSIFIER_PEERS "pytorch|pytorch_compile|onnxruntime|pytorch_gpu|pytorch_mps"
 
-const char *const alternative_names[NUM_ALTERNATIVES] = {
+const char *const implementation_names[NUM_IMPLEMENTATIONS] = {
     "tare",       "pytorch",     "pytorch_compile", "onnxruntime",
     "tokenizers", "pytorch_gpu", "pytorch_mps"};
 
-size_t alternative_find(const char *name)
+size_t implementation_find(const char *name)
 {
     size_t k = 0;
-    while (k < NUM_ALTERNATIVES && strcmp(alternative_names[k], name) != 0)
+    while (k < NUM_IMPLEMENTATIONS && strcmp(implementation_names[k], name) != 0)
         k++;
     return k;
 }

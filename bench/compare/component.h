@@ -7,11 +7,11 @@
 #include "model/precision.h"
 
 /* Index 0 is ours; the others are the arguments that bench/peers/worker.py takes. */
-enum { NUM_ALTERNATIVES = 7 };
-extern const char *const alternative_names[NUM_ALTERNATIVES];
+enum { NUM_IMPLEMENTATIONS = 7 };
+extern const char *const implementation_names[NUM_IMPLEMENTATIONS];
 
-/* The index of a name, or NUM_ALTERNATIVES. */
-size_t alternative_find(const char *name);
+/* The index of a name, or NUM_IMPLEMENTATIONS. */
+size_t implementation_find(const char *name);
 
 typedef enum ComponentKind {
     COMPONENT_TOKENIZER,  /* texts in, ids out */

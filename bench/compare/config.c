@@ -66,15 +66,15 @@ static int set_peers(void *target, const TomlNode *v, Err *err)
     bool list = v->kind == TOML_ARRAY;
     const TomlNode *items = list ? v->child : v;
     size_t count = list ? v->count : 1;
-    for (size_t k = 1; k < NUM_ALTERNATIVES; k++)
+    for (size_t k = 1; k < NUM_IMPLEMENTATIONS; k++)
         c->wanted[k] = false;
     for (size_t i = 0; i < count; i++) {
         if (items[i].kind != TOML_STRING)
             return config_wrong_type(&items[i], "a string", err);
-        size_t k = alternative_find(items[i].text);
-        if (k == 0 || k == NUM_ALTERNATIVES)
-            return config_unknown("peer", items[i].text, alternative_names + 1,
-                                  NUM_ALTERNATIVES - 1, err);
+        size_t k = implementation_find(items[i].text);
+        if (k == 0 || k == NUM_IMPLEMENTATIONS)
+            return config_unknown("peer", items[i].text, implementation_names + 1,
+                                  NUM_IMPLEMENTATIONS - 1, err);
         c->wanted[k] = true;
     }
     return 0;

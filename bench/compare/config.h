@@ -1,7 +1,7 @@
 /* config: the TOML file of `tare compare` as models and cells.
  *
  *   name = "distilbert"
- *   rounds = 20                              # of turns; every alternative has one in each
+ *   rounds = 20                              # of turns; every implementation has one in each
  *   peers = ["pytorch", "onnxruntime"]       # beside tare; all but pytorch_compile by default
  *   threads = 2                              # OMP_NUM_THREADS or all CPUs by default
  *   seed = 1                                 # of inputs and of the order of turns
@@ -42,9 +42,9 @@ typedef struct CompareCell {
 
 typedef struct CompareConfig {
     char *path, *name;
-    int64_t rounds, threads, seed; /* threads 0 = not given */
-    double max_wait;               /* seconds */
-    bool wanted[NUM_ALTERNATIVES]; /* [0] is always true */
+    int64_t rounds, threads, seed;    /* threads 0 = not given */
+    double max_wait;                  /* seconds */
+    bool wanted[NUM_IMPLEMENTATIONS]; /* [0] is always true */
     CompareModel *models;
     CompareCell *cells; /* in the order of the file */
     size_t num_models, num_cells;

@@ -14,7 +14,7 @@ enum { EMPTY_CALLS = 20, EMPTY_RUN_CALLS = 1000, SETTLE_SECONDS = 5 };
 
 /* ---- requests ---- */
 
-json_t *alternative_ask(Alternative *a, json_t *request, Err *err)
+json_t *implementation_ask(Implementation *a, json_t *request, Err *err)
 {
     json_t *reply = peer_ask(&a->peer, request, a->max_wait, err);
     if (peer_running(&a->peer))
@@ -22,17 +22,17 @@ json_t *alternative_ask(Alternative *a, json_t *request, Err *err)
     return reply;
 }
 
-int alternative_tell(Alternative *a, json_t *request, Err *err)
+int implementation_tell(Implementation *a, json_t *request, Err *err)
 {
-    json_t *reply = alternative_ask(a, request, err);
+    json_t *reply = implementation_ask(a, request, err);
     json_decref(reply);
     return reply ? 0 : -1;
 }
 
-double alternative_time(Alternative *a, const char *what, int64_t calls, Err *err)
+double implementation_time(Implementation *a, const char *what, int64_t calls, Err *err)
 {
     json_t *reply =
-        alternative_ask(a, json_pack("{s:s, s:I}", "do", what, "calls", (json_int_t)calls), err);
+        implementation_ask(a, json_pack("{s:s, s:I}", "do", what, "calls", (json_int_t)calls), err);
     if (!reply)
         return NAN;
     const json_t *ns = json_object_get(reply, "ns");
@@ -48,11 +48,12 @@ double alternative_time(Alternative *a, const char *what, int64_t calls, Err *er
 /* ---- starting ---- */
 
 /* Our own worker is this program; the others are one Python file. All of them get the same threads. */
-static void describe(Alternative *a, size_t index, const Project *p, const AlternativeOptions *o)
+static void describe(Implementation *a, size_t index, const Project *p,
+                     const ImplementationOptions *o)
 {
     static const char *const variables[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
                                             "MKL_NUM_THREADS", "RAYON_NUM_THREADS"};
-    *a = (Alternative){.name = alternative_names[index], .max_wait = o->max_wait};
+    *a = (Implementation){.name = implementation_names[index], .max_wait = o->max_wait};
     bool ours = index == 0;
     a->argv[0] = xstrdup(ours ? p->program : p->python);
     a->argv[1] = ours ? xstrdup("worker") : xasprintf("%s/bench/peers/worker.py", p->root);
@@ -62,14 +63,14 @@ static void describe(Alternative *a, size_t index, const Project *p, const Alter
 }
 
 /* Starts the process and says hello. Returns the answer, or NULL. */
-static json_t *greet(Alternative *a, Err *err)
+static json_t *greet(Implementation *a, Err *err)
 {
     if (peer_start(&a->peer, a->name, a->argv, a->settings, err) != 0)
         return NULL;
-    return alternative_ask(a, json_pack("{s:s}", "do", "hello"), err);
+    return implementation_ask(a, json_pack("{s:s}", "do", "hello"), err);
 }
 
-int alternative_wake(Alternative *a, Err *err)
+int implementation_wake(Implementation *a, Err *err)
 {
     if (peer_running(&a->peer))
         return 0;
@@ -78,7 +79,7 @@ int alternative_wake(Alternative *a, Err *err)
     return reply ? 0 : -1;
 }
 
-static int measure_empty_calls(Alternative *a, Err *err)
+static int measure_empty_calls(Implementation *a, Err *err)
 {
     double ms[EMPTY_CALLS];
     for (size_t i = 0; i < EMPTY_CALLS; i++) {
@@ -91,12 +92,12 @@ static int measure_empty_calls(Alternative *a, Err *err)
             return -1;
     }
     a->empty_call_ms = median_of(ms, EMPTY_CALLS);
-    a->empty_run_ns = alternative_time(a, "nothing", EMPTY_RUN_CALLS, err);
+    a->empty_run_ns = implementation_time(a, "nothing", EMPTY_RUN_CALLS, err);
     return isnan(a->empty_run_ns) ? -1 : 0;
 }
 
 /* Takes the versions from the first answer. A worker that answers "unavailable" lacks a device. */
-static int introduce(Alternative *a, const json_t *reply, bool *no_device, Err *err)
+static int introduce(Implementation *a, const json_t *reply, bool *no_device, Err *err)
 {
     const char *reason = json_string_value(json_object_get(reply, "unavailable"));
     *no_device = reason != NULL;
@@ -110,7 +111,7 @@ static int introduce(Alternative *a, const json_t *reply, bool *no_device, Err *
 }
 
 /* A worker that answers with a sentence lacks something; any other end is a fault of it. */
-static void leave_out(Alternative *a, bool no_device, const Err *why, bool *misbehaved)
+static void leave_out(Implementation *a, bool no_device, const Err *why, bool *misbehaved)
 {
     bool lacking = peer_running(&a->peer);
     peer_stop(&a->peer);
@@ -127,7 +128,7 @@ static void leave_out(Alternative *a, bool no_device, const Err *why, bool *misb
     *misbehaved |= !lacking;
 }
 
-static int start_one(Alternative *a, bool ours, bool *misbehaved, Err *err)
+static int start_one(Implementation *a, bool ours, bool *misbehaved, Err *err)
 {
     bool no_device = false;
     json_t *reply = greet(a, err);
@@ -140,20 +141,20 @@ static int start_one(Alternative *a, bool ours, bool *misbehaved, Err *err)
     return 0;
 }
 
-int alternatives_start(Alternative list[NUM_ALTERNATIVES], const Project *p,
-                       const AlternativeOptions *o, bool *misbehaved, Err *err)
+int implementations_start(Implementation list[NUM_IMPLEMENTATIONS], const Project *p,
+                          const ImplementationOptions *o, bool *misbehaved, Err *err)
 {
     bool alone = !p->root || !p->python;
     const char *missing = p->root ? "Python" : "bench/peers/worker.py";
     if (alone)
         fprintf(stderr, "tare: no %s, so tare is measured alone; to install the peers: %s\n",
                 missing, PEERS_INSTALL);
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
-        Alternative *a = &list[k];
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
+        Implementation *a = &list[k];
         if (k > 0 && !o->wanted[k])
             continue;
         if (k > 0 && alone) {
-            a->name = alternative_names[k];
+            a->name = implementation_names[k];
             err_set(&a->left_out, "no %s", missing);
             continue;
         }
@@ -164,33 +165,33 @@ int alternatives_start(Alternative list[NUM_ALTERNATIVES], const Project *p,
     return 0;
 }
 
-void alternatives_stop(Alternative list[NUM_ALTERNATIVES])
+void implementations_stop(Implementation list[NUM_IMPLEMENTATIONS])
 {
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++)
         peer_stop(&list[k].peer);
 }
 
-void alternatives_release(Alternative list[NUM_ALTERNATIVES])
+void implementations_release(Implementation list[NUM_IMPLEMENTATIONS])
 {
-    alternatives_stop(list);
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
-        Alternative *a = &list[k];
+    implementations_stop(list);
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
+        Implementation *a = &list[k];
         for (size_t i = 0; i < COUNT_OF(a->argv); i++)
             free(a->argv[i]);
         for (size_t i = 0; i < COUNT_OF(a->settings); i++)
             free(a->settings[i]);
         json_decref(a->versions);
-        *a = (Alternative){.name = NULL};
+        *a = (Implementation){.name = NULL};
     }
 }
 
 /* ---- in reports ---- */
 
-json_t *alternatives_to_json(const Alternative list[NUM_ALTERNATIVES])
+json_t *implementations_to_json(const Implementation list[NUM_IMPLEMENTATIONS])
 {
     json_t *all = json_object();
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
-        const Alternative *a = &list[k];
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
+        const Implementation *a = &list[k];
         if (a->available)
             json_object_set_new(all, a->name,
                                 json_pack("{s:O, s:f, s:f}", "versions", a->versions,
@@ -200,19 +201,19 @@ json_t *alternatives_to_json(const Alternative list[NUM_ALTERNATIVES])
     return all;
 }
 
-json_t *alternatives_left_out(const Alternative list[NUM_ALTERNATIVES])
+json_t *implementations_left_out(const Implementation list[NUM_IMPLEMENTATIONS])
 {
     json_t *all = json_object();
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++)
         if (list[k].left_out.msg[0])
             json_object_set_new(all, list[k].name, json_string(list[k].left_out.msg));
     return all;
 }
 
-void alternatives_print(const Alternative list[NUM_ALTERNATIVES], FILE *f)
+void implementations_print(const Implementation list[NUM_IMPLEMENTATIONS], FILE *f)
 {
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
-        const Alternative *a = &list[k];
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
+        const Implementation *a = &list[k];
         const char *name;
         json_t *value;
         if (a->left_out.msg[0])
@@ -229,11 +230,11 @@ void alternatives_print(const Alternative list[NUM_ALTERNATIVES], FILE *f)
 double other_cpus_before_start(void)
 {
     const struct timespec window = {.tv_nsec = 500000000};
-    Context machine;
-    context_read(&machine, "");
-    CpuTime before = context_cpu_time("");
+    Machine machine;
+    machine_read(&machine, "");
+    CpuTime before = machine_cpu_time("");
     nanosleep(&window, NULL);
-    double busy = context_other_cpus(before, context_cpu_time(""), (double)machine.cpus_online);
+    double busy = machine_other_cpus(before, machine_cpu_time(""), (double)machine.cpus_online);
     if (busy > CPUS_IN_USE)
         fprintf(stderr,
                 "tare: other programs keep %.2f CPUs busy before anything was started: times will "

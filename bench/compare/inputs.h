@@ -1,4 +1,4 @@
-/* inputs: what all alternatives of a cell are given: the same ids, or the same texts. */
+/* inputs: what all implementations of a cell are given: the same ids, or the same texts. */
 #ifndef TARE_BENCH_COMPARE_INPUTS_H
 #define TARE_BENCH_COMPARE_INPUTS_H
 

@@ -16,20 +16,20 @@ static size_t end_of_cell(const Comparison *c, size_t first)
     return end;
 }
 
-static const Record *record_of(const Comparison *c, size_t first, const char *name)
+static const CellEntry *cell_entry_of(const Comparison *c, size_t first, const char *name)
 {
     for (size_t i = first; i < end_of_cell(c, first); i++)
-        if (strcmp(c->records[i].alternative->name, name) == 0)
+        if (strcmp(c->records[i].implementation->name, name) == 0)
             return &c->records[i];
     return NULL;
 }
 
-/* Whether the alternative has a record for this model. */
+/* Whether the implementation has a record for this model. */
 static bool takes_part(const Comparison *c, size_t model, size_t k)
 {
     for (size_t i = 0; i < c->num_records; i++)
         if (c->records[i].cell->model == model &&
-            strcmp(c->records[i].alternative->name, alternative_names[k]) == 0)
+            strcmp(c->records[i].implementation->name, implementation_names[k]) == 0)
             return true;
     return false;
 }
@@ -51,14 +51,14 @@ static void write_size(const CompareCell *cell, FILE *f)
 
 /* ---- parity ---- */
 
-static void write_parity_row(const Comparison *c, const Record *r, FILE *f)
+static void write_parity_row(const Comparison *c, const CellEntry *r, FILE *f)
 {
     const CompareCell *cell = r->cell;
     const ModelConfig *m = &c->models[cell->model].config;
     fprintf(f, "| **%s** | dim=%zu | %zu | %zu | %s |", c->config->models[cell->model].name,
             m->d_model, m->num_layers, m->vocab_size, cell->component->title);
     write_size(cell, f);
-    fprintf(f, " %s |", r->alternative->name);
+    fprintf(f, " %s |", r->implementation->name);
     if (r->failure.msg[0])
         fprintf(f, " - | **not measured**: %s |\n", r->failure.msg);
     else if (!r->has_parity)
@@ -86,8 +86,8 @@ static void write_parity(const Comparison *c, FILE *f)
         "|---|---|---|---|---|---|---|---|---|---|\n",
         parity_tolerance);
     for (size_t i = 0; i < c->num_records; i++) {
-        const Record *r = &c->records[i];
-        if (r->alternative != &c->alternatives[0] || r->failure.msg[0])
+        const CellEntry *r = &c->records[i];
+        if (r->implementation != &c->implementations[0] || r->failure.msg[0])
             write_parity_row(c, r, f);
     }
     fputc('\n', f);
@@ -103,7 +103,7 @@ static double fastest(const Comparison *c, size_t first)
     return best;
 }
 
-static void write_time(const Record *r, double best, FILE *f)
+static void write_time(const CellEntry *r, double best, FILE *f)
 {
     if (!r || r->rounds == 0) {
         fprintf(f, " - |");
@@ -117,16 +117,17 @@ static void write_time(const Record *r, double best, FILE *f)
 }
 
 /* Of the machine's peak, or a tokenizer's bytes a second. */
-static void write_share(const Comparison *c, const Record *r, FILE *f)
+static void write_share(const Comparison *c, const CellEntry *r, FILE *f)
 {
-    double share = r ? peak_watch_fraction(&c->watch, record_product(r), record_gflops(c, r)) : NAN;
+    double share =
+        r ? peak_watch_fraction(&c->watch, cell_entry_product(r), cell_entry_gflops(c, r)) : NAN;
     if (r && r->rounds > 0 && r->input_bytes > 0)
         fprintf(f, " %.3g MB/s |", (double)r->input_bytes / (r->median_ms * 1e3));
     else if (isnan(share))
         fprintf(f, " - |");
     else
         fprintf(f, " %.2g%s |", share,
-                record_state(c, r) == RECORD_IMPLAUSIBLE ? " **implausible**" : "");
+                cell_entry_state(c, r) == ENTRY_IMPLAUSIBLE ? " **implausible**" : "");
 }
 
 static void write_time_row(const Comparison *c, size_t first, const bool *shown, FILE *f)
@@ -135,42 +136,42 @@ static void write_time_row(const Comparison *c, size_t first, const bool *shown,
     double best = fastest(c, first);
     fprintf(f, "| **%s** |", cell->component->title);
     write_size(cell, f);
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++)
         if (shown[k])
-            write_time(record_of(c, first, alternative_names[k]), best, f);
-    for (size_t k = 1; k < NUM_ALTERNATIVES; k++) {
-        const Record *r = shown[k] ? record_of(c, first, alternative_names[k]) : NULL;
+            write_time(cell_entry_of(c, first, implementation_names[k]), best, f);
+    for (size_t k = 1; k < NUM_IMPLEMENTATIONS; k++) {
+        const CellEntry *r = shown[k] ? cell_entry_of(c, first, implementation_names[k]) : NULL;
         char text[128] = "-";
         if (r)
             compare_speedup(c, r, text);
         if (shown[k])
             fprintf(f, " %s |", text);
     }
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++)
         if (shown[k])
-            write_share(c, record_of(c, first, alternative_names[k]), f);
+            write_share(c, cell_entry_of(c, first, implementation_names[k]), f);
     fputc('\n', f);
 }
 
 static void write_times(const Comparison *c, size_t model, FILE *f)
 {
     const ModelConfig *m = &c->models[model].config;
-    bool shown[NUM_ALTERNATIVES];
+    bool shown[NUM_IMPLEMENTATIONS];
     size_t columns = 3;
     fprintf(f, "### %s (dim=%zu, layers=%zu)\n\n| Component | Batch Size | Sequence Length |",
             c->config->models[model].name, m->d_model, m->num_layers);
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
         shown[k] = takes_part(c, model, k);
         columns += shown[k] ? 2 + (k > 0) : 0;
         if (shown[k])
-            fprintf(f, " %s (ms) |", alternative_names[k]);
+            fprintf(f, " %s (ms) |", implementation_names[k]);
     }
-    for (size_t k = 1; k < NUM_ALTERNATIVES; k++)
+    for (size_t k = 1; k < NUM_IMPLEMENTATIONS; k++)
         if (shown[k])
-            fprintf(f, " tare vs %s |", alternative_names[k]);
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++)
+            fprintf(f, " tare vs %s |", implementation_names[k]);
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++)
         if (shown[k])
-            fprintf(f, " %s peak_fraction (or MB/s) |", alternative_names[k]);
+            fprintf(f, " %s peak_fraction (or MB/s) |", implementation_names[k]);
     fprintf(f, "\n|");
     for (size_t i = 0; i < columns; i++)
         fprintf(f, "---|");
@@ -186,7 +187,7 @@ static void write_memory(const Comparison *c, FILE *f)
 {
     bool any = false;
     for (size_t i = 0; i < c->num_records; i++) {
-        const Record *r = &c->records[i], *ours = record_ours(c, r);
+        const CellEntry *r = &c->records[i], *ours = cell_entry_ours(c, r);
         if (r->peak_rss_bytes == 0)
             continue;
         if (!any)
@@ -199,7 +200,7 @@ static void write_memory(const Comparison *c, FILE *f)
         fprintf(f, "| **%s** | %s |", c->config->models[r->cell->model].name,
                 r->cell->component->title);
         write_size(r->cell, f);
-        fprintf(f, " %s | %.0f |", r->alternative->name, (double)r->peak_rss_bytes / (1 << 20));
+        fprintf(f, " %s | %.0f |", r->implementation->name, (double)r->peak_rss_bytes / (1 << 20));
         if (r == ours || ours->peak_rss_bytes == 0)
             fprintf(f, " - |\n");
         else
@@ -214,7 +215,7 @@ static void write_head(const Comparison *c, time_t started, FILE *f)
     fprintf(f, "# Benchmark Results: %s\n\n", c->config->name);
     system_info_print(started, c->config->threads, f);
     other_cpus_print(c->other_cpus, f);
-    alternatives_print(c->alternatives, f);
+    implementations_print(c->implementations, f);
     fputc('\n', f);
 }
 

@@ -175,13 +175,13 @@ static void name_system(char *name, size_t size, const struct utsname *u)
 json_t *system_info(time_t started)
 {
     struct utsname u;
-    Context context;
+    Machine context;
     RowResult stamp;
     char when[32], system[128];
     uname(&u);
     row_result_init(&stamp);
     row_stamp(&stamp);
-    context_read(&context, "");
+    machine_read(&context, "");
     name_system(system, sizeof system, &u);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&started));
     int64_t memory = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);

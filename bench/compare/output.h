@@ -54,7 +54,7 @@ int report_files_write(const char *folder, time_t started, const ReportWriters *
 /* ---- the machine ---- */
 
 /* Hardware, operating system, time and commit: {"timestamp_utc", "cpu_model", "cpus", ...}. Python and
- * library versions are the alternatives'. */
+ * library versions are the implementations'. */
 json_t *system_info(time_t started);
 /* The same as lines of Markdown. */
 void system_info_print(time_t started, int64_t threads, FILE *f);

@@ -10,10 +10,10 @@
 
 const double parity_tolerance = 1e-5;
 
-const char *const record_state_names[] = {[RECORD_OK] = "ok",
-                                          [RECORD_FAILED] = "failed",
-                                          [RECORD_DIFFERS] = "differs",
-                                          [RECORD_IMPLAUSIBLE] = "implausible"};
+const char *const entry_state_names[] = {[ENTRY_OK] = "ok",
+                                         [ENTRY_FAILED] = "failed",
+                                         [ENTRY_DIFFERS] = "differs",
+                                         [ENTRY_IMPLAUSIBLE] = "implausible"};
 
 static int fail(Parity *p, const char *name, const char *what)
 {

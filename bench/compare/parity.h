@@ -24,13 +24,13 @@ extern const double parity_tolerance;
  * difference above the bound are in *p. */
 int parity_compare(const char *ours, const char *theirs, double tolerance, Parity *p, Err *err);
 
-/* What may be said of an implementation's figures. Only of RECORD_OK a speed-up is shown. */
-typedef enum RecordState {
-    RECORD_OK,
-    RECORD_FAILED,     /* there are no figures */
-    RECORD_DIFFERS,    /* its output is not tare's */
-    RECORD_IMPLAUSIBLE /* faster than the machine */
-} RecordState;
-extern const char *const record_state_names[]; /* "ok", "failed", ... as in results */
+/* What may be said of an implementation's figures. Only of ENTRY_OK a speed-up is shown. */
+typedef enum EntryState {
+    ENTRY_OK,
+    ENTRY_FAILED,     /* there are no figures */
+    ENTRY_DIFFERS,    /* its output is not tare's */
+    ENTRY_IMPLAUSIBLE /* faster than the machine */
+} EntryState;
+extern const char *const entry_state_names[]; /* "ok", "failed", ... as in results */
 
 #endif

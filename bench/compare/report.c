@@ -10,17 +10,17 @@
 
 enum { SCHEMA = 1 };
 
-static void columns_of(const Comparison *c, const Record *r, Columns *out)
+static void columns_of(const Comparison *c, const CellEntry *r, Columns *out)
 {
     const CompareCell *cell = r->cell;
-    bool ratio = record_shows_ratio(c, r);
-    double gflops = record_gflops(c, r);
+    bool ratio = cell_entry_shows_ratio(c, r);
+    double gflops = cell_entry_gflops(c, r);
     *out = (Columns){.count = 0};
     column_text(out, "component", cell->component->name);
     column_text(out, "model", c->config->models[cell->model].name);
     column_count(out, "batch_size", cell->batch_size);
     column_count(out, "seq_len", cell->seq_len);
-    column_text(out, "implementation", r->alternative->name);
+    column_text(out, "implementation", r->implementation->name);
     column_real(out, "median_ms", r->median_ms);
     column_real(out, "median_lo_ms", r->interval.lo);
     column_real(out, "median_hi_ms", r->interval.hi);
@@ -32,11 +32,12 @@ static void columns_of(const Comparison *c, const Record *r, Columns *out)
         column_bool(out, "parity_ok", r->parity.ok);
     else
         column_empty(out, "parity_ok");
-    column_real(out, "empty_call_ms", r->alternative->empty_call_ms);
+    column_real(out, "empty_call_ms", r->implementation->empty_call_ms);
     column_count(out, "rounds", r->rounds);
-    column_text(out, "status", record_state_names[record_state(c, r)]);
+    column_text(out, "status", entry_state_names[cell_entry_state(c, r)]);
     column_real(out, "gflops_per_s", gflops);
-    column_real(out, "peak_fraction", peak_watch_fraction(&c->watch, record_product(r), gflops));
+    column_real(out, "peak_fraction",
+                peak_watch_fraction(&c->watch, cell_entry_product(r), gflops));
     column_real(out, "bytes_per_s",
                 r->input_bytes ? (double)r->input_bytes / (r->median_ms / 1e3) : NAN);
     column_count(out, "peak_rss_bytes", r->peak_rss_bytes);
@@ -59,7 +60,7 @@ static void write_csv(const void *comparison, time_t started, FILE *f)
 
 /* ---- JSON ---- */
 
-static json_t *record_json(const Comparison *c, const Record *r)
+static json_t *cell_entry_json(const Comparison *c, const CellEntry *r)
 {
     Columns columns;
     columns_of(c, r, &columns);
@@ -109,14 +110,14 @@ static void write_json(const void *comparison, time_t started, FILE *f)
     const Comparison *c = comparison;
     json_t *records = json_array(), *all = system_info(started);
     for (size_t i = 0; i < c->num_records; i++)
-        json_array_append_new(records, record_json(c, &c->records[i]));
+        json_array_append_new(records, cell_entry_json(c, &c->records[i]));
     json_t *rest = json_pack(
         "{s:i, s:s, s:o, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA, "name",
         c->config->name, "other_cpus_before", number_json(c->other_cpus), "threads",
         (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed, "parity_tolerance",
         parity_tolerance, "sample_min_ms", TURN_NS / 1e6, "peaks", peak_watch_to_json(&c->watch),
-        "models", models_json(c), "implementations", alternatives_to_json(c->alternatives),
-        "left_out", alternatives_left_out(c->alternatives), "records", records);
+        "models", models_json(c), "implementations", implementations_to_json(c->implementations),
+        "left_out", implementations_left_out(c->implementations), "records", records);
     CHECK(rest, "a comparison that is no JSON");
     json_object_update(all, rest);
     json_decref(rest);
@@ -131,7 +132,7 @@ int compare_report_write(const Comparison *c, const char *folder, time_t started
     return report_files_write(folder, started, &writers, c, err);
 }
 
-void compare_speedup(const Comparison *c, const Record *r, char *text)
+void compare_speedup(const Comparison *c, const CellEntry *r, char *text)
 {
     const size_t size = 128;
     double ratio = r->ratio.ratio, lo = r->ratio.interval.lo, hi = r->ratio.interval.hi;
@@ -139,9 +140,9 @@ void compare_speedup(const Comparison *c, const Record *r, char *text)
         snprintf(text, size, "failed");
     else if (r->has_parity && !r->parity.ok)
         snprintf(text, size, "parity FAILED");
-    else if (record_state(c, r) == RECORD_IMPLAUSIBLE)
+    else if (cell_entry_state(c, r) == ENTRY_IMPLAUSIBLE)
         snprintf(text, size, "implausible");
-    else if (!record_shows_ratio(c, r))
+    else if (!cell_entry_shows_ratio(c, r))
         snprintf(text, size, "-");
     else if (lo <= 1 && hi >= 1)
         snprintf(text, size, "no clear difference [%.2f, %.2f]", 1 / hi, 1 / lo);

@@ -16,6 +16,6 @@ int compare_report_write(const Comparison *c, const char *folder, time_t started
 void compare_report_markdown(const void *comparison, time_t started, FILE *f);
 
 /* Ratio to words, as in "3.1x Faster [3.0, 3.3]"; or why there is none. `text` has room for 128 bytes. */
-void compare_speedup(const Comparison *c, const Record *r, char *text);
+void compare_speedup(const Comparison *c, const CellEntry *r, char *text);
 
 #endif

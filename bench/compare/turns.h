@@ -1,4 +1,4 @@
-/* turns: in which order alternatives that are compared take their turns, and how long a turn is.
+/* turns: in which order implementations that are compared take their turns, and how long a turn is.
  *
  * A round gives each one turn, in a cyclic order whose start and direction are drawn anew from the seed. A
  * turn is one sample: the mean of as many calls as fill TURN_NS, at least one; where a call is shorter

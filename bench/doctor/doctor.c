@@ -80,7 +80,7 @@ void doctor_build(Findings *f, const char *isa, const char *best_isa, const char
 
 /* ---- the processor ---- */
 
-static void check_threads(Findings *f, const Context *c, int64_t threads)
+static void check_threads(Findings *f, const Machine *c, int64_t threads)
 {
     if (c->cpus_allowed != INT_MISSING && threads > c->cpus_allowed)
         add(f, FINDING_FIX, "threads", "set OMP_NUM_THREADS or --threads to the CPUs allowed",
@@ -95,7 +95,7 @@ static void check_threads(Findings *f, const Context *c, int64_t threads)
         add(f, FINDING_OK, "threads", NULL, "%" PRId64, threads);
 }
 
-void doctor_processor(Findings *f, const Context *c, int64_t threads)
+void doctor_processor(Findings *f, const Machine *c, int64_t threads)
 {
     char quota[64] = "";
     if (!isnan(c->cpu_quota))
@@ -131,10 +131,10 @@ void doctor_processor(Findings *f, const Context *c, int64_t threads)
 
 /* ---- memory ---- */
 
-void doctor_memory(Findings *f, const Context *c)
+void doctor_memory(Findings *f, const Machine *c)
 {
     char available[UNIT_TEXT_SIZE], limit[UNIT_TEXT_SIZE] = "";
-    format_bytes(available, (double)context_memory(c));
+    format_bytes(available, (double)machine_memory(c));
     if (c->memory_limit != INT_MISSING)
         format_bytes(limit, (double)c->memory_limit);
     add(f, FINDING_OK, "memory", NULL, "%s for rows%s%s%s", available,
@@ -175,7 +175,7 @@ void doctor_formats(Findings *f)
 /* ---- who else is here ---- */
 
 /* The load average looks back a minute and has this program's own past in it: it is the second choice. */
-static void check_load(Findings *f, const Context *c, double other_cpus)
+static void check_load(Findings *f, const Machine *c, double other_cpus)
 {
     const char *advice = "stop other work, or leave it CPUs of its own (taskset)";
     if (isnan(other_cpus) && c->load > CPUS_IN_USE)
@@ -191,7 +191,7 @@ static void check_load(Findings *f, const Context *c, double other_cpus)
             other_cpus);
 }
 
-void doctor_quiet(Findings *f, const Context *c, double other_cpus, double steal_fraction)
+void doctor_quiet(Findings *f, const Machine *c, double other_cpus, double steal_fraction)
 {
     const double stolen = 0.01; /* of the time */
     check_load(f, c, other_cpus);
@@ -208,7 +208,7 @@ void doctor_quiet(Findings *f, const Context *c, double other_cpus, double steal
 
 /* ---- the clock ---- */
 
-void doctor_clock(Findings *f, const Context *c, const ClockCost *cost)
+void doctor_clock(Findings *f, const Machine *c, const ClockCost *cost)
 {
     const double slow_ns = 1000;
     const char *source = c->clock_source[0] ? c->clock_source : "unnamed source";

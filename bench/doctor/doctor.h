@@ -34,14 +34,14 @@ const char *finding_level_name(FindingLevel level);
 
 /* Each appends its findings. threads: what rows would run on. */
 void doctor_build(Findings *f, const char *isa, const char *best_isa, const char *blas);
-void doctor_processor(Findings *f, const Context *c, int64_t threads);
-void doctor_memory(Findings *f, const Context *c);
+void doctor_processor(Findings *f, const Machine *c, int64_t threads);
+void doctor_memory(Findings *f, const Machine *c);
 /* One a precision: native, converted or emulated by the kernels in use, and by which instruction; then
  * one that says which ops that is about. */
 void doctor_formats(Findings *f);
 /* other_cpus and steal_fraction: what was taken from this program while it measured; NaN = unknown. */
-void doctor_quiet(Findings *f, const Context *c, double other_cpus, double steal_fraction);
-void doctor_clock(Findings *f, const Context *c, const ClockCost *cost);
+void doctor_quiet(Findings *f, const Machine *c, double other_cpus, double steal_fraction);
+void doctor_clock(Findings *f, const Machine *c, const ClockCost *cost);
 void doctor_peaks(Findings *f, const Peaks *p);
 void doctor_noise(Findings *f, const NoiseFloor *n);
 

@@ -166,7 +166,7 @@ static void look_quota_v1(const char *root, const char *folder, void *lowest)
                 (double)group_number(root, folder, "cpu.cfs_period_us"));
 }
 
-static void read_limits(Context *c, const char *root)
+static void read_limits(Machine *c, const char *root)
 {
     c->memory_limit = INT_MISSING;
     c->cpu_quota = NAN;
@@ -220,7 +220,7 @@ static void read_cpu_list(const char *root, char *list, size_t size)
     free(text);
 }
 
-static void read_cpus(Context *c, const char *root)
+static void read_cpus(Machine *c, const char *root)
 {
     cpu_set_t set;
     read_cpu_list(root, c->cpu_list, sizeof c->cpu_list);
@@ -240,9 +240,9 @@ static void read_hypervisor(const char *root, char *name, size_t size)
     free(cpuinfo);
 }
 
-void context_read(Context *c, const char *root)
+void machine_read(Machine *c, const char *root)
 {
-    *c = (Context){.load = NAN};
+    *c = (Machine){.load = NAN};
     struct utsname u;
     if (uname(&u) == 0)
         snprintf(c->kernel, sizeof c->kernel, "%.20s %.42s", u.sysname, u.release);
@@ -267,7 +267,7 @@ void context_read(Context *c, const char *root)
     read_hypervisor(root, c->hypervisor, sizeof c->hypervisor);
 }
 
-int64_t context_memory(const Context *c)
+int64_t machine_memory(const Machine *c)
 {
     if (c->memory_available == INT_MISSING)
         return c->memory_limit == INT_MISSING ? 0 : c->memory_limit;
@@ -279,9 +279,9 @@ int64_t context_memory(const Context *c)
 int64_t memory_auto_limit(void)
 {
     const int64_t reserve = 512 << 20;
-    Context c;
-    context_read(&c, "");
-    int64_t memory = context_memory(&c);
+    Machine c;
+    machine_read(&c, "");
+    int64_t memory = machine_memory(&c);
     return memory > reserve ? memory - reserve : 0;
 }
 
@@ -299,7 +299,7 @@ static double own_cpu_seconds(void)
     return seconds;
 }
 
-CpuTime context_cpu_time(const char *root)
+CpuTime machine_cpu_time(const char *root)
 {
     char line[512];
     double t[8], sum = 0; /* user nice system idle iowait irq softirq steal, in ticks */
@@ -317,13 +317,13 @@ CpuTime context_cpu_time(const char *root)
                      .own = own_cpu_seconds()};
 }
 
-double context_steal_fraction(CpuTime before, CpuTime after)
+double machine_steal_fraction(CpuTime before, CpuTime after)
 {
     double passed = after.total - before.total;
     return passed > 0 ? (after.stolen - before.stolen) / passed : NAN;
 }
 
-double context_other_cpus(CpuTime before, CpuTime after, double cpus)
+double machine_other_cpus(CpuTime before, CpuTime after, double cpus)
 {
     double passed = after.total - before.total;
     double others = after.busy - before.busy - (after.own - before.own);

@@ -8,7 +8,7 @@
 
 #include "bench/util/fields.h"
 
-typedef struct Context {
+typedef struct Machine {
     char cpu_model[64];
     int64_t cpus_online, cpus_allowed; /* of the machine; in this process's affinity mask */
     char cpu_list[256];                /* the allowed ones as the kernel lists them: "0-3,8" */
@@ -23,15 +23,15 @@ typedef struct Context {
     char clock_source[32];
     double load;                     /* 1-minute load average, this process included */
     char kernel[64], hypervisor[32]; /* "" = none seen */
-} Context;
+} Machine;
 
-void context_read(Context *c, const char *root);
+void machine_read(Machine *c, const char *root);
 
 /* What one process may allocate: the smaller of available memory and what the cgroup leaves. 0 when
  * neither is known. */
-int64_t context_memory(const Context *c);
+int64_t machine_memory(const Machine *c);
 
-/* memory = "auto": context_memory less 512 MiB for the rest of the machine. */
+/* memory = "auto": machine_memory less 512 MiB for the rest of the machine. */
 int64_t memory_auto_limit(void);
 
 /* CPU time so far, in s: of all CPUs since boot, and of this process and its children that have ended;
@@ -41,14 +41,14 @@ typedef struct CpuTime {
     double own;
 } CpuTime;
 
-CpuTime context_cpu_time(const char *root);
+CpuTime machine_cpu_time(const char *root);
 
 /* The stolen share of the time between two readings; NaN if unknown or if no time has passed. */
-double context_steal_fraction(CpuTime before, CpuTime after);
+double machine_steal_fraction(CpuTime before, CpuTime after);
 
 /* How many of `cpus` other programs kept busy between two readings; NaN as above. A machine is not
  * quiet from CPUS_IN_USE on. */
 #define CPUS_IN_USE 0.25
-double context_other_cpus(CpuTime before, CpuTime after, double cpus);
+double machine_other_cpus(CpuTime before, CpuTime after, double cpus);
 
 #endif

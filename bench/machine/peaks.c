@@ -78,8 +78,8 @@ static double theoretical_rate(double threads, double measured)
 {
     const double clock_slack = 0.25;
     const CpuFeatures *cpu = cpu_features();
-    Context c;
-    context_read(&c, "");
+    Machine c;
+    machine_read(&c, "");
     double lanes = cpu->avx512 ? 16 : cpu->avx2_fma ? 8 : 4;
     double one_unit = threads * lanes * 2 * c.max_mhz / 1e3;
     return fmax(1, ceil(measured / one_unit - clock_slack)) * one_unit;
@@ -87,8 +87,8 @@ static double theoretical_rate(double threads, double measured)
 
 void peaks_measure(int64_t threads, Peaks *p)
 {
-    Context c;
-    context_read(&c, "");
+    Machine c;
+    machine_read(&c, "");
     int used =
         (int)(c.cpus_allowed != INT_MISSING && c.cpus_allowed < threads ? c.cpus_allowed : threads);
     *p = (Peaks){.threads = (double)threads};

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int64_t threads_for(const Context *c)
+int64_t threads_for(const Machine *c)
 {
     double cpus = c->cpus_allowed == INT_MISSING ? 1 : (double)c->cpus_allowed;
     return (int64_t)fmax(1, fmin(cpus, ceil(c->cpu_quota))); /* fmin passes over a NaN */
@@ -19,8 +19,8 @@ int64_t threads_default(void)
     bool is_number = end && end != text && strchr(" ,", *end); /* also at the end; "4,2" nests */
     if (is_number && threads >= 1 && threads <= THREADS_MAX)
         return threads;
-    Context c;
-    context_read(&c, "");
+    Machine c;
+    machine_read(&c, "");
     return threads_for(&c);
 }
 

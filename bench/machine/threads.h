@@ -12,7 +12,7 @@ int64_t threads_default(void);
 
 /* The CPUs of the affinity mask, but no more than the control group's quota, rounded up: a throttled
  * thread stands still and the others wait for it. At least 1. */
-int64_t threads_for(const Context *c);
+int64_t threads_for(const Machine *c);
 
 /* --threads N; *threads has its default before the options are read. */
 Option threads_option(int64_t *threads);

@@ -78,7 +78,7 @@ static json_t *flips_json(const Study *s, const StudyRecord *r)
     return list;
 }
 
-static json_t *record_json(const Study *s, const StudyRecord *r)
+static json_t *cell_entry_json(const Study *s, const StudyRecord *r)
 {
     json_t *object = json_object();
     for (size_t k = 0; k < num_study_fields; k++)
@@ -141,7 +141,7 @@ static void write_json(const void *report, time_t started, FILE *f)
     const Study *s = report;
     json_t *records = json_array();
     for (size_t i = 0; i < s->num_records; i++)
-        json_array_append_new(records, record_json(s, &s->records[i]));
+        json_array_append_new(records, cell_entry_json(s, &s->records[i]));
     json_t *all = json_pack(
         "{s:i, s:s, s:o, s:I, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "schema", SCHEMA,
         "name", s->config->name, "system", system_info(started), "threads",

@@ -218,7 +218,7 @@ void study_release(Study *s)
 void study_begin(Study *s)
 {
     s->idle.before = energy_idle_watts(&s->energy, IDLE_SECONDS);
-    s->begun = context_cpu_time("");
+    s->begun = machine_cpu_time("");
 }
 
 /* Above idle; an estimate has no idle power in it. Nobody waits for a window after an interrupted study. */
@@ -252,9 +252,9 @@ static void fill_energy(const Study *s, StudyRecord *r)
 
 void study_end(Study *s)
 {
-    Context machine;
-    context_read(&machine, "");
-    s->other_cpus = context_other_cpus(s->begun, context_cpu_time(""), (double)machine.cpus_online);
+    Machine machine;
+    machine_read(&machine, "");
+    s->other_cpus = machine_other_cpus(s->begun, machine_cpu_time(""), (double)machine.cpus_online);
     s->idle.after = energy_idle_watts(&s->energy, IDLE_SECONDS);
     for (size_t i = 0; i < s->num_records; i++)
         if (study_record_ok(&s->records[i]) && s->records[i].ms)

@@ -17,10 +17,10 @@
 #include "bench/compare/turns.h"
 
 /* One format in a cell. */
-typedef struct Contender {
+typedef struct FormatEntry {
     StudyRecord *record;
     Model model;
-} Contender;
+} FormatEntry;
 
 typedef struct TimeCell {
     const Study *study;
@@ -28,7 +28,7 @@ typedef struct TimeCell {
     size_t batch, seq_len, rounds;
     uint64_t stream; /* of its random numbers */
     int32_t *tokens, *mask;
-    Contender *contenders; /* those that loaded; fp32 first if it did */
+    FormatEntry *entries; /* those that loaded; fp32 first if it did */
     size_t count;
     float *logits, *reference; /* of one run, and fp32's; [num_logits] */
     size_t num_logits;
@@ -65,7 +65,7 @@ static int64_t resident_bytes(void)
 }
 
 /* False: what it computes is not finite, so its time is none. */
-static bool first_run(TimeCell *c, Contender *k)
+static bool first_run(TimeCell *c, FormatEntry *k)
 {
     model_forward(&k->model);
     if (!c->logits) {
@@ -88,7 +88,7 @@ static bool first_run(TimeCell *c, Contender *k)
 }
 
 /* How many calls make a turn is learnt from one timed call. */
-static void plan_turn(const TimeCell *c, Contender *k)
+static void plan_turn(const TimeCell *c, FormatEntry *k)
 {
     EnergySource source = c->study->energy.source;
     bool counted = source == ENERGY_POWERCAP || source == ENERGY_PERF;
@@ -99,11 +99,11 @@ static void plan_turn(const TimeCell *c, Contender *k)
     k->record->untimed_call = ns < UNTIMED_CALL_NS;
 }
 
-static void load_contender(TimeCell *c, StudyRecord *r)
+static void load_entry(TimeCell *c, StudyRecord *r)
 {
     bool encoder = c->subject->files.config.type != MODEL_GPT2;
     RecordWants wants = {.batch = c->batch, .context = c->seq_len, .mask = encoder, .logits = true};
-    Contender *k = &c->contenders[c->count];
+    FormatEntry *k = &c->entries[c->count];
     k->record = r;
     int64_t before = resident_bytes();
     if (!study_load(c->study, c->subject, &wants, r, &k->model))
@@ -129,7 +129,7 @@ static void load_contender(TimeCell *c, StudyRecord *r)
 
 /* ---- turns ---- */
 
-static void take_turn(const TimeCell *c, Contender *k)
+static void take_turn(const TimeCell *c, FormatEntry *k)
 {
     StudyRecord *r = k->record;
     EnergyReading from, to;
@@ -156,17 +156,17 @@ static void take_turns(const TimeCell *c)
     uint64_t seed = (uint64_t)c->study->config->seed;
     for (size_t round = 0; round < c->rounds; round++)
         for (size_t i = 0; i < c->count && !interrupted(); i++)
-            take_turn(c, &c->contenders[turn_of(seed, c->stream, round, i, c->count)]);
+            take_turn(c, &c->entries[turn_of(seed, c->stream, round, i, c->count)]);
 }
 
 /* ---- figures ---- */
 
 static void summarise(const TimeCell *c)
 {
-    const StudyRecord *fp32 = c->count > 0 && c->reference ? c->contenders[0].record : NULL;
+    const StudyRecord *fp32 = c->count > 0 && c->reference ? c->entries[0].record : NULL;
     double level = 1 - (1 - CONFIDENCE_LEVEL) / (c->count > 2 ? (double)(c->count - 1) : 1);
     for (size_t i = 0; i < c->count; i++) {
-        StudyRecord *r = c->contenders[i].record;
+        StudyRecord *r = c->entries[i].record;
         size_t rounds = (size_t)r->rounds;
         Interval median = median_interval(r->ms, rounds, CONFIDENCE_LEVEL);
         r->median_ms = median_of(r->ms, rounds);
@@ -187,8 +187,8 @@ static void summarise(const TimeCell *c)
 static void cell_release(TimeCell *c)
 {
     for (size_t i = 0; i < c->count; i++)
-        model_release(&c->contenders[i].model);
-    free(c->contenders);
+        model_release(&c->entries[i].model);
+    free(c->entries);
     free(c->tokens);
     free(c->mask);
     free(c->logits);
@@ -204,14 +204,14 @@ int study_time(Study *s, const StudySubject *subject, size_t batch, size_t seq_l
                   .seq_len = seq_len,
                   .rounds = (size_t)subject->asked->rounds,
                   .stream = s->num_records,
-                  .contenders = xcalloc(n, sizeof *c.contenders)};
+                  .entries = xcalloc(n, sizeof *c.entries)};
     StudyRecord *records = study_new_records(s, subject, "time");
     make_inputs(&c);
     for (size_t i = 0; i < n; i++) {
         records[i].batch_size = (int64_t)batch;
         records[i].seq_len = (int64_t)seq_len;
         if (study_record_ok(&records[i]) && !interrupted())
-            load_contender(&c, &records[i]);
+            load_entry(&c, &records[i]);
     }
     take_turns(&c);
     summarise(&c);

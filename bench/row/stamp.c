@@ -10,8 +10,8 @@ void row_stamp(RowResult *r)
 {
     time_t now = time(NULL);
     struct tm utc;
-    Context c;
-    context_read(&c, "");
+    Machine c;
+    machine_read(&c, "");
     gmtime_r(&now, &utc);
     strftime(r->timestamp_utc, sizeof r->timestamp_utc, "%Y-%m-%dT%H:%M:%SZ", &utc);
     text_set(r->cpu_model, c.cpu_model);

@@ -25,26 +25,26 @@
 #include "bench/compare/component.h"
 #include "bench/util/options.h"
 
-typedef enum SentimentSet { SET_BENCHMARK, SET_VALIDATION, SET_TEST, NUM_SETS } SentimentSet;
-extern const char *const sentiment_set_names[NUM_SETS];
+typedef enum ServingSet { SET_BENCHMARK, SET_VALIDATION, SET_TEST, NUM_SETS } ServingSet;
+extern const char *const serving_set_names[NUM_SETS];
 
-typedef struct SentimentConfig {
+typedef struct ServingConfig {
     char *path, *name, *model;
     char *data[NUM_SETS];                             /* only SET_TEST may be NULL */
     int64_t rounds, warmups, cold_starts, max_length; /* max_length 0 = the model's positions */
     int64_t threads, seed;                            /* threads 0 = not given */
     double max_wait;                                  /* seconds */
-    bool wanted[NUM_ALTERNATIVES];                    /* [0] is always true */
-} SentimentConfig;
+    bool wanted[NUM_IMPLEMENTATIONS];                 /* [0] is always true */
+} ServingConfig;
 
 /* Whether the file has task = "sentiment". -1: it cannot be read, or has another task. */
-int sentiment_config_is(const char *path, bool *is, Err *err);
+int serving_config_is(const char *path, bool *is, Err *err);
 
 /* Reads the file, then "key=value" settings of its top-level keys, which win. -1 with file and line:
  * exit 2. */
-int sentiment_config_load(SentimentConfig *c, const char *path, const TextList *settings, Err *err);
-int sentiment_config_load_text(SentimentConfig *c, const char *text, size_t len, const char *path,
-                               const TextList *settings, Err *err);
-void sentiment_config_release(SentimentConfig *c);
+int serving_config_load(ServingConfig *c, const char *path, const TextList *settings, Err *err);
+int serving_config_load_text(ServingConfig *c, const char *text, size_t len, const char *path,
+                             const TextList *settings, Err *err);
+void serving_config_release(ServingConfig *c);
 
 #endif

@@ -41,31 +41,31 @@ __attribute__((format(printf, 2, 3))) static void add(char **text, const char *f
 
 /* ---- latency ---- */
 
-static bool is_measured(const Sentiment *s, const Contestant *c)
+static bool is_measured(const Serving *s, const ServingEntry *c)
 {
-    return c->rounds > 0 && contestant_state(s, c) == RECORD_OK;
+    return c->rounds > 0 && serving_entry_state(s, c) == ENTRY_OK;
 }
 
-static const Contestant *quickest(const Sentiment *s)
+static const ServingEntry *quickest(const Serving *s)
 {
-    const Contestant *best = NULL;
+    const ServingEntry *best = NULL;
     for (size_t i = 0; i < s->count; i++) {
-        const Contestant *c = &s->contestants[i];
+        const ServingEntry *c = &s->entries[i];
         if (is_measured(s, c) && (!best || c->latency.median < best->latency.median))
             best = c;
     }
     return best;
 }
 
-static void compare_speed(const Sentiment *s, json_t *list)
+static void compare_speed(const Serving *s, json_t *list)
 {
-    const Contestant *best = quickest(s);
+    const ServingEntry *best = quickest(s);
     for (size_t i = 0; best && i < s->count; i++) {
-        const Contestant *c = &s->contestants[i];
-        RatioTest r = contestant_ratio(s, best, c);
+        const ServingEntry *c = &s->entries[i];
+        RatioTest r = serving_entry_ratio(s, best, c);
         if (isnan(r.ratio))
             continue;
-        const char *a = contestant_name(best), *b = contestant_name(c);
+        const char *a = serving_entry_name(best), *b = serving_entry_name(c);
         double mine = best->latency.median, theirs = c->latency.median;
         if (isnan(r.interval.lo))
             say(list, "Too few rounds to tell %s (median %.4g ms) from %s (%.4g ms).", a, mine, b,
@@ -82,37 +82,37 @@ static void compare_speed(const Sentiment *s, json_t *list)
 }
 
 /* What keeps an implementation out of the comparison of speeds. */
-static void name_doubtful(const Sentiment *s, json_t *list)
+static void name_doubtful(const Serving *s, json_t *list)
 {
     for (size_t i = 0; i < s->count; i++) {
-        const Contestant *c = &s->contestants[i];
-        const char *name = contestant_name(c);
-        switch (contestant_state(s, c)) {
-        case RECORD_OK:
+        const ServingEntry *c = &s->entries[i];
+        const char *name = serving_entry_name(c);
+        switch (serving_entry_state(s, c)) {
+        case ENTRY_OK:
             break;
-        case RECORD_FAILED:
+        case ENTRY_FAILED:
             say(list, "%s was not measured: %s.", name, c->failure.msg);
             break;
-        case RECORD_DIFFERS:
+        case ENTRY_DIFFERS:
             say(list, "%s computes something else than tare (%s), so its speed is not compared.",
                 name, c->parity.reason);
             break;
-        case RECORD_IMPLAUSIBLE:
+        case ENTRY_IMPLAUSIBLE:
             say(list,
                 "%s's time is not believed: %.4g GFLOP/s, where this machine reaches at most %.4g.",
-                name, contestant_gflops(s, c), peaks_limit(&s->watch.peaks));
+                name, serving_entry_gflops(s, c), peaks_limit(&s->watch.peaks));
             break;
         }
     }
 }
 
-static void name_tails(const Sentiment *s, json_t *list)
+static void name_tails(const Serving *s, json_t *list)
 {
     char *text = xstrdup("");
     for (size_t i = 0; i < s->count; i++) {
-        const Contestant *c = &s->contestants[i];
+        const ServingEntry *c = &s->entries[i];
         if (is_measured(s, c) && !isnan(c->latency.p99))
-            add(&text, "%s%s %.2f (%.2f)", *text ? ", " : "", contestant_name(c),
+            add(&text, "%s%s %.2f (%.2f)", *text ? ", " : "", serving_entry_name(c),
                 c->latency.p99 / c->latency.median, c->text_p99);
     }
     if (*text)
@@ -123,13 +123,13 @@ static void name_tails(const Sentiment *s, json_t *list)
     free(text);
 }
 
-static void name_tokenizer_shares(const Sentiment *s, json_t *list)
+static void name_tokenizer_shares(const Serving *s, json_t *list)
 {
     char *text = xstrdup("");
     for (size_t i = 0; i < s->count; i++) {
-        const Contestant *c = &s->contestants[i];
+        const ServingEntry *c = &s->entries[i];
         if (c->rounds > 0)
-            add(&text, "%s%s %.2g %%", *text ? ", " : "", contestant_name(c),
+            add(&text, "%s%s %.2g %%", *text ? ", " : "", serving_entry_name(c),
                 100 * c->tokenizer_share);
     }
     if (*text)
@@ -137,13 +137,13 @@ static void name_tokenizer_shares(const Sentiment *s, json_t *list)
     free(text);
 }
 
-static void name_cold_starts(const Sentiment *s, json_t *list)
+static void name_cold_starts(const Serving *s, json_t *list)
 {
     char *text = xstrdup("");
     for (size_t i = 0; i < s->count; i++) {
-        const Contestant *c = &s->contestants[i];
+        const ServingEntry *c = &s->entries[i];
         if (c->rounds > 0 && c->labels)
-            add(&text, "%s%s %.3g s", *text ? ", " : "", contestant_name(c),
+            add(&text, "%s%s %.3g s", *text ? ", " : "", serving_entry_name(c),
                 (c->start_ms + c->load_ms + c->first_ms) / 1e3);
     }
     if (*text)
@@ -154,33 +154,33 @@ static void name_cold_starts(const Sentiment *s, json_t *list)
 
 /* ---- labels ---- */
 
-static SentimentSet largest_set(const Sentiment *s)
+static ServingSet largest_set(const Serving *s)
 {
-    SentimentSet best = 0;
-    for (SentimentSet set = 1; set < NUM_SETS; set++)
+    ServingSet best = 0;
+    for (ServingSet set = 1; set < NUM_SETS; set++)
         if (s->sets[set].count > s->sets[best].count)
             best = set;
     return best;
 }
 
-static void name_disagreement(const Sentiment *s, const Contestant *c, size_t differ, json_t *list)
+static void name_disagreement(const Serving *s, const ServingEntry *c, size_t differ, json_t *list)
 {
-    SentimentSet set = largest_set(s);
-    size_t first = sentiment_first(s, set);
-    double p = mcnemar_of(&s->sets[set], s->contestants[0].labels + first, c->labels + first);
+    ServingSet set = largest_set(s);
+    size_t first = serving_first(s, set);
+    double p = mcnemar_of(&s->sets[set], s->entries[0].labels + first, c->labels + first);
     say(list,
         "tare and %s label %zu of %zu texts differently; on the %s set their accuracies %s "
         "(McNemar p = %.2g).",
-        contestant_name(c), differ, s->num_texts, sentiment_set_names[set],
+        serving_entry_name(c), differ, s->num_texts, serving_set_names[set],
         p < 1 - CONFIDENCE_LEVEL ? "differ" : "cannot be told apart", p);
 }
 
-static void compare_labels(const Sentiment *s, json_t *list)
+static void compare_labels(const Serving *s, json_t *list)
 {
-    const int32_t *ours = s->contestants[0].labels;
+    const int32_t *ours = s->entries[0].labels;
     size_t others = 0, differing = 0;
     for (size_t i = 1; i < s->count && ours; i++) {
-        const Contestant *c = &s->contestants[i];
+        const ServingEntry *c = &s->entries[i];
         size_t differ = c->labels ? s->num_texts - agreements(ours, c->labels, s->num_texts) : 0;
         others += c->labels != NULL;
         differing += differ > 0;
@@ -192,30 +192,30 @@ static void compare_labels(const Sentiment *s, json_t *list)
             others + 1, s->num_texts);
 }
 
-static void name_accuracy(const Sentiment *s, json_t *list)
+static void name_accuracy(const Serving *s, json_t *list)
 {
-    const int32_t *labels = s->contestants[0].labels;
-    for (SentimentSet set = 0; set < NUM_SETS && labels; set++) {
-        Score score = score_of(&s->sets[set], labels + sentiment_first(s, set), NULL);
+    const int32_t *labels = s->entries[0].labels;
+    for (ServingSet set = 0; set < NUM_SETS && labels; set++) {
+        Score score = score_of(&s->sets[set], labels + serving_first(s, set), NULL);
         if (score.total == 0)
             continue;
         say(list, "tare has %zu of %zu %s texts right: %.1f %% [%.1f, %.1f].", score.right,
-            score.total, sentiment_set_names[set], 100 * score.share, 100 * score.interval.lo,
+            score.total, serving_set_names[set], 100 * score.share, 100 * score.interval.lo,
             100 * score.interval.hi);
     }
 }
 
 /* Over the sentences written for this project, which have every category by design. */
-static void name_weakest_category(const Sentiment *s, json_t *list)
+static void name_weakest_category(const Serving *s, json_t *list)
 {
-    const int32_t *labels = s->contestants[0].labels;
+    const int32_t *labels = s->entries[0].labels;
     const LabelledTexts *texts = &s->sets[SET_BENCHMARK];
     size_t count;
     const char **names = categories_of(texts, &count);
     Score worst = {.share = 2};
     const char *name = NULL;
     for (size_t i = 0; i < count && labels; i++) {
-        Score score = score_of(texts, labels + sentiment_first(s, SET_BENCHMARK), names[i]);
+        Score score = score_of(texts, labels + serving_first(s, SET_BENCHMARK), names[i]);
         if (score.share < worst.share) {
             worst = score;
             name = names[i];
@@ -230,10 +230,10 @@ static void name_weakest_category(const Sentiment *s, json_t *list)
 
 /* ---- the machine ---- */
 
-static void name_peak_share(const Sentiment *s, json_t *list)
+static void name_peak_share(const Serving *s, json_t *list)
 {
-    const Contestant *ours = &s->contestants[0];
-    double share = peak_watch_fraction(&s->watch, DT_F32, contestant_gflops(s, ours));
+    const ServingEntry *ours = &s->entries[0];
+    double share = peak_watch_fraction(&s->watch, DT_F32, serving_entry_gflops(s, ours));
     if (is_measured(s, ours) && !isnan(share))
         say(list,
             "tare computes at %.2f of the peak of %.4g GFLOP/s measured in this run, tokenizer "
@@ -241,7 +241,7 @@ static void name_peak_share(const Sentiment *s, json_t *list)
             share, peaks_measured(&s->watch.peaks));
 }
 
-static void name_other_programs(const Sentiment *s, json_t *list)
+static void name_other_programs(const Serving *s, json_t *list)
 {
     if (s->other_cpus > CPUS_IN_USE)
         say(list,
@@ -250,7 +250,7 @@ static void name_other_programs(const Sentiment *s, json_t *list)
             s->other_cpus);
 }
 
-json_t *sentiment_findings(const Sentiment *s)
+json_t *serving_findings(const Serving *s)
 {
     json_t *list = json_array();
     compare_speed(s, list);

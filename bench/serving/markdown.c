@@ -41,47 +41,46 @@ static void write_table_head(const char *const *columns, size_t count, FILE *f)
 }
 
 /* One column for each implementation behind those of `first`. */
-static void write_head_by_implementation(const Sentiment *s, const char *const *first, size_t count,
+static void write_head_by_implementation(const Serving *s, const char *const *first, size_t count,
                                          FILE *f)
 {
-    const char *columns[4 + NUM_ALTERNATIVES];
+    const char *columns[4 + NUM_IMPLEMENTATIONS];
     CHECK(count <= 4, "%zu columns", count);
     for (size_t i = 0; i < count; i++)
         columns[i] = first[i];
     for (size_t i = 0; i < s->count; i++)
-        columns[count + i] = contestant_name(&s->contestants[i]);
+        columns[count + i] = serving_entry_name(&s->entries[i]);
     write_table_head(columns, count + s->count, f);
 }
 
 /* ---- sections ---- */
 
-static Score score_in(const Sentiment *s, const Contestant *c, SentimentSet set,
-                      const char *category)
+static Score score_in(const Serving *s, const ServingEntry *c, ServingSet set, const char *category)
 {
     if (!c->labels)
         return (Score){.share = NAN};
-    return score_of(&s->sets[set], c->labels + sentiment_first(s, set), category);
+    return score_of(&s->sets[set], c->labels + serving_first(s, set), category);
 }
 
-static void write_head(const Sentiment *s, time_t started, FILE *f)
+static void write_head(const Serving *s, time_t started, FILE *f)
 {
-    const SentimentConfig *c = s->config;
+    const ServingConfig *c = s->config;
     const ModelConfig *m = &s->model.config;
-    fprintf(f, "# Sentiment Benchmark: %s\n\n", c->name);
+    fprintf(f, "# Serving Benchmark: %s\n\n", c->name);
     system_info_print(started, c->threads, f);
     other_cpus_print(s->other_cpus, f);
-    alternatives_print(s->alternatives, f);
+    implementations_print(s->implementations, f);
     fprintf(f, "**Model:** %s (dim=%zu, layers=%zu, vocab=%zu), sha256 %.16s\n", s->model.dir,
             m->d_model, m->num_layers, m->vocab_size, s->model.sha256);
     fprintf(f, "**Requests:** %zu samples x %lld rounds, after %lld warmups\n\n",
             s->sets[SET_BENCHMARK].count, (long long)c->rounds, (long long)c->warmups);
 }
 
-static void write_speedup(const Contestant *c, RecordState state, FILE *f)
+static void write_speedup(const ServingEntry *c, EntryState state, FILE *f)
 {
     const Interval *i = &c->ratio.interval;
-    if (state != RECORD_OK)
-        fprintf(f, " **%s** |", record_state_names[state]);
+    if (state != ENTRY_OK)
+        fprintf(f, " **%s** |", entry_state_names[state]);
     else if (isnan(c->ratio.ratio))
         fprintf(f, " - |");
     else if (isnan(i->lo))
@@ -90,7 +89,7 @@ static void write_speedup(const Contestant *c, RecordState state, FILE *f)
         fprintf(f, " %.2fx [%.2f, %.2f] |", 1 / c->ratio.ratio, 1 / i->hi, 1 / i->lo);
 }
 
-static void write_latency(const Sentiment *s, FILE *f)
+static void write_latency(const Serving *s, FILE *f)
 {
     static const char *const columns[] = {"Implementation",
                                           "Mean Latency",
@@ -106,10 +105,10 @@ static void write_latency(const Sentiment *s, FILE *f)
     fprintf(f, "## Key Findings\n\n");
     write_table_head(columns, COUNT_OF(columns), f);
     for (size_t i = 0; i < s->count; i++) {
-        const Contestant *c = &s->contestants[i];
+        const ServingEntry *c = &s->entries[i];
         const Summary *l = &c->latency;
         Score validation = score_in(s, c, SET_VALIDATION, NULL);
-        fprintf(f, "| **%s** |", contestant_name(c));
+        fprintf(f, "| **%s** |", serving_entry_name(c));
         write_value("%.4g ms", l->mean, f);
         if (isnan(c->median_interval.lo))
             write_value("%.4g", l->median, f);
@@ -122,16 +121,16 @@ static void write_latency(const Sentiment *s, FILE *f)
         write_value("%.2f", l->cv, f);
         write_value("%.1f%%", 100 * validation.share, f);
         write_value("%.2g%%", 100 * c->tokenizer_share, f);
-        write_value("%.2f", peak_watch_fraction(&s->watch, DT_F32, contestant_gflops(s, c)), f);
-        write_speedup(c, contestant_state(s, c), f);
+        write_value("%.2f", peak_watch_fraction(&s->watch, DT_F32, serving_entry_gflops(s, c)), f);
+        write_speedup(c, serving_entry_state(s, c), f);
         fputc('\n', f);
     }
     fputc('\n', f);
 }
 
-static void write_findings(const Sentiment *s, FILE *f)
+static void write_findings(const Serving *s, FILE *f)
 {
-    json_t *findings = sentiment_findings(s), *sentence;
+    json_t *findings = serving_findings(s), *sentence;
     size_t i;
     json_array_foreach (findings, i, sentence)
         fprintf(f, "- %s\n", json_string_value(sentence));
@@ -139,7 +138,7 @@ static void write_findings(const Sentiment *s, FILE *f)
     json_decref(findings);
 }
 
-static void write_cold(const Sentiment *s, FILE *f)
+static void write_cold(const Serving *s, FILE *f)
 {
     static const char *const columns[] = {"Implementation", "Process Start", "Model Load",
                                           "First Request", "First / Median"};
@@ -150,9 +149,9 @@ static void write_cold(const Sentiment *s, FILE *f)
             (long long)s->config->cold_starts);
     write_table_head(columns, COUNT_OF(columns), f);
     for (size_t i = 0; i < s->count; i++) {
-        const Contestant *c = &s->contestants[i];
+        const ServingEntry *c = &s->entries[i];
         bool known = c->labels != NULL;
-        fprintf(f, "| **%s** |", contestant_name(c));
+        fprintf(f, "| **%s** |", serving_entry_name(c));
         write_value("%.4g ms", known ? c->start_ms : NAN, f);
         write_value("%.4g ms", known ? c->load_ms : NAN, f);
         write_value("%.4g ms", known ? c->first_ms : NAN, f);
@@ -162,21 +161,21 @@ static void write_cold(const Sentiment *s, FILE *f)
     fputc('\n', f);
 }
 
-static void write_categories(const Sentiment *s, SentimentSet set, FILE *f)
+static void write_categories(const Serving *s, ServingSet set, FILE *f)
 {
     static const char *const first[] = {"Category", "Texts"};
     size_t count;
     const char **names = categories_of(&s->sets[set], &count);
     if (count > 0) {
-        fprintf(f, "### Per category: %s\n\n", sentiment_set_names[set]);
+        fprintf(f, "### Per category: %s\n\n", serving_set_names[set]);
         write_head_by_implementation(s, first, COUNT_OF(first), f);
     }
     for (size_t i = 0; i < count; i++) {
-        Score any = score_in(s, &s->contestants[0], set, names[i]);
+        Score any = score_in(s, &s->entries[0], set, names[i]);
         fprintf(f, "| %s |", names[i]);
         write_value("%.0f", any.total ? (double)any.total : NAN, f);
         for (size_t k = 0; k < s->count; k++) {
-            Score score = score_in(s, &s->contestants[k], set, names[i]);
+            Score score = score_in(s, &s->entries[k], set, names[i]);
             write_score(&score, f);
         }
         fputc('\n', f);
@@ -186,36 +185,36 @@ static void write_categories(const Sentiment *s, SentimentSet set, FILE *f)
     free(names);
 }
 
-static void write_accuracy(const Sentiment *s, FILE *f)
+static void write_accuracy(const Serving *s, FILE *f)
 {
     static const char *const first[] = {"Set"};
     fprintf(f, "## Accuracy\n\nRight labels, with Wilson's 95 %% interval.\n\n");
     write_head_by_implementation(s, first, COUNT_OF(first), f);
-    for (SentimentSet set = 0; set < NUM_SETS; set++) {
+    for (ServingSet set = 0; set < NUM_SETS; set++) {
         if (s->sets[set].count == 0)
             continue;
-        fprintf(f, "| %s |", sentiment_set_names[set]);
+        fprintf(f, "| %s |", serving_set_names[set]);
         for (size_t i = 0; i < s->count; i++) {
-            Score score = score_in(s, &s->contestants[i], set, NULL);
+            Score score = score_in(s, &s->entries[i], set, NULL);
             write_score(&score, f);
         }
         fputc('\n', f);
     }
     fputc('\n', f);
-    for (SentimentSet set = 0; set < NUM_SETS; set++)
+    for (ServingSet set = 0; set < NUM_SETS; set++)
         write_categories(s, set, f);
 }
 
-static void write_agreement(const Sentiment *s, FILE *f)
+static void write_agreement(const Serving *s, FILE *f)
 {
     static const char *const first[] = {"Same label for"};
     fprintf(f, "## Agreement\n\nOf all %zu texts.\n\n", s->num_texts);
     write_head_by_implementation(s, first, COUNT_OF(first), f);
     for (size_t i = 0; i < s->count; i++) {
-        const int32_t *a = s->contestants[i].labels;
-        fprintf(f, "| **%s** |", contestant_name(&s->contestants[i]));
+        const int32_t *a = s->entries[i].labels;
+        fprintf(f, "| **%s** |", serving_entry_name(&s->entries[i]));
         for (size_t k = 0; k < s->count; k++) {
-            const int32_t *b = s->contestants[k].labels;
+            const int32_t *b = s->entries[k].labels;
             write_value("%.2f%%",
                         a && b
                             ? 100.0 * (double)agreements(a, b, s->num_texts) / (double)s->num_texts
@@ -227,7 +226,7 @@ static void write_agreement(const Sentiment *s, FILE *f)
     fputc('\n', f);
 }
 
-static void write_parity(const Sentiment *s, FILE *f)
+static void write_parity(const Serving *s, FILE *f)
 {
     static const char *const columns[] = {"Implementation", "Max Diff", "Of the Largest",
                                           "Verdict"};
@@ -238,8 +237,8 @@ static void write_parity(const Sentiment *s, FILE *f)
         parity_tolerance);
     write_table_head(columns, COUNT_OF(columns), f);
     for (size_t i = 1; i < s->count; i++) {
-        const Contestant *c = &s->contestants[i];
-        fprintf(f, "| **%s** |", contestant_name(c));
+        const ServingEntry *c = &s->entries[i];
+        fprintf(f, "| **%s** |", serving_entry_name(c));
         write_value("%.1e", c->has_parity ? c->parity.max_abs : NAN, f);
         write_value("%.1e", c->has_parity ? c->parity.max_rel : NAN, f);
         if (c->failure.msg[0])
@@ -251,9 +250,9 @@ static void write_parity(const Sentiment *s, FILE *f)
     }
 }
 
-void sentiment_report_markdown(const void *sentiment, time_t started, FILE *f)
+void serving_report_markdown(const void *sentiment, time_t started, FILE *f)
 {
-    const Sentiment *s = sentiment;
+    const Serving *s = sentiment;
     write_head(s, started, f);
     write_latency(s, f);
     write_findings(s, f);

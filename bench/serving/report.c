@@ -10,9 +10,9 @@
 
 enum { SCHEMA = 1 };
 
-const char *contestant_name(const Contestant *c)
+const char *serving_entry_name(const ServingEntry *c)
 {
-    return c->alternative->name;
+    return c->implementation->name;
 }
 
 /* ---- one implementation as columns ---- */
@@ -30,13 +30,13 @@ static const struct {
 };
 
 /* The columns that every record of `tare compare` begins with. */
-static void common_columns(const Sentiment *s, const Contestant *c, Columns *out)
+static void common_columns(const Serving *s, const ServingEntry *c, Columns *out)
 {
     column_text(out, "component", component_find("classify")->name);
     column_text(out, "model", s->config->name);
     column_count(out, "batch_size", 1);
     column_empty(out, "seq_len");
-    column_text(out, "implementation", contestant_name(c));
+    column_text(out, "implementation", serving_entry_name(c));
     column_real(out, "median_ms", c->latency.median);
     column_real(out, "median_lo_ms", c->median_interval.lo);
     column_real(out, "median_hi_ms", c->median_interval.hi);
@@ -48,19 +48,19 @@ static void common_columns(const Sentiment *s, const Contestant *c, Columns *out
         column_bool(out, "parity_ok", c->parity.ok);
     else
         column_empty(out, "parity_ok");
-    column_real(out, "empty_call_ms", c->alternative->empty_call_ms);
+    column_real(out, "empty_call_ms", c->implementation->empty_call_ms);
     column_count(out, "rounds", c->rounds);
-    column_text(out, "status", record_state_names[contestant_state(s, c)]);
-    column_real(out, "gflops_per_s", contestant_gflops(s, c));
+    column_text(out, "status", entry_state_names[serving_entry_state(s, c)]);
+    column_real(out, "gflops_per_s", serving_entry_gflops(s, c));
     column_real(out, "peak_fraction",
-                peak_watch_fraction(&s->watch, DT_F32, contestant_gflops(s, c)));
+                peak_watch_fraction(&s->watch, DT_F32, serving_entry_gflops(s, c)));
 }
 
-static void score_columns(const Sentiment *s, const Contestant *c, SentimentSet set, Columns *out)
+static void score_columns(const Serving *s, const ServingEntry *c, ServingSet set, Columns *out)
 {
     Score score = {.share = NAN, .interval = interval_missing()};
     if (c->labels)
-        score = score_of(&s->sets[set], c->labels + sentiment_first(s, set), NULL);
+        score = score_of(&s->sets[set], c->labels + serving_first(s, set), NULL);
     column_count(out, set_columns[set].texts, score.total);
     column_real(out, set_columns[set].right, score.total ? (double)score.right : NAN);
     column_real(out, set_columns[set].share, score.share);
@@ -68,10 +68,10 @@ static void score_columns(const Sentiment *s, const Contestant *c, SentimentSet 
     column_real(out, set_columns[set].hi, score.interval.hi);
 }
 
-static void columns_of(const Sentiment *s, const Contestant *c, Columns *out)
+static void columns_of(const Serving *s, const ServingEntry *c, Columns *out)
 {
     const Summary *l = &c->latency;
-    const int32_t *ours = s->contestants[0].labels;
+    const int32_t *ours = s->entries[0].labels;
     bool both = c->labels && ours;
     *out = (Columns){.count = 0};
     common_columns(s, c, out);
@@ -89,7 +89,7 @@ static void columns_of(const Sentiment *s, const Contestant *c, Columns *out)
     column_real(out, "start_ms", c->labels ? c->start_ms : NAN);
     column_real(out, "load_ms", c->labels ? c->load_ms : NAN);
     column_real(out, "first_request_ms", c->labels ? c->first_ms : NAN);
-    for (SentimentSet set = 0; set < NUM_SETS; set++)
+    for (ServingSet set = 0; set < NUM_SETS; set++)
         score_columns(s, c, set, out);
     column_real(out, "agreement_with_tare",
                 both ? (double)agreements(c->labels, ours, s->num_texts) / (double)s->num_texts
@@ -99,10 +99,10 @@ static void columns_of(const Sentiment *s, const Contestant *c, Columns *out)
 static void write_csv(const void *sentiment, time_t started, FILE *f)
 {
     (void)started;
-    const Sentiment *s = sentiment;
+    const Serving *s = sentiment;
     for (size_t i = 0; i < s->count; i++) {
         Columns columns;
-        columns_of(s, &s->contestants[i], &columns);
+        columns_of(s, &s->entries[i], &columns);
         if (i == 0)
             columns_write_header(&columns, f);
         columns_write_record(&columns, f);
@@ -120,27 +120,27 @@ static json_t *score_json(const Score *score)
 }
 
 /* {"test": {"plain": {...}}} */
-static json_t *categories_json(const Sentiment *s, const Contestant *c)
+static json_t *categories_json(const Serving *s, const ServingEntry *c)
 {
     json_t *sets = json_object();
-    for (SentimentSet set = 0; set < NUM_SETS && c->labels; set++) {
+    for (ServingSet set = 0; set < NUM_SETS && c->labels; set++) {
         size_t count;
         json_t *scores = json_object();
         const char **names = categories_of(&s->sets[set], &count);
         for (size_t i = 0; i < count; i++) {
-            Score score = score_of(&s->sets[set], c->labels + sentiment_first(s, set), names[i]);
+            Score score = score_of(&s->sets[set], c->labels + serving_first(s, set), names[i]);
             json_object_set_new(scores, names[i], score_json(&score));
         }
         free(names);
         if (s->sets[set].count > 0)
-            json_object_set_new(sets, sentiment_set_names[set], scores);
+            json_object_set_new(sets, serving_set_names[set], scores);
         else
             json_decref(scores);
     }
     return sets;
 }
 
-static json_t *record_json(const Sentiment *s, const Contestant *c)
+static json_t *cell_entry_json(const Serving *s, const ServingEntry *c)
 {
     Columns columns;
     columns_of(s, c, &columns);
@@ -158,11 +158,11 @@ static json_t *record_json(const Sentiment *s, const Contestant *c)
 }
 
 /* Whether two of them label this text differently. */
-static bool is_disputed(const Sentiment *s, size_t text)
+static bool is_disputed(const Serving *s, size_t text)
 {
     const int32_t *first = NULL;
     for (size_t i = 0; i < s->count; i++) {
-        const int32_t *labels = s->contestants[i].labels;
+        const int32_t *labels = s->entries[i].labels;
         if (labels && first && labels[text] != first[text])
             return true;
         first = labels && !first ? labels : first;
@@ -171,22 +171,22 @@ static bool is_disputed(const Sentiment *s, size_t text)
 }
 
 /* The texts on which implementations disagree, with the label of each. */
-static json_t *disagreements_json(const Sentiment *s)
+static json_t *disagreements_json(const Serving *s)
 {
     json_t *all = json_array();
-    for (SentimentSet set = 0; set < NUM_SETS; set++)
+    for (ServingSet set = 0; set < NUM_SETS; set++)
         for (size_t i = 0; i < s->sets[set].count; i++) {
-            size_t text = sentiment_first(s, set) + i;
+            size_t text = serving_first(s, set) + i;
             const LabelledText *t = &s->sets[set].at[i];
             if (!is_disputed(s, text))
                 continue;
             json_t *labels = json_object();
             for (size_t k = 0; k < s->count; k++)
-                if (s->contestants[k].labels)
-                    json_object_set_new(labels, contestant_name(&s->contestants[k]),
-                                        json_string(s->labels.at[s->contestants[k].labels[text]]));
+                if (s->entries[k].labels)
+                    json_object_set_new(labels, serving_entry_name(&s->entries[k]),
+                                        json_string(s->labels.at[s->entries[k].labels[text]]));
             json_array_append_new(all,
-                                  json_pack("{s:s, s:s, s:s, s:o}", "set", sentiment_set_names[set],
+                                  json_pack("{s:s, s:s, s:s, s:o}", "set", serving_set_names[set],
                                             "text", t->text, "expected_label",
                                             s->labels.at[t->label], "labels", labels));
         }
@@ -194,29 +194,29 @@ static json_t *disagreements_json(const Sentiment *s)
 }
 
 /* Of every pair: the share of all texts with equal labels. */
-static json_t *agreement_json(const Sentiment *s)
+static json_t *agreement_json(const Serving *s)
 {
     json_t *all = json_array();
     for (size_t i = 0; i < s->count; i++)
         for (size_t k = i + 1; k < s->count; k++) {
-            const Contestant *a = &s->contestants[i], *b = &s->contestants[k];
+            const ServingEntry *a = &s->entries[i], *b = &s->entries[k];
             if (a->labels && b->labels)
                 json_array_append_new(
-                    all, json_pack("{s:[s,s], s:I, s:I}", "between", contestant_name(a),
-                                   contestant_name(b), "equal",
+                    all, json_pack("{s:[s,s], s:I, s:I}", "between", serving_entry_name(a),
+                                   serving_entry_name(b), "equal",
                                    (json_int_t)agreements(a->labels, b->labels, s->num_texts),
                                    "texts", (json_int_t)s->num_texts));
         }
     return all;
 }
 
-static json_t *config_json(const Sentiment *s)
+static json_t *config_json(const Serving *s)
 {
-    const SentimentConfig *c = s->config;
+    const ServingConfig *c = s->config;
     json_t *data = json_object();
-    for (SentimentSet set = 0; set < NUM_SETS; set++)
+    for (ServingSet set = 0; set < NUM_SETS; set++)
         if (s->sets[set].count > 0)
-            json_object_set_new(data, sentiment_set_names[set], json_string(c->data[set]));
+            json_object_set_new(data, serving_set_names[set], json_string(c->data[set]));
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "threads", (json_int_t)c->threads,
                      "seed", (json_int_t)c->seed, "rounds", (json_int_t)c->rounds, "warmups",
                      (json_int_t)c->warmups, "cold_starts", (json_int_t)c->cold_starts,
@@ -226,18 +226,18 @@ static json_t *config_json(const Sentiment *s)
 
 static void write_json(const void *sentiment, time_t started, FILE *f)
 {
-    const Sentiment *s = sentiment;
+    const Serving *s = sentiment;
     json_t *records = json_array(), *all = system_info(started);
     for (size_t i = 0; i < s->count; i++)
-        json_array_append_new(records, record_json(s, &s->contestants[i]));
+        json_array_append_new(records, cell_entry_json(s, &s->entries[i]));
     json_t *rest = json_pack(
         "{s:i, s:s, s:s, s:o, s:o, s:o, s:{s:s, s:s}, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
         SCHEMA, "task", "sentiment", "name", s->config->name, "other_cpus_before",
         number_json(s->other_cpus), "config", config_json(s), "peaks",
         peak_watch_to_json(&s->watch), "model", "dir", s->model.dir, "sha256", s->model.sha256,
-        "implementations", alternatives_to_json(s->alternatives), "left_out",
-        alternatives_left_out(s->alternatives), "records", records, "agreement", agreement_json(s),
-        "disagreements", disagreements_json(s), "findings", sentiment_findings(s));
+        "implementations", implementations_to_json(s->implementations), "left_out",
+        implementations_left_out(s->implementations), "records", records, "agreement",
+        agreement_json(s), "disagreements", disagreements_json(s), "findings", serving_findings(s));
     CHECK(rest, "a comparison that is no JSON");
     json_object_update(all, rest);
     json_decref(rest);
@@ -246,8 +246,8 @@ static void write_json(const void *sentiment, time_t started, FILE *f)
     json_decref(all);
 }
 
-int sentiment_report_write(const Sentiment *s, const char *folder, time_t started, Err *err)
+int serving_report_write(const Serving *s, const char *folder, time_t started, Err *err)
 {
-    const ReportWriters writers = {write_json, write_csv, sentiment_report_markdown};
+    const ReportWriters writers = {write_json, write_csv, serving_report_markdown};
     return report_files_write(folder, started, &writers, s, err);
 }

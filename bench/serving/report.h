@@ -8,15 +8,15 @@
 #include "bench/serving/serving.h"
 
 /* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md}. */
-int sentiment_report_write(const Sentiment *s, const char *folder, time_t started, Err *err);
+int serving_report_write(const Serving *s, const char *folder, time_t started, Err *err);
 
-/* The Markdown report of a Sentiment, which is the console's as well. */
-void sentiment_report_markdown(const void *sentiment, time_t started, FILE *f);
+/* The Markdown report of a Serving, which is the console's as well. */
+void serving_report_markdown(const void *sentiment, time_t started, FILE *f);
 
 /* Sentences, each of which follows from the figures of this run alone: an array of strings. */
-json_t *sentiment_findings(const Sentiment *s);
+json_t *serving_findings(const Serving *s);
 
-/* "tare" of one contestant. */
-const char *contestant_name(const Contestant *c);
+/* "tare" of one entry. */
+const char *serving_entry_name(const ServingEntry *c);
 
 #endif

@@ -14,42 +14,42 @@
 /* Streams of the order of turns and of the order of samples. */
 enum { STREAM_TURNS = 0, STREAM_SAMPLES = 1 };
 
-static const LabelledTexts *samples_of(const Sentiment *s)
+static const LabelledTexts *samples_of(const Serving *s)
 {
     return &s->sets[SET_BENCHMARK];
 }
 
-static bool failed(const Contestant *c)
+static bool failed(const ServingEntry *c)
 {
     return c->failure.msg[0] != '\0';
 }
 
-int sentiment_start(Sentiment *s, bool *misbehaved, Err *err)
+int serving_start(Serving *s, bool *misbehaved, Err *err)
 {
-    const SentimentConfig *c = s->config;
-    const AlternativeOptions options = {
+    const ServingConfig *c = s->config;
+    const ImplementationOptions options = {
         .wanted = c->wanted, .threads = c->threads, .max_wait = c->max_wait};
     s->other_cpus = other_cpus_before_start();
-    if (alternatives_start(s->alternatives, &s->project, &options, misbehaved, err) != 0)
+    if (implementations_start(s->implementations, &s->project, &options, misbehaved, err) != 0)
         return -1;
-    alternatives_stop(s->alternatives); /* each begins with cold starts */
+    implementations_stop(s->implementations); /* each begins with cold starts */
     peak_watch_measure(&s->watch);
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
         size_t requests = (size_t)c->rounds * samples_of(s)->count;
-        if (s->alternatives[k].available)
-            s->contestants[s->count++] =
-                (Contestant){.alternative = &s->alternatives[k],
-                             .ms = xcalloc(requests, sizeof(double)),
-                             .tokenizer_ms = xcalloc(requests, sizeof(double)),
-                             .round_ms = xcalloc((size_t)c->rounds, sizeof(double)),
-                             .round_mean_ms = xcalloc((size_t)c->rounds, sizeof(double))};
+        if (s->implementations[k].available)
+            s->entries[s->count++] =
+                (ServingEntry){.implementation = &s->implementations[k],
+                               .ms = xcalloc(requests, sizeof(double)),
+                               .tokenizer_ms = xcalloc(requests, sizeof(double)),
+                               .round_ms = xcalloc((size_t)c->rounds, sizeof(double)),
+                               .round_mean_ms = xcalloc((size_t)c->rounds, sizeof(double))};
     }
     return 0;
 }
 
 /* ---- requests ---- */
 
-static json_t *load_request(const Sentiment *s)
+static json_t *load_request(const Serving *s)
 {
     json_t *texts = json_array();
     for (size_t k = 0; k < NUM_SETS; k++)
@@ -64,31 +64,31 @@ static json_t *load_request(const Sentiment *s)
 }
 
 /* An array of `count` times of the reply, from ns to ms. */
-static int read_times(const Contestant *c, const json_t *reply, const char *key, size_t count,
+static int read_times(const ServingEntry *c, const json_t *reply, const char *key, size_t count,
                       double *ms, Err *err)
 {
     const json_t *list = json_object_get(reply, key);
     if (json_array_size(list) != count)
-        return err_set(err, "%s answered 'requests' without %zu times '%s'", c->alternative->name,
-                       count, key);
+        return err_set(err, "%s answered 'requests' without %zu times '%s'",
+                       c->implementation->name, count, key);
     for (size_t i = 0; i < count; i++) {
         const json_t *ns = json_array_get(list, i);
         ms[i] = json_is_number(ns) ? json_number_value(ns) / 1e6 : NAN;
         if (!(ms[i] >= 0))
             return err_set(err, "%s answered 'requests' with a time that is none",
-                           c->alternative->name);
+                           c->implementation->name);
     }
     return 0;
 }
 
-static int request_piece(Contestant *c, const size_t *texts, size_t count, double *ms,
+static int request_piece(ServingEntry *c, const size_t *texts, size_t count, double *ms,
                          double *tokenizer_ms, Err *err)
 {
     json_t *numbers = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(numbers, json_integer((json_int_t)texts[i]));
-    json_t *reply = alternative_ask(
-        c->alternative, json_pack("{s:s, s:o}", "do", "requests", "texts", numbers), err);
+    json_t *reply = implementation_ask(
+        c->implementation, json_pack("{s:s, s:o}", "do", "requests", "texts", numbers), err);
     if (!reply)
         return -1;
     int status = read_times(c, reply, "ns", count, ms, err);
@@ -100,7 +100,7 @@ static int request_piece(Contestant *c, const size_t *texts, size_t count, doubl
 
 /* Labels these texts one after the other; total and tokenizer time of each. In pieces: a reply has to stay
  * below PEER_REPLY_BYTES. */
-static int request_texts(Contestant *c, const size_t *texts, size_t count, double *ms,
+static int request_texts(ServingEntry *c, const size_t *texts, size_t count, double *ms,
                          double *tokenizer_ms, Err *err)
 {
     const size_t most = 4096;
@@ -119,16 +119,16 @@ typedef struct ColdStart {
 } ColdStart;
 
 /* A process that did not exist before; it stays. What it reads lies in the page cache. */
-static int cold_start(const Sentiment *s, Contestant *c, ColdStart *cold, Err *err)
+static int cold_start(const Serving *s, ServingEntry *c, ColdStart *cold, Err *err)
 {
     const size_t first_text = 0;
     double tokenizer_ms;
-    peer_stop(&c->alternative->peer);
+    peer_stop(&c->implementation->peer);
     int64_t start = clock_ns();
-    if (alternative_wake(c->alternative, err) != 0)
+    if (implementation_wake(c->implementation, err) != 0)
         return -1;
     cold->start_ms = (double)(clock_ns() - start) / 1e6;
-    json_t *reply = alternative_ask(c->alternative, load_request(s), err);
+    json_t *reply = implementation_ask(c->implementation, load_request(s), err);
     if (!reply)
         return -1;
     const json_t *ns = json_object_get(reply, "ns");
@@ -137,7 +137,7 @@ static int cold_start(const Sentiment *s, Contestant *c, ColdStart *cold, Err *e
     return request_texts(c, &first_text, 1, &cold->first_ms, &tokenizer_ms, err);
 }
 
-static int cold_starts(const Sentiment *s, Contestant *c, Err *err)
+static int cold_starts(const Serving *s, ServingEntry *c, Err *err)
 {
     size_t count = (size_t)s->config->cold_starts;
     double *ms = xcalloc(3 * count, sizeof *ms);
@@ -161,12 +161,12 @@ static int cold_starts(const Sentiment *s, Contestant *c, Err *err)
 
 /* ---- labels ---- */
 
-static char *file_of(const Sentiment *s, const Contestant *c)
+static char *file_of(const Serving *s, const ServingEntry *c)
 {
-    return xasprintf("%s/%s.safetensors", s->folder, c->alternative->name);
+    return xasprintf("%s/%s.safetensors", s->folder, c->implementation->name);
 }
 
-static int read_labels(const Sentiment *s, Contestant *c, const char *path, Err *err)
+static int read_labels(const Serving *s, ServingEntry *c, const char *path, Err *err)
 {
     size_t n = s->num_texts, k = s->labels.count;
     SafeTensors *file = safetensors_open(path, err);
@@ -178,7 +178,7 @@ static int read_labels(const Sentiment *s, Contestant *c, const char *path, Err 
     if (!logits || logits->dtype != ST_F32 || stensor_count(logits) != n * k || !lengths ||
         lengths->dtype != ST_I32 || stensor_count(lengths) != n)
         status = err_set(err, "%s did not write logits and lengths of %zu texts",
-                         c->alternative->name, n);
+                         c->implementation->name, n);
     if (status == 0) {
         c->labels = xcalloc(n, sizeof *c->labels);
         c->lengths = xcalloc(n, sizeof *c->lengths);
@@ -193,11 +193,11 @@ static int read_labels(const Sentiment *s, Contestant *c, const char *path, Err 
     return status;
 }
 
-static int label_all(const Sentiment *s, Contestant *c, Err *err)
+static int label_all(const Serving *s, ServingEntry *c, Err *err)
 {
     char *path = file_of(s, c);
-    int status = alternative_tell(c->alternative,
-                                  json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
+    int status = implementation_tell(c->implementation,
+                                     json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
     if (status == 0)
         status = read_labels(s, c, path, err);
     free(path);
@@ -205,9 +205,9 @@ static int label_all(const Sentiment *s, Contestant *c, Err *err)
 }
 
 /* Compares with ours, where there is ours. */
-static void prove(const Sentiment *s, Contestant *c)
+static void prove(const Serving *s, ServingEntry *c)
 {
-    const Contestant *ours = &s->contestants[0];
+    const ServingEntry *ours = &s->entries[0];
     if (c == ours || failed(ours) || failed(c))
         return;
     char *a = file_of(s, ours), *b = file_of(s, c);
@@ -218,7 +218,7 @@ static void prove(const Sentiment *s, Contestant *c)
 
 /* ---- warm ---- */
 
-static int warm_up(const Sentiment *s, Contestant *c, Err *err)
+static int warm_up(const Serving *s, ServingEntry *c, Err *err)
 {
     size_t count = (size_t)s->config->warmups, *texts = xcalloc(count + 1, sizeof *texts);
     double *ms = xcalloc(2 * count + 1, sizeof *ms);
@@ -231,7 +231,7 @@ static int warm_up(const Sentiment *s, Contestant *c, Err *err)
 }
 
 /* texts[samples + 1]: a random order of the samples, the first of them twice. */
-static void draw_order(const Sentiment *s, size_t round, size_t *texts)
+static void draw_order(const Serving *s, size_t round, size_t *texts)
 {
     size_t n = samples_of(s)->count;
     uint64_t seed = (uint64_t)s->config->seed;
@@ -247,7 +247,7 @@ static void draw_order(const Sentiment *s, size_t round, size_t *texts)
 }
 
 /* Times behind the first, which is untimed, are kept. */
-static void take_turn(const Sentiment *s, Contestant *c, const size_t *texts)
+static void take_turn(const Serving *s, ServingEntry *c, const size_t *texts)
 {
     size_t n = samples_of(s)->count;
     double *ms = xcalloc(2 * (n + 1), sizeof *ms), *tokenizer_ms = ms + n + 1;
@@ -262,14 +262,14 @@ static void take_turn(const Sentiment *s, Contestant *c, const size_t *texts)
     free(ms);
 }
 
-static void take_turns(Sentiment *s)
+static void take_turns(Serving *s)
 {
     size_t *texts = xcalloc(samples_of(s)->count + 1, sizeof *texts);
     uint64_t seed = (uint64_t)s->config->seed;
     for (size_t round = 0; round < (size_t)s->config->rounds && !interrupted(); round++) {
         draw_order(s, round, texts);
         for (size_t i = 0; i < s->count && !interrupted(); i++) {
-            Contestant *c = &s->contestants[turn_of(seed, STREAM_TURNS, round, i, s->count)];
+            ServingEntry *c = &s->entries[turn_of(seed, STREAM_TURNS, round, i, s->count)];
             if (!failed(c))
                 take_turn(s, c, texts);
         }
@@ -280,11 +280,11 @@ static void take_turns(Sentiment *s)
 /* ---- figures ---- */
 
 /* Rounds that everybody finished who did not fail. */
-static size_t complete_rounds(const Sentiment *s)
+static size_t complete_rounds(const Serving *s)
 {
     size_t complete = SIZE_MAX;
     for (size_t i = 0; i < s->count; i++) {
-        const Contestant *c = &s->contestants[i];
+        const ServingEntry *c = &s->entries[i];
         if (!failed(c) && c->rounds < complete)
             complete = c->rounds;
     }
@@ -292,7 +292,7 @@ static size_t complete_rounds(const Sentiment *s)
 }
 
 /* What is left of a tail when each request is beside others of its own text, so of its own length. */
-static double text_p99(const Sentiment *s, const Contestant *c)
+static double text_p99(const Serving *s, const ServingEntry *c)
 {
     size_t n = samples_of(s)->count, requests = c->rounds * n;
     size_t *texts = xcalloc(n + 1, sizeof *texts);
@@ -313,55 +313,55 @@ static double text_p99(const Sentiment *s, const Contestant *c)
     return p99;
 }
 
-static void summarise(Sentiment *s, size_t rounds)
+static void summarise(Serving *s, size_t rounds)
 {
     for (size_t i = 0; i < s->count; i++) {
-        Contestant *c = &s->contestants[i];
+        ServingEntry *c = &s->entries[i];
         c->rounds = failed(c) ? 0 : rounds;
         size_t requests = c->rounds * samples_of(s)->count;
         c->latency = summary_of(c->ms, requests);
         c->text_p99 = text_p99(s, c);
         c->median_interval = median_interval(c->round_ms, c->rounds, CONFIDENCE_LEVEL);
         c->tokenizer_share = mean_of(c->tokenizer_ms, requests) / mean_of(c->ms, requests);
-        peak_watch_doubt(&s->watch, DT_F32, contestant_gflops(s, c));
+        peak_watch_doubt(&s->watch, DT_F32, serving_entry_gflops(s, c));
     }
     peak_watch_measure(&s->watch); /* the machine may have become faster meanwhile */
     for (size_t i = 0; i < s->count; i++)
-        s->contestants[i].ratio = contestant_ratio(s, &s->contestants[0], &s->contestants[i]);
+        s->entries[i].ratio = serving_entry_ratio(s, &s->entries[0], &s->entries[i]);
 }
 
 /* ---- the whole ---- */
 
-static void prepare(const Sentiment *s, Contestant *c)
+static void prepare(const Serving *s, ServingEntry *c)
 {
     Err *err = &c->failure;
     if (cold_starts(s, c, err) == 0 && label_all(s, c, err) == 0)
         prove(s, c);
     if (failed(c))
-        fprintf(stderr, "tare: %s failed: %s\n", c->alternative->name, err->msg);
+        fprintf(stderr, "tare: %s failed: %s\n", c->implementation->name, err->msg);
     else
         fprintf(stderr, "tare: %s: start %.4g ms, model load %.4g ms, first request %.4g ms%s%s\n",
-                c->alternative->name, c->start_ms, c->load_ms, c->first_ms,
+                c->implementation->name, c->start_ms, c->load_ms, c->first_ms,
                 c->has_parity && !c->parity.ok ? ", parity FAILED: " : "",
                 c->has_parity && !c->parity.ok ? c->parity.reason : "");
 }
 
-static void remove_files(const Sentiment *s)
+static void remove_files(const Serving *s)
 {
     for (size_t i = 0; i < s->count; i++) {
-        char *path = file_of(s, &s->contestants[i]);
+        char *path = file_of(s, &s->entries[i]);
         unlink(path);
         free(path);
     }
 }
 
-int sentiment_measure(Sentiment *s, Err *err)
+int serving_measure(Serving *s, Err *err)
 {
     for (size_t i = 0; i < s->count && !interrupted(); i++)
-        prepare(s, &s->contestants[i]);
+        prepare(s, &s->entries[i]);
     remove_files(s);
     for (size_t i = 0; i < s->count && !interrupted(); i++) {
-        Contestant *c = &s->contestants[i];
+        ServingEntry *c = &s->entries[i];
         if (!failed(c))
             warm_up(s, c, &c->failure);
     }

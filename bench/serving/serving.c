@@ -9,7 +9,7 @@
 
 /* ---- opening ---- */
 
-static int open_model(Sentiment *s, Err *err)
+static int open_model(Serving *s, Err *err)
 {
     Checkpoint ck;
     const char *dir = s->config->model;
@@ -34,7 +34,7 @@ static int open_model(Sentiment *s, Err *err)
     return labels_load(&s->labels, dir, c->num_labels, err);
 }
 
-static int open_texts(Sentiment *s, Err *err)
+static int open_texts(Serving *s, Err *err)
 {
     for (size_t k = 0; k < NUM_SETS; k++) {
         const char *path = s->config->data[k];
@@ -52,14 +52,14 @@ static int open_texts(Sentiment *s, Err *err)
     return 0;
 }
 
-int sentiment_open(Sentiment *s, const SentimentConfig *c, Err *err)
+int serving_open(Serving *s, const ServingConfig *c, Err *err)
 {
-    *s = (Sentiment){.config = c, .watch = {.threads = c->threads}};
+    *s = (Serving){.config = c, .watch = {.threads = c->threads}};
     project_find(&s->project);
     return open_model(s, err) != 0 || open_texts(s, err) != 0 ? -1 : 0;
 }
 
-static void contestant_release(Contestant *c)
+static void serving_entry_release(ServingEntry *c)
 {
     free(c->labels);
     free(c->lengths);
@@ -69,11 +69,11 @@ static void contestant_release(Contestant *c)
     free(c->round_mean_ms);
 }
 
-void sentiment_release(Sentiment *s)
+void serving_release(Serving *s)
 {
-    alternatives_release(s->alternatives);
+    implementations_release(s->implementations);
     for (size_t i = 0; i < s->count; i++)
-        contestant_release(&s->contestants[i]);
+        serving_entry_release(&s->entries[i]);
     for (size_t k = 0; k < NUM_SETS; k++)
         labelled_texts_release(&s->sets[k]);
     labels_release(&s->labels);
@@ -81,10 +81,10 @@ void sentiment_release(Sentiment *s)
     project_release(&s->project);
     if (s->folder[0])
         rmdir(s->folder);
-    *s = (Sentiment){.config = NULL};
+    *s = (Serving){.config = NULL};
 }
 
-size_t sentiment_first(const Sentiment *s, SentimentSet set)
+size_t serving_first(const Serving *s, ServingSet set)
 {
     size_t first = 0;
     for (size_t k = 0; k < set; k++)
@@ -95,9 +95,9 @@ size_t sentiment_first(const Sentiment *s, SentimentSet set)
 /* ---- figures ---- */
 
 /* The lengths are tare's own; parity says that the others' are equal. */
-double contestant_gflops(const Sentiment *s, const Contestant *c)
+double serving_entry_gflops(const Serving *s, const ServingEntry *c)
 {
-    const int32_t *lengths = s->contestants[0].lengths;
+    const int32_t *lengths = s->entries[0].lengths;
     double flops = 0;
     if (!lengths)
         return NAN;
@@ -107,24 +107,24 @@ double contestant_gflops(const Sentiment *s, const Contestant *c)
     return flops / (request_ms * (double)s->sets[SET_BENCHMARK].count * 1e6);
 }
 
-RecordState contestant_state(const Sentiment *s, const Contestant *c)
+EntryState serving_entry_state(const Serving *s, const ServingEntry *c)
 {
     if (c->failure.msg[0])
-        return RECORD_FAILED;
+        return ENTRY_FAILED;
     if (c->has_parity && !c->parity.ok)
-        return RECORD_DIFFERS;
-    return peak_watch_implausible(&s->watch, DT_F32, contestant_gflops(s, c)) ? RECORD_IMPLAUSIBLE
-                                                                              : RECORD_OK;
+        return ENTRY_DIFFERS;
+    return peak_watch_implausible(&s->watch, DT_F32, serving_entry_gflops(s, c)) ? ENTRY_IMPLAUSIBLE
+                                                                                 : ENTRY_OK;
 }
 
 /* Everybody's labels were compared with ours, so without ours nothing is proven. */
-static bool is_proven(const Sentiment *s, const Contestant *c)
+static bool is_proven(const Serving *s, const ServingEntry *c)
 {
-    bool ours = c == &s->contestants[0];
-    return contestant_state(s, c) == RECORD_OK && (ours || c->has_parity);
+    bool ours = c == &s->entries[0];
+    return serving_entry_state(s, c) == ENTRY_OK && (ours || c->has_parity);
 }
 
-RatioTest contestant_ratio(const Sentiment *s, const Contestant *a, const Contestant *b)
+RatioTest serving_entry_ratio(const Serving *s, const ServingEntry *a, const ServingEntry *b)
 {
     double others = s->count > 2 ? (double)(s->count - 1) : 1;
     if (a == b || !is_proven(s, a) || !is_proven(s, b))

@@ -18,8 +18,8 @@
 #include "bench/stats/stats.h"
 
 /* One implementation. */
-typedef struct Contestant {
-    Alternative *alternative;
+typedef struct ServingEntry {
+    Implementation *implementation;
     double start_ms, load_ms, first_ms; /* medians of the cold starts */
     int32_t *labels;                    /* [num_texts]; NULL where it failed before */
     int32_t *lengths;                   /* [num_texts], ids of each text */
@@ -34,45 +34,45 @@ typedef struct Contestant {
     Parity parity;
     RatioTest ratio; /* tare's time over this one's, paired by round; missing without parity */
     Err failure;     /* "" = none; otherwise there is no latency */
-} Contestant;
+} ServingEntry;
 
-typedef struct Sentiment {
-    const SentimentConfig *config;
+typedef struct Serving {
+    const ServingConfig *config;
     Project project;
     ModelFiles model;
     Labels labels;
     LabelledTexts sets[NUM_SETS]; /* an empty one was left out */
     size_t num_texts;             /* of all sets, which stand one after the other */
     size_t max_length;            /* ids of a text */
-    Alternative alternatives[NUM_ALTERNATIVES];
+    Implementation implementations[NUM_IMPLEMENTATIONS];
     PeakWatch watch;
-    double other_cpus;                        /* kept busy by others before anything was started */
-    char folder[TEMPORARY_FOLDER];            /* temporary, for outputs */
-    Contestant contestants[NUM_ALTERNATIVES]; /* ours first */
+    double other_cpus;                         /* kept busy by others before anything was started */
+    char folder[TEMPORARY_FOLDER];             /* temporary, for outputs */
+    ServingEntry entries[NUM_IMPLEMENTATIONS]; /* ours first */
     size_t count;
-} Sentiment;
+} Serving;
 
 /* Reads model and texts. A missing test set is a line on stderr. -1: exit 2. Release also after -1. */
-int sentiment_open(Sentiment *s, const SentimentConfig *c, Err *err);
-void sentiment_release(Sentiment *s);
+int serving_open(Serving *s, const ServingConfig *c, Err *err);
+void serving_release(Serving *s);
 
-/* Starts the alternatives (alternatives_start) and measures the machine's peaks. */
-int sentiment_start(Sentiment *s, bool *misbehaved, Err *err);
+/* Starts the implementations (implementations_start) and measures the machine's peaks. */
+int serving_start(Serving *s, bool *misbehaved, Err *err);
 
-/* Measures. An implementation that fails has its failure in its contestant, the others go on. After an
+/* Measures. An implementation that fails has its failure in its entry, the others go on. After an
  * interruption the complete rounds count. -1: interrupted before there was one, or an output file cannot
  * be made. */
-int sentiment_measure(Sentiment *s, Err *err);
+int serving_measure(Serving *s, Err *err);
 
 /* Model FLOPs of the benchmark samples over the time of the median round, in GFLOP/s. */
-double contestant_gflops(const Sentiment *s, const Contestant *c);
+double serving_entry_gflops(const Serving *s, const ServingEntry *c);
 
-RecordState contestant_state(const Sentiment *s, const Contestant *c);
+EntryState serving_entry_state(const Serving *s, const ServingEntry *c);
 
 /* a's time over b's, paired by round; missing where one of them may not be compared. */
-RatioTest contestant_ratio(const Sentiment *s, const Contestant *a, const Contestant *b);
+RatioTest serving_entry_ratio(const Serving *s, const ServingEntry *a, const ServingEntry *b);
 
 /* Place of the first text of a set among all texts. */
-size_t sentiment_first(const Sentiment *s, SentimentSet set);
+size_t serving_first(const Serving *s, ServingSet set);
 
 #endif

@@ -19,7 +19,7 @@ typedef struct RatioTest {
 
 /* A and B took turns: a[i] and b[i] are of the same round. ratio = exp(median of d), d = ln b - ln a;
  * interval = the sign test's, which is the median interval of d; p = the sign test's, rounds with d = 0
- * left out. 95 % needs 6 rounds. Beside k alternatives in one run pass level 1 - alpha / (k - 1). */
+ * left out. 95 % needs 6 rounds. Beside k implementations in one run pass level 1 - alpha / (k - 1). */
 RatioTest paired_ratio(const double *a, const double *b, size_t rounds, double level);
 
 /* A and B ran apart. ratio = exp of the Hodges-Lehmann shift, the median of all n m differences

@@ -134,7 +134,7 @@ static int alloc_model(Trainer *t, Err *err)
     return bucketed_alloc(&t->model, want, err);
 }
 
-static int init_sentiment(Trainer *t, RecordWants wants, int threads, Err *err)
+static int init_serving(Trainer *t, RecordWants wants, int threads, Err *err)
 {
     Checkpoint ck;
     if (checkpoint_open(&ck, t->config.checkpoint, err) != 0)
@@ -210,7 +210,7 @@ int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err)
                          .logits = sentiment,
                          .dropout = (float)t->config.dropout};
     int status =
-        sentiment ? init_sentiment(t, wants, o->threads, err) : init_gpt(t, wants, o->threads, err);
+        sentiment ? init_serving(t, wants, o->threads, err) : init_gpt(t, wants, o->threads, err);
     if (status != 0)
         return -1;
     t->arrays = batch_arrays_new(t->model.wants.batch, t->model.list[t->model.count - 1].size);

@@ -56,25 +56,25 @@ static int find_inputs(Comparison *c, Err *err)
 
 /* ---- progress ---- */
 
-static void say_record(const Comparison *c, const Record *r)
+static void say_record(const Comparison *c, const CellEntry *r)
 {
-    fprintf(stderr, " %s ", r->alternative->name);
-    switch (record_state(c, r)) {
-    case RECORD_FAILED:
+    fprintf(stderr, " %s ", r->implementation->name);
+    switch (cell_entry_state(c, r)) {
+    case ENTRY_FAILED:
         fprintf(stderr, "failed: %s", r->failure.msg);
         break;
-    case RECORD_DIFFERS:
+    case ENTRY_DIFFERS:
         fprintf(stderr, "%.4g ms, parity FAILED: %s", r->median_ms, r->parity.reason);
         break;
-    case RECORD_IMPLAUSIBLE:
+    case ENTRY_IMPLAUSIBLE:
         fprintf(stderr,
                 "%.4g ms, implausible: %.4g GFLOP/s is more than the %.4g that %lld threads "
                 "can reach",
-                r->median_ms, record_gflops(c, r),
-                peaks_limit_of_product(&c->watch.peaks, record_product(r)),
+                r->median_ms, cell_entry_gflops(c, r),
+                peaks_limit_of_product(&c->watch.peaks, cell_entry_product(r)),
                 (long long)c->config->threads);
         break;
-    case RECORD_OK:
+    case ENTRY_OK:
         fprintf(stderr, "%.4g ms", r->median_ms);
         break;
     }
@@ -113,7 +113,7 @@ static int measure_all(Comparison *c, const char *folder, bool *passed, Err *err
             return -1;
     }
     for (size_t i = 0; i < c->num_records; i++)
-        *passed &= record_state(c, &c->records[i]) == RECORD_OK;
+        *passed &= cell_entry_state(c, &c->records[i]) == ENTRY_OK;
     compare_report_markdown(c, started, stdout);
     return 0;
 }
@@ -146,36 +146,36 @@ static int compare(const CompareConfig *config, const char *folder, Err *err)
 
 /* ---- a sentiment classifier ---- */
 
-static int exit_code(const Sentiment *s, bool misbehaved)
+static int exit_code(const Serving *s, bool misbehaved)
 {
     bool passed = !misbehaved;
     for (size_t i = 0; i < s->count; i++)
-        passed &= contestant_state(s, &s->contestants[i]) == RECORD_OK;
+        passed &= serving_entry_state(s, &s->entries[i]) == ENTRY_OK;
     return passed ? EXIT_OK : EXIT_NOT_OK;
 }
 
-static int measure_sentiment(Sentiment *s, const char *folder, Err *err)
+static int measure_serving(Serving *s, const char *folder, Err *err)
 {
     time_t started = time(NULL);
-    if (sentiment_measure(s, err) != 0 || sentiment_report_write(s, folder, started, err) != 0)
+    if (serving_measure(s, err) != 0 || serving_report_write(s, folder, started, err) != 0)
         return -1;
-    sentiment_report_markdown(s, started, stdout);
+    serving_report_markdown(s, started, stdout);
     return 0;
 }
 
-static int compare_sentiment(const SentimentConfig *config, const char *folder, Err *err)
+static int compare_serving(const ServingConfig *config, const char *folder, Err *err)
 {
-    Sentiment s;
+    Serving s;
     bool misbehaved = false;
-    int status = sentiment_open(&s, config, err);
+    int status = serving_open(&s, config, err);
     if (status == 0 &&
         (make_folder(folder, err) != 0 || make_temporary_folder(s.folder, err) != 0 ||
-         sentiment_start(&s, &misbehaved, err) != 0))
+         serving_start(&s, &misbehaved, err) != 0))
         status = -1;
     if (status == 0)
-        status = measure_sentiment(&s, folder, err);
+        status = measure_serving(&s, folder, err);
     int code = status == 0 ? exit_code(&s, misbehaved) : EXIT_BAD_INPUT;
-    sentiment_release(&s);
+    serving_release(&s);
     return interrupted() ? EXIT_INTERRUPTED : code;
 }
 
@@ -199,19 +199,19 @@ static int run_cells(const Choices *o, Err *err)
     return code;
 }
 
-static int run_sentiment(const Choices *o, Err *err)
+static int run_serving(const Choices *o, Err *err)
 {
-    SentimentConfig config;
+    ServingConfig config;
     if (o->filter) {
         err_set(err, "--filter chooses cells, and '%s' has none", o->path);
         return EXIT_BAD_INPUT;
     }
-    if (sentiment_config_load(&config, o->path, &o->settings, err) != 0)
+    if (serving_config_load(&config, o->path, &o->settings, err) != 0)
         return EXIT_BAD_INPUT;
     if (config.threads == 0)
         config.threads = threads_default();
-    int code = compare_sentiment(&config, o->folder, err);
-    sentiment_config_release(&config);
+    int code = compare_serving(&config, o->folder, err);
+    serving_config_release(&config);
     return code;
 }
 
@@ -219,9 +219,9 @@ static int run_config(const Choices *o, Err *err)
 {
     bool sentiment;
     interrupt_install();
-    if (sentiment_config_is(o->path, &sentiment, err) != 0)
+    if (serving_config_is(o->path, &sentiment, err) != 0)
         return EXIT_BAD_INPUT;
-    return sentiment ? run_sentiment(o, err) : run_cells(o, err);
+    return sentiment ? run_serving(o, err) : run_cells(o, err);
 }
 
 int cmd_compare(int argc, char **argv, Err *err)

@@ -28,7 +28,7 @@ static void print_new(const Findings *f, size_t from)
 }
 
 /* What needs no measurement but the clock's. */
-static void examine(Findings *f, const Context *c, int64_t threads)
+static void examine(Findings *f, const Machine *c, int64_t threads)
 {
     ClockCost cost = clock_cost();
     doctor_build(f, kernels()->isa, best_isa(), gemm_blas_description());
@@ -63,17 +63,17 @@ static int measure(Findings *f, int64_t threads, size_t rounds, Err *err)
 static int diagnose(int64_t threads, size_t rounds, Err *err)
 {
     Findings f = {0};
-    Context c;
+    Machine c;
     interrupt_install();
-    context_read(&c, "");
-    CpuTime before = context_cpu_time("");
+    machine_read(&c, "");
+    CpuTime before = machine_cpu_time("");
     examine(&f, &c, threads);
     print_new(&f, 0);
     int status = measure(&f, threads, rounds, err);
     size_t printed = f.count;
-    CpuTime after = context_cpu_time("");
-    doctor_quiet(&f, &c, context_other_cpus(before, after, (double)c.cpus_online),
-                 context_steal_fraction(before, after));
+    CpuTime after = machine_cpu_time("");
+    doctor_quiet(&f, &c, machine_other_cpus(before, after, (double)c.cpus_online),
+                 machine_steal_fraction(before, after));
     print_new(&f, printed);
     findings_release(&f);
     if (interrupted())

@@ -105,7 +105,7 @@ static void add_outputs(const Model *m, TensorList *out)
 {
     const ModelConfig *c = &m->config;
     const RecordWants *w = &m->options.wants;
-    const Record *r = &m->record;
+    const Recording *r = &m->record;
     size_t hidden[] = {w->batch, w->context, c->d_model};
     for (size_t i = 0; i <= c->num_layers; i++) {
         char name[40];

@@ -1,4 +1,4 @@
-/* worker: `tare worker`: this implementation as one of the alternatives of `tare compare`, which
+/* worker: `tare worker`: this implementation as one of the implementations of `tare compare`, which
  * starts it. It speaks what bench/peers/worker.py speaks, one line of JSON each way:
  *
  *   {"do":"hello"}                 {"versions":{...}}

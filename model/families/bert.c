@@ -129,7 +129,8 @@ static Tensor *classifier(Recorder *r, Tensor *first)
     return linear(r, dropout(r, pooled, NULL), r->c->num_labels, "classifier", ACT_NONE, NULL);
 }
 
-void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *out)
+void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want,
+                    Recording *out)
 {
     Recorder r = {.g = g,
                   .p = p,

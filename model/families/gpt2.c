@@ -51,7 +51,7 @@ static Tensor *layer_norm(const Layer *l, Tensor *x, const char *name)
     return norm(l->g, l->p, l->c, x, full);
 }
 
-static Tensor *layer(const Layer *l, Tensor *x, const Record *r)
+static Tensor *layer(const Layer *l, Tensor *x, const Recording *r)
 {
     size_t C = l->c->d_model;
     graph_block_begin(l->g);
@@ -65,7 +65,7 @@ static Tensor *layer(const Layer *l, Tensor *x, const Record *r)
     return x;
 }
 
-void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Record *r)
+void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r)
 {
     ParamSpec table = {c->vocab_size, c->d_model, INIT_NORMAL, init_std, false};
     Tensor *word = params_get(p, table, "wte.weight");

@@ -34,7 +34,7 @@ static bool belongs_to_head(const char *name)
     return is_head(name) || strstr(name, "pooler.dense.");
 }
 
-/* Number of tensors that a parameter's name stands for: the alternatives in its braces. */
+/* Number of tensors that a parameter's name stands for: the implementations in its braces. */
 static size_t parts_of(const char *name)
 {
     size_t parts = 1;

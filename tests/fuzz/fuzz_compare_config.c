@@ -35,15 +35,15 @@ static void read_cells(const char *text, size_t size)
 
 static void read_sentiment(const char *text, size_t size)
 {
-    SentimentConfig c;
+    ServingConfig c;
     Err err = {""};
-    if (sentiment_config_load_text(&c, text, size, "f", &no_settings, &err) != 0) {
+    if (serving_config_load_text(&c, text, size, "f", &no_settings, &err) != 0) {
         expect_place(&err);
         return;
     }
     CHECK(c.model && c.data[SET_BENCHMARK] && c.data[SET_VALIDATION], "a key is missing");
     CHECK(c.wanted[0] && c.rounds > 0 && c.max_wait > 0, "an impossible value");
-    sentiment_config_release(&c);
+    serving_config_release(&c);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -4,13 +4,13 @@
 
 #include "autograd/kernels/simd/amx_tile.c"
 
-const LowpKernel amx_emulated_bf16 = {.instruction = "tdpbf16ps, emulated",
-                                      .support = SUPPORT_EMULATED,
-                                      .rows = AMX_ROWS,
-                                      .tile = tile_bf16_amx,
-                                      .peak_loop = peak_loop_bf16_amx};
-const LowpKernel amx_emulated_i8 = {.instruction = "tdpbusd, emulated",
-                                    .support = SUPPORT_EMULATED,
-                                    .rows = AMX_ROWS,
-                                    .tile = tile_i8_amx,
-                                    .peak_loop = peak_loop_i8_amx};
+const LowKernel amx_emulated_bf16 = {.instruction = "tdpbf16ps, emulated",
+                                     .support = SUPPORT_EMULATED,
+                                     .rows = AMX_ROWS,
+                                     .tile = tile_bf16_amx,
+                                     .peak_loop = peak_loop_bf16_amx};
+const LowKernel amx_emulated_i8 = {.instruction = "tdpbusd, emulated",
+                                   .support = SUPPORT_EMULATED,
+                                   .rows = AMX_ROWS,
+                                   .tile = tile_i8_amx,
+                                   .peak_loop = peak_loop_i8_amx};

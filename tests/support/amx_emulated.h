@@ -4,6 +4,6 @@
 
 #include "autograd/kernels/gemm/low.h"
 
-extern const LowpKernel amx_emulated_bf16, amx_emulated_i8;
+extern const LowKernel amx_emulated_bf16, amx_emulated_i8;
 
 #endif

@@ -34,8 +34,8 @@ static inline bool way_choose(const Way *way)
     setenv("TARE_CPU", way->hidden, 1);
     int status = kernels_select(way->isa, &err);
     unsetenv("TARE_CPU");
-    lowp_use_kernel_for_tests(DT_BF16, emulated ? &amx_emulated_bf16 : NULL);
-    lowp_use_kernel_for_tests(DT_I8, emulated ? &amx_emulated_i8 : NULL);
+    low_use_kernel_for_tests(DT_BF16, emulated ? &amx_emulated_bf16 : NULL);
+    low_use_kernel_for_tests(DT_I8, emulated ? &amx_emulated_i8 : NULL);
     if (status == 0 && emulated)
         cr_assert_str_eq(product_instruction(DT_BF16), amx_emulated_bf16.instruction);
     return status == 0 && (way->amx != REAL_AMX || cpu_features()->amx_bf16);

@@ -17,7 +17,7 @@ enum { B_PACK = GEMM_KC * GEMM_NC };
 size_t gemm_scratch_bytes(int threads)
 {
     size_t fp32 = (size_t)threads * (B_PACK + GEMM_A_PACK) * sizeof(float);
-    size_t small = lowp_scratch_bytes(threads);
+    size_t small = low_scratch_bytes(threads);
     return fp32 > small ? fp32 : small;
 }
 
@@ -181,8 +181,8 @@ void gemm_run(const Gemm *given, int threads, void *scratch)
     }
     if (g.m == 0 || g.n == 0)
         return;
-    if (lowp_takes(&g))
-        lowp_run(&g, threads, scratch);
+    if (low_takes(&g))
+        low_run(&g, threads, scratch);
     else if (gemm_uses_blas())
         gemm_blas_run(&g, isa_in_use(), threads);
     else

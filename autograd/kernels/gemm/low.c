@@ -6,7 +6,7 @@
  * A tile that is multiplied may be left to be finished between the steps of the next: the multipliers do not
  * wait for its epilogue then. Blocks over k depend on k, the format and whether B is packed, so results do
  * not depend on the number of threads, bit for bit. Packing is in low_pack.c, the choice of a kernel in
- * low_kernel.c, the innermost loops are in simd/lowp_tile.c and simd/amx_tile.c. */
+ * low_kernel.c, the innermost loops are in simd/low_tile.c and simd/amx_tile.c. */
 #include "autograd/kernels/gemm/low.h"
 
 #include "autograd/kernels/placement.h"
@@ -30,7 +30,7 @@ typedef struct Scratch {
     float sums[SUMS], tile[2][TILE_SUMS], row_scale[MOST_ROWS];
 } __attribute__((aligned(64))) Scratch;
 
-size_t lowp_scratch_bytes(int threads)
+size_t low_scratch_bytes(int threads)
 {
     return (size_t)threads * sizeof(Scratch);
 }
@@ -40,7 +40,7 @@ size_t lowp_scratch_bytes(int threads)
 typedef struct Part {
     const Gemm *g;
     const Isa *isa;
-    const LowpKernel *kernel;
+    const LowKernel *kernel;
     DType product;
     size_t n;      /* columns of B as packed, if it is */
     Range panels;  /* of these columns */
@@ -49,7 +49,7 @@ typedef struct Part {
     const float *column_scale; /* of the packed columns of an i8 product */
     const int32_t *column_sum;
     Scratch *scratch;
-    LowpFinish unfinished; /* a tile that is multiplied already, if it has rows */
+    LowFinish unfinished; /* a tile that is multiplied already, if it has rows */
 } Part;
 
 /* A block of rows, some panels, and a block over k in steps. */
@@ -60,7 +60,7 @@ typedef struct Block {
 
 static size_t units_per_step(const Part *t)
 {
-    return t->kernel->widens ? lowp_step(t->product) : 1;
+    return t->kernel->widens ? low_step(t->product) : 1;
 }
 
 /* How many rows are multiplied at a time. */
@@ -82,7 +82,7 @@ typedef struct Columns {
 static Columns panel_columns(const Part *t, size_t panel)
 {
     size_t first = panel_column(t, panel), left = t->n - first;
-    size_t width = lowp_panel_width(&t->isa->tile, t->n, panel);
+    size_t width = low_panel_width(&t->isa->tile, t->n, panel);
     return (Columns){first, left < width ? left : width, width};
 }
 
@@ -91,12 +91,11 @@ static const uint32_t *panel_of(const Part *t, const Block *k, const Columns *j)
 {
     const Gemm *g = t->g;
     if (g->packed)
-        return lowp_panel(g->packed, j->first) + k->steps.from * j->width;
-    size_t step = lowp_step(t->product), from = k->steps.from * step, to = k->steps.to * step;
+        return low_panel(g->packed, j->first) + k->steps.from * j->width;
+    size_t step = low_step(t->product), from = k->steps.from * step, to = k->steps.to * step;
     to = to < g->k ? to : g->k;
-    lowp_pack_panel(t->product, to - from, j->count, j->width,
-                    g->b + from * g->b_row + j->first * g->b_col, g->b_row, g->b_col,
-                    t->scratch->b);
+    low_pack_panel(t->product, to - from, j->count, j->width,
+                   g->b + from * g->b_row + j->first * g->b_col, g->b_row, g->b_col, t->scratch->b);
     return t->scratch->b;
 }
 
@@ -106,13 +105,13 @@ static size_t offset_in_c(const Part *t, size_t row, const Columns *j)
     return row * t->g->c_row + j->first - t->g->packed_from;
 }
 
-static LowpFinish describe_finish(const Part *t, size_t row, size_t rows, const Block *block,
-                                  const Columns *j, const float *sums)
+static LowFinish describe_finish(const Part *t, size_t row, size_t rows, const Block *block,
+                                 const Columns *j, const float *sums)
 {
     const Gemm *g = t->g;
     size_t offset = offset_in_c(t, row, j);
     bool scaled = t->product == DT_I8;
-    return (LowpFinish){
+    return (LowFinish){
         .rows = rows,
         .columns = j->count,
         .width = j->width,
@@ -133,12 +132,12 @@ static LowpFinish describe_finish(const Part *t, size_t row, size_t rows, const 
 static void finish_unfinished(Part *t)
 {
     if (t->unfinished.rows > 0)
-        t->isa->lowp_finish(&t->unfinished);
+        t->isa->low_finish(&t->unfinished);
     t->unfinished.rows = 0;
 }
 
 /* Whether the kernel can finish this tile while it multiplies the next, if that is such a one too. */
-static bool can_be_left(const Part *t, const LowpFinish *f)
+static bool can_be_left(const Part *t, const LowFinish *f)
 {
     const Tile *whole = &t->isa->tile;
     return t->kernel->finishes && f->rows == whole->rows &&
@@ -147,7 +146,7 @@ static bool can_be_left(const Part *t, const LowpFinish *f)
 }
 
 /* Multiplies a tile whose sums are whole then, and finishes it or leaves that to the next. */
-static void multiply_and_finish(Part *t, LowpTile tile, const LowpFinish *own)
+static void multiply_and_finish(Part *t, LowTile tile, const LowFinish *own)
 {
     bool leave = can_be_left(t, own) && !tile.add;
     if (leave && t->unfinished.rows > 0) {
@@ -155,7 +154,7 @@ static void multiply_and_finish(Part *t, LowpTile tile, const LowpFinish *own)
         tile.own = own;
     }
     for (size_t i = 0; i < own->rows && !tile.unfinished; i++)
-        lowp_fetch_row(own, i);
+        low_fetch_row(own, i);
     t->kernel->tile(&tile);
     if (tile.unfinished)
         t->unfinished.rows = 0;
@@ -173,16 +172,16 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     size_t steps = block->steps.to - block->steps.from;
     size_t before = j.first - panel_column(t, block->panels.from);
     const uint32_t *b = panel_of(t, block, &j);
-    LowpLayout a = lowp_layout(t->g, mr, steps * units_per_step(t));
+    LowLayout a = low_layout(t->g, mr, steps * units_per_step(t));
     size_t strips = (m + mr - 1) / mr;
-    size_t step_bytes = j.width * sizeof *b, next = lowp_steps(t->product, t->g->k) * step_bytes;
+    size_t step_bytes = j.width * sizeof *b, next = low_steps(t->product, t->g->k) * step_bytes;
     size_t distance = t->g->packed ? stream_ahead(&t->isa->tile, strips, next) : 0;
     for (size_t i = 0; i < m; i += mr) {
         Range ahead = share(distance ? steps * step_bytes : 0, i / mr, strips);
         float *other = t->scratch->tile[t->unfinished.sums == t->scratch->tile[0]];
         float *sums = t->waits ? t->scratch->sums + before * m + i * j.width : other;
         size_t row = block->rows.from + i, rows = m - i < mr ? m - i : mr;
-        const LowpTile tile = {
+        const LowTile tile = {
             .rows = rows,
             .vectors = j.width / t->isa->tile.lanes,
             .steps = steps,
@@ -199,7 +198,7 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
             t->kernel->tile(&tile);
             continue;
         }
-        const LowpFinish own = describe_finish(t, row, rows, block, &j, sums);
+        const LowFinish own = describe_finish(t, row, rows, block, &j, sums);
         multiply_and_finish(t, tile, &own);
     }
 }
@@ -209,33 +208,33 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
 static void quantize_rows(const Part *t, const Block *block, size_t from, size_t k)
 {
     const Gemm *g = t->g;
-    LowpLayout a =
-        lowp_layout(g, strip_rows(t), (block->steps.to - block->steps.from) * units_per_step(t));
+    LowLayout a =
+        low_layout(g, strip_rows(t), (block->steps.to - block->steps.from) * units_per_step(t));
     for (size_t i = block->rows.from, r = 0; i < block->rows.to; i++, r++) {
         float *scale = t->scratch->row_scale + r;
         if (block->first && block->panels.from == t->panels.from)
             *scale = t->isa->rows.quantize_scale((const float *)g->a + i * g->a_row, g->k);
-        lowp_pack_a(g, DT_I8, t->kernel->widens, i, 1, from, k, scale, t->scratch->a + r * a.row);
+        low_pack_a(g, DT_I8, t->kernel->widens, i, 1, from, k, scale, t->scratch->a + r * a.row);
     }
 }
 
 static void pack_rows(const Part *t, const Block *block)
 {
     const Gemm *g = t->g;
-    size_t from = block->steps.from * lowp_step(t->product);
-    size_t to = block->steps.to * lowp_step(t->product), k = (to < g->k ? to : g->k) - from;
+    size_t from = block->steps.from * low_step(t->product);
+    size_t to = block->steps.to * low_step(t->product), k = (to < g->k ? to : g->k) - from;
     if (t->product == DT_I8)
         quantize_rows(t, block, from, k);
     else
-        lowp_pack_a(g, t->product, t->kernel->widens, block->rows.from,
-                    block->rows.to - block->rows.from, from, k, NULL, t->scratch->a);
+        low_pack_a(g, t->product, t->kernel->widens, block->rows.from,
+                   block->rows.to - block->rows.from, from, k, NULL, t->scratch->a);
 }
 
 /* Some rows against all panels of the part; A is packed once, or, where sums wait in scratch, once for every
  * group of panels that has room there. */
 static void multiply_rows(Part *t, Range rows)
 {
-    size_t steps = lowp_steps(t->product, t->g->k), all = t->panels.to - t->panels.from;
+    size_t steps = low_steps(t->product, t->g->k), all = t->panels.to - t->panels.from;
     size_t sums = panel_column(t, 1) * (rows.to - rows.from);
     size_t group = t->waits ? SUMS / sums : all;
     for (size_t p = 0; p < all; p += group) {
@@ -261,8 +260,8 @@ static void multiply_rows(Part *t, Range rows)
 static void multiply_part(Part *t, Range rows)
 {
     size_t mr = strip_rows(t), strips = (rows.to - rows.from + mr - 1) / mr;
-    size_t steps = (lowp_steps(t->product, t->g->k) + t->blocks - 1) / t->blocks;
-    size_t strip = mr * lowp_row_room(steps * units_per_step(t));
+    size_t steps = (low_steps(t->product, t->g->k) + t->blocks - 1) / t->blocks;
+    size_t strip = mr * low_row_room(steps * units_per_step(t));
     size_t most = A_UNITS / strip < MOST_ROWS / mr ? A_UNITS / strip : MOST_ROWS / mr;
     size_t blocks = (strips + most - 1) / most;
     for (size_t i = 0; i < blocks; i++) {
@@ -274,7 +273,7 @@ static void multiply_part(Part *t, Range rows)
 
 /* ---- the whole product ---- */
 
-bool lowp_takes(const Gemm *g)
+bool low_takes(const Gemm *g)
 {
     DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
     CHECK(product != DT_F32 || (g->a_type == DT_F32 && g->c_type == DT_F32),
@@ -288,7 +287,7 @@ static void check(const Gemm *g, DType product)
     CHECK(g->c_type == DT_F32 || !g->epi.z, "z is kept beside an fp32 C only");
     CHECK(product != DT_I8 || (g->packed && g->a_type == DT_F32 && g->a_col == 1),
           "a product of i8 takes a packed B and rows of fp32");
-    CHECK(product != DT_I8 || g->k <= LOWP_MOST_K_I8, "a sum over %zu overflows an int32", g->k);
+    CHECK(product != DT_I8 || g->k <= LOW_MOST_K_I8, "a sum over %zu overflows an int32", g->k);
     if (!g->packed)
         return;
     size_t end = g->packed_from + g->n;
@@ -307,19 +306,19 @@ static double estimate_us(const Gemm *g, DType product)
     return compute > memory ? compute : memory;
 }
 
-void lowp_run(const Gemm *g, int threads, void *scratch)
+void low_run(const Gemm *g, int threads, void *scratch)
 {
     DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
     check(g, product);
     Part whole = {.g = g, .isa = isa_in_use(), .product = product};
-    whole.kernel = g->a_col == 1 ? lowp_kernel(whole.isa, product)
-                                 : lowp_kernel_by_columns(whole.isa, product);
+    whole.kernel =
+        g->a_col == 1 ? low_kernel(whole.isa, product) : low_kernel_by_columns(whole.isa, product);
     Tile tile = whole.isa->tile;
     tile.rows = strip_rows(&whole);
     whole.n = g->packed ? g->packed->n : g->n;
-    whole.column_scale = product == DT_I8 ? lowp_column_scale(g->packed) : NULL;
-    whole.column_sum = product == DT_I8 ? lowp_column_sum(g->packed) : NULL;
-    size_t units = lowp_steps(product, g->k) * units_per_step(&whole);
+    whole.column_scale = product == DT_I8 ? low_column_scale(g->packed) : NULL;
+    whole.column_sum = product == DT_I8 ? low_column_sum(g->packed) : NULL;
+    size_t units = low_steps(product, g->k) * units_per_step(&whole);
     size_t depth = g->packed ? DEPTH : SHALLOW;
     whole.blocks = units <= depth ? 1 : (units + depth - 1) / depth;
     whole.waits = whole.blocks > 1 && (g->c_type != DT_F32 || product == DT_I8);

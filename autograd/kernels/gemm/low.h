@@ -6,27 +6,27 @@
 #include "autograd/kernels/isa.h"
 
 /* Inputs of one i8 output at most: 127 * 127 * k has to fit an int32. */
-enum { LOWP_MOST_K_I8 = 133144 };
+enum { LOW_MOST_K_I8 = 133144 };
 
 /* Whether this product is one of a small format. */
-bool lowp_takes(const Gemm *g);
-void lowp_run(const Gemm *g, int threads, void *scratch);
-size_t lowp_scratch_bytes(int threads);
+bool low_takes(const Gemm *g);
+void low_run(const Gemm *g, int threads, void *scratch);
+size_t low_scratch_bytes(int threads);
 
 /* How a format is multiplied: by the processor's own instruction, else as the set in use can (low_kernel.c). */
-const LowpKernel *lowp_kernel(const Isa *isa, DType product);
+const LowKernel *low_kernel(const Isa *isa, DType product);
 
 /* The same where A is stored by columns, which tile registers cannot read. */
-const LowpKernel *lowp_kernel_by_columns(const Isa *isa, DType product);
+const LowKernel *low_kernel_by_columns(const Isa *isa, DType product);
 
 /* Whether a kernel of tile registers multiplies and adds a small matrix as plain C does. */
-bool lowp_kernel_is_right(DType product, const LowpKernel *kernel);
+bool low_kernel_is_right(DType product, const LowKernel *kernel);
 
 /* Puts a kernel of bf16 or i8 in the place of AMX, whatever this processor has; NULL takes it out again. */
-void lowp_use_kernel_for_tests(DType product, const LowpKernel *kernel);
+void low_use_kernel_for_tests(DType product, const LowKernel *kernel);
 
 /* What a row of a tile will be finished with comes from memory meanwhile. */
-static inline void lowp_fetch_row(const LowpFinish *f, size_t i)
+static inline void low_fetch_row(const LowFinish *f, size_t i)
 {
     size_t size = dtype_size(f->c_type), from = i * f->c_row * size;
     for (size_t at = from; at < from + f->columns * size; at += 64) {
@@ -39,52 +39,52 @@ static inline void lowp_fetch_row(const LowpFinish *f, size_t i)
 /* ---- packing ---- */
 
 /* Elements of one step, which is 4 bytes deep. */
-static inline size_t lowp_step(DType type)
+static inline size_t low_step(DType type)
 {
     return 4 / dtype_size(type);
 }
 
-static inline size_t lowp_steps(DType type, size_t k)
+static inline size_t low_steps(DType type, size_t k)
 {
-    return (k + lowp_step(type) - 1) / lowp_step(type);
+    return (k + low_step(type) - 1) / low_step(type);
 }
 
 /* Panel p of n columns: all are one tile wide, but the last as few vectors as it needs. A cut at a
  * multiple of GEMM_COLUMNS is always between two panels. */
-static inline size_t lowp_panel_width(const Tile *tile, size_t n, size_t p)
+static inline size_t low_panel_width(const Tile *tile, size_t n, size_t p)
 {
     size_t width = tile->lanes * tile->vectors, left = n - p * width;
     return left >= width ? width : (left + tile->lanes - 1) / tile->lanes * tile->lanes;
 }
 
 /* Where the panel that begins with this column lies. */
-uint32_t *lowp_panel(const PackedB *p, size_t column);
+uint32_t *low_panel(const PackedB *p, size_t column);
 
 /* Scale and, over k, sum of the levels of every column of an i8 matrix; NULL for other formats. */
-const float *lowp_column_scale(const PackedB *p);
-const int32_t *lowp_column_sum(const PackedB *p);
+const float *low_column_scale(const PackedB *p);
+const int32_t *low_column_sum(const PackedB *p);
 
 /* A in units. Stored by rows it stays in rows, with some room between them, since at a distance of 4096
  * bytes all of them would meet in one cache set. Stored by columns it becomes strips of a tile's height. */
-typedef struct LowpLayout {
+typedef struct LowLayout {
     size_t strip, row, unit; /* distance, in units, from one strip, row or unit to the next */
-} LowpLayout;
+} LowLayout;
 
 /* Of a block that is so many units deep, in strips of so many rows. */
-LowpLayout lowp_layout(const Gemm *g, size_t strip_rows, size_t units);
+LowLayout low_layout(const Gemm *g, size_t strip_rows, size_t units);
 
 /* Units that this layout takes at most, per row. */
-static inline size_t lowp_row_room(size_t units)
+static inline size_t low_row_room(size_t units)
 {
     return units + 16;
 }
 
 /* Rows [row, row + m) of A over [from, from + k), rounded to the format; row_scale [m] for i8, else NULL. */
-void lowp_pack_a(const Gemm *g, DType product, bool widens, size_t row, size_t m, size_t from,
-                 size_t k, const float *row_scale, uint32_t *out);
+void low_pack_a(const Gemm *g, DType product, bool widens, size_t row, size_t m, size_t from,
+                size_t k, const float *row_scale, uint32_t *out);
 
 /* One panel of B, which begins at b: [steps][width], of which `columns` exist. bf16 and f16. */
-void lowp_pack_panel(DType product, size_t k, size_t columns, size_t width, const float *b,
-                     size_t b_row, size_t b_col, uint32_t *out);
+void low_pack_panel(DType product, size_t k, size_t columns, size_t width, const float *b,
+                    size_t b_row, size_t b_col, uint32_t *out);
 
 #endif

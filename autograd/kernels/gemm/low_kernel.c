@@ -49,7 +49,7 @@ static double sum_value(DType product, float sum)
     return product == DT_I8 ? integer : sum;
 }
 
-bool lowp_kernel_is_right(DType product, const LowpKernel *kernel)
+bool low_kernel_is_right(DType product, const LowKernel *kernel)
 {
     enum { VECTORS = 3, WIDTH = VECTORS * AMX_LANES, STEPS = 16 + 5 };
     uint32_t a[AMX_ROWS * STEPS], b[STEPS * WIDTH];
@@ -58,14 +58,14 @@ bool lowp_kernel_is_right(DType product, const LowpKernel *kernel)
         a[i] = trial_unit(product, i);
     for (size_t i = 0; i < COUNT_OF(b); i++)
         b[i] = trial_unit(product, COUNT_OF(a) + i);
-    LowpTile t = {.rows = kernel->rows,
-                  .vectors = VECTORS,
-                  .steps = STEPS,
-                  .a = a,
-                  .a_row = STEPS,
-                  .a_unit = 1,
-                  .b = b,
-                  .sums = sums};
+    LowTile t = {.rows = kernel->rows,
+                 .vectors = VECTORS,
+                 .steps = STEPS,
+                 .a = a,
+                 .a_row = STEPS,
+                 .a_unit = 1,
+                 .b = b,
+                 .sums = sums};
     kernel->tile(&t);
     t.add = true;
     kernel->tile(&t);
@@ -83,22 +83,22 @@ bool lowp_kernel_is_right(DType product, const LowpKernel *kernel)
 
 /* A kernel of tile registers; the trial is made when it is first asked for. */
 typedef struct Candidate {
-    const LowpKernel *kernel;
+    const LowKernel *kernel;
     atomic_int verdict;
 } Candidate;
 
 enum { UNTRIED, RIGHT, WRONG };
 
-static const LowpKernel *if_right(DType product, Candidate *c)
+static const LowKernel *if_right(DType product, Candidate *c)
 {
     if (c->verdict == UNTRIED)
-        c->verdict = lowp_kernel_is_right(product, c->kernel) ? RIGHT : WRONG;
+        c->verdict = low_kernel_is_right(product, c->kernel) ? RIGHT : WRONG;
     return c->verdict == RIGHT ? c->kernel : NULL;
 }
 
 static Candidate for_tests[DT_I8 + 1];
 
-void lowp_use_kernel_for_tests(DType product, const LowpKernel *kernel)
+void low_use_kernel_for_tests(DType product, const LowKernel *kernel)
 {
     for_tests[product].kernel = kernel;
     for_tests[product].verdict = UNTRIED;
@@ -106,38 +106,38 @@ void lowp_use_kernel_for_tests(DType product, const LowpKernel *kernel)
 
 #ifdef TARE_HAVE_X86
 extern const Isa isa_avx512;
-void tile_bf16_avx512_bf16(const LowpTile *t);
-void tile_i8_avx512_vnni(const LowpTile *t);
+void tile_bf16_avx512_bf16(const LowTile *t);
+void tile_i8_avx512_vnni(const LowTile *t);
 double dot_loop_avx512_bf16(size_t rounds);
 double dot_loop_avx512_vnni(size_t rounds);
 
-static const LowpKernel avx512_bf16 = {.instruction = "vdpbf16ps",
-                                       .support = SUPPORT_NATIVE,
-                                       .tile = tile_bf16_avx512_bf16,
-                                       .finishes = true,
-                                       .peak_loop = dot_loop_avx512_bf16};
-static const LowpKernel avx512_vnni = {.instruction = "vpdpbusd",
-                                       .support = SUPPORT_NATIVE,
-                                       .tile = tile_i8_avx512_vnni,
-                                       .finishes = true,
-                                       .peak_loop = dot_loop_avx512_vnni};
+static const LowKernel avx512_bf16 = {.instruction = "vdpbf16ps",
+                                      .support = SUPPORT_NATIVE,
+                                      .tile = tile_bf16_avx512_bf16,
+                                      .finishes = true,
+                                      .peak_loop = dot_loop_avx512_bf16};
+static const LowKernel avx512_vnni = {.instruction = "vpdpbusd",
+                                      .support = SUPPORT_NATIVE,
+                                      .tile = tile_i8_avx512_vnni,
+                                      .finishes = true,
+                                      .peak_loop = dot_loop_avx512_vnni};
 #endif
 
 #ifdef TARE_HAVE_AMX
-static const LowpKernel amx_bf16 = {.instruction = "tdpbf16ps",
-                                    .support = SUPPORT_NATIVE,
-                                    .rows = AMX_ROWS,
-                                    .tile = tile_bf16_amx,
-                                    .peak_loop = peak_loop_bf16_amx};
-static const LowpKernel amx_i8 = {.instruction = "tdpbusd",
-                                  .support = SUPPORT_NATIVE,
-                                  .rows = AMX_ROWS,
-                                  .tile = tile_i8_amx,
-                                  .peak_loop = peak_loop_i8_amx};
+static const LowKernel amx_bf16 = {.instruction = "tdpbf16ps",
+                                   .support = SUPPORT_NATIVE,
+                                   .rows = AMX_ROWS,
+                                   .tile = tile_bf16_amx,
+                                   .peak_loop = peak_loop_bf16_amx};
+static const LowKernel amx_i8 = {.instruction = "tdpbusd",
+                                 .support = SUPPORT_NATIVE,
+                                 .rows = AMX_ROWS,
+                                 .tile = tile_i8_amx,
+                                 .peak_loop = peak_loop_i8_amx};
 #endif
 
 /* NULL where tile registers are missing, hidden or wrong. Only the panels of AVX-512 fit them. */
-static const LowpKernel *tile_register_kernel(const Isa *isa, DType product)
+static const LowKernel *tile_register_kernel(const Isa *isa, DType product)
 {
     if (isa->tile.lanes != AMX_LANES)
         return NULL;
@@ -153,7 +153,7 @@ static const LowpKernel *tile_register_kernel(const Isa *isa, DType product)
     return NULL;
 }
 
-const LowpKernel *lowp_kernel_by_columns(const Isa *isa, DType product)
+const LowKernel *low_kernel_by_columns(const Isa *isa, DType product)
 {
 #ifdef TARE_HAVE_X86
     if (isa == &isa_avx512 && product == DT_BF16 && cpu_features()->avx512_bf16)
@@ -164,10 +164,10 @@ const LowpKernel *lowp_kernel_by_columns(const Isa *isa, DType product)
     return product == DT_BF16 ? &isa->bf16 : product == DT_F16 ? &isa->f16 : &isa->i8;
 }
 
-const LowpKernel *lowp_kernel(const Isa *isa, DType product)
+const LowKernel *low_kernel(const Isa *isa, DType product)
 {
-    const LowpKernel *tiles = tile_register_kernel(isa, product);
-    return tiles ? tiles : lowp_kernel_by_columns(isa, product);
+    const LowKernel *tiles = tile_register_kernel(isa, product);
+    return tiles ? tiles : low_kernel_by_columns(isa, product);
 }
 
 /* ---- what kernels.h says of it ---- */
@@ -180,10 +180,10 @@ const char *support_name(Support s)
 
 Support product_support(DType product)
 {
-    return product == DT_F32 ? SUPPORT_NATIVE : lowp_kernel(isa_in_use(), product)->support;
+    return product == DT_F32 ? SUPPORT_NATIVE : low_kernel(isa_in_use(), product)->support;
 }
 
 const char *product_instruction(DType product)
 {
-    return product == DT_F32 ? isa_in_use()->fma : lowp_kernel(isa_in_use(), product)->instruction;
+    return product == DT_F32 ? isa_in_use()->fma : low_kernel(isa_in_use(), product)->instruction;
 }

@@ -33,7 +33,7 @@ typedef struct Lines {
 
 static size_t unit_elements(const Lines *l)
 {
-    return l->widens ? 1 : lowp_step(l->product);
+    return l->widens ? 1 : low_step(l->product);
 }
 
 /* Elements [from, from + n) of line i in one piece: in place, or gathered into `room`. */
@@ -100,16 +100,16 @@ static void pack_lines(const Lines *l, uint32_t *out, size_t out_row)
 
 static size_t unit_count(DType product, bool widens, size_t k)
 {
-    size_t steps = lowp_steps(product, k);
-    return widens ? steps * lowp_step(product) : steps;
+    size_t steps = low_steps(product, k);
+    return widens ? steps * low_step(product) : steps;
 }
 
-LowpLayout lowp_layout(const Gemm *g, size_t strip_rows, size_t units)
+LowLayout low_layout(const Gemm *g, size_t strip_rows, size_t units)
 {
-    size_t room = lowp_row_room(units);
+    size_t room = low_row_room(units);
     if (g->a_col == 1)
-        return (LowpLayout){.strip = strip_rows * room, .row = room, .unit = 1};
-    return (LowpLayout){.strip = strip_rows * units, .row = 1, .unit = strip_rows};
+        return (LowLayout){.strip = strip_rows * room, .row = room, .unit = 1};
+    return (LowLayout){.strip = strip_rows * units, .row = 1, .unit = strip_rows};
 }
 
 static void pack_a_rows(const Lines *rows, size_t units, size_t room, const float *scale,
@@ -151,8 +151,8 @@ static void pack_a_columns(const Gemm *g, DType product, bool widens, size_t row
         }
 }
 
-void lowp_pack_a(const Gemm *g, DType product, bool widens, size_t row, size_t m, size_t from,
-                 size_t k, const float *row_scale, uint32_t *out)
+void low_pack_a(const Gemm *g, DType product, bool widens, size_t row, size_t m, size_t from,
+                size_t k, const float *row_scale, uint32_t *out)
 {
     if (g->a_col != 1) {
         pack_a_columns(g, product, widens, row, m, from, k, out);
@@ -168,7 +168,7 @@ void lowp_pack_a(const Gemm *g, DType product, bool widens, size_t row, size_t m
                   .step = 1,
                   .count = m,
                   .k = k};
-    pack_a_rows(&rows, units, lowp_row_room(units), row_scale, out);
+    pack_a_rows(&rows, units, low_row_room(units), row_scale, out);
 }
 
 /* ---- B ---- */
@@ -190,7 +190,7 @@ static void unzip(size_t steps, size_t width, uint32_t *panel)
 /* A panel of B whose columns are given as lines; columns that do not exist are zeros. */
 static void pack_panel_lines(const Lines *columns, size_t width, uint32_t *out)
 {
-    size_t lanes = isa_in_use()->tile.lanes, steps = lowp_steps(columns->product, columns->k);
+    size_t lanes = isa_in_use()->tile.lanes, steps = low_steps(columns->product, columns->k);
     if (columns->count < width)
         memset(out, 0, steps * width * sizeof(*out));
     for (size_t j = 0; j < columns->count; j += lanes) {
@@ -204,8 +204,8 @@ static void pack_panel_lines(const Lines *columns, size_t width, uint32_t *out)
         unzip(steps, width, out);
 }
 
-void lowp_pack_panel(DType product, size_t k, size_t columns, size_t width, const float *b,
-                     size_t b_row, size_t b_col, uint32_t *out)
+void low_pack_panel(DType product, size_t k, size_t columns, size_t width, const float *b,
+                    size_t b_row, size_t b_col, uint32_t *out)
 {
     const Isa *isa = isa_in_use();
     if (b_col != 1) {
@@ -241,7 +241,7 @@ static size_t whole_columns(size_t n)
 
 size_t gemm_packed_bytes(DType type, size_t k, size_t n)
 {
-    size_t per_column = lowp_steps(type, k) * 4;
+    size_t per_column = low_steps(type, k) * 4;
     if (type == DT_I8)
         per_column += sizeof(float) + sizeof(int32_t);
     return sizeof(PackedB) + per_column * whole_columns(n);
@@ -252,19 +252,19 @@ DType gemm_packed_type(const PackedB *p)
     return p->type;
 }
 
-uint32_t *lowp_panel(const PackedB *p, size_t column)
+uint32_t *low_panel(const PackedB *p, size_t column)
 {
-    return (uint32_t *)p->panels + column * lowp_steps(p->type, p->k);
+    return (uint32_t *)p->panels + column * low_steps(p->type, p->k);
 }
 
-const float *lowp_column_scale(const PackedB *p)
+const float *low_column_scale(const PackedB *p)
 {
-    return p->type == DT_I8 ? (const float *)lowp_panel(p, whole_columns(p->n)) : NULL;
+    return p->type == DT_I8 ? (const float *)low_panel(p, whole_columns(p->n)) : NULL;
 }
 
-const int32_t *lowp_column_sum(const PackedB *p)
+const int32_t *low_column_sum(const PackedB *p)
 {
-    return p->type == DT_I8 ? (const int32_t *)lowp_column_scale(p) + whole_columns(p->n) : NULL;
+    return p->type == DT_I8 ? (const int32_t *)low_column_scale(p) + whole_columns(p->n) : NULL;
 }
 
 PackedB *gemm_pack_begin(DType type, size_t k, size_t n, void *memory)
@@ -295,13 +295,13 @@ static float scale_of(const float *b, size_t b_row, size_t k)
 static void describe_columns(const PackedB *p, size_t column, size_t count, size_t width,
                              const float *scale, const uint32_t *panel)
 {
-    float *scales = (float *)lowp_column_scale(p) + column;
-    int32_t *sums = (int32_t *)lowp_column_sum(p) + column;
+    float *scales = (float *)low_column_scale(p) + column;
+    int32_t *sums = (int32_t *)low_column_sum(p) + column;
     for (size_t j = 0; j < width; j++) {
         scales[j] = j < count ? scale[j] : 0;
         sums[j] = 0;
     }
-    for (size_t s = 0; s < lowp_steps(DT_I8, p->k); s++)
+    for (size_t s = 0; s < low_steps(DT_I8, p->k); s++)
         for (size_t j = 0; j < width; j++)
             for (int byte = 0; byte < 4; byte++)
                 sums[j] += (int8_t)(panel[s * width + j] >> 8 * byte);
@@ -321,14 +321,14 @@ static void pack_columns(PackedB *p, size_t from, size_t to, const Lines *lines,
     int useful = gemm_useful_threads((double)(p->k * (to - from)) * 8 / 8e3, threads);
 #pragma omp parallel for schedule(static) num_threads(useful) if (useful > 1)
     for (size_t i = first; i < first + panels; i++) {
-        size_t column = i * width, whole = lowp_panel_width(tile, p->n, i);
+        size_t column = i * width, whole = low_panel_width(tile, p->n, i);
         size_t count = p->n - column < whole ? p->n - column : whole, skip = column - from;
         const char *x = (const char *)lines->x + skip * lines->line * dtype_size(lines->type);
-        uint32_t *out = lowp_panel(p, column);
+        uint32_t *out = low_panel(p, column);
         float scale[MOST_COLUMNS];
         if (p->type != DT_I8) {
-            lowp_pack_panel(p->type, p->k, count, whole, (const float *)x, lines->step, lines->line,
-                            out);
+            low_pack_panel(p->type, p->k, count, whole, (const float *)x, lines->step, lines->line,
+                           out);
             continue;
         }
         Lines some = *lines;
@@ -371,12 +371,12 @@ void gemm_packed_column(const PackedB *p, size_t j, float *out)
     CHECK(p->type != DT_F32 && j < p->n, "column %zu of %zu, %s", j, p->n, dtype_name(p->type));
     const Tile *tile = &p->isa->tile;
     size_t full = tile->lanes * tile->vectors, first = j / full * full, at = j - first;
-    size_t width = lowp_panel_width(tile, p->n, j / full), step = lowp_step(p->type);
-    const uint32_t *panel = lowp_panel(p, first);
+    size_t width = low_panel_width(tile, p->n, j / full), step = low_step(p->type);
+    const uint32_t *panel = low_panel(p, first);
     for (size_t i = 0; i < p->k; i++) {
         if (p->type == DT_I8) {
             int8_t level = (int8_t)(panel[i / step * width + at] >> 8 * (i % step));
-            out[i] = (float)level * lowp_column_scale(p)[j];
+            out[i] = (float)level * low_column_scale(p)[j];
             continue;
         }
         size_t half = p->type == DT_F16 ? i * width + at : (i / 2 * width + at) * 2 + i % 2;

@@ -47,7 +47,7 @@ static void load_config(TileConfig *c)
     _tile_loadconfig(c);
 }
 
-static void configure(const LowpTile *t)
+static void configure(const LowTile *t)
 {
     TileConfig c = {.palette = 1};
     size_t last = t->steps % DEPTH;
@@ -64,7 +64,7 @@ static void configure(const LowpTile *t)
     load_config(&c);
 }
 
-static void begin_sums(const LowpTile *t, size_t row_bytes)
+static void begin_sums(const LowTile *t, size_t row_bytes)
 {
     _tile_zero(SUM_0);
     _tile_zero(SUM_1);
@@ -78,7 +78,7 @@ static void begin_sums(const LowpTile *t, size_t row_bytes)
         _tile_loadd(SUM_2, t->sums + 2 * AMX_LANES, row_bytes);
 }
 
-static void end_sums(const LowpTile *t, size_t row_bytes)
+static void end_sums(const LowTile *t, size_t row_bytes)
 {
     _tile_stored(SUM_0, t->sums, row_bytes);
     if (t->vectors > 1)
@@ -112,7 +112,7 @@ static void end_sums(const LowpTile *t, size_t row_bytes)
         }                                                                                          \
     } while (0)
 
-static inline __attribute__((always_inline)) void tile(const DType product, const LowpTile *t)
+static inline __attribute__((always_inline)) void tile(const DType product, const LowTile *t)
 {
     size_t row_bytes = t->vectors * ROW_BYTES, left = t->steps;
     const uint32_t *a = t->a, *b = t->b;
@@ -126,12 +126,12 @@ static inline __attribute__((always_inline)) void tile(const DType product, cons
     _tile_release();
 }
 
-void tile_bf16_amx(const LowpTile *t)
+void tile_bf16_amx(const LowTile *t)
 {
     tile(DT_BF16, t);
 }
 
-void tile_i8_amx(const LowpTile *t)
+void tile_i8_amx(const LowTile *t)
 {
     tile(DT_I8, t);
 }

@@ -9,10 +9,10 @@ enum {
     AMX_LANES = 16, /* of a vector */
 };
 
-void tile_bf16_amx(const LowpTile *t);
-void tile_i8_amx(const LowpTile *t);
+void tile_bf16_amx(const LowTile *t);
+void tile_i8_amx(const LowTile *t);
 
-/* As LowpKernel has it. */
+/* As LowKernel has it. */
 double peak_loop_bf16_amx(size_t rounds);
 double peak_loop_i8_amx(size_t rounds);
 

@@ -57,7 +57,7 @@ ALWAYS_INLINE float *take(float **scratch, size_t floats)
 /* The operands of a head: fp32, or bf16 in units of two where there is a kernel. */
 typedef struct Operands {
     const Head *head;
-    const LowpKernel *kernel;
+    const LowKernel *kernel;
     const void *keys, *values; /* A of the two products; rows are so many fp32 or units apart */
     size_t key_row, value_row;
     void *queries; /* B of the first: [D or its units][width] */

@@ -146,13 +146,13 @@ static void pack_queries_bf16(const Operands *o, size_t first, size_t count, siz
 }
 
 /* c[rows][width] = or += A B, so many units deep. */
-static void multiply_bf16(const LowpKernel *kernel, const uint32_t *a, size_t a_row, size_t rows,
+static void multiply_bf16(const LowKernel *kernel, const uint32_t *a, size_t a_row, size_t rows,
                           size_t units, const uint32_t *b, size_t width, float *c, bool add)
 {
     size_t most = kernel->rows ? kernel->rows : MR, strips = (rows + most - 1) / most;
     for (size_t i = 0; i < strips; i++) {
         Range own = share(rows, i, strips);
-        kernel->tile(&(LowpTile){
+        kernel->tile(&(LowTile){
             .rows = own.to - own.from,
             .vectors = width / VL,
             .steps = units,

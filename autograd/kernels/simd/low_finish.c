@@ -1,9 +1,9 @@
 /* low_finish: a tile by itself; see low_finish.h. */
 #include "autograd/kernels/simd/low_finish.h"
 
-ALWAYS_INLINE void finish(DType type, ActFn *through, const LowpFinish *from)
+ALWAYS_INLINE void finish(DType type, ActFn *through, const LowFinish *from)
 {
-    const LowpFinish own = *from, *f = &own; /* which stores into C cannot change */
+    const LowFinish own = *from, *f = &own; /* which stores into C cannot change */
 #define CALL(constant)                                                                             \
     epilogue_loop(constant, through, type, &f->epi, finish_begin, f, f->c, f->c_row, f->rows, 0,   \
                   f->columns)
@@ -12,7 +12,7 @@ ALWAYS_INLINE void finish(DType type, ActFn *through, const LowpFinish *from)
 }
 
 /* Where z is kept for backward, act_forward has to make the same of it again. */
-void KERNEL(lowp_finish)(const LowpFinish *f)
+void KERNEL(low_finish)(const LowFinish *f)
 {
     if (f->epi.z)
         finish(DT_F32, act, f);

@@ -11,7 +11,7 @@
 /* The sums as fp32, with the bias, added to what C has where they accumulate. */
 ALWAYS_INLINE vf finish_begin(const void *from, DType type, size_t i, size_t j, size_t n, vf bias)
 {
-    const LowpFinish *f = from;
+    const LowFinish *f = from;
     vf y = vload(f->sums + i * f->width + j);
     vf c = f->accumulate ? vload_as(type, f->c, i * f->c_row + j, n) : (vf){0};
     if (!f->row_scale)
@@ -23,9 +23,9 @@ ALWAYS_INLINE vf finish_begin(const void *from, DType type, size_t i, size_t j, 
 }
 
 /* Row i of a tile that may be left unfinished: see isa.h. */
-ALWAYS_INLINE void finish_row(Act kind, DType type, const LowpFinish *f, size_t i)
+ALWAYS_INLINE void finish_row(Act kind, DType type, const LowFinish *f, size_t i)
 {
-    LowpFinish own = *f;
+    LowFinish own = *f;
     own.accumulate = false;
     own.epi.z = NULL;
 #pragma GCC unroll 3

@@ -27,7 +27,7 @@ ALWAYS_INLINE vf widened_b(const Way way, const uint32_t *b, int nv, int v, int 
 }
 
 ALWAYS_INLINE void widening_step(const Way way, const int mr, const int nv, vf acc[MR][NV],
-                                 const LowpTile *t, const uint32_t *a, const uint32_t *b)
+                                 const LowTile *t, const uint32_t *a, const uint32_t *b)
 {
 #pragma GCC unroll 2
     for (int k = 0; k < 2; k++) {
@@ -46,7 +46,7 @@ ALWAYS_INLINE void widening_step(const Way way, const int mr, const int nv, vf a
     }
 }
 
-ALWAYS_INLINE void emulated_i8_step(const int mr, const int nv, vf acc[MR][NV], const LowpTile *t,
+ALWAYS_INLINE void emulated_i8_step(const int mr, const int nv, vf acc[MR][NV], const LowTile *t,
                                     const uint32_t *a, const uint32_t *b)
 {
 #pragma GCC unroll 4
@@ -75,7 +75,7 @@ ALWAYS_INLINE vf dot(vf acc, uint32_t a, vu b)
 #endif
 }
 
-ALWAYS_INLINE void dot_step(const int mr, const int nv, vf acc[MR][NV], const LowpTile *t,
+ALWAYS_INLINE void dot_step(const int mr, const int nv, vf acc[MR][NV], const LowTile *t,
                             const uint32_t *a, const uint32_t *b)
 {
     vu bv[NV];
@@ -107,7 +107,7 @@ ALWAYS_INLINE void clear_sums(const int mr, const int nv, vf acc[MR][NV])
 }
 
 ALWAYS_INLINE void store_sums(const Way way, const int mr, const int nv, vf acc[MR][NV],
-                              const LowpTile *t)
+                              const LowTile *t)
 {
 #pragma GCC unroll 8
     for (int r = 0; r < mr; r++)
@@ -118,7 +118,7 @@ ALWAYS_INLINE void store_sums(const Way way, const int mr, const int nv, vf acc[
         }
 }
 
-ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowpTile *t)
+ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowTile *t)
 {
     const bool widens = way == WIDEN_BF16 || way == WIDEN_F16;
     vf acc[MR][NV];
@@ -138,12 +138,12 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowpTil
     store_sums(way, mr, nv, acc, t);
 }
 
-typedef void TileFn(const LowpTile *t);
+typedef void TileFn(const LowTile *t);
 
 #if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
 /* A whole tile that finishes the one before it, a row at a time: so few instructions that the multipliers have
  * enough to do in the meantime. */
-ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowpTile *t)
+ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowTile *t)
 {
 #ifdef __AVX512BF16__
     const Way way = DOT_BF16;
@@ -161,7 +161,7 @@ ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowpTile *t)
             ahead += t->ahead_step;
             dot_step(MR, NV, acc, t, a, b);
         }
-        lowp_fetch_row(t->own, i);
+        low_fetch_row(t->own, i);
         finish_row(kind, type, t->unfinished, i);
     }
     store_sums(way, MR, NV, acc, t);
@@ -170,7 +170,7 @@ ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowpTile *t)
 /* A function for each: in one for all the compiler keeps constants instead of sums in registers. */
 #define FOR_FINISHES(X, type) X(ACT_NONE, type) X(ACT_GELU_TANH, type) X(ACT_GELU_ERF, type)
 #define FINISHING(kind, type)                                                                      \
-    static void finishing_##kind##_##type(const LowpTile *t)                                       \
+    static void finishing_##kind##_##type(const LowTile *t)                                        \
     {                                                                                              \
         tile_and_finish(kind, type, t);                                                            \
     }
@@ -178,7 +178,7 @@ ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowpTile *t)
 FOR_FINISHES(FINISHING, DT_F32)
 FOR_FINISHES(FINISHING, DT_BF16)
 
-static void tile_finishing(const LowpTile *t)
+static void tile_finishing(const LowTile *t)
 {
     static TileFn *const tiles[][ACT_GELU_ERF + 1] = {FOR_FINISHES(FINISHING_ENTRY, DT_F32)
                                                           FOR_FINISHES(FINISHING_ENTRY, DT_BF16)};
@@ -189,7 +189,7 @@ static void tile_finishing(const LowpTile *t)
 #endif
 
 #define TILE(way, mr, nv)                                                                          \
-    static void tile_##way##_##mr##x##nv(const LowpTile *t)                                        \
+    static void tile_##way##_##mr##x##nv(const LowTile *t)                                         \
     {                                                                                              \
         tile(way, mr, nv, t);                                                                      \
     }
@@ -214,7 +214,7 @@ static void tile_finishing(const LowpTile *t)
 
 #define TILES(name, way)                                                                           \
     FOR_TILES(TILE, way)                                                                           \
-    void KERNEL(name)(const LowpTile *t)                                                           \
+    void KERNEL(name)(const LowTile *t)                                                            \
     {                                                                                              \
         static TileFn *const tiles[MR][NV] = {FOR_TILES(ENTRY, way)};                              \
         if (t->unfinished)                                                                         \

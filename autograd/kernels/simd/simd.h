@@ -34,10 +34,10 @@ void KERNEL(quantize)(const float *x, float scale, int8_t *q, size_t n);
 void KERNEL(interleave)(size_t rows, size_t units, const uint32_t *in, size_t in_row, uint32_t *out,
                         size_t out_row);
 void KERNEL(zip_bf16)(const float *even, const float *odd, size_t n, uint32_t *out);
-void KERNEL(tile_bf16)(const LowpTile *t);
-void KERNEL(tile_f16)(const LowpTile *t);
-void KERNEL(tile_i8)(const LowpTile *t);
-void KERNEL(lowp_finish)(const LowpFinish *f);
+void KERNEL(tile_bf16)(const LowTile *t);
+void KERNEL(tile_f16)(const LowTile *t);
+void KERNEL(tile_i8)(const LowTile *t);
+void KERNEL(low_finish)(const LowFinish *f);
 
 /* rows */
 void KERNEL(exp)(const float *x, float *y, size_t n);

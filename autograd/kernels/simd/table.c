@@ -44,7 +44,7 @@ const Isa KERNEL(isa) = {
     .epilogue = KERNEL(epilogue),
     .interleave = KERNEL(interleave),
     .zip_bf16 = KERNEL(zip_bf16),
-    .lowp_finish = KERNEL(lowp_finish),
+    .low_finish = KERNEL(low_finish),
     .bf16 = {.instruction = FMA " after a shift",
              .support = SUPPORT_CONVERT,
              .widens = true,

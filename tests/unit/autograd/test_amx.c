@@ -8,7 +8,7 @@
 
 enum { MOST_STEPS = 67, MOST_WIDTH = 48, A_ROOM = 5 };
 
-static const LowpKernel *emulated(DType product)
+static const LowKernel *emulated(DType product)
 {
     return product == DT_BF16 ? &amx_emulated_bf16 : &amx_emulated_i8;
 }
@@ -52,7 +52,7 @@ static uint32_t *units(DType product, uint64_t stream, size_t n)
     return u;
 }
 
-static int reference(DType product, const LowpTile *t, size_t row, size_t column)
+static int reference(DType product, const LowTile *t, size_t row, size_t column)
 {
     int sum = 0;
     for (size_t s = 0; s < t->steps; s++)
@@ -70,7 +70,7 @@ static void set_sum(DType product, float *sum, int value)
         memcpy(sum, &integer, sizeof(integer));
 }
 
-static void check_tile(const LowpKernel *kernel, DType product, LowpTile t)
+static void check_tile(const LowKernel *kernel, DType product, LowTile t)
 {
     size_t width = t.vectors * 16, n = t.rows * width;
     t.a_row = t.steps + A_ROOM;
@@ -97,7 +97,7 @@ static void check_tile(const LowpKernel *kernel, DType product, LowpTile t)
     free(sums);
 }
 
-static void check_tiles(const LowpKernel *kernel, DType product)
+static void check_tiles(const LowKernel *kernel, DType product)
 {
     static const size_t steps[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
                                    12, 13, 14, 15, 16, 17, 31, 32, 33, 48, 63, MOST_STEPS};
@@ -105,10 +105,10 @@ static void check_tiles(const LowpKernel *kernel, DType product)
         for (size_t vectors = 1; vectors <= 3; vectors++)
             for (size_t i = 0; i < 2 * COUNT_OF(steps); i++)
                 check_tile(kernel, product,
-                           (LowpTile){.rows = rows,
-                                      .vectors = vectors,
-                                      .steps = steps[i / 2],
-                                      .add = i % 2 == 1});
+                           (LowTile){.rows = rows,
+                                     .vectors = vectors,
+                                     .steps = steps[i / 2],
+                                     .add = i % 2 == 1});
 }
 
 Test(amx, tiles_of_bf16)
@@ -125,7 +125,7 @@ Test(amx, tiles_by_the_processor_itself)
 {
     static const DType formats[] = {DT_BF16, DT_I8};
     for (size_t i = 0; i < COUNT_OF(formats); i++) {
-        const LowpKernel *kernel = lowp_kernel(isa_best(), formats[i]);
+        const LowKernel *kernel = low_kernel(isa_best(), formats[i]);
         if (kernel->rows == AMX_ROWS)
             check_tiles(kernel, formats[i]);
     }
@@ -143,15 +143,15 @@ Test(amx, denormals_of_bf16_are_zero)
             b[j] = pairs[i][1];
             sums[j] = 1e-39f;
         }
-        amx_emulated_bf16.tile(&(LowpTile){.rows = 1,
-                                           .vectors = 1,
-                                           .steps = 1,
-                                           .a = pairs[i],
-                                           .a_row = 1,
-                                           .a_unit = 1,
-                                           .b = b,
-                                           .sums = sums,
-                                           .add = true});
+        amx_emulated_bf16.tile(&(LowTile){.rows = 1,
+                                          .vectors = 1,
+                                          .steps = 1,
+                                          .a = pairs[i],
+                                          .a_row = 1,
+                                          .a_unit = 1,
+                                          .b = b,
+                                          .sums = sums,
+                                          .add = true});
         for (size_t j = 0; j < COUNT_OF(b); j++)
             cr_expect_eq(sums[j], 0, "pair %zu: %g", i, sums[j]);
     }
@@ -167,14 +167,14 @@ Test(amx, peak_loops_count_their_operations)
 
 static int calls;
 
-static void counting_tile(const LowpTile *t)
+static void counting_tile(const LowTile *t)
 {
     calls++;
     amx_emulated_bf16.tile(t);
 }
 
 /* Right but for the last sum of whole tiles, and but for what is added. */
-static void wrong_tile(const LowpTile *t)
+static void wrong_tile(const LowTile *t)
 {
     emulated(DT_I8)->tile(t);
     if (t->rows == AMX_ROWS && t->add)
@@ -188,18 +188,18 @@ static bool choose(const char *isa, const char *hidden)
 
 Test(amx, a_wrong_kernel_is_not_taken)
 {
-    static const LowpKernel wrong = {.instruction = "wrong", .rows = AMX_ROWS, .tile = wrong_tile};
-    cr_assert(lowp_kernel_is_right(DT_BF16, &amx_emulated_bf16));
-    cr_assert(lowp_kernel_is_right(DT_I8, &amx_emulated_i8));
-    cr_assert(!lowp_kernel_is_right(DT_I8, &wrong));
+    static const LowKernel wrong = {.instruction = "wrong", .rows = AMX_ROWS, .tile = wrong_tile};
+    cr_assert(low_kernel_is_right(DT_BF16, &amx_emulated_bf16));
+    cr_assert(low_kernel_is_right(DT_I8, &amx_emulated_i8));
+    cr_assert(!low_kernel_is_right(DT_I8, &wrong));
     if (!choose("avx512", "-amx_bf16,-amx_int8"))
         return;
     const char *next = product_instruction(DT_I8);
-    lowp_use_kernel_for_tests(DT_I8, &wrong);
+    low_use_kernel_for_tests(DT_I8, &wrong);
     cr_expect_str_eq(product_instruction(DT_I8), next);
-    lowp_use_kernel_for_tests(DT_I8, &amx_emulated_i8);
+    low_use_kernel_for_tests(DT_I8, &amx_emulated_i8);
     cr_expect_str_eq(product_instruction(DT_I8), amx_emulated_i8.instruction);
-    lowp_use_kernel_for_tests(DT_I8, NULL);
+    low_use_kernel_for_tests(DT_I8, NULL);
     cr_expect_str_eq(product_instruction(DT_I8), next);
 }
 
@@ -207,7 +207,7 @@ Test(amx, a_wrong_kernel_is_not_taken)
 Test(amx, only_with_avx512)
 {
     static const char *const others[] = {"generic", "avx2"};
-    lowp_use_kernel_for_tests(DT_BF16, &amx_emulated_bf16);
+    low_use_kernel_for_tests(DT_BF16, &amx_emulated_bf16);
     for (size_t i = 0; i < COUNT_OF(others); i++) {
         Err err;
         if (kernels_for(others[i]) && kernels_select(others[i], &err) == 0)
@@ -252,11 +252,11 @@ static void run(size_t m, size_t n, size_t k, bool by_columns)
 
 Test(amx, strips_of_sixteen_rows_where_a_lies_in_rows)
 {
-    static const LowpKernel counting = {
+    static const LowKernel counting = {
         .instruction = "counting", .rows = AMX_ROWS, .tile = counting_tile};
     if (!choose("avx512", ""))
         return;
-    lowp_use_kernel_for_tests(DT_BF16, &counting);
+    low_use_kernel_for_tests(DT_BF16, &counting);
     cr_assert_str_eq(product_instruction(DT_BF16), "counting");
     calls = 0;
     run(33, 100, 40, false);

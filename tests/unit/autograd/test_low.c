@@ -195,23 +195,23 @@ static void check_shapes(DType product)
     }
 }
 
-Test(lowp, bf16_exact_on_small_integers)
+Test(low, bf16_exact_on_small_integers)
 {
     check_shapes(DT_BF16);
 }
 
-Test(lowp, f16_exact_on_small_integers)
+Test(low, f16_exact_on_small_integers)
 {
     check_shapes(DT_F16);
 }
 
-Test(lowp, i8_exact)
+Test(low, i8_exact)
 {
     check_shapes(DT_I8);
 }
 
 /* More rows, columns and depth than a block has room for. */
-Test(lowp, exact_across_blocks_and_threads)
+Test(low, exact_across_blocks_and_threads)
 {
     static const size_t shapes[][3] = {{1030, 60, 5},   {97, 200, 2300}, {9, 1100, 1025},
                                        {70, 49, 4500},  {3, 2000, 200},  {300, 900, 1100},
@@ -222,7 +222,7 @@ Test(lowp, exact_across_blocks_and_threads)
         for (size_t i = 0; i < COUNT_OF(shapes) * COUNT_OF(products); i++) {
             const size_t *s = shapes[i / COUNT_OF(products)];
             DType product = products[i % COUNT_OF(products)];
-            /* Sums of int8 are exact in fp32 below 2^24 only; test_lowp_sums has deeper ones. */
+            /* Sums of int8 are exact in fp32 below 2^24 only; test_low_sums has deeper ones. */
             size_t k = product == DT_I8 && s[2] > 1100 ? 1100 : s[2];
             Case t = case_of(product, s[0], s[1], k, rng_u64(2, 1, i));
             check_exact(&t, way, threads[i % COUNT_OF(threads)]);
@@ -230,7 +230,7 @@ Test(lowp, exact_across_blocks_and_threads)
     }
 }
 
-Test(lowp, nothing_to_multiply)
+Test(low, nothing_to_multiply)
 {
     FOR_EACH_WAY(way)
     {
@@ -293,7 +293,7 @@ static void check_gelu(const GeluCase *t, const float *x, const float *y, size_t
     }
 }
 
-Test(lowp, gelu_is_near_everywhere_and_exact_where_it_is_made_again)
+Test(low, gelu_is_near_everywhere_and_exact_where_it_is_made_again)
 {
     enum { M = 65536 };
     /* Scales of an i8 product are rounded: 3e-7 of z. */

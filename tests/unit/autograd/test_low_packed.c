@@ -56,7 +56,7 @@ static void rounded_row(DType format, const float *w, size_t k, float *out)
     }
 }
 
-Test(lowp_packed, a_column_is_the_rounded_row_of_the_weight)
+Test(low_packed, a_column_is_the_rounded_row_of_the_weight)
 {
     static float expected[MAX_K], got[MAX_K + 1];
     random_weights();
@@ -96,7 +96,7 @@ static void transpose(const float *x, size_t rows, size_t columns, float *y)
 }
 
 /* Whole, in slices, in slices the other way round in memory. */
-Test(lowp_packed, slices_are_the_whole)
+Test(low_packed, slices_are_the_whole)
 {
     static float across[N * MAX_K];
     random_weights();
@@ -121,7 +121,7 @@ Test(lowp_packed, slices_are_the_whole)
     }
 }
 
-Test(lowp_packed, levels_of_a_file_are_kept)
+Test(low_packed, levels_of_a_file_are_kept)
 {
     static int8_t level[N * MAX_K];
     static float scale[N];
@@ -177,7 +177,7 @@ static void check_parts(DType format, size_t n, size_t k)
     free(scratch);
 }
 
-Test(lowp_packed, parts_of_a_packed_matrix)
+Test(low_packed, parts_of_a_packed_matrix)
 {
     static const size_t columns[] = {1, 16, 192, 193, 200, 208, 209, 384, 385, 450};
     random_weights();

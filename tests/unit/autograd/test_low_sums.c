@@ -50,7 +50,7 @@ static void run_forward(DType product, size_t m, size_t n, size_t k, const float
 }
 
 /* What is left is the rounding of fp32 sums, of 3000 products of numbers from N(0,1). */
-Test(lowp_sums, only_operands_are_rounded)
+Test(low_sums, only_operands_are_rounded)
 {
     enum { M = 21, N = 130, K = 3001 };
     static float c[M * N];
@@ -79,7 +79,7 @@ Test(lowp_sums, only_operands_are_rounded)
 }
 
 /* Deep enough for sums beyond 2^24: the integer is exact, then converted and scaled in fp32. */
-Test(lowp_sums, i8_is_the_same_bits_everywhere)
+Test(low_sums, i8_is_the_same_bits_everywhere)
 {
     enum { M = 13, N = 67, K = 4999 };
     static float c[M * N];
@@ -113,7 +113,7 @@ Test(lowp_sums, i8_is_the_same_bits_everywhere)
     free(b);
 }
 
-Test(lowp_sums, the_same_bits_for_any_number_of_threads)
+Test(low_sums, the_same_bits_for_any_number_of_threads)
 {
     enum { M = 130, N = 500, K = 2100 };
     static float one[M * N], many[M * N];
@@ -153,7 +153,7 @@ static void check_rows_alone(const Epilogued *t, size_t m, const Way *way)
     free(alone);
 }
 
-Test(lowp_sums, a_row_by_itself_has_the_bits_of_all)
+Test(low_sums, a_row_by_itself_has_the_bits_of_all)
 {
     enum { M = 26, N = 150, K = 70 };
     static const size_t depths[] = {1, K};
@@ -179,7 +179,7 @@ Test(lowp_sums, a_row_by_itself_has_the_bits_of_all)
 }
 
 /* C in a small format is the fp32 result rounded once, whatever the blocks. */
-Test(lowp_sums, a_small_result_is_rounded_once)
+Test(low_sums, a_small_result_is_rounded_once)
 {
     enum { M = 20, N = 100, K = 4200 };
     static float wide[M * N];
@@ -200,7 +200,7 @@ Test(lowp_sums, a_small_result_is_rounded_once)
     free(bias);
 }
 
-Test(lowp_sums, a_number_that_is_none_shows)
+Test(low_sums, a_number_that_is_none_shows)
 {
     enum { M = 9, N = 50, K = 21 };
     static float a[M * K], b[K * N], c[M * N];

@@ -93,7 +93,7 @@ Test(compare, settings_replace_keys)
     CompareConfig c;
     Err err;
     cr_assert(load(&c, MODELS CELL, "peers=onnxruntime", NULL, &err) == 0, "%s", err.msg);
-    const bool wanted[NUM_ALTERNATIVES] = {true, false, false, true};
+    const bool wanted[NUM_IMPLEMENTATIONS] = {true, false, false, true};
     cr_expect(memcmp(c.wanted, wanted, sizeof wanted) == 0);
     compare_config_release(&c);
     cr_assert(load(&c, MODELS CELL, "peers=[]", NULL, &err) == 0, "%s", err.msg);

@@ -46,10 +46,10 @@ static void put(const char *path, const char *text)
     fclose(f);
 }
 
-static Context read_context(void)
+static Machine read_context(void)
 {
-    Context c;
-    context_read(&c, root);
+    Machine c;
+    machine_read(&c, root);
     return c;
 }
 
@@ -57,7 +57,7 @@ TestSuite(context, .init = make_root, .fini = remove_root);
 
 Test(context, nothing_told_is_nothing_known)
 {
-    Context c = read_context();
+    Machine c = read_context();
     cr_expect(eq(i64, c.memory_available, INT_MISSING));
     cr_expect(eq(i64, c.memory_limit, INT_MISSING));
     cr_expect(isnan(c.cpu_quota) && isnan(c.max_mhz) && isnan(c.load));
@@ -65,8 +65,8 @@ Test(context, nothing_told_is_nothing_known)
     cr_expect(eq(str, c.cpu_list, ""));
     cr_expect(eq(str, c.huge_pages, ""));
     cr_expect(eq(i64, c.turbo, INT_MISSING));
-    cr_expect(eq(i64, context_memory(&c), 0));
-    cr_expect(isnan(context_cpu_time(root).total));
+    cr_expect(eq(i64, machine_memory(&c), 0));
+    cr_expect(isnan(machine_cpu_time(root).total));
 }
 
 Test(context, cgroup_v2_nested_limits)
@@ -79,11 +79,11 @@ Test(context, cgroup_v2_nested_limits)
     put("/sys/fs/cgroup/user/memory.current", "1073741824\n");
     put("/sys/fs/cgroup/user/memory.stat", "anon 1\ninactive_file 536870912\n");
     put("/sys/fs/cgroup/user/cpu.max", "150000 100000\n");
-    Context c = read_context();
+    Machine c = read_context();
     cr_expect(eq(i64, c.memory_available, (int64_t)8 << 30));
     cr_expect(eq(i64, c.memory_limit, ((int64_t)7 << 30) / 2),
               "4 GiB less 1 used, 0.5 of it cache");
-    cr_expect(eq(i64, context_memory(&c), c.memory_limit));
+    cr_expect(eq(i64, machine_memory(&c), c.memory_limit));
     cr_expect(eq(dbl, c.cpu_quota, 1.5));
 }
 
@@ -95,7 +95,7 @@ Test(context, cgroup_v1_limits)
     put("/sys/fs/cgroup/memory/box/memory.usage_in_bytes", "1073741824\n");
     put("/sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "50000\n");
     put("/sys/fs/cgroup/cpu/box/cpu.cfs_period_us", "100000\n");
-    Context c = read_context();
+    Machine c = read_context();
     cr_expect(eq(i64, c.memory_limit, (int64_t)1 << 30));
     cr_expect(eq(dbl, c.cpu_quota, 0.5));
 }
@@ -106,7 +106,7 @@ Test(context, cgroup_v1_without_limits)
     put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
     put("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
     put("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
-    Context c = read_context();
+    Machine c = read_context();
     cr_expect(eq(i64, c.memory_limit, INT_MISSING));
     cr_expect(isnan(c.cpu_quota));
 }
@@ -122,30 +122,30 @@ Test(context, frequency_huge_pages_and_steal)
     put("/sys/class/dmi/id/sys_vendor", "QEMU  \n");
     put("/proc/self/status", "Name:\tx\nCpus_allowed:\tf\nCpus_allowed_list:\t0-2,5\nMems: 1\n");
     put("/proc/stat", "cpu  10 0 10 60 0 0 0 20 0 0\ncpu0 1\n");
-    Context c = read_context();
+    Machine c = read_context();
     cr_expect(eq(dbl, c.max_mhz, 3500.0));
     cr_expect(eq(str, c.governor, "powersave"));
     cr_expect(eq(str, c.cpu_list, "0-2,5"));
     cr_expect(eq(i64, c.turbo, 1));
     cr_expect(eq(str, c.huge_pages, "never"));
     cr_expect(eq(str, c.hypervisor, "QEMU"));
-    CpuTime boot = {0}, now = context_cpu_time(root);
-    cr_expect(epsilon_eq(dbl, context_steal_fraction(boot, now), 0.2, 1e-12));
-    cr_expect(isnan(context_steal_fraction(now, now)));
+    CpuTime boot = {0}, now = machine_cpu_time(root);
+    cr_expect(epsilon_eq(dbl, machine_steal_fraction(boot, now), 0.2, 1e-12));
+    cr_expect(isnan(machine_steal_fraction(now, now)));
     /* 20 of 100 ticks on 4 CPUs were busy, half of them with this program */
     cr_expect(now.own > 0);
     now.own = 10.0 / (double)sysconf(_SC_CLK_TCK);
-    cr_expect(epsilon_eq(dbl, context_other_cpus(boot, now, 4), 0.4, 1e-12));
+    cr_expect(epsilon_eq(dbl, machine_other_cpus(boot, now, 4), 0.4, 1e-12));
     now.own *= 10;
-    cr_expect(eq(dbl, context_other_cpus(boot, now, 4), 0.0));
+    cr_expect(eq(dbl, machine_other_cpus(boot, now, 4), 0.0));
 }
 
 Test(context, this_machine_is_read_and_stamped)
 {
-    Context c;
-    context_read(&c, "");
+    Machine c;
+    machine_read(&c, "");
     cr_expect(gt(i64, c.cpus_allowed, 0));
-    cr_expect(gt(i64, context_memory(&c), 0));
+    cr_expect(gt(i64, machine_memory(&c), 0));
     RowResult r;
     row_result_init(&r);
     row_stamp(&r);
@@ -179,9 +179,9 @@ static void expect_level(const Findings *f, const char *topic, FindingLevel leve
               topic);
 }
 
-static Context quiet_machine(void)
+static Machine quiet_machine(void)
 {
-    return (Context){.cpu_model = "A processor",
+    return (Machine){.cpu_model = "A processor",
                      .cpus_online = 4,
                      .cpus_allowed = 4,
                      .cpu_quota = NAN,
@@ -199,7 +199,7 @@ static Context quiet_machine(void)
 Test(context, a_good_machine_has_nothing_to_fix)
 {
     Findings f = {0};
-    Context c = quiet_machine();
+    Machine c = quiet_machine();
     doctor_build(&f, "avx2", "avx2", "OpenBLAS 0.3, threads by OpenMP");
     doctor_processor(&f, &c, 4);
     doctor_memory(&f, &c);
@@ -216,7 +216,7 @@ Test(context, a_good_machine_has_nothing_to_fix)
 Test(context, each_trouble_is_found)
 {
     Findings f = {0};
-    Context c = quiet_machine();
+    Machine c = quiet_machine();
     snprintf(c.governor, sizeof c.governor, "powersave");
     snprintf(c.huge_pages, sizeof c.huge_pages, "never");
     c.load = 1.5;
@@ -240,7 +240,7 @@ Test(context, each_trouble_is_found)
 Test(context, what_others_use_now_decides_about_load)
 {
     Findings f = {0};
-    Context c = quiet_machine();
+    Machine c = quiet_machine();
     doctor_quiet(&f, &c, 0.98, 0);
     expect_level(&f, "load", FINDING_FIX);
     findings_release(&f);
@@ -253,7 +253,7 @@ Test(context, what_others_use_now_decides_about_load)
 Test(context, quota_below_threads_is_found)
 {
     Findings f = {0};
-    Context c = quiet_machine();
+    Machine c = quiet_machine();
     c.cpu_quota = 1.5;
     doctor_processor(&f, &c, 2);
     expect_level(&f, "threads", FINDING_FIX);
@@ -263,7 +263,7 @@ Test(context, quota_below_threads_is_found)
 Test(context, quota_is_told_where_it_is_enough)
 {
     Findings f = {0};
-    Context c = quiet_machine();
+    Machine c = quiet_machine();
     c.cpu_quota = 2.5;
     doctor_processor(&f, &c, 2);
     expect_level(&f, "threads", FINDING_OK);

@@ -26,11 +26,11 @@ static char *write_config(const char *text)
     return path;
 }
 
-static int load(SentimentConfig *c, const char *text, const char *setting, Err *err)
+static int load(ServingConfig *c, const char *text, const char *setting, Err *err)
 {
     char *path = write_config(text);
     TextList settings = {.at = &setting, .count = setting ? 1 : 0};
-    int status = sentiment_config_load(c, path, &settings, err);
+    int status = serving_config_load(c, path, &settings, err);
     unlink(path);
     free(path);
     return status;
@@ -38,20 +38,20 @@ static int load(SentimentConfig *c, const char *text, const char *setting, Err *
 
 Test(sentiment, config_with_defaults_and_settings)
 {
-    SentimentConfig c;
+    ServingConfig c;
     Err err;
     cr_assert(load(&c, WHOLE, "warmups=7", &err) == 0, "%s", err.msg);
     cr_expect(eq(i64, c.rounds, 20));
     cr_expect(eq(i64, c.warmups, 7));
     cr_expect(eq(i64, c.max_length, 0));
     cr_expect(eq(str, c.data[SET_TEST], "c"));
-    for (size_t k = 0; k < NUM_ALTERNATIVES; k++) {
-        const char *name = alternative_names[k];
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
+        const char *name = implementation_names[k];
         bool wanted =
             k == 0 || strcmp(name, "onnxruntime") == 0 || strcmp(name, "pytorch_gpu") == 0;
         cr_expect(eq(int, c.wanted[k], wanted), "%s", name);
     }
-    sentiment_config_release(&c);
+    serving_config_release(&c);
 }
 
 Test(sentiment, a_task_makes_the_file)
@@ -65,7 +65,7 @@ Test(sentiment, a_task_makes_the_file)
     } cases[] = {{WHOLE, 0, true}, {"rounds = 3\n", 0, false}, {"task = 'gpt'\n", -1, false}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         char *path = write_config(cases[i].text);
-        cr_expect(eq(int, sentiment_config_is(path, &is, &err), cases[i].status));
+        cr_expect(eq(int, serving_config_is(path, &is, &err), cases[i].status));
         cr_expect(eq(int, is, cases[i].is));
         unlink(path);
         free(path);
@@ -75,7 +75,7 @@ Test(sentiment, a_task_makes_the_file)
 
 static void expect_refused(const char *text, const char *setting, const char *part)
 {
-    SentimentConfig c;
+    ServingConfig c;
     Err err = {""};
     cr_expect(load(&c, text, setting, &err) != 0, "accepted: %s", text);
     cr_expect(strstr(err.msg, part) != NULL, "'%s' does not say '%s'", err.msg, part);

@@ -14,7 +14,7 @@ Test(threads_option, no_more_than_the_quota_allows)
     } cases[] = {{8, NAN, 8}, {8, 2, 2},           {8, 1.5, 2}, {8, 0.2, 1},
                  {2, 4, 2},   {INT_MISSING, 4, 1}, {0, NAN, 1}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        Context c = {.cpus_allowed = cases[i].allowed, .cpu_quota = cases[i].quota};
+        Machine c = {.cpus_allowed = cases[i].allowed, .cpu_quota = cases[i].quota};
         cr_expect_eq(threads_for(&c), cases[i].threads, "%g CPUs of %d: %d threads", cases[i].quota,
                      (int)cases[i].allowed, (int)threads_for(&c));
     }

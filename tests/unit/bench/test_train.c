@@ -481,7 +481,7 @@ static void write_samples(const char *name, const char *good, const char *bad)
     write_file(in_dir(name), text);
 }
 
-static TrainConfig sentiment_config(const char *checkpoint)
+static TrainConfig serving_config(const char *checkpoint)
 {
     TrainConfig c;
     Err err = {""};
@@ -503,7 +503,7 @@ Test(train, a_classifier_learns_what_two_words_mean)
     TrainOptions o = {.threads = 1};
     write_encoder("encoder");
     write_samples("samples.jsonl", "positive", "negative");
-    TrainConfig c = sentiment_config("encoder");
+    TrainConfig c = serving_config("encoder");
     cr_assert_eq(train_init(&t, &c, &o, &err), 0, "%s", err.msg);
     cr_expect_eq(t.num_lengths, 2, "short and long samples have a bucket each");
     Evaluation before = train_evaluate(&t, &t.development);
@@ -535,7 +535,7 @@ Test(train, a_checkpoint_of_another_shape_is_refused)
                "{\"model_type\": \"distilbert\", \"architectures\": [\"DistilBertModel\"], "
                "\"vocab_size\": 10, \"dim\": 16, \"n_layers\": 1, \"n_heads\": 2, "
                "\"hidden_dim\": 48, \"max_position_embeddings\": 16}");
-    cr_expect_eq(run(sentiment_config("encoder"), false, &err), TRAIN_FAILED);
+    cr_expect_eq(run(serving_config("encoder"), false, &err), TRAIN_FAILED);
     cr_expect_not_null(strstr(err.msg, "has shape [32, 16], config.json makes it [48, 16]"), "%s",
                        err.msg);
     cr_expect_neq(access(in_dir("out"), F_OK), 0, "nothing was written");
@@ -548,7 +548,7 @@ Test(train, a_development_loss_that_diverges_keeps_the_last_checkpoint)
     write_encoder("encoder");
     write_samples("samples.jsonl", "positive", "negative");
     write_samples("swapped.jsonl", "negative", "positive");
-    TrainConfig c = sentiment_config("encoder");
+    TrainConfig c = serving_config("encoder");
     free(c.development);
     c.development = xstrdup(in_dir("swapped.jsonl"));
     cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);

@@ -55,12 +55,12 @@ static Params params_of(const ModelConfig *c)
 {
     Params p;
     Graph g;
-    Record r;
+    Recording r;
     Err err;
     params_init(&p);
     graph_init(&g);
     model_record(&g, c, &p, &(RecordWants){.batch = 1, .context = 3, .logits = true}, &r);
-    record_release(&r);
+    recording_release(&r);
     graph_release(&g);
     cr_assert(params_alloc(&p, (ParamsMemory){0}, &err) == 0, "%s", err.msg);
     return p;

@@ -38,7 +38,7 @@ static size_t write_model(void)
     ModelConfig c;
     Params p;
     Graph g;
-    Record r;
+    Recording r;
     Err err;
     TensorList list = {0};
     FILE *f = fopen(config_path, "w");
@@ -51,7 +51,7 @@ static size_t write_model(void)
     params_init(&p);
     graph_init(&g);
     model_record(&g, &c, &p, &(RecordWants){.batch = 1, .context = 3}, &r);
-    record_release(&r);
+    recording_release(&r);
     graph_release(&g);
     cr_assert(params_alloc(&p, (ParamsMemory){0}, &err) == 0, "%s", err.msg);
     params_randomize(&p, 3, 1);

@@ -43,11 +43,11 @@ Test(learning, initial_weights)
     for (int i = 0; i < 2; i++) {
         Err err;
         Graph g;
-        Record r;
+        Recording r;
         graph_init(&g);
         params_init(&p[i]);
         model_record(&g, &c, &p[i], &(RecordWants){.batch = 1, .context = 8}, &r);
-        record_release(&r);
+        recording_release(&r);
         graph_release(&g);
         cr_assert(params_alloc(&p[i], (ParamsMemory){0}, &err) == 0, "%s", err.msg);
         params_randomize(&p[i], 7, i + 1);
