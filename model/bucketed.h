@@ -1,17 +1,16 @@
 /* bucketed: one model recorded at several sizes, for texts that differ in length.
  *
- * Every recording (a bucket) has its own graph and plan; all of them read the same Params and run, one at
- * a time, in one Exec that is sized for the largest plan. Which text goes where is the caller's business.
- * A single recording of fixed size is model.h. */
+ * The one idea: every recording (a bucket) has its own graph and plan, but all share one Params
+ * and, running one at a time, one Exec of the largest plan's size. The caller chooses a text's
+ * bucket. A single recording of fixed size is model.h. */
 #ifndef TARE_MODEL_BUCKETED_H
 #define TARE_MODEL_BUCKETED_H
 
 #include "autograd/exec.h"
-#include "model/recording.h"
+#include "model/families/family.h"
 
 typedef struct Bucket {
-    size_t
-        size; /* positions: its `context`, or its `rows` where sequences lie one after the other */
+    size_t size; /* positions: its `context`, or its `rows` where those are wanted */
     Graph graph;
     Recording record;
     Schedule schedule;
@@ -28,15 +27,15 @@ typedef struct Bucketed {
     int threads;
 } Bucketed;
 
-/* One batch, shaped as in Recording; what was not recorded is not read. Ids are in range, and so are starts:
- * wrong ones are our bug. */
+/* One batch, shaped as in Recording; an input that was not recorded is not read. Ids and starts out
+ * of range are our bug. */
 typedef struct BucketInput {
     const int32_t *tokens, *mask, *targets, *starts;
 } BucketInput;
 
 /* Records, schedules and plans one bucket for each of the ascending `sizes`: contexts of at most
- * c->max_positions, or, where wants->rows is not 0, numbers of rows for sequences of at most wants->context.
- * Allocates nothing large. The configuration has been checked. */
+ * c->max_positions or, where wants->rows is not 0, numbers of rows for sequences of at most
+ * wants->context. Allocates nothing large. The configuration has been checked. */
 void bucketed_plan(Bucketed *m, const ModelConfig *c, const RecordWants *wants, const size_t *sizes,
                    size_t count, bool backward, int threads);
 
@@ -54,7 +53,8 @@ void bucketed_forward(Bucketed *m, size_t bucket, const BucketInput *in);
 void bucketed_backward(Bucketed *m, size_t bucket); /* after its forward */
 
 float bucketed_loss(const Bucketed *m, size_t bucket); /* of its last forward */
-const float *bucketed_logits(const Bucketed *m,
-                             size_t bucket); /* [batch, labels]; until the next run */
+
+/* [batch, labels]; valid until the next run. */
+const float *bucketed_logits(const Bucketed *m, size_t bucket);
 
 #endif

@@ -14,8 +14,8 @@ RecomputeChoice recompute_choice(const char *name)
     return (RecomputeChoice)i;
 }
 
-/* What fp32 operands of products are rounded to: something only where weights stay fp32 and products
- * do not. */
+/* The format that fp32 operands of products are rounded to: DT_F32, not at all, unless weights stay
+ * fp32 and products do not. */
 static DType rounded_to(Precision p)
 {
     return precision_weights(p) == DT_F32 ? precision_product(p) : DT_F32;

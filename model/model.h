@@ -1,15 +1,18 @@
-/* model: parameters, one recording of it, its plan, and the Exec that runs it.
+/* model: a model at one batch size and context: parameters, recording, plan, and the Exec that runs
+ * it.
  *
- * model_plan does everything that needs no memory, so the prediction of a run and the run itself are
- * one piece of code: model_predicted_bytes is what model_alloc and the first run will touch. */
+ * The one idea: model_plan does everything that needs no memory, so predicting a run and running it
+ * are the same code. model_predicted_bytes is what model_alloc and the first run will touch.
+ *
+ * It reads no files (files/checkpoint.h) and has one size only (bucketed.h has several). */
 #ifndef TARE_MODEL_MODEL_H
 #define TARE_MODEL_MODEL_H
 
 #include "autograd/exec.h"
+#include "model/families/family.h"
 #include "model/precision.h"
-#include "model/recording.h"
 
-/* What the user asks for. Auto recomputes what is cheap, and whole blocks only where memory is short. */
+/* What the user asks for. Auto recomputes cheap steps, and whole blocks where memory is short. */
 typedef enum RecomputeChoice { CHOOSE_AUTO, CHOOSE_NONE, CHOOSE_BLOCK } RecomputeChoice;
 
 /* "auto", "none" or "block"; another word is our bug, options_parse has refused it. */
@@ -20,9 +23,9 @@ typedef struct ModelOptions {
     Precision precision;
     bool backward;  /* of a precision that has one */
     bool optimizer; /* AdamW's moments */
-    bool
-        pack_weights; /* keep packed copies; for repeated forward passes of few rows. A precision that
-                          stores weights small always has them packed, and no other copy */
+    /* Keep packed copies, for repeated forward passes of few rows. A precision that stores weights
+     * small always packs them and keeps no other copy. */
+    bool pack_weights;
     RecomputeChoice recompute;
     size_t memory_limit; /* bytes; CHOOSE_AUTO recomputes blocks only above it; 0 = no limit */
     int threads;
@@ -43,15 +46,15 @@ typedef struct Model {
 /* Records, schedules and plans; allocates nothing large. The configuration has been checked. */
 void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o);
 
-/* Peak resident bytes of a process that runs this plan: weights, gradients, moments, packed copies,
- * arena, scratch, and the fixed cost of the process itself. */
+/* Predicts the peak resident bytes of a process that runs this plan: weights, gradients, moments,
+ * packed copies, arena, scratch, and the fixed cost of the process itself. */
 size_t model_predicted_bytes(const Model *m);
 
-/* Maps weights and arena, touching neither. -1 also for what precision_takes refuses. */
+/* Maps weights and arena, touching neither. -1 when the system refuses, or precision_takes does. */
 int model_alloc(Model *m, Err *err);
 void model_release(Model *m);
 
-/* Each takes what Recording says; out-of-range ids are our bug here. */
+/* Copy an input of the shape that Recording states. Ids out of range are our bug. */
 void model_set_tokens(Model *m, const int32_t *tokens);
 void model_set_mask(Model *m, const int32_t *mask);
 void model_set_starts(Model *m, const int32_t *starts); /* [B+1], of sequences of any lengths */

@@ -237,14 +237,14 @@ static void store_rows_i8(Param *q, ParamRows r)
     }
 }
 
-/* fp32 that a bf16 or fp16 model holds has only values of its format. */
+/* Rounds fp32 in place: vectors of a bf16 or fp16 model hold only values of its format. */
 static void round_to(DType format, float *x, size_t n)
 {
     uint16_t small[256];
     for (size_t i = 0; i < n; i += COUNT_OF(small)) {
-        size_t some = n - i < COUNT_OF(small) ? n - i : COUNT_OF(small);
-        kernels()->narrow(format, x + i, small, some);
-        kernels()->widen(format, small, x + i, some);
+        size_t count = n - i < COUNT_OF(small) ? n - i : COUNT_OF(small);
+        kernels()->narrow(format, x + i, small, count);
+        kernels()->widen(format, small, x + i, count);
     }
 }
 

@@ -1,12 +1,13 @@
 /* params: the weights of a model, their gradients and moments, in flat blocks.
  *
- * Recording a model is what declares its parameters: the recorder asks for each by name and shape,
- * the first time declares it, every later recording finds it. So names, shapes and initial values
- * stand in one place, model/families/gpt2.c or model/families/bert.c. Memory comes afterwards, in params_alloc.
+ * The one idea: recording a model declares its parameters. The recorder asks for each by name and
+ * shape; the first recording declares it, every later one finds it. So names, shapes and initial
+ * values stand in one place, the family's file. Memory comes afterwards, in params_alloc.
  *
- * Matrices may be held in a smaller format than fp32, for forward passes only: those of matrix
- * products packed (kernels.h) and in no other form, tables that are only looked up row by row.
- * Vectors are always fp32. params_store is the one way into a small format. */
+ * Matrices may be held in a smaller format than fp32, for forward passes only. Those that
+ * multiply are then packed (kernels.h) and in no other form; tables that are only looked up are
+ * held row by row. Vectors are always fp32. params_store is the one way into a small format. It
+ * reads no files. */
 #ifndef TARE_MODEL_PARAMS_H
 #define TARE_MODEL_PARAMS_H
 
@@ -23,7 +24,7 @@ typedef struct ParamSpec {
     bool transposed; /* checkpoints hold [cols, rows] (GPT-2's Conv1D) */
 } ParamSpec;
 
-/* `name` is the checkpoint's name without a model prefix. Alternatives in braces, as in
+/* `name` is the checkpoint's name without the family's prefix. Alternatives in braces, as in
  * "self.{query,key,value}.weight", are tensors of equal shape that checkpoints keep apart and the
  * model reads as one, stacked by rows. */
 typedef struct Param {
@@ -40,7 +41,7 @@ typedef struct Params {
     DType format;        /* of the matrices in memory */
     size_t block_floats; /* of one flat block, each parameter padded to a cache line */
     float *weights, *grads, *moment1, *moment2; /* NULL until allocated, or not wanted */
-    char *small; /* the weights in a format other than fp32; `weights` is NULL then */
+    char *small; /* the weights in a format other than fp32; then `weights` is NULL */
     size_t small_bytes;
     char *packs;
     size_t pack_bytes;
@@ -50,40 +51,44 @@ typedef struct Params {
 void params_init(Params *p);
 void params_release(Params *p);
 
-/* Declares or finds. Declaring after params_alloc is our bug. The tensor belongs to p. */
+/* Finds the parameter of this name or declares it. Declaring after params_alloc is our bug, and so
+ * is another shape. The tensor belongs to p. */
 Tensor *params_get(Params *p, ParamSpec spec, const char *name_format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The format of every matrix declared so far, fp32 unless this is called: after recording, before
- * planning and params_alloc. */
+/* Sets the format of every matrix declared so far, which is fp32 otherwise. Call it after
+ * recording, before planning and params_alloc. */
 void params_set_format(Params *p, DType matrices);
 
-/* Bytes that params_alloc will take for the parameters declared so far. A small format has neither
- * gradients nor moments, and is packed already. */
+/* What to allocate beside the weights. A small format has neither gradients nor moments, and is
+ * packed already. */
 typedef struct ParamsMemory {
     bool grads, moments;
-    bool packs;      /* a lasting packed copy of every matrix of a product ... */
+    bool packs;      /* a lasting packed copy of every matrix that multiplies, ... */
     DType pack_type; /* ... in this format */
 } ParamsMemory;
+
+/* Bytes that params_alloc will take for the parameters declared so far. */
 size_t params_bytes(const Params *p, ParamsMemory want);
 
 /* Maps the blocks, untouched, and points every tensor into them. -1 when the system refuses. */
 int params_alloc(Params *p, ParamsMemory want, Err *err);
 
-/* Some rows of a parameter (of a vector: some elements), as fp32 or as what an int8 checkpoint holds. */
+/* Rows of a parameter (of a vector: elements), as fp32 or, for an int8 matrix, as levels and
+ * scales. */
 typedef struct ParamRows {
     size_t from, to;      /* of a matrix: `from` a multiple of params_slice_rows */
-    const float *values;  /* [to - from, cols], or NULL: */
-    const int8_t *levels; /* [to - from, cols], only for an int8 matrix ... */
-    const float *scale;   /* ... [to - from]: a weight is level x scale */
+    const float *values;  /* [to - from, cols], or NULL where there are levels */
+    const int8_t *levels; /* [to - from, cols]; a weight is level x scale */
+    const float *scale;   /* [to - from] */
 } ParamRows;
 
-/* Rounds the rows to the parameter's format and stores them where params_alloc gave it room: bf16 and
- * fp16 to nearest even, int8 with one scale a row, the largest weight being level 127. Vectors are
- * rounded to bf16 or fp16 but held in fp32. Once all rows are in, call params_touched. */
+/* Rounds the rows to the parameter's format and stores them in its memory: bf16 and fp16 to nearest
+ * even, int8 with one scale a row, the largest weight being level 127. Vectors are rounded to bf16
+ * or fp16 but held in fp32. Call params_touched once all rows are stored. */
 void params_store(Params *p, size_t k, ParamRows rows, int threads);
 
-/* How many rows of parameter k to hand over at a time, so that no second copy of it has to exist. */
+/* How many rows of parameter k to store at a time, so that no second copy of it has to exist. */
 size_t params_slice_rows(const Params *p, size_t k);
 
 /* Fills the weights as each spec says; element i of parameter k depends on (seed, k, i) alone. */
@@ -92,7 +97,7 @@ void params_randomize(Params *p, uint64_t seed, int threads);
 /* One AdamW step over all parameters from their gradients; matrices decay, vectors do not. */
 void params_update(Params *p, const AdamW *o, float grad_scale, int threads);
 
-/* To be called after weights were written by other means: packed copies are made again. */
+/* Tells that weights were written by other means: packed copies will be made again. */
 void params_touched(Params *p);
 
 /* Number of weights. */

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "model/families/family.h"
+
 void peak_watch_measure(PeakWatch *w)
 {
     Peaks now;

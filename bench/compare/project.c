@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/families/family.h"
+#include "model/files/config_json.h"
 #include "bench/util/process.h"
 
 enum { MAKE_SECONDS = 1800, HASH_SECONDS = 300 };
@@ -143,8 +145,7 @@ int model_files_open(ModelFiles *f, Checkpoint *ck, Err *err)
         return -1;
     }
     f->config = ck->config;
-    if (ck->unused)
-        fprintf(stderr, "tare: not used: %s\n", ck->unused);
+    unused_print(ck->unused);
     return 0;
 }
 
@@ -158,7 +159,7 @@ int model_files_check(const ModelFiles *f, const CompareCell *cell, Err *err)
 {
     const ModelConfig *c = &f->config;
     bool gpt = cell->component->kind == COMPONENT_GPT;
-    if (gpt != (c->type == MODEL_GPT2))
+    if (gpt != (c->family->causal))
         return err_set(err, "%s cannot do '%s', which is for %s", f->dir, cell->component->name,
                        gpt ? "a gpt2" : "an encoder");
     if (cell->seq_len > c->max_positions)

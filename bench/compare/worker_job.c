@@ -170,7 +170,7 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
     const Component *what = job->component;
     bool gpt = what->kind == COMPONENT_GPT;
     ModelConfig *c = &ck->config;
-    if (gpt != (c->type == MODEL_GPT2))
+    if (gpt != (c->family->causal))
         return err_set(err, "%s is for %s", what->name, gpt ? "a gpt2" : "an encoder");
     if (gpt && c->head != HEAD_LM)
         return err_set(err, "%s needs a model with a language-model head", what->name);

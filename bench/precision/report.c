@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/families/family.h"
 #include "bench/compare/output.h"
 #include "bench/result/csv.h"
 #include "bench/util/number_json.h"

@@ -118,7 +118,7 @@ static int check_unseen(StudySubject *s, Err *err)
 static int read_windows(StudySubject *s, Err *err)
 {
     const ModelConfig *c = &s->files.config;
-    if (c->type != MODEL_GPT2 || c->head != HEAD_LM || c->vocab_size != BYTE_VALUES)
+    if (c->head != HEAD_LM || c->vocab_size != BYTE_VALUES)
         return err_set(err, "text is for a GPT of %d byte values, such as tare train makes",
                        BYTE_VALUES);
     if (check_unseen(s, err) != 0)

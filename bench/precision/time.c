@@ -101,7 +101,7 @@ static void plan_turn(const TimeCell *c, FormatEntry *k)
 
 static void load_entry(TimeCell *c, StudyRecord *r)
 {
-    bool encoder = c->subject->files.config.type != MODEL_GPT2;
+    bool encoder = !c->subject->files.config.family->causal;
     RecordWants wants = {.batch = c->batch, .context = c->seq_len, .mask = encoder, .logits = true};
     FormatEntry *k = &c->entries[c->count];
     k->record = r;

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "autograd/kernels/kernels.h"
+#include "model/families/family.h"
+#include "model/families/gpt2.h"
 #include "bench/machine/threads.h"
 
 #define WARMUP_FIXED "fixed"

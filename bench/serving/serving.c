@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/families/family.h"
+
 /* ---- opening ---- */
 
 static int open_model(Serving *s, Err *err)

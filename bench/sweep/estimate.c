@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/families/family.h"
 #include "bench/row/config.h"
 #include "bench/row/support.h"
 #include "bench/row/run.h"

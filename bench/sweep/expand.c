@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/families/gpt2.h"
 #include "bench/sweep/config.h"
 
 /* The keys that vary slowest, outermost first; the rest follow in the order of the columns. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/families/gpt2.h"
 #include "model/files/checkpoint.h"
 #include "bench/machine/machine.h"
 #include "bench/train/train.h"
@@ -89,7 +90,7 @@ static int plan_batches(Trainer *t, const ModelConfig *c, RecordWants wants, int
     if (wants.rows > INT32_MAX)
         return err_set(err, "%s: a batch of %zu examples of %zu tokens is more than %d tokens",
                        t->config.path, wants.batch, wants.context, INT32_MAX);
-    Sizes s = c->type == MODEL_GPT2 ? sizes_of_windows(t, &wants) : sizes_of_texts(&wants);
+    Sizes s = c->family->causal ? sizes_of_windows(t, &wants) : sizes_of_texts(&wants);
     bucketed_plan(&t->model, c, &wants, s.at, s.count, true, threads);
     return 0;
 }
@@ -100,8 +101,9 @@ static int plan_classifier(Trainer *t, Checkpoint *ck, RecordWants wants, int th
 {
     ModelConfig *c = &ck->config;
     size_t labels = t->config.labels.count;
-    if (c->type == MODEL_GPT2)
-        return err_set(err, "'%s' is a GPT-2; a classifier needs an encoder", t->config.checkpoint);
+    if (!c->family->classifier_class)
+        return err_set(err, "'%s' is a %s; a classifier needs an encoder", t->config.checkpoint,
+                       c->family->model_type);
     if (c->head == HEAD_CLASSIFIER && c->num_labels != labels)
         return err_set(err, "'%s' tells %zu labels apart, the config names %zu",
                        t->config.checkpoint, c->num_labels, labels);
@@ -146,8 +148,8 @@ static int init_serving(Trainer *t, RecordWants wants, int threads, Err *err)
         params_randomize(&t->model.params, (uint64_t)t->config.seed, threads);
         status = checkpoint_load(&ck, &t->model.params, err);
     }
-    if (status == 0 && ck.unused)
-        fprintf(stderr, "tare: not used: %s\n", ck.unused);
+    if (status == 0)
+        unused_print(ck.unused);
     checkpoint_release(&ck);
     return status;
 }

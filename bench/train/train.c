@@ -210,7 +210,7 @@ static int save_model(const Trainer *t, Err *err)
     const TrainConfig *c = &t->config;
     int status;
     if (c->task == TASK_GPT)
-        status = config_write_gpt(c->out, &t->model.config, err);
+        status = config_write_lm(c->out, &t->model.config, err);
     else
         status = config_write_classifier(c->checkpoint, c->out, &t->model.config, &c->labels, err);
     if (status == 0 && c->task == TASK_SENTIMENT)

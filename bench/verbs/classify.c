@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/files/checkpoint.h"
 #include "bench/text/classifier.h"
 #include "bench/commands.h"
 #include "bench/util/lines.h"
@@ -33,10 +34,10 @@ static int run(const char *dir, const char *file, int threads, Err *err)
     Classifier c;
     Lines in = {0};
     int status = classifier_init(&c, dir, 0, threads, err);
-    if (status == 0 && c.unused)
-        fprintf(stderr, "tare: not used: %s\n", c.unused);
-    if (status == 0)
+    if (status == 0) {
+        unused_print(c.unused);
         status = lines_open(&in, file, err);
+    }
     if (status == 0)
         status = classify_lines(&c, &in, err);
     lines_close(&in);

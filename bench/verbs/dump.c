@@ -126,8 +126,7 @@ static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char 
 {
     if (model_alloc(m, err) != 0 || checkpoint_load(ck, &m->params, err) != 0)
         return -1;
-    if (ck->unused)
-        fprintf(stderr, "tare: not used: %s\n", ck->unused);
+    unused_print(ck->unused);
     model_set_tokens(m, in->ids.at);
     if (in->mask.rows)
         model_set_mask(m, in->mask.at);

@@ -1,26 +1,26 @@
-/* bert: DistilBERT (Sanh et al. 2019) and BERT (Devlin et al. 2019) recorded as a graph.
+/* bert: the families of BERT (Devlin et al. 2019) and DistilBERT (Sanh et al. 2019), encoders.
  *
  *   x = norm(word[token] + position[t] + type[0])
  *   num_layers times:  x = norm(x + out(attention(qkv(x))));  x = norm(x + down(act(up(x))))
  *   classifier on the first token: DistilBERT classifier(relu(pre_classifier(x0))),
  *                                  BERT       classifier(tanh(pooler(x0)))
  *
- * The classifier reads nothing else, so unless hidden states are wanted the last layer goes on with the
- * first tokens alone after its attention: the same logits and gradients without three quarters of its
+ * A classifier reads first tokens only. Unless hidden states are wanted, the last layer computes
+ * those rows alone after its attention: the same logits and gradients with a quarter of its
  * products.
  *
- * The norm comes after the residual, the GELU is that of the error function, the mask hides keys. Names are those
- * of Hugging Face checkpoints; q, k and v, kept apart there, are read as one. */
+ * The norm follows the residual, the GELU is that of the error function, the mask hides keys. Names
+ * are those of Hugging Face checkpoints, which keep q, k and v apart; here they are one matrix. */
 #include "autograd/ops.h"
-#include "model/recording.h"
+#include "model/families/family.h"
 
-/* Where the two families differ. */
-typedef struct Family {
+/* Where the layers of the two differ. */
+typedef struct Names {
     const char *layer, *qkv, *out, *norm1, *up, *down, *norm2, *pooler;
     Act pooler_act;
-} Family;
+} Names;
 
-static const Family distilbert = {
+static const Names distilbert = {
     .layer = "transformer.layer",
     .qkv = "attention.{q_lin,k_lin,v_lin}",
     .out = "attention.out_lin",
@@ -32,7 +32,7 @@ static const Family distilbert = {
     .pooler_act = ACT_RELU,
 };
 
-static const Family bert = {
+static const Names bert = {
     .layer = "encoder.layer",
     .qkv = "attention.self.{query,key,value}",
     .out = "attention.output.dense",
@@ -48,7 +48,7 @@ typedef struct Recorder {
     Graph *g;
     Params *p;
     const ModelConfig *c;
-    const Family *f;
+    const Names *names;
     Sequences sequences;
     float dropout;
     Tensor *mask;
@@ -92,7 +92,7 @@ static Tensor *linear(Recorder *r, Tensor *x, size_t out, const char *name, Act 
 /* With only_first the result is [B,C], the first row of each sequence. */
 static Tensor *layer(Recorder *r, Tensor *x, bool only_first)
 {
-    const Family *f = r->f;
+    const Names *f = r->names;
     size_t C = r->c->d_model;
     graph_block_begin(r->g);
     Tensor *qkv = linear(r, x, 3 * C, f->qkv, ACT_NONE, NULL);
@@ -125,17 +125,17 @@ static Tensor *embeddings(Recorder *r, Tensor *tokens)
 /* first [B,C]: the first row of each sequence. */
 static Tensor *classifier(Recorder *r, Tensor *first)
 {
-    Tensor *pooled = linear(r, first, r->c->d_model, r->f->pooler, r->f->pooler_act, NULL);
+    Tensor *pooled = linear(r, first, r->c->d_model, r->names->pooler, r->names->pooler_act, NULL);
     return linear(r, dropout(r, pooled, NULL), r->c->num_labels, "classifier", ACT_NONE, NULL);
 }
 
-void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want,
-                    Recording *out)
+static void record(const Names *names, Graph *g, const ModelConfig *c, Params *p,
+                   const RecordWants *want, Recording *out)
 {
     Recorder r = {.g = g,
                   .p = p,
                   .c = c,
-                  .f = c->type == MODEL_DISTILBERT ? &distilbert : &bert,
+                  .names = names,
                   .sequences = out->sequences,
                   .dropout = want->dropout,
                   .mask = out->mask,
@@ -144,7 +144,7 @@ void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants
     Tensor *x = out->hidden[0] = embeddings(&r, out->tokens);
     for (size_t i = 0; i < c->num_layers; i++) {
         bool last = i + 1 == c->num_layers;
-        snprintf(r.prefix, sizeof r.prefix, "%s.%zu.", r.f->layer, i);
+        snprintf(r.prefix, sizeof r.prefix, "%s.%zu.", r.names->layer, i);
         x = out->hidden[i + 1] = layer(&r, x, last && only_first);
     }
     r.prefix[0] = '\0';
@@ -154,3 +154,104 @@ void encoder_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants
     if (want->loss)
         out->loss = op_cross_entropy(g, out->logits, out->targets);
 }
+
+static void record_distilbert(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want,
+                              Recording *r)
+{
+    record(&distilbert, g, c, p, want, r);
+}
+
+static void record_bert(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want,
+                        Recording *r)
+{
+    record(&bert, g, c, p, want, r);
+}
+
+/* ---- the closed forms ---- */
+
+static double params(const ModelConfig *c)
+{
+    double C = c->d_model, F = c->d_ff, norm = 2 * C;
+    double tables = (double)(c->vocab_size + c->max_positions + c->type_vocab_size) * C;
+    double layer = 4 * linear_params(C, C) + linear_params(C, F) + linear_params(F, C) + 2 * norm;
+    double head = linear_params(C, C) + linear_params(C, (double)c->num_labels);
+    return tables + norm + (double)c->num_layers * layer + (c->head == HEAD_CLASSIFIER ? head : 0);
+}
+
+static double flops(const ModelConfig *c, double T)
+{
+    double C = c->d_model, F = c->d_ff;
+    double layer = T * (8 * C * C + 4 * C * F) + 4 * T * T * C;
+    double head = 2 * C * C + 2 * C * (double)c->num_labels;
+    double unread = (T - 1) * (2 * C * C + 4 * C * F);
+    return (double)c->num_layers * layer + (c->head == HEAD_CLASSIFIER ? head - unread : 0);
+}
+
+/* ---- the rows ---- */
+
+static const char *const distilbert_heads[] = {"pre_classifier.", "classifier.", NULL};
+static const char *const bert_heads[] = {"classifier.", NULL};
+/* A buffer, and heads of other tasks, of either family. */
+static const char *const unused[] = {"embeddings.position_ids",
+                                     "pooler.dense.*",
+                                     "cls.*",
+                                     "vocab_transform.*",
+                                     "vocab_layer_norm.*",
+                                     "vocab_projector.*",
+                                     "qa_outputs.*",
+                                     "pre_classifier.*",
+                                     "classifier.*",
+                                     NULL};
+
+const Family family_distilbert = {
+    .model_type = "distilbert",
+    .keys =
+        {
+            [VOCAB_SIZE] = {"vocab_size", NULL, 30522},
+            [D_MODEL] = {"dim", "hidden_size", 768},
+            [NUM_LAYERS] = {"n_layers", "num_hidden_layers", 6},
+            [NUM_HEADS] = {"n_heads", "num_attention_heads", 12},
+            [D_FF] = {"hidden_dim", NULL, 3072},
+            [MAX_POSITIONS] = {"max_position_embeddings", NULL, 512},
+            [NUM_LABELS] = {"num_labels", NULL, 2},
+        },
+    .act_key = "activation",
+    .default_act = "gelu",
+    .default_eps = 1e-12,
+    .classifier_class = "DistilBertForSequenceClassification",
+    .prefix = "distilbert.",
+    .heads = distilbert_heads,
+    .unused = unused,
+    .pad_row_held = true,
+    .record = record_distilbert,
+    .params = params,
+    .flops = flops,
+};
+
+const Family family_bert = {
+    .model_type = "bert",
+    .keys =
+        {
+            [VOCAB_SIZE] = {"vocab_size", NULL, 30522},
+            [D_MODEL] = {"hidden_size", NULL, 768},
+            [NUM_LAYERS] = {"num_hidden_layers", NULL, 12},
+            [NUM_HEADS] = {"num_attention_heads", NULL, 12},
+            [D_FF] = {"intermediate_size", NULL, 3072},
+            [MAX_POSITIONS] = {"max_position_embeddings", NULL, 512},
+            [TYPE_VOCAB_SIZE] = {"type_vocab_size", NULL, 2},
+            [NUM_LABELS] = {"num_labels", NULL, 2},
+        },
+    .act_key = "hidden_act",
+    .default_act = "gelu",
+    .eps_key = "layer_norm_eps",
+    .default_eps = 1e-12,
+    .classifier_class = "BertForSequenceClassification",
+    .prefix = "bert.",
+    .heads = bert_heads,
+    .pooler = "pooler.dense.",
+    .unused = unused,
+    .pad_row_held = true,
+    .record = record_bert,
+    .params = params,
+    .flops = flops,
+};

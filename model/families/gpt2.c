@@ -1,15 +1,55 @@
-/* gpt2: the decoder of GPT-2 (Radford et al. 2019) recorded as a graph.
+/* gpt2: the family of GPT-2 (Radford et al. 2019), a decoder.
  *
  *   x = word[token] + position[t]
  *   num_layers times:  x = x + proj(attention(qkv(norm1(x))));  x = x + down(gelu(up(norm2(x))))
  *   hidden = norm(x);  logits = hidden word^T
  *
- * Each layer is one recompute block. Names and the transposed Conv1D weights are those of Hugging
- * Face checkpoints; initial values are GPT-2's: N(0, 0.02), residual projections / sqrt(2 layers). */
+ * Each layer is one recompute block. Names and the transposed Conv1D weights are those of
+ * Hugging Face checkpoints; initial values are GPT-2's: N(0, 0.02), residual projections /
+ * sqrt(2 layers). */
+#include "model/families/gpt2.h"
+
 #include <math.h>
+#include <string.h>
 
 #include "autograd/ops.h"
-#include "model/recording.h"
+#include "model/families/family.h"
+
+/* ---- the model that needs no file ---- */
+
+const NamedSize model_sizes[] = {
+    {"small", 768, 12, 12}, {"medium", 1024, 24, 16}, {"large", 1280, 36, 20},
+    {"xl", 1600, 48, 25},   {"2.7B", 2560, 32, 32},
+};
+const size_t num_model_sizes = COUNT_OF(model_sizes);
+
+const NamedSize *model_size_find(const char *name)
+{
+    for (size_t i = 0; i < num_model_sizes; i++)
+        if (strcmp(model_sizes[i].name, name) == 0)
+            return &model_sizes[i];
+    return NULL;
+}
+
+ModelConfig model_config_gpt(size_t d_model, size_t num_layers, size_t num_heads, size_t vocab_size,
+                             size_t context)
+{
+    return (ModelConfig){
+        .family = &family_gpt2,
+        .head = HEAD_LM,
+        .vocab_size = vocab_size,
+        .d_model = d_model,
+        .num_layers = num_layers,
+        .num_heads = num_heads,
+        .d_ff = 4 * d_model,
+        .max_positions = context > 1024 ? context : 1024,
+        .tied_head = true,
+        .act = ACT_GELU_TANH,
+        .norm_eps = 1e-5f,
+    };
+}
+
+/* ---- the recording ---- */
 
 static const float init_std = 0.02f;
 
@@ -65,7 +105,7 @@ static Tensor *layer(const Layer *l, Tensor *x, const Recording *r)
     return x;
 }
 
-void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r)
+static void record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r)
 {
     ParamSpec table = {c->vocab_size, c->d_model, INIT_NORMAL, init_std, false};
     Tensor *word = params_get(p, table, "wte.weight");
@@ -89,3 +129,57 @@ void gpt_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *wa
     if (want->logits)
         r->logits = op_linear(g, x, head, NULL, ACT_NONE, NULL);
 }
+
+/* ---- the closed forms ---- */
+
+static double params(const ModelConfig *c)
+{
+    double C = c->d_model, F = c->d_ff, norm = 2 * C;
+    double tables = (double)(c->vocab_size + c->max_positions) * C;
+    double layer = 4 * linear_params(C, C) + linear_params(C, F) + linear_params(F, C) + 2 * norm;
+    bool own_head = c->head == HEAD_LM && !c->tied_head;
+    return tables + (double)c->num_layers * layer + norm +
+           (own_head ? (double)c->vocab_size * C : 0);
+}
+
+static double flops(const ModelConfig *c, double T)
+{
+    double C = c->d_model, F = c->d_ff;
+    double layer = T * (8 * C * C + 4 * C * F) + 2 * T * (T + 1) * C;
+    double head = c->head == HEAD_LM ? T * 2 * C * (double)c->vocab_size : 0;
+    return (double)c->num_layers * layer + head;
+}
+
+/* ---- the row ---- */
+
+static const char *const lm_classes[] = {"GPT2LMHeadModel", "GPT2DoubleHeadsModel", NULL};
+static const char *const heads[] = {"lm_head.", NULL};
+/* Masks that the model needs no table for, and the head beside a tied one, int8 too. */
+static const char *const unused[] = {"h.*.attn.bias", "h.*.attn.masked_bias", "lm_head.weight",
+                                     "lm_head.weight.scale", NULL};
+
+const Family family_gpt2 = {
+    .model_type = "gpt2",
+    .keys =
+        {
+            [VOCAB_SIZE] = {"vocab_size", NULL, 50257},
+            [D_MODEL] = {"n_embd", "hidden_size", 768},
+            [NUM_LAYERS] = {"n_layer", "num_hidden_layers", 12},
+            [NUM_HEADS] = {"n_head", "num_attention_heads", 12},
+            [D_FF] = {"n_inner", NULL, 0},
+            [MAX_POSITIONS] = {"n_positions", "max_position_embeddings", 1024},
+            [NUM_LABELS] = {"num_labels", NULL, 2},
+        },
+    .act_key = "activation_function",
+    .default_act = "gelu_new",
+    .eps_key = "layer_norm_epsilon",
+    .default_eps = 1e-5,
+    .lm_classes = lm_classes,
+    .prefix = "transformer.",
+    .heads = heads,
+    .unused = unused,
+    .causal = true,
+    .record = record,
+    .params = params,
+    .flops = flops,
+};

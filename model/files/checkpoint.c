@@ -7,34 +7,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/families/family.h"
 #include "model/files/checkpoint_rows.h"
-#include "model/recording.h"
-
-static const char *model_prefix(ModelType type)
-{
-    static const char *const prefixes[] = {
-        [MODEL_GPT2] = "transformer.", [MODEL_DISTILBERT] = "distilbert.", [MODEL_BERT] = "bert."};
-    return prefixes[type];
-}
+#include "model/files/config_json.h"
 
 static bool starts_with(const char *s, const char *start)
 {
     return strncmp(s, start, strlen(start)) == 0;
 }
 
-static bool is_head(const char *name)
+/* Whether the tensor is of a head, whose names never carry the model's prefix. */
+static bool is_head(const Family *f, const char *name)
 {
-    return starts_with(name, "lm_head.") || starts_with(name, "classifier.") ||
-           starts_with(name, "pre_classifier.");
+    for (const char *const *layer = f->heads; *layer; layer++)
+        if (starts_with(name, *layer))
+            return true;
+    return false;
 }
 
-/* What a model without a head may lack. */
-static bool belongs_to_head(const char *name)
+/* Whether a model without a head may lack the tensor. */
+static bool belongs_to_head(const Family *f, const char *name)
 {
-    return is_head(name) || strstr(name, "pooler.dense.");
+    return is_head(f, name) || (f->pooler && strstr(name, f->pooler));
 }
 
-/* Number of tensors that a parameter's name stands for: the implementations in its braces. */
+/* Number of tensors that a parameter's name stands for: the alternatives in its braces. */
 static size_t parts_of(const char *name)
 {
     size_t parts = 1;
@@ -46,7 +43,7 @@ static size_t parts_of(const char *name)
 /* The name of part `i` in a checkpoint, with prefix. Caller frees. */
 static char *part_name(const ModelConfig *c, bool prefixed, const char *name, size_t i)
 {
-    const char *prefix = prefixed && !is_head(name) ? model_prefix(c->type) : "";
+    const char *prefix = prefixed && !is_head(c->family, name) ? c->family->prefix : "";
     const char *open = strchr(name, '{');
     if (!open)
         return xasprintf("%s%s", prefix, name);
@@ -67,8 +64,8 @@ static bool any_starts_with(const SafeTensors *file, const char *start)
     return false;
 }
 
-/* Less than half of its weights: they belong to another config.json, which might say that there are millions of
- * layers. What one tensor lacks is found when it is looked for. */
+/* Refuses a file with less than half of the weights: config.json is another model's and may claim
+ * millions of layers. A single missing tensor is found when it is looked for. */
 static int check_count(const Checkpoint *ck, Err *err)
 {
     size_t found = 0, wanted = model_num_params(&ck->config);
@@ -79,7 +76,7 @@ static int check_count(const Checkpoint *ck, Err *err)
                                          ck->path, found, wanted);
 }
 
-/* What the config leaves open, the weights tell. */
+/* A classifier in the file decides where the config names no architecture. */
 static int settle_head(Checkpoint *ck, Err *err)
 {
     ModelConfig *c = &ck->config;
@@ -102,7 +99,7 @@ int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err)
         checkpoint_release(ck);
         return -1;
     }
-    ck->prefixed = any_starts_with(ck->file, model_prefix(ck->config.type));
+    ck->prefixed = any_starts_with(ck->file, ck->config.family->prefix);
     if (settle_head(ck, err) != 0 || check_count(ck, err) != 0) {
         checkpoint_release(ck);
         return -1;
@@ -116,6 +113,12 @@ void checkpoint_release(Checkpoint *ck)
     free(ck->path);
     free(ck->unused);
     *ck = (Checkpoint){0};
+}
+
+void unused_print(const char *unused)
+{
+    if (unused)
+        fprintf(stderr, "tare: not used: %s\n", unused);
 }
 
 /* ---- loading ---- */
@@ -172,16 +175,18 @@ static void mark_used(const Checkpoint *ck, const STensor *s, bool *used)
         used[i] |= safetensors_at(ck->file, i) == s;
 }
 
-/* A head that is to be trained may be missing, as a whole. */
+/* Whether the file may lack the tensor: its layer is missing whole, of a head that is to be
+ * trained. */
 static bool may_be_fresh(const Checkpoint *ck, const char *name)
 {
     char *layer = xasprintf("%.*s", (int)(strrchr(name, '.') + 1 - name), name);
-    bool fresh = ck->fresh_head && belongs_to_head(name) && !any_starts_with(ck->file, layer);
+    bool fresh = ck->fresh_head && belongs_to_head(ck->config.family, name) &&
+                 !any_starts_with(ck->file, layer);
     free(layer);
     return fresh;
 }
 
-/* Part `i` of q; source->weight is NULL where the file has none and need not. */
+/* Finds part `i` of q; source->weight is NULL where the file may lack it and does. */
 static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t rows, Source *source,
                        bool *used, Err *err)
 {
@@ -205,7 +210,7 @@ static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t ro
 
 enum { MAX_PARTS = 3 }; /* query, key, value */
 
-/* Its parts, of which sources[0].weight is NULL if the file has none and need not. */
+/* Finds all parts of q; sources[0].weight is NULL where the file may lack them and does. */
 static int find_sources(const Checkpoint *ck, const Param *q, Source *sources, bool *used, Err *err)
 {
     size_t parts = parts_of(q->name);
@@ -216,26 +221,13 @@ static int find_sources(const Checkpoint *ck, const Param *q, Source *sources, b
     return 0;
 }
 
-/* Tensors of known models that this one does not read: buffers, and heads it was not asked for. */
-static bool known_unused(const ModelConfig *c, const char *name)
+/* Whether the family knows the tensor as one that need not be read: a buffer, another head. */
+static bool known_unused(const Family *f, const char *name)
 {
-    static const char *const gpt2[] = {"h.*.attn.bias", "h.*.attn.masked_bias", "lm_head.weight",
-                                       "lm_head.weight" SCALE_SUFFIX, NULL};
-    static const char *const encoder[] = {"embeddings.position_ids",
-                                          "pooler.dense.*",
-                                          "cls.*",
-                                          "vocab_transform.*",
-                                          "vocab_layer_norm.*",
-                                          "vocab_projector.*",
-                                          "qa_outputs.*",
-                                          "pre_classifier.*",
-                                          "classifier.*",
-                                          NULL};
-    const char *prefix = model_prefix(c->type);
-    if (starts_with(name, prefix))
-        name += strlen(prefix);
-    for (const char *const *p = c->type == MODEL_GPT2 ? gpt2 : encoder; *p; p++)
-        if (fnmatch(*p, name, 0) == 0)
+    if (starts_with(name, f->prefix))
+        name += strlen(f->prefix);
+    for (const char *const *pattern = f->unused; *pattern; pattern++)
+        if (fnmatch(*pattern, name, 0) == 0)
             return true;
     return false;
 }
@@ -248,7 +240,7 @@ static int account_for_rest(Checkpoint *ck, const bool *used, Err *err)
         const char *name = safetensors_at(ck->file, i)->name;
         if (used[i])
             continue;
-        if (!known_unused(&ck->config, name))
+        if (!known_unused(ck->config.family, name))
             return err_set(err, "unknown tensor '%s'", name);
         char *longer =
             xasprintf("%s%s%s", ck->unused ? ck->unused : "", ck->unused ? ", " : "", name);
@@ -258,7 +250,7 @@ static int account_for_rest(Checkpoint *ck, const bool *used, Err *err)
     return 0;
 }
 
-/* Everything in the file is accounted for. */
+/* Accounts for everything in the file. */
 static int check_tensors(Checkpoint *ck, const Params *p, Err *err)
 {
     bool *used = xcalloc(safetensors_count(ck->file) + 1, sizeof *used);

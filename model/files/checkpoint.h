@@ -1,12 +1,15 @@
-/* checkpoint: between a Hugging Face directory and Params: which tensor of the file is which
- * parameter, under what name, and how it lies there.
+/* checkpoint: maps the tensors of a Hugging Face directory to Params, by name, shape and format,
+ * and back.
  *
- * Tensors of the base model may carry its prefix ("transformer.", "distilbert.", "bert."); heads
- * never do. Everything in the file is accounted for: read, known to be unused, or an error.
+ * The one idea: everything in the file is accounted for: read, known to be unused, or an error.
+ * Tensors of the base model may carry their family's prefix ("bert."); those of heads never do.
  *
- * A quantised matrix NAME is I8, with levels -127 to 127, and has beside it NAME.scale, F32, one for
- * each output of the matrix: weight = level x scale. NAME keeps the shape it has in fp32, so an output
- * (for a table: an entry) is a row, but in a Conv1D matrix of GPT-2, stored [in, out], a column. */
+ * A quantised matrix NAME is I8, with levels -127 to 127; beside it is NAME.scale, F32, one for
+ * each output of the matrix: weight = level x scale. NAME keeps the shape it has in fp32, so an
+ * output (of a table: an entry) is a row; in a Conv1D matrix of GPT-2, stored [in, out], it is a
+ * column.
+ *
+ * It computes nothing: reading rows is checkpoint_rows.h, formats in memory are params.h. */
 #ifndef TARE_MODEL_FILES_CHECKPOINT_H
 #define TARE_MODEL_FILES_CHECKPOINT_H
 
@@ -21,29 +24,34 @@ typedef struct Checkpoint {
     SafeTensors *file;
     ModelConfig config;
     bool prefixed; /* base tensors carry the model's prefix */
-    /* Set before the weights are checked or loaded: a head, or pooler, that the file lacks is no error and
-     * keeps its initial weights. */
+    /* For the caller to set before checking or loading: a head or pooler that the file lacks is no
+     * error and keeps its initial weights. */
     bool fresh_head;
-    /* By checkpoint_check and checkpoint_load, for one message: known tensors and heads that are not read;
-     * NULL = none. */
+    /* Set by checkpoint_check and checkpoint_load: names of known tensors and heads that are not
+     * read; NULL = none. See unused_print. */
     char *unused;
 } Checkpoint;
 
-/* Reads MODEL_DIR's config.json, opens its model.safetensors, and settles the head: what the config
- * leaves open, the weights tell. -1 also for fewer than half of the weights that the config says. */
+/* Reads MODEL_DIR/config.json, opens model.safetensors and, where the config leaves the head open,
+ * settles it by the weights. -1 for what either file refuses, and for fewer than half of the
+ * weights that the config says. */
 int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err);
 void checkpoint_release(Checkpoint *ck);
 
-/* Whether the file holds this model: -1 as of checkpoint_load, but no weight is read. */
+/* Prints to standard error the one line by which every verb names unused tensors; nothing for
+ * NULL. */
+void unused_print(const char *unused);
+
+/* Checks that the file holds this model: -1 as checkpoint_load, but reads no weight. */
 int checkpoint_check(Checkpoint *ck, Err *err);
 
-/* Fills every allocated weight of p (which recorded ck->config), in the format that p has, from F32,
- * F16, BF16 or quantised tensors: an int8 model takes levels and scales as they are, any other is
- * dequantised. -1 for a missing tensor, a wrong shape or dtype, or a tensor that no model of this kind
- * has. */
+/* Fills every allocated weight of p (which recorded ck->config), in the format of p, from F32, F16,
+ * BF16 or quantised tensors. An int8 model takes levels and scales as they are; any other
+ * dequantises. -1 for a missing tensor, a wrong shape or dtype, or a tensor that the family does
+ * not know. */
 int checkpoint_load(Checkpoint *ck, Params *p, Err *err);
 
-/* A list of tensors for safetensors_write that owns its names and, where it had to, its data. */
+/* Tensors for safetensors_write; owns their names and the data that it was given or had to make. */
 typedef struct TensorList {
     STensor *at;
     void **owned;
@@ -52,17 +60,17 @@ typedef struct TensorList {
 
 void tensor_list_release(TensorList *l);
 
-/* Appends one fp32 tensor that borrows data; the name is copied. */
+/* Appends one fp32 tensor. Copies the name, borrows the data. */
 void tensor_list_add(TensorList *l, const char *name, size_t ndim, const size_t *shape,
                      const float *data);
 
-/* The same, but data, from xmalloc, belongs to the list from now on. */
+/* The same, but takes over the data, which xmalloc gave. */
 void tensor_list_take(TensorList *l, const char *name, size_t ndim, const size_t *shape,
                       float *data);
 
-/* Appends `block` (p->weights or p->grads) under the names and shapes that checkpoints of this
- * configuration use, each behind `before` ("grad." or ""); joined parameters are taken apart,
- * transposed ones turned back. Borrows the block. */
+/* Appends `block` (p->weights or p->grads) under the names and shapes of this configuration's
+ * checkpoints, each behind `before` ("grad." or ""). Takes joined parameters apart and turns
+ * transposed ones back. Borrows the block. */
 void checkpoint_export(const ModelConfig *c, bool prefixed, const Params *p, const float *block,
                        const char *before, TensorList *out);
 

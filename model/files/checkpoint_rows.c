@@ -105,7 +105,8 @@ static int read_values(const Source *s, size_t from, size_t n, float *dst, Err *
     return read_piece(s->weight, from * width_of(s), n * width_of(s), dst, err);
 }
 
-/* The part that holds row `at` of the parameter, and how many of the rows up to `to` it has from there. */
+/* The part that holds row `at` of the parameter, and how many of the rows up to `to` it has from
+ * there. */
 static const Source *part_at(const Source *sources, size_t at, size_t to, size_t *count)
 {
     size_t left = sources->rows - at % sources->rows;

@@ -1,14 +1,14 @@
-/* checkpoint_rows: some rows of a parameter, put together from the tensors of a file that hold them.
+/* checkpoint_rows: rows of a parameter, put together from the tensors of a file that hold them.
  *
- * A file may keep apart what the model reads as one matrix, keep it transposed, in fp32, 16 bits or
- * quantised; all that ends here. Names are checkpoint.c's business. */
+ * The one idea: a file may split, transpose, narrow or quantise what the model reads as one matrix;
+ * nobody above this sees any of it. Names are checkpoint.c's business. */
 #ifndef TARE_MODEL_FILES_CHECKPOINT_ROWS_H
 #define TARE_MODEL_FILES_CHECKPOINT_ROWS_H
 
 #include "model/params.h"
 #include "model/files/safetensors.h"
 
-/* One tensor that a parameter is read from: all of it, or one of equal parts, stacked by rows. */
+/* One tensor that a parameter is read from: the whole, or one of equal parts stacked by rows. */
 typedef struct Source {
     const ParamSpec *spec; /* of the whole parameter */
     size_t rows;           /* of it that this tensor holds */
@@ -16,12 +16,15 @@ typedef struct Source {
     const STensor *scale; /* of an I8 weight: one a row; NULL otherwise */
 } Source;
 
-/* That shapes and dtypes are what the spec demands; a sentence naming the tensor otherwise. */
+/* Checks shapes and dtypes against the spec; -1 names the tensor. */
 int source_check(const Source *s, Err *err);
 
-/* Rows [from, to) of the parameter whose parts are sources[0..]: as fp32 ... */
+/* Reads rows [from, to) of the parameter whose parts are sources[0..] as fp32: values [to - from,
+ * cols]. */
 int sources_read_values(const Source *sources, size_t from, size_t to, float *values, Err *err);
-/* ... or, when every part is I8, as levels and scales. Level -128 is an error: no quantiser makes it. */
+
+/* Reads them, of parts that are all I8, as levels [to - from, cols] and scale [to - from]. -1 for
+ * level -128, which no quantiser makes. */
 int sources_read_levels(const Source *sources, size_t from, size_t to, int8_t *levels, float *scale,
                         Err *err);
 

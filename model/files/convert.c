@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/families/family.h"
 #include "model/files/model_dir.h"
 #include "model/precision.h"
-#include "model/recording.h"
 
 /* What a format is called in a safetensors file and in config.json, and its largest number. */
 static const struct {
@@ -42,7 +41,7 @@ static StDtype dtype_after(const STensor *t, DType format)
 
 /* ---- tensors ---- */
 
-/* The tensors of the new file; it owns their data and the names it made. */
+/* The tensors of the new file; owns their data and the names it made. */
 typedef struct Converted {
     STensor *at;
     void **owned;
@@ -63,7 +62,7 @@ static void add(Converted *c, STensor t, void *owned)
     c->owned[c->count++] = owned;
 }
 
-/* Whether a model of this kind keeps the tensor as [in, out]. */
+/* Whether checkpoints of this family keep the tensor as [in, out]. */
 static bool is_transposed(const Params *p, const char *name)
 {
     for (size_t k = 0; k < p->count; k++) {
@@ -128,7 +127,7 @@ static void quantize_rows(const float *x, size_t rows, size_t cols, int8_t *leve
         scale[i] = quantize(x + i * cols, levels + i * cols, cols);
 }
 
-/* The same where outputs are columns. */
+/* Levels and scales of a matrix whose outputs are its columns. */
 static void quantize_columns(const float *x, size_t rows, size_t cols, int8_t *levels, float *scale)
 {
     float *column = xmalloc(rows * sizeof *column + 1);
@@ -217,28 +216,7 @@ static int write_weights(const char *folder, const Converted *c, Err *err)
     return status;
 }
 
-static int write_config(const char *model_dir, const char *folder, DType format, Err *err)
-{
-    json_error_t where;
-    char *from = xasprintf("%s/config.json", model_dir), *to = xasprintf("%s/config.json", folder);
-    json_t *root = json_load_file(from, JSON_REJECT_DUPLICATES, &where);
-    int status = root ? 0 : err_set(err, "'%s', line %d: %s", from, where.line, where.text);
-    if (root) {
-        json_object_set_new(root, "dtype", json_string(formats[format].dtype));
-        if (json_object_get(root, "torch_dtype"))
-            json_object_set_new(root, "torch_dtype", json_string(formats[format].dtype));
-        char *text = json_dumps(root, JSON_INDENT(2));
-        CHECK(text, "a config.json that cannot be written");
-        status = file_write(to, text, strlen(text), err);
-        free(text);
-    }
-    json_decref(root);
-    free(from);
-    free(to);
-    return status;
-}
-
-/* A folder without folders in it. */
+/* Removes a folder that holds no folders. */
 static void remove_folder(const char *folder)
 {
     DIR *dir = opendir(folder);
@@ -249,7 +227,7 @@ static void remove_folder(const char *folder)
     rmdir(folder);
 }
 
-/* Makes the folder's entries last, then gives it its name. */
+/* Synchronises the folder, then gives it its name. */
 static int publish(const char *folder, const char *out_dir, Err *err)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -272,7 +250,7 @@ static int write_folder(const Converted *c, const char *model_dir, const char *o
     if (mkdir(folder, 0777) != 0) {
         status = err_set(err, "cannot create '%s': %s", out_dir, strerror(errno));
     } else if (write_weights(folder, c, err) != 0 ||
-               write_config(model_dir, folder, format, err) != 0 ||
+               config_write_dtype(model_dir, folder, formats[format].dtype, err) != 0 ||
                tokenizer_copy(model_dir, folder, err) != 0 || go_on(stop, err) != 0 ||
                publish(folder, out_dir, err) != 0) {
         status = -1;
@@ -282,7 +260,7 @@ static int write_folder(const Converted *c, const char *model_dir, const char *o
     return status;
 }
 
-/* Also a file with the scales of some int8 weights and not the weights: their names would be taken. */
+/* Refuses scales without their int8 weights too: the conversion would need their names. */
 static int refuse_int8(const Checkpoint *ck, Err *err)
 {
     for (size_t i = 0; i < safetensors_count(ck->file); i++) {

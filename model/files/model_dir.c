@@ -9,30 +9,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { MAX_JSON_BYTES = 16 << 20, MAX_TOKENIZER_BYTES = 256 << 20 };
-
-static json_t *config_read(const char *model_dir, Err *err)
-{
-    char *path = xasprintf("%s/config.json", model_dir);
-    size_t length;
-    json_t *root = NULL;
-    char *text = file_read(path, MAX_JSON_BYTES, &length, err);
-    if (text) {
-        json_error_t where;
-        root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
-        if (!root)
-            err_set(err, "'%s', line %d, column %d: %s", path, where.line, where.column,
-                    where.text);
-        else if (!json_is_object(root)) {
-            err_set(err, "'%s' is not a JSON object", path);
-            json_decref(root);
-            root = NULL;
-        }
-    }
-    free(text);
-    free(path);
-    return root;
-}
+#include "model/families/family.h"
+#include "model/files/config_json.h"
 
 /* ---- labels ---- */
 
@@ -62,7 +40,7 @@ static int read_label(const json_t *names, size_t id, char **label, Err *err)
 int labels_load(Labels *l, const char *model_dir, size_t count, Err *err)
 {
     *l = (Labels){.at = xcalloc(count + 1, sizeof *l->at)};
-    json_t *root = config_read(model_dir, err);
+    json_t *root = config_json_read(model_dir, err);
     int status = root ? 0 : -1;
     const json_t *names = json_object_get(root, "id2label");
     for (; status == 0 && l->count < count; l->count++)
@@ -140,39 +118,59 @@ static void set_labels(json_t *root, const Labels *l)
     json_object_del(root, "num_labels");
 }
 
+/* Under the library's present key, and the older one where the file has it. */
+static void set_dtype(json_t *root, const char *dtype)
+{
+    json_object_set_new(root, "dtype", json_string(dtype));
+    if (json_object_get(root, "torch_dtype"))
+        json_object_set_new(root, "torch_dtype", json_string(dtype));
+}
+
 int config_write_classifier(const char *from_dir, const char *to_dir, const ModelConfig *c,
                             const Labels *l, Err *err)
 {
-    json_t *root = config_read(from_dir, err);
+    json_t *root = config_json_read(from_dir, err);
     if (!root)
         return -1;
-    const char *name = c->type == MODEL_BERT ? "BertForSequenceClassification"
-                                             : "DistilBertForSequenceClassification";
-    json_object_set_new(root, "architectures", json_pack("[s]", name));
+    CHECK(c->family->classifier_class, "a classifier of a %s", c->family->model_type);
+    json_object_set_new(root, "architectures", json_pack("[s]", c->family->classifier_class));
     json_object_set_new(root, "problem_type", json_string("single_label_classification"));
-    json_object_set_new(root, "dtype", json_string("float32"));
-    json_object_del(root, "torch_dtype");
+    set_dtype(root, "float32");
     set_labels(root, l);
     return config_write(root, to_dir, err);
 }
 
-int config_write_gpt(const char *to_dir, const ModelConfig *c, Err *err)
+int config_write_lm(const char *to_dir, const ModelConfig *c, Err *err)
 {
-    CHECK(c->type == MODEL_GPT2 && c->act == ACT_GELU_TANH, "not a GPT-2 of ours");
-    json_t *root =
-        json_pack("{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:b, s:n, s:n, s:s}",
-                  "architectures", "GPT2LMHeadModel", "model_type", "gpt2", "vocab_size",
-                  (json_int_t)c->vocab_size, "n_positions", (json_int_t)c->max_positions, "n_embd",
-                  (json_int_t)c->d_model, "n_layer", (json_int_t)c->num_layers, "n_head",
-                  (json_int_t)c->num_heads, "n_inner", (json_int_t)c->d_ff, "activation_function",
-                  "gelu_new", "layer_norm_epsilon", (double)c->norm_eps, "tie_word_embeddings",
-                  (int)c->tied_head, "bos_token_id", "eos_token_id", "dtype", "float32");
+    const Family *family = c->family;
+    CHECK(family->lm_classes, "a language model of a %s", family->model_type);
+    ModelConfig copy = *c;
+    json_t *root = json_pack("{s:[s], s:s, s:s, s:b, s:n, s:n, s:s}", "architectures",
+                             family->lm_classes[0], "model_type", family->model_type,
+                             family->act_key, config_act_name(c->act), "tie_word_embeddings",
+                             (int)c->tied_head, "bos_token_id", "eos_token_id", "dtype", "float32");
     CHECK(root, "out of memory for a config.json");
+    for (Dimension d = 0; d < NUM_LABELS; d++)
+        if (family->keys[d].name)
+            json_object_set_new(root, family->keys[d].name,
+                                json_integer((json_int_t)*model_dimension(&copy, d)));
+    if (family->eps_key)
+        json_object_set_new(root, family->eps_key, json_real((double)c->norm_eps));
+    return config_write(root, to_dir, err);
+}
+
+int config_write_dtype(const char *from_dir, const char *to_dir, const char *dtype, Err *err)
+{
+    json_t *root = config_json_read(from_dir, err);
+    if (!root)
+        return -1;
+    set_dtype(root, dtype);
     return config_write(root, to_dir, err);
 }
 
 static int copy_file(const char *from, const char *to, Err *err)
 {
+    enum { MAX_TOKENIZER_BYTES = 256 << 20 };
     size_t len;
     char *text = file_read(from, MAX_TOKENIZER_BYTES, &len, err);
     if (!text)

@@ -1,5 +1,6 @@
-/* model_dir: the small files of a Hugging Face directory beside its weights: the names of a classifier's
- * labels are read, config.json is written, tokenizer files are copied. Weights are checkpoint.h's. */
+/* model_dir: the small files of a Hugging Face directory beside its weights. Reads the names of a
+ * classifier's labels, writes config.json, copies the tokenizer's files. Weights are
+ * checkpoint.h's. */
 #ifndef TARE_MODEL_FILES_MODEL_DIR_H
 #define TARE_MODEL_FILES_MODEL_DIR_H
 
@@ -10,9 +11,9 @@ typedef struct Labels {
     size_t count;
 } Labels;
 
-/* The names of `count` labels from config.json's id2label; where it has none, LABEL_0, LABEL_1, ..., as
- * the transformers library calls them. -1 for a missing id, or a name that is no string, is empty or
- * has a control character. */
+/* Reads the names of `count` labels from config.json's id2label; where it has none, they are
+ * LABEL_0, LABEL_1, ..., as in the transformers library. -1 for a missing id, or a name that is no
+ * string, is empty or has a control character. */
 int labels_load(Labels *l, const char *model_dir, size_t count, Err *err);
 void labels_release(Labels *l);
 
@@ -25,12 +26,17 @@ int labels_find(const Labels *l, const char *name);
 /* Writes a file that appears only when it is complete and on disk; -1 leaves the old one. */
 int file_write(const char *path, const char *text, size_t len, Err *err);
 
-/* Writes to_dir/config.json: that of from_dir, as a sequence classifier of these labels in fp32. */
+/* Writes to_dir/config.json: that of from_dir, as its family's classifier of these labels in
+ * fp32. */
 int config_write_classifier(const char *from_dir, const char *to_dir, const ModelConfig *c,
                             const Labels *l, Err *err);
 
-/* Writes to_dir/config.json of a GPT2LMHeadModel of bytes: no text has a beginning or end token. */
-int config_write_gpt(const char *to_dir, const ModelConfig *c, Err *err);
+/* Writes to_dir/config.json of a family's language model in fp32, without beginning and end
+ * tokens. */
+int config_write_lm(const char *to_dir, const ModelConfig *c, Err *err);
+
+/* Writes to_dir/config.json: that of from_dir with another dtype, such as "bfloat16". */
+int config_write_dtype(const char *from_dir, const char *to_dir, const char *dtype, Err *err);
 
 /* Copies those of the tokenizer's files that from_dir has. */
 int tokenizer_copy(const char *from_dir, const char *to_dir, Err *err);

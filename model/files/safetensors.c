@@ -171,12 +171,12 @@ static int read_header(SafeTensors *s, size_t *data_begin, Err *err)
 {
     uint64_t length;
     memcpy(&length, s->map, sizeof length);
-    size_t room = s->map_bytes - LENGTH_BYTES;
-    if (length > room)
+    size_t left = s->map_bytes - LENGTH_BYTES;
+    if (length > left)
         return err_set(err,
                        "a header of %llu bytes does not fit into the %zu bytes after its length: "
                        "the file is truncated or no safetensors file",
-                       (unsigned long long)length, room);
+                       (unsigned long long)length, left);
     if (length > MAX_HEADER_BYTES)
         return err_set(err, "a header of %llu bytes is above the format's limit of %d",
                        (unsigned long long)length, MAX_HEADER_BYTES);

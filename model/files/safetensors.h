@@ -1,10 +1,9 @@
-/* safetensors: named tensors in one file, read by mapping it and written so that nothing
- * half-written looks whole.
+/* safetensors: named tensors in one file, mapped for reading, written whole or not at all.
  *
  * The format (github.com/huggingface/safetensors, "Format"): eight bytes with the little-endian
- * length of a JSON header, the header, then the tensors' bytes without a gap. Both sides treat a
- * file as hostile until every offset, shape and length was checked; after safetensors_open nothing
- * in it needs checking again. It knows no models: names and shapes mean nothing here. */
+ * length of a JSON header, the header, then the tensors' bytes without a gap. The reader treats a
+ * file as hostile until it has checked every offset, shape and length; after safetensors_open
+ * nothing in it needs checking again. It knows no models: names and shapes mean nothing here. */
 #ifndef TARE_MODEL_FILES_SAFETENSORS_H
 #define TARE_MODEL_FILES_SAFETENSORS_H
 
@@ -48,9 +47,9 @@ typedef struct SafeTensors SafeTensors;
 
 /* Maps the file and checks all of it: the header's length against the file's, the JSON (a name
  * given twice is refused), dtypes, shapes without overflow, and that the tensors cover the data
- * exactly, without overlap and without a hole. NULL with a sentence that names the file, and the
- * tensor where it is one tensor's fault. A file that somebody truncates after this call ends the
- * process with SIGBUS at the next read of the lost part, as with any mapped file. */
+ * exactly, without overlap or hole. NULL, naming the file and, where one is at fault, the tensor.
+ * Truncating the file later ends the process with SIGBUS at the next read of the lost part, as with
+ * any mapped file. */
 SafeTensors *safetensors_open(const char *path, Err *err);
 void safetensors_free(SafeTensors *s); /* NULL is fine; the tensors of s are gone with it */
 
@@ -67,13 +66,12 @@ const char *safetensors_metadata(const SafeTensors *s, const char *key);
  * exact) into dst[stensor_count(t)]. -1 for any other dtype, naming the tensor. */
 int safetensors_to_f32(const STensor *t, float *dst, Err *err);
 
-/* Writes n tensors; names must differ. Their data follow in the order given, but wider dtypes
- * first, so that every tensor is aligned in the file. `metadata` is key, value, key, value, ...,
- * NULL, or NULL for none; PyTorch's loaders expect "format", "pt".
- * The file appears under its name only when it is complete and on disk: it is written beside it as
- * PATH.tmp.PID, synchronised and renamed. A path that exists and is no regular file (a device, a
- * pipe, a symbolic link) is written in place. -1 when any of that fails; a regular file that was
- * there before stays as it was. */
+/* Writes n tensors of different names: wider dtypes first, so that every tensor is aligned in the
+ * file, otherwise in the order given. `metadata` is key, value, key, value, ..., NULL, or NULL for
+ * none; PyTorch's loaders expect "format", "pt". The file appears only when it is complete and on
+ * disk: it is written as PATH.tmp.PID, synchronised and renamed. A path that exists and is no
+ * regular file (a device, a pipe, a symbolic link) is written in place. -1 when any of that fails;
+ * a regular file that was there before stays as it was. */
 int safetensors_write(const char *path, const STensor *tensors, size_t n,
                       const char *const *metadata, Err *err);
 

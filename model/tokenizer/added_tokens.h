@@ -1,6 +1,6 @@
-/* added_tokens: words that are found in the text before it is normalised and split, such as [MASK],
- * with the matching rules of Hugging Face's `AddedVocabulary`. It does not say which words those are:
- * see wordpiece_config. */
+/* added_tokens: finds words such as [MASK] in a text before it is normalised and split, by the
+ * matching rules of Hugging Face's `AddedVocabulary`. It does not choose the words: see
+ * wordpiece_config. */
 #ifndef TARE_MODEL_TOKENIZER_ADDED_TOKENS_H
 #define TARE_MODEL_TOKENIZER_ADDED_TOKENS_H
 
@@ -12,7 +12,7 @@ typedef struct AddedToken {
     bool single_word;    /* only where neither neighbour is a word character */
     bool lstrip, rstrip; /* takes the white space before, after it along */
     bool normalized;     /* its normalised form is looked for in normalised text */
-    bool special;        /* one that split_special_tokens turns off */
+    bool special;        /* split_special_tokens turns it off */
     int32_t id;
 } AddedToken;
 
@@ -29,8 +29,8 @@ void added_matcher_init(AddedMatcher *m, const AddedToken *tokens, const CharTab
                         bool skip_special);
 void added_matcher_release(AddedMatcher *m);
 
-/* Looks for tokens[index] as this text from now on; -1 when another token is already looked for as the
- * same text, or the text is empty. */
+/* Adds tokens[index], to be found where the text is `pattern`. -1 when another token has the same
+ * pattern, or it is empty. */
 int added_matcher_add(AddedMatcher *m, size_t index, const void *pattern, size_t len, Err *err);
 
 /* A search in progress: `at` is where the next match may begin, `rest` where the text not yet taken

@@ -87,8 +87,8 @@ void bert_normalize(const BertNormalizer *n, const unsigned char *text, size_t l
 {
     const CharTable *t = &n->chars;
     const unsigned char *p = text, *end = text + len;
-    bytes_reserve(out,
-                  6 * len); /* text grows at most threefold; order_marks copies a run behind it */
+    /* Text grows at most threefold, and order_marks copies a run behind it. */
+    bytes_reserve(out, 6 * len);
     unsigned char *o = out->data + out->len;
     while (p < end) {
         if (*p < 0x80) {

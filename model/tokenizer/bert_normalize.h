@@ -1,7 +1,7 @@
 /* bert_normalize: the text BERT sees. Removes control characters, makes every white space a space,
- * and, as the options say, puts spaces around ideographs, strips accents and lowercases (Devlin et al.
- * 2019, `BasicTokenizer`; in the order and with the Unicode tables of Hugging Face's `BertNormalizer`).
- * It does not split words. */
+ * and, as the options say, puts spaces around ideographs, strips accents and lowercases (Devlin et
+ * al. 2019, `BasicTokenizer`; in the order and with the Unicode tables of Hugging Face's
+ * `BertNormalizer`). It does not split words. */
 #ifndef TARE_MODEL_TOKENIZER_BERT_NORMALIZE_H
 #define TARE_MODEL_TOKENIZER_BERT_NORMALIZE_H
 

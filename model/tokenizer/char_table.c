@@ -220,11 +220,11 @@ void char_table_init(CharTable *t, BertOptions options)
 {
     *t = (CharTable){0};
     Properties *p = properties_new();
-    size_t used = 0, room = 0;
+    size_t used = 0, capacity = 0;
     for (uint32_t i = 0; i < CHAR_PAGES; i++) {
-        if (used == room) {
-            room = room ? 2 * room : 64;
-            t->pages = xrealloc(t->pages, room * CHAR_PAGE * sizeof *t->pages);
+        if (used == capacity) {
+            capacity = capacity ? 2 * capacity : 64;
+            t->pages = xrealloc(t->pages, capacity * CHAR_PAGE * sizeof *t->pages);
         }
         CharInfo *page = t->pages + used * CHAR_PAGE;
         for (uint32_t c = 0; c < CHAR_PAGE; c++)

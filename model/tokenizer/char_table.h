@@ -1,11 +1,12 @@
 /* char_table: what BERT's normaliser and word splitter do with each of the 1,114,112 code points.
  *
- * The one idea: cleaning, CJK spacing, accent stripping (NFD without nonspacing marks) and lowercasing
- * are each a function of one code point, so their composition is a table, built once. The only thing
- * that is not is the canonical order of combining marks; those few code points are CHAR_ORDERED.
+ * The one idea: cleaning, CJK spacing, accent stripping (NFD without nonspacing marks) and
+ * lowercasing are each a function of one code point, so their composition is a table, built once.
+ * Only the canonical order of combining marks is not; those few code points are CHAR_ORDERED.
  *
  * The properties are utf8proc's, corrected by unicode_delta.inc to those of the Hugging Face
- * `tokenizers` library, which mixes Unicode versions. The table knows no text: see bert_normalize. */
+ * `tokenizers` library, which mixes Unicode versions. The table knows no text: see
+ * bert_normalize. */
 #ifndef TARE_MODEL_TOKENIZER_CHAR_TABLE_H
 #define TARE_MODEL_TOKENIZER_CHAR_TABLE_H
 
@@ -22,7 +23,7 @@ enum CharAction {
     CHAR_DROP,    /* vanishes, and marks on both sides meet */
     CHAR_ISOLATE, /* stays, between two spaces */
     CHAR_REPLACE, /* becomes its replacement text, which may be empty */
-    CHAR_ORDERED, /* as CHAR_REPLACE; holds marks to be put in canonical order with their neighbours */
+    CHAR_ORDERED, /* as CHAR_REPLACE, with marks to sort canonically among their neighbours */
 };
 
 enum CharFlag {

@@ -5,8 +5,8 @@
 
 enum { FIRST_BITS = 10 };
 
-/* Where the edge of a key is, or the free slot where it would be: linear probing from the top bits of
- * a product (Knuth's multiplicative hashing). */
+/* Where the edge of a key is, or the free slot where it would be: linear probing from the top bits
+ * of a product (Knuth's multiplicative hashing). */
 static inline TrieEdge *slot_of(const Trie *t, uint32_t key)
 {
     uint32_t mask = (1u << t->bits) - 1;
@@ -23,9 +23,9 @@ static inline uint32_t child_of(const Trie *t, uint32_t node, unsigned char byte
 
 void trie_init(Trie *t)
 {
-    *t = (Trie){.bits = FIRST_BITS, .nodes = TRIE_ROOT + 1, .room = 1u << FIRST_BITS};
+    *t = (Trie){.bits = FIRST_BITS, .nodes = TRIE_ROOT + 1, .capacity = 1u << FIRST_BITS};
     t->edges = xcalloc((size_t)1 << t->bits, sizeof *t->edges);
-    t->values = xmalloc(t->room * sizeof *t->values);
+    t->values = xmalloc(t->capacity * sizeof *t->values);
     t->values[TRIE_NONE] = t->values[TRIE_ROOT] = -1;
 }
 
@@ -52,9 +52,9 @@ static uint32_t add_child(Trie *t, uint32_t node, unsigned char byte)
     CHECK(t->nodes < TRIE_MAX_NODES, "a trie of more than %d nodes", TRIE_MAX_NODES);
     if (2 * (size_t)t->nodes >= (size_t)1 << t->bits) /* at most half full */
         grow_edges(t);
-    if (t->nodes == t->room) {
-        t->room *= 2;
-        t->values = xrealloc(t->values, t->room * sizeof *t->values);
+    if (t->nodes == t->capacity) {
+        t->capacity *= 2;
+        t->values = xrealloc(t->values, t->capacity * sizeof *t->values);
     }
     t->values[t->nodes] = -1;
     *slot_of(t, node << 8 | byte) = (TrieEdge){.key = node << 8 | byte, .child = t->nodes};

@@ -1,14 +1,14 @@
-/* trie: a set of byte strings, each with a value; one walk finds the longest member that begins a
- * text. The idea: all edges of the tree lie in one hash table keyed by (node, byte), so a step is one
- * multiplication and, nearly always, one load. Nothing can be removed. */
+/* trie: a set of byte strings, each with a value. One walk finds the longest member that begins a
+ * text. The one idea: all edges of the tree lie in one hash table keyed by (node, byte), so a step
+ * is one multiplication and, nearly always, one load. Nothing can be removed. */
 #ifndef TARE_MODEL_TOKENIZER_TRIE_H
 #define TARE_MODEL_TOKENIZER_TRIE_H
 
 #include "autograd/base.h"
 
 enum {
-    TRIE_NONE =
-        0, /* the node one falls to where no member goes on; all its children are TRIE_NONE */
+    /* Where one falls to when no member goes on; all its children are TRIE_NONE. */
+    TRIE_NONE = 0,
     TRIE_ROOT = 1,
     TRIE_MAX_NODES = 1 << 24, /* a node and a byte are one 32-bit key */
 };
@@ -23,18 +23,18 @@ typedef struct Trie {
     unsigned bits;   /* the table has 2^bits slots */
     uint32_t nodes;  /* numbers 0 .. nodes-1 are taken */
     int32_t *values; /* by node; -1 where no member ends */
-    size_t room;     /* of values */
+    size_t capacity; /* of values */
 } Trie;
 
 void trie_init(Trie *t);
 void trie_release(Trie *t);
 
-/* Adds a string with a value >= 0. Returns the value the string already had, and changes nothing, or
- * -1. The sum of all lengths must stay below TRIE_MAX_NODES. */
+/* Adds a string with a value >= 0. Returns the value the string already had, and changes nothing,
+ * or -1. The sum of all lengths must stay below TRIE_MAX_NODES. */
 int32_t trie_insert(Trie *t, const void *key, size_t len, int32_t value);
 
-/* Length of the longest string below `node` that begins text, 0 if there is none, and its value. Pass
- * TRIE_ROOT for members, or what trie_walk returned for what may follow a prefix. */
+/* Length of the longest string below `node` that begins text, 0 if there is none, and its value.
+ * `node` is TRIE_ROOT for whole members, or from trie_walk for what may follow a prefix. */
 size_t trie_longest(const Trie *t, uint32_t node, const unsigned char *text, size_t len,
                     int32_t *value);
 

@@ -6,11 +6,11 @@
 
 void bytes_reserve(ByteBuffer *b, size_t more)
 {
-    if (b->room - b->len >= more)
+    if (b->capacity - b->len >= more)
         return;
     size_t need = b->len + more;
-    b->room = need > 2 * b->room ? need : 2 * b->room;
-    b->data = xrealloc(b->data, b->room);
+    b->capacity = need > 2 * b->capacity ? need : 2 * b->capacity;
+    b->data = xrealloc(b->data, b->capacity);
 }
 
 void bytes_append(ByteBuffer *b, const void *data, size_t len)

@@ -1,5 +1,5 @@
-/* utf8: growing byte buffers, and text that may not be UTF-8 made UTF-8. Everything after
- * utf8_repair can count on well-formed text. It knows no properties of characters: see char_table. */
+/* utf8: growing byte buffers, and repair of text that is not UTF-8. Everything after utf8_repair
+ * counts on well-formed text. It knows no properties of characters: see char_table. */
 #ifndef TARE_MODEL_TOKENIZER_UTF8_H
 #define TARE_MODEL_TOKENIZER_UTF8_H
 
@@ -7,16 +7,16 @@
 
 typedef struct ByteBuffer {
     unsigned char *data;
-    size_t len, room;
+    size_t len, capacity;
 } ByteBuffer;
 
-/* Makes room for `more` bytes after the contents; the address may change. */
+/* Grows the buffer so that `more` bytes fit behind its contents; the address may change. */
 void bytes_reserve(ByteBuffer *b, size_t more);
 void bytes_append(ByteBuffer *b, const void *data, size_t len);
 void bytes_release(ByteBuffer *b);
 
-/* Appends `text` with every ill-formed part replaced by U+FFFD, one for each maximal subpart (Unicode
- * 15, section 3.9, table 3-7), which is what Python's bytes.decode("utf-8", "replace") does. */
+/* Appends `text` with U+FFFD in place of every ill-formed maximal subpart (Unicode 15, section 3.9,
+ * table 3-7), as Python's bytes.decode("utf-8", "replace") does. */
 void utf8_repair(ByteBuffer *out, const void *text, size_t len);
 
 /* Bytes of the well-formed prefix of `text`. */
@@ -41,7 +41,8 @@ static inline size_t utf8_decode(const unsigned char *p, uint32_t *c)
     return 4;
 }
 
-/* The code point that ends at p, which is after the start of well-formed text; returns its length. */
+/* The code point that ends at p, which is after the start of well-formed text; returns its
+ * length. */
 static inline size_t utf8_decode_back(const unsigned char *p, uint32_t *c)
 {
     size_t n = 1;

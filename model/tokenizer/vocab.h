@@ -1,5 +1,5 @@
-/* vocab: the tokens of a vocab.txt, found whole or as the longest piece that begins a text. A token that
- * begins with "##" continues a word. It knows no special tokens. */
+/* vocab: the tokens of a vocab.txt, found whole or as the longest piece that begins a text. A token
+ * that begins with "##" continues a word. It knows no special tokens. */
 #ifndef TARE_MODEL_TOKENIZER_VOCAB_H
 #define TARE_MODEL_TOKENIZER_VOCAB_H
 
@@ -8,18 +8,18 @@
 
 typedef struct Vocab {
     Trie tokens;
-    WordTable words;              /* the short ones once more: what is tried before the trie */
+    WordTable words;              /* the short tokens again, tried before the trie */
     uint32_t continued;           /* the trie's node after "##" */
     int32_t num_lines, num_empty; /* all lines, and those without a token */
 } Vocab;
 
-/* Reads a file: a token a line, its id the number of the line from 0. White space at the end of a line
- * is no part of the token; an empty line is a token that no text has. -1, with file and line, for what
- * cannot be read, text that is not UTF-8, and a token that appears twice. */
+/* Reads a file with a token a line; its id is the number of the line, from 0. Trims white space at
+ * the end of a line; an empty line is a token that no text has. -1, with file and line, for a file
+ * that cannot be read, text that is not UTF-8, and a token that appears twice. */
 int vocab_load(Vocab *v, const char *path, Err *err);
 void vocab_release(Vocab *v);
 
-/* The same from memory; `path` is for messages. */
+/* Reads it from memory; `path` is for messages. */
 int vocab_parse(Vocab *v, const char *text, size_t len, const char *path, Err *err);
 
 /* The id of a token, -1 if there is none such. */
@@ -31,8 +31,8 @@ static inline int32_t vocab_word(const Vocab *v, const unsigned char *word, size
     return len <= WORD_TABLE_MAX_LEN ? word_table_find(&v->words, word, len) : -1;
 }
 
-/* Length and id of the longest token that begins text, or of the longest that continues a word so; 0 if
- * there is none. */
+/* Length and id of the longest token that begins text or, with `continues`, that continues a word
+ * with it; 0 if there is none. */
 static inline size_t vocab_longest(const Vocab *v, bool continues, const unsigned char *text,
                                    size_t len, int32_t *id)
 {

@@ -1,6 +1,6 @@
-/* word_table: whole words of up to 16 bytes and their ids, found in one probe. Nearly all words of a
- * text are tokens themselves; a trie would walk each of them byte by byte, a load after a load. The
- * idea: so short a word is two integers and a length, so it is hashed and compared without a loop. */
+/* word_table: whole words of up to 16 bytes and their ids, found in one probe. Nearly all words of
+ * a text are tokens themselves, and a trie would walk each byte by byte, a load after a load. The
+ * one idea: a short word is two integers and a length, hashed and compared without a loop. */
 #ifndef TARE_MODEL_TOKENIZER_WORD_TABLE_H
 #define TARE_MODEL_TOKENIZER_WORD_TABLE_H
 

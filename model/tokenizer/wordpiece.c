@@ -30,9 +30,9 @@ struct WordPiece {
 
 static void push_id(IdBuffer *out, int32_t id)
 {
-    if (out->count == out->room) {
-        out->room = out->room ? 2 * out->room : 64;
-        out->ids = xrealloc(out->ids, out->room * sizeof *out->ids);
+    if (out->count == out->capacity) {
+        out->capacity = out->capacity ? 2 * out->capacity : 64;
+        out->ids = xrealloc(out->ids, out->capacity * sizeof *out->ids);
     }
     out->ids[out->count++] = id;
 }
@@ -167,7 +167,8 @@ size_t wordpiece_num_ids(const WordPiece *w)
 
 /* ---- loading ---- */
 
-/* The id of a token in the vocabulary, or among the first `count` added ones, -1 if it is in neither. */
+/* The id of a token in the vocabulary, or among the first `count` added ones, -1 if it is in
+ * neither. */
 static int32_t token_id(const WordPiece *w, const char *token, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -302,10 +303,10 @@ int wordpiece_encode_batch(const WordPiece *w, const char *const *texts, const s
         out->length = n > out->length ? n : out->length;
         ends[i] = each->count;
     }
-    if (batch * out->length > out->room) {
-        out->room = batch * out->length;
-        out->ids = xrealloc(out->ids, out->room * sizeof *out->ids);
-        out->mask = xrealloc(out->mask, out->room * sizeof *out->mask);
+    if (batch * out->length > out->capacity) {
+        out->capacity = batch * out->length;
+        out->ids = xrealloc(out->ids, out->capacity * sizeof *out->ids);
+        out->mask = xrealloc(out->mask, out->capacity * sizeof *out->mask);
     }
     for (size_t i = 0, start = 0; i < batch; start = ends[i++])
         put_row(w, each->ids + start, ends[i] - start, out->length, out->ids + i * out->length,

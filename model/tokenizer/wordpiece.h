@@ -1,6 +1,6 @@
 /* wordpiece: text to token ids as BERT and DistilBERT expect them (Devlin et al. 2019; greedy
- * longest-match-first as in Wu et al. 2016). The ids equal those of Hugging Face's BertTokenizer built
- * from the same files.
+ * longest-match-first as in Wu et al. 2016). The ids equal those of Hugging Face's BertTokenizer
+ * built from the same files.
  *
  *   text -> added tokens cut out -> normalised -> words -> pieces -> [CLS] ids [SEP]
  *
@@ -12,40 +12,40 @@
 
 typedef struct WordPiece WordPiece;
 
-/* Ids, with the working memory of the encoder. Begins as {0}, is reused without allocating once it has
- * grown to the longest text; one for each thread. */
+/* Ids and the encoder's working memory, one for each thread. Begins as {0}; once it has grown to
+ * the longest text, encoding allocates nothing. */
 typedef struct IdBuffer {
     int32_t *ids;
-    size_t count, room;
+    size_t count, capacity;
     ByteBuffer repaired, normal;
 } IdBuffer;
 
 void id_buffer_release(IdBuffer *b);
 
-/* Reads model_dir/vocab.txt (a token a line, its id the number of the line from 0) and the JSON files
- * of wordpiece_config.h. NULL, with file and line, for a file that cannot be read, text that is not
- * UTF-8, a token that appears twice (the library would silently use the later id), a vocabulary
- * without the unknown token, or without the first and last token of a text.
+/* Reads model_dir/vocab.txt (a token a line, its id the number of the line from 0) and the JSON
+ * files of wordpiece_config.h. NULL, with file and line, for a file that cannot be read, text that
+ * is not UTF-8, a token that appears twice (the library would silently use the later id), a
+ * vocabulary without the unknown token, or without the first and last token of a text.
  *
- * As in the library, white space at the end of a line is no part of the token; an empty line is a token
- * that no text gives; an added token that vocab.txt lacks gets the next free id. */
+ * As in the library, white space at the end of a line is no part of the token; an empty line is a
+ * token that no text gives; an added token that vocab.txt lacks gets the next free id. */
 WordPiece *wordpiece_load(const char *model_dir, Err *err);
 void wordpiece_free(WordPiece *w);
 
 /* One more than the largest id. */
 size_t wordpiece_num_ids(const WordPiece *w);
 
-/* Appends the ids of a text of any bytes, [CLS] and [SEP] included, and returns how many. Bytes that
- * are not UTF-8 are read as U+FFFD. max_length cuts the text's own ids, at the end or where
- * truncation_side says; it is 0 for no limit, or at least 2. */
+/* Appends the ids of a text of any bytes, [CLS] and [SEP] included, and returns how many. Reads
+ * bytes that are not UTF-8 as U+FFFD. Cuts the text's own ids, on the side that truncation_side
+ * says, so that no more than max_length come out; 0 is no limit, otherwise it is at least 2. */
 size_t wordpiece_encode(const WordPiece *w, const char *text, size_t len, size_t max_length,
                         IdBuffer *out);
 
-/* Ids of `batch` texts: ids[batch][length] and mask[batch][length] (1, or 0 at padding), length that
- * of the longest. Pads at the right, or where padding_side says. */
+/* Ids of `batch` texts, padded to the longest on the side that padding_side says:
+ * ids[batch][length] and mask[batch][length] (1, or 0 at padding). */
 typedef struct TokenBatch {
     int32_t *ids, *mask;
-    size_t batch, length, room;
+    size_t batch, length, capacity;
     IdBuffer each;
 } TokenBatch;
 

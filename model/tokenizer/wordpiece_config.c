@@ -1,5 +1,5 @@
-/* wordpiece_config: see wordpiece_config.h. All sources of added tokens are first brought into the one
- * form {id: token} that added_tokens_decoder has. */
+/* wordpiece_config: see wordpiece_config.h. All sources of added tokens are first brought into the
+ * one form {id: token} that added_tokens_decoder has. */
 #include "model/tokenizer/wordpiece_config.h"
 
 #include <errno.h>
@@ -123,8 +123,8 @@ static const char *content_of(const json_t *token)
     return json_string_value(json_is_object(token) ? json_object_get(token, "content") : token);
 }
 
-/* Adds a token. It is special if `special`, or else if its object says so; a special token is looked
- * for in the text before normalisation unless its object says otherwise. */
+/* Adds a token. It is special if `special`, or else if its object says so; a special token is
+ * looked for in the text before normalisation unless its object says otherwise. */
 static int read_token(TokenList *list, const json_t *token, bool special, const char *key, Err *err)
 {
     AddedToken t = {.content = (char *)content_of(token)};

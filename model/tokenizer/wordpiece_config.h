@@ -4,9 +4,10 @@
  * tokenizer_config.json is optional: do_lower_case, strip_accents, tokenize_chinese_chars,
  * split_special_tokens, truncation_side, padding_side, the named special tokens (cls_token ...),
  * extra_special_tokens or additional_special_tokens, added_tokens_decoder. Where it has no
- * added_tokens_decoder, the older special_tokens_map.json and added_tokens.json and the added_tokens of
- * a tokenizer.json are read too. Everything else is ignored, as there: never_split, the vocabulary,
- * truncation and padding of a tokenizer.json, the ids given to added tokens, which only order them. */
+ * added_tokens_decoder, the older special_tokens_map.json and added_tokens.json and the
+ * added_tokens of a tokenizer.json are read too. Everything else is ignored, as there: never_split,
+ * the vocabulary, truncation and padding of a tokenizer.json, the ids given to added tokens, which
+ * only order them. */
 #ifndef TARE_MODEL_TOKENIZER_WORDPIECE_CONFIG_H
 #define TARE_MODEL_TOKENIZER_WORDPIECE_CONFIG_H
 

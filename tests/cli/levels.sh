@@ -11,7 +11,10 @@ import sys
 
 LEVELS = [  # lowest first; rooms of one line do not know each other
     ["autograd"],
-    ["model"],
+    ["model/json", "model/config", "model/params"],
+    ["model/tokenizer", "model/precision", "model/recording"],
+    ["model/families"],
+    ["model/files", "model/model", "model/bucketed"],
     ["bench/util", "bench/stats", "bench/text"],
     ["bench/machine"],
     ["bench/row", "bench/train"],
@@ -26,6 +29,8 @@ level = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
 
 def room_of(path):
     parts = path.split("/")
+    if parts[0] == "model":  # a file of the folder itself is a room of its own
+        return "/".join(parts[:2]).split(".")[0]
     return "/".join(parts[:2]) if parts[0] == "bench" and len(parts) > 2 else parts[0]
 
 

@@ -3,7 +3,8 @@
  *
  *   build/fuzz_config_json -dict=tests/fuzz/config_json.dict -max_total_time=600 \
  *       NEW_INPUTS tests/fuzz/corpus_config_json */
-#include "model/config.h"
+#include "model/families/family.h"
+#include "model/files/config_json.h"
 
 #include <math.h>
 #include <stdio.h>

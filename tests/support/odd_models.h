@@ -2,6 +2,7 @@
 #ifndef TARE_TESTS_SUPPORT_ODD_MODELS_H
 #define TARE_TESTS_SUPPORT_ODD_MODELS_H
 
+#include "model/families/gpt2.h"
 #include "model/model.h"
 
 #include <criterion/criterion.h>
@@ -14,9 +15,9 @@ static inline ModelConfig odd_gpt(void)
     return c;
 }
 
-static inline ModelConfig odd_encoder(ModelType type)
+static inline ModelConfig odd_encoder(const Family *family)
 {
-    return (ModelConfig){.type = type,
+    return (ModelConfig){.family = family,
                          .head = HEAD_CLASSIFIER,
                          .vocab_size = 67,
                          .d_model = 20,
@@ -24,7 +25,7 @@ static inline ModelConfig odd_encoder(ModelType type)
                          .num_heads = 5,
                          .d_ff = 50,
                          .max_positions = 31,
-                         .type_vocab_size = type == MODEL_BERT ? 2 : 0,
+                         .type_vocab_size = family == &family_bert ? 2 : 0,
                          .num_labels = 3,
                          .act = ACT_GELU_ERF,
                          .norm_eps = 1e-12f};

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/families/gpt2.h"
 #include "model/model.h"
 
 /* ---- small graphs by hand ---- */

@@ -1,5 +1,6 @@
 /* test_slices: which forward passes are divided, by sequences or by the rows of one, and that nobody can tell
  * from the results. */
+#include "model/families/gpt2.h"
 #include "model/model.h"
 #include "tests/support/low_ways.h"
 
@@ -10,7 +11,7 @@
 
 enum { CONTEXT = 19 };
 
-static const ModelConfig encoder = {.type = MODEL_DISTILBERT,
+static const ModelConfig encoder = {.family = &family_distilbert,
                                     .head = HEAD_CLASSIFIER,
                                     .vocab_size = 67,
                                     .d_model = 24,

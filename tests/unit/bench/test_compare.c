@@ -11,6 +11,8 @@
 #include "bench/compare/config.h"
 #include "bench/compare/parity.h"
 #include "bench/compare/peak.h"
+#include "model/families/family.h"
+#include "model/families/gpt2.h"
 #include "model/files/safetensors.h"
 
 /* ---- config ---- */
@@ -203,7 +205,7 @@ Test(compare, flops_are_those_of_what_runs)
     cr_expect(isnan(cell_flops(&words, &gpt)));
     cr_expect(isnan(cell_flops(&table, &gpt)));
     ModelConfig encoder = gpt;
-    encoder.type = MODEL_DISTILBERT;
+    encoder.family = &family_distilbert;
     encoder.head = HEAD_CLASSIFIER; /* which the cell does not run */
     encoder.num_labels = 2;
     double full = b * (t * 2.0 * 12 * d * d * layers + 4.0 * t * t * d * layers);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bench/util/interrupt.h"
+#include "model/files/config_json.h"
 #include "model/files/checkpoint.h"
 
 /* ---- a directory of its own for each test ---- */

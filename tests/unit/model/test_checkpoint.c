@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "model/recording.h"
+#include "model/families/family.h"
+#include "model/files/config_json.h"
 
 static char dir[64], config_path[96], weights_path[96];
 

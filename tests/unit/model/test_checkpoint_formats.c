@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "model/files/checkpoint.h"
+#include "model/files/config_json.h"
 #include "model/model.h"
 
 static char dir[64], config_path[96], weights_path[96];

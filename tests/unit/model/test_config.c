@@ -1,5 +1,7 @@
 /* Model configs: named sizes, checks, closed forms, and config.json files good and bad. */
-#include "model/config.h"
+#include "model/families/family.h"
+#include "model/families/gpt2.h"
+#include "model/files/config_json.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -168,7 +170,7 @@ Test(config, check_names_the_offending_key)
     c.norm_eps = 0;
     cr_expect_eq(model_config_check(&c, &err), -1);
     c = named("small");
-    c.type = MODEL_BERT;
+    c.family = &family_bert;
     cr_expect_eq(model_config_check(&c, &err), -1);
     cr_expect(strstr(err.msg, "type_vocab_size is 0"), "%s", err.msg);
     c = named("small");
@@ -180,19 +182,19 @@ Test(config, check_names_the_offending_key)
 Test(config, missing_keys_have_the_libraries_defaults)
 {
     ModelConfig c = load("{\"model_type\":\"gpt2\"}");
-    cr_expect(c.type == MODEL_GPT2 && c.head == HEAD_LM && c.tied_head);
+    cr_expect(c.family == &family_gpt2 && c.head == HEAD_LM && c.tied_head);
     cr_expect(c.vocab_size == 50257 && c.d_model == 768 && c.num_layers == 12);
     cr_expect(c.num_heads == 12 && c.d_ff == 3072 && c.max_positions == 1024);
     cr_expect(c.act == ACT_GELU_TANH && c.norm_eps == 1e-5f && c.num_labels == 2);
 
     c = load("{\"model_type\":\"distilbert\",\"dim\":96}");
-    cr_expect(c.type == MODEL_DISTILBERT && c.head == HEAD_NONE && c.type_vocab_size == 0);
+    cr_expect(c.family == &family_distilbert && c.head == HEAD_NONE && c.type_vocab_size == 0);
     cr_expect(c.vocab_size == 30522 && c.d_model == 96 && c.num_layers == 6);
     cr_expect(c.num_heads == 12 && c.d_ff == 3072 && c.max_positions == 512);
     cr_expect(c.act == ACT_GELU_ERF && c.norm_eps == 1e-12f);
 
     c = load("{\"model_type\":\"bert\"}");
-    cr_expect(c.type == MODEL_BERT && c.head == HEAD_NONE && c.type_vocab_size == 2);
+    cr_expect(c.family == &family_bert && c.head == HEAD_NONE && c.type_vocab_size == 2);
     cr_expect(c.vocab_size == 30522 && c.d_model == 768 && c.num_layers == 12);
     cr_expect(c.num_heads == 12 && c.d_ff == 3072 && c.max_positions == 512);
     cr_expect(c.act == ACT_GELU_ERF && c.norm_eps == 1e-12f);
@@ -290,7 +292,8 @@ Test(config, refuses_bad_files)
         {"[]", "not a JSON object"},
         {"{}", "no model_type"},
         {"{\"model_type\":3}", "no model_type"},
-        {"{\"model_type\":\"llama\"}", "model_type 'llama' is not built"},
+        {"{\"model_type\":\"llama\"}",
+         "model_type 'llama' is not built; gpt2, distilbert and bert are"},
         {"{\"model_type\":\"gpt2\",\"model_type\":\"bert\"}", "duplicate"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":0}", "n_layer is 0"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":-3}", "n_layer is negative"},

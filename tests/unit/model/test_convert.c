@@ -9,8 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/families/family.h"
 #include "model/files/checkpoint.h"
-#include "model/recording.h"
+#include "model/files/config_json.h"
 
 static char dir[64], config_path[96], weights_path[96], out_path[96];
 

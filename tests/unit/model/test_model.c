@@ -104,8 +104,8 @@ static void expect_variants_same(const ModelConfig *c)
 
 Test(model, recomputation_poison_and_threads_change_nothing)
 {
-    ModelConfig gpt = odd_gpt(), distilbert = odd_encoder(MODEL_DISTILBERT);
-    ModelConfig bert = odd_encoder(MODEL_BERT);
+    ModelConfig gpt = odd_gpt(), distilbert = odd_encoder(&family_distilbert);
+    ModelConfig bert = odd_encoder(&family_bert);
     expect_variants_same(&gpt);
     expect_variants_same(&distilbert);
     expect_variants_same(&bert);
@@ -133,7 +133,7 @@ static void expect_nearly_same(const ModelConfig *c, const ModelOptions *some,
 /* Unless hidden states are kept, the last layer of a classifier works on first tokens alone. */
 Test(model, a_classifier_needs_first_tokens_only)
 {
-    ModelConfig distilbert = odd_encoder(MODEL_DISTILBERT), bert = odd_encoder(MODEL_BERT);
+    ModelConfig distilbert = odd_encoder(&family_distilbert), bert = odd_encoder(&family_bert);
     ModelOptions first = training_options(CHOOSE_NONE, 2), all = first;
     all.wants.hidden = true;
     expect_nearly_same(&distilbert, &first, &all, 0);
@@ -142,7 +142,7 @@ Test(model, a_classifier_needs_first_tokens_only)
 
 Test(model, sequences_without_padding_give_what_padded_ones_give)
 {
-    ModelConfig gpt = odd_gpt(), distilbert = odd_encoder(MODEL_DISTILBERT);
+    ModelConfig gpt = odd_gpt(), distilbert = odd_encoder(&family_distilbert);
     for (RecomputeChoice rc = CHOOSE_AUTO; rc <= CHOOSE_BLOCK; rc++) {
         ModelOptions padded = training_options(rc, 2), packed = padded;
         packed.wants.mask = false;
@@ -284,8 +284,8 @@ static void expect_padding_unseen(const ModelConfig *c)
 
 Test(model, nobody_sees_padding)
 {
-    ModelConfig gpt = odd_gpt(), distilbert = odd_encoder(MODEL_DISTILBERT);
-    ModelConfig bert = odd_encoder(MODEL_BERT);
+    ModelConfig gpt = odd_gpt(), distilbert = odd_encoder(&family_distilbert);
+    ModelConfig bert = odd_encoder(&family_bert);
     expect_padding_unseen(&gpt);
     expect_padding_unseen(&distilbert);
     expect_padding_unseen(&bert);

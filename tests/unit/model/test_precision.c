@@ -33,9 +33,9 @@ static ModelConfig gpt(void)
     return c;
 }
 
-static ModelConfig encoder(ModelType type)
+static ModelConfig encoder(const Family *family)
 {
-    ModelConfig c = odd_encoder(type);
+    ModelConfig c = odd_encoder(family);
     c.d_model = 76;
     c.num_layers = 2;
     c.num_heads = 4;
@@ -196,7 +196,7 @@ static void expect_attention_of(const ModelConfig *c, Precision p, bool backward
 
 Test(precision, attention_is_bf16_where_that_is_native)
 {
-    const ModelConfig models[] = {encoder(MODEL_DISTILBERT), gpt()};
+    const ModelConfig models[] = {encoder(&family_distilbert), gpt()};
     FOR_EACH_WAY(way)
     for (int p = 0; p < NUM_PRECISIONS; p++)
         for (size_t i = 0; i < COUNT_OF(models); i++)
@@ -214,7 +214,7 @@ Test(precision, what_is_missing_is_what_a_kernel_would_use)
 
 Test(precision, a_layer_too_wide_for_int8_is_no_abort)
 {
-    ModelConfig c = encoder(MODEL_DISTILBERT);
+    ModelConfig c = encoder(&family_distilbert);
     const char *refusal = "int8 takes at most 133144 inputs of a layer, this model has 133145";
     Err err = {""};
     Model m;
@@ -297,7 +297,7 @@ Test(precision, gpt_is_near_fp32)
 
 Test(precision, distilbert_is_near_fp32)
 {
-    ModelConfig c = encoder(MODEL_DISTILBERT);
+    ModelConfig c = encoder(&family_distilbert);
     expect_near_fp32(&c, (Distances[]){[PRECISION_FP16] = {6.6e-4, 1.3e-3, 5.1e-6},
                                        [PRECISION_BF16] = {5.2e-3, 9.6e-3, 4.1e-5},
                                        [PRECISION_MIXED] = {1.3e-4, 5.0e-3, 4.1e-5},
@@ -315,7 +315,7 @@ static bool forward_same(const Forward *a, const Forward *b)
 
 Test(precision, threads_change_nothing)
 {
-    const ModelConfig models[] = {gpt(), encoder(MODEL_DISTILBERT), encoder(MODEL_BERT)};
+    const ModelConfig models[] = {gpt(), encoder(&family_distilbert), encoder(&family_bert)};
     for (size_t i = 0; i < COUNT_OF(sets); i++)
         for (size_t k = 0; k < COUNT_OF(models) && use_set(sets[i]); k++)
             for (int p = 0; p < NUM_PRECISIONS; p++) {
@@ -354,7 +354,7 @@ static void expect_padding_unseen(const ModelConfig *c, Precision p)
 
 Test(precision, masked_keys_contribute_nothing)
 {
-    const ModelConfig models[] = {gpt(), encoder(MODEL_DISTILBERT)};
+    const ModelConfig models[] = {gpt(), encoder(&family_distilbert)};
     for (size_t i = 0; i < COUNT_OF(sets); i++)
         for (size_t k = 0; k < COUNT_OF(models) && use_set(sets[i]); k++)
             for (int p = 0; p < NUM_PRECISIONS; p++)
@@ -430,7 +430,7 @@ Test(precision, mixed_gradients_are_near_fp32)
 {
     ModelConfig c = gpt();
     expect_mixed_gradients(&c, 6.0e-3); /* observed, of the worst parameter; so is the next */
-    c = encoder(MODEL_DISTILBERT);
+    c = encoder(&family_distilbert);
     expect_mixed_gradients(&c, 6.7e-3);
 }
 

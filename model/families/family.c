@@ -1,0 +1,152 @@
+/* family: the table of families, and what is the same for all of them; see family.h. */
+#include "model/families/family.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const Family *const families[] = {
+#define FAMILY(name) &family_##name,
+#include "model/families/families.def"
+#undef FAMILY
+};
+
+/* "gpt2, distilbert and bert". */
+static void list_families(char *text, size_t size)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < COUNT_OF(families) && at < size; i++) {
+        const char *between = i == 0 ? "" : i + 1 == COUNT_OF(families) ? " and " : ", ";
+        at += (size_t)snprintf(text + at, size - at, "%s%s", between, families[i]->model_type);
+    }
+}
+
+const Family *family_find(const char *model_type, Err *err)
+{
+    for (size_t i = 0; model_type && i < COUNT_OF(families); i++)
+        if (strcmp(families[i]->model_type, model_type) == 0)
+            return families[i];
+    char built[256];
+    list_families(built, sizeof built);
+    if (model_type)
+        err_set(err, "model_type '%.40s' is not built; %s are", model_type, built);
+    else
+        err_set(err, "no model_type; %s are understood", built);
+    return NULL;
+}
+
+/* ---- configurations ---- */
+
+static const struct {
+    const char *name;
+    size_t offset;
+} dimensions[NUM_DIMENSIONS] = {
+    [VOCAB_SIZE] = {"vocab_size", offsetof(ModelConfig, vocab_size)},
+    [D_MODEL] = {"d_model", offsetof(ModelConfig, d_model)},
+    [NUM_LAYERS] = {"num_layers", offsetof(ModelConfig, num_layers)},
+    [NUM_HEADS] = {"num_heads", offsetof(ModelConfig, num_heads)},
+    [D_FF] = {"d_ff", offsetof(ModelConfig, d_ff)},
+    [MAX_POSITIONS] = {"max_positions", offsetof(ModelConfig, max_positions)},
+    [TYPE_VOCAB_SIZE] = {"type_vocab_size", offsetof(ModelConfig, type_vocab_size)},
+    [NUM_LABELS] = {"num_labels", offsetof(ModelConfig, num_labels)},
+};
+
+size_t *model_dimension(ModelConfig *c, Dimension d)
+{
+    return (size_t *)((char *)c + dimensions[d].offset);
+}
+
+int model_dimension_check(const char *key, size_t value, Err *err)
+{
+    if (value == 0 || value > MAX_DIMENSION)
+        return err_set(err, "%s is %zu, but must be from 1 to %d", key, value, MAX_DIMENSION);
+    return 0;
+}
+
+static bool is_used(const ModelConfig *c, Dimension d)
+{
+    return d == NUM_LABELS ? c->head == HEAD_CLASSIFIER : c->family->keys[d].name != NULL;
+}
+
+int model_config_check(const ModelConfig *c, Err *err)
+{
+    ModelConfig copy = *c;
+    for (Dimension d = 0; d < NUM_DIMENSIONS; d++)
+        if (is_used(c, d) &&
+            model_dimension_check(dimensions[d].name, *model_dimension(&copy, d), err) != 0)
+            return -1;
+    if (c->d_model % c->num_heads != 0)
+        return err_set(err, "num_heads %zu does not divide d_model %zu", c->num_heads, c->d_model);
+    if (!(c->norm_eps > 0) || isinf(c->norm_eps))
+        return err_set(err, "norm_eps is %g, but must be positive", (double)c->norm_eps);
+    if (c->family->params(c) > 0x1p48)
+        return err_set(err, "a model of %.3g parameters is beyond the limit of 2^48",
+                       c->family->params(c));
+    return 0;
+}
+
+size_t model_num_params(const ModelConfig *c)
+{
+    return (size_t)c->family->params(c);
+}
+
+double model_flops(const ModelConfig *c, size_t batch, size_t context, bool backward)
+{
+    return (double)batch * c->family->flops(c, (double)context) * (backward ? 3 : 1);
+}
+
+/* ---- recordings ---- */
+
+static void record_inputs(Graph *g, const ModelConfig *c, const RecordWants *want, Recording *r)
+{
+    size_t bt[] = {want->batch, want->context}, ends = want->batch + 1;
+    CHECK(want->context <= c->max_positions, "%zu positions of %zu", want->context,
+          c->max_positions);
+    CHECK(!want->rows || !want->mask, "sequences without padding need no mask");
+    CHECK(want->rows <= INT32_MAX, "%zu rows", want->rows);
+    if (want->rows) {
+        bt[0] = 1;
+        bt[1] = want->rows;
+    }
+    bool classifier = c->head == HEAD_CLASSIFIER;
+    *r = (Recording){.tokens = graph_input(g, "tokens", DT_I32, 2, bt)};
+    r->sequences = (Sequences){.batch = want->batch, .longest = want->context};
+    if (want->rows)
+        r->sequences.starts = graph_input(g, "starts", DT_I32, 1, &ends);
+    if (want->mask)
+        r->mask = graph_input(g, "mask", DT_I32, 2, bt);
+    if (want->loss)
+        r->targets =
+            graph_input(g, "targets", DT_I32, classifier ? 1 : 2, classifier ? &want->batch : bt);
+}
+
+void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r)
+{
+    record_inputs(g, c, want, r);
+    r->hidden = xcalloc(c->num_layers + 1, sizeof *r->hidden);
+    c->family->record(g, c, p, want, r);
+    for (size_t i = 0; i <= c->num_layers && want->hidden; i++)
+        tensor_keep(r->hidden[i]);
+    if (r->logits && want->logits)
+        tensor_keep(r->logits);
+    if (r->loss)
+        tensor_keep(r->loss);
+}
+
+void recording_release(Recording *r)
+{
+    free(r->hidden);
+    *r = (Recording){0};
+}
+
+void model_declare(Params *p, const ModelConfig *c)
+{
+    Graph g;
+    Recording r;
+    params_init(p);
+    graph_init(&g);
+    model_record(&g, c, p, &(RecordWants){.batch = 1, .context = 1}, &r);
+    recording_release(&r);
+    graph_release(&g);
+}
