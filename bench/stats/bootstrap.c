@@ -74,8 +74,8 @@ static double bca_percentile(double p, double z0, double acceleration)
 static Interval percentile_interval(const double *sorted, size_t n, double from, double to,
                                     double level)
 {
-    return (Interval){percentile_of_sorted(sorted, n, from, PERCENTILE_HF7),
-                      percentile_of_sorted(sorted, n, to, PERCENTILE_HF7), level};
+    return (Interval){percentile_of_sorted(sorted, n, from), percentile_of_sorted(sorted, n, to),
+                      level};
 }
 
 Interval bca_mean_interval(const double *x, size_t n, double level)

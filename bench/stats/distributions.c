@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "autograd/base.h"
+
 double normal_cdf(double x)
 {
     return 0.5 * erfc(-x / M_SQRT2);
@@ -120,16 +121,6 @@ double binomial_below(size_t k, size_t n, double p)
         return 1;
     double sum = 0;
     for (size_t i = 0; i < k; i++)
-        sum += binomial_term(i, n, p);
-    return fmin(sum, 1);
-}
-
-double binomial_at_least(size_t k, size_t n, double p)
-{
-    if (k == 0)
-        return 1;
-    double sum = 0;
-    for (size_t i = k; i <= n; i++)
         sum += binomial_term(i, n, p);
     return fmin(sum, 1);
 }

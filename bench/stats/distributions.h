@@ -18,9 +18,8 @@ double student_cdf(double t, double df);
 double student_quantile(double p, double df);
 
 /* B successes in n trials of probability 0 <= p <= 1: P(B = k), computed with log-gamma, for k <= n;
- * and the tails P(B < k) and P(B >= k) as sums of it, for any k. Meant for n up to about 1e5. */
+ * and P(B < k) as a sum of it, for any k. Meant for n up to about 1e5. */
 double binomial_term(size_t k, size_t n, double p);
 double binomial_below(size_t k, size_t n, double p);
-double binomial_at_least(size_t k, size_t n, double p);
 
 #endif

@@ -84,7 +84,7 @@ double max_of(const double *x, size_t n)
 
 double median_of(const double *x, size_t n)
 {
-    return percentile_of(x, n, 0.5, PERCENTILE_HF7);
+    return percentile_of(x, n, 0.5);
 }
 
 double mad_of(const double *x, size_t n)
@@ -121,22 +121,11 @@ double *sorted_copy(const double *x, size_t n)
     return sorted;
 }
 
-static size_t clamp_rank(double rank, size_t n)
+double percentile_of_sorted(const double *sorted, size_t n, double p)
 {
-    return rank < 1 ? 1 : rank > (double)n ? n : (size_t)rank;
-}
-
-double percentile_of_sorted(const double *sorted, size_t n, double p, PercentileMethod method)
-{
-    /* n p is meant exactly, but 0.29 * 100 is a little under 29 and 0.07 * 100 a little over 7. */
-    const double slack = 1e-9;
     CHECK(p >= 0 && p <= 1, "percentile %g", p);
     if (n == 0)
         return NAN;
-    if (method == PERCENTILE_NEAREST)
-        return sorted[clamp_rank(ceil((double)n * p - slack), n) - 1];
-    if (method == PERCENTILE_LOADGEN)
-        return sorted[clamp_rank(floor((double)n * p + slack) + 1, n) - 1];
     double h = (double)(n - 1) * p;
     size_t below = (size_t)h;
     if (below + 1 >= n)
@@ -144,23 +133,23 @@ double percentile_of_sorted(const double *sorted, size_t n, double p, Percentile
     return sorted[below] + (h - (double)below) * (sorted[below + 1] - sorted[below]);
 }
 
-double percentile_of(const double *x, size_t n, double p, PercentileMethod method)
+double percentile_of(const double *x, size_t n, double p)
 {
     double *sorted = sorted_copy(x, n);
-    double value = percentile_of_sorted(sorted, n, p, method);
+    double value = percentile_of_sorted(sorted, n, p);
     free(sorted);
     return value;
 }
 
 bool percentile_is_supported(size_t n, double p)
 {
-    return (double)n * (1 - p) >=
-           1 - 1e-9; /* 20 * (1 - 0.95) is a little over 1, 10 * (1 - 0.9) under */
+    const double slack = 1e-9; /* 20 * (1 - 0.95) is a little over 1, 10 * (1 - 0.9) under */
+    return (double)n * (1 - p) >= 1 - slack;
 }
 
 double supported_percentile_of(const double *x, size_t n, double p)
 {
-    return percentile_is_supported(n, p) ? percentile_of(x, n, p, PERCENTILE_HF7) : NAN;
+    return percentile_is_supported(n, p) ? percentile_of(x, n, p) : NAN;
 }
 
 size_t samples_for_upper_bound(double p, double confidence, size_t over)

@@ -40,20 +40,10 @@ double robust_cv_of(const double *x, size_t n);
 /* A fresh ascending copy; the caller frees. */
 double *sorted_copy(const double *x, size_t n);
 
-/* Which sorted sample stands for percentile p of n (1-based ranks):
- * HF7      between ranks, h = (n-1)p: Hyndman & Fan (1996) type 7, NumPy's and pandas' default;
- * NEAREST  rank ceil(np), as trtexec reports it;
- * LOADGEN  rank floor(np) + 1, as MLPerf LoadGen reports it.
- * The p90 of 1..10 is 9.1, 9 and 10. Tare reports HF7; the others are for comparing with the tools. */
-typedef enum PercentileMethod {
-    PERCENTILE_HF7,
-    PERCENTILE_NEAREST,
-    PERCENTILE_LOADGEN
-} PercentileMethod;
-
-/* Percentile 0 <= p <= 1 of a sample already in ascending order. NaN for n = 0. */
-double percentile_of_sorted(const double *sorted, size_t n, double p, PercentileMethod method);
-double percentile_of(const double *x, size_t n, double p, PercentileMethod method);
+/* Percentile 0 <= p <= 1, between the samples at h = (n-1)p: Hyndman & Fan's (1996) type 7, the default
+ * of NumPy and pandas. The p90 of 1..10 is 9.1. NaN for n = 0. The first needs ascending order. */
+double percentile_of_sorted(const double *sorted, size_t n, double p);
+double percentile_of(const double *x, size_t n, double p);
 
 /* Whether n samples can show percentile p at all: n >= 1 / (1 - p), so p95 from 20, p99 from 100. */
 bool percentile_is_supported(size_t n, double p);

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,9 +11,9 @@
 
 static Fences fences_of_sorted(const double *sorted, size_t n)
 {
-    double q1 = percentile_of_sorted(sorted, n, 0.25, PERCENTILE_HF7);
-    double q3 = percentile_of_sorted(sorted, n, 0.75, PERCENTILE_HF7), range = q3 - q1;
-    return (Fences){q1 - 3 * range, q1 - 1.5 * range, q3 + 1.5 * range, q3 + 3 * range};
+    double q1 = percentile_of_sorted(sorted, n, 0.25);
+    double q3 = percentile_of_sorted(sorted, n, 0.75), range = q3 - q1;
+    return (Fences){q1 - 1.5 * range, q3 + 1.5 * range};
 }
 
 Fences tukey_fences(const double *x, size_t n)
@@ -25,28 +24,9 @@ Fences tukey_fences(const double *x, size_t n)
     return fences;
 }
 
-OutlierLabel outlier_label(const Fences *f, double value)
+bool is_outlier(const Fences *f, double value)
 {
-    if (value < f->severe_low)
-        return OUTLIER_SEVERE_LOW;
-    if (value < f->mild_low)
-        return OUTLIER_MILD_LOW;
-    if (value > f->severe_high)
-        return OUTLIER_SEVERE_HIGH;
-    return value > f->mild_high ? OUTLIER_MILD_HIGH : OUTLIER_NOT;
-}
-
-const char *outlier_label_name(OutlierLabel label)
-{
-    static const char *const names[] = {
-        [OUTLIER_NOT] = "",
-        [OUTLIER_SEVERE_LOW] = "severe_low",
-        [OUTLIER_MILD_LOW] = "mild_low",
-        [OUTLIER_MILD_HIGH] = "mild_high",
-        [OUTLIER_SEVERE_HIGH] = "severe_high",
-    };
-    CHECK((size_t)label < COUNT_OF(names), "outlier label %d", (int)label);
-    return names[label];
+    return value < f->low || value > f->high;
 }
 
 ZScale z_scale_of(const double *x, size_t n, double resolution)
@@ -84,8 +64,8 @@ static Usual usual_of(const double *x, size_t n)
         if (!isnan(x[i]))
             known[count++] = x[i];
     double *sorted = sorted_copy(known, count);
-    Usual usual = {.median = percentile_of_sorted(sorted, count, 0.5, PERCENTILE_HF7),
-                   .mild_high = fences_of_sorted(sorted, count).mild_high};
+    Usual usual = {.median = percentile_of_sorted(sorted, count, 0.5),
+                   .high = fences_of_sorted(sorted, count).high};
     free(sorted);
     free(known);
     return usual;
@@ -150,7 +130,7 @@ void outlier_describe(const double *wall_ns, const TrialCounters *counters, cons
     bool explained = false;
     append(text, size, &used, "trial %ld: %+.*f ms", number, decimals_of_ms(distance), distance);
     for (size_t i = 0; i < COUNT_OF(causes); i++) {
-        if (!causes[i].values || !(causes[i].values[index] > causes[i].usual->mild_high))
+        if (!causes[i].values || !(causes[i].values[index] > causes[i].usual->high))
             continue;
         double value = causes[i].values[index] * (causes[i].is_time ? 1e-6 : 1);
         append(text, size, &used, ", %.*f %s%s", causes[i].is_time ? decimals_of_ms(value) : 0,

@@ -5,28 +5,17 @@
 #ifndef TARE_BENCH_STATS_OUTLIERS_H
 #define TARE_BENCH_STATS_OUTLIERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Tukey's fences on type 7 quartiles Q1 and Q3: mild 1.5, severe 3 interquartile ranges beyond. */
+/* Tukey's fences: 1.5 interquartile ranges below the first and above the third quartile (type 7). */
 typedef struct Fences {
-    double severe_low, mild_low, mild_high, severe_high;
+    double low, high;
 } Fences;
 
-/* All NaN, so that nothing lies beyond them, for n = 0. */
+/* Both NaN, so that nothing lies beyond them, for n = 0. */
 Fences tukey_fences(const double *x, size_t n);
-
-typedef enum OutlierLabel {
-    OUTLIER_NOT,
-    OUTLIER_SEVERE_LOW,
-    OUTLIER_MILD_LOW,
-    OUTLIER_MILD_HIGH,
-    OUTLIER_SEVERE_HIGH
-} OutlierLabel;
-
-OutlierLabel outlier_label(const Fences *f, double value);
-
-/* "", "severe_low", "mild_low", "mild_high", "severe_high". */
-const char *outlier_label_name(OutlierLabel label);
+bool is_outlier(const Fences *f, double value);
 
 /* Iglewicz & Hoaglin's modified z of a value among n > 0 samples: |value - median| in units of
  * 1.4826 MAD; where the MAD is 0, of `resolution`, the clock's step (0: infinite unless equal). */
@@ -37,7 +26,7 @@ typedef struct ZScale {
 ZScale z_scale_of(const double *x, size_t n, double resolution);
 double modified_z(const ZScale *scale, double value);
 
-/* Above this modified z a trial deserves a warning; hyperfine's rule. Tukey's mild fence would warn in
+/* Above this modified z a trial deserves a warning; hyperfine's rule. Tukey's fence would warn in
  * every fourth quiet row of ten trials. */
 #define OUTLIER_Z 10.0
 
@@ -47,9 +36,9 @@ typedef struct TrialCounters {
     const double *involuntary_switches;
 } TrialCounters;
 
-/* The median of a series and its mild fence above, over the values that are known; NaN for none. */
+/* The median of a series and its fence above, over the values that are known; NaN for none. */
 typedef struct Usual {
-    double median, mild_high;
+    double median, high;
 } Usual;
 
 /* What is usual for the trials of one row: found once, for all of its outliers. */
@@ -61,7 +50,7 @@ UsualTrial usual_trial_of(const double *wall_ns, const TrialCounters *counters, 
 
 /* One line about trial `index` (from 0), named by `number`:
  * "trial 7: +212 ms, 209 ms waiting for a CPU". The distance is from the median; a counter is named
- * when it exceeds its own mild fence. "asleep" is added when none of the times explains half of the
+ * when it exceeds its own fence. "asleep" is added when none of the times explains half of the
  * distance; without any cause it says "no cause seen by the kernel". */
 void outlier_describe(const double *wall_ns, const TrialCounters *counters, const UsualTrial *usual,
                       size_t index, long number, char *text, size_t size);

@@ -168,7 +168,7 @@ static RatioTest rank_shift(const double *a, size_t n, const double *b, size_t m
     Interval interval = interval_missing();
     if (d.k > 0)
         interval = (Interval){differences[d.k - 1], differences[n * m - d.k], d.coverage};
-    double shift = percentile_of_sorted(differences, n * m, 0.5, PERCENTILE_HF7);
+    double shift = percentile_of_sorted(differences, n * m, 0.5);
     free(differences);
     return ratio_from_logs(shift, interval, d.p);
 }
@@ -182,14 +182,6 @@ RatioTest rank_ratio(const double *a, size_t n, const double *b, size_t m, doubl
     free(from);
     free(to);
     return test;
-}
-
-double smallest_rank_p(size_t n, size_t m)
-{
-    double p = 2;
-    for (size_t i = 1; i <= n; i++)
-        p *= (double)i / (double)(m + i);
-    return fmin(p, 1);
 }
 
 static RatioTest welch_shift(const double *a, size_t n, const double *b, size_t m, double level)

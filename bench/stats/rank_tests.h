@@ -28,9 +28,6 @@ RatioTest paired_ratio(const double *a, const double *b, size_t rounds, double l
  * approximation with tie and continuity corrections (Hollander, Wolfe & Chicken 2014, 4.1-4.3). */
 RatioTest rank_ratio(const double *a, size_t n, const double *b, size_t m, double level);
 
-/* The smallest p rank_ratio can give, 2 / C(n + m, n): above alpha there is nothing to test. */
-double smallest_rank_p(size_t n, size_t m);
-
 /* Secondary: Welch's t test on logarithms; ratio of geometric means. Missing for n or m < 2. */
 RatioTest welch_ratio(const double *a, size_t n, const double *b, size_t m, double level);
 

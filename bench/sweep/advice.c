@@ -40,7 +40,7 @@ WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const 
         a.cold_most = fmax(a.cold_most, cold_seconds(r));
     }
     if (a.told)
-        a.warmups = (int64_t)ceil(percentile_of(needed, a.told, 0.75, PERCENTILE_HF7));
+        a.warmups = (int64_t)ceil(percentile_of(needed, a.told, 0.75));
     for (size_t i = 0; i < a.told; i++)
         a.enough_for += needed[i] <= (double)a.warmups;
     free(needed);

@@ -51,8 +51,6 @@ Test(rank_tests, swapping_the_sides_inverts_the_ratio)
 Test(rank_tests, samples_too_small_to_test)
 {
     const double a[] = {1, 2, 3}, b[] = {10, 11, 12};
-    near(smallest_rank_p(3, 3), 2.0 / 20, ROUNDING, "2 / C(6, 3)");
-    near(smallest_rank_p(10, 10), 2.0 / 184756, ROUNDING, "2 / C(20, 10)");
     RatioTest t = rank_ratio(a, 3, b, 3, 0.95);
     near(t.p, 0.1, ROUNDING, "the smallest p there is");
     cr_expect(isnan(t.interval.lo) && isnan(t.interval.hi));
