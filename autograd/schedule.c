@@ -172,6 +172,14 @@ void schedule_build(Schedule *s, const Graph *g, Tensor *root, Recompute rc)
     }
 }
 
+void schedule_end_at(Schedule *s, const Tensor *t)
+{
+    CHECK(!s->root, "a schedule with a backward phase cannot end early");
+    while (s->count > 0 && s->steps[s->count - 1].t != t)
+        s->count--;
+    s->num_forward = s->count;
+}
+
 void schedule_release(Schedule *s)
 {
     free(s->steps);

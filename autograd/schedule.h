@@ -42,6 +42,9 @@ typedef struct Schedule {
 void schedule_build(Schedule *s, const Graph *g, Tensor *root, Recompute rc);
 void schedule_release(Schedule *s);
 
+/* Drops every step after the forward of t; the schedule is forward only and not planned. */
+void schedule_end_at(Schedule *s, const Tensor *t);
+
 /* FLOPs of the matrix products in the schedule: all executed ones, or only those of the model, which
  * leave out what is done a second time. */
 double schedule_flops(const Schedule *s, bool executed);

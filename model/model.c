@@ -62,6 +62,15 @@ void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
     }
 }
 
+void model_end_at_hidden(Model *m, size_t state)
+{
+    CHECK(!m->options.backward && state <= m->config.num_layers, "hidden state %zu", state);
+    tensor_keep(m->record.hidden[state]);
+    plan_release(&m->plan);
+    schedule_end_at(&m->schedule, m->record.hidden[state]);
+    plan_build(&m->plan, &m->schedule, m->options.threads);
+}
+
 size_t model_predicted_bytes(const Model *m)
 {
     /* Program, libraries, thread stacks and the graph itself; measured on a two-layer model. */

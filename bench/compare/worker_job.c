@@ -126,16 +126,10 @@ static int encode(WorkerJob *job, Err *err)
 
 /* ---- the model ---- */
 
-/* Cuts the forward phase after t, keeps t readable and plans again. */
-static void stop_after(Model *m, Tensor *t)
+/* The hidden state that is an encoder's output. */
+static size_t last_hidden(const WorkerJob *job)
 {
-    Schedule *s = &m->schedule;
-    tensor_keep(t);
-    while (s->count > 0 && s->steps[s->count - 1].t != t)
-        s->count--;
-    s->num_forward = s->count;
-    plan_release(&m->plan);
-    plan_build(&m->plan, s, m->options.threads);
+    return job->component->only_embeddings ? 0 : job->model.config.num_layers;
 }
 
 static int check_length(const WorkerJob *job, const ModelConfig *c, Err *err)
@@ -189,8 +183,7 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
     model_plan(&job->model, c, &options);
     job->has_model = true;
     if (!gpt)
-        stop_after(&job->model,
-                   job->model.record.hidden[what->only_embeddings ? 0 : c->num_layers]);
+        model_end_at_hidden(&job->model, last_hidden(job));
     if (model_alloc(&job->model, err) != 0)
         return -1;
     return checkpoint_load(ck, &job->model.params, err);
@@ -325,12 +318,14 @@ static int write_ids(const WorkerJob *job, const char *path, Err *err)
 static int write_hidden(const WorkerJob *job, const char *path, Err *err)
 {
     const Model *m = &job->model;
-    bool embeddings = job->component->only_embeddings;
-    const Tensor *hidden = m->record.hidden[embeddings ? 0 : m->config.num_layers];
     size_t shape[] = {job->batch, job->length, m->config.d_model};
-    const char *name = embeddings ? "hidden_states.0" : "last_hidden_state";
-    STensor tensor = stensor_make(name, ST_F32, 3, shape, hidden->data);
-    return safetensors_write(path, &tensor, 1, NULL, err);
+    const char *name = job->component->only_embeddings ? "hidden_states.0" : "last_hidden_state";
+    float *hidden = xcalloc(shape[0] * shape[1] * shape[2], sizeof *hidden);
+    exec_read(m->record.hidden[last_hidden(job)], hidden);
+    STensor tensor = stensor_make(name, ST_F32, 3, shape, hidden);
+    int status = safetensors_write(path, &tensor, 1, NULL, err);
+    free(hidden);
+    return status;
 }
 
 static void add_grads(const Params *p, TensorList *out)

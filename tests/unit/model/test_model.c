@@ -228,6 +228,40 @@ static bool row_same(const ModelConfig *c, const float *a, const float *b, size_
     return memcmp(row_of(c, a, state, i), row_of(c, b, state, i), width * sizeof *a) == 0;
 }
 
+Test(model, a_run_may_end_at_any_hidden_state)
+{
+    ModelConfig c = odd_encoder(&family_bert);
+    c.head = HEAD_NONE;
+    const size_t floats = BATCH * CONTEXT * c.d_model;
+    int32_t *tokens = integers(3, BATCH * CONTEXT, c.vocab_size);
+    float *expected = xmalloc(floats * sizeof *expected), *got = xmalloc(floats * sizeof *got);
+    ModelOptions o = {.wants = {.batch = BATCH, .context = CONTEXT, .mask = true}, .threads = 2};
+    for (size_t state = 0; state <= c.num_layers; state++) {
+        Model whole, cut;
+        Err err;
+        o.wants.hidden = true;
+        start(&whole, &c, &o);
+        set_inputs(&whole, tokens);
+        model_forward(&whole);
+        exec_read(whole.record.hidden[state], expected);
+        o.wants.hidden = false;
+        model_plan(&cut, &c, &o);
+        model_end_at_hidden(&cut, state);
+        cr_expect(state == c.num_layers || cut.schedule.count < whole.schedule.count);
+        cr_assert(model_alloc(&cut, &err) == 0, "%s", err.msg);
+        params_randomize(&cut.params, 1, o.threads);
+        set_inputs(&cut, tokens);
+        model_forward(&cut);
+        exec_read(cut.record.hidden[state], got);
+        cr_expect(memcmp(expected, got, floats * sizeof *got) == 0, "state %zu", state);
+        model_release(&whole);
+        model_release(&cut);
+    }
+    free(tokens);
+    free(expected);
+    free(got);
+}
+
 Test(model, the_past_does_not_see_the_future)
 {
     ModelConfig c = odd_gpt();
