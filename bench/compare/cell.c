@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bench/compare/inputs.h"
+#include "model/families/family.h"
 #include "bench/util/interrupt.h"
 #include "bench/row/counters.h"
 #include "bench/stats/moments.h"
@@ -22,13 +23,25 @@ typedef struct Round {
     size_t count;
 } Round;
 
+const Peaks *comparison_peaks(const Comparison *c)
+{
+    return guard_peaks(&c->guard, c->config->threads);
+}
+
+void comparison_measure_peaks(Comparison *c)
+{
+    Err err;
+    if (guard_measure(&c->guard, c->config->threads, &err) != 0)
+        fprintf(stderr, "tare: %s, so shares of the peak are missing\n", err.msg);
+}
+
 int comparison_start(Comparison *c, bool *misbehaved, Err *err)
 {
     const ImplementationOptions options = {.wanted = c->config->wanted,
                                            .threads = c->config->threads,
                                            .max_wait = c->config->max_wait};
     c->other_cpus = other_cpus_before_start();
-    c->watch.threads = c->config->threads;
+    guard_init(&c->guard);
     if (implementations_start(c->implementations, &c->project, &options, misbehaved, err) != 0)
         return -1;
     bool matrix_work = false;
@@ -37,13 +50,14 @@ int comparison_start(Comparison *c, bool *misbehaved, Err *err)
         matrix_work |= !isnan(cell_flops(cell, &c->models[cell->model].config));
     }
     if (matrix_work)
-        peak_watch_measure(&c->watch);
+        comparison_measure_peaks(c);
     return 0;
 }
 
 void comparison_release(Comparison *c)
 {
     implementations_release(c->implementations);
+    guard_release(&c->guard);
     for (size_t i = 0; i < c->num_records; i++)
         free(c->records[i].ms);
     free(c->records);
@@ -53,9 +67,40 @@ void comparison_release(Comparison *c)
 
 /* ---- rates ---- */
 
+double cell_flops(const CompareCell *cell, const ModelConfig *config)
+{
+    const Component *what = cell->component;
+    ModelConfig c = *config;
+    if (what->kind == COMPONENT_TOKENIZER || what->only_embeddings)
+        return NAN;
+    if (what->kind == COMPONENT_ENCODER)
+        c.head = HEAD_NONE; /* it stops at the last hidden state */
+    return model_flops(&c, cell->batch_size, cell->seq_len, what->backward);
+}
+
 double cell_entry_gflops(const Comparison *c, const CellEntry *r)
 {
     return cell_flops(r->cell, &c->models[r->cell->model].config) / (r->median_ms * 1e6);
+}
+
+static Claim claim_of(const Comparison *c, const CellEntry *r)
+{
+    return (Claim){.product = precision_product(r->cell->component->precision),
+                   .gflops = cell_entry_gflops(c, r),
+                   .cpus_used = NAN};
+}
+
+double cell_entry_peak_fraction(const Comparison *c, const CellEntry *r)
+{
+    Claim claim = claim_of(c, r);
+    return peaks_fraction(comparison_peaks(c), claim.product, claim.gflops);
+}
+
+bool cell_entry_plausible(const Comparison *c, const CellEntry *r, Err *why)
+{
+    const Peaks *p = comparison_peaks(c);
+    Claim claim = claim_of(c, r);
+    return !p || plausible(p, &claim, why) == 0;
 }
 
 EntryState cell_entry_state(const Comparison *c, const CellEntry *r)
@@ -64,14 +109,8 @@ EntryState cell_entry_state(const Comparison *c, const CellEntry *r)
         return ENTRY_FAILED;
     if (r->has_parity && !r->parity.ok)
         return ENTRY_DIFFERS;
-    return peak_watch_implausible(&c->watch, cell_entry_product(r), cell_entry_gflops(c, r))
-               ? ENTRY_IMPLAUSIBLE
-               : ENTRY_OK;
-}
-
-DType cell_entry_product(const CellEntry *r)
-{
-    return precision_product(r->cell->component->precision);
+    Err why;
+    return cell_entry_plausible(c, r, &why) ? ENTRY_OK : ENTRY_IMPLAUSIBLE;
 }
 
 /* CellEntries of a cell stand together, ours first. */
@@ -250,8 +289,10 @@ static void keep(Round *r)
 {
     Comparison *c = r->c;
     for (size_t i = 0; i < r->count; i++) {
-        const CellEntry *record = &r->records[i];
-        peak_watch_doubt(&c->watch, cell_entry_product(record), cell_entry_gflops(c, record));
+        Err ignored;
+        Claim claim = claim_of(c, &r->records[i]);
+        if (comparison_peaks(c))
+            guard_doubt(&c->guard, c->config->threads, &claim, &ignored);
     }
     c->records = xrealloc(c->records, (c->num_records + r->count) * sizeof *c->records);
     memcpy(c->records + c->num_records, r->records, r->count * sizeof *r->records);

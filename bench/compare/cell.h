@@ -9,7 +9,8 @@
 
 #include "bench/compare/implementation.h"
 #include "bench/compare/parity.h"
-#include "bench/compare/peak.h"
+#include "bench/compare/config.h"
+#include "bench/machine/plausible.h"
 #include "bench/stats/rank_tests.h"
 
 /* Of one implementation in one cell. */
@@ -30,18 +31,27 @@ typedef struct CellEntry {
     Err failure;           /* "" = none; otherwise there are no figures */
 } CellEntry;
 
+/* Model FLOPs of one call of the cell (model_flops; recomputation and padding are not counted). NaN where
+ * there is no matrix work to speak of: tokenizers, embeddings. */
+double cell_flops(const CompareCell *cell, const ModelConfig *c);
+
 /* Everything but the models. */
 typedef struct Comparison {
     const CompareConfig *config;
     Project project;
     Implementation implementations[NUM_IMPLEMENTATIONS];
-    PeakWatch watch;               /* peaks are not measured where no cell has matrix work */
+    Guard guard;                   /* without peaks where no cell has matrix work */
     double other_cpus;             /* kept busy by others before anything was started */
     char folder[TEMPORARY_FOLDER]; /* temporary, for inputs and outputs */
     ModelFiles *models;            /* [config->num_models]; dir is NULL where no cell uses it */
     CellEntry *records;            /* of the finished cells */
     size_t num_records;
 } Comparison;
+
+/* The peaks of the comparison's threads; NULL = not known. */
+const Peaks *comparison_peaks(const Comparison *c);
+/* Measures them again; on failure they stay as they are, with a line on stderr. */
+void comparison_measure_peaks(Comparison *c);
 
 /* Starts the implementations (implementations_start) and measures the machine's peaks. */
 int comparison_start(Comparison *c, bool *misbehaved, Err *err);
@@ -54,9 +64,11 @@ int comparison_measure(Comparison *c, const CompareCell *cell, Err *err);
 
 /* Model FLOPs over the median; NaN where the cell has no matrix work or the record no figures. */
 double cell_entry_gflops(const Comparison *c, const CellEntry *r);
-/* The format of its matrix products, whose peak it is measured by. */
-DType cell_entry_product(const CellEntry *r);
+/* That as a share of the peak of its products; NaN also where the peaks are not known. */
+double cell_entry_peak_fraction(const Comparison *c, const CellEntry *r);
 EntryState cell_entry_state(const Comparison *c, const CellEntry *r);
+/* Whether the machine can do it; *why as of plausible.h. */
+bool cell_entry_plausible(const Comparison *c, const CellEntry *r, Err *why);
 
 /* Tare's record of the same cell. */
 const CellEntry *cell_entry_ours(const Comparison *c, const CellEntry *r);

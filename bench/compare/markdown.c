@@ -119,8 +119,7 @@ static void write_time(const CellEntry *r, double best, FILE *f)
 /* Of the machine's peak, or a tokenizer's bytes a second. */
 static void write_share(const Comparison *c, const CellEntry *r, FILE *f)
 {
-    double share =
-        r ? peak_watch_fraction(&c->watch, cell_entry_product(r), cell_entry_gflops(c, r)) : NAN;
+    double share = r ? cell_entry_peak_fraction(c, r) : NAN;
     if (r && r->rounds > 0 && r->input_bytes > 0)
         fprintf(f, " %.3g MB/s |", (double)r->input_bytes / (r->median_ms * 1e3));
     else if (isnan(share))
@@ -228,15 +227,15 @@ static void write_method(const Comparison *c, FILE *f)
             "least %g ms of calls. The speed-up is paired by round, its interval widened for the\n"
             "number of implementations; where that contains 1 there is no clear difference.\n",
             TURN_NS / 1e6);
-    if (c->watch.known)
+    const Peaks *p = comparison_peaks(c);
+    if (p)
         fprintf(
             f,
             "`peak_fraction` is model FLOPs over the median, as a share of %.4g GFLOP/s, the\n"
             "highest fp32 rate that these threads reached in this run (multiply-adds from\n"
             "registers %.4g, a matrix product %.4g); above %.4g nothing is believed. INT8's is a\n"
             "share of %.4g, the rate of int8 products where an instruction multiplies them.\n",
-            peaks_measured(&c->watch.peaks), c->watch.peaks.fma, c->watch.peaks.gemm,
-            peaks_limit(&c->watch.peaks), peaks_of_product(&c->watch.peaks, DT_I8));
+            peaks_measured(p), p->fma, p->gemm, peaks_limit(p), peaks_of_product(p, DT_I8));
     fputc('\n', f);
 }
 

@@ -37,8 +37,7 @@ static void columns_of(const Comparison *c, const CellEntry *r, Columns *out)
     column_count(out, "rounds", r->rounds);
     column_text(out, "status", entry_state_names[cell_entry_state(c, r)]);
     column_real(out, "gflops_per_s", gflops);
-    column_real(out, "peak_fraction",
-                peak_watch_fraction(&c->watch, cell_entry_product(r), gflops));
+    column_real(out, "peak_fraction", cell_entry_peak_fraction(c, r));
     column_real(out, "bytes_per_s",
                 r->input_bytes ? (double)r->input_bytes / (r->median_ms / 1e3) : NAN);
     column_count(out, "peak_rss_bytes", r->peak_rss_bytes);
@@ -112,13 +111,14 @@ static void write_json(const void *comparison, time_t started, FILE *f)
     json_t *records = json_array(), *all = system_info(started);
     for (size_t i = 0; i < c->num_records; i++)
         json_array_append_new(records, cell_entry_json(c, &c->records[i]));
-    json_t *rest = json_pack(
-        "{s:i, s:s, s:o, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA, "name",
-        c->config->name, "other_cpus_before", number_json(c->other_cpus), "threads",
-        (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed, "parity_tolerance",
-        parity_tolerance, "sample_min_ms", TURN_NS / 1e6, "peaks", peak_watch_to_json(&c->watch),
-        "models", models_json(c), "implementations", implementations_to_json(c->implementations),
-        "left_out", implementations_left_out(c->implementations), "records", records);
+    json_t *rest =
+        json_pack("{s:i, s:s, s:o, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA,
+                  "name", c->config->name, "other_cpus_before", number_json(c->other_cpus),
+                  "threads", (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed,
+                  "parity_tolerance", parity_tolerance, "sample_min_ms", TURN_NS / 1e6, "peaks",
+                  peaks_to_json(comparison_peaks(c)), "models", models_json(c), "implementations",
+                  implementations_to_json(c->implementations), "left_out",
+                  implementations_left_out(c->implementations), "records", records);
     CHECK(rest, "a comparison that is no JSON");
     json_object_update(all, rest);
     json_decref(rest);

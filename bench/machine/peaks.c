@@ -104,6 +104,8 @@ void peaks_measure(int64_t threads, Peaks *p)
 
 json_t *peaks_to_json(const Peaks *p)
 {
+    if (!p)
+        return json_null();
     json_t *object = json_object();
     for (size_t i = 0; i < COUNT_OF(peak_fields); i++)
         json_object_set_new(object, peak_fields[i].name, number_json(field_of(p, i)));
@@ -162,6 +164,11 @@ double peaks_of_product(const Peaks *p, DType product)
     double own = product == DT_BF16 ? p->bf16 : product == DT_F16 ? p->f16 : p->i8;
     double fp32 = fmax(p->fma, p->gemm);
     return product == DT_F32 ? fp32 : fmax(fp32, own);
+}
+
+double peaks_fraction(const Peaks *p, DType product, double gflops)
+{
+    return p ? gflops / peaks_of_product(p, product) : NAN;
 }
 
 /* The theoretical rate is known of fp32 only; a format is as many times faster in theory as it was

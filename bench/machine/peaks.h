@@ -1,8 +1,7 @@
 /* peaks: the rates this machine cannot exceed, measured on as many threads as a row uses.
  *
- * They are what a row's rate is divided by, and what makes an impossible one stand out (row/plausible.h). The
- * whole measurement takes under a second. The parent of a sweep never runs a kernel, so it asks a
- * child process: peaks_spawn. */
+ * A rate is shown as a share of them, and one above them is not believed (plausible.h). The whole
+ * measurement takes under a second. A parent that never runs a kernel asks a child process: peaks_spawn. */
 #ifndef TARE_BENCH_MACHINE_PEAKS_H
 #define TARE_BENCH_MACHINE_PEAKS_H
 
@@ -27,7 +26,7 @@ void peaks_measure(int64_t threads, Peaks *p);
 /* In a process of its own: `tare run --peaks`. */
 int peaks_spawn(int64_t threads, Peaks *p, Err *err);
 
-json_t *peaks_to_json(const Peaks *p);
+json_t *peaks_to_json(const Peaks *p); /* null for NULL */
 int peaks_from_json(const json_t *object, Peaks *p, Err *err);
 
 /* The higher of each rate. */
@@ -36,6 +35,9 @@ void peaks_raise(Peaks *p, const Peaks *other);
 /* What the peak_fraction of a row with products in this format divides by: the highest rate measured of
  * them, or of fp32 where that is higher. */
 double peaks_of_product(const Peaks *p, DType product);
+
+/* A rate as a share of that; NaN where one of them is not known. p may be NULL. */
+double peaks_fraction(const Peaks *p, DType product, double gflops);
 
 /* The rate above which such a row is not believed: 1.05 x the highest of all, theoretical included. */
 double peaks_limit_of_product(const Peaks *p, DType product);

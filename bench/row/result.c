@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/row/support.h"
 #include "bench/stats/outliers.h"
 #include "bench/stats/stats.h"
 #include "bench/stats/steady.h"
@@ -92,10 +93,10 @@ static void fill_outliers(RowResult *r, const TrialCounters *c, const double *nu
     r->outliers = 0;
     for (size_t i = 0, sentences = 0; i < n; i++) {
         char text[128];
-        if (outlier_label(&fences, wall_ns[i]) == OUTLIER_NOT)
+        if (!is_outlier(&fences, wall_ns[i]))
             continue;
         r->outliers++;
-        bool slow = wall_ns[i] > fences.mild_high;
+        bool slow = wall_ns[i] > fences.high;
         if (!slow || sentences == MAX_SENTENCES || modified_z(&scale, wall_ns[i]) <= OUTLIER_Z)
             continue;
         outlier_describe(wall_ns, c, &usual, i, (long)numbers[i], text, sizeof text);
@@ -146,4 +147,25 @@ void result_fill(RowResult *r, const Samples *s, double resolution_ns)
     samples_column(s, TIMED_TRIALS, "wall_ns", 1, x);
     fill_noise(r, s, x, n, resolution_ns, room);
     free(x);
+}
+
+int result_judge(RowResult *r, Guard *g, Err *err)
+{
+    Claim claim = {.product = row_product(&r->config),
+                   .gflops = r->gflops_per_s,
+                   .cpus_used = r->cpus_used,
+                   .measured_ms = r->mean_time_ms * (double)r->config.num_trials};
+    if (strcmp(r->status, STATUS_OK) != 0)
+        return 0;
+    if (guard_doubt(g, r->config.threads, &claim, err) != 0)
+        return -1;
+    const Peaks *p = guard_peaks(g, r->config.threads);
+    r->peak_gflops_per_s = peaks_of_product(p, claim.product);
+    r->peak_fraction = peaks_fraction(p, claim.product, claim.gflops);
+    Err why;
+    if (plausible(p, &claim, &why) != 0) {
+        text_set(r->status, STATUS_IMPLAUSIBLE);
+        text_set(r->status_reason, why.msg);
+    }
+    return 0;
 }

@@ -1,16 +1,21 @@
-/* result: from the samples of a row to its columns: statistics, steady state, noise and rates.
+/* result: from the samples of a row to its columns: statistics, steady state, noise, rates and judgement.
  *
- * The one idea: a pure function, so a result can be filled again from samples on disk. All runs
+ * The one idea: result_fill is a pure function, so a result can be filled again from samples on disk. All runs
  * decide about the first trial and the steady state; every other figure looks at timed trials only.
  * Definitions are in stats/stats.h, stats/steady.h and stats/outliers.h. */
 #ifndef TARE_BENCH_ROW_RESULT_H
 #define TARE_BENCH_ROW_RESULT_H
 
+#include "bench/machine/plausible.h"
 #include "bench/row/row.h"
 #include "bench/row/samples.h"
 
 /* Fills the columns that follow from the samples, r->config and r->model_flops. At least one timed
  * trial. resolution_ns: the clock's step, below which times do not differ. */
 void result_fill(RowResult *r, const Samples *s, double resolution_ns);
+
+/* Fills peak_gflops_per_s and peak_fraction of an `ok` row by the guard's peaks, and makes it implausible
+ * where it is. -1: the peaks could not be measured, the columns stay empty. */
+int result_judge(RowResult *r, Guard *g, Err *err);
 
 #endif

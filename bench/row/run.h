@@ -1,7 +1,7 @@
 /* run: runs one row in this process and times it.
  *
  * row_run and run_once, read top to bottom, are the definition of what is timed. Spawning, the peaks
- * of the machine and the judgement of the result are done by others (sweep/spawn.h, plausible.h). */
+ * of the machine and the judgement of the result are done by others (sweep/spawn.h, row/result.h). */
 #ifndef TARE_BENCH_ROW_RUN_H
 #define TARE_BENCH_ROW_RUN_H
 

@@ -87,6 +87,7 @@ static void name_doubtful(const Serving *s, json_t *list)
     for (size_t i = 0; i < s->count; i++) {
         const ServingEntry *c = &s->entries[i];
         const char *name = serving_entry_name(c);
+        Err why;
         switch (serving_entry_state(s, c)) {
         case ENTRY_OK:
             break;
@@ -98,9 +99,8 @@ static void name_doubtful(const Serving *s, json_t *list)
                 name, c->parity.reason);
             break;
         case ENTRY_IMPLAUSIBLE:
-            say(list,
-                "%s's time is not believed: %.4g GFLOP/s, where this machine reaches at most %.4g.",
-                name, serving_entry_gflops(s, c), peaks_limit(&s->watch.peaks));
+            serving_entry_plausible(s, c, &why);
+            say(list, "%s's time is not believed: %s.", name, why.msg);
             break;
         }
     }
@@ -233,12 +233,12 @@ static void name_weakest_category(const Serving *s, json_t *list)
 static void name_peak_share(const Serving *s, json_t *list)
 {
     const ServingEntry *ours = &s->entries[0];
-    double share = peak_watch_fraction(&s->watch, DT_F32, serving_entry_gflops(s, ours));
+    double share = serving_entry_peak_fraction(s, ours);
     if (is_measured(s, ours) && !isnan(share))
         say(list,
             "tare computes at %.2f of the peak of %.4g GFLOP/s measured in this run, tokenizer "
             "included; of all implementations the FLOPs are counted that a label needs.",
-            share, peaks_measured(&s->watch.peaks));
+            share, peaks_measured(serving_peaks(s)));
 }
 
 static void name_other_programs(const Serving *s, json_t *list)

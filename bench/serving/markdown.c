@@ -121,7 +121,7 @@ static void write_latency(const Serving *s, FILE *f)
         write_value("%.2f", l->cv, f);
         write_value("%.1f%%", 100 * validation.share, f);
         write_value("%.2g%%", 100 * c->tokenizer_share, f);
-        write_value("%.2f", peak_watch_fraction(&s->watch, DT_F32, serving_entry_gflops(s, c)), f);
+        write_value("%.2f", serving_entry_peak_fraction(s, c), f);
         write_speedup(c, serving_entry_state(s, c), f);
         fputc('\n', f);
     }

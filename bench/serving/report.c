@@ -52,8 +52,7 @@ static void common_columns(const Serving *s, const ServingEntry *c, Columns *out
     column_count(out, "rounds", c->rounds);
     column_text(out, "status", entry_state_names[serving_entry_state(s, c)]);
     column_real(out, "gflops_per_s", serving_entry_gflops(s, c));
-    column_real(out, "peak_fraction",
-                peak_watch_fraction(&s->watch, DT_F32, serving_entry_gflops(s, c)));
+    column_real(out, "peak_fraction", serving_entry_peak_fraction(s, c));
 }
 
 static void score_columns(const Serving *s, const ServingEntry *c, ServingSet set, Columns *out)
@@ -234,7 +233,7 @@ static void write_json(const void *sentiment, time_t started, FILE *f)
         "{s:i, s:s, s:s, s:o, s:o, s:o, s:{s:s, s:s}, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
         SCHEMA, "task", "sentiment", "name", s->config->name, "other_cpus_before",
         number_json(s->other_cpus), "config", config_json(s), "peaks",
-        peak_watch_to_json(&s->watch), "model", "dir", s->model.dir, "sha256", s->model.sha256,
+        peaks_to_json(serving_peaks(s)), "model", "dir", s->model.dir, "sha256", s->model.sha256,
         "implementations", implementations_to_json(s->implementations), "left_out",
         implementations_left_out(s->implementations), "records", records, "agreement",
         agreement_json(s), "disagreements", disagreements_json(s), "findings", serving_findings(s));

@@ -24,6 +24,13 @@ static bool failed(const ServingEntry *c)
     return c->failure.msg[0] != '\0';
 }
 
+static void measure_peaks(Serving *s)
+{
+    Err err;
+    if (guard_measure(&s->guard, s->config->threads, &err) != 0)
+        fprintf(stderr, "tare: %s, so shares of the peak are missing\n", err.msg);
+}
+
 int serving_start(Serving *s, bool *misbehaved, Err *err)
 {
     const ServingConfig *c = s->config;
@@ -33,7 +40,7 @@ int serving_start(Serving *s, bool *misbehaved, Err *err)
     if (implementations_start(s->implementations, &s->project, &options, misbehaved, err) != 0)
         return -1;
     implementations_stop(s->implementations); /* each begins with cold starts */
-    peak_watch_measure(&s->watch);
+    measure_peaks(s);
     for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
         size_t requests = (size_t)c->rounds * samples_of(s)->count;
         if (s->implementations[k].available)
@@ -323,9 +330,12 @@ static void summarise(Serving *s, size_t rounds)
         c->text_p99 = text_p99(s, c);
         c->median_interval = median_interval(c->round_ms, c->rounds, CONFIDENCE_LEVEL);
         c->tokenizer_share = mean_of(c->tokenizer_ms, requests) / mean_of(c->ms, requests);
-        peak_watch_doubt(&s->watch, DT_F32, serving_entry_gflops(s, c));
+        Claim claim = {.product = DT_F32, .gflops = serving_entry_gflops(s, c), .cpus_used = NAN};
+        Err ignored;
+        if (serving_peaks(s))
+            guard_doubt(&s->guard, s->config->threads, &claim, &ignored);
     }
-    peak_watch_measure(&s->watch); /* the machine may have become faster meanwhile */
+    measure_peaks(s); /* the machine may have become faster meanwhile */
     for (size_t i = 0; i < s->count; i++)
         s->entries[i].ratio = serving_entry_ratio(s, &s->entries[0], &s->entries[i]);
 }

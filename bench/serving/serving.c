@@ -56,7 +56,8 @@ static int open_texts(Serving *s, Err *err)
 
 int serving_open(Serving *s, const ServingConfig *c, Err *err)
 {
-    *s = (Serving){.config = c, .watch = {.threads = c->threads}};
+    *s = (Serving){.config = c};
+    guard_init(&s->guard);
     project_find(&s->project);
     return open_model(s, err) != 0 || open_texts(s, err) != 0 ? -1 : 0;
 }
@@ -74,6 +75,7 @@ static void serving_entry_release(ServingEntry *c)
 void serving_release(Serving *s)
 {
     implementations_release(s->implementations);
+    guard_release(&s->guard);
     for (size_t i = 0; i < s->count; i++)
         serving_entry_release(&s->entries[i]);
     for (size_t k = 0; k < NUM_SETS; k++)
@@ -109,14 +111,31 @@ double serving_entry_gflops(const Serving *s, const ServingEntry *c)
     return flops / (request_ms * (double)s->sets[SET_BENCHMARK].count * 1e6);
 }
 
+const Peaks *serving_peaks(const Serving *s)
+{
+    return guard_peaks(&s->guard, s->config->threads);
+}
+
+double serving_entry_peak_fraction(const Serving *s, const ServingEntry *c)
+{
+    return peaks_fraction(serving_peaks(s), DT_F32, serving_entry_gflops(s, c));
+}
+
+bool serving_entry_plausible(const Serving *s, const ServingEntry *c, Err *why)
+{
+    const Peaks *p = serving_peaks(s);
+    Claim claim = {.product = DT_F32, .gflops = serving_entry_gflops(s, c), .cpus_used = NAN};
+    return !p || plausible(p, &claim, why) == 0;
+}
+
 EntryState serving_entry_state(const Serving *s, const ServingEntry *c)
 {
     if (c->failure.msg[0])
         return ENTRY_FAILED;
     if (c->has_parity && !c->parity.ok)
         return ENTRY_DIFFERS;
-    return peak_watch_implausible(&s->watch, DT_F32, serving_entry_gflops(s, c)) ? ENTRY_IMPLAUSIBLE
-                                                                                 : ENTRY_OK;
+    Err why;
+    return serving_entry_plausible(s, c, &why) ? ENTRY_OK : ENTRY_IMPLAUSIBLE;
 }
 
 /* Everybody's labels were compared with ours, so without ours nothing is proven. */

@@ -11,7 +11,7 @@
 
 #include "bench/compare/implementation.h"
 #include "bench/compare/parity.h"
-#include "bench/compare/peak.h"
+#include "bench/machine/plausible.h"
 #include "bench/text/jsonl.h"
 #include "bench/stats/rank_tests.h"
 #include "bench/serving/config.h"
@@ -45,7 +45,7 @@ typedef struct Serving {
     size_t num_texts;             /* of all sets, which stand one after the other */
     size_t max_length;            /* ids of a text */
     Implementation implementations[NUM_IMPLEMENTATIONS];
-    PeakWatch watch;
+    Guard guard;
     double other_cpus;                         /* kept busy by others before anything was started */
     char folder[TEMPORARY_FOLDER];             /* temporary, for outputs */
     ServingEntry entries[NUM_IMPLEMENTATIONS]; /* ours first */
@@ -66,6 +66,14 @@ int serving_measure(Serving *s, Err *err);
 
 /* Model FLOPs of the benchmark samples over the time of the median round, in GFLOP/s. */
 double serving_entry_gflops(const Serving *s, const ServingEntry *c);
+
+/* That as a share of the peak; NaN where the peaks are not known. */
+double serving_entry_peak_fraction(const Serving *s, const ServingEntry *c);
+/* Whether the machine can do it; *why as of plausible.h. */
+bool serving_entry_plausible(const Serving *s, const ServingEntry *c, Err *why);
+
+/* The peaks of the comparison's threads; NULL = not known. */
+const Peaks *serving_peaks(const Serving *s);
 
 EntryState serving_entry_state(const Serving *s, const ServingEntry *c);
 

@@ -8,6 +8,7 @@
 
 #include "autograd/kernels/kernels.h"
 #include "bench/machine/machine.h"
+#include "bench/row/result.h"
 #include "bench/row/stamp.h"
 #include "bench/result/fingerprint.h"
 #include "bench/util/interrupt.h"
@@ -141,9 +142,9 @@ static void estimate_all(Runner *r)
     Err err;
     const Peaks *peaks = NULL;
     if (r->run->guard && r->count) {
-        peaks = guard_peaks(r->run->guard, threads, &err);
-        if (!peaks && !interrupted())
+        if (guard_measure(r->run->guard, threads, &err) != 0 && !interrupted())
             progress_note(&r->progress, "the machine's peaks are not known: %s", err.msg);
+        peaks = guard_peaks(r->run->guard, threads);
     }
     time_model_init(&r->s->time, peaks ? peaks->gemm : NAN, threads);
     learn_from_file(r->s);
@@ -178,7 +179,7 @@ static int execute(Runner *r, RowResult *result, Samples *samples, int64_t limit
         return 0;
     time_model_learn(&r->s->time, result, (double)(clock_ns() - start) / 1e9);
     Err unknown;
-    if (!r->run->guard || guard_judge(r->run->guard, result, &unknown) == 0)
+    if (!r->run->guard || result_judge(result, r->run->guard, &unknown) == 0)
         return 0;
     if (interrupted())
         text_set(result->status, ""); /* not judged, so not finished: --resume runs it again */

@@ -1,6 +1,6 @@
 /* sweep: runs the rows of a config, one fresh process after the other, into a result file.
  *
- *   sweep_load -> sweep_expand -> row_estimate -> row_admit -> execute -> guard_judge -> append
+ *   sweep_load -> sweep_expand -> row_estimate -> row_admit -> execute -> result_judge -> append
  *
  * The one idea: every row of the config ends up in the file, also those that did not run, in the order
  * of the config whatever the order of execution; and what is in the file is never run again. How a row
@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 #include "bench/sweep/estimate.h"
-#include "bench/row/plausible.h"
+#include "bench/machine/plausible.h"
 #include "bench/result/file.h"
 #include "bench/sweep/spawn.h"
 #include "bench/sweep/config.h"

@@ -58,6 +58,7 @@ static int find_inputs(Comparison *c, Err *err)
 
 static void say_record(const Comparison *c, const CellEntry *r)
 {
+    Err why;
     fprintf(stderr, " %s ", r->implementation->name);
     switch (cell_entry_state(c, r)) {
     case ENTRY_FAILED:
@@ -67,12 +68,8 @@ static void say_record(const Comparison *c, const CellEntry *r)
         fprintf(stderr, "%.4g ms, parity FAILED: %s", r->median_ms, r->parity.reason);
         break;
     case ENTRY_IMPLAUSIBLE:
-        fprintf(stderr,
-                "%.4g ms, implausible: %.4g GFLOP/s is more than the %.4g that %lld threads "
-                "can reach",
-                r->median_ms, cell_entry_gflops(c, r),
-                peaks_limit_of_product(&c->watch.peaks, cell_entry_product(r)),
-                (long long)c->config->threads);
+        cell_entry_plausible(c, r, &why);
+        fprintf(stderr, "%.4g ms, implausible: %s", r->median_ms, why.msg);
         break;
     case ENTRY_OK:
         fprintf(stderr, "%.4g ms", r->median_ms);
@@ -107,8 +104,8 @@ static int measure_all(Comparison *c, const char *folder, bool *passed, Err *err
         if (compare_report_write(c, folder, started, err) != 0)
             return -1;
     }
-    if (c->watch.known) { /* the machine may have become faster meanwhile */
-        peak_watch_measure(&c->watch);
+    if (comparison_peaks(c)) { /* the machine may have become faster meanwhile */
+        comparison_measure_peaks(c);
         if (compare_report_write(c, folder, started, err) != 0)
             return -1;
     }

@@ -13,7 +13,7 @@
 #include "bench/machine/machine.h"
 #include "bench/row/stamp.h"
 #include "bench/sweep/estimate.h"
-#include "bench/row/plausible.h"
+#include "bench/row/result.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/options.h"
 #include "bench/result/table.h"
@@ -145,11 +145,11 @@ static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Prof
         return 0;
     }
     guard_init(&guard);
-    int status = guard_peaks(&guard, r->config.threads, err) ? 0 : -1;
+    int status = guard_measure(&guard, r->config.threads, err);
     if (status == 0 && !interrupted())
         status = row_spawn_profiled(r, samples, run->profile ? profile : NULL, &limits, err);
     if (status == 0 && !interrupted())
-        status = guard_judge(&guard, r, err);
+        status = result_judge(r, &guard, err);
     guard_release(&guard);
     return status;
 }

@@ -175,7 +175,7 @@ has "$work/out" '^\| \*\*Model\*\* \| 1 \| 16 \|.*x Faster'
 has "$(echo "$work"/results/*.json)" '"fma": [0-9]'
 CONFIG=model compare impossible 1
 csv
-has "$work/err" 'pytorch 1e-06 ms, implausible: [0-9.e+]+ GFLOP/s is more than the [0-9.e+]+ that 1 threads can reach'
+has "$work/err" 'pytorch 1e-06 ms, implausible: [0-9.e+]+ GFLOP/s on 1 threads is more than the [0-9.e+]+ this machine can reach'
 has "$work/csv" "^model,m,1,16,pytorch,1e-06,1e-06,1e-06,,,,0,True,$number,8,implausible,"
 has "$work/out" '\*\*implausible\*\*'
 has_not "$work/out" 'Faster|Slower'

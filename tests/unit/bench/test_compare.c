@@ -10,7 +10,7 @@
 
 #include "bench/compare/config.h"
 #include "bench/compare/parity.h"
-#include "bench/compare/peak.h"
+#include "bench/compare/cell.h"
 #include "model/families/family.h"
 #include "model/families/gpt2.h"
 #include "model/files/safetensors.h"
@@ -212,21 +212,25 @@ Test(compare, flops_are_those_of_what_runs)
     cr_expect(epsilon_eq(dbl, cell_flops(&model, &encoder), full, 1e-6));
 }
 
+static bool believed(const Peaks *p, DType product, double gflops)
+{
+    Err why;
+    return plausible(p, &(Claim){.product = product, .gflops = gflops, .cpus_used = NAN}, &why) ==
+           0;
+}
+
 Test(compare, no_rate_is_above_the_peak)
 {
-    PeakWatch w = {.threads = 1, .known = true};
-    w.peaks = (Peaks){.threads = 1, .fma = 100, .gemm = 90, .bandwidth = NAN, .theoretical = 110};
-    cr_expect(epsilon_eq(dbl, peak_watch_fraction(&w, DT_F32, 50), 0.5, 1e-12));
-    cr_expect(not(peak_watch_implausible(&w, DT_F32, 115)), "1.05 x 110 is possible");
-    cr_expect(peak_watch_implausible(&w, DT_F32, 116));
-    cr_expect(not(peak_watch_implausible(&w, DT_F32, NAN)));
-    w.peaks.i8 = 400;
-    cr_expect(epsilon_eq(dbl, peak_watch_fraction(&w, DT_I8, 300), 0.75, 1e-12));
-    cr_expect(not(peak_watch_implausible(&w, DT_I8, 461)), "1.05 x 400/100 of 110");
-    cr_expect(peak_watch_implausible(&w, DT_I8, 463));
-    w.known = false;
-    cr_expect(isnan(peak_watch_fraction(&w, DT_F32, 50)));
-    cr_expect(not(peak_watch_implausible(&w, DT_F32, 1e9)));
+    Peaks p = {.threads = 1, .fma = 100, .gemm = 90, .bandwidth = NAN, .theoretical = 110};
+    cr_expect(epsilon_eq(dbl, peaks_fraction(&p, DT_F32, 50), 0.5, 1e-12));
+    cr_expect(believed(&p, DT_F32, 115), "1.05 x 110 is possible");
+    cr_expect(not(believed(&p, DT_F32, 116)));
+    cr_expect(believed(&p, DT_F32, NAN));
+    p.i8 = 400;
+    cr_expect(epsilon_eq(dbl, peaks_fraction(&p, DT_I8, 300), 0.75, 1e-12));
+    cr_expect(believed(&p, DT_I8, 461), "1.05 x 400/100 of 110");
+    cr_expect(not(believed(&p, DT_I8, 463)));
+    cr_expect(isnan(peaks_fraction(NULL, DT_F32, 50)));
 }
 
 /* ---- parity ---- */
