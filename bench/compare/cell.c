@@ -2,70 +2,26 @@
 #include "bench/compare/cell.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bench/compare/inputs.h"
 #include "model/families/family.h"
-#include "bench/util/interrupt.h"
 #include "bench/row/counters.h"
-#include "bench/stats/moments.h"
-#include "bench/compare/turns.h"
+#include "bench/util/interrupt.h"
 
 /* A cell being measured. */
-typedef struct Round {
+typedef struct CellRun {
     Comparison *c;
     const CompareCell *cell;
-    json_t *load;       /* request */
-    CellEntry *records; /* of the implementations that take part */
+    json_t *load;                        /* request */
+    CellEntry *records;                  /* of the implementations that take part, ours first */
+    Entry *entries[NUM_IMPLEMENTATIONS]; /* theirs */
     size_t count;
-} Round;
+} CellRun;
 
-const Peaks *comparison_peaks(const Comparison *c)
-{
-    return guard_peaks(&c->guard, c->config->threads);
-}
-
-void comparison_measure_peaks(Comparison *c)
-{
-    Err err;
-    if (guard_measure(&c->guard, c->config->threads, &err) != 0)
-        fprintf(stderr, "tare: %s, so shares of the peak are missing\n", err.msg);
-}
-
-int comparison_start(Comparison *c, bool *misbehaved, Err *err)
-{
-    const ImplementationOptions options = {.wanted = c->config->wanted,
-                                           .threads = c->config->threads,
-                                           .max_wait = c->config->max_wait};
-    c->other_cpus = other_cpus_before_start();
-    guard_init(&c->guard);
-    if (implementations_start(c->implementations, &c->project, &options, misbehaved, err) != 0)
-        return -1;
-    bool matrix_work = false;
-    for (size_t i = 0; i < c->config->num_cells; i++) {
-        const CompareCell *cell = &c->config->cells[i];
-        matrix_work |= !isnan(cell_flops(cell, &c->models[cell->model].config));
-    }
-    if (matrix_work)
-        comparison_measure_peaks(c);
-    return 0;
-}
-
-void comparison_release(Comparison *c)
-{
-    implementations_release(c->implementations);
-    guard_release(&c->guard);
-    for (size_t i = 0; i < c->num_records; i++)
-        free(c->records[i].ms);
-    free(c->records);
-    c->records = NULL;
-    c->num_records = 0;
-}
-
-/* ---- rates ---- */
+/* ---- a comparison ---- */
 
 double cell_flops(const CompareCell *cell, const ModelConfig *config)
 {
@@ -78,102 +34,76 @@ double cell_flops(const CompareCell *cell, const ModelConfig *config)
     return model_flops(&c, cell->batch_size, cell->seq_len, what->backward);
 }
 
-double cell_entry_gflops(const Comparison *c, const CellEntry *r)
+static double flops_of(const Comparison *c, const CompareCell *cell)
 {
-    return cell_flops(r->cell, &c->models[r->cell->model].config) / (r->median_ms * 1e6);
+    return cell_flops(cell, &c->models[cell->model].config);
 }
 
-static Claim claim_of(const Comparison *c, const CellEntry *r)
+int comparison_start(Comparison *c, Err *err)
 {
-    return (Claim){.product = precision_product(r->cell->component->precision),
-                   .gflops = cell_entry_gflops(c, r),
-                   .cpus_used = NAN};
+    const ImplementationOptions options = {.wanted = c->config->wanted,
+                                           .threads = c->config->threads,
+                                           .max_wait = c->config->max_wait};
+    if (session_start(&c->session, &options, err) != 0)
+        return -1;
+    bool matrix_work = false;
+    for (size_t i = 0; i < c->config->num_cells; i++)
+        matrix_work |= !isnan(flops_of(c, &c->config->cells[i]));
+    if (matrix_work)
+        session_measure_peaks(&c->session);
+    return 0;
 }
 
-double cell_entry_peak_fraction(const Comparison *c, const CellEntry *r)
+void comparison_release(Comparison *c)
 {
-    Claim claim = claim_of(c, r);
-    return peaks_fraction(comparison_peaks(c), claim.product, claim.gflops);
-}
-
-bool cell_entry_plausible(const Comparison *c, const CellEntry *r, Err *why)
-{
-    const Peaks *p = comparison_peaks(c);
-    Claim claim = claim_of(c, r);
-    return !p || plausible(p, &claim, why) == 0;
+    for (size_t i = 0; i < c->num_records; i++)
+        entry_release(&c->records[i].entry);
+    free(c->records);
+    c->records = NULL;
+    c->num_records = 0;
+    session_release(&c->session);
 }
 
 EntryState cell_entry_state(const Comparison *c, const CellEntry *r)
 {
-    if (r->failure.msg[0])
-        return ENTRY_FAILED;
-    if (r->has_parity && !r->parity.ok)
-        return ENTRY_DIFFERS;
-    Err why;
-    return cell_entry_plausible(c, r, &why) ? ENTRY_OK : ENTRY_IMPLAUSIBLE;
+    return entry_state(&r->entry, session_peaks(&c->session));
 }
 
-/* CellEntries of a cell stand together, ours first. */
+/* Records of a cell stand together, ours first. */
 const CellEntry *cell_entry_ours(const Comparison *c, const CellEntry *r)
 {
-    while (r->implementation != &c->implementations[0])
+    while (r->implementation != &c->session.implementations[0])
         r--;
     return r;
 }
 
 bool cell_entry_shows_ratio(const Comparison *c, const CellEntry *r)
 {
-    const CellEntry *ours = cell_entry_ours(c, r);
-    return r != ours && !isnan(r->ratio.ratio) && cell_entry_state(c, r) == ENTRY_OK &&
-           cell_entry_state(c, ours) == ENTRY_OK;
+    return !isnan(r->entry.ratio.ratio) && cell_entry_state(c, r) == ENTRY_OK &&
+           cell_entry_state(c, cell_entry_ours(c, r)) == ENTRY_OK;
 }
 
 /* ---- loading, and the proof ---- */
 
-static char *file_of(const Comparison *c, const char *name)
-{
-    return xasprintf("%s/%s.safetensors", c->folder, name);
-}
-
-static int load(const Round *r, Implementation *a, Err *err)
+static int load(const CellRun *r, Implementation *a, Err *err)
 {
     if (implementation_wake(a, err) != 0)
         return -1;
     json_t *request = json_copy(r->load);
-    json_object_set_new(request, "threads", json_integer(r->c->config->threads));
+    json_object_set_new(request, "threads", json_integer(r->c->session.threads));
     return implementation_tell(a, request, err);
 }
 
-/* The first call of a loaded worker, untimed; its results go to a file. */
-static int write_outputs(const Round *r, Implementation *a, Err *err)
+/* Loads, writes what it computes and times one call, to know how many make a sample. In fresh processes
+ * there is one model in memory at a time, and one call a sample. */
+static void prepare(const CellRun *r, CellEntry *record)
 {
-    char *path = file_of(r->c, a->name);
-    int status =
-        implementation_tell(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
-    free(path);
-    return status;
-}
-
-/* A record's worker; the record itself only reads it. */
-static Implementation *worker_of(const Round *r, const CellEntry *record)
-{
-    return &r->c->implementations[record->implementation - r->c->implementations];
-}
-
-static bool failed(const CellEntry *record)
-{
-    return record->failure.msg[0] != '\0';
-}
-
-/* Loads, proves and times one call, to know how many make a sample. In fresh processes there is one
- * model in memory at a time, and one call a sample. */
-static void prepare(const Round *r, CellEntry *record)
-{
-    Implementation *a = worker_of(r, record);
-    Err *err = &record->failure;
+    Implementation *a = record->implementation;
+    Err *err = &record->entry.failure;
     record->calls = 1;
     record->warm_call = true;
-    if (load(r, a, err) == 0 && write_outputs(r, a, err) == 0 && !r->cell->fresh_process) {
+    if (load(r, a, err) == 0 && session_write_outputs(&r->c->session, a, err) == 0 &&
+        !r->cell->fresh_process) {
         double ns = implementation_time(a, "run", 1, err);
         if (!isnan(ns)) {
             record->calls = turn_calls(ns, TURN_NS);
@@ -185,22 +115,16 @@ static void prepare(const Round *r, CellEntry *record)
 }
 
 /* Compares everybody's outputs with ours. */
-static void prove(const Round *r)
+static void prove(const CellRun *r)
 {
-    char *ours = file_of(r->c, r->records[0].implementation->name);
     double own = r->cell->component->tolerance, tolerance = own > 0 ? own : parity_tolerance;
-    for (size_t i = 1; i < r->count && !failed(&r->records[0]); i++) {
-        CellEntry *record = &r->records[i];
-        char *theirs = file_of(r->c, record->implementation->name);
-        if (!failed(record))
-            record->has_parity =
-                parity_compare(ours, theirs, tolerance, &record->parity, &record->failure) == 0;
-        free(theirs);
-    }
-    free(ours);
+    for (size_t i = 1; i < r->count && !entry_failed(r->entries[0]); i++)
+        if (!entry_failed(r->entries[i]))
+            session_prove(&r->c->session, r->records[i].implementation->name, tolerance,
+                          r->entries[i]);
 }
 
-/* ---- taking turns ---- */
+/* ---- turns ---- */
 
 static void note_memory(CellEntry *record)
 {
@@ -209,11 +133,11 @@ static void note_memory(CellEntry *record)
         record->peak_rss_bytes = (size_t)bytes;
 }
 
-/* A sample in ms; NaN when it failed. */
-static double turn(const Round *r, CellEntry *record)
+static double turn(void *run, size_t i, Err *err)
 {
-    Implementation *a = worker_of(r, record);
-    Err *err = &record->failure;
+    const CellRun *r = run;
+    CellEntry *record = &r->records[i];
+    Implementation *a = record->implementation;
     double ns = NAN;
     bool ready = !r->cell->fresh_process || load(r, a, err) == 0;
     if (ready && (!record->warm_call || !isnan(implementation_time(a, "run", 1, err))))
@@ -223,36 +147,6 @@ static double turn(const Round *r, CellEntry *record)
         peer_stop(&a->peer);
     }
     return ns / 1e6;
-}
-
-static void one_round(const Round *r, size_t round)
-{
-    uint64_t seed = (uint64_t)r->c->config->seed,
-             stream = (uint64_t)(r->cell - r->c->config->cells);
-    for (size_t i = 0; i < r->count && !interrupted(); i++) {
-        CellEntry *record = &r->records[turn_of(seed, stream, round, i, r->count)];
-        if (failed(record))
-            continue;
-        double ms = turn(r, record);
-        if (!failed(record))
-            record->ms[record->rounds++] = ms;
-    }
-}
-
-static void summarise(const Round *r)
-{
-    const CellEntry *ours = &r->records[0];
-    double level = 1 - 0.05 / (r->count > 2 ? (double)(r->count - 1) : 1);
-    for (size_t i = 0; i < r->count; i++) {
-        CellEntry *record = &r->records[i];
-        if (failed(record))
-            record->rounds = 0;
-        record->median_ms = median_of(record->ms, record->rounds);
-        record->interval = median_interval(record->ms, record->rounds, 0.95);
-        record->ratio = (RatioTest){NAN, interval_missing(), NAN};
-        if (record->has_parity && record->parity.ok && !failed(record) && !failed(ours))
-            record->ratio = paired_ratio(record->ms, ours->ms, record->rounds, level);
-    }
 }
 
 /* ---- a cell ---- */
@@ -267,74 +161,78 @@ static size_t bytes_of_texts(const json_t *load)
 }
 
 /* Those that are there and can do it. */
-static void choose(Round *r)
+static void choose(CellRun *r)
 {
     bool tokenizer = r->cell->component->kind == COMPONENT_TOKENIZER;
     size_t bytes = tokenizer ? bytes_of_texts(r->load) : 0;
     r->records = xcalloc(NUM_IMPLEMENTATIONS, sizeof *r->records);
     for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
-        Implementation *a = &r->c->implementations[k];
+        Implementation *a = &r->c->session.implementations[k];
         if (!a->available || (k > 0 && !component_has_peer(r->cell->component, a->name)))
             continue;
-        r->records[r->count++] =
-            (CellEntry){.cell = r->cell,
-                        .implementation = a,
-                        .input_bytes = bytes,
-                        .ms = xcalloc(r->cell->rounds, sizeof *r->records->ms)};
+        r->records[r->count] =
+            (CellEntry){.cell = r->cell, .implementation = a, .input_bytes = bytes};
+        r->entries[r->count] = &r->records[r->count].entry;
+        r->count++;
     }
 }
 
-/* A rate above the machine's peak is doubted at once, while the machine is as it was. */
-static void keep(Round *r)
+static void take_turns(CellRun *r)
+{
+    const CompareConfig *config = r->c->config;
+    const RoundsPlan plan = {.seed = (uint64_t)config->seed,
+                             .stream = (uint64_t)(r->cell - config->cells),
+                             .rounds = r->cell->rounds};
+    rounds_run(r->entries, r->count, &plan, turn, r);
+    double flops = flops_of(r->c, r->cell);
+    for (size_t i = 0; i < r->count; i++) {
+        r->entries[i]->claim = (Claim){.product = precision_product(r->cell->component->precision),
+                                       .gflops = flops / (r->entries[i]->median_ms * 1e6),
+                                       .cpus_used = NAN};
+        session_doubt(&r->c->session, &r->entries[i]->claim);
+    }
+}
+
+static void keep(CellRun *r)
 {
     Comparison *c = r->c;
-    for (size_t i = 0; i < r->count; i++) {
-        Err ignored;
-        Claim claim = claim_of(c, &r->records[i]);
-        if (comparison_peaks(c))
-            guard_doubt(&c->guard, c->config->threads, &claim, &ignored);
-    }
     c->records = xrealloc(c->records, (c->num_records + r->count) * sizeof *c->records);
     memcpy(c->records + c->num_records, r->records, r->count * sizeof *r->records);
     c->num_records += r->count;
 }
 
-static void remove_files(const Round *r, const char *inputs)
+static void measure(CellRun *r)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        char *path = file_of(r->c, r->records[i].implementation->name);
-        unlink(path);
-        free(path);
-    }
-    unlink(inputs);
+    Session *s = &r->c->session;
+    if (r->cell
+            ->fresh_process) /* idle workers of earlier cells hold memory that these are short of */
+        implementations_stop(s->implementations);
+    choose(r);
+    for (size_t i = 0; i < r->count && !interrupted(); i++)
+        prepare(r, &r->records[i]);
+    prove(r);
+    for (size_t i = 0; i < r->count; i++)
+        session_remove_file(s, r->records[i].implementation->name);
+    take_turns(r);
 }
 
 int comparison_measure(Comparison *c, const CompareCell *cell, Err *err)
 {
     const ModelFiles *files = &c->models[cell->model];
-    char *inputs = file_of(c, "inputs");
-    Round r = {.c = c, .cell = cell};
+    char *inputs = session_file(&c->session, "inputs");
+    CellRun r = {.c = c, .cell = cell};
     r.load = compare_load_request(cell, files->dir, files->config.vocab_size,
                                   (uint64_t)c->config->seed, inputs, err);
     int status = r.load ? 0 : -1;
     if (status == 0) {
-        if (cell->fresh_process) /* idle workers of earlier cells hold memory that these are short of */
-            implementations_stop(c->implementations);
-        choose(&r);
-        for (size_t i = 0; i < r.count && !interrupted(); i++)
-            prepare(&r, &r.records[i]);
-        prove(&r);
-        for (size_t round = 0; round < cell->rounds && !interrupted(); round++)
-            one_round(&r, round);
-        summarise(&r);
-        remove_files(&r, inputs);
+        measure(&r);
+        unlink(inputs);
+        status = interrupted() ? err_set(err, "interrupted") : 0;
     }
-    if (status == 0 && interrupted())
-        status = err_set(err, "interrupted");
     if (status == 0)
         keep(&r);
     for (size_t i = 0; status != 0 && i < r.count; i++)
-        free(r.records[i].ms);
+        entry_release(r.entries[i]);
     free(r.records);
     json_decref(r.load);
     free(inputs);

@@ -7,8 +7,6 @@
 #include "bench/compare/component.h"
 #include "bench/util/pipe.h"
 
-enum { TEMPORARY_FOLDER = 64 }; /* bytes of the path where outputs are exchanged */
-
 typedef struct Implementation {
     const char *name;
     bool available; /* it answered once; it need not run at the moment */

@@ -5,7 +5,7 @@
 
 #include "bench/compare/output.h"
 #include "bench/compare/report.h"
-#include "bench/compare/turns.h"
+#include "bench/compare/rounds.h"
 
 /* The records of one cell stand together, ours first. */
 static size_t end_of_cell(const Comparison *c, size_t first)
@@ -59,17 +59,17 @@ static void write_parity_row(const Comparison *c, const CellEntry *r, FILE *f)
             m->d_model, m->num_layers, m->vocab_size, cell->component->title);
     write_size(cell, f);
     fprintf(f, " %s |", r->implementation->name);
-    if (r->failure.msg[0])
-        fprintf(f, " - | **not measured**: %s |\n", r->failure.msg);
-    else if (!r->has_parity)
+    if (r->entry.failure.msg[0])
+        fprintf(f, " - | **not measured**: %s |\n", r->entry.failure.msg);
+    else if (!r->entry.has_parity)
         fprintf(f, " - | **not proven**: tare failed |\n");
-    else if (!r->parity.ok)
-        fprintf(f, " `%.2e` | **FAILED**: %s |\n", r->parity.max_abs, r->parity.reason);
+    else if (!r->entry.parity.ok)
+        fprintf(f, " `%.2e` | **FAILED**: %s |\n", r->entry.parity.max_abs, r->entry.parity.reason);
     else if (cell->component->kind == COMPONENT_TOKENIZER)
         fprintf(f, " 0 | **PASS** (ids equal) |\n");
     else
-        fprintf(f, " `%.2e` | **PASS** (%.1e of the largest value%s) |\n", r->parity.max_abs,
-                r->parity.max_rel, cell->component->tolerance > 0 ? ", a wider bound" : "");
+        fprintf(f, " `%.2e` | **PASS** (%.1e of the largest value%s) |\n", r->entry.parity.max_abs,
+                r->entry.parity.max_rel, cell->component->tolerance > 0 ? ", a wider bound" : "");
 }
 
 static void write_parity(const Comparison *c, FILE *f)
@@ -87,7 +87,7 @@ static void write_parity(const Comparison *c, FILE *f)
         parity_tolerance);
     for (size_t i = 0; i < c->num_records; i++) {
         const CellEntry *r = &c->records[i];
-        if (r->implementation != &c->implementations[0] || r->failure.msg[0])
+        if (r->implementation != &c->session.implementations[0] || r->entry.failure.msg[0])
             write_parity_row(c, r, f);
     }
     fputc('\n', f);
@@ -99,29 +99,29 @@ static double fastest(const Comparison *c, size_t first)
 {
     double best = INFINITY;
     for (size_t i = first; i < end_of_cell(c, first); i++)
-        best = fmin(best, c->records[i].median_ms);
+        best = fmin(best, c->records[i].entry.median_ms);
     return best;
 }
 
 static void write_time(const CellEntry *r, double best, FILE *f)
 {
-    if (!r || r->rounds == 0) {
+    if (!r || r->entry.rounds == 0) {
         fprintf(f, " - |");
         return;
     }
-    const char *mark = r->median_ms == best ? "**" : "";
-    fprintf(f, " %s%.4g%s", mark, r->median_ms, mark);
-    if (!isnan(r->interval.lo))
-        fprintf(f, " [%.4g, %.4g]", r->interval.lo, r->interval.hi);
+    const char *mark = r->entry.median_ms == best ? "**" : "";
+    fprintf(f, " %s%.4g%s", mark, r->entry.median_ms, mark);
+    if (!isnan(r->entry.interval.lo))
+        fprintf(f, " [%.4g, %.4g]", r->entry.interval.lo, r->entry.interval.hi);
     fprintf(f, " |");
 }
 
 /* Of the machine's peak, or a tokenizer's bytes a second. */
 static void write_share(const Comparison *c, const CellEntry *r, FILE *f)
 {
-    double share = r ? cell_entry_peak_fraction(c, r) : NAN;
-    if (r && r->rounds > 0 && r->input_bytes > 0)
-        fprintf(f, " %.3g MB/s |", (double)r->input_bytes / (r->median_ms * 1e3));
+    double share = r ? entry_peak_fraction(&r->entry, session_peaks(&c->session)) : NAN;
+    if (r && r->entry.rounds > 0 && r->input_bytes > 0)
+        fprintf(f, " %.3g MB/s |", (double)r->input_bytes / (r->entry.median_ms * 1e3));
     else if (isnan(share))
         fprintf(f, " - |");
     else
@@ -213,8 +213,8 @@ static void write_head(const Comparison *c, time_t started, FILE *f)
 {
     fprintf(f, "# Benchmark Results: %s\n\n", c->config->name);
     system_info_print(started, c->config->threads, f);
-    other_cpus_print(c->other_cpus, f);
-    implementations_print(c->implementations, f);
+    other_cpus_print(c->session.other_cpus, f);
+    implementations_print(c->session.implementations, f);
     fputc('\n', f);
 }
 
@@ -227,7 +227,7 @@ static void write_method(const Comparison *c, FILE *f)
             "least %g ms of calls. The speed-up is paired by round, its interval widened for the\n"
             "number of implementations; where that contains 1 there is no clear difference.\n",
             TURN_NS / 1e6);
-    const Peaks *p = comparison_peaks(c);
+    const Peaks *p = session_peaks(&c->session);
     if (p)
         fprintf(
             f,

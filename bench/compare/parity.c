@@ -10,11 +10,6 @@
 
 const double parity_tolerance = 1e-5;
 
-const char *const entry_state_names[] = {[ENTRY_OK] = "ok",
-                                         [ENTRY_FAILED] = "failed",
-                                         [ENTRY_DIFFERS] = "differs",
-                                         [ENTRY_IMPLAUSIBLE] = "implausible"};
-
 static int fail(Parity *p, const char *name, const char *what)
 {
     p->ok = false;

@@ -24,13 +24,4 @@ extern const double parity_tolerance;
  * difference above the bound are in *p. */
 int parity_compare(const char *ours, const char *theirs, double tolerance, Parity *p, Err *err);
 
-/* What may be said of an implementation's figures. Only of ENTRY_OK a speed-up is shown. */
-typedef enum EntryState {
-    ENTRY_OK,
-    ENTRY_FAILED,     /* there are no figures */
-    ENTRY_DIFFERS,    /* its output is not tare's */
-    ENTRY_IMPLAUSIBLE /* faster than the machine */
-} EntryState;
-extern const char *const entry_state_names[]; /* "ok", "failed", ... as in results */
-
 #endif

@@ -7,7 +7,7 @@
 #include "model/families/family.h"
 #include "bench/compare/output.h"
 #include "bench/util/number_json.h"
-#include "bench/compare/turns.h"
+#include "bench/compare/rounds.h"
 
 enum { SCHEMA = 1 };
 
@@ -15,31 +15,31 @@ static void columns_of(const Comparison *c, const CellEntry *r, Columns *out)
 {
     const CompareCell *cell = r->cell;
     bool ratio = cell_entry_shows_ratio(c, r);
-    double gflops = cell_entry_gflops(c, r);
+    double gflops = r->entry.claim.gflops;
     *out = (Columns){.count = 0};
     column_text(out, "component", cell->component->name);
     column_text(out, "model", c->config->models[cell->model].name);
     column_count(out, "batch_size", cell->batch_size);
     column_count(out, "seq_len", cell->seq_len);
     column_text(out, "implementation", r->implementation->name);
-    column_real(out, "median_ms", r->median_ms);
-    column_real(out, "median_lo_ms", r->interval.lo);
-    column_real(out, "median_hi_ms", r->interval.hi);
-    column_real(out, "ratio", ratio ? r->ratio.ratio : NAN);
-    column_real(out, "ratio_lo", ratio ? r->ratio.interval.lo : NAN);
-    column_real(out, "ratio_hi", ratio ? r->ratio.interval.hi : NAN);
-    column_real(out, "parity_max_abs", r->has_parity ? r->parity.max_abs : NAN);
-    if (r->has_parity)
-        column_bool(out, "parity_ok", r->parity.ok);
+    column_real(out, "median_ms", r->entry.median_ms);
+    column_real(out, "median_lo_ms", r->entry.interval.lo);
+    column_real(out, "median_hi_ms", r->entry.interval.hi);
+    column_real(out, "ratio", ratio ? r->entry.ratio.ratio : NAN);
+    column_real(out, "ratio_lo", ratio ? r->entry.ratio.interval.lo : NAN);
+    column_real(out, "ratio_hi", ratio ? r->entry.ratio.interval.hi : NAN);
+    column_real(out, "parity_max_abs", r->entry.has_parity ? r->entry.parity.max_abs : NAN);
+    if (r->entry.has_parity)
+        column_bool(out, "parity_ok", r->entry.parity.ok);
     else
         column_empty(out, "parity_ok");
     column_real(out, "empty_call_ms", r->implementation->empty_call_ms);
-    column_count(out, "rounds", r->rounds);
+    column_count(out, "rounds", r->entry.rounds);
     column_text(out, "status", entry_state_names[cell_entry_state(c, r)]);
     column_real(out, "gflops_per_s", gflops);
-    column_real(out, "peak_fraction", cell_entry_peak_fraction(c, r));
+    column_real(out, "peak_fraction", entry_peak_fraction(&r->entry, session_peaks(&c->session)));
     column_real(out, "bytes_per_s",
-                r->input_bytes ? (double)r->input_bytes / (r->median_ms / 1e3) : NAN);
+                r->input_bytes ? (double)r->input_bytes / (r->entry.median_ms / 1e3) : NAN);
     column_count(out, "peak_rss_bytes", r->peak_rss_bytes);
 }
 
@@ -65,27 +65,27 @@ static json_t *cell_entry_json(const Comparison *c, const CellEntry *r)
     Columns columns;
     columns_of(c, r, &columns);
     json_t *object = columns_to_json(&columns), *samples = json_array();
-    for (size_t i = 0; i < r->rounds; i++)
-        json_array_append_new(samples, json_real(r->ms[i]));
+    for (size_t i = 0; i < r->entry.rounds; i++)
+        json_array_append_new(samples, json_real(r->entry.ms[i]));
     json_object_set_new(object, "samples_ms", samples);
     json_object_set_new(object, "calls_per_sample", json_integer(r->calls));
     json_object_set_new(object, "untimed_call_before", json_boolean(r->warm_call));
     json_object_set_new(object, "fresh_process", json_boolean(r->cell->fresh_process));
     if (r->cell->texts)
         json_object_set_new(object, "texts", json_string(r->cell->texts));
-    if (r->rounds > 0 && !isnan(r->interval.lo))
-        json_object_set_new(object, "median_coverage", json_real(r->interval.coverage));
-    if (!isnan(r->ratio.ratio) && !isnan(r->ratio.interval.lo)) {
-        json_object_set_new(object, "ratio_coverage", json_real(r->ratio.interval.coverage));
-        json_object_set_new(object, "ratio_p", json_real(r->ratio.p));
+    if (r->entry.rounds > 0 && !isnan(r->entry.interval.lo))
+        json_object_set_new(object, "median_coverage", json_real(r->entry.interval.coverage));
+    if (!isnan(r->entry.ratio.ratio) && !isnan(r->entry.ratio.interval.lo)) {
+        json_object_set_new(object, "ratio_coverage", json_real(r->entry.ratio.interval.coverage));
+        json_object_set_new(object, "ratio_p", json_real(r->entry.ratio.p));
     }
-    if (r->has_parity) {
-        if (*r->parity.worst)
-            json_object_set_new(object, "parity_max_rel", json_real(r->parity.max_rel));
-        json_object_set_new(object, "parity_tolerance", json_real(r->parity.tolerance));
-        json_object_set_new(object, "parity_reason", json_string(r->parity.reason));
+    if (r->entry.has_parity) {
+        if (*r->entry.parity.worst)
+            json_object_set_new(object, "parity_max_rel", json_real(r->entry.parity.max_rel));
+        json_object_set_new(object, "parity_tolerance", json_real(r->entry.parity.tolerance));
+        json_object_set_new(object, "parity_reason", json_string(r->entry.parity.reason));
     }
-    json_object_set_new(object, "failure", json_string(r->failure.msg));
+    json_object_set_new(object, "failure", json_string(r->entry.failure.msg));
     return object;
 }
 
@@ -111,14 +111,14 @@ static void write_json(const void *comparison, time_t started, FILE *f)
     json_t *records = json_array(), *all = system_info(started);
     for (size_t i = 0; i < c->num_records; i++)
         json_array_append_new(records, cell_entry_json(c, &c->records[i]));
-    json_t *rest =
-        json_pack("{s:i, s:s, s:o, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA,
-                  "name", c->config->name, "other_cpus_before", number_json(c->other_cpus),
-                  "threads", (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed,
-                  "parity_tolerance", parity_tolerance, "sample_min_ms", TURN_NS / 1e6, "peaks",
-                  peaks_to_json(comparison_peaks(c)), "models", models_json(c), "implementations",
-                  implementations_to_json(c->implementations), "left_out",
-                  implementations_left_out(c->implementations), "records", records);
+    json_t *rest = json_pack(
+        "{s:i, s:s, s:o, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA, "name",
+        c->config->name, "other_cpus_before", number_json(c->session.other_cpus), "threads",
+        (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed, "parity_tolerance",
+        parity_tolerance, "sample_min_ms", TURN_NS / 1e6, "peaks",
+        peaks_to_json(session_peaks(&c->session)), "models", models_json(c), "implementations",
+        implementations_to_json(c->session.implementations), "left_out",
+        implementations_left_out(c->session.implementations), "records", records);
     CHECK(rest, "a comparison that is no JSON");
     json_object_update(all, rest);
     json_decref(rest);
@@ -136,10 +136,11 @@ int compare_report_write(const Comparison *c, const char *folder, time_t started
 void compare_speedup(const Comparison *c, const CellEntry *r, char *text)
 {
     const size_t size = 128;
-    double ratio = r->ratio.ratio, lo = r->ratio.interval.lo, hi = r->ratio.interval.hi;
-    if (r->failure.msg[0])
+    double ratio = r->entry.ratio.ratio, lo = r->entry.ratio.interval.lo,
+           hi = r->entry.ratio.interval.hi;
+    if (r->entry.failure.msg[0])
         snprintf(text, size, "failed");
-    else if (r->has_parity && !r->parity.ok)
+    else if (r->entry.has_parity && !r->entry.parity.ok)
         snprintf(text, size, "parity FAILED");
     else if (cell_entry_state(c, r) == ENTRY_IMPLAUSIBLE)
         snprintf(text, size, "implausible");

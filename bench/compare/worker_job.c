@@ -72,9 +72,9 @@ static int load_texts(WorkerJob *job, const json_t *request, Err *err)
     return 0;
 }
 
-/* Fresh ids [batch, length] from the inputs file. The first table read fixes batch and length. */
-static int load_ids(WorkerJob *job, const SafeTensors *file, const char *name, int32_t **ids,
-                    Err *err)
+/* Fresh ids [batch, length] below `limit` from the inputs file. The first table fixes batch and length. */
+static int load_ids(WorkerJob *job, const SafeTensors *file, const char *name, size_t limit,
+                    int32_t **ids, Err *err)
 {
     const STensor *t = safetensors_find(file, name);
     if (!t || t->dtype != ST_I32 || t->ndim != 2 || t->bytes == 0)
@@ -87,15 +87,9 @@ static int load_ids(WorkerJob *job, const SafeTensors *file, const char *name, i
         return err_set(err, "the inputs' table '%s' has another shape than the tokens", name);
     *ids = xmalloc(t->bytes);
     memcpy(*ids, t->data, t->bytes);
-    return 0;
-}
-
-static int check_ids(const WorkerJob *job, const int32_t *ids, const char *name, size_t limit,
-                     Err *err)
-{
     for (size_t i = 0; i < job->batch * job->length; i++)
-        if (ids[i] < 0 || (size_t)ids[i] >= limit)
-            return err_set(err, "%s: id %d of a vocabulary of %zu", name, ids[i], limit);
+        if ((*ids)[i] < 0 || (size_t)(*ids)[i] >= limit)
+            return err_set(err, "%s: id %d of a vocabulary of %zu", name, (*ids)[i], limit);
     return 0;
 }
 
@@ -106,15 +100,11 @@ static int load_inputs(WorkerJob *job, const json_t *request, const ModelConfig 
     SafeTensors *file = path ? safetensors_open(path, err) : NULL;
     if (!file)
         return path ? -1 : err_set(err, "the request names no inputs");
-    int status = load_ids(job, file, "tokens", &job->tokens, err);
+    int status = load_ids(job, file, "tokens", c->vocab_size, &job->tokens, err);
     if (status == 0)
-        status = gpt ? load_ids(job, file, "targets", &job->targets, err)
-                     : load_ids(job, file, "mask", &job->mask, err);
+        status = gpt ? load_ids(job, file, "targets", c->vocab_size, &job->targets, err)
+                     : load_ids(job, file, "mask", 2, &job->mask, err);
     safetensors_free(file);
-    if (status == 0)
-        status = check_ids(job, job->tokens, "tokens", c->vocab_size, err);
-    if (status == 0 && gpt)
-        status = check_ids(job, job->targets, "targets", c->vocab_size, err);
     return status;
 }
 

@@ -5,12 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/util/interrupt.h"
-#include "bench/stats/moments.h"
+#include "bench/compare/rounds.h"
 #include "bench/row/config.h"
-#include "bench/sweep/spawn.h"
-#include "bench/stats/stats.h"
 #include "bench/stats/verdict.h"
+#include "bench/sweep/spawn.h"
+#include "bench/util/interrupt.h"
 
 /* Standard deviation of ln(b / a): what one round adds. */
 static double paired_spread(const double *a, const double *b, size_t rounds)
@@ -52,64 +51,56 @@ static void small_row(RowConfig *c, int64_t threads)
     c->threads = threads;
 }
 
-/* What the rows tell, 2 a round: their timed trials, and the time they took beside them. */
-typedef struct Turns {
-    double *median_ms; /* [2 * room]: of A, then of B */
-    double *cv;        /* [2 * room]: in the order in which they ran, as the following */
-    double *trial_ms;  /* [2 * room * TRIALS] */
-    double *extra_ms;  /* [2 * room]: starting, warming up, ending */
-    size_t room;
-} Turns;
+/* What the rows tell beside their medians, in the order in which they ran. */
+typedef struct NoiseRun {
+    Entry sides[2]; /* A, B */
+    int64_t threads;
+    size_t rows;      /* so far, of complete sides */
+    double *cv;       /* [rows] */
+    double *trial_ms; /* [rows * TRIALS], timed */
+    double *extra_ms; /* [rows]: starting, warming up, ending */
+} NoiseRun;
 
-static Turns turns_new(size_t rounds)
+static void keep_row(NoiseRun *t, const RowResult *r, const Samples *samples, double whole_ms)
 {
-    size_t rows = 2 * rounds + 1; /* not 0 */
-    return (Turns){.median_ms = xmalloc(rows * sizeof(double)),
-                   .cv = xmalloc(rows * sizeof(double)),
-                   .trial_ms = xmalloc(rows * TRIALS * sizeof(double)),
-                   .extra_ms = xmalloc(rows * sizeof(double)),
-                   .room = rounds};
+    double *trials = t->trial_ms + t->rows * TRIALS;
+    CHECK(samples->count == WARMUPS + TRIALS, "%zu runs", samples->count);
+    samples_column(samples, TIMED_TRIALS, "wall_ns", 1e-6, trials);
+    t->cv[t->rows] = r->cv;
+    t->extra_ms[t->rows++] = whole_ms - mean_of(trials, TRIALS) * TRIALS;
 }
 
-static void turns_free(Turns *t)
+/* The row's median. One side is nothing without the other, whose failure ends this one. */
+static double turn(void *run, size_t side, Err *err)
 {
-    free(t->median_ms);
-    free(t->cv);
-    free(t->trial_ms);
-    free(t->extra_ms);
-}
-
-/* Row number `row` of those that ran, 2 * round or the next, as side A or B. */
-static int run_row_once(Turns *t, size_t row, bool is_b, int64_t threads, Err *err)
-{
-    const double max_seconds = 60;
+    const RowLimits limits = {.max_seconds = 60};
+    NoiseRun *t = run;
+    if (entry_failed(&t->sides[!side])) {
+        *err = t->sides[!side].failure;
+        return NAN;
+    }
     Samples samples;
     RowResult *r = xmalloc(sizeof *r);
     samples_init(&samples);
     row_result_init(r);
-    small_row(&r->config, threads);
+    small_row(&r->config, t->threads);
     int64_t start = clock_ns();
-    int status = row_spawn(r, &samples, &(RowLimits){.max_seconds = max_seconds}, err);
+    int status = row_spawn(r, &samples, &limits, err);
     double whole_ms = (double)(clock_ns() - start) * 1e-6;
-    if (status == 0 && !interrupted() && strcmp(r->status, STATUS_OK) != 0)
+    if (status == 0 && strcmp(r->status, STATUS_OK) != 0)
         status = err_set(err, "the row of the noise test failed: %s", r->status_reason);
-    if (status == 0 && !interrupted()) {
-        double *trials = t->trial_ms + row * TRIALS;
-        CHECK(samples.count == WARMUPS + TRIALS, "%zu runs", samples.count);
-        samples_column(&samples, TIMED_TRIALS, "wall_ns", 1e-6, trials);
-        t->median_ms[is_b ? t->room + row / 2 : row / 2] = r->median_ms;
-        t->cv[row] = r->cv;
-        t->extra_ms[row] = whole_ms - mean_of(trials, TRIALS) * TRIALS;
-    }
+    if (status == 0)
+        keep_row(t, r, &samples, whole_ms);
+    double median_ms = r->median_ms;
     samples_release(&samples);
     free(r);
-    return status;
+    return median_ms;
 }
 
 /* From all trials of the rounds done, two or more processes. */
-static void plan_trials(NoiseFloor *n, const Turns *t, size_t rounds)
+static void plan_trials(NoiseFloor *n, const NoiseRun *t)
 {
-    size_t processes = 2 * rounds;
+    size_t processes = 2 * n->rounds;
     if (processes < 2)
         return;
     TwoLevel levels = two_level_of(t->trial_ms, processes, TRIALS, CONFIDENCE_LEVEL);
@@ -120,18 +111,21 @@ static void plan_trials(NoiseFloor *n, const Turns *t, size_t rounds)
 
 int noise_floor_measure(size_t rounds, int64_t threads, uint64_t seed, NoiseFloor *n, Err *err)
 {
-    Turns t = turns_new(rounds);
-    size_t done = 0;
-    int status = 0;
-    for (; done < rounds; done++) {
-        bool b_first = rng_u64(seed, 0, done) & 1;
-        for (size_t turn = 0; turn < 2 && status == 0; turn++)
-            status = run_row_once(&t, 2 * done + turn, (turn == 0) == b_first, threads, err);
-        if (status != 0 || interrupted())
-            break;
+    double *room = xmalloc((TRIALS + 2) * 2 * rounds * sizeof *room);
+    NoiseRun t = {.threads = threads,
+                  .cv = room,
+                  .extra_ms = room + 2 * rounds,
+                  .trial_ms = room + 4 * rounds};
+    Entry *sides[] = {&t.sides[0], &t.sides[1]};
+    rounds_run(sides, 2, &(RoundsPlan){.seed = seed, .rounds = rounds}, turn, &t);
+    const Entry *failed = entry_failed(sides[0]) ? sides[0] : sides[1];
+    int status = entry_failed(failed) ? err_set(err, "%s", failed->failure.msg) : 0;
+    if (status == 0) {
+        *n = noise_floor_of(t.sides[0].ms, t.sides[1].ms, t.sides[0].rounds, t.cv);
+        plan_trials(n, &t);
     }
-    *n = noise_floor_of(t.median_ms, t.median_ms + rounds, done, t.cv);
-    plan_trials(n, &t, done);
-    turns_free(&t);
+    free(room);
+    entry_release(sides[0]);
+    entry_release(sides[1]);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "autograd/base.h"
 #include "bench/stats/distributions.h"
 #include "bench/stats/stats.h"
+#include "bench/text/classifier.h"
 
 void flip_list_release(FlipList *l)
 {
@@ -14,12 +15,9 @@ void flip_list_release(FlipList *l)
     *l = (FlipList){0};
 }
 
-int32_t best_label(const float *logits, size_t labels)
+static int32_t best_label(const float *logits, size_t labels)
 {
-    size_t best = 0;
-    for (size_t k = 1; k < labels; k++)
-        best = logits[k] > logits[best] ? k : best;
-    return (int32_t)best;
+    return (int32_t)classifier_best(logits, labels, NULL);
 }
 
 static double log_sum_exp(const float *logits, size_t labels)

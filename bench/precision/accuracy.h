@@ -43,9 +43,6 @@ typedef struct ClassifierChange {
     FlipList flips;               /* the caller's to release */
 } ClassifierChange;
 
-/* The label of a text: the largest logit, the first of equals. */
-int32_t best_label(const float *logits, size_t labels);
-
 /* a and b have the same texts and labels. */
 ClassifierChange classifier_change(const Scored *a, const Scored *b);
 

@@ -149,7 +149,7 @@ void ordering_of_series(Ordering *o, const Precision *formats, const char *relat
     o->expected[0] = o->observed[0] = o->note[0] = '\0';
     size_t n = choose(o, formats, relations, count, series, num_series, chosen, links);
     size_t pairs = n > 0 ? n - 1 : 0;
-    double level = 1 - (1 - CONFIDENCE_LEVEL) / (pairs > 1 ? (double)pairs : 1);
+    double level = bonferroni_level(CONFIDENCE_LEVEL, pairs);
     for (size_t i = 0; i < pairs; i++)
         each[i] =
             agreement_of(ratio_interval(chosen[i], chosen[i + 1], level), region_of(links[i]));

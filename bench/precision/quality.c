@@ -168,12 +168,7 @@ static int study_quality(Study *s, const StudySubject *subject, const Quality *q
         free(outputs[i].losses);
     }
     free(outputs);
-    if (interrupted()) {
-        study_drop(s, records);
-        return err_set(err, "interrupted");
-    }
-    study_keep(s, records);
-    return 0;
+    return study_finish(s, records, err);
 }
 
 int study_accuracy(Study *s, const StudySubject *subject, Err *err)

@@ -12,21 +12,12 @@
 #include "bench/compare/implementation.h"
 #include "bench/stats/stats.h"
 #include "bench/train/train.h"
+#include "bench/util/interrupt.h"
 #include "bench/util/units.h"
 
 enum { IDLE_SECONDS = 10, BYTE_VALUES = 256 };
 
 /* ---- what is missing ---- */
-
-static void leave_out(StudySubject *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void leave_out(StudySubject *s, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(s->left_out.msg, sizeof s->left_out.msg, fmt, ap);
-    va_end(ap);
-}
 
 /* Whether the model and its data are there, as far as looking tells. */
 static bool look(StudySubject *s)
@@ -37,10 +28,10 @@ static bool look(StudySubject *s)
     bool there = !m->source.dir || access(weights, F_OK) == 0;
     free(weights);
     if (!there)
-        leave_out(s, "there is no model in '%s'%s%s", m->source.dir,
-                  m->made_by ? "; to make it: " : "", m->made_by ? m->made_by : "");
+        err_set(&s->left_out, "there is no model in '%s'%s%s", m->source.dir,
+                m->made_by ? "; to make it: " : "", m->made_by ? m->made_by : "");
     else if (data && access(data, F_OK) != 0)
-        leave_out(s, "there is no '%s'", data);
+        err_set(&s->left_out, "there is no '%s'", data);
     else
         return true;
     return false;
@@ -89,12 +80,13 @@ static int check_trained(StudySubject *s, double held_out, const char *data, Err
         return -1;
     char *now = train_data_value(&trained);
     if (strcmp(now, data) != 0)
-        leave_out(s,
-                  "'%s' is not, or no longer, the text that '%s' was trained on, so no part of it "
-                  "is known to be held out; train again, with --overwrite%s%s",
-                  m->text, s->files.dir, m->made_by ? ": " : "", m->made_by ? m->made_by : "");
+        err_set(&s->left_out,
+                "'%s' is not, or no longer, the text that '%s' was trained on, so no part of it "
+                "is known to be held out; train again, with --overwrite%s%s",
+                m->text, s->files.dir, m->made_by ? ": " : "", m->made_by ? m->made_by : "");
     else if (m->held_out > held_out)
-        leave_out(s, "held_out = %g, but its training held out only %g", m->held_out, held_out);
+        err_set(&s->left_out, "held_out = %g, but its training held out only %g", m->held_out,
+                held_out);
     free(now);
     examples_release(&trained);
     examples_release(&held);
@@ -152,7 +144,7 @@ static int open_subject(StudySubject *s, const StudyModel *m, const Project *pro
     if (model_files_find(&s->files, &m->source, project, err) != 0) {
         if (m->source.dir)
             return -1;
-        leave_out(s, "%s", err->msg);
+        s->left_out = *err;
         return 0;
     }
     if (open_files(s, err) != 0)
@@ -177,6 +169,7 @@ int study_open(Study *s, const StudyConfig *c, const StudyOptions *o, Err *err)
                  .idle = {NAN, NAN},
                  .other_cpus = NAN,
                  .subjects = xcalloc(c->num_models, sizeof *s->subjects)};
+    guard_init(&s->guard);
     project_find(&project);
     for (size_t i = 0; i < c->num_models && status == 0; i++) {
         status = open_subject(&s->subjects[i], &c->models[i], &project, err);
@@ -211,6 +204,7 @@ void study_release(Study *s)
     free(s->records);
     orderings_release(&s->orderings);
     energy_close(&s->energy);
+    guard_release(&s->guard);
 }
 
 /* ---- energy ---- */
@@ -281,20 +275,19 @@ StudyRecord *study_new_records(const Study *s, const StudySubject *subject, cons
     return records;
 }
 
-void study_keep(Study *s, StudyRecord *records)
+int study_finish(Study *s, StudyRecord *records, Err *err)
 {
     size_t n = s->config->num_formats;
-    s->records = xrealloc(s->records, (s->num_records + n) * sizeof *s->records);
-    memcpy(s->records + s->num_records, records, n * sizeof *records);
-    s->num_records += n;
-    free(records);
-}
-
-void study_drop(const Study *s, StudyRecord *records)
-{
-    for (size_t i = 0; i < s->config->num_formats; i++)
+    bool kept = !interrupted();
+    if (kept) {
+        s->records = xrealloc(s->records, (s->num_records + n) * sizeof *s->records);
+        memcpy(s->records + s->num_records, records, n * sizeof *records);
+        s->num_records += n;
+    }
+    for (size_t i = 0; i < n && !kept; i++)
         study_record_release(&records[i]);
     free(records);
+    return kept ? 0 : err_set(err, "interrupted");
 }
 
 /* ---- loading ---- */

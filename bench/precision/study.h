@@ -12,6 +12,7 @@
 #include "bench/compare/project.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/energy.h"
+#include "bench/machine/plausible.h"
 #include "bench/precision/config.h"
 #include "bench/precision/orderings.h"
 #include "bench/train/data.h"
@@ -32,6 +33,7 @@ typedef struct Study {
     const StudyConfig *config;
     bool include_emulated;
     double other_cpus_before; /* how many others kept busy before anything was started */
+    Guard guard;              /* holds times against the machine's peaks */
     Energy energy;
     IdlePower idle;
     CpuTime begun;
@@ -67,10 +69,10 @@ int study_perplexity(Study *s, const StudySubject *subject, Err *err);
 
 /* ---- for the pieces of work ---- */
 
-/* One record a format, fresh. study_keep takes them over, study_drop does not. */
+/* One record a format, fresh. */
 StudyRecord *study_new_records(const Study *s, const StudySubject *subject, const char *work);
-void study_keep(Study *s, StudyRecord *records);
-void study_drop(const Study *s, StudyRecord *records);
+/* Appends them to the study's, or, -1, drops them where we were interrupted. Either way it takes them. */
+int study_finish(Study *s, StudyRecord *records, Err *err);
 
 /* Its output has NaN or infinities: what would be measured of it means nothing. */
 void study_fail_not_finite(StudyRecord *record);

@@ -12,21 +12,20 @@
 #include "bench/text/classifier.h"
 #include "bench/util/interrupt.h"
 #include "bench/precision/study.h"
-#include "bench/stats/rank_tests.h"
-#include "bench/stats/stats.h"
-#include "bench/compare/turns.h"
+#include "bench/compare/rounds.h"
 
 /* One format in a cell. */
 typedef struct FormatEntry {
+    Entry entry;
     StudyRecord *record;
     Model model;
 } FormatEntry;
 
 typedef struct TimeCell {
-    const Study *study;
+    Study *study;
     const StudySubject *subject;
-    size_t batch, seq_len, rounds;
-    uint64_t stream; /* of its random numbers */
+    size_t batch, seq_len;
+    RoundsPlan plan; /* its seed and stream are those of the tokens, too */
     int32_t *tokens, *mask;
     FormatEntry *entries; /* those that loaded; fp32 first if it did */
     size_t count;
@@ -44,8 +43,7 @@ static void make_inputs(TimeCell *c)
     c->tokens = xcalloc(n, sizeof *c->tokens);
     c->mask = xcalloc(n, sizeof *c->mask);
     for (size_t i = 0; i < n; i++) {
-        c->tokens[i] =
-            (int32_t)(rng_uniform((uint64_t)c->study->config->seed, c->stream, i) * vocab);
+        c->tokens[i] = (int32_t)(rng_uniform(c->plan.seed, c->plan.stream, i) * vocab);
         c->mask[i] = 1;
     }
 }
@@ -120,18 +118,20 @@ static void load_entry(TimeCell *c, StudyRecord *r)
     if (before != INT_MISSING && after != INT_MISSING)
         r->resident_bytes = after - before;
     plan_turn(c, k);
-    r->ms = xcalloc(c->rounds, sizeof *r->ms);
-    r->seconds = xcalloc(c->rounds, sizeof *r->seconds);
+    r->seconds = xcalloc(c->plan.rounds, sizeof *r->seconds);
     if (c->study->energy.source != ENERGY_NONE)
-        r->joules = xcalloc(c->rounds, sizeof *r->joules);
-    r->rounds = 0;
+        r->joules = xcalloc(c->plan.rounds, sizeof *r->joules);
 }
 
 /* ---- turns ---- */
 
-static void take_turn(const TimeCell *c, FormatEntry *k)
+static double turn(void *cell, size_t index, Err *err)
 {
+    (void)err;
+    const TimeCell *c = cell;
+    FormatEntry *k = &c->entries[index];
     StudyRecord *r = k->record;
+    size_t round = k->entry.rounds;
     EnergyReading from, to;
     const char *flaw = "";
     if (r->untimed_call)
@@ -142,57 +142,64 @@ static void take_turn(const TimeCell *c, FormatEntry *k)
         model_forward(&k->model);
     int64_t end = clock_ns();
     energy_read(&c->study->energy, &to);
-    r->ms[r->rounds] = (double)(end - start) / 1e6 / (double)r->calls;
-    r->seconds[r->rounds] = (double)(to.ns - from.ns) / 1e9;
+    r->seconds[round] = (double)(to.ns - from.ns) / 1e9;
     if (r->joules)
-        r->joules[r->rounds] = energy_joules(&c->study->energy, &from, &to, &flaw);
+        r->joules[round] = energy_joules(&c->study->energy, &from, &to, &flaw);
     if (*flaw && !*r->energy_flaw)
         r->energy_flaw = flaw;
-    r->rounds++;
+    return (double)(end - start) / 1e6 / (double)r->calls;
 }
 
-static void take_turns(const TimeCell *c)
+/* Then only the figures are left. */
+static void take_turns(TimeCell *c)
 {
-    uint64_t seed = (uint64_t)c->study->config->seed;
-    for (size_t round = 0; round < c->rounds; round++)
-        for (size_t i = 0; i < c->count && !interrupted(); i++)
-            take_turn(c, &c->entries[turn_of(seed, c->stream, round, i, c->count)]);
+    Entry *entries[NUM_PRECISIONS];
+    for (size_t i = 0; i < c->count; i++)
+        entries[i] = &c->entries[i].entry;
+    rounds_run(entries, c->count, &c->plan, turn, c);
+    for (size_t i = 0; i < c->count; i++)
+        model_release(&c->entries[i].model);
 }
 
 /* ---- figures ---- */
 
-static void summarise(const TimeCell *c)
+/* A rate above the machine's peak is no figure; without peaks nothing is judged. */
+static void judge(const TimeCell *c, FormatEntry *k)
 {
-    const StudyRecord *fp32 = c->count > 0 && c->reference ? c->entries[0].record : NULL;
-    double level = 1 - (1 - CONFIDENCE_LEVEL) / (c->count > 2 ? (double)(c->count - 1) : 1);
-    for (size_t i = 0; i < c->count; i++) {
-        StudyRecord *r = c->entries[i].record;
-        size_t rounds = (size_t)r->rounds;
-        Interval median = median_interval(r->ms, rounds, CONFIDENCE_LEVEL);
-        r->median_ms = median_of(r->ms, rounds);
-        r->median_lo_ms = median.lo;
-        r->median_hi_ms = median.hi;
-        r->samples_per_s = 1e3 * (double)c->batch / r->median_ms;
-        r->tokens_per_s = r->samples_per_s * (double)c->seq_len;
-        text_set(r->energy_source, energy_source_name(c->study->energy.source));
-        if (!fp32 || r == fp32)
-            continue;
-        RatioTest test = paired_ratio(r->ms, fp32->ms, rounds, level);
-        r->speedup = test.ratio;
-        r->speedup_lo = test.interval.lo;
-        r->speedup_hi = test.interval.hi;
-    }
+    Guard *g = &c->study->guard;
+    int64_t threads = c->study->config->threads;
+    double flops = model_flops(&c->subject->files.config, c->batch, c->seq_len, false);
+    Err err;
+    if (interrupted())
+        return;
+    k->entry.claim = (Claim){.product = precision_product(k->record->precision),
+                             .gflops = flops / (k->entry.median_ms * 1e6),
+                             .cpus_used = NAN};
+    if (guard_doubt(g, threads, &k->entry.claim, &err) != 0)
+        fprintf(stderr, "tare: %s\n", err.msg);
+    else if (plausible(guard_peaks(g, threads), &k->entry.claim, &err) != 0)
+        study_record_fail(k->record, STATUS_IMPLAUSIBLE, err.msg);
 }
 
-static void cell_release(TimeCell *c)
+/* The record takes the samples over. */
+static void fill_record(const TimeCell *c, FormatEntry *k)
 {
-    for (size_t i = 0; i < c->count; i++)
-        model_release(&c->entries[i].model);
-    free(c->entries);
-    free(c->tokens);
-    free(c->mask);
-    free(c->logits);
-    free(c->reference);
+    StudyRecord *r = k->record;
+    const Entry *e = &k->entry;
+    r->ms = e->ms;
+    r->rounds = (int64_t)e->rounds;
+    r->median_ms = e->median_ms;
+    r->median_lo_ms = e->interval.lo;
+    r->median_hi_ms = e->interval.hi;
+    r->samples_per_s = 1e3 * (double)c->batch / r->median_ms;
+    r->tokens_per_s = r->samples_per_s * (double)c->seq_len;
+    text_set(r->energy_source, energy_source_name(c->study->energy.source));
+    judge(c, k);
+    if (!c->reference || !study_record_ok(r) || !study_record_ok(c->entries[0].record))
+        return;
+    r->speedup = e->ratio.ratio;
+    r->speedup_lo = e->ratio.interval.lo;
+    r->speedup_hi = e->ratio.interval.hi;
 }
 
 int study_time(Study *s, const StudySubject *subject, size_t batch, size_t seq_len, Err *err)
@@ -202,8 +209,9 @@ int study_time(Study *s, const StudySubject *subject, size_t batch, size_t seq_l
                   .subject = subject,
                   .batch = batch,
                   .seq_len = seq_len,
-                  .rounds = (size_t)subject->asked->rounds,
-                  .stream = s->num_records,
+                  .plan = {.seed = (uint64_t)s->config->seed,
+                           .stream = s->num_records,
+                           .rounds = (size_t)subject->asked->rounds},
                   .entries = xcalloc(n, sizeof *c.entries)};
     StudyRecord *records = study_new_records(s, subject, "time");
     make_inputs(&c);
@@ -214,12 +222,12 @@ int study_time(Study *s, const StudySubject *subject, size_t batch, size_t seq_l
             load_entry(&c, &records[i]);
     }
     take_turns(&c);
-    summarise(&c);
-    cell_release(&c);
-    if (interrupted()) {
-        study_drop(s, records);
-        return err_set(err, "interrupted");
-    }
-    study_keep(s, records);
-    return 0;
+    for (size_t i = 0; i < c.count; i++)
+        fill_record(&c, &c.entries[i]);
+    free(c.entries);
+    free(c.tokens);
+    free(c.mask);
+    free(c.logits);
+    free(c.reference);
+    return study_finish(s, records, err);
 }

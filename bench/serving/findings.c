@@ -43,7 +43,7 @@ __attribute__((format(printf, 2, 3))) static void add(char **text, const char *f
 
 static bool is_measured(const Serving *s, const ServingEntry *c)
 {
-    return c->rounds > 0 && serving_entry_state(s, c) == ENTRY_OK;
+    return c->entry.rounds > 0 && serving_entry_state(s, c) == ENTRY_OK;
 }
 
 static const ServingEntry *quickest(const Serving *s)
@@ -92,14 +92,14 @@ static void name_doubtful(const Serving *s, json_t *list)
         case ENTRY_OK:
             break;
         case ENTRY_FAILED:
-            say(list, "%s was not measured: %s.", name, c->failure.msg);
+            say(list, "%s was not measured: %s.", name, c->entry.failure.msg);
             break;
         case ENTRY_DIFFERS:
             say(list, "%s computes something else than tare (%s), so its speed is not compared.",
-                name, c->parity.reason);
+                name, c->entry.parity.reason);
             break;
         case ENTRY_IMPLAUSIBLE:
-            serving_entry_plausible(s, c, &why);
+            plausible(session_peaks(&s->session), &c->entry.claim, &why);
             say(list, "%s's time is not believed: %s.", name, why.msg);
             break;
         }
@@ -128,7 +128,7 @@ static void name_tokenizer_shares(const Serving *s, json_t *list)
     char *text = xstrdup("");
     for (size_t i = 0; i < s->count; i++) {
         const ServingEntry *c = &s->entries[i];
-        if (c->rounds > 0)
+        if (c->entry.rounds > 0)
             add(&text, "%s%s %.2g %%", *text ? ", " : "", serving_entry_name(c),
                 100 * c->tokenizer_share);
     }
@@ -142,7 +142,7 @@ static void name_cold_starts(const Serving *s, json_t *list)
     char *text = xstrdup("");
     for (size_t i = 0; i < s->count; i++) {
         const ServingEntry *c = &s->entries[i];
-        if (c->rounds > 0 && c->labels)
+        if (c->entry.rounds > 0 && c->labels)
             add(&text, "%s%s %.3g s", *text ? ", " : "", serving_entry_name(c),
                 (c->start_ms + c->load_ms + c->first_ms) / 1e3);
     }
@@ -233,21 +233,21 @@ static void name_weakest_category(const Serving *s, json_t *list)
 static void name_peak_share(const Serving *s, json_t *list)
 {
     const ServingEntry *ours = &s->entries[0];
-    double share = serving_entry_peak_fraction(s, ours);
+    double share = entry_peak_fraction(&ours->entry, session_peaks(&s->session));
     if (is_measured(s, ours) && !isnan(share))
         say(list,
             "tare computes at %.2f of the peak of %.4g GFLOP/s measured in this run, tokenizer "
             "included; of all implementations the FLOPs are counted that a label needs.",
-            share, peaks_measured(serving_peaks(s)));
+            share, peaks_measured(session_peaks(&s->session)));
 }
 
 static void name_other_programs(const Serving *s, json_t *list)
 {
-    if (s->other_cpus > CPUS_IN_USE)
+    if (s->session.other_cpus > CPUS_IN_USE)
         say(list,
             "Other programs kept %.2f CPUs busy before the start: times and tails are too high, "
             "ratios less so.",
-            s->other_cpus);
+            s->session.other_cpus);
 }
 
 json_t *serving_findings(const Serving *s)

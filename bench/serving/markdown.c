@@ -68,8 +68,8 @@ static void write_head(const Serving *s, time_t started, FILE *f)
     const ModelConfig *m = &s->model.config;
     fprintf(f, "# Serving Benchmark: %s\n\n", c->name);
     system_info_print(started, c->threads, f);
-    other_cpus_print(s->other_cpus, f);
-    implementations_print(s->implementations, f);
+    other_cpus_print(s->session.other_cpus, f);
+    implementations_print(s->session.implementations, f);
     fprintf(f, "**Model:** %s (dim=%zu, layers=%zu, vocab=%zu), sha256 %.16s\n", s->model.dir,
             m->d_model, m->num_layers, m->vocab_size, s->model.sha256);
     fprintf(f, "**Requests:** %zu samples x %lld rounds, after %lld warmups\n\n",
@@ -78,15 +78,15 @@ static void write_head(const Serving *s, time_t started, FILE *f)
 
 static void write_speedup(const ServingEntry *c, EntryState state, FILE *f)
 {
-    const Interval *i = &c->ratio.interval;
+    const Interval *i = &c->entry.ratio.interval;
     if (state != ENTRY_OK)
         fprintf(f, " **%s** |", entry_state_names[state]);
-    else if (isnan(c->ratio.ratio))
+    else if (isnan(c->entry.ratio.ratio))
         fprintf(f, " - |");
     else if (isnan(i->lo))
-        fprintf(f, " %.2fx (too few rounds) |", 1 / c->ratio.ratio);
+        fprintf(f, " %.2fx (too few rounds) |", 1 / c->entry.ratio.ratio);
     else
-        fprintf(f, " %.2fx [%.2f, %.2f] |", 1 / c->ratio.ratio, 1 / i->hi, 1 / i->lo);
+        fprintf(f, " %.2fx [%.2f, %.2f] |", 1 / c->entry.ratio.ratio, 1 / i->hi, 1 / i->lo);
 }
 
 static void write_latency(const Serving *s, FILE *f)
@@ -110,18 +110,18 @@ static void write_latency(const Serving *s, FILE *f)
         Score validation = score_in(s, c, SET_VALIDATION, NULL);
         fprintf(f, "| **%s** |", serving_entry_name(c));
         write_value("%.4g ms", l->mean, f);
-        if (isnan(c->median_interval.lo))
+        if (isnan(c->entry.interval.lo))
             write_value("%.4g", l->median, f);
         else
-            fprintf(f, " %.4g [%.4g, %.4g] |", l->median, c->median_interval.lo,
-                    c->median_interval.hi);
+            fprintf(f, " %.4g [%.4g, %.4g] |", l->median, c->entry.interval.lo,
+                    c->entry.interval.hi);
         write_value("%.4g ms", l->p95, f);
         write_value("%.4g ms", l->p99, f);
         write_value("%.4g req/s", 1e3 / l->mean, f);
         write_value("%.2f", l->cv, f);
         write_value("%.1f%%", 100 * validation.share, f);
         write_value("%.2g%%", 100 * c->tokenizer_share, f);
-        write_value("%.2f", serving_entry_peak_fraction(s, c), f);
+        write_value("%.2f", entry_peak_fraction(&c->entry, session_peaks(&s->session)), f);
         write_speedup(c, serving_entry_state(s, c), f);
         fputc('\n', f);
     }
@@ -239,14 +239,15 @@ static void write_parity(const Serving *s, FILE *f)
     for (size_t i = 1; i < s->count; i++) {
         const ServingEntry *c = &s->entries[i];
         fprintf(f, "| **%s** |", serving_entry_name(c));
-        write_value("%.1e", c->has_parity ? c->parity.max_abs : NAN, f);
-        write_value("%.1e", c->has_parity ? c->parity.max_rel : NAN, f);
-        if (c->failure.msg[0])
-            fprintf(f, " **not measured**: %s |\n", c->failure.msg);
-        else if (!c->has_parity)
+        write_value("%.1e", c->entry.has_parity ? c->entry.parity.max_abs : NAN, f);
+        write_value("%.1e", c->entry.has_parity ? c->entry.parity.max_rel : NAN, f);
+        if (c->entry.failure.msg[0])
+            fprintf(f, " **not measured**: %s |\n", c->entry.failure.msg);
+        else if (!c->entry.has_parity)
             fprintf(f, " **not proven**: tare failed |\n");
         else
-            fprintf(f, " %s%s |\n", c->parity.ok ? "**PASS**" : "**FAILED**: ", c->parity.reason);
+            fprintf(f, " %s%s |\n",
+                    c->entry.parity.ok ? "**PASS**" : "**FAILED**: ", c->entry.parity.reason);
     }
 }
 

@@ -38,21 +38,21 @@ static void common_columns(const Serving *s, const ServingEntry *c, Columns *out
     column_empty(out, "seq_len");
     column_text(out, "implementation", serving_entry_name(c));
     column_real(out, "median_ms", c->latency.median);
-    column_real(out, "median_lo_ms", c->median_interval.lo);
-    column_real(out, "median_hi_ms", c->median_interval.hi);
-    column_real(out, "ratio", c->ratio.ratio);
-    column_real(out, "ratio_lo", c->ratio.interval.lo);
-    column_real(out, "ratio_hi", c->ratio.interval.hi);
-    column_real(out, "parity_max_abs", c->has_parity ? c->parity.max_abs : NAN);
-    if (c->has_parity)
-        column_bool(out, "parity_ok", c->parity.ok);
+    column_real(out, "median_lo_ms", c->entry.interval.lo);
+    column_real(out, "median_hi_ms", c->entry.interval.hi);
+    column_real(out, "ratio", c->entry.ratio.ratio);
+    column_real(out, "ratio_lo", c->entry.ratio.interval.lo);
+    column_real(out, "ratio_hi", c->entry.ratio.interval.hi);
+    column_real(out, "parity_max_abs", c->entry.has_parity ? c->entry.parity.max_abs : NAN);
+    if (c->entry.has_parity)
+        column_bool(out, "parity_ok", c->entry.parity.ok);
     else
         column_empty(out, "parity_ok");
     column_real(out, "empty_call_ms", c->implementation->empty_call_ms);
-    column_count(out, "rounds", c->rounds);
+    column_count(out, "rounds", c->entry.rounds);
     column_text(out, "status", entry_state_names[serving_entry_state(s, c)]);
-    column_real(out, "gflops_per_s", serving_entry_gflops(s, c));
-    column_real(out, "peak_fraction", serving_entry_peak_fraction(s, c));
+    column_real(out, "gflops_per_s", c->entry.claim.gflops);
+    column_real(out, "peak_fraction", entry_peak_fraction(&c->entry, session_peaks(&s->session)));
 }
 
 static void score_columns(const Serving *s, const ServingEntry *c, ServingSet set, Columns *out)
@@ -148,11 +148,11 @@ static json_t *cell_entry_json(const Serving *s, const ServingEntry *c)
         json_array_append_new(samples, json_real(c->ms[i]));
     json_object_set_new(object, "samples_ms", samples);
     json_object_set_new(object, "categories", categories_json(s, c));
-    if (c->has_parity) {
-        json_object_set_new(object, "parity_max_rel", json_real(c->parity.max_rel));
-        json_object_set_new(object, "parity_reason", json_string(c->parity.reason));
+    if (c->entry.has_parity) {
+        json_object_set_new(object, "parity_max_rel", json_real(c->entry.parity.max_rel));
+        json_object_set_new(object, "parity_reason", json_string(c->entry.parity.reason));
     }
-    json_object_set_new(object, "failure", json_string(c->failure.msg));
+    json_object_set_new(object, "failure", json_string(c->entry.failure.msg));
     return object;
 }
 
@@ -232,11 +232,12 @@ static void write_json(const void *sentiment, time_t started, FILE *f)
     json_t *rest = json_pack(
         "{s:i, s:s, s:s, s:o, s:o, s:o, s:{s:s, s:s}, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
         SCHEMA, "task", "sentiment", "name", s->config->name, "other_cpus_before",
-        number_json(s->other_cpus), "config", config_json(s), "peaks",
-        peaks_to_json(serving_peaks(s)), "model", "dir", s->model.dir, "sha256", s->model.sha256,
-        "implementations", implementations_to_json(s->implementations), "left_out",
-        implementations_left_out(s->implementations), "records", records, "agreement",
-        agreement_json(s), "disagreements", disagreements_json(s), "findings", serving_findings(s));
+        number_json(s->session.other_cpus), "config", config_json(s), "peaks",
+        peaks_to_json(session_peaks(&s->session)), "model", "dir", s->model.dir, "sha256",
+        s->model.sha256, "implementations", implementations_to_json(s->session.implementations),
+        "left_out", implementations_left_out(s->session.implementations), "records", records,
+        "agreement", agreement_json(s), "disagreements", disagreements_json(s), "findings",
+        serving_findings(s));
     CHECK(rest, "a comparison that is no JSON");
     json_object_update(all, rest);
     json_decref(rest);

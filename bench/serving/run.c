@@ -1,4 +1,4 @@
-/* run: cold starts, labels and the turns of a sentiment comparison; see serving.h. */
+/* run: cold starts, labels and turns; see serving.h. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,6 @@
 #include "bench/text/classifier.h"
 #include "bench/util/interrupt.h"
 #include "bench/serving/serving.h"
-#include "bench/compare/turns.h"
 
 /* Streams of the order of turns and of the order of samples. */
 enum { STREAM_TURNS = 0, STREAM_SAMPLES = 1 };
@@ -21,34 +20,26 @@ static const LabelledTexts *samples_of(const Serving *s)
 
 static bool failed(const ServingEntry *c)
 {
-    return c->failure.msg[0] != '\0';
+    return entry_failed(&c->entry);
 }
 
-static void measure_peaks(Serving *s)
-{
-    Err err;
-    if (guard_measure(&s->guard, s->config->threads, &err) != 0)
-        fprintf(stderr, "tare: %s, so shares of the peak are missing\n", err.msg);
-}
-
-int serving_start(Serving *s, bool *misbehaved, Err *err)
+int serving_start(Serving *s, Err *err)
 {
     const ServingConfig *c = s->config;
     const ImplementationOptions options = {
         .wanted = c->wanted, .threads = c->threads, .max_wait = c->max_wait};
-    s->other_cpus = other_cpus_before_start();
-    if (implementations_start(s->implementations, &s->project, &options, misbehaved, err) != 0)
+    Implementation *implementations = s->session.implementations;
+    if (session_start(&s->session, &options, err) != 0)
         return -1;
-    implementations_stop(s->implementations); /* each begins with cold starts */
-    measure_peaks(s);
+    implementations_stop(implementations); /* each begins with cold starts */
+    session_measure_peaks(&s->session);
     for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
         size_t requests = (size_t)c->rounds * samples_of(s)->count;
-        if (s->implementations[k].available)
+        if (implementations[k].available)
             s->entries[s->count++] =
-                (ServingEntry){.implementation = &s->implementations[k],
+                (ServingEntry){.implementation = &implementations[k],
                                .ms = xcalloc(requests, sizeof(double)),
                                .tokenizer_ms = xcalloc(requests, sizeof(double)),
-                               .round_ms = xcalloc((size_t)c->rounds, sizeof(double)),
                                .round_mean_ms = xcalloc((size_t)c->rounds, sizeof(double))};
     }
     return 0;
@@ -168,11 +159,6 @@ static int cold_starts(const Serving *s, ServingEntry *c, Err *err)
 
 /* ---- labels ---- */
 
-static char *file_of(const Serving *s, const ServingEntry *c)
-{
-    return xasprintf("%s/%s.safetensors", s->folder, c->implementation->name);
-}
-
 static int read_labels(const Serving *s, ServingEntry *c, const char *path, Err *err)
 {
     size_t n = s->num_texts, k = s->labels.count;
@@ -202,9 +188,8 @@ static int read_labels(const Serving *s, ServingEntry *c, const char *path, Err 
 
 static int label_all(const Serving *s, ServingEntry *c, Err *err)
 {
-    char *path = file_of(s, c);
-    int status = implementation_tell(c->implementation,
-                                     json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
+    char *path = session_file(&s->session, c->implementation->name);
+    int status = session_write_outputs(&s->session, c->implementation, err);
     if (status == 0)
         status = read_labels(s, c, path, err);
     free(path);
@@ -215,12 +200,8 @@ static int label_all(const Serving *s, ServingEntry *c, Err *err)
 static void prove(const Serving *s, ServingEntry *c)
 {
     const ServingEntry *ours = &s->entries[0];
-    if (c == ours || failed(ours) || failed(c))
-        return;
-    char *a = file_of(s, ours), *b = file_of(s, c);
-    c->has_parity = parity_compare(a, b, parity_tolerance, &c->parity, &c->failure) == 0;
-    free(a);
-    free(b);
+    if (c != ours && !failed(ours) && !failed(c))
+        session_prove(&s->session, c->implementation->name, parity_tolerance, &c->entry);
 }
 
 /* ---- warm ---- */
@@ -253,65 +234,56 @@ static void draw_order(const Serving *s, size_t round, size_t *texts)
     texts[0] = texts[1];
 }
 
-/* Times behind the first, which is untimed, are kept. */
-static void take_turn(const Serving *s, ServingEntry *c, const size_t *texts)
+/* The median request. Times behind the first, which is untimed, are kept. */
+static double turn(void *serving, size_t i, Err *err)
 {
-    size_t n = samples_of(s)->count;
-    double *ms = xcalloc(2 * (n + 1), sizeof *ms), *tokenizer_ms = ms + n + 1;
-    if (request_texts(c, texts, n + 1, ms, tokenizer_ms, &c->failure) == 0) {
-        memcpy(c->ms + c->rounds * n, ms + 1, n * sizeof *ms);
-        memcpy(c->tokenizer_ms + c->rounds * n, tokenizer_ms + 1, n * sizeof *ms);
-        c->round_mean_ms[c->rounds] = mean_of(ms + 1, n);
-        c->round_ms[c->rounds++] = median_of(ms + 1, n);
-    } else if (interrupted()) {
-        c->failure = (Err){""}; /* it did not fail, we left */
-    }
-    free(ms);
-}
-
-static void take_turns(Serving *s)
-{
-    size_t *texts = xcalloc(samples_of(s)->count + 1, sizeof *texts);
-    uint64_t seed = (uint64_t)s->config->seed;
-    for (size_t round = 0; round < (size_t)s->config->rounds && !interrupted(); round++) {
-        draw_order(s, round, texts);
-        for (size_t i = 0; i < s->count && !interrupted(); i++) {
-            ServingEntry *c = &s->entries[turn_of(seed, STREAM_TURNS, round, i, s->count)];
-            if (!failed(c))
-                take_turn(s, c, texts);
-        }
+    Serving *s = serving;
+    ServingEntry *c = &s->entries[i];
+    size_t n = samples_of(s)->count, round = c->entry.rounds,
+           *texts = xcalloc(n + 1, sizeof *texts);
+    double *ms = xcalloc(2 * (n + 1), sizeof *ms), *tokenizer_ms = ms + n + 1, median = NAN;
+    draw_order(s, round, texts);
+    if (request_texts(c, texts, n + 1, ms, tokenizer_ms, err) == 0) {
+        memcpy(c->ms + round * n, ms + 1, n * sizeof *ms);
+        memcpy(c->tokenizer_ms + round * n, tokenizer_ms + 1, n * sizeof *ms);
+        c->round_mean_ms[round] = mean_of(ms + 1, n);
+        median = median_of(ms + 1, n);
     }
     free(texts);
+    free(ms);
+    return median;
 }
 
 /* ---- figures ---- */
 
-/* Rounds that everybody finished who did not fail. */
-static size_t complete_rounds(const Serving *s)
+/* Model FLOPs of the benchmark samples over the time of the median round, in GFLOP/s. The lengths are tare's
+ * own; parity says that the others' are equal. */
+static double gflops_of(const Serving *s, const ServingEntry *c)
 {
-    size_t complete = SIZE_MAX;
-    for (size_t i = 0; i < s->count; i++) {
-        const ServingEntry *c = &s->entries[i];
-        if (!failed(c) && c->rounds < complete)
-            complete = c->rounds;
-    }
-    return complete == SIZE_MAX ? 0 : complete;
+    const int32_t *lengths = s->entries[0].lengths;
+    size_t n = samples_of(s)->count;
+    double flops = 0;
+    if (!lengths)
+        return NAN;
+    for (size_t i = 0; i < n; i++)
+        flops += model_flops(&s->model.config, 1, (size_t)lengths[i], false);
+    return flops / (median_of(c->round_mean_ms, c->entry.rounds) * (double)n * 1e6);
 }
 
 /* What is left of a tail when each request is beside others of its own text, so of its own length. */
 static double text_p99(const Serving *s, const ServingEntry *c)
 {
-    size_t n = samples_of(s)->count, requests = c->rounds * n;
+    size_t n = samples_of(s)->count, rounds = c->entry.rounds, requests = rounds * n;
     size_t *texts = xcalloc(n + 1, sizeof *texts);
     double *by_text = xcalloc(requests + 1, sizeof *by_text);
-    for (size_t round = 0; round < c->rounds; round++) {
+    for (size_t round = 0; round < rounds; round++) {
         draw_order(s, round, texts);
         for (size_t i = 0; i < n; i++)
-            by_text[texts[1 + i] * c->rounds + round] = c->ms[round * n + i];
+            by_text[texts[1 + i] * rounds + round] = c->ms[round * n + i];
     }
     for (size_t text = 0; text < n; text++) {
-        double *ms = by_text + text * c->rounds, median = median_of(ms, c->rounds);
-        for (size_t round = 0; round < c->rounds; round++)
+        double *ms = by_text + text * rounds, median = median_of(ms, rounds);
+        for (size_t round = 0; round < rounds; round++)
             ms[round] /= median;
     }
     double p99 = supported_percentile_of(by_text, requests, 0.99);
@@ -320,68 +292,58 @@ static double text_p99(const Serving *s, const ServingEntry *c)
     return p99;
 }
 
-static void summarise(Serving *s, size_t rounds)
+static void summarise(Serving *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         ServingEntry *c = &s->entries[i];
-        c->rounds = failed(c) ? 0 : rounds;
-        size_t requests = c->rounds * samples_of(s)->count;
+        size_t requests = c->entry.rounds * samples_of(s)->count;
         c->latency = summary_of(c->ms, requests);
         c->text_p99 = text_p99(s, c);
-        c->median_interval = median_interval(c->round_ms, c->rounds, CONFIDENCE_LEVEL);
         c->tokenizer_share = mean_of(c->tokenizer_ms, requests) / mean_of(c->ms, requests);
-        Claim claim = {.product = DT_F32, .gflops = serving_entry_gflops(s, c), .cpus_used = NAN};
-        Err ignored;
-        if (serving_peaks(s))
-            guard_doubt(&s->guard, s->config->threads, &claim, &ignored);
+        c->entry.claim = (Claim){.product = DT_F32, .gflops = gflops_of(s, c), .cpus_used = NAN};
+        session_doubt(&s->session, &c->entry.claim);
     }
-    measure_peaks(s); /* the machine may have become faster meanwhile */
+    session_measure_peaks(&s->session); /* the machine may have become faster meanwhile */
     for (size_t i = 0; i < s->count; i++)
-        s->entries[i].ratio = serving_entry_ratio(s, &s->entries[0], &s->entries[i]);
+        s->entries[i].entry.ratio = serving_entry_ratio(s, &s->entries[0], &s->entries[i]);
 }
 
 /* ---- the whole ---- */
 
 static void prepare(const Serving *s, ServingEntry *c)
 {
-    Err *err = &c->failure;
+    Err *err = &c->entry.failure;
     if (cold_starts(s, c, err) == 0 && label_all(s, c, err) == 0)
         prove(s, c);
+    bool differs = c->entry.has_parity && !c->entry.parity.ok;
     if (failed(c))
         fprintf(stderr, "tare: %s failed: %s\n", c->implementation->name, err->msg);
     else
         fprintf(stderr, "tare: %s: start %.4g ms, model load %.4g ms, first request %.4g ms%s%s\n",
                 c->implementation->name, c->start_ms, c->load_ms, c->first_ms,
-                c->has_parity && !c->parity.ok ? ", parity FAILED: " : "",
-                c->has_parity && !c->parity.ok ? c->parity.reason : "");
-}
-
-static void remove_files(const Serving *s)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        char *path = file_of(s, &s->entries[i]);
-        unlink(path);
-        free(path);
-    }
+                differs ? ", parity FAILED: " : "", differs ? c->entry.parity.reason : "");
 }
 
 int serving_measure(Serving *s, Err *err)
 {
+    Entry *entries[NUM_IMPLEMENTATIONS];
     for (size_t i = 0; i < s->count && !interrupted(); i++)
         prepare(s, &s->entries[i]);
-    remove_files(s);
-    for (size_t i = 0; i < s->count && !interrupted(); i++) {
+    for (size_t i = 0; i < s->count; i++) {
         ServingEntry *c = &s->entries[i];
-        if (!failed(c))
-            warm_up(s, c, &c->failure);
+        entries[i] = &c->entry;
+        session_remove_file(&s->session, c->implementation->name);
+        if (!failed(c) && !interrupted())
+            warm_up(s, c, &c->entry.failure);
     }
     if (!interrupted())
         fprintf(stderr, "tare: %lld rounds of %zu requests each\n", (long long)s->config->rounds,
                 samples_of(s)->count);
-    take_turns(s);
-    size_t rounds = complete_rounds(s);
-    if (interrupted() && rounds == 0)
+    const RoundsPlan plan = {.seed = (uint64_t)s->config->seed,
+                             .stream = STREAM_TURNS,
+                             .rounds = (size_t)s->config->rounds};
+    if (rounds_run(entries, s->count, &plan, turn, s) != 0)
         return err_set(err, "interrupted");
-    summarise(s, rounds);
+    summarise(s);
     return 0;
 }

@@ -23,7 +23,8 @@ static int open_model(Serving *s, Err *err)
                        "there is no model in '%s'; to make it: tare train "
                        "configs/sentiment_train.toml",
                        dir);
-    if (model_files_find(&s->model, &(CompareModel){.dir = (char *)dir}, &s->project, err) != 0 ||
+    if (model_files_find(&s->model, &(CompareModel){.dir = (char *)dir}, &s->session.project,
+                         err) != 0 ||
         model_files_open(&s->model, &ck, err) != 0)
         return -1;
     checkpoint_release(&ck);
@@ -57,8 +58,7 @@ static int open_texts(Serving *s, Err *err)
 int serving_open(Serving *s, const ServingConfig *c, Err *err)
 {
     *s = (Serving){.config = c};
-    guard_init(&s->guard);
-    project_find(&s->project);
+    session_init(&s->session);
     return open_model(s, err) != 0 || open_texts(s, err) != 0 ? -1 : 0;
 }
 
@@ -68,23 +68,19 @@ static void serving_entry_release(ServingEntry *c)
     free(c->lengths);
     free(c->ms);
     free(c->tokenizer_ms);
-    free(c->round_ms);
     free(c->round_mean_ms);
+    entry_release(&c->entry);
 }
 
 void serving_release(Serving *s)
 {
-    implementations_release(s->implementations);
-    guard_release(&s->guard);
     for (size_t i = 0; i < s->count; i++)
         serving_entry_release(&s->entries[i]);
     for (size_t k = 0; k < NUM_SETS; k++)
         labelled_texts_release(&s->sets[k]);
     labels_release(&s->labels);
     model_files_release(&s->model);
-    project_release(&s->project);
-    if (s->folder[0])
-        rmdir(s->folder);
+    session_release(&s->session);
     *s = (Serving){.config = NULL};
 }
 
@@ -98,57 +94,20 @@ size_t serving_first(const Serving *s, ServingSet set)
 
 /* ---- figures ---- */
 
-/* The lengths are tare's own; parity says that the others' are equal. */
-double serving_entry_gflops(const Serving *s, const ServingEntry *c)
-{
-    const int32_t *lengths = s->entries[0].lengths;
-    double flops = 0;
-    if (!lengths)
-        return NAN;
-    for (size_t i = 0; i < s->sets[SET_BENCHMARK].count; i++)
-        flops += model_flops(&s->model.config, 1, (size_t)lengths[i], false);
-    double request_ms = median_of(c->round_mean_ms, c->rounds);
-    return flops / (request_ms * (double)s->sets[SET_BENCHMARK].count * 1e6);
-}
-
-const Peaks *serving_peaks(const Serving *s)
-{
-    return guard_peaks(&s->guard, s->config->threads);
-}
-
-double serving_entry_peak_fraction(const Serving *s, const ServingEntry *c)
-{
-    return peaks_fraction(serving_peaks(s), DT_F32, serving_entry_gflops(s, c));
-}
-
-bool serving_entry_plausible(const Serving *s, const ServingEntry *c, Err *why)
-{
-    const Peaks *p = serving_peaks(s);
-    Claim claim = {.product = DT_F32, .gflops = serving_entry_gflops(s, c), .cpus_used = NAN};
-    return !p || plausible(p, &claim, why) == 0;
-}
-
 EntryState serving_entry_state(const Serving *s, const ServingEntry *c)
 {
-    if (c->failure.msg[0])
-        return ENTRY_FAILED;
-    if (c->has_parity && !c->parity.ok)
-        return ENTRY_DIFFERS;
-    Err why;
-    return serving_entry_plausible(s, c, &why) ? ENTRY_OK : ENTRY_IMPLAUSIBLE;
+    return entry_state(&c->entry, session_peaks(&s->session));
 }
 
 /* Everybody's labels were compared with ours, so without ours nothing is proven. */
 static bool is_proven(const Serving *s, const ServingEntry *c)
 {
     bool ours = c == &s->entries[0];
-    return serving_entry_state(s, c) == ENTRY_OK && (ours || c->has_parity);
+    return serving_entry_state(s, c) == ENTRY_OK && (ours || c->entry.has_parity);
 }
 
 RatioTest serving_entry_ratio(const Serving *s, const ServingEntry *a, const ServingEntry *b)
 {
-    double others = s->count > 2 ? (double)(s->count - 1) : 1;
-    if (a == b || !is_proven(s, a) || !is_proven(s, b))
-        return (RatioTest){NAN, interval_missing(), NAN};
-    return paired_ratio(b->round_ms, a->round_ms, a->rounds, 1 - (1 - CONFIDENCE_LEVEL) / others);
+    return is_proven(s, a) && is_proven(s, b) ? entry_ratio(&a->entry, &b->entry, s->count)
+                                              : ratio_missing();
 }

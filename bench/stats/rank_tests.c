@@ -11,9 +11,14 @@
 
 enum { LARGEST_EXACT_SAMPLE = 20 };
 
-static RatioTest ratio_missing(void)
+RatioTest ratio_missing(void)
 {
     return (RatioTest){NAN, interval_missing(), NAN};
+}
+
+double bonferroni_level(double level, size_t comparisons)
+{
+    return 1 - (1 - level) / (comparisons > 1 ? (double)comparisons : 1);
 }
 
 /* From a difference of logarithms to a ratio of times. */

@@ -17,9 +17,14 @@ typedef struct RatioTest {
     double p;          /* two-sided, of "the ratio is 1" */
 } RatioTest;
 
+RatioTest ratio_missing(void);
+
+/* The level of each of so many intervals that hold all together at `level` (Bonferroni); of 0 or 1: `level`. */
+double bonferroni_level(double level, size_t comparisons);
+
 /* A and B took turns: a[i] and b[i] are of the same round. ratio = exp(median of d), d = ln b - ln a;
  * interval = the sign test's, which is the median interval of d; p = the sign test's, rounds with d = 0
- * left out. 95 % needs 6 rounds. Beside k implementations in one run pass level 1 - alpha / (k - 1). */
+ * left out. 95 % needs 6 rounds. */
 RatioTest paired_ratio(const double *a, const double *b, size_t rounds, double level);
 
 /* A and B ran apart. ratio = exp of the Hodges-Lehmann shift, the median of all n m differences

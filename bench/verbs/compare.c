@@ -26,17 +26,6 @@ static int make_folder(const char *folder, Err *err)
                    errno == EEXIST ? "not a folder" : strerror(errno));
 }
 
-/* For inputs and outputs of workers. */
-static int make_temporary_folder(char folder[TEMPORARY_FOLDER], Err *err)
-{
-    const char *set = getenv("TMPDIR"), *tmp = set && *set ? set : "/tmp";
-    int n = snprintf(folder, TEMPORARY_FOLDER, "%s/tare-compare-XXXXXX", tmp);
-    if (n >= 0 && n < TEMPORARY_FOLDER && mkdtemp(folder))
-        return 0;
-    folder[0] = '\0';
-    return err_set(err, "cannot make a temporary folder in '%s'", tmp);
-}
-
 /* Finds or makes what cells use, and checks that the models can do what is asked. */
 static int find_inputs(Comparison *c, Err *err)
 {
@@ -44,7 +33,7 @@ static int find_inputs(Comparison *c, Err *err)
         const CompareCell *cell = &c->config->cells[i];
         ModelFiles *files = &c->models[cell->model];
         if (!files->dir &&
-            model_files_find(files, &c->config->models[cell->model], &c->project, err) != 0)
+            model_files_find(files, &c->config->models[cell->model], &c->session.project, err) != 0)
             return -1;
         if (model_files_check(files, cell, err) != 0)
             return -1;
@@ -62,17 +51,17 @@ static void say_record(const Comparison *c, const CellEntry *r)
     fprintf(stderr, " %s ", r->implementation->name);
     switch (cell_entry_state(c, r)) {
     case ENTRY_FAILED:
-        fprintf(stderr, "failed: %s", r->failure.msg);
+        fprintf(stderr, "failed: %s", r->entry.failure.msg);
         break;
     case ENTRY_DIFFERS:
-        fprintf(stderr, "%.4g ms, parity FAILED: %s", r->median_ms, r->parity.reason);
+        fprintf(stderr, "%.4g ms, parity FAILED: %s", r->entry.median_ms, r->entry.parity.reason);
         break;
     case ENTRY_IMPLAUSIBLE:
-        cell_entry_plausible(c, r, &why);
-        fprintf(stderr, "%.4g ms, implausible: %s", r->median_ms, why.msg);
+        plausible(session_peaks(&c->session), &r->entry.claim, &why);
+        fprintf(stderr, "%.4g ms, implausible: %s", r->entry.median_ms, why.msg);
         break;
     case ENTRY_OK:
-        fprintf(stderr, "%.4g ms", r->median_ms);
+        fprintf(stderr, "%.4g ms", r->entry.median_ms);
         break;
     }
 }
@@ -104,8 +93,8 @@ static int measure_all(Comparison *c, const char *folder, bool *passed, Err *err
         if (compare_report_write(c, folder, started, err) != 0)
             return -1;
     }
-    if (comparison_peaks(c)) { /* the machine may have become faster meanwhile */
-        comparison_measure_peaks(c);
+    if (session_peaks(&c->session)) { /* the machine may have become faster meanwhile */
+        session_measure_peaks(&c->session);
         if (compare_report_write(c, folder, started, err) != 0)
             return -1;
     }
@@ -118,12 +107,10 @@ static int measure_all(Comparison *c, const char *folder, bool *passed, Err *err
 static int compare(const CompareConfig *config, const char *folder, Err *err)
 {
     Comparison c = {.config = config, .models = xcalloc(config->num_models, sizeof *c.models)};
-    bool misbehaved = false, passed = true;
-    project_find(&c.project);
+    bool passed = true;
+    session_init(&c.session);
     int status = find_inputs(&c, err);
-    if (status == 0 &&
-        (make_folder(folder, err) != 0 || make_temporary_folder(c.folder, err) != 0 ||
-         comparison_start(&c, &misbehaved, err) != 0))
+    if (status == 0 && (make_folder(folder, err) != 0 || comparison_start(&c, err) != 0))
         status = -1;
     if (status == 0)
         status = measure_all(&c, folder, &passed, err);
@@ -131,21 +118,18 @@ static int compare(const CompareConfig *config, const char *folder, Err *err)
     for (size_t i = 0; i < config->num_models; i++)
         model_files_release(&c.models[i]);
     free(c.models);
-    project_release(&c.project);
-    if (c.folder[0])
-        rmdir(c.folder);
     if (interrupted())
         return EXIT_INTERRUPTED;
     if (status != 0)
         return EXIT_BAD_INPUT;
-    return passed && !misbehaved ? EXIT_OK : EXIT_NOT_OK;
+    return passed && !c.session.misbehaved ? EXIT_OK : EXIT_NOT_OK;
 }
 
 /* ---- a sentiment classifier ---- */
 
-static int exit_code(const Serving *s, bool misbehaved)
+static int exit_code(const Serving *s)
 {
-    bool passed = !misbehaved;
+    bool passed = !s->session.misbehaved;
     for (size_t i = 0; i < s->count; i++)
         passed &= serving_entry_state(s, &s->entries[i]) == ENTRY_OK;
     return passed ? EXIT_OK : EXIT_NOT_OK;
@@ -163,15 +147,12 @@ static int measure_serving(Serving *s, const char *folder, Err *err)
 static int compare_serving(const ServingConfig *config, const char *folder, Err *err)
 {
     Serving s;
-    bool misbehaved = false;
     int status = serving_open(&s, config, err);
-    if (status == 0 &&
-        (make_folder(folder, err) != 0 || make_temporary_folder(s.folder, err) != 0 ||
-         serving_start(&s, &misbehaved, err) != 0))
+    if (status == 0 && (make_folder(folder, err) != 0 || serving_start(&s, err) != 0))
         status = -1;
     if (status == 0)
         status = measure_serving(&s, folder, err);
-    int code = status == 0 ? exit_code(&s, misbehaved) : EXIT_BAD_INPUT;
+    int code = status == 0 ? exit_code(&s) : EXIT_BAD_INPUT;
     serving_release(&s);
     return interrupted() ? EXIT_INTERRUPTED : code;
 }

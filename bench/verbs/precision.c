@@ -69,7 +69,7 @@ static OptionsOutcome read_command(PrecisionCommand *c, int argc, char **argv, E
         .max_arguments = 1,
         .notes =
             "Models and data that are missing are left out, with the command that makes them.\n"
-            "Exit code 1: a format failed.\n",
+            "Exit code 1: a format failed, or a time is impossible on this machine.\n",
     };
     size_t count;
     return options_parse(&command, argc, argv, &c->config, &count, err);
@@ -95,7 +95,8 @@ static bool say_work(const Study *s, size_t first)
             fprintf(stderr, "%.1f %%", 100 * r->accuracy);
         else
             fprintf(stderr, "%.5g", r->perplexity);
-        passed &= strcmp(r->status, STATUS_FAILED) != 0;
+        passed &=
+            strcmp(r->status, STATUS_FAILED) != 0 && strcmp(r->status, STATUS_IMPLAUSIBLE) != 0;
     }
     fputc('\n', stderr);
     return passed;

@@ -13,7 +13,7 @@
 #include "bench/doctor/doctor.h"
 #include "bench/precision/report.h"
 #include "bench/train/train.h"
-#include "bench/compare/turns.h"
+#include "bench/compare/rounds.h"
 
 TestSuite(precision_study);
 

@@ -1,0 +1,94 @@
+/* session: see session.h. */
+#include "bench/compare/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void session_init(Session *s)
+{
+    *s = (Session){.threads = 1};
+    guard_init(&s->guard);
+    project_find(&s->project);
+}
+
+void session_release(Session *s)
+{
+    implementations_release(s->implementations);
+    guard_release(&s->guard);
+    project_release(&s->project);
+    if (s->folder[0])
+        rmdir(s->folder);
+}
+
+static int make_folder(Session *s, Err *err)
+{
+    const char *set = getenv("TMPDIR"), *tmp = set && *set ? set : "/tmp";
+    int n = snprintf(s->folder, sizeof s->folder, "%s/tare-compare-XXXXXX", tmp);
+    if (n >= 0 && n < (int)sizeof s->folder && mkdtemp(s->folder))
+        return 0;
+    s->folder[0] = '\0';
+    return err_set(err, "cannot make a temporary folder in '%s'", tmp);
+}
+
+int session_start(Session *s, const ImplementationOptions *o, Err *err)
+{
+    if (make_folder(s, err) != 0)
+        return -1;
+    s->threads = o->threads;
+    s->other_cpus = other_cpus_before_start();
+    return implementations_start(s->implementations, &s->project, o, &s->misbehaved, err);
+}
+
+/* ---- peaks ---- */
+
+const Peaks *session_peaks(const Session *s)
+{
+    return guard_peaks(&s->guard, s->threads);
+}
+
+void session_measure_peaks(Session *s)
+{
+    Err err;
+    if (guard_measure(&s->guard, s->threads, &err) != 0)
+        fprintf(stderr, "tare: %s, so shares of the peak are missing\n", err.msg);
+}
+
+void session_doubt(Session *s, const Claim *c)
+{
+    Err ignored;
+    if (session_peaks(s))
+        guard_doubt(&s->guard, s->threads, c, &ignored);
+}
+
+/* ---- outputs ---- */
+
+char *session_file(const Session *s, const char *name)
+{
+    return xasprintf("%s/%s.safetensors", s->folder, name);
+}
+
+void session_remove_file(const Session *s, const char *name)
+{
+    char *path = session_file(s, name);
+    unlink(path);
+    free(path);
+}
+
+int session_write_outputs(const Session *s, Implementation *a, Err *err)
+{
+    char *path = session_file(s, a->name);
+    int status =
+        implementation_tell(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
+    free(path);
+    return status;
+}
+
+void session_prove(const Session *s, const char *name, double tolerance, Entry *e)
+{
+    char *ours = session_file(s, implementation_names[0]), *theirs = session_file(s, name);
+    e->has_parity = parity_compare(ours, theirs, tolerance, &e->parity, &e->failure) == 0;
+    free(ours);
+    free(theirs);
+}

@@ -1,0 +1,42 @@
+/* session: what every comparison of implementations has: their processes, the peaks of their threads, and
+ * the files by which their outputs are compared. What is measured is decided by cell.h and serving. */
+#ifndef TARE_BENCH_COMPARE_SESSION_H
+#define TARE_BENCH_COMPARE_SESSION_H
+
+#include "bench/compare/implementation.h"
+#include "bench/compare/rounds.h"
+
+typedef struct Session {
+    Project project;
+    int64_t threads;
+    Implementation implementations[NUM_IMPLEMENTATIONS];
+    Guard guard;
+    double other_cpus; /* kept busy by others before anything was started */
+    char folder[64];   /* temporary, for inputs and outputs of workers; "" = none */
+    bool misbehaved;   /* an implementation was left out by a fault of its own */
+} Session;
+
+void session_init(Session *s);
+void session_release(Session *s);
+
+/* Makes the folder and starts the implementations (implementations_start). */
+int session_start(Session *s, const ImplementationOptions *o, Err *err);
+
+/* The peaks of its threads; NULL = not known. */
+const Peaks *session_peaks(const Session *s);
+/* Measures them, or again; on failure they stay as they are, with a line on stderr. */
+void session_measure_peaks(Session *s);
+/* Measures them again, where they are known, while the claim is above them (guard_doubt): at once, while
+ * the machine is as it was. */
+void session_doubt(Session *s, const Claim *c);
+
+/* The path of FOLDER/NAME.safetensors; the caller frees. */
+char *session_file(const Session *s, const char *name);
+void session_remove_file(const Session *s, const char *name);
+
+/* One untimed call of a loaded worker, its outputs in the file of its name. */
+int session_write_outputs(const Session *s, Implementation *a, Err *err);
+/* Compares the outputs of `name` with ours: parity of e, or its failure. */
+void session_prove(const Session *s, const char *name, double tolerance, Entry *e);
+
+#endif
