@@ -1,4 +1,5 @@
 /* main: picks the verb, prints the one error, decides the exit code. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "tare: no verb given\ntry: tare --help\n");
         return EXIT_BAD_INPUT;
     }
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow any more is an error of that file */
     Err err = {""};
     int code = flush_results(run(argc, argv, &err), &err);
     if (code == EXIT_BAD_INPUT)

@@ -19,9 +19,13 @@ int64_t threads_default(void)
     bool is_number = end && end != text && strchr(" ,", *end); /* also at the end; "4,2" nests */
     if (is_number && threads >= 1 && threads <= THREADS_MAX)
         return threads;
-    Machine c;
-    machine_read(&c, "");
-    return threads_for(&c);
+    static int64_t cpus; /* looked for once: every row of a sweep asks */
+    if (cpus == 0) {
+        Machine m;
+        machine_read(&m, "");
+        cpus = threads_for(&m);
+    }
+    return cpus;
 }
 
 Option threads_option(int64_t *threads)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/util/name_index.h"
 #include "bench/util/options.h"
 
 /* ---- reading ---- */
@@ -15,12 +16,12 @@
 #define BOM     "\xef\xbb\xbf"
 #define BOM_LEN (sizeof BOM - 1)
 
-/* libcsv hands over fields and record ends one by one; this is where they pile up. */
+/* libcsv hands over fields and record ends one by one; the table grows by each. */
 typedef struct Reader {
     CsvTable *t;
-    char **cells; /* of the whole file, the header first */
-    size_t count, capacity;
-    size_t record_start; /* index of the record's first cell */
+    size_t count, capacity; /* of t->cells */
+    size_t used, size;      /* of t->text */
+    size_t record_start;    /* index of the record's first cell */
     size_t lines_capacity;
     int line, record_line;
     bool has_header;
@@ -31,34 +32,47 @@ typedef struct Reader {
 static void on_field(void *text, size_t len, void *data)
 {
     Reader *r = data;
+    CsvTable *t = r->t;
     if (r->status != 0)
         return;
     if (r->count == r->record_start)
         r->record_line = r->line;
     if (memchr(text, '\0', len)) {
-        r->status = err_set(r->err, "%s:%d: a NUL byte", r->t->path, r->line);
+        r->status = err_set(r->err, "%s:%d: a NUL byte", t->path, r->line);
         return;
     }
     if (r->count == r->capacity) {
         r->capacity = r->capacity ? 2 * r->capacity : 64;
-        r->cells = xrealloc(r->cells, r->capacity * sizeof *r->cells);
+        t->cells = xrealloc(t->cells, r->capacity * sizeof *t->cells);
     }
-    r->cells[r->count++] = xstrdup(text);
+    if (r->size - r->used <= len) {
+        r->size = 2 * r->size + len + 1;
+        t->text = xrealloc(t->text, r->size);
+    }
+    memcpy(t->text + r->used, text, len);
+    t->text[r->used + len] = '\0';
+    t->cells[r->count++] = r->used;
+    r->used += len + 1;
 }
 
 static int take_header(Reader *r)
 {
     CsvTable *t = r->t;
+    NameIndex names = {0};
+    size_t first, again;
     r->has_header = true;
-    t->columns = r->count;
-    t->header = xmalloc(t->columns * sizeof *t->header);
-    memcpy(t->header, r->cells, t->columns * sizeof *t->header);
-    r->count = 0;
+    t->columns = r->record_start = r->count;
+    if (t->columns > CSV_MOST_COLUMNS)
+        return err_set(r->err, "%s:%d: %zu columns; at most %d can be read", t->path,
+                       r->record_line, t->columns, CSV_MOST_COLUMNS);
     for (size_t i = 0; i < t->columns; i++)
-        if (csv_column(t, t->header[i]) != i)
-            return err_set(r->err, "%s:%d: column '%s' appears twice", t->path, r->record_line,
-                           t->header[i]);
-    return 0;
+        name_index_add(&names, csv_name(t, i));
+    name_index_sort(&names);
+    bool repeats = name_index_repeats(&names, &first, &again);
+    name_index_release(&names);
+    return repeats ? err_set(r->err, "%s:%d: column '%s' appears twice", t->path, r->record_line,
+                             csv_name(t, again))
+                   : 0;
 }
 
 static int take_record(Reader *r)
@@ -88,8 +102,9 @@ static void on_record(int terminator, void *data)
 /* Line by line, because libcsv does not count lines. */
 static int parse_lines(Reader *r, struct csv_parser *p, const char *text, size_t len)
 {
+    char line_end = memchr(text, '\n', len) ? '\n' : '\r';
     for (const char *end = text + len; text < end && r->status == 0; r->line++) {
-        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        const char *newline = memchr(text, line_end, (size_t)(end - text));
         size_t n = newline ? (size_t)(newline - text) + 1 : (size_t)(end - text);
         if (csv_parse(p, text, n, on_field, on_record, r) != n)
             return err_set(r->err, "%s:%d: %s", r->t->path, r->line, csv_strerror(csv_error(p)));
@@ -102,13 +117,6 @@ static int parse_lines(Reader *r, struct csv_parser *p, const char *text, size_t
         return err_set(r->err, "%s:%d: a quoted field without its closing quote", r->t->path,
                        r->line);
     return r->status;
-}
-
-static void free_cells(char **cells, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(cells[i]);
-    free(cells);
 }
 
 int csv_load_text(CsvTable *t, const char *text, size_t len, const char *path, Err *err)
@@ -125,13 +133,8 @@ int csv_load_text(CsvTable *t, const char *text, size_t len, const char *path, E
     csv_free(&p);
     if (status == 0 && !r.has_header)
         status = err_set(err, "%s: the file is empty", path);
-    t->cells = r.cells;
-    if (status != 0) {
-        free_cells(r.cells, r.count);
-        t->cells = NULL;
-        t->rows = 0;
+    if (status != 0)
         csv_release(t);
-    }
     return status;
 }
 
@@ -148,8 +151,8 @@ int csv_load(CsvTable *t, const char *path, Err *err)
 
 void csv_release(CsvTable *t)
 {
-    free_cells(t->cells, t->rows * t->columns);
-    free_cells(t->header, t->header ? t->columns : 0);
+    free(t->text);
+    free(t->cells);
     free(t->lines);
     free(t->path);
     *t = (CsvTable){0};
@@ -158,22 +161,29 @@ void csv_release(CsvTable *t)
 size_t csv_column(const CsvTable *t, const char *name)
 {
     for (size_t i = 0; i < t->columns; i++)
-        if (strcmp(t->header[i], name) == 0)
+        if (strcmp(csv_name(t, i), name) == 0)
             return i;
     return SIZE_MAX;
+}
+
+const char *csv_name(const CsvTable *t, size_t column)
+{
+    return t->text + t->cells[column];
 }
 
 const char *csv_cell(const CsvTable *t, size_t row, size_t column)
 {
     CHECK(row < t->rows && column < t->columns, "cell %zu, %zu of %s", row, column, t->path);
-    return t->cells[row * t->columns + column];
+    return t->text + t->cells[(1 + row) * t->columns + column];
 }
 
 int csv_read_row(const CsvTable *t, size_t row, RowResult *r, Err *err)
 {
     row_result_init(r);
     for (size_t c = 0; c < t->columns; c++) {
-        const Field *f = row_field(t->header[c]);
+        const char *name = csv_name(t, c);
+        bool expected = c < num_row_fields && strcmp(row_fields[c].name, name) == 0;
+        const Field *f = expected ? &row_fields[c] : row_field(name);
         if (f && field_parse(f, r, csv_cell(t, row, c), err) != 0)
             return err_prefix(err, "%s:%d", t->path, t->lines[row]);
     }

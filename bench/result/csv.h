@@ -15,20 +15,24 @@
 typedef struct CsvTable {
     char *path;
     size_t columns, rows; /* rows: without the header */
-    char **header;        /* [columns] */
-    char **cells;         /* [rows * columns] */
-    int *lines;           /* [rows], from 1 */
+    char *text;           /* every cell, each with its NUL, the header's first */
+    size_t *cells; /* [(1 + rows) * columns], where each begins in text; the header's first */
+    int *lines;    /* [rows], from 1 */
 } CsvTable;
 
-/* Reads a file with a header. CR LF and a byte-order mark are accepted, blank lines skipped. An empty
- * file, a duplicate column, a record longer or shorter than the header, a stray quote or a NUL byte
- * is an error "path:line: ...". -1 leaves nothing to release. */
+enum { CSV_MOST_COLUMNS = 4096 };
+
+/* Reads a file with a header. Lines may end with LF, CR LF or, where the file has no LF, CR; a
+ * byte-order mark is accepted, blank lines are skipped. An empty file, a duplicate column or more than
+ * CSV_MOST_COLUMNS, a record longer or shorter than the header, a stray quote or a NUL byte is an error
+ * "path:line: ...". -1 leaves nothing to release. */
 int csv_load(CsvTable *t, const char *path, Err *err);
 int csv_load_text(CsvTable *t, const char *text, size_t len, const char *path, Err *err);
 void csv_release(CsvTable *t);
 
 /* Index of a column, or SIZE_MAX. */
 size_t csv_column(const CsvTable *t, const char *name);
+const char *csv_name(const CsvTable *t, size_t column);
 const char *csv_cell(const CsvTable *t, size_t row, size_t column);
 
 /* One row of a result file. Columns that are not of this version are skipped, those the file lacks are

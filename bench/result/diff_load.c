@@ -7,107 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/result/csv.h"
 #include "bench/result/diff.h"
+#include "bench/result/read.h"
 #include "bench/row/config.h"
 
-/* One of the two files, rows and trials. */
-typedef struct Side {
-    CsvTable table;
-    RowResult *rows; /* [count] */
-    size_t count;
-    CsvTable samples_table;
-    Sample *samples; /* [num_samples] */
-    size_t num_samples;
-} Side;
-
-static void side_release(Side *s)
+/* Times in ms of a row's timed trials, in run order. Caller frees. */
+static double *timed_trials(const StoredRow *stored, size_t *count)
 {
-    csv_release(&s->table);
-    csv_release(&s->samples_table);
-    free(s->rows);
-    free(s->samples);
-}
-
-static int require_column(const CsvTable *t, const char *name, Err *err)
-{
-    if (csv_column(t, name) == SIZE_MAX)
-        return err_set(err, "%s:1: there is no column %s", t->path, name);
-    return 0;
-}
-
-static const RowResult *side_find(const Side *s, const char *row_id)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (strcmp(s->rows[i].row_id, row_id) == 0)
-            return &s->rows[i];
-    return NULL;
-}
-
-static int load_rows(Side *s, const char *path, Err *err)
-{
-    if (csv_load(&s->table, path, err) != 0 || require_column(&s->table, "row_id", err) != 0 ||
-        require_column(&s->table, "status", err) != 0)
-        return -1;
-    s->rows = xcalloc(s->table.rows + 1, sizeof *s->rows);
-    for (size_t i = 0; i < s->table.rows; i++, s->count++) {
-        RowResult *r = &s->rows[i];
-        if (csv_read_row(&s->table, i, r, err) != 0)
-            return -1;
-        if (r->row_id[0] == '\0')
-            return err_set(err, "%s:%d: row_id is empty", path, s->table.lines[i]);
-        if (side_find(s, r->row_id)) /* among the rows before this one */
-            return err_set(err, "%s:%d: row_id '%s' appears twice", path, s->table.lines[i],
-                           r->row_id);
-    }
-    return 0;
-}
-
-static int load_samples(Side *s, const char *path, Err *err)
-{
-    CsvTable *t = &s->samples_table;
-    if (csv_load(t, path, err) != 0 || require_column(t, "row_id", err) != 0 ||
-        require_column(t, "is_warmup", err) != 0 || require_column(t, "wall_ns", err) != 0)
-        return -1;
-    s->num_samples = t->rows;
-    s->samples = xcalloc(t->rows + 1, sizeof *s->samples);
-    for (size_t i = 0; i < t->rows; i++) {
-        FieldTEXT owner;
-        if (csv_read_sample(t, i, owner, &s->samples[i], err) != 0)
-            return -1;
-        if (s->samples[i].is_warmup == 0 && s->samples[i].wall_ns <= 0)
-            return err_set(err, "%s:%d: wall_ns is '%s', not a positive time", path, t->lines[i],
-                           csv_cell(t, i, csv_column(t, "wall_ns")));
-    }
-    return 0;
-}
-
-static int side_load(Side *s, const char *path, Err *err)
-{
-    char *beside = samples_path(path);
-    int status = load_rows(s, path, err);
-    if (status == 0)
-        status = load_samples(s, beside, err);
-    free(beside);
-    return status;
-}
-
-/* Fresh times in ms of a row's timed trials, in run order. NULL: there is none. */
-static double *timed_trials(const Side *s, const char *row_id, size_t *count, Err *err)
-{
-    double *ms = xmalloc((s->num_samples + 1) * sizeof *ms);
-    size_t id_column = csv_column(&s->samples_table, "row_id");
-    *count = 0;
-    for (size_t i = 0; i < s->num_samples; i++)
-        if (s->samples[i].is_warmup == 0 &&
-            strcmp(csv_cell(&s->samples_table, i, id_column), row_id) == 0)
-            ms[(*count)++] = (double)s->samples[i].wall_ns * 1e-6;
-    if (*count > 0)
-        return ms;
-    free(ms);
-    err_set(err, "%s: no timed trial of row_id '%s', which is ok in %s", s->samples_table.path,
-            row_id, s->table.path);
-    return NULL;
+    double *ms = xmalloc((stored->samples.count + 1) * sizeof *ms);
+    *count = samples_column(&stored->samples, TIMED_TRIALS, "wall_ns", 1e-6, ms);
+    return ms;
 }
 
 /* ---- joining ---- */
@@ -152,52 +61,52 @@ static double waited(const RowResult *r)
     return isnan(r->cpu_wait) ? 0 : r->cpu_wait * (double)r->config.threads;
 }
 
-static int join_pair(Diff *d, const Side *old, const Side *new, const RowResult *r, Err *err)
+static void join_pair(Diff *d, const StoredRow *old, const StoredRow *new)
 {
-    DiffRow *row = &d->rows[d->count];
-    *row = (DiffRow){0};
-    row_name(&r->config, row->name);
-    text_set(row->row_id, r->row_id);
-    row->wait = fmax(waited(r), waited(side_find(new, r->row_id)));
-    d->count++; /* from here on diff_release frees it */
-    row->old_ms = timed_trials(old, r->row_id, &row->old_count, err);
-    if (row->old_ms)
-        row->new_ms = timed_trials(new, r->row_id, &row->new_count, err);
-    return row->new_ms ? 0 : -1;
+    DiffRow *row = &d->rows[d->count++];
+    row_name(&old->row.config, row->name);
+    text_set(row->row_id, old->row.row_id);
+    row->wait = fmax(waited(&old->row), waited(&new->row));
+    row->old_ms = timed_trials(old, &row->old_count);
+    row->new_ms = timed_trials(new, &row->new_count);
 }
 
 /* Rows that differ in more than their name shows get their row_id behind it. */
 static void make_names_distinct(Diff *d)
 {
+    NameIndex names = {0};
     bool *shared = xcalloc(d->count + 1, sizeof *shared);
     for (size_t i = 0; i < d->count; i++)
-        for (size_t j = 0; j < d->count; j++)
-            shared[i] = shared[i] || (i != j && strcmp(d->rows[i].name, d->rows[j].name) == 0);
+        name_index_add(&names, d->rows[i].name);
+    name_index_sort(&names);
+    for (size_t i = 1; i < names.count; i++)
+        if (strcmp(names.at[i - 1].name, names.at[i].name) == 0)
+            shared[names.at[i - 1].place] = shared[names.at[i].place] = true;
     for (size_t i = 0; i < d->count; i++) {
         DiffRow *r = &d->rows[i];
         size_t used = strlen(r->name);
         if (shared[i])
             snprintf(r->name + used, sizeof r->name - used, " %.32s", r->row_id);
     }
+    name_index_release(&names);
     free(shared);
 }
 
-static int join(Diff *d, const Side *old, const Side *new, Err *err)
+static void join(Diff *d, const StoredResult *old, const StoredResult *new)
 {
     d->rows = xcalloc(old->count + 1, sizeof *d->rows);
     d->skipped = xcalloc(old->count + new->count + 1, sizeof *d->skipped);
     for (size_t i = 0; i < old->count; i++) {
-        const RowResult *r = &old->rows[i], *other = side_find(new, r->row_id);
-        if (!other || !is_ok(r) || !is_ok(other))
-            skip_pair(d, r, other);
-        else if (join_pair(d, old, new, r, err) != 0)
-            return -1;
+        const StoredRow *a = &old->rows[i], *b = stored_find(new, a->row.row_id);
+        if (b && is_ok(&a->row) && is_ok(&b->row))
+            join_pair(d, a, b);
+        else
+            skip_pair(d, &a->row, b ? &b->row : NULL);
     }
     for (size_t i = 0; i < new->count; i++)
-        if (!side_find(old, new->rows[i].row_id))
-            skip_pair(d, NULL, &new->rows[i]);
+        if (!stored_find(old, new->rows[i].row.row_id))
+            skip_pair(d, NULL, &new->rows[i].row);
     make_names_distinct(d);
-    return 0;
 }
 
 /* ---- the guard ---- */
@@ -223,13 +132,15 @@ static void watched_columns(const DiffGuard *g, FieldTEXT columns)
     free(names);
 }
 
-static int check_context(Diff *d, const Side *old, const Side *new, const DiffGuard *g, Err *err)
+static int check_context(Diff *d, const StoredResult *old, const StoredResult *new,
+                         const DiffGuard *g, Err *err)
 {
     FieldTEXT columns;
     watched_columns(g, columns);
     for (size_t i = 0; i < d->count; i++) {
         const char *id = d->rows[i].row_id;
-        fingerprint_add(d->differences, columns, side_find(old, id), side_find(new, id));
+        fingerprint_add(d->differences, columns, &stored_find(old, id)->row,
+                        &stored_find(new, id)->row);
     }
     if (d->differences[0] == '\0' || g->force)
         return 0;
@@ -239,40 +150,40 @@ static int check_context(Diff *d, const Side *old, const Side *new, const DiffGu
                    d->differences);
 }
 
-static int check_any_row(const Diff *d, const Side *old, const Side *new, Err *err)
+static int check_any_row(const Diff *d, const StoredResult *old, const StoredResult *new, Err *err)
 {
     FieldTEXT differences = "";
     if (d->count > 0)
         return 0;
     if (d->num_skipped < old->count + new->count)
-        return err_set(err, "no row is ok in both '%s' and '%s'", old->table.path, new->table.path);
+        return err_set(err, "no row is ok in both '%s' and '%s'", old->path, new->path);
     if (old->count && new->count) {
-        const RowResult *a = &old->rows[0], *b = &new->rows[0];
+        const RowResult *a = &old->rows[0].row, *b = &new->rows[0].row;
         if (fingerprint_differs(row_field("schema"), a, b))
             return err_set(err,
                            "'%s' has schema %" PRId64 " and '%s' schema %" PRId64
                            ": their row_ids do not match; run the sweep again with one version",
-                           old->table.path, a->schema, new->table.path, b->schema);
+                           old->path, a->schema, new->path, b->schema);
         fingerprint_add(differences, DIFF_CONTEXT_COLUMNS, a, b);
     }
-    return err_set(err, "no row is in both '%s' and '%s'%s%s%s", old->table.path, new->table.path,
+    return err_set(err, "no row is in both '%s' and '%s'%s%s%s", old->path, new->path,
                    differences[0] ? " (" : "", differences, differences[0] ? ")" : "");
 }
 
 int diff_load(Diff *d, const char *old_path, const char *new_path, const DiffGuard *guard, Err *err)
 {
     *d = (Diff){0};
-    Side old = {0}, new = {0};
-    int status = side_load(&old, old_path, err);
+    StoredResult old, new = {0};
+    int status = stored_read(&old, old_path, STORED_JUDGE, err);
     if (status == 0)
-        status = side_load(&new, new_path, err);
+        status = stored_read(&new, new_path, STORED_JUDGE, err);
     if (status == 0)
-        status = join(d, &old, &new, err);
+        join(d, &old, &new);
     if (status == 0)
         status = check_any_row(d, &old, &new, err);
     if (status == 0)
         status = check_context(d, &old, &new, guard, err);
-    side_release(&old);
-    side_release(&new);
+    stored_release(&old);
+    stored_release(&new);
     return status;
 }

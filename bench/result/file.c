@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "bench/result/csv.h"
+#include "bench/result/read.h"
 #include "bench/row/config.h"
-
-#define MAX_FILE_BYTES ((size_t)1 << 30)
+#include "bench/util/paths.h"
 
 /* ---- bytes to disk ---- */
 
@@ -127,94 +127,84 @@ static int open_locked(const char *path, bool *existed, Err *err)
     }
 }
 
-static int open_samples(const char *path, Err *err)
+/* Whether a file begins as a result does. */
+static bool is_result(const char *path)
+{
+    static const char start[] = "model_size,d_model,";
+    char head[sizeof start] = "";
+    FILE *f = fopen(path, "r");
+    bool same =
+        f && fread(head, 1, sizeof start - 1, f) == sizeof start - 1 && strcmp(head, start) == 0;
+    if (f)
+        fclose(f);
+    return same;
+}
+
+/* NAME and NAME.csv would keep their samples in one file; the other of the two. Caller frees. */
+static char *twin_path(const char *path)
+{
+    size_t len = strlen(path);
+    bool named_csv = len > 4 && strcmp(path + len - 4, ".csv") == 0;
+    return named_csv ? xasprintf("%.*s", (int)len - 4, path) : xasprintf("%s.csv", path);
+}
+
+/* The samples file may be there only as that of this result. */
+static int open_samples(const ResultFile *f, bool result_existed, ResultOpen how, Err *err)
 {
     struct stat st;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return err_set(err, "cannot keep samples in '%s': it is not a regular file", path);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    return fd >= 0 ? fd : err_set(err, "cannot create '%s': %s", path, strerror(errno));
+    const char *path = f->samples_path;
+    char *twin = twin_path(f->path);
+    int fd = -1;
+    bool exists = stat(path, &st) == 0, shared = exists && is_result(twin);
+    if (exists && !S_ISREG(st.st_mode))
+        err_set(err, "cannot keep samples in '%s': it is not a regular file", path);
+    else if (shared && (!result_existed || how == RESULT_OVERWRITE))
+        err_set(err, "'%s' would take '%s', the samples file of '%s'; use another name", f->path,
+                path, twin);
+    else if (exists && !result_existed && how != RESULT_OVERWRITE)
+        err_set(err,
+                "'%s' exists, the samples of a result that is not there; replace it with "
+                "--overwrite",
+                path);
+    else if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
+        err_set(err, "cannot create '%s': %s", path, strerror(errno));
+    free(twin);
+    return fd;
 }
 
-/* ---- reading an existing result ---- */
+/* ---- an existing result ---- */
 
-/* The file without a torn last line. *whole is false where not even the header is complete. */
-static int load_whole_lines(CsvTable *t, const char *path, bool *whole, Err *err)
+/* What may be continued: written by this version, every row_id that of its row's columns. */
+static int check_ours(const StoredResult *s, Err *err)
 {
-    size_t len;
-    char *text = file_read(path, MAX_FILE_BYTES, &len, err);
-    if (!text)
-        return -1;
-    const char *newline = memrchr(text, '\n', len);
-    *whole = newline != NULL;
-    int status = 0;
-    if (*whole)
-        status = csv_load_text(t, text, (size_t)(newline - text) + 1, path, err);
-    free(text);
-    return status;
-}
-
-static int check_header(const CsvTable *t, Err *err)
-{
-    bool same = t->columns == num_row_fields;
-    for (size_t i = 0; same && i < num_row_fields; i++)
-        same = strcmp(t->header[i], row_fields[i].name) == 0;
-    return same ? 0
-                : err_set(err, "%s:1: its columns are not those of this version; use another --out",
-                          t->path);
-}
-
-static int check_samples_header(const CsvTable *t, Err *err)
-{
-    bool same = t->columns == num_sample_columns + 1 && strcmp(t->header[0], "row_id") == 0;
-    for (size_t i = 0; same && i < num_sample_columns; i++)
-        same = strcmp(t->header[i + 1], sample_columns[i].name) == 0;
-    return same ? 0
-                : err_set(err, "%s:1: its columns are not those of this version; use another --out",
-                          t->path);
-}
-
-static int read_rows(const CsvTable *t, RowResult *rows, Err *err)
-{
-    for (size_t i = 0; i < t->rows; i++) {
+    for (size_t i = 0; i < s->count; i++) {
+        const RowResult *r = &s->rows[i].row;
         char id[ROW_ID_SIZE];
-        if (csv_read_row(t, i, &rows[i], err) != 0)
-            return -1;
-        if (rows[i].schema != ROW_SCHEMA)
+        if (r->schema != ROW_SCHEMA)
             return err_set(err,
                            "%s:%d: its schema is not %d, that of this version; use another --out",
-                           t->path, t->lines[i], ROW_SCHEMA);
-        row_id(&rows[i].config, id);
-        if (strcmp(id, rows[i].row_id) != 0)
+                           s->path, s->rows[i].line, ROW_SCHEMA);
+        row_id(&r->config, id);
+        if (strcmp(id, r->row_id) != 0)
             return err_set(err, "%s:%d: row_id '%s' does not belong to the columns of its row",
-                           t->path, t->lines[i], rows[i].row_id);
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(rows[k].row_id, rows[i].row_id) == 0)
-                return err_set(err, "%s:%d: the row of line %d once more", t->path, t->lines[i],
-                               t->lines[k]);
+                           s->path, s->rows[i].line, r->row_id);
     }
     return 0;
 }
 
-static int load_rows(ResultFile *f, RowResult **rows, size_t *count, Err *err)
+static int load_rows(const ResultFile *f, RowResult **rows, size_t *count, Err *err)
 {
-    CsvTable t;
-    bool whole;
-    if (load_whole_lines(&t, f->path, &whole, err) != 0)
-        return -1;
-    if (!whole)
-        return 0;
-    int status = check_header(&t, err);
-    if (status == 0) {
-        *rows = xcalloc(t.rows + 1, sizeof **rows);
-        *count = t.rows;
-        status = read_rows(&t, *rows, err);
+    StoredResult s;
+    int status = stored_read(&s, f->path, STORED_CONTINUE, err);
+    if (status == 0)
+        status = check_ours(&s, err);
+    if (status == 0 && s.count) {
+        *rows = xcalloc(s.count, sizeof **rows);
+        *count = s.count;
+        for (size_t i = 0; i < s.count; i++)
+            (*rows)[i] = s.rows[i].row;
     }
-    if (status != 0) {
-        free(*rows);
-        *rows = NULL;
-    }
-    csv_release(&t);
+    stored_release(&s);
     return status;
 }
 
@@ -235,13 +225,13 @@ static int write_headers(ResultFile *f, Err *err)
 int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult **rows,
                      size_t *count, Err *err)
 {
-    bool existed;
-    char *real = realpath(path, NULL); /* a link stays a link when the file is replaced */
+    bool existed, samples_existed;
     *rows = NULL;
     *count = 0;
-    *f = (ResultFile){.path = xstrdup(real ? real : path), .fd = -1, .samples_fd = -1};
-    free(real);
+    /* A link stays a link when the file is replaced. */
+    *f = (ResultFile){.path = path_target(path), .fd = -1, .samples_fd = -1};
     f->samples_path = samples_path(f->path);
+    samples_existed = access(f->samples_path, F_OK) == 0;
     f->fd = open_locked(f->path, &existed, err);
     int status = f->fd < 0 ? -1 : 0;
     if (status == 0 && existed && how == RESULT_NEW)
@@ -250,7 +240,7 @@ int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult 
                          "--overwrite",
                          path);
     if (status == 0) {
-        f->samples_fd = open_samples(f->samples_path, err);
+        f->samples_fd = open_samples(f, existed, how, err);
         status = f->samples_fd < 0 ? -1 : 0;
     }
     if (status == 0 && existed && how == RESULT_RESUME)
@@ -258,11 +248,10 @@ int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult 
     if (status == 0 && !*rows)
         status = write_headers(f, err);
     if (status != 0) {
-        if (f->fd >= 0 && !existed) {
+        if (f->fd >= 0 && !existed)
             unlink(f->path);
-            if (f->samples_fd >= 0)
-                unlink(f->samples_path);
-        }
+        if (f->samples_fd >= 0 && !samples_existed)
+            unlink(f->samples_path);
         result_file_close(f);
     }
     return status;
@@ -293,101 +282,38 @@ int result_file_append(ResultFile *f, const RowResult *r, const Samples *samples
     return text_append(&text, f->fd, f->path, err);
 }
 
-/* One record of the samples file and the place of its row among those to be kept. */
-typedef struct Owned {
-    size_t row, record;
-} Owned;
-
-static int compare_owned(const void *a, const void *b)
+int result_file_write(ResultFile *f, const ResultLine *lines, size_t count, Err *err)
 {
-    const Owned *x = a, *y = b;
-    if (x->row != y->row)
-        return x->row < y->row ? -1 : 1;
-    return x->record < y->record ? -1 : x->record > y->record;
-}
-
-static size_t find_row(const RowResult *const *rows, size_t count, const char *id)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i]->row_id, id) == 0)
-            return i;
-    return SIZE_MAX;
-}
-
-/* Records of one row stand together, so the row found last is nearly always the next one's. */
-static Owned *owned_records(const CsvTable *t, const RowResult *const *rows, size_t count,
-                            size_t *num_owned)
-{
-    Owned *owned = xcalloc(t->rows + 1, sizeof *owned);
-    size_t row = SIZE_MAX, n = 0;
-    for (size_t i = 0; i < t->rows; i++) {
-        const char *id = csv_cell(t, i, 0);
-        if (row == SIZE_MAX || strcmp(rows[row]->row_id, id) != 0)
-            row = find_row(rows, count, id);
-        if (row != SIZE_MAX)
-            owned[n++] = (Owned){row, i};
+    Text samples, rows;
+    text_open(&samples);
+    text_open(&rows);
+    csv_write_samples_header(samples.stream);
+    csv_write_header(rows.stream);
+    for (size_t i = 0; i < count; i++) {
+        csv_write_samples(samples.stream, lines[i].row->row_id, lines[i].samples);
+        csv_write_row(rows.stream, lines[i].row);
     }
-    qsort(owned, n, sizeof *owned, compare_owned);
-    *num_owned = n;
-    return owned;
-}
-
-static int check_samples_present(const CsvTable *t, const RowResult *const *rows, size_t count,
-                                 const Owned *owned, size_t num_owned, Err *err)
-{
-    for (size_t row = 0, i = 0; row < count; row++) {
-        size_t first = i;
-        while (i < num_owned && owned[i].row == row)
-            i++;
-        if (i == first && strcmp(rows[row]->status, STATUS_OK) == 0)
-            return err_set(err, "'%s' has no samples of row %s, which is ok in the result", t->path,
-                           rows[row]->row_id);
-    }
-    return 0;
-}
-
-static int kept_samples(ResultFile *f, const RowResult *const *rows, size_t count, FILE *out,
-                        Err *err)
-{
-    CsvTable t = {0};
-    bool whole;
-    if (load_whole_lines(&t, f->samples_path, &whole, err) != 0)
-        return -1;
-    int status = whole ? check_samples_header(&t, err) : 0;
-    if (!whole)
-        t.path = xstrdup(f->samples_path);
-    csv_write_samples_header(out);
-    if (status == 0) {
-        size_t num_owned;
-        Owned *owned = owned_records(&t, rows, count, &num_owned);
-        status = check_samples_present(&t, rows, count, owned, num_owned, err);
-        for (size_t i = 0; i < num_owned && status == 0; i++)
-            csv_write_record(out, (const char *const *)&t.cells[owned[i].record * t.columns],
-                             t.columns);
-        free(owned);
-    }
-    csv_release(&t);
-    return status;
+    /* A row whose samples are gone would be worse than samples without their row. */
+    if (text_replace(&rows, &f->fd, f->path, err) == 0)
+        return text_replace(&samples, &f->samples_fd, f->samples_path, err);
+    fclose(samples.stream);
+    free(samples.data);
+    return -1;
 }
 
 int result_file_rewrite(ResultFile *f, const RowResult *const *rows, size_t count, Err *err)
 {
-    Text samples, lines;
-    text_open(&samples);
-    if (kept_samples(f, rows, count, samples.stream, err) != 0) {
-        fclose(samples.stream);
-        free(samples.data);
-        return -1;
+    StoredResult s;
+    ResultLine *lines = xcalloc(count + 1, sizeof *lines);
+    int status = stored_read(&s, f->path, STORED_CONTINUE, err);
+    for (size_t i = 0; i < count && status == 0; i++) {
+        const StoredRow *stored = stored_find(&s, rows[i]->row_id);
+        CHECK(stored, "a row that was never added");
+        lines[i] = (ResultLine){rows[i], &stored->samples};
     }
-    text_open(&lines);
-    csv_write_header(lines.stream);
-    for (size_t i = 0; i < count; i++)
-        csv_write_row(lines.stream, rows[i]);
-    /* A row whose samples are gone would be worse than samples without their row. */
-    if (text_replace(&lines, &f->fd, f->path, err) != 0) {
-        fclose(samples.stream);
-        free(samples.data);
-        return -1;
-    }
-    return text_replace(&samples, &f->samples_fd, f->samples_path, err);
+    if (status == 0)
+        status = result_file_write(f, lines, count, err);
+    free(lines);
+    stored_release(&s);
+    return status;
 }

@@ -29,8 +29,16 @@ int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult 
                      size_t *count, Err *err);
 void result_file_close(ResultFile *f);
 
-/* Replaces the contents by these rows, in this order, and the samples by theirs, grouped in the same
- * order; other samples are dropped. On -1 the old files are still there. */
+/* A row and its samples, both borrowed. */
+typedef struct ResultLine {
+    const RowResult *row;
+    const Samples *samples;
+} ResultLine;
+
+/* Replaces the contents of both files, each in one piece. On -1 the old files are still there. */
+int result_file_write(ResultFile *f, const ResultLine *lines, size_t count, Err *err);
+
+/* The same with the samples that the file already has; those of other rows are dropped. */
 int result_file_rewrite(ResultFile *f, const RowResult *const *rows, size_t count, Err *err);
 
 /* Adds one row; its samples are on disk before the row itself is. On -1 (a full disk) there is

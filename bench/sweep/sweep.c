@@ -12,6 +12,7 @@
 #include "bench/row/stamp.h"
 #include "bench/result/fingerprint.h"
 #include "bench/util/interrupt.h"
+#include "bench/util/name_index.h"
 #include "bench/sweep/progress.h"
 #include "bench/row/warning.h"
 
@@ -261,26 +262,9 @@ static int run_rows(Runner *r, Err *err)
 
 /* ---- resuming ---- */
 
-static SweepItem *find_item(Sweep *s, const char *id)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (strcmp(s->items[i].result.row_id, id) == 0)
-            return &s->items[i];
-    return NULL;
-}
-
-static bool has_row(const RowResult *rows, size_t count, const char *id)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].row_id, id) == 0)
-            return true;
-    return false;
-}
-
 /* A row of the file that the config does not have: what became of it? It may have become any row of its
  * name that is not in the file itself. */
-static int explain_stranger(const Runner *r, const RowResult *rows, size_t count,
-                            const RowConfig *c, Err *err)
+static int refuse_stranger(const Runner *r, const NameIndex *stored, const RowConfig *c, Err *err)
 {
     const Sweep *s = r->s;
     const char *path = r->file.path;
@@ -291,7 +275,7 @@ static int explain_stranger(const Runner *r, const RowResult *rows, size_t count
         const RowResult then = {.config = *c};
         FieldTEXT before, after;
         row_name(&now->config, here);
-        if (strcmp(here, name) != 0 || has_row(rows, count, now->row_id))
+        if (strcmp(here, name) != 0 || name_index_find(stored, now->row_id) != SIZE_MAX)
             continue;
         const Field *f = row_config_difference(c, &now->config);
         CHECK(f, "two rows of one config with two ids");
@@ -325,20 +309,39 @@ static void note_other_machine(const Runner *r)
 }
 
 /* Takes the rows of the file over; those that failed and are selected will run again. */
-static int take_over(Runner *r, const RowResult *rows, size_t count, Err *err)
+static int take_over_rows(Runner *r, const RowResult *rows, size_t count, const NameIndex *stored,
+                          const NameIndex *items, Err *err)
 {
     for (size_t i = 0; i < count; i++) {
-        SweepItem *item = find_item(r->s, rows[i].row_id);
+        size_t place = name_index_find(items, rows[i].row_id);
         if (rows[i].run_order > r->last_order) /* INT_MISSING is not */
             r->last_order = rows[i].run_order;
-        if (!item)
-            return explain_stranger(r, rows, count, &rows[i].config, err);
+        if (place == SIZE_MAX)
+            return refuse_stranger(r, stored, &rows[i].config, err);
+        SweepItem *item = &r->s->items[place];
         if (item->selected && strcmp(rows[i].status, STATUS_FAILED) == 0)
             continue;
         item->result = rows[i];
-        item->result.row_number = item - r->s->items + 1;
+        item->result.row_number = (int64_t)place + 1;
         item->in_file = true;
     }
+    return 0;
+}
+
+static int take_over(Runner *r, const RowResult *rows, size_t count, Err *err)
+{
+    NameIndex stored = {0}, items = {0};
+    for (size_t i = 0; i < count; i++)
+        name_index_add(&stored, rows[i].row_id);
+    for (size_t i = 0; i < r->s->count; i++)
+        name_index_add(&items, r->s->items[i].result.row_id);
+    name_index_sort(&stored);
+    name_index_sort(&items);
+    int status = take_over_rows(r, rows, count, &stored, &items, err);
+    name_index_release(&stored);
+    name_index_release(&items);
+    if (status != 0)
+        return -1;
     note_other_machine(r);
     return rewrite_in_order(r, err);
 }

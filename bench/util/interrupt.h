@@ -1,5 +1,6 @@
-/* interrupt: SIGINT and SIGTERM become a flag that long loops look at, so that everything finished
- * so far is on disk before the program ends with 130. A second signal ends it at once. */
+/* interrupt: SIGINT, SIGTERM and SIGHUP become a flag that long loops look at, so that everything finished
+ * so far is on disk before the program ends with 130. A second signal ends it at once. One that was
+ * ignored when the program started stays ignored. */
 #ifndef TARE_BENCH_UTIL_INTERRUPT_H
 #define TARE_BENCH_UTIL_INTERRUPT_H
 

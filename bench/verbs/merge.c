@@ -10,104 +10,73 @@
 
 #include "bench/commands.h"
 #include "bench/result/csv.h"
-#include "bench/result/fingerprint.h"
-#include "bench/util/options.h"
 #include "bench/result/file.h"
+#include "bench/result/fingerprint.h"
+#include "bench/result/read.h"
+#include "bench/util/options.h"
 
 typedef struct MergeRow {
-    RowResult result;
-    Samples samples;
+    const StoredRow *stored;
     const char *path; /* the file it came from */
 } MergeRow;
 
 typedef struct Merge {
+    StoredResult *files; /* [num_files] */
+    size_t num_files;
     MergeRow *rows;
     size_t count;
 } Merge;
 
 static void merge_release(Merge *m)
 {
-    for (size_t i = 0; i < m->count; i++)
-        samples_release(&m->rows[i].samples);
+    for (size_t i = 0; i < m->num_files; i++)
+        stored_release(&m->files[i]);
+    free(m->files);
     free(m->rows);
-}
-
-static MergeRow *find_row(const Merge *m, const char *id)
-{
-    for (size_t i = 0; i < m->count; i++)
-        if (strcmp(m->rows[i].result.row_id, id) == 0)
-            return &m->rows[i];
-    return NULL;
-}
-
-static int add_rows(Merge *m, const char *path, const CsvTable *t, Err *err)
-{
-    if (csv_column(t, "row_id") == SIZE_MAX || csv_column(t, "status") == SIZE_MAX)
-        return err_set(err, "%s:1: there is no column row_id or status", path);
-    m->rows = xrealloc(m->rows, (m->count + t->rows) * sizeof *m->rows);
-    for (size_t i = 0; i < t->rows; i++) {
-        MergeRow row = {.path = path};
-        if (csv_read_row(t, i, &row.result, err) != 0)
-            return -1;
-        const MergeRow *same = find_row(m, row.result.row_id);
-        if (same)
-            return err_set(err, "%s:%d: row %s is in '%s' already", path, t->lines[i],
-                           row.result.row_id, same->path);
-        m->rows[m->count++] = row;
-    }
-    return 0;
-}
-
-static int add_samples(Merge *m, const char *path, const CsvTable *t, Err *err)
-{
-    MergeRow *row = NULL;
-    for (size_t i = 0; i < t->rows; i++) {
-        FieldTEXT id;
-        Sample sample;
-        if (csv_read_sample(t, i, id, &sample, err) != 0)
-            return -1;
-        if (!row || strcmp(row->result.row_id, id) != 0)
-            row = find_row(m, id);
-        if (!row || row->path != path)
-            return err_set(err, "%s:%d: a sample of row %s, which '%s' does not have", t->path,
-                           t->lines[i], id, path);
-        samples_add(&row->samples, sample);
-    }
-    return 0;
 }
 
 static int read_file(Merge *m, const char *path, Err *err)
 {
-    CsvTable t;
-    if (csv_load(&t, path, err) != 0)
+    StoredResult *s = &m->files[m->num_files++];
+    if (stored_read(s, path, STORED_JUDGE, err) != 0)
         return -1;
-    int status = add_rows(m, path, &t, err);
-    csv_release(&t);
-    if (status != 0)
-        return -1;
-    char *samples = samples_path(path);
-    status = csv_load(&t, samples, err);
-    free(samples);
-    if (status != 0)
-        return -1;
-    status = add_samples(m, path, &t, err);
-    csv_release(&t);
-    return status;
+    if (s->stray_line)
+        return err_set(err, "%s:%d: a sample of row %s, which '%s' does not have", s->samples_path,
+                       s->stray_line, s->stray_row, path);
+    m->rows = xrealloc(m->rows, (m->count + s->count + 1) * sizeof *m->rows);
+    for (size_t i = 0; i < s->count; i++)
+        m->rows[m->count++] = (MergeRow){&s->rows[i], s->path};
+    return 0;
+}
+
+static int check_distinct(const Merge *m, Err *err)
+{
+    NameIndex ids = {0};
+    size_t first, again;
+    for (size_t i = 0; i < m->count; i++)
+        name_index_add(&ids, m->rows[i].stored->row.row_id);
+    name_index_sort(&ids);
+    bool repeats = name_index_repeats(&ids, &first, &again);
+    name_index_release(&ids);
+    return repeats ? err_set(err, "%s:%d: row %s is in '%s' already", m->rows[again].path,
+                             m->rows[again].stored->line, m->rows[again].stored->row.row_id,
+                             m->rows[first].path)
+                   : 0;
 }
 
 /* Each row beside the first that knows the column. */
 static int check_column(const Merge *m, const Field *f, Err *err)
 {
     size_t first = 0;
-    while (first < m->count && !fingerprint_knows(f, &m->rows[first].result))
+    while (first < m->count && !fingerprint_knows(f, &m->rows[first].stored->row))
         first++;
     for (size_t i = first + 1; i < m->count; i++) {
         const MergeRow *a = &m->rows[first], *b = &m->rows[i];
         FieldTEXT in_a, in_b;
-        if (a->path == b->path || !fingerprint_differs(f, &a->result, &b->result))
+        if (a->path == b->path || !fingerprint_differs(f, &a->stored->row, &b->stored->row))
             continue;
-        field_cell(f, &a->result, in_a);
-        field_cell(f, &b->result, in_b);
+        field_cell(f, &a->stored->row, in_a);
+        field_cell(f, &b->stored->row, in_b);
         return err_set(err, "%s is '%.100s' in '%s' and '%.100s' in '%s'; --force merges anyway",
                        f->name, in_a, a->path, in_b, b->path);
     }
@@ -142,10 +111,11 @@ static int check_output(const char *input, const char *out, Err *err)
 
 static int compare_rows(const void *a, const void *b)
 {
-    const MergeRow *x = a, *y = b;
-    if (x->result.row_number != y->result.row_number)
-        return x->result.row_number < y->result.row_number ? -1 : 1;
-    return strcmp(x->result.row_id, y->result.row_id);
+    const RowResult *x = &((const MergeRow *)a)->stored->row,
+                    *y = &((const MergeRow *)b)->stored->row;
+    if (x->row_number != y->row_number)
+        return x->row_number < y->row_number ? -1 : 1;
+    return strcmp(x->row_id, y->row_id);
 }
 
 static int write_file(const Merge *m, const char *path, bool overwrite, Err *err)
@@ -156,9 +126,11 @@ static int write_file(const Merge *m, const char *path, bool overwrite, Err *err
     if (result_file_open(&f, path, overwrite ? RESULT_OVERWRITE : RESULT_NEW, &none, &zero, err) !=
         0)
         return -1;
-    int status = 0;
-    for (size_t i = 0; i < m->count && status == 0; i++)
-        status = result_file_append(&f, &m->rows[i].result, &m->rows[i].samples, err);
+    ResultLine *lines = xcalloc(m->count + 1, sizeof *lines);
+    for (size_t i = 0; i < m->count; i++)
+        lines[i] = (ResultLine){&m->rows[i].stored->row, &m->rows[i].stored->samples};
+    int status = result_file_write(&f, lines, m->count, err);
+    free(lines);
     if (status != 0) { /* half a merge looks like a whole one */
         unlink(f.path);
         unlink(f.samples_path);
@@ -170,12 +142,14 @@ static int write_file(const Merge *m, const char *path, bool overwrite, Err *err
 static int merge(const char *const *paths, size_t count, const char *out, bool force,
                  bool overwrite, Err *err)
 {
-    Merge m = {0};
+    Merge m = {.files = xcalloc(count + 1, sizeof *m.files)};
     int status = 0;
     for (size_t i = 0; i < count && status == 0; i++)
         status = check_output(paths[i], out, err);
     for (size_t i = 0; i < count && status == 0; i++)
         status = read_file(&m, paths[i], err);
+    if (status == 0)
+        status = check_distinct(&m, err);
     if (status == 0 && !force)
         status = check_one_machine(&m, err);
     if (status == 0) {

@@ -176,13 +176,24 @@ grep -q 'killed by SIGSEGV' crash.csv || fail "no reason for the crash"
 expect "the failed row runs again, in its place" "$(cut -d, -f3,7 first.csv | uniq)" \
     "$(cut -d, -f3,7 crash.csv)"
 
-"$tare" sweep tiny.toml "${rows[@]}" --out int.csv >table 2>err &
+for signal in INT HUP; do
+    "$tare" sweep tiny.toml "${rows[@]}" --out int$signal.csv >table 2>err &
+    sweep=$!
+    until [ "$(wc -l 2>/dev/null <int$signal.csv || echo 0)" -ge 2 ]; do kill -0 $sweep || break; done
+    kill -$signal $sweep
+    wait $sweep
+    expect "interrupted by SIG$signal" 130 $?
+    [ "$(column int$signal.csv status | sort -u)" = ok ] || fail "unfinished rows in int$signal.csv"
+done
+nohup "$tare" sweep tiny.toml "${rows[@]}" --out ignored.csv >table 2>err &
 sweep=$!
-until [ "$(wc -l 2>/dev/null <int.csv || echo 0)" -ge 2 ]; do kill -0 $sweep || break; done
-kill -INT $sweep
+until [ -s ignored.csv ]; do kill -0 $sweep || break; done
+kill -HUP $sweep
 wait $sweep
-expect "interrupted" 130 $?
-[ "$(column int.csv status | sort -u)" = ok ] || fail "unfinished rows in int.csv"
+expect "a signal that was ignored stays ignored" 0 $?
+(ulimit -f 4; exec "$tare" sweep tiny.toml --out limited.csv >table 2>err)
+expect "a file that may not grow" 2 $?
+grep -q "cannot write '.*limited.*': File too large" err || fail "no reason for it: $(cat err)"
 
 for pause in 0.2 0.9 1.1 1.3 1.5 1.7 1.9 2.1 2.3 2.5; do
     "$tare" sweep tiny.toml "${rows[@]}" --out kill.csv --resume >table 2>err &

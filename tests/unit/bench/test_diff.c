@@ -375,9 +375,15 @@ Test(diff, wrong_files)
     expect_load_error("row_id,status\nr0,ok\nr0,ok\n", NULL,
                       "new.csv:3: row_id 'r0' appears twice");
     expect_load_error("row_id,status\n,ok\n", NULL, "new.csv:2: row_id is empty");
-    expect_load_error("row_id,status\nr9,ok\n", NULL, "no row is in both");
-    expect_load_error("row_id,status,cpu_model,git_commit,schema\nr9,ok,a CPU,abc,1\n", NULL,
+    const char *of_r9 = "row_id,is_warmup,wall_ns\nr9,False,1\n";
+    expect_load_error("row_id,status\nr9,ok\n", of_r9, "no row is in both");
+    expect_load_error("row_id,status,cpu_model,git_commit,schema\nr9,ok,a CPU,abc,1\n", of_r9,
                       "no row is in both");
+    expect_load_error("row_id,status\nr9,ok\n", NULL, "has no samples of row r9");
+    expect_load_error("row_id,status\nr0,fine\n", NULL, "new.csv:2: status 'fine' is none");
+    expect_load_error("row_id,status\nr0,\n", NULL, "new.csv:2: status '' is none");
+    expect_load_error("row_id,status,mean_time_ms\nr0,ok,-3\n", NULL,
+                      "new.csv:2: mean_time_ms is -3, not a positive time");
     expect_load_error("row_id,status\nr0,failed\n", NULL, "no row is ok in both");
     expect_load_error(one, "row_id,is_warmup\n", "samples.csv:1: there is no column wall_ns");
     expect_load_error(one, "row_id,is_warmup,wall_ns\nr0,False,0\n",
@@ -387,4 +393,13 @@ Test(diff, wrong_files)
     expect_load_error(one, "row_id,is_warmup,wall_ns\nr0,True,1e8\n",
                       "no timed trial of row_id 'r0'");
     expect_load_error(one, "", "the file is empty");
+    expect_load_error(one, "row_id,trial,is_warmup,wall_ns\nr0,1,False,5\nr0,1,False,5\n",
+                      "samples.csv:3: trial 1 of row r0 where trial 2 is due");
+    expect_load_error(one, "row_id,trial,is_warmup,wall_ns\nr0,1,True,5\nr0,3,False,5\n",
+                      "samples.csv:3: trial 3 of row r0 where trial 2 is due");
+    expect_load_error(one, "row_id,is_warmup,wall_ns\nr0,True,-1\n",
+                      "samples.csv:2: wall_ns is '-1', not a positive time");
+    expect_load_error("row_id,status,num_warmups,num_trials\nr0,ok,1,2\n",
+                      "row_id,is_warmup,wall_ns\nr0,True,5\nr0,False,5\n",
+                      "has 1 warmups and 1 trials of row r0, but");
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench/machine/machine.h"
@@ -363,6 +364,112 @@ Test(sweep, files_that_are_not_this_result_are_refused)
     unlink(result_path);
     append_text(result_path, "a,b\n1,2\n");
     expect_refused(RESULT_RESUME, NULL, "r.csv:1: its columns are not those of this version");
+}
+
+static char *text_of(const char *path, size_t *len)
+{
+    Err err;
+    char *text = file_read(path, 1 << 20, len, &err);
+    cr_assert(text != NULL, "%s", err.msg);
+    return text;
+}
+
+static void put_text(const char *path, const char *text, size_t len)
+{
+    FILE *f = fopen(path, "w");
+    cr_assert(f && fwrite(text, 1, len, f) == len && fclose(f) == 0);
+}
+
+/* A file that is no result stays as it is, also where it has no line feed. */
+Test(sweep, resume_replaces_nothing_but_a_torn_header)
+{
+    static const struct {
+        const char *text, *words;
+    } others[] = {{"{\"a\": 1}", "r.csv:1: "},
+                  {"\x1f\x8b\x08", "r.csv:1: its columns are not"},
+                  {"model_size,d_model,context", NULL},
+                  {"", NULL}};
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        put_text(result_path, others[i].text, strlen(others[i].text));
+        if (others[i].words) {
+            size_t len;
+            expect_refused(RESULT_RESUME, NULL, others[i].words);
+            char *text = text_of(result_path, &len);
+            cr_expect(strcmp(text, others[i].text) == 0, "replaced by '%.40s'", text);
+            free(text);
+            cr_expect(access(samples, F_OK) != 0, "samples were left beside it");
+        } else {
+            run(RESULT_RESUME, NULL);
+            expect_complete(NUM_ROWS);
+        }
+    }
+}
+
+/* Rewrites a file as a spreadsheet saves it. */
+static void save_with(const char *path, const char *line_end)
+{
+    size_t len;
+    char *text = text_of(path, &len);
+    FILE *f = fopen(path, "w");
+    fputs("\xef\xbb\xbf", f);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '\n')
+            fputs(line_end, f);
+        else
+            fputc(text[i], f);
+    fclose(f);
+    free(text);
+}
+
+Test(sweep, results_saved_with_other_line_ends_are_continued)
+{
+    static const char *const line_ends[] = {"\r", "\r\n"};
+    for (size_t i = 0; i < COUNT_OF(line_ends); i++) {
+        run(RESULT_OVERWRITE, "fwd/");
+        save_with(result_path, line_ends[i]);
+        save_with(samples, line_ends[i]);
+        run(RESULT_RESUME, NULL);
+        cr_expect(eq(int, calls, NUM_ROWS / 2));
+        expect_complete(NUM_ROWS);
+    }
+}
+
+/* NAME and NAME.csv would share NAME.samples.csv. */
+Test(sweep, two_results_never_share_their_samples)
+{
+    char plain[64];
+    Err err = {""};
+    ResultFile f;
+    RowResult *rows;
+    size_t count;
+    sprintf(plain, "%s/r", folder);
+    run(RESULT_NEW, NULL);
+    for (ResultOpen how = RESULT_NEW; how <= RESULT_RESUME; how++) {
+        cr_expect(result_file_open(&f, plain, how, &rows, &count, &err) == -1);
+        cr_expect(strstr(err.msg, "the samples file of") != NULL, "%s", err.msg);
+        cr_expect(access(plain, F_OK) != 0);
+    }
+    expect_complete(NUM_ROWS);
+    unlink(result_path);
+    expect_refused(RESULT_NEW, NULL, "the samples of a result that is not there");
+    run(RESULT_OVERWRITE, NULL);
+    expect_complete(NUM_ROWS);
+}
+
+/* A link counts as what it leads to, whether that is there or not. */
+Test(sweep, a_dangling_link_stays_a_link)
+{
+    char target[64], beside[80];
+    struct stat st;
+    sprintf(target, "%s/target.csv", folder);
+    sprintf(beside, "%s/target.samples.csv", folder);
+    cr_assert(symlink("target.csv", result_path) == 0);
+    run(RESULT_NEW, "fwd/");
+    run(RESULT_RESUME, NULL); /* which replaces the file */
+    cr_expect(lstat(result_path, &st) == 0 && S_ISLNK(st.st_mode));
+    cr_expect(access(beside, F_OK) == 0 && access(samples, F_OK) != 0);
+    expect_refused(RESULT_NEW, NULL, "exists");
+    cr_expect(unlink(target) == 0 && unlink(beside) == 0);
 }
 
 Test(sweep, rows_beyond_the_limits_are_skipped_with_a_reason)

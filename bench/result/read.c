@@ -1,0 +1,244 @@
+/* read: see read.h. */
+#include "bench/result/read.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/result/csv.h"
+
+#define MAX_FILE_BYTES ((size_t)1 << 30)
+
+static const char *const statuses[] = {
+    STATUS_OK,          STATUS_PLANNED, STATUS_SKIPPED_MEMORY, STATUS_SKIPPED_TIME,
+    STATUS_UNSUPPORTED, STATUS_FAILED,  STATUS_IMPLAUSIBLE};
+
+static bool is_status(const char *text)
+{
+    for (size_t i = 0; i < COUNT_OF(statuses); i++)
+        if (strcmp(text, statuses[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Whether it has a time and so the trials behind it. */
+static bool ran(const RowResult *r)
+{
+    return strcmp(r->status, STATUS_OK) == 0 || strcmp(r->status, STATUS_IMPLAUSIBLE) == 0;
+}
+
+/* ---- files ---- */
+
+/* Whether a killed sweep may have left this and no more: not even the whole header. */
+static bool is_torn_header(const char *text, size_t len, void (*write_header)(FILE *))
+{
+    char *header;
+    size_t size;
+    FILE *f = open_memstream(&header, &size);
+    CHECK(f, "no memory for a stream");
+    write_header(f);
+    fclose(f);
+    bool torn = len < size && memcmp(text, header, len) == 0;
+    free(header);
+    return torn;
+}
+
+/* An empty table, t->columns = 0, where there is no more than a torn header. */
+static int load_table(CsvTable *t, const char *path, StoredUse use, void (*write_header)(FILE *),
+                      Err *err)
+{
+    size_t len;
+    int status = 0;
+    char *text = file_read(path, MAX_FILE_BYTES, &len, err);
+    if (!text)
+        return -1;
+    const char *newline = memrchr(text, '\n', len);
+    if (use == STORED_CONTINUE && newline)
+        len = (size_t)(newline - text) + 1;
+    if (use != STORED_CONTINUE || !is_torn_header(text, len, write_header))
+        status = csv_load_text(t, text, len, path, err);
+    free(text);
+    return status;
+}
+
+static int require_columns(const CsvTable *t, const char *const *names, size_t count, Err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (csv_column(t, names[i]) == SIZE_MAX)
+            return err_set(err, "%s:1: there is no column %s", t->path, names[i]);
+    return 0;
+}
+
+static int refuse_columns(const CsvTable *t, Err *err)
+{
+    return err_set(err, "%s:1: its columns are not those of this version; use another --out",
+                   t->path);
+}
+
+static int require_row_columns(const CsvTable *t, Err *err)
+{
+    bool same = t->columns == num_row_fields;
+    for (size_t i = 0; same && i < num_row_fields; i++)
+        same = strcmp(csv_name(t, i), row_fields[i].name) == 0;
+    return same ? 0 : refuse_columns(t, err);
+}
+
+static int require_sample_columns(const CsvTable *t, Err *err)
+{
+    bool same = t->columns == num_sample_columns + 1 && strcmp(csv_name(t, 0), "row_id") == 0;
+    for (size_t i = 0; same && i < num_sample_columns; i++)
+        same = strcmp(csv_name(t, i + 1), sample_columns[i].name) == 0;
+    return same ? 0 : refuse_columns(t, err);
+}
+
+/* ---- rows ---- */
+
+static int check_row(const StoredResult *s, const StoredRow *stored, Err *err)
+{
+    const RowResult *r = &stored->row;
+    if (r->row_id[0] == '\0')
+        return err_set(err, "%s:%d: row_id is empty", s->path, stored->line);
+    if (!is_status(r->status))
+        return err_set(err, "%s:%d: status '%.60s' is none that tare writes", s->path, stored->line,
+                       r->status);
+    if (ran(r) && r->mean_time_ms <= 0)
+        return err_set(err, "%s:%d: mean_time_ms is %g, not a positive time", s->path, stored->line,
+                       r->mean_time_ms);
+    return 0;
+}
+
+static int read_rows(StoredResult *s, const CsvTable *t, StoredUse use, Err *err)
+{
+    static const char *const needed[] = {"row_id", "status"};
+    if (t->columns &&
+        (use == STORED_CONTINUE ? require_row_columns(t, err)
+                                : require_columns(t, needed, COUNT_OF(needed), err)) != 0)
+        return -1;
+    s->rows = xcalloc(t->rows + 1, sizeof *s->rows);
+    for (size_t i = 0; i < t->rows; i++, s->count++) {
+        StoredRow *stored = &s->rows[i];
+        stored->line = t->lines[i];
+        if (csv_read_row(t, i, &stored->row, err) != 0 || check_row(s, stored, err) != 0)
+            return -1;
+        name_index_add(&s->by_id, stored->row.row_id);
+    }
+    name_index_sort(&s->by_id);
+    size_t first, again;
+    if (name_index_repeats(&s->by_id, &first, &again))
+        return err_set(err, "%s:%d: row_id '%s' appears twice: the row of line %d once more",
+                       s->path, s->rows[again].line, s->rows[again].row.row_id,
+                       s->rows[first].line);
+    return 0;
+}
+
+/* ---- samples ---- */
+
+/* Trials are numbered from 1 in the order in which they ran; an older file may lack the numbers. */
+static int check_sample(const CsvTable *t, size_t record, const StoredRow *owner, const Sample *s,
+                        Err *err)
+{
+    int64_t expected = (int64_t)owner->samples.count + 1;
+    if (s->trial != SAMPLE_NONE && s->trial != expected)
+        return err_set(err, "%s:%d: trial %" PRId64 " of row %s where trial %" PRId64 " is due",
+                       t->path, t->lines[record], s->trial, owner->row.row_id, expected);
+    if (s->wall_ns <= 0) /* SAMPLE_NONE too */
+        return err_set(err, "%s:%d: wall_ns is '%s', not a positive time", t->path,
+                       t->lines[record], csv_cell(t, record, csv_column(t, "wall_ns")));
+    return 0;
+}
+
+/* Records of one row stand together, so the owner of the last one is nearly always the next one's. */
+static int read_samples(StoredResult *s, const CsvTable *t, StoredUse use, Err *err)
+{
+    static const char *const needed[] = {"row_id", "is_warmup", "wall_ns"};
+    if (t->columns &&
+        (use == STORED_CONTINUE ? require_sample_columns(t, err)
+                                : require_columns(t, needed, COUNT_OF(needed), err)) != 0)
+        return -1;
+    StoredRow *owner = NULL;
+    for (size_t i = 0; i < t->rows; i++) {
+        FieldTEXT id;
+        Sample sample;
+        if (csv_read_sample(t, i, id, &sample, err) != 0)
+            return -1;
+        if (!owner || strcmp(owner->row.row_id, id) != 0) {
+            size_t place = name_index_find(&s->by_id, id);
+            owner = place == SIZE_MAX ? NULL : &s->rows[place];
+        }
+        if (!owner && s->stray_line == 0) {
+            s->stray_line = t->lines[i];
+            text_set(s->stray_row, id);
+        }
+        if (owner && check_sample(t, i, owner, &sample, err) != 0)
+            return -1;
+        if (owner)
+            samples_add(&owner->samples, sample);
+    }
+    return 0;
+}
+
+/* A column that the file lacks says nothing. */
+static bool differs(int64_t counted, int64_t claimed)
+{
+    return claimed != INT_MISSING && counted != claimed;
+}
+
+static int check_trials(const StoredResult *s, const StoredRow *stored, Err *err)
+{
+    const RowResult *r = &stored->row;
+    int64_t warmups = 0, trials = 0;
+    for (size_t i = 0; i < stored->samples.count; i++)
+        *(stored->samples.at[i].is_warmup == 0 ? &trials : &warmups) += 1;
+    if (!ran(r))
+        return 0;
+    if (stored->samples.count == 0)
+        return err_set(err, "'%s' has no samples of row %s, which is %s in %s:%d", s->samples_path,
+                       r->row_id, r->status, s->path, stored->line);
+    if (trials == 0)
+        return err_set(err, "'%s' has no timed trial of row_id '%s', which is %s in %s:%d",
+                       s->samples_path, r->row_id, r->status, s->path, stored->line);
+    if (differs(trials, r->config.num_trials) || differs(warmups, r->config.num_warmups))
+        return err_set(err,
+                       "'%s' has %" PRId64 " warmups and %" PRId64
+                       " trials of row %s, but %s:%d claims %" PRId64 " and %" PRId64,
+                       s->samples_path, warmups, trials, r->row_id, s->path, stored->line,
+                       r->config.num_warmups, r->config.num_trials);
+    return 0;
+}
+
+/* ---- both ---- */
+
+int stored_read(StoredResult *s, const char *path, StoredUse use, Err *err)
+{
+    CsvTable table = {0}, samples = {0};
+    *s = (StoredResult){.path = xstrdup(path), .samples_path = samples_path(path)};
+    int status = load_table(&table, s->path, use, csv_write_header, err);
+    if (status == 0)
+        status = read_rows(s, &table, use, err);
+    if (status == 0)
+        status = load_table(&samples, s->samples_path, use, csv_write_samples_header, err);
+    if (status == 0)
+        status = read_samples(s, &samples, use, err);
+    for (size_t i = 0; i < s->count && status == 0; i++)
+        status = check_trials(s, &s->rows[i], err);
+    csv_release(&table);
+    csv_release(&samples);
+    return status;
+}
+
+void stored_release(StoredResult *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        samples_release(&s->rows[i].samples);
+    free(s->rows);
+    name_index_release(&s->by_id);
+    free(s->path);
+    free(s->samples_path);
+    *s = (StoredResult){0};
+}
+
+const StoredRow *stored_find(const StoredResult *s, const char *row_id)
+{
+    size_t place = name_index_find(&s->by_id, row_id);
+    return place == SIZE_MAX ? NULL : &s->rows[place];
+}
