@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* Length of the sequence a lead byte announces, 0 if it is none, and the range of its second byte. */
+/* Length of the sequence a lead byte announces, 0 if it is none, and the range of its second
+ * byte. */
 static size_t announced(unsigned char lead, unsigned char *low, unsigned char *high)
 {
     *low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
@@ -34,8 +35,8 @@ size_t utf8_piece(const unsigned char *p, size_t len, bool *well_formed)
     return n;
 }
 
-/* Copies `text` into err->msg, where control characters and what is no UTF-8 become visible; cuts what does
- * not fit, between two characters: reports are UTF-8. */
+/* Copies `text` into err->msg, where control characters and what is no UTF-8 become visible; cuts
+ * what does not fit, between two characters: reports are UTF-8. */
 static void store_one_line(Err *err, const char *text)
 {
     size_t out = 0;
@@ -184,16 +185,17 @@ char *file_read(const char *path, size_t max_bytes, size_t *len, Err *err)
         err_set(err, "cannot read '%s': it is a directory", path);
         goto done;
     }
-    size_t size = 0, room = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size + 1 : 4096;
-    if (room > max_bytes)
-        room = max_bytes + 1; /* one more byte than allowed shows that the file is too large */
-    data = xmalloc(room + 1);
+    size_t size = 0,
+           capacity = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size + 1 : 4096;
+    if (capacity > max_bytes)
+        capacity = max_bytes + 1; /* one more byte than allowed shows that the file is too large */
+    data = xmalloc(capacity + 1);
     for (;;) {
-        size += fread(data + size, 1, room - size, f);
-        if (size < room || size > max_bytes)
+        size += fread(data + size, 1, capacity - size, f);
+        if (size < capacity || size > max_bytes)
             break;
-        room = room * 2 > max_bytes ? max_bytes + 1 : room * 2;
-        data = xrealloc(data, room + 1);
+        capacity = capacity * 2 > max_bytes ? max_bytes + 1 : capacity * 2;
+        data = xrealloc(data, capacity + 1);
     }
     if (ferror(f) || size > max_bytes) {
         if (size > max_bytes)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "autograd/ops.h"
+#include "autograd/kernels/kernels.h"
 #include "autograd/kernels/placement.h"
 
 #ifndef TARE_POISON

@@ -4,10 +4,11 @@
 #ifndef TARE_AUTOGRAD_EXEC_H
 #define TARE_AUTOGRAD_EXEC_H
 
+#include "autograd/op.h"
 #include "autograd/plan.h"
 
 /* What an op sees of the run. */
-typedef struct ExecCtx {
+struct ExecCtx {
     int threads;
     void *scratch;      /* of the size the op asked for, 64-byte aligned, contents undefined */
     unsigned add;       /* see Step */
@@ -16,7 +17,7 @@ typedef struct ExecCtx {
     size_t part, parts; /* of a sequence whose rows are divided (slices.h); else 0 of 1 */
     bool training;      /* see TrainingRun */
     uint64_t seed, step;
-} ExecCtx;
+};
 
 /* Whether the gradient of in[i] has a value already. */
 static inline bool exec_adds(const ExecCtx *c, int i)
@@ -30,8 +31,8 @@ int exec_threads(const ExecCtx *c, double work);
 
 typedef enum Phase { PHASE_FORWARD, PHASE_BACKWARD } Phase;
 
-/* Called after every step with its wall time, when set; in a divided run (slices.h) after those of the
- * first slice. */
+/* Called after every step with its wall time, when set; in a divided run (slices.h) after those of
+ * the first slice. */
 typedef void StepHook(void *ctx, const Step *step, uint64_t ns);
 
 /* What only training sets, before the phases it is meant for. All zero: a plain run. */
@@ -61,8 +62,8 @@ void exec_release(Exec *e);
 /* Runs one phase of the plan. PHASE_BACKWARD must follow PHASE_FORWARD of the same plan. */
 void exec_run(Exec *e, const Plan *p, Phase phase);
 
-/* Copies into an input, or out of a kept tensor, of a plan that ran last in this Exec. What is stored in
- * a smaller floating-point format is read as fp32. */
+/* Copies into an input, or out of a kept tensor, of a plan that ran last in this Exec. What is
+ * stored in a smaller floating-point format is read as fp32. */
 void exec_write(Exec *e, const Plan *p, const Tensor *t, const void *src);
 void exec_read(const Tensor *t, void *dst);
 

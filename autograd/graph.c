@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "autograd/ops.h"
+#include "autograd/op.h"
 
 void graph_init(Graph *g)
 {
@@ -82,6 +82,12 @@ void graph_store_activations(Graph *g, DType type)
         if (t->life == LIFE_ACTIVATION && t->dtype == DT_F32 && !t->op->stays_f32)
             t->dtype = type;
     }
+}
+
+void tensor_store(Tensor *t, DType type)
+{
+    CHECK(t->life == LIFE_ACTIVATION && !t->op->stays_f32, "only activations are stored so");
+    t->dtype = type;
 }
 
 void tensor_keep(Tensor *t)

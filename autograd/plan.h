@@ -34,11 +34,8 @@ typedef struct Plan {
 void plan_build(Plan *p, const Schedule *s, int threads);
 void plan_release(Plan *p);
 
-/* Where in the arena the buffer of a slice begins. In a divided plan what slices share is whole, and
- * each has its part of it. */
+/* Where in the arena the buffer of a slice begins. In a divided plan what slices share is whole,
+ * and each has its part of it. */
 size_t plan_place(const Plan *p, const Buffer *b, size_t slice);
-
-/* Prints each step with shape, offset, life and FLOPs: the program, to be read. */
-void plan_dump(const Plan *p, FILE *out);
 
 #endif

@@ -1,12 +1,12 @@
 /* schedule: see schedule.h.
  *
- * Recomputation is driven by demand: before a backward step is emitted, `need` makes each tensor it
- * reads available, emitting the forward or refresh steps for that, and recursively what those read. */
+ * Recomputation is driven by demand: before a backward step is emitted, `need` emits the forward or
+ * refresh step of each tensor that it reads, and recursively of what those read. */
 #include "autograd/schedule.h"
 
 #include <stdlib.h>
 
-#include "autograd/ops.h"
+#include "autograd/op.h"
 
 const char *recompute_name(Recompute rc)
 {
@@ -60,7 +60,8 @@ static Policy policy_of(const Graph *g, const Tensor *t, Recompute rc)
     return KEEP;
 }
 
-/* Emits the steps that make t's data (and, after a rerun, its aux) readable in the backward phase. */
+/* Emits the steps that make t's data (and, after a rerun, its aux) readable in the backward
+ * phase. */
 static void need(Builder *b, Tensor *t)
 {
     if (!t || t->life != LIFE_ACTIVATION || b->policy[t->index] == KEEP || b->made_again[t->index])
@@ -186,19 +187,12 @@ void schedule_release(Schedule *s)
     *s = (Schedule){0};
 }
 
-double schedule_flops(const Schedule *s, bool executed)
+double step_flops(const Step *s)
 {
-    double sum = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        const Tensor *t = s->steps[i].t;
-        bool again = i >= s->num_forward && s->steps[i].kind == STEP_FORWARD;
-        if (s->steps[i].kind == STEP_FORWARD && (executed || !again))
-            sum += t->op->flops(t, false);
-        if (s->steps[i].kind == STEP_BACKWARD) {
-            sum += t->op->flops(t, true);
-            if (executed && t->lean && t->op->lean_flops)
-                sum += t->op->lean_flops(t);
-        }
-    }
-    return sum;
+    const OpDef *op = s->t->op;
+    bool backward = s->kind == STEP_BACKWARD;
+    if (s->kind != STEP_FORWARD && !backward)
+        return 0;
+    double repeated = backward && s->t->lean && op->lean_flops ? op->lean_flops(s->t) : 0;
+    return op->flops(s->t, backward) + repeated;
 }

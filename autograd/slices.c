@@ -3,15 +3,15 @@
 
 #include <stdlib.h>
 
-#include "autograd/ops.h"
+#include "autograd/op.h"
 
 enum {
     LEAST_ROWS = 32,        /* below this a slice would read each weight for too few rows, ... */
     LEAST_ROWS_BY_ROW = 16, /* ... but small weights stay in the cache */
 };
 
-/* FLOPs: a step above the first gains more from threads of its own; a pass below the second is over before
- * a thread is woken. */
+/* FLOPs: a step above the first gains more from threads of its own; a pass below the second is over
+ * before a thread is woken. */
 static const double most_of_step = 6e6, least_of_pass = 2e6;
 
 static bool divides_by_sequence(const Schedule *s, size_t count)
@@ -55,14 +55,14 @@ static size_t parts_of_rows(const Schedule *s, size_t threads)
     return parts;
 }
 
-static void build_slice(const Slices *s, Tensor *own, const Graph *g)
+static void build_slice(const Slices *s, Tensor *copy, const Graph *g)
 {
     for (size_t i = 0; i < g->count; i++) {
-        own[i] = *g->nodes[i];
-        own[i].shape[s->by_row && own[i].life == LIFE_INPUT ? 1 : 0] /= s->count;
-        for (int k = 0; k < own[i].num_inputs; k++)
-            if (own[i].in[k] && own[i].in[k]->life != LIFE_PARAM)
-                own[i].in[k] = &own[own[i].in[k]->index];
+        copy[i] = *g->nodes[i];
+        copy[i].shape[s->by_row && copy[i].life == LIFE_INPUT ? 1 : 0] /= s->count;
+        for (int k = 0; k < copy[i].num_inputs; k++)
+            if (copy[i].in[k] && copy[i].in[k]->life != LIFE_PARAM)
+                copy[i].in[k] = &copy[copy[i].in[k]->index];
     }
 }
 

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "autograd/kernels/gemm/low.h"
-
 static const struct {
     const char *name;
     DType weights, activations, product, attention;
@@ -81,9 +79,9 @@ const char *precision_ops(void)
 int precision_takes(Precision p, const ModelConfig *c, Err *err)
 {
     size_t widest = c->d_ff > c->d_model ? c->d_ff : c->d_model;
-    if (precision_product(p) == DT_I8 && widest > LOW_MOST_K_I8)
+    if (precision_product(p) == DT_I8 && widest > GEMM_MOST_K_I8)
         return err_set(err, "%s takes at most %d inputs of a layer, this model has %zu",
-                       precision_name(p), LOW_MOST_K_I8, widest);
+                       precision_name(p), GEMM_MOST_K_I8, widest);
     return 0;
 }
 

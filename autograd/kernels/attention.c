@@ -1,7 +1,7 @@
-/* attention: heads among threads. One head of one sequence is worked by one thread from beginning
- * to end (simd/attention.c), so results do not depend on the number of threads; where forward has
- * fewer heads than threads, the queries of a head are shared out too. */
-#include "autograd/kernels/gemm/low.h"
+/* attention: divides heads among threads. One thread works one head of one sequence from beginning
+ * to end (simd/attention.c), so results do not depend on the number of threads. Where forward has
+ * fewer heads than threads, the queries of a head are divided too. */
+#include "autograd/kernels/gemm/low_kernel.h"
 
 #include <omp.h>
 
@@ -12,7 +12,8 @@ static size_t lines(size_t floats)
     return (floats + LINE - 1) / LINE * LINE;
 }
 
-/* What simd/attention.c and simd/attention_products.c take, or attention_backward.c, for any instruction set. */
+/* What simd/attention.c and simd/attention_products.c take from scratch, or
+ * simd/attention_backward.c, with any instruction set. */
 static size_t floats_per_thread(const Attention *a, bool backward)
 {
     enum { PANEL = 48, LANES = 16 }; /* the widest tile */
@@ -20,7 +21,7 @@ static size_t floats_per_thread(const Attention *a, bool backward)
     if (a->product != DT_F32) /* keys and values in units of two, weights and a stage */
         forward += lines(T * (D / 2 + 1 + 2 * LINE)) + lines(D * (T / 2 + 1 + 2 * LINE)) +
                    PANEL * (ATTENTION_KEYS / 2 + 1) + LANES * D;
-    else if (a->type != DT_F32) /* keys, values and some queries, widened */
+    else if (a->type != DT_F32) /* keys, values and a panel of queries, widened */
         forward += 2 * lines(T * D) + PANEL * D;
     if (!backward)
         return lines(forward);
@@ -47,8 +48,8 @@ static size_t num_queries(const Attention *a, size_t b)
     return a->num_queries ? a->num_queries : rows.to - rows.from;
 }
 
-/* As in autograd/kernels/gemm/fp32.c: below some 50 microseconds a parallel region does not pay, below 10 where the products
- * around it are so large that they have one, and all threads are still awake. */
+/* A parallel region pays from some 50 microseconds on, as in gemm/partition.c; from 10 on where the
+ * products around it are so large that they have one too: all threads are then still awake. */
 static bool worth_threads(const Attention *a)
 {
     double pairs = 0, rows = 0, C = (double)(a->H * a->D);
@@ -94,16 +95,16 @@ void attention_forward(const Attention *a, int threads, void *scratch)
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < tasks; i++) {
         size_t b = i / parts / a->H, queries = num_queries(a, b), blocks = blocks_of(queries);
-        Range own = share(blocks, i % parts, parts);
+        Range part = share(blocks, i % parts, parts);
         AttentionTask task = {
             .a = a,
             .kernel = kernel,
             .b = b,
             .h = i / parts % a->H,
-            .first = a->first_query + own.from * ATTENTION_ROWS,
-            .last = a->first_query + (own.to == blocks ? queries : own.to * ATTENTION_ROWS),
+            .first = a->first_query + part.from * ATTENTION_ROWS,
+            .last = a->first_query + (part.to == blocks ? queries : part.to * ATTENTION_ROWS),
         };
-        if (own.from < own.to)
+        if (part.from < part.to)
             isa->attention_forward(&task,
                                    (float *)scratch + (size_t)omp_get_thread_num() * part_floats);
     }

@@ -1,5 +1,6 @@
-/* cpu: cpuid leaves 1, 7 and the brand string (Intel SDM vol. 2A, CPUID; AMD APM vol. 3), and
- * XCR0 for what the system saves on a switch. For AMX the system wants to be asked as well. */
+/* cpu: reads cpuid leaves 1, 7 and the brand string (Intel SDM vol. 2A, CPUID; AMD APM vol. 3), and
+ * XCR0 for the registers that the system saves on a switch. AMX needs a request to the system as
+ * well. */
 #include "autograd/kernels/cpu.h"
 
 #include <stdint.h>
@@ -23,8 +24,9 @@ static bool bit(uint32_t word, int n)
     return word >> n & 1;
 }
 
-/* Without this the first use of a tile register kills the process (Linux 5.16, Documentation/arch/x86/xstate.rst;
- * the constants are in its asm/prctl.h). Threads and children inherit the permission. */
+/* Without this the first use of a tile register kills the process (Linux 5.16,
+ * Documentation/arch/x86/xstate.rst; the constants are in its asm/prctl.h). Threads and children
+ * inherit the permission. */
 static bool amx_granted(void)
 {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
@@ -62,7 +64,7 @@ static void detect(CpuFeatures *f)
     enum { AVX_STATE = 0x6, AVX512_STATE = 0xe6, AMX_STATE = 0x60000 };
     uint32_t a, b, c, d;
     brand_string(f->name);
-    f->asked_streams = is_amd_family(0x1a);
+    f->stream_prefetch = is_amd_family(0x1a);
     if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27))
         return;
     bool fma = bit(c, 12), f16c = bit(c, 29);
@@ -120,15 +122,17 @@ static const Feature features[] = {
     FEATURE("avx2", avx2_fma),           FEATURE("avx512", avx512),
     FEATURE("avx512_bf16", avx512_bf16), FEATURE("avx512_fp16", avx512_fp16),
     FEATURE("avx512_vnni", avx512_vnni), FEATURE("amx_bf16", amx_bf16),
-    FEATURE("amx_int8", amx_int8),       FEATURE("asked_streams", asked_streams),
+    FEATURE("amx_int8", amx_int8),       FEATURE("stream_prefetch", stream_prefetch),
 };
+
+enum { FEATURES_TEXT = 160 }; /* all names with a space and a minus each */
 
 static bool *feature(CpuFeatures *f, size_t i)
 {
     return (bool *)((char *)f + features[i].offset);
 }
 
-/* What stands on a feature goes with it. */
+/* Hides what needs a hidden feature. */
 static void hide_dependents(CpuFeatures *f)
 {
     f->avx512 &= f->avx2_fma;
@@ -139,21 +143,36 @@ static void hide_dependents(CpuFeatures *f)
     f->amx_int8 &= f->avx512_vnni;
 }
 
+/* The number of a feature in the table; COUNT_OF(features) for an unknown word. */
+static size_t find_feature(const char *word, size_t length)
+{
+    static const char before[] = "asked_streams"; /* what stream_prefetch was called */
+    if (length == strlen(before) && memcmp(before, word, length) == 0)
+        return find_feature("stream_prefetch", strlen("stream_prefetch"));
+    size_t i = 0;
+    while (i < COUNT_OF(features) &&
+           (strlen(features[i].name) != length || memcmp(features[i].name, word, length) != 0))
+        i++;
+    return i;
+}
+
+static int unknown_feature(const char *word, size_t length, Err *err)
+{
+    char known[FEATURES_TEXT] = "";
+    for (size_t i = 0; i < COUNT_OF(features); i++)
+        sprintf(known + strlen(known), "%s -%s", i ? "," : "", features[i].name);
+    return err_set(err, "TARE_CPU: '%.*s' is no feature to hide:%s are", (int)length, word, known);
+}
+
 int cpu_hide(const char *list, Err *err)
 {
     cpu_features();
     CpuFeatures left = found;
     for (const char *word = list + strspn(list, ", "); *word;) {
-        size_t length = strcspn(word, ", "), i = 0;
-        while (i < COUNT_OF(features) && (*word != '-' || strlen(features[i].name) != length - 1 ||
-                                          memcmp(features[i].name, word + 1, length - 1) != 0))
-            i++;
+        size_t length = strcspn(word, ", ");
+        size_t i = *word == '-' ? find_feature(word + 1, length - 1) : COUNT_OF(features);
         if (i == COUNT_OF(features))
-            return err_set(err,
-                           "TARE_CPU: '%.*s' is no feature to hide: -avx2, -avx512, -avx512_bf16, "
-                           "-avx512_fp16, -avx512_vnni, -amx_bf16, -amx_int8 and "
-                           "-asked_streams are",
-                           (int)length, word);
+            return unknown_feature(word, length, err);
         *feature(&left, i) = false;
         word += length;
         word += strspn(word, ", ");

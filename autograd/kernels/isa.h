@@ -1,7 +1,8 @@
-/* isa: what one instruction set provides; the files of simd/ fill one table each.
+/* isa: the interface between kernels/ and simd/: the table that simd/ fills once for each
+ * instruction set, and the arguments of its block kernels.
  *
- * Private to kernels/: autograd/kernels/gemm/fp32.c and attention.c divide the work among threads and call through this
- * table; the rest of the program sees kernels.h only. */
+ * Private to kernels/: gemm/ and attention.c divide the work among threads and call through this
+ * table; the rest of the program includes kernels.h only. */
 #ifndef TARE_AUTOGRAD_KERNELS_ISA_H
 #define TARE_AUTOGRAD_KERNELS_ISA_H
 
@@ -10,7 +11,7 @@
 
 typedef struct Isa Isa;
 
-/* Part `part` of `parts` of something of this size. */
+/* Part `part` of `parts` of [0, total), and of a range: parts differ by one element at most. */
 static inline Range share(size_t total, size_t part, size_t parts)
 {
     return (Range){total * part / parts, total * (part + 1) / parts};
@@ -18,13 +19,15 @@ static inline Range share(size_t total, size_t part, size_t parts)
 
 static inline Range share_of(Range whole, size_t part, size_t parts)
 {
-    Range own = share(whole.to - whole.from, part, parts);
-    return (Range){whole.from + own.from, whole.from + own.to};
+    Range offsets = share(whole.to - whole.from, part, parts);
+    return (Range){whole.from + offsets.from, whole.from + offsets.to};
 }
 
-/* The tile of C that the innermost loop keeps in registers. */
+/* ---- matrix product ---- */
+
+/* The tile of C that the innermost loop keeps in registers: rows x (vectors of lanes floats). */
 typedef struct Tile {
-    size_t rows, lanes, vectors; /* rows x (vectors of lanes floats) */
+    size_t rows, lanes, vectors;
 } Tile;
 
 /* B[k, n] is rearranged into panels of columns, one after the other, each stored as [k][width].
@@ -55,7 +58,8 @@ struct PackedB {
     float panels[] __attribute__((aligned(64)));
 };
 
-/* The epilogue as seen from an element of C that lies `offset` elements further, in column `column`. */
+/* The epilogue as seen from an element of C that lies `offset` elements further, in column
+ * `column`. */
 static inline Epilogue epilogue_at(const Epilogue *epi, DType c_type, ptrdiff_t offset,
                                    ptrdiff_t column)
 {
@@ -67,24 +71,6 @@ static inline Epilogue epilogue_at(const Epilogue *epi, DType c_type, ptrdiff_t 
     return at;
 }
 
-/* One block of C: rows x the panels [first, last) of n columns, over k products. The panels are
- * `depth` rows deep, of which the block reads [skip, skip + k). */
-typedef struct GemmBlock {
-    size_t rows, n, first, last, k;
-    const float *a; /* A[i,p] = a[i*a_row + p*a_col] */
-    size_t a_row, a_col;
-    float *a_pack;  /* room for GEMM_A_PACK floats: A is packed first; NULL: read in place */
-    const float *b; /* start of panel `first`; with b_pack B[p,j] = b[p*b_row + j*b_col] */
-    size_t b_row, b_col;
-    float *b_pack; /* room for these panels: they are packed first; NULL: they are already */
-    size_t depth, skip;
-    bool streams; /* b comes from memory, in its order there; at most GEMM_STREAM_ROWS rows */
-    float *c;     /* row 0, column 0 of the matrix, whatever `first` is */
-    size_t c_row;
-    bool add;            /* add to C instead of overwriting it */
-    const Epilogue *epi; /* of the last block over k, with pointers to row 0; before: NULL */
-} GemmBlock;
-
 /* k is worked in blocks of GEMM_KC, so that a strip of A stays in the first-level cache and
  * GEMM_KC x GEMM_NC of B in the second. GEMM_KC alone decides the order of summation. */
 enum {
@@ -95,21 +81,48 @@ enum {
     GEMM_A_PACK = GEMM_KC * GEMM_A_ROWS,
 };
 
-/* While strips of A pass over a stored panel of B, memory is asked for as many bytes as the panel has, which lie
- * so far behind its first: the panel that is `next` bytes further, or itself where it is read once, ahead by
- * what arrives while a line is awaited. 0: nothing is asked for. With AVX-512 and as many strips as a tile has
- * vectors a step asks for a line; with fewer it has to ask for more, which is not for every processor (cpu.h). */
-static inline size_t stream_ahead(const Tile *tile, size_t strips, size_t next)
+/* One block of C: rows x the panels [first, last) of n columns, over k products. The panels are
+ * `depth` rows deep, of which the block reads [skip, skip + k). */
+typedef struct GemmBlock {
+    size_t rows, n, first, last, k;
+    /* A[i,p] = a[i*a_row + p*a_col] */
+    const float *a;
+    size_t a_row, a_col;
+    /* Scratch of GEMM_A_PACK floats, into which A is packed first; NULL: A is read in place. */
+    float *a_pack;
+    /* Start of panel `first`; with b_pack the plain matrix, B[p,j] = b[p*b_row + j*b_col]. */
+    const float *b;
+    size_t b_row, b_col;
+    /* Scratch for these panels, into which B is packed first; NULL: b is packed already. */
+    float *b_pack;
+    size_t depth, skip;
+    /* b comes from memory, in its order there; at most GEMM_STREAM_ROWS rows. */
+    bool streams;
+    /* Row 0, column 0 of the matrix, whatever `first` is. */
+    float *c;
+    size_t c_row;
+    bool add; /* to C, instead of overwriting it */
+    /* Of the last block over k, with pointers to row 0; of all others NULL. */
+    const Epilogue *epi;
+} GemmBlock;
+
+/* How far to prefetch, in bytes, while `strips` strips of A pass over a stored panel of B; 0: not
+ * at all. Several strips prefetch the panel that lies `next` bytes further. One strip reads its
+ * panel once, so it prefetches that panel itself, as far ahead as memory delivers during one miss.
+ *
+ * With AVX-512 and as many strips as a tile has vectors, one line a step is enough. Fewer strips
+ * need several lines a step, which not every processor gains from (cpu.h). */
+static inline size_t prefetch_distance(const Tile *tile, size_t strips, size_t next)
 {
-    if (strips < tile->vectors && !cpu_features()->asked_streams)
+    if (strips < tile->vectors && !cpu_features()->stream_prefetch)
         return 0;
     return strips == 1 ? 8192 : next;
 }
 
-/* ---- bf16, f16 and i8: autograd/kernels/gemm/low.c, autograd/kernels/gemm/low_pack.c and autograd/kernels/gemm/low_kernel.c ---- */
+/* ---- matrix product of bf16, f16 and i8 ---- */
 
-/* Finished sums on their way to C: `columns` of `width` exist. Of an i8 product, whose A was 128 too
- * large, C = (sums - 128 column_sum) row_scale column_scale. */
+/* Finished sums on their way to C: `columns` of `width` exist. Of an i8 product, whose A was 128
+ * too large, C = (sums - 128 column_sum) row_scale column_scale. */
 typedef struct LowFinish {
     size_t rows, columns, width;
     const float *sums;
@@ -122,27 +135,48 @@ typedef struct LowFinish {
     Epilogue epi; /* as seen from c */
 } LowFinish;
 
-/* A small product reads its operands in units of 4 bytes, elements that follow each other in k: pairs of
+/* Prefetches row i of C and of the residual. */
+static inline void low_prefetch_row(const LowFinish *f, size_t i)
+{
+    size_t size = dtype_size(f->c_type), from = i * f->c_row * size;
+    for (size_t at = from; at < from + f->columns * size; at += 64) {
+        __builtin_prefetch((char *)f->c + at, 1);
+        if (f->epi.residual)
+            __builtin_prefetch((const char *)f->epi.residual + at);
+    }
+}
+
+/* One tile. Operands are stored in units of 4 bytes, elements that follow each other in k: pairs of
  * bf16 or f16, quads of i8. A step is one unit deep. Elements past k are zeros.
  *
- * A: unit u of row r is a[r*a_row + u*a_unit]. Where a kernel multiplies in fp32 (`widens`), an element of
- * A is an fp32 and a unit of its own. i8 is stored as q + 128, unsigned, as vpdpbusd wants it.
- * B: panels [steps][width] of one tile's width, the last one as narrow as whole vectors allow. f16 has
- * in each step the `width` elements of the one k before those of the other: [2 steps][width]. */
+ * A: unit u of row r is a[r*a_row + u*a_unit]. Where a kernel multiplies in fp32 (`widens`), an
+ * element of A is an fp32 and a unit of its own. i8 is stored as q + 128, unsigned, as vpdpbusd
+ * wants it. B: panels [steps][width] of one tile's width, the last one as narrow as whole vectors
+ * allow. In each step of f16 the `width` elements of the first k precede those of the second: [2
+ * steps][width]. */
 typedef struct LowTile {
     size_t rows, vectors, steps;
     const uint32_t *a, *b;
     size_t a_row, a_unit;
     float *sums; /* [rows][width]; int32 of an i8 product */
     bool add;    /* to what is there, instead of overwriting it */
-    /* Of a kernel that finishes: a tile multiplied before, to be finished between the steps, and how this one
-     * will be finished, whose C and residual are asked for from memory. Both or neither. Both tiles are whole,
-     * neither adds to anything, keeps z or has an activation other than GELU, and C is fp32 or bf16. */
-    const LowFinish *unfinished, *own;
-    /* Memory that is needed next, for a kernel to ask for: so many bytes of it in each step. NULL: none. */
-    const char *ahead;
-    size_t ahead_step;
+    /* For a kernel that finishes; both or neither. `unfinished` is the tile multiplied before: the
+     * kernel finishes it between the steps. `current` is how this tile will be finished: the kernel
+     * prefetches its C and residual. Both tiles are whole, neither adds, keeps z or has an
+     * activation other than GELU, and C is fp32 or bf16. */
+    const LowFinish *unfinished, *current;
+    /* Prefetched, prefetch_step bytes in each step; NULL: nothing. */
+    const char *prefetch;
+    size_t prefetch_step;
 } LowTile;
+
+/* Distance, in units, between packed rows of so many units, at least that many. Short rows lie back
+ * to back. Long ones are an odd number of cache lines apart: at a distance of 4096 bytes all of
+ * them would fall into one cache set. */
+static inline size_t low_row_stride(size_t units)
+{
+    return units < 512 ? units : ((units + 15) / 16 | 1) * 16;
+}
 
 /* One way to multiply one format. */
 typedef struct LowKernel {
@@ -151,18 +185,20 @@ typedef struct LowKernel {
     bool widens;
     size_t rows; /* of a tile at most; 0: as many as Tile says */
     void (*tile)(const LowTile *tile);
-    /* Whether it can finish one tile between the steps of the next. */
-    bool finishes;
-    /* Like fma_loop, of this instruction; NULL where nothing is faster than fp32. */
+    bool finishes; /* can finish one tile between the steps of the next */
+    /* As fma_loop, of this instruction; NULL where nothing is faster than fp32. */
     double (*peak_loop)(size_t rounds);
 } LowKernel;
+
+/* ---- attention ---- */
 
 /* One head of one sequence; of its queries those in [first, last), in backward all. */
 typedef struct AttentionTask {
     const Attention *a;
     const LowKernel *kernel; /* forward: what multiplies bf16; NULL: products are fp32 */
     size_t b, h, first, last;
-    const float *dout; /* the rest is for backward */
+    /* Backward only. */
+    const float *dout;
     float *dq, *dk, *dv;
 } AttentionTask;
 
@@ -171,31 +207,18 @@ enum {
     ATTENTION_ROWS = 32,  /* backward so many queries and all keys; forward is divided by them */
 };
 
+/* ---- the table ---- */
+
 struct Isa {
     Kernels rows;
     Tile tile;
-    const char *fma; /* what multiplies fp32 */
-    /* Panels [first, last) of B[k, n], B[p,j] = b[p*b_row + j*b_col]. */
-    void (*pack_b)(size_t k, size_t n, size_t first, size_t last, const float *b, size_t b_row,
-                   size_t b_col, float *out);
-    void (*gemm_block)(const GemmBlock *block);
-    /* Columns [from, to) of some rows of C; pointers as in GemmBlock. */
-    void (*epilogue)(const Epilogue *epi, float *c, size_t c_row, size_t rows, size_t from,
-                     size_t to);
-    /* out[u*out_row + r] = in[r*in_row + u], r < rows, u < units. */
-    void (*interleave)(size_t rows, size_t units, const uint32_t *in, size_t in_row, uint32_t *out,
-                       size_t out_row);
-    /* out[i] = the pair bf16(even[i]), bf16(odd[i]); 0 for an odd that is NULL. */
-    void (*zip_bf16)(const float *even, const float *odd, size_t n, uint32_t *out);
-    void (*low_finish)(const LowFinish *f);
+    const char *fma;         /* the instruction that multiplies fp32 */
     LowKernel bf16, f16, i8; /* with the instructions that this set has for sure */
-    void (*attention_forward)(const AttentionTask *task, float *scratch);
-    void (*attention_backward)(const AttentionTask *task, float *scratch);
-    /* Runs independent multiply-adds in registers; returns how many operations that were. */
-    double (*fma_loop)(size_t rounds);
+#define BLOCK_KERNEL(result, name, parameters) result(*name) parameters;
+#include "autograd/kernels/kernels.def"
 };
 
-/* The one in use, and the best this CPU has. */
+/* The one in use, and the best this CPU has (select.c). */
 const Isa *isa_in_use(void);
 const Isa *isa_best(void);
 

@@ -2,7 +2,7 @@
  * runs on the machine can only slow a piece down. */
 #include "autograd/kernels/peak.h"
 
-#include "autograd/kernels/gemm/low.h"
+#include "autograd/kernels/gemm/low_kernel.h"
 
 #include <time.h>
 

@@ -38,8 +38,8 @@ void placement_mend(void)
 {
     if (places[1].thread == 0)
         return;
-    int own = sched_getcpu();
+    int leader = sched_getcpu();
     for (int i = 1; i < MAX_THREADS && places[i].thread != 0; i++)
-        if (places[i].cpu == own)
+        if (places[i].cpu == leader)
             keep_off(&places[i]);
 }

@@ -47,6 +47,14 @@ const Isa *isa_best(void)
     return &isa_generic;
 }
 
+static int lacks(const Isa *isa, Err *err)
+{
+    char features[256];
+    cpu_features_text(features, sizeof features);
+    return err_set(err, "this CPU (%s) lacks instruction set '%s'; its features: %s",
+                   cpu_features()->name, isa->rows.isa, *features ? features : "none of x86-64");
+}
+
 int kernels_select(const char *isa_or_null, Err *err)
 {
     const char *name = isa_or_null ? isa_or_null : getenv("TARE_ISA"), *hidden = getenv("TARE_CPU");
@@ -62,7 +70,7 @@ int kernels_select(const char *isa_or_null, Err *err)
     if (!isa)
         return err_set(err, "instruction set '%s' is not in this build", name);
     if (!runs_here(isa))
-        return err_set(err, "this CPU (%s) lacks instruction set '%s'", cpu_features()->name, name);
+        return lacks(isa, err);
     in_use = isa;
     return 0;
 }

@@ -1,5 +1,5 @@
-/* attention: multi-head self-attention on q, k, v side by side in each row (Vaswani et al. 2017), with the
- * softmax never stored (Dao et al. 2022).
+/* attention: multi-head self-attention on q, k, v side by side in each row (Vaswani et al. 2017),
+ * with the softmax never stored (Dao et al. 2022).
  *
  * aux keeps the log-sum-exp of each query's scores: [H, T] of each sequence. */
 #include <math.h>
@@ -27,19 +27,17 @@ Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t he
     Tensor *t = graph_node(g, &op_attention_def, 2, (size_t[]){rows, C}, 3,
                            (Tensor *[]){qkv, mask, s.starts}, sizeof(Attr));
     *(Attr *)t->attr = (Attr){s.starts ? s.longest : rows / s.batch, heads, causal, product};
-    if (qkv->op == &op_linear_def) /* which can store it so */
-        qkv->dtype = product;
     return t;
 }
 
-/* Of this tensor, which may be a slice of the graph's. */
+/* Of t, which may be a slice of the graph's node. */
 static size_t num_sequences(const Tensor *t)
 {
     const Tensor *starts = t->in[STARTS];
     return starts ? starts->shape[0] - 1 : t->shape[0] / ((const Attr *)t->attr)->T;
 }
 
-/* Without its data. */
+/* Without pointers. */
 static Attention shape_of(const Tensor *t)
 {
     const Attr *a = t->attr;
@@ -70,7 +68,8 @@ static Attention describe(const Tensor *t, const char *qkv, char *out)
     return a;
 }
 
-/* Some queries of the one sequence: t has their rows only, the inputs lie between those of the other parts. */
+/* A part of the only sequence: t has the rows of its queries; the inputs lie between those of the
+ * other parts. */
 static Attention describe_part(const Tensor *t, const ExecCtx *c)
 {
     const Tensor *qkv = t->in[QKV];
@@ -86,10 +85,10 @@ static Attention describe_part(const Tensor *t, const ExecCtx *c)
     return a;
 }
 
-/* Of rows of `bytes`. */
-static void clear_fillers(const Tensor *t, void *rows, size_t bytes)
+/* Zeros the rows of padding, of `bytes` each. */
+static void clear_padding(const Tensor *t, void *rows, size_t bytes)
 {
-    size_t from = first_filler(t->in[STARTS], t->shape[0]);
+    size_t from = first_padding(t->in[STARTS], t->shape[0]);
     memset((char *)rows + from * bytes, 0, (t->shape[0] - from) * bytes);
 }
 
@@ -97,10 +96,10 @@ static void forward(const Tensor *t, ExecCtx *c)
 {
     Attention a = c->parts > 1 ? describe_part(t, c) : describe(t, t->in[QKV]->data, t->data);
     attention_forward(&a, c->threads, c->scratch);
-    clear_fillers(t, t->data, t->shape[1] * dtype_size(t->dtype));
+    clear_padding(t, t->data, t->shape[1] * dtype_size(t->dtype));
 }
 
-/* Written, not added: qkv has one reader. */
+/* Writes dqkv and never adds to it: qkv has one reader. */
 static void backward(const Tensor *t, ExecCtx *c)
 {
     Attention a = describe(t, t->in[QKV]->data, t->data);
@@ -110,11 +109,11 @@ static void backward(const Tensor *t, ExecCtx *c)
     if (!dqkv)
         return;
     attention_backward(&a, t->grad, dqkv, dqkv + C, dqkv + 2 * C, c->threads, c->scratch);
-    clear_fillers(t, dqkv, 3 * C * sizeof *dqkv);
+    clear_padding(t, dqkv, 3 * C * sizeof *dqkv);
 }
 
-/* Scores and weighted values: 4 T T C per sequence, the causal half of it with the diagonal. Of sequences
- * of other lengths nothing is known yet but the mean. */
+/* Scores and weighted values: 4 T T C per sequence; causal: half of it, with the diagonal. Of
+ * sequences whose lengths differ only the mean is known when the graph is recorded. */
 static double flops(const Tensor *t, bool is_backward)
 {
     const Attr *a = t->attr;

@@ -1,7 +1,8 @@
-/* cross_entropy: loss [1] = mean over counted targets of log sum_v exp(logits[n,v]) - logits[n,target].
+/* cross_entropy: loss [1] = mean over counted targets of log sum_v exp(logits[n,v]) -
+ * logits[n,target].
  *
- * For the few labels of a classifier; a language model's head is linear_cross_entropy.
- * aux keeps the log-sum-exp of each row: [n]. */
+ * For the few labels of a classifier; a language model's head is linear_cross_entropy. aux keeps
+ * the log-sum-exp of each row: [n]. */
 #include "autograd/ops/cross_entropy.h"
 
 #include <math.h>
@@ -53,9 +54,9 @@ static void forward(const Tensor *t, ExecCtx *c)
 {
     size_t n = tensor_rows(t->in[LOGITS]), V = tensor_channels(t->in[LOGITS]);
     const int32_t *target = t->in[TARGETS]->data;
-    float *lse = t->aux, *picked = c->scratch, *room = picked + n;
+    float *lse = t->aux, *picked = c->scratch, *row = picked + n;
     for (size_t i = 0; i < n; i++) {
-        const float *logits = row_read(t->in[LOGITS], i, room);
+        const float *logits = row_read(t->in[LOGITS], i, row);
         float max = -INFINITY, sum = 0;
         kernels()->logsumexp_update(logits, V, &max, &sum);
         lse[i] = max + logf(sum);

@@ -1,7 +1,8 @@
-/* embedding: y[i, :] = word[tokens[i], :] + position[t, :] + type[0, :] for the t-th row of a sequence.
+/* embedding: y[i, :] = word[tokens[i], :] + position[t, :] + type[0, :] for the t-th row of a
+ * sequence.
  *
- * Backward adds each row of dy to the rows it came from. Threads own ranges of channels, not rows, so
- * that a token seen twice is added in one fixed order. */
+ * Backward adds each row of dy to the rows it came from. Threads own ranges of channels, not rows,
+ * so that a token seen twice is added in one fixed order. */
 #include <string.h>
 
 #include "autograd/ops/rows.h"
@@ -29,7 +30,7 @@ Tensor *op_embedding(Graph *g, Tensor *tokens, Sequences s, Tensor *word, Tensor
     return t;
 }
 
-enum { ROOMS = 3 }; /* rows of fp32 beside one of the result: it, and two tables' */
+enum { SCRATCH_ROWS = 3 }; /* of fp32: one of the result and one of each of two tables */
 
 static void forward(const Tensor *t, ExecCtx *c)
 {
@@ -41,18 +42,18 @@ static void forward(const Tensor *t, ExecCtx *c)
     int threads = exec_threads(c, (double)rows * (double)C);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < rows; i++) {
-        float *room = thread_room(c, ROOMS * C), *y = row_begin(t, i, room);
-        k->add(weight_row(word, (size_t)token[i], room + C),
-               weight_row(position, position_of(starts, T, c->part * rows + i), room + 2 * C), y,
+        float *scratch = thread_scratch(c, SCRATCH_ROWS * C), *y = row_begin(t, i, scratch);
+        k->add(weight_row(word, (size_t)token[i], scratch + C),
+               weight_row(position, position_of(starts, T, c->part * rows + i), scratch + 2 * C), y,
                C);
         if (type)
-            k->add(y, weight_row(type, 0, room + C), y, C);
+            k->add(y, weight_row(type, 0, scratch + C), y, C);
         row_done(t, i, y);
     }
 }
 
 typedef struct Slice {
-    size_t C, from, to; /* of C channels, those of one thread */
+    size_t C, from, to; /* [from, to) of C channels */
 } Slice;
 
 /* row[from..to) += dy[from..to) */
@@ -79,7 +80,7 @@ static void backward_slice(const Tensor *t, const Kernels *k, Slice s)
         k->sum_rows(t->grad + s.from, s.C, rows, s.to - s.from, true, type + s.from);
 }
 
-/* A first contribution overwrites: rows that no token touches get zeros. */
+/* The first contribution overwrites: rows that no token reads get zeros. */
 static void clear_unless_added(const Tensor *t, ExecCtx *c, int i)
 {
     if (t->in[i] && t->in[i]->grad && !exec_adds(c, i))
@@ -107,7 +108,7 @@ static double flops(const Tensor *t, bool is_backward)
 
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
-    return is_backward ? 0 : thread_room_bytes(threads, ROOMS * t->shape[1]);
+    return is_backward ? 0 : thread_scratch_bytes(threads, SCRATCH_ROWS * t->shape[1]);
 }
 
 const OpDef op_embedding_def = {.name = "embedding",

@@ -8,11 +8,11 @@
 
 enum { X, W, B };
 
-/* Backward sums dw and db over this many fixed groups of rows, whatever the number of threads, so
- * that the result does not depend on it. */
+/* Backward sums dw and db over this many groups of rows, whatever the number of threads: results do
+ * not depend on it. */
 enum { GROUPS = 16 };
 
-/* Rows handed to the kernel together where nothing is widened or narrowed. */
+/* Rows in one call of the kernel where nothing is widened or narrowed. */
 enum { ROWS_AT_ONCE = 32 };
 
 typedef struct Attr {
@@ -40,8 +40,8 @@ static void forward(const Tensor *t, ExecCtx *c)
     size_t step = in_place ? ROWS_AT_ONCE : 1;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < rows; i += step) {
-        float *room = thread_room(c, 2 * C), *y = row_begin(t, i, room + C);
-        k->layernorm_forward(row_read(t->in[X], i, room), w, b, eps, y, mean + i, rstd + i,
+        float *scratch = thread_scratch(c, 2 * C), *y = row_begin(t, i, scratch + C);
+        k->layernorm_forward(row_read(t->in[X], i, scratch), w, b, eps, y, mean + i, rstd + i,
                              rows - i < step ? rows - i : step, C);
         row_done(t, i, y);
     }
@@ -52,8 +52,8 @@ static void backward(const Tensor *t, ExecCtx *c)
     size_t rows = t->shape[0], C = t->shape[1];
     const float *x = t->in[X]->data, *w = t->in[W]->data, *mean = t->aux, *rstd = mean + rows;
     float *dx = t->in[X]->grad, *dw = t->in[W]->grad, *db = t->in[B]->grad;
-    float *partial = c->scratch;                /* [GROUPS, 2, C] */
-    float *unwanted = partial + GROUPS * 2 * C; /* [GROUPS, C]: dx where nobody wants it */
+    float *partial = c->scratch;              /* [GROUPS, 2, C] */
+    float *unused = partial + GROUPS * 2 * C; /* [GROUPS, C]: dx where x needs no gradient */
     const Kernels *k = kernels();
     int threads = exec_threads(c, 2.0 * (double)rows * (double)C);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
@@ -63,8 +63,8 @@ static void backward(const Tensor *t, ExecCtx *c)
         memset(sums, 0, 2 * C * sizeof *sums);
         for (size_t i = from; i < to; i++)
             k->layernorm_backward(x + i * C, w, mean + i, rstd + i, t->grad + i * C,
-                                  dx ? dx + i * C : unwanted + group * C, dx && exec_adds(c, X),
-                                  sums, sums + C, 1, C);
+                                  dx ? dx + i * C : unused + group * C, dx && exec_adds(c, X), sums,
+                                  sums + C, 1, C);
     }
     if (dw)
         k->sum_rows(partial, 2 * C, GROUPS, C, exec_adds(c, W), dw);
@@ -87,7 +87,7 @@ static size_t aux_bytes(const Tensor *t, bool is_backward)
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
     size_t C = t->shape[1];
-    return is_backward ? GROUPS * 3 * C * sizeof(float) : thread_room_bytes(threads, 2 * C);
+    return is_backward ? GROUPS * 3 * C * sizeof(float) : thread_scratch_bytes(threads, 2 * C);
 }
 
 const OpDef op_layernorm_def = {.name = "layernorm",

@@ -1,7 +1,7 @@
 /* rows: an op's input and output rows as fp32, whatever format they are stored in.
  *
- * Ops compute in fp32. Where a tensor is fp32 the row itself is handed out and nothing is copied;
- * otherwise it is widened into, or narrowed from, room for one row that the op has in its scratch. */
+ * Ops compute in fp32. A row of an fp32 tensor is used in place and nothing is copied; any other
+ * row is widened into, or narrowed from, one row of the op's scratch. */
 #ifndef TARE_AUTOGRAD_OPS_ROWS_H
 #define TARE_AUTOGRAD_OPS_ROWS_H
 
@@ -14,19 +14,19 @@ static inline void *row_at(const Tensor *t, size_t i)
     return (char *)t->data + i * t->shape[t->ndim - 1] * dtype_size(t->dtype);
 }
 
-/* Row i as fp32: in place, or widened into `room` [C]. */
-static inline const float *row_read(const Tensor *t, size_t i, float *room)
+/* Row i as fp32: in place, or widened into `scratch` [C]. */
+static inline const float *row_read(const Tensor *t, size_t i, float *scratch)
 {
     if (t->dtype == DT_F32)
         return (const float *)t->data + i * t->shape[t->ndim - 1];
-    kernels()->widen(t->dtype, row_at(t, i), room, t->shape[t->ndim - 1]);
-    return room;
+    kernels()->widen(t->dtype, row_at(t, i), scratch, t->shape[t->ndim - 1]);
+    return scratch;
 }
 
-/* Where to compute row i: in place, or `room` [C]. Then row_done stores it. */
-static inline float *row_begin(const Tensor *t, size_t i, float *room)
+/* Where to compute row i: in place, or `scratch` [C]; row_done then stores it. */
+static inline float *row_begin(const Tensor *t, size_t i, float *scratch)
 {
-    return t->dtype == DT_F32 ? (float *)t->data + i * t->shape[t->ndim - 1] : room;
+    return t->dtype == DT_F32 ? (float *)t->data + i * t->shape[t->ndim - 1] : scratch;
 }
 
 static inline void row_done(const Tensor *t, size_t i, const float *row)
@@ -35,8 +35,8 @@ static inline void row_done(const Tensor *t, size_t i, const float *row)
         kernels()->narrow(t->dtype, row, row_at(t, i), t->shape[t->ndim - 1]);
 }
 
-/* This thread's `floats` of room at the start of the scratch, and the bytes of all threads' rooms. */
-float *thread_room(const ExecCtx *c, size_t floats);
-size_t thread_room_bytes(int threads, size_t floats);
+/* This thread's `floats` floats of c->scratch, and the bytes for all threads. */
+float *thread_scratch(const ExecCtx *c, size_t floats);
+size_t thread_scratch_bytes(int threads, size_t floats);
 
 #endif

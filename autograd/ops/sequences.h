@@ -1,10 +1,10 @@
-/* sequences: which rows of a tensor are which sequence's, as ops.h's Sequences says. */
+/* sequences: which rows of a tensor belong to which sequence (Sequences in ops.h). */
 #ifndef TARE_AUTOGRAD_OPS_SEQUENCES_H
 #define TARE_AUTOGRAD_OPS_SEQUENCES_H
 
 #include "autograd/ops.h"
 
-/* What every op that takes sequences asks of them, for a tensor of so many rows. */
+/* For the constructor of an op on so many rows. */
 static inline void sequences_check(Sequences s, size_t rows)
 {
     if (s.starts)
@@ -14,19 +14,19 @@ static inline void sequences_check(Sequences s, size_t rows)
         CHECK(rows % s.batch == 0, "%zu rows in a batch of %zu", rows, s.batch);
 }
 
-/* Of the optional input; NULL where sequences are of one length. */
+/* The data of the optional input; NULL where sequences have one length. */
 static inline const int32_t *starts_data(const Tensor *starts)
 {
     return starts ? starts->data : NULL;
 }
 
-/* The first row that belongs to no sequence. */
-static inline size_t first_filler(const Tensor *starts, size_t rows)
+/* The first row of padding, which belongs to no sequence. */
+static inline size_t first_padding(const Tensor *starts, size_t rows)
 {
     return starts ? (size_t)starts_data(starts)[starts->shape[0] - 1] : rows;
 }
 
-/* The place of a row in its sequence; 0 for a filler. */
+/* The place of a row in its sequence; of padding 0. */
 static inline size_t position_of(const Tensor *starts, size_t T, size_t row)
 {
     if (!starts)

@@ -3,7 +3,7 @@
 
 #include "autograd/ops/rows.h"
 
-/* Slices of one run may meet here: the first packs, the others wait for it. */
+/* Slices of one run may call this at the same time: the first packs, the others wait for it. */
 static void renew_copy(const Tensor *w, const ExecCtx *c)
 {
     WeightPack *pack = w->pack;
@@ -27,22 +27,22 @@ const PackedB *weight_packed(const Tensor *w, const ExecCtx *c)
     return pack->memory;
 }
 
-static const float *row_i8(const Tensor *w, size_t i, float *room)
+static const float *row_i8(const Tensor *w, size_t i, float *scratch)
 {
     const int8_t *level = row_at(w, i);
     const float scale = w->scale[i];
     const size_t C = tensor_channels(w);
     for (size_t j = 0; j < C; j++)
-        room[j] = (float)level[j] * scale;
-    return room;
+        scratch[j] = (float)level[j] * scale;
+    return scratch;
 }
 
-const float *weight_row_widened(const Tensor *w, size_t i, float *room)
+const float *weight_row(const Tensor *w, size_t i, float *scratch)
 {
     if (w->dtype == DT_I8 && w->data)
-        return row_i8(w, i, room);
+        return row_i8(w, i, scratch);
     if (w->data)
-        return row_read(w, i, room);
-    gemm_packed_column(w->pack->memory, i, room);
-    return room;
+        return row_read(w, i, scratch);
+    gemm_packed_column(w->pack->memory, i, scratch);
+    return scratch;
 }

@@ -58,7 +58,8 @@ static double bytes_of(const Tensor *t, unsigned parts, bool backward)
     return bytes;
 }
 
-/* The output's gradient is read; those of the inputs are written, or read and written where it adds. */
+/* The output's gradient is read; those of the inputs are written, or read and written where it
+ * adds. */
 static double moved_gradients(const Step *s)
 {
     double bytes = gradient_bytes(s->t);
@@ -80,14 +81,6 @@ static double step_bytes(const Step *s, bool backward)
     if (s->kind == STEP_REFRESH)
         return bytes_of(s->t, op->refreshed_from | SAVE_OUT, backward);
     return bytes_of(s->t, op->saved, backward) + moved_gradients(s);
-}
-
-static double step_flops(const Step *s)
-{
-    const OpDef *op = s->t->op;
-    bool backward = s->kind == STEP_BACKWARD;
-    double flops = op->flops && s->kind != STEP_REFRESH ? op->flops(s->t, backward) : 0;
-    return flops + (backward && s->t->lean && op->lean_flops ? op->lean_flops(s->t) : 0);
 }
 
 void profile_step(void *ctx, const Step *step, uint64_t ns)

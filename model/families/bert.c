@@ -11,6 +11,8 @@
  *
  * The norm follows the residual, the GELU is that of the error function, the mask hides keys. Names
  * are those of Hugging Face checkpoints, which keep q, k and v apart; here they are one matrix. */
+#include <stdio.h>
+
 #include "autograd/ops.h"
 #include "model/families/family.h"
 
@@ -96,6 +98,7 @@ static Tensor *layer(Recorder *r, Tensor *x, bool only_first)
     size_t C = r->c->d_model;
     graph_block_begin(r->g);
     Tensor *qkv = linear(r, x, 3 * C, f->qkv, ACT_NONE, NULL);
+    tensor_store(qkv, r->attention); /* which rounds it to that anyway */
     Tensor *heads =
         op_attention(r->g, qkv, r->mask, r->sequences, r->c->num_heads, false, r->attention);
     if (only_first) {

@@ -10,6 +10,7 @@
 #include "model/families/gpt2.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "autograd/ops.h"
@@ -96,6 +97,7 @@ static Tensor *layer(const Layer *l, Tensor *x, const Recording *r)
     size_t C = l->c->d_model;
     graph_block_begin(l->g);
     Tensor *qkv = linear(l, layer_norm(l, x, "ln_1"), "attn.c_attn", 3 * C, ACT_NONE, NULL);
+    tensor_store(qkv, l->attention); /* which rounds it to that anyway */
     Tensor *heads =
         op_attention(l->g, qkv, r->mask, r->sequences, l->c->num_heads, true, l->attention);
     x = linear(l, heads, "attn.c_proj", C, ACT_NONE, x);

@@ -2,7 +2,7 @@
 #ifndef TARE_TESTS_SUPPORT_AMX_EMULATED_H
 #define TARE_TESTS_SUPPORT_AMX_EMULATED_H
 
-#include "autograd/kernels/gemm/low.h"
+#include "autograd/kernels/isa.h"
 
 extern const LowKernel amx_emulated_bf16, amx_emulated_i8;
 

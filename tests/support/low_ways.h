@@ -6,13 +6,15 @@
 #include "tests/support/ref.h"
 
 #include "autograd/kernels/cpu.h"
+#include "autograd/kernels/gemm/low_kernel.h"
+#include "autograd/kernels/gemm/low_kernel_testing.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* TARE_ISA and TARE_CPU: instruction sets with and without the instructions that multiply a format; AMX
- * where the processor has it, and emulated where AVX-512 is. */
+/* TARE_ISA and TARE_CPU: instruction sets with and without the instructions that multiply a format;
+ * AMX where the processor has it, and emulated wherever it has AVX-512. */
 typedef struct Way {
     const char *isa, *hidden;
     enum { NO_AMX, EMULATED_AMX, REAL_AMX } amx;
@@ -34,8 +36,8 @@ static inline bool way_choose(const Way *way)
     setenv("TARE_CPU", way->hidden, 1);
     int status = kernels_select(way->isa, &err);
     unsetenv("TARE_CPU");
-    low_use_kernel_for_tests(DT_BF16, emulated ? &amx_emulated_bf16 : NULL);
-    low_use_kernel_for_tests(DT_I8, emulated ? &amx_emulated_i8 : NULL);
+    low_kernel_force(DT_BF16, emulated ? &amx_emulated_bf16 : NULL);
+    low_kernel_force(DT_I8, emulated ? &amx_emulated_i8 : NULL);
     if (status == 0 && emulated)
         cr_assert_str_eq(product_instruction(DT_BF16), amx_emulated_bf16.instruction);
     return status == 0 && (way->amx != REAL_AMX || cpu_features()->amx_bf16);

@@ -1,8 +1,8 @@
-/* blas: which code multiplies, and cblas_sgemm as one of the choices.
+/* blas: the choice between our own code and cblas_sgemm, and the product by the latter.
  *
- * The backend can be chosen so that a BLAS can be measured by a real training step; results agree
- * with our own within rounding. OpenBLAS is told its number of threads at every call and described
- * in detail; any other CBLAS works too and is described as such. */
+ * The choice exists so that a BLAS can be measured by a real training step; results agree with our
+ * own within rounding. OpenBLAS gets its number of threads at every call and is described in
+ * detail; any other CBLAS works too and is described as such. */
 #include "autograd/kernels/gemm/blas.h"
 
 #include <cblas.h>

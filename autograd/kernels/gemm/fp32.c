@@ -1,68 +1,27 @@
-/* fp32: C = A B with an epilogue; blocking for the caches and division among threads.
+/* fp32: C = A B with an epilogue: blocks for the caches, parts for the threads.
  *
- * One idea: every thread packs the columns of B it owns, a block of GEMM_KC x GEMM_NC at a time, and runs all
- * its rows of A over the block while it is in the second-level cache. A B that is packed already is taken panel
- * by panel instead, for GEMM_STREAM_ROWS rows at a time. No thread waits for another inside the parallel
- * region. Whatever the division, an element of C is summed over k in the same blocks in the same order:
- * bit-identical for any number of threads. The innermost loops are in simd/gemm_tile.c, the CBLAS path in
- * blas.c. */
+ * One idea: every thread packs the columns of B it owns, a block of GEMM_KC x GEMM_NC at a time,
+ * and runs all its rows of A over the block while it is in the second-level cache. A B that is
+ * packed already is taken panel by panel instead, for GEMM_STREAM_ROWS rows at a time. No thread
+ * waits for another inside the parallel region. Whatever the division, an element of C is summed
+ * over k in the same blocks in the same order: bit-identical for any number of threads. The
+ * innermost loops are in simd/gemm_tile.c. */
+#include "autograd/kernels/gemm/fp32.h"
+
+#include "autograd/kernels/gemm/partition.h"
 #include "autograd/kernels/placement.h"
-#include "autograd/kernels/gemm/blas.h"
-#include "autograd/kernels/gemm/parts.h"
-#include "autograd/kernels/isa.h"
-#include "autograd/kernels/gemm/low.h"
 
 enum { B_PACK = GEMM_KC * GEMM_NC };
 
-size_t gemm_scratch_bytes(int threads)
+size_t fp32_scratch_bytes(int threads)
 {
-    size_t fp32 = (size_t)threads * (B_PACK + GEMM_A_PACK) * sizeof(float);
-    size_t small = low_scratch_bytes(threads);
-    return fp32 > small ? fp32 : small;
-}
-
-/* ---- how many threads, and which part each takes ---- */
-
-/* A rough time in microseconds on one thread: only good enough to decide whether a parallel
- * region pays. 60 GFLOP/s, or 8 GB/s where the operands are hardly reused. */
-static double estimate_us(const Gemm *g)
-{
-    double flops = 2.0 * (double)g->m * (double)g->n * (double)g->k;
-    double bytes = 4.0 * ((double)g->k * (double)g->n + (double)g->m * (double)(g->k + g->n));
-    double compute = flops / 60e3, memory = bytes / 8e3;
-    return compute > memory ? compute : memory;
-}
-
-int gemm_useful_threads(double us, int threads)
-{
-    const double least_us_per_thread = 25;
-    int useful = us < 2 * least_us_per_thread ? 1 : (int)(us / least_us_per_thread);
-    return useful < threads ? useful : threads;
-}
-
-/* The division with the least work for its largest part, where packing a panel counts as much as
- * multiplying two strips by it. */
-Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads)
-{
-    size_t strips = (g->m + tile->rows - 1) / tile->rows, panels = panel_count(tile, g->n);
-    Grid best = {1, 1};
-    size_t best_cost = SIZE_MAX;
-    for (size_t columns = 1; columns <= threads; columns++) {
-        size_t rows = threads / columns;
-        size_t cost =
-            ((panels + columns - 1) / columns) * ((strips + rows - 1) / rows + (g->packed ? 0 : 2));
-        if (cost <= best_cost) {
-            best = (Grid){rows, columns};
-            best_cost = cost;
-        }
-    }
-    return best;
+    return (size_t)threads * (B_PACK + GEMM_A_PACK) * sizeof(float);
 }
 
 /* ---- one thread's part ---- */
 
-/* A packed weight comes from memory: then panel by panel, each from top to bottom, which is the order it
- * is stored in. */
+/* A packed weight comes from memory. It is then read panel by panel, each from top to bottom: the
+ * order in which it is stored. */
 static bool streams(const Gemm *g)
 {
     return g->packed && g->a_col == 1;
@@ -113,9 +72,9 @@ static void multiply_rows(const Isa *isa, const Gemm *g, Range rows, Range panel
     size_t blocks = (panels.to - panels.from + most - 1) / most;
     size_t depths = g->k == 0 ? 1 : (g->k + GEMM_KC - 1) / GEMM_KC;
     for (size_t i = 0; i < blocks; i++) {
-        Range some = share_of(panels, i, blocks);
+        Range block = share_of(panels, i, blocks);
         for (size_t d = 0; d < depths; d++)
-            multiply_block(isa, g, rows, some, share(g->k, d, depths), scratch);
+            multiply_block(isa, g, rows, block, share(g->k, d, depths), scratch);
     }
 }
 
@@ -127,8 +86,9 @@ static void multiply_part(const Isa *isa, const Gemm *g, Range rows, Range panel
         multiply_rows(isa, g, share_of(rows, i, groups), panels, scratch);
 }
 
-/* The panels of the columns [packed_from, packed_from + n) of g->packed. False: a cut is not between two
- * panels, for the last one takes a vector from its neighbour where it would be too narrow. */
+/* The panels of the columns [packed_from, packed_from + n) of g->packed. False where a cut goes
+ * through a panel: the last panel takes a vector from its neighbour where it would be too
+ * narrow. */
 static bool find_panels(const Gemm *g, const Tile *tile, Range *panels)
 {
     size_t width = tile->lanes * tile->vectors, n = g->packed->n, end = g->packed_from + g->n;
@@ -140,14 +100,14 @@ static bool find_panels(const Gemm *g, const Tile *tile, Range *panels)
     return true;
 }
 
-static void run_packed(const Gemm *given, int threads, void *scratch)
+void fp32_run(const Gemm *given, int threads, void *scratch)
 {
     const Isa *isa = isa_in_use();
     Gemm g = *given;
     CHECK(!g.packed ||
               (g.packed->isa == isa && g.packed->k == g.k && g.packed_from + g.n <= g.packed->n),
           "packed for another product: %zux%zu", g.k, g.n);
-    threads = gemm_useful_threads(estimate_us(&g), threads);
+    threads = gemm_useful_threads(gemm_estimate_us(&g, 60, sizeof(float)), threads);
     Grid grid = gemm_divide(&g, &isa->tile, (size_t)threads);
     Range panels = {0, panel_count(&isa->tile, g.n)};
     if (g.packed && find_panels(&g, &isa->tile, &panels)) {
@@ -169,42 +129,15 @@ static void run_packed(const Gemm *given, int threads, void *scratch)
     }
 }
 
-void gemm_run(const Gemm *given, int threads, void *scratch)
+void fp32_pack(PackedB *packed, const float *b, size_t b_row, size_t b_col, int threads)
 {
-    Gemm g = *given;
-    CHECK(g.a_row == 1 || g.a_col == 1, "A has no unit stride");
-    CHECK(g.packed || g.b_row == 1 || g.b_col == 1, "B has no unit stride");
-    if (g.epi.residual == g.c) {
-        CHECK(!g.accumulate && !g.epi.z && g.epi.act == ACT_NONE, "C is needed before it is done");
-        g.epi.residual = NULL;
-        g.accumulate = true;
-    }
-    if (g.m == 0 || g.n == 0)
-        return;
-    if (low_takes(&g))
-        low_run(&g, threads, scratch);
-    else if (gemm_uses_blas())
-        gemm_blas_run(&g, isa_in_use(), threads);
-    else
-        run_packed(&g, threads, scratch);
-}
-
-const PackedB *gemm_pack(DType type, size_t k, size_t n, const float *b, size_t b_row, size_t b_col,
-                         int threads, void *memory)
-{
-    PackedB *packed = gemm_pack_begin(type, k, n, memory);
-    if (type != DT_F32) {
-        gemm_pack_columns(packed, 0, n, b, b_row, b_col, threads);
-        return packed;
-    }
     const Tile *tile = &packed->isa->tile;
-    size_t panels = panel_count(tile, n);
-    size_t parts = (size_t)gemm_useful_threads((double)(k * n) * 8 / 8e3, threads);
+    size_t k = packed->k, n = packed->n, panels = panel_count(tile, n);
+    size_t parts = (size_t)gemm_packing_threads(k, n, threads);
 #pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
     for (size_t part = 0; part < parts; part++) {
-        Range own = share(panels, part, parts);
-        packed->isa->pack_b(k, n, own.from, own.to, b, b_row, b_col,
-                            packed->panels + panel_start(tile, n, own.from) * k);
+        Range range = share(panels, part, parts);
+        packed->isa->pack_b(k, n, range.from, range.to, b, b_row, b_col,
+                            packed->panels + panel_start(tile, n, range.from) * k);
     }
-    return packed;
 }

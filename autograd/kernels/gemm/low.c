@@ -1,27 +1,33 @@
-/* low: C = A B in bf16, f16 or i8, sums in fp32 (i8: int32): blocking and division among threads.
+/* low: C = A B in bf16, f16 or i8, sums in fp32 (i8: int32): blocks for the caches, parts for the
+ * threads.
  *
- * One idea: a thread packs a block of its rows of A, rounding them on the way, and runs it past the panels
- * of B, packed already or packed one by one into the second-level cache. A tile's sums stay fp32 until all
- * of k is in them; where k is deeper than a block they wait in C, or in scratch where C cannot hold them.
- * A tile that is multiplied may be left to be finished between the steps of the next: the multipliers do not
- * wait for its epilogue then. Blocks over k depend on k, the format and whether B is packed, so results do
- * not depend on the number of threads, bit for bit. Packing is in low_pack.c, the choice of a kernel in
- * low_kernel.c, the innermost loops are in simd/low_tile.c and simd/amx_tile.c. */
+ * One idea: a thread packs a block of its rows of A, rounding them on the way, and runs it past the
+ * panels of B, which are packed already or packed one by one into the second-level cache. A tile's
+ * sums stay fp32 until all of k is in them; where k is deeper than a block they wait in C, or in
+ * scratch where C cannot hold them. A kernel that can finishes each tile between the steps of the
+ * next, so that the multipliers do not wait for the epilogue.
+ *
+ * Blocks over k depend on k, the format and whether B is packed, so results do not depend on the
+ * number of threads, bit for bit. Packing is in low_pack.c, the choice of a kernel in low_kernel.c;
+ * the innermost loops are in simd/low_tile.c and simd/amx_tile.c. */
 #include "autograd/kernels/gemm/low.h"
 
+#include "autograd/kernels/gemm/low_kernel.h"
+#include "autograd/kernels/gemm/low_pack.h"
+#include "autograd/kernels/gemm/packed.h"
+#include "autograd/kernels/gemm/partition.h"
 #include "autograd/kernels/placement.h"
-#include "autograd/kernels/gemm/parts.h"
 
-/* A block is DEPTH units of k deep, or SHALLOW where B is packed here: with less depth more rows have
- * room, and B is packed for all of them at once. */
+/* A block is DEPTH units of k deep, or SHALLOW where B is packed here: a shallow block has more
+ * rows, and B is packed once for all of them. */
 enum {
     DEPTH = 1024,
     SHALLOW = 400,
-    A_UNITS = 224 * 1024,   /* room for a block of A */
-    B_UNITS = 48 * SHALLOW, /* room for a panel of B */
+    A_UNITS = 224 * 1024,   /* of a block of A */
+    B_UNITS = 48 * SHALLOW, /* of a panel of B */
     MOST_ROWS = 1024,       /* of a block */
     MOST_COLUMNS = 64,      /* of a panel */
-    SUMS = 128 * 1024,      /* room for sums that wait */
+    SUMS = 128 * 1024,      /* that wait */
     TILE_SUMS = 16 * MOST_COLUMNS,
 };
 
@@ -42,11 +48,12 @@ typedef struct Part {
     const Isa *isa;
     const LowKernel *kernel;
     DType product;
-    size_t n;      /* columns of B as packed, if it is */
+    size_t n;      /* columns of B, of the whole packed matrix where there is one */
     Range panels;  /* of these columns */
     size_t blocks; /* over k */
     bool waits;    /* sums wait in scratch for the next block over k, since C cannot hold them */
-    const float *column_scale; /* of the packed columns of an i8 product */
+    /* Of the packed columns of an i8 product. */
+    const float *column_scale;
     const int32_t *column_sum;
     Scratch *scratch;
     LowFinish unfinished; /* a tile that is multiplied already, if it has rows */
@@ -74,7 +81,7 @@ static size_t panel_column(const Part *t, size_t panel)
     return panel * t->isa->tile.lanes * t->isa->tile.vectors;
 }
 
-/* Columns of B as packed, if it is: from `first` on, `count` of `width` exist. */
+/* The columns of a panel, counted as in Part.n: from `first` on, `count` of `width` exist. */
 typedef struct Columns {
     size_t first, count, width;
 } Columns;
@@ -86,7 +93,7 @@ static Columns panel_columns(const Part *t, size_t panel)
     return (Columns){first, left < width ? left : width, width};
 }
 
-/* The panel over the block's steps: where it is packed, or packed now. */
+/* The panel over the block's steps: in the packed matrix, or packed now. */
 static const uint32_t *panel_of(const Part *t, const Block *k, const Columns *j)
 {
     const Gemm *g = t->g;
@@ -99,7 +106,7 @@ static const uint32_t *panel_of(const Part *t, const Block *k, const Columns *j)
     return t->scratch->b;
 }
 
-/* A tile's first element in C and all that is beside it, in elements. */
+/* Offset, in elements, of a tile's first element in C, z and the residual. */
 static size_t offset_in_c(const Part *t, size_t row, const Columns *j)
 {
     return row * t->g->c_row + j->first - t->g->packed_from;
@@ -136,7 +143,7 @@ static void finish_unfinished(Part *t)
     t->unfinished.rows = 0;
 }
 
-/* Whether the kernel can finish this tile while it multiplies the next, if that is such a one too. */
+/* Whether the kernel can finish this tile while it multiplies another for which this holds too. */
 static bool can_be_left(const Part *t, const LowFinish *f)
 {
     const Tile *whole = &t->isa->tile;
@@ -145,21 +152,21 @@ static bool can_be_left(const Part *t, const LowFinish *f)
            !f->epi.z && f->epi.act != ACT_RELU && f->epi.act != ACT_TANH;
 }
 
-/* Multiplies a tile whose sums are whole then, and finishes it or leaves that to the next. */
-static void multiply_and_finish(Part *t, LowTile tile, const LowFinish *own)
+/* Multiplies a tile over the last of its steps, and finishes it or leaves that to the next tile. */
+static void multiply_and_finish(Part *t, LowTile tile, const LowFinish *current)
 {
-    bool leave = can_be_left(t, own) && !tile.add;
+    bool leave = can_be_left(t, current) && !tile.add;
     if (leave && t->unfinished.rows > 0) {
         tile.unfinished = &t->unfinished;
-        tile.own = own;
+        tile.current = current;
     }
-    for (size_t i = 0; i < own->rows && !tile.unfinished; i++)
-        low_fetch_row(own, i);
+    for (size_t i = 0; i < current->rows && !tile.unfinished; i++)
+        low_prefetch_row(current, i);
     t->kernel->tile(&tile);
     if (tile.unfinished)
         t->unfinished.rows = 0;
     finish_unfinished(t);
-    t->unfinished = *own;
+    t->unfinished = *current;
     if (!leave)
         finish_unfinished(t);
 }
@@ -175,9 +182,9 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     LowLayout a = low_layout(t->g, mr, steps * units_per_step(t));
     size_t strips = (m + mr - 1) / mr;
     size_t step_bytes = j.width * sizeof *b, next = low_steps(t->product, t->g->k) * step_bytes;
-    size_t distance = t->g->packed ? stream_ahead(&t->isa->tile, strips, next) : 0;
+    size_t distance = t->g->packed ? prefetch_distance(&t->isa->tile, strips, next) : 0;
     for (size_t i = 0; i < m; i += mr) {
-        Range ahead = share(distance ? steps * step_bytes : 0, i / mr, strips);
+        Range prefetch = share(distance ? steps * step_bytes : 0, i / mr, strips);
         float *other = t->scratch->tile[t->unfinished.sums == t->scratch->tile[0]];
         float *sums = t->waits ? t->scratch->sums + before * m + i * j.width : other;
         size_t row = block->rows.from + i, rows = m - i < mr ? m - i : mr;
@@ -191,20 +198,20 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
             .b = b,
             .sums = sums,
             .add = t->waits && !block->first,
-            .ahead = (const char *)b + distance + ahead.from,
-            .ahead_step = steps ? (ahead.to - ahead.from + steps - 1) / steps : 0,
+            .prefetch = (const char *)b + distance + prefetch.from,
+            .prefetch_step = steps ? (prefetch.to - prefetch.from + steps - 1) / steps : 0,
         };
         if (t->waits && !block->last) {
             t->kernel->tile(&tile);
             continue;
         }
-        const LowFinish own = describe_finish(t, row, rows, block, &j, sums);
-        multiply_and_finish(t, tile, &own);
+        const LowFinish finish = describe_finish(t, row, rows, block, &j, sums);
+        multiply_and_finish(t, tile, &finish);
     }
 }
 
-/* Rows of i8 one by one: where the scale is found, with the rows' first packing, it has just brought the row
- * into the cache. */
+/* Rows of i8 one by one. The first packing of a row finds its scale, which brings the row into the
+ * cache. */
 static void quantize_rows(const Part *t, const Block *block, size_t from, size_t k)
 {
     const Gemm *g = t->g;
@@ -230,8 +237,8 @@ static void pack_rows(const Part *t, const Block *block)
                    block->rows.to - block->rows.from, from, k, NULL, t->scratch->a);
 }
 
-/* Some rows against all panels of the part; A is packed once, or, where sums wait in scratch, once for every
- * group of panels that has room there. */
+/* A block of rows against all panels of the part. A is packed once; where sums wait in scratch,
+ * once for every group of panels whose sums fit there. */
 static void multiply_rows(Part *t, Range rows)
 {
     size_t steps = low_steps(t->product, t->g->k), all = t->panels.to - t->panels.from;
@@ -250,24 +257,25 @@ static void multiply_rows(Part *t, Range rows)
             pack_rows(t, &block);
             for (size_t i = block.panels.from; i < block.panels.to; i++)
                 multiply_panel(t, &block, i);
-            /* Its row scales are about to change, and the next block adds to C. */
+            /* The next block has other row scales and may add to C. */
             finish_unfinished(t);
         }
     }
 }
 
-/* Blocks of whole strips, as high as their packed form has room. */
+/* Blocks of whole strips, as high as scratch has room for their packed form. */
 static void multiply_part(Part *t, Range rows)
 {
     size_t mr = strip_rows(t), strips = (rows.to - rows.from + mr - 1) / mr;
     size_t steps = (low_steps(t->product, t->g->k) + t->blocks - 1) / t->blocks;
-    size_t strip = mr * low_row_room(steps * units_per_step(t));
-    size_t most = A_UNITS / strip < MOST_ROWS / mr ? A_UNITS / strip : MOST_ROWS / mr;
+    size_t strip = mr * low_row_stride(steps * units_per_step(t));
+    size_t most = MOST_ROWS / mr;
+    most = strip * most > A_UNITS ? A_UNITS / strip : most;
     size_t blocks = (strips + most - 1) / most;
     for (size_t i = 0; i < blocks; i++) {
-        Range some = share(strips, i, blocks);
-        size_t end = rows.from + some.to * mr;
-        multiply_rows(t, (Range){rows.from + some.from * mr, end < rows.to ? end : rows.to});
+        Range block = share(strips, i, blocks);
+        size_t end = rows.from + block.to * mr;
+        multiply_rows(t, (Range){rows.from + block.from * mr, end < rows.to ? end : rows.to});
     }
 }
 
@@ -283,11 +291,11 @@ bool low_takes(const Gemm *g)
 
 static void check(const Gemm *g, DType product)
 {
-    CHECK(g->a_type == DT_F32 || g->a_col == 1, "a small A has to lie in rows");
+    CHECK(g->a_type == DT_F32 || g->a_col == 1, "an A of a small format has to lie in rows");
     CHECK(g->c_type == DT_F32 || !g->epi.z, "z is kept beside an fp32 C only");
     CHECK(product != DT_I8 || (g->packed && g->a_type == DT_F32 && g->a_col == 1),
           "a product of i8 takes a packed B and rows of fp32");
-    CHECK(product != DT_I8 || g->k <= LOW_MOST_K_I8, "a sum over %zu overflows an int32", g->k);
+    CHECK(product != DT_I8 || g->k <= GEMM_MOST_K_I8, "a sum over %zu overflows an int32", g->k);
     if (!g->packed)
         return;
     size_t end = g->packed_from + g->n;
@@ -295,15 +303,6 @@ static void check(const Gemm *g, DType product)
           "packed for another product: %zux%zu", g->k, g->n);
     CHECK(g->packed_from % GEMM_COLUMNS == 0 && (end % GEMM_COLUMNS == 0 || end == g->packed->n),
           "columns %zu to %zu are no slice of a packed matrix", g->packed_from, end);
-}
-
-/* As in fp32.c, only good enough to decide whether a parallel region pays. */
-static double estimate_us(const Gemm *g, DType product)
-{
-    double compute = 2.0 * (double)g->m * (double)g->n * (double)g->k / 120e3;
-    double b = (double)(g->k * g->n * (g->packed ? dtype_size(product) : 4));
-    double memory = (b + 4.0 * (double)(g->m * (g->k + g->n))) / 8e3;
-    return compute > memory ? compute : memory;
 }
 
 void low_run(const Gemm *g, int threads, void *scratch)
@@ -324,7 +323,8 @@ void low_run(const Gemm *g, int threads, void *scratch)
     whole.waits = whole.blocks > 1 && (g->c_type != DT_F32 || product == DT_I8);
     size_t first = g->packed_from / panel_column(&whole, 1), panels = panel_count(&tile, g->n);
 
-    threads = gemm_useful_threads(estimate_us(g, product), threads);
+    double us = gemm_estimate_us(g, 120, g->packed ? dtype_size(product) : sizeof(float));
+    threads = gemm_useful_threads(us, threads);
     Grid grid = gemm_divide(g, &tile, (size_t)threads);
     size_t parts = grid.rows * grid.columns;
 #pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)

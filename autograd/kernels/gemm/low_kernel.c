@@ -1,11 +1,12 @@
-/* low_kernel: which kernel multiplies a small format: the processor's own instruction, else what the instruction
- * set in use can.
+/* low_kernel: see low_kernel.h.
  *
- * One idea: the best first, but AMX only once a small product by it came out right here, since a system that
- * announces it need not let it run well. Nothing is multiplied here beyond that product. */
-#include "autograd/kernels/gemm/low.h"
+ * One idea: the fastest first, but AMX only after a small product by it came out right on this
+ * machine: a system may announce AMX and still not run it well. Only that product is multiplied
+ * here. */
+#include "autograd/kernels/gemm/low_kernel.h"
 
 #include "autograd/kernels/cpu.h"
+#include "autograd/kernels/gemm/low_kernel_testing.h"
 #include "autograd/kernels/simd/amx_tile.h"
 
 #include <stdatomic.h>
@@ -81,7 +82,7 @@ bool low_kernel_is_right(DType product, const LowKernel *kernel)
 
 /* ---- the choice ---- */
 
-/* A kernel of tile registers; the trial is made when it is first asked for. */
+/* A kernel of tile registers; its first use is preceded by the trial. */
 typedef struct Candidate {
     const LowKernel *kernel;
     atomic_int verdict;
@@ -96,12 +97,12 @@ static const LowKernel *if_right(DType product, Candidate *c)
     return c->verdict == RIGHT ? c->kernel : NULL;
 }
 
-static Candidate for_tests[DT_I8 + 1];
+static Candidate forced[DT_I8 + 1];
 
-void low_use_kernel_for_tests(DType product, const LowKernel *kernel)
+void low_kernel_force(DType product, const LowKernel *kernel)
 {
-    for_tests[product].kernel = kernel;
-    for_tests[product].verdict = UNTRIED;
+    forced[product].kernel = kernel;
+    forced[product].verdict = UNTRIED;
 }
 
 #ifdef TARE_HAVE_X86
@@ -141,8 +142,8 @@ static const LowKernel *tile_register_kernel(const Isa *isa, DType product)
 {
     if (isa->tile.lanes != AMX_LANES)
         return NULL;
-    if (for_tests[product].kernel)
-        return if_right(product, &for_tests[product]);
+    if (forced[product].kernel)
+        return if_right(product, &forced[product]);
 #ifdef TARE_HAVE_AMX
     static Candidate bf16 = {.kernel = &amx_bf16}, i8 = {.kernel = &amx_i8};
     if (product == DT_BF16 && cpu_features()->amx_bf16)
@@ -170,7 +171,7 @@ const LowKernel *low_kernel(const Isa *isa, DType product)
     return tiles ? tiles : low_kernel_by_columns(isa, product);
 }
 
-/* ---- what kernels.h says of it ---- */
+/* ---- support, as kernels.h declares it ---- */
 
 const char *support_name(Support s)
 {

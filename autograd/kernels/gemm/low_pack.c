@@ -1,11 +1,13 @@
-/* low_pack: both operands of a small product into the units that the tiles read (isa.h), and PackedB in
- * these formats.
+/* low_pack: see low_pack.h; and the slices of a PackedB of kernels.h.
  *
- * One idea: rows of A and columns of B are the same thing, lines along k. Where a line is contiguous in
- * memory it is converted as a whole, and lines are then interleaved unit by unit; where the lines lie side
- * by side, two neighbours in k are zipped for all lines at once. Nothing is multiplied here. */
-#include "autograd/kernels/gemm/parts.h"
-#include "autograd/kernels/gemm/low.h"
+ * One idea: rows of A and columns of B are the same thing, lines along k. Where a line is
+ * contiguous in memory it is converted as a whole, and lines are then interleaved unit by unit;
+ * where the lines lie side by side, two neighbours in k are zipped for all lines at once. Nothing
+ * is multiplied here. */
+#include "autograd/kernels/gemm/low_pack.h"
+
+#include "autograd/kernels/gemm/packed.h"
+#include "autograd/kernels/gemm/partition.h"
 
 #include <math.h>
 #include <string.h>
@@ -36,16 +38,16 @@ static size_t unit_elements(const Lines *l)
     return l->widens ? 1 : low_step(l->product);
 }
 
-/* Elements [from, from + n) of line i in one piece: in place, or gathered into `room`. */
-static const void *contiguous(const Lines *l, size_t i, size_t from, size_t n, void *room)
+/* Elements [from, from + n) of line i in one piece: in place, or gathered into `scratch`. */
+static const void *contiguous(const Lines *l, size_t i, size_t from, size_t n, void *scratch)
 {
     size_t size = dtype_size(l->type);
     const char *x = (const char *)l->x + (i * l->line + from * l->step) * size;
     if (l->step == 1)
         return x;
     for (size_t p = 0; p < n; p++)
-        memcpy((char *)room + p * size, x + p * l->step * size, size);
-    return room;
+        memcpy((char *)scratch + p * size, x + p * l->step * size, size);
+    return scratch;
 }
 
 /* n elements of one line, from x, into whole units. */
@@ -84,12 +86,12 @@ static void convert(const Lines *l, const void *x, size_t n, float scale, uint32
 static void pack_lines(const Lines *l, uint32_t *out, size_t out_row)
 {
     uint32_t units[MOST_LINES][CHUNK];
-    char room[CHUNK_ELEMENTS * sizeof(float)];
+    char gathered[CHUNK_ELEMENTS * sizeof(float)];
     size_t most = CHUNK * unit_elements(l);
     for (size_t p = 0; p < l->k; p += most) {
         size_t n = l->k - p < most ? l->k - p : most;
         for (size_t i = 0; i < l->count; i++)
-            convert(l, contiguous(l, i, p, n, room), n, l->scale ? l->scale[i] : 0, units[i]);
+            convert(l, contiguous(l, i, p, n, gathered), n, l->scale ? l->scale[i] : 0, units[i]);
         size_t count = (n + unit_elements(l) - 1) / unit_elements(l);
         isa_in_use()->interleave(l->count, count, units[0], CHUNK,
                                  out + p / unit_elements(l) * out_row, out_row);
@@ -106,17 +108,17 @@ static size_t unit_count(DType product, bool widens, size_t k)
 
 LowLayout low_layout(const Gemm *g, size_t strip_rows, size_t units)
 {
-    size_t room = low_row_room(units);
+    size_t row = low_row_stride(units);
     if (g->a_col == 1)
-        return (LowLayout){.strip = strip_rows * room, .row = room, .unit = 1};
+        return (LowLayout){.strip = strip_rows * row, .row = row, .unit = 1};
     return (LowLayout){.strip = strip_rows * units, .row = 1, .unit = strip_rows};
 }
 
-static void pack_a_rows(const Lines *rows, size_t units, size_t room, const float *scale,
-                        uint32_t *out)
+static void pack_a_rows(const Lines *rows, size_t units, const float *scale, uint32_t *out)
 {
+    size_t stride = low_row_stride(units);
     size_t most = CHUNK * unit_elements(rows);
-    for (size_t i = 0; i < rows->count; i++, out += room) {
+    for (size_t i = 0; i < rows->count; i++, out += stride) {
         for (size_t p = 0; p < rows->k; p += most) {
             size_t n = rows->k - p < most ? rows->k - p : most;
             convert(rows, contiguous(rows, i, p, n, NULL), n, scale ? scale[i] : 0,
@@ -131,15 +133,15 @@ static void pack_a_rows(const Lines *rows, size_t units, size_t room, const floa
 static void pack_a_columns(const Gemm *g, DType product, bool widens, size_t row, size_t m,
                            size_t from, size_t k, uint32_t *out)
 {
-    enum { SOME = 128 };
+    enum { MOST = 128 }; /* rows at a time */
     const Isa *isa = isa_in_use();
-    size_t mr = isa->tile.rows, depth = unit_count(product, widens, k), some = SOME / mr * mr;
+    size_t mr = isa->tile.rows, depth = unit_count(product, widens, k), most = MOST / mr * mr;
     for (size_t d = 0; d < depth; d++)
-        for (size_t i = 0; i < m; i += some) {
-            size_t rows = m - i < some ? m - i : some, p = widens ? d : 2 * d;
+        for (size_t i = 0; i < m; i += most) {
+            size_t rows = m - i < most ? m - i : most, p = widens ? d : 2 * d;
             const float *a = (const float *)g->a + row + i + (from + p) * g->a_col;
-            uint32_t units[SOME] = {0};
-            uint16_t halves[SOME];
+            uint32_t units[MOST] = {0};
+            uint16_t halves[MOST];
             if (!widens) {
                 isa->zip_bf16(a, p + 1 < k ? a + g->a_col : NULL, rows, units);
             } else if (p < k) {
@@ -168,7 +170,7 @@ void low_pack_a(const Gemm *g, DType product, bool widens, size_t row, size_t m,
                   .step = 1,
                   .count = m,
                   .k = k};
-    pack_a_rows(&rows, units, low_row_room(units), row_scale, out);
+    pack_a_rows(&rows, units, row_scale, out);
 }
 
 /* ---- B ---- */
@@ -194,11 +196,11 @@ static void pack_panel_lines(const Lines *columns, size_t width, uint32_t *out)
     if (columns->count < width)
         memset(out, 0, steps * width * sizeof(*out));
     for (size_t j = 0; j < columns->count; j += lanes) {
-        Lines some = *columns;
-        some.x = (const char *)columns->x + j * columns->line * dtype_size(columns->type);
-        some.count = columns->count - j < lanes ? columns->count - j : lanes;
-        some.scale = columns->scale ? columns->scale + j : NULL;
-        pack_lines(&some, out + j, width);
+        Lines group = *columns;
+        group.x = (const char *)columns->x + j * columns->line * dtype_size(columns->type);
+        group.count = columns->count - j < lanes ? columns->count - j : lanes;
+        group.scale = columns->scale ? columns->scale + j : NULL;
+        pack_lines(&group, out + j, width);
     }
     if (columns->product == DT_F16)
         unzip(steps, width, out);
@@ -232,60 +234,15 @@ void low_pack_panel(DType product, size_t k, size_t columns, size_t width, const
     }
 }
 
-/* ---- PackedB ---- */
-
-static size_t whole_columns(size_t n)
-{
-    return (n + 15) / 16 * 16;
-}
-
-size_t gemm_packed_bytes(DType type, size_t k, size_t n)
-{
-    size_t per_column = low_steps(type, k) * 4;
-    if (type == DT_I8)
-        per_column += sizeof(float) + sizeof(int32_t);
-    return sizeof(PackedB) + per_column * whole_columns(n);
-}
-
-DType gemm_packed_type(const PackedB *p)
-{
-    return p->type;
-}
-
-uint32_t *low_panel(const PackedB *p, size_t column)
-{
-    return (uint32_t *)p->panels + column * low_steps(p->type, p->k);
-}
-
-const float *low_column_scale(const PackedB *p)
-{
-    return p->type == DT_I8 ? (const float *)low_panel(p, whole_columns(p->n)) : NULL;
-}
-
-const int32_t *low_column_sum(const PackedB *p)
-{
-    return p->type == DT_I8 ? (const int32_t *)low_column_scale(p) + whole_columns(p->n) : NULL;
-}
-
-PackedB *gemm_pack_begin(DType type, size_t k, size_t n, void *memory)
-{
-    CHECK((uintptr_t)memory % 64 == 0, "memory of a packed matrix is not aligned");
-    CHECK(type != DT_I32, "products of %s do not exist", dtype_name(type));
-    PackedB *p = memory;
-    p->isa = isa_in_use();
-    p->type = type;
-    p->k = k;
-    p->n = n;
-    return p;
-}
+/* ---- slices of a PackedB ---- */
 
 static float scale_of(const float *b, size_t b_row, size_t k)
 {
     Lines line = {.x = b, .type = DT_F32, .step = b_row};
-    float room[CHUNK_ELEMENTS], largest = 0;
+    float gathered[CHUNK_ELEMENTS], largest = 0;
     for (size_t p = 0; p < k && !isnan(largest); p += CHUNK_ELEMENTS) {
         size_t n = k - p < CHUNK_ELEMENTS ? k - p : CHUNK_ELEMENTS;
-        float scale = kernels()->quantize_scale(contiguous(&line, 0, p, n, room), n);
+        float scale = kernels()->quantize_scale(contiguous(&line, 0, p, n, gathered), n);
         largest = scale <= largest ? largest : scale;
     }
     return largest;
@@ -318,7 +275,7 @@ static void pack_columns(PackedB *p, size_t from, size_t to, const Lines *lines,
           "columns %zu to %zu of %zu are no slice", from, to, p->n);
     size_t width = tile->lanes * tile->vectors, first = from / width;
     size_t panels = (to - from + width - 1) / width;
-    int useful = gemm_useful_threads((double)(p->k * (to - from)) * 8 / 8e3, threads);
+    int useful = gemm_packing_threads(p->k, to - from, threads);
 #pragma omp parallel for schedule(static) num_threads(useful) if (useful > 1)
     for (size_t i = first; i < first + panels; i++) {
         size_t column = i * width, whole = low_panel_width(tile, p->n, i);
@@ -331,15 +288,15 @@ static void pack_columns(PackedB *p, size_t from, size_t to, const Lines *lines,
                            out);
             continue;
         }
-        Lines some = *lines;
-        some.x = x;
-        some.count = count;
-        some.scale = scale;
+        Lines panel = *lines;
+        panel.x = x;
+        panel.count = count;
+        panel.scale = scale;
         for (size_t j = 0; j < count; j++)
             scale[j] = lines->type == DT_I8
                            ? lines->scale[skip + j]
                            : scale_of((const float *)x + j * lines->line, lines->step, p->k);
-        pack_panel_lines(&some, whole, out);
+        pack_panel_lines(&panel, whole, out);
         describe_columns(p, column, count, whole, scale, out);
     }
 }
@@ -364,22 +321,4 @@ void gemm_pack_columns_i8(PackedB *p, size_t from, size_t to, const int8_t *leve
                    .k = p->k,
                    .scale = scale};
     pack_columns(p, from, to, &lines, threads);
-}
-
-void gemm_packed_column(const PackedB *p, size_t j, float *out)
-{
-    CHECK(p->type != DT_F32 && j < p->n, "column %zu of %zu, %s", j, p->n, dtype_name(p->type));
-    const Tile *tile = &p->isa->tile;
-    size_t full = tile->lanes * tile->vectors, first = j / full * full, at = j - first;
-    size_t width = low_panel_width(tile, p->n, j / full), step = low_step(p->type);
-    const uint32_t *panel = low_panel(p, first);
-    for (size_t i = 0; i < p->k; i++) {
-        if (p->type == DT_I8) {
-            int8_t level = (int8_t)(panel[i / step * width + at] >> 8 * (i % step));
-            out[i] = (float)level * low_column_scale(p)[j];
-            continue;
-        }
-        size_t half = p->type == DT_F16 ? i * width + at : (i / 2 * width + at) * 2 + i % 2;
-        p->isa->rows.widen(p->type, (const uint16_t *)panel + half, out + i, 1);
-    }
 }

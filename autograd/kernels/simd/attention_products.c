@@ -1,21 +1,15 @@
 /* attention_products: the operands of a head's two products, and the products.
  *
- * One idea: keys and values are A of the two, queries and weights are B, so keys and values are never packed
- * in fp32: they are read where they lie, or widened once for the head. In bf16 the products are small
- * products like any other (isa.h). A unit is then two channels of a key, but two keys of a channel of the
- * values, so these are turned around, rounded on the way. */
+ * One idea: keys and values are A of the two products, queries and weights are B. fp32 keys and
+ * values are therefore never packed: they are read in place, or widened once for the head. In bf16
+ * the products are those of LowTile (isa.h). A unit of the keys is two channels of one key; a unit
+ * of the values is one channel of two keys, so values are transposed while they are rounded. */
 #include "autograd/kernels/simd/attention.h"
 
 /* Of elements in pairs. */
 static size_t units_of(size_t elements)
 {
     return (elements + 1) / 2;
-}
-
-/* Long rows are an odd number of lines apart: at a distance of 4096 bytes all would meet in one cache set. */
-static size_t row_room(size_t units)
-{
-    return units < 512 ? units : ((units + 15) / 16 | 1) * 16;
 }
 
 /* ---- fp32 ---- */
@@ -61,15 +55,15 @@ static void pack_queries_f32(const Operands *o, size_t first, size_t count)
 
 /* ---- bf16 ---- */
 
-/* Row t of q, k or v comes from memory: rows are too far apart for the processor to see them coming. */
-static void fetch_row(const Head *head, const void *x, size_t t)
+/* Prefetches row t of q, k or v: rows are too far apart for the processor's own prefetching. */
+static void prefetch_row(const Head *head, const void *x, size_t t)
 {
     const char *row = qkv_row(head, x, t);
     for (size_t at = 0; at < head->D * head->size; at += 64)
         __builtin_prefetch(row + at);
 }
 
-/* One row of queries or keys. */
+/* One row of queries or keys, in units. */
 static void round_row(const Head *head, const void *row, uint32_t *out)
 {
     out[units_of(head->D) - 1] = 0;
@@ -97,11 +91,11 @@ static void pack_values_bf16(const Operands *o, uint32_t *out)
     const size_t T = head->T, D = head->D, units = units_of(T);
     uint32_t *stage = o->stage;
     for (size_t u = 0; u < units; u += VL) {
-        size_t some = units - u < VL ? units - u : VL;
-        for (size_t i = 0, t = 2 * u; i < some; i++, t += 2)
+        size_t count = units - u < VL ? units - u : VL;
+        for (size_t i = 0, t = 2 * u; i < count; i++, t += 2)
             zip_rows(head, qkv_row(head, v, t), t + 1 < T ? qkv_row(head, v, t + 1) : NULL,
                      stage + i * D);
-        KERNEL(interleave)(some, D, stage, D, out + u, o->value_row);
+        KERNEL(interleave)(count, D, stage, D, out + u, o->value_row);
     }
 }
 
@@ -111,18 +105,18 @@ static void pack_operands_bf16(Operands *o, const AttentionTask *task, float **s
     const Head *head = o->head;
     const Attention *a = head->a;
     const size_t T = head->T, D = head->D, units = units_of(D);
-    o->key_row = row_room(units);
-    o->value_row = row_room(units_of(T));
+    o->key_row = low_row_stride(units);
+    o->value_row = low_row_stride(units_of(T));
     o->queries = take(scratch, units * NR);
     o->weights = (uint32_t *)take(scratch, units_of(ATTENTION_KEYS) * NR);
     o->stage = take(scratch, VL * D);
     uint32_t *keys = (uint32_t *)take(scratch, T * o->key_row);
     uint32_t *values = (uint32_t *)take(scratch, D * o->value_row);
     for (size_t t = 0; t < T; t++) {
-        fetch_row(head, a->k, t + AHEAD < T ? t + AHEAD : t);
-        fetch_row(head, a->v, t);
+        prefetch_row(head, a->k, t + AHEAD < T ? t + AHEAD : t);
+        prefetch_row(head, a->v, t);
         if (t >= task->first && t < task->last)
-            fetch_row(head, a->q, t);
+            prefetch_row(head, a->q, t);
         round_row(head, qkv_row(head, a->k, t), keys + t * o->key_row);
     }
     pack_values_bf16(o, values);
@@ -138,10 +132,10 @@ static void pack_queries_bf16(const Operands *o, size_t first, size_t count, siz
     if (count < width)
         memset(out, 0, units * width * sizeof(*out));
     for (size_t j = 0; j < count; j += VL) {
-        size_t some = count - j < VL ? count - j : VL;
-        for (size_t i = 0; i < some; i++)
+        size_t lanes = count - j < VL ? count - j : VL;
+        for (size_t i = 0; i < lanes; i++)
             round_row(head, qkv_row(head, head->a->q, first + j + i), stage + i * units);
-        KERNEL(interleave)(some, units, stage, units, out + j, width);
+        KERNEL(interleave)(lanes, units, stage, units, out + j, width);
     }
 }
 
@@ -151,16 +145,16 @@ static void multiply_bf16(const LowKernel *kernel, const uint32_t *a, size_t a_r
 {
     size_t most = kernel->rows ? kernel->rows : MR, strips = (rows + most - 1) / most;
     for (size_t i = 0; i < strips; i++) {
-        Range own = share(rows, i, strips);
+        Range strip = share(rows, i, strips);
         kernel->tile(&(LowTile){
-            .rows = own.to - own.from,
+            .rows = strip.to - strip.from,
             .vectors = width / VL,
             .steps = units,
-            .a = a + own.from * a_row,
+            .a = a + strip.from * a_row,
             .a_row = a_row,
             .a_unit = 1,
             .b = b,
-            .sums = c + own.from * width,
+            .sums = c + strip.from * width,
             .add = add,
         });
     }

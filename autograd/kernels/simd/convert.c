@@ -1,5 +1,5 @@
-/* convert: rows of numbers between fp32 and the small formats, and the rearrangements that packing is
- * made of. What the packed form looks like is said in isa.h. */
+/* convert: rows of numbers between fp32 and the small formats, and the rearrangements that packing
+ * is made of. What the packed form looks like is said in isa.h. */
 #include "autograd/kernels/simd/half.h"
 #include "autograd/kernels/simd/simd.h"
 
@@ -53,7 +53,8 @@ void KERNEL(zip_bf16)(const float *even, const float *odd, size_t n, uint32_t *o
 
 /* ---- int8 ---- */
 
-/* Sizes are compared by their bits, where infinity is above every number and a NaN above infinity. */
+/* Sizes are compared by their bits, where infinity is above every number and a NaN above
+ * infinity. */
 float KERNEL(quantize_scale)(const float *x, size_t n)
 {
     uint32_t largest = 0;
@@ -96,17 +97,19 @@ void KERNEL(interleave)(size_t rows, size_t units, const uint32_t *in, size_t in
                         size_t out_row)
 {
     for (size_t r = 0; r < rows; r += VL) {
-        size_t some = rows - r < VL ? rows - r : VL;
+        size_t lanes = rows - r < VL ? rows - r : VL;
         for (size_t u = 0; u < units; u += VL) {
             size_t deep = units - u < VL ? units - u : VL;
             vf square[VL];
             for (size_t i = 0; i < VL; i++) {
                 const float *from = (const float *)(in + (r + i) * in_row + u);
-                square[i] = i >= some ? (vf){0} : deep == VL ? vload(from) : vload_part(from, deep);
+                square[i] = i >= lanes   ? (vf){0}
+                            : deep == VL ? vload(from)
+                                         : vload_part(from, deep);
             }
             vtranspose(square);
             for (size_t i = 0; i < deep; i++)
-                vstore_part((float *)(out + (u + i) * out_row + r), square[i], some);
+                vstore_part((float *)(out + (u + i) * out_row + r), square[i], lanes);
         }
     }
 }

@@ -3,12 +3,12 @@
  * One idea: a tile of C, MR rows by NV vectors, stays in registers while k runs; each step reads
  * NV vectors of a packed panel of B and broadcasts MR elements of A. Tiles exist for every smaller
  * number of rows and vectors, so no edge takes a slow path (Goto & van de Geijn 2008; Van Zee &
- * van de Geijn 2015). Meanwhile each step asks memory for a piece of what will be packed or read
- * next. Blocking for the caches and threads are autograd/kernels/gemm/fp32.c's business. */
+ * van de Geijn 2015). Each step also prefetches a piece of what will be packed or read next.
+ * gemm/fp32.c chooses blocks and divides the work among threads. */
 #include "autograd/kernels/simd/simd.h"
 
-/* Memory that is needed soon: rows of so many bytes, stride bytes apart. `whole`: every line is asked for, even
- * if that is more than one a step. */
+/* Memory to prefetch: rows of so many bytes, stride bytes apart. Without `whole` a step prefetches
+ * one line at most. */
 typedef struct Region {
     const char *at;
     size_t rows, bytes, stride;
@@ -23,8 +23,9 @@ typedef struct TileArgs {
     float *c;
     size_t c_row, cols; /* cols: how many of the tile's columns exist */
     bool add;
-    Region ahead;      /* fetched, row after row ... */
-    size_t ahead_step; /* ... so many bytes in each step */
+    /* Prefetched row after row, so many bytes in each step. */
+    Region prefetch;
+    size_t prefetch_step;
 } TileArgs;
 
 typedef void TileFn(const TileArgs *t);
@@ -51,22 +52,23 @@ ALWAYS_INLINE void tile_store(const int mr, const int nv, float *c, size_t c_row
         }
 }
 
-/* Products are summed in chains, then the chains: rounding grows with the length, but the registers of
- * a tile have to go to memory and back after each chain. */
+/* Products are summed in chains, then the chains: rounding grows with the length, but the registers
+ * of a tile have to go to memory and back after each chain. */
 static size_t chain_length(size_t k)
 {
     return k <= 128 ? 32 : 64;
 }
 
-/* A store waits for its line as a load does. A tile over a few k is done before its lines are there. */
-ALWAYS_INLINE void fetch_c(const int mr, const int nv, const TileArgs *t)
+/* A store waits for its line as a load does. (A tile over a few k is done before its lines
+ * arrive.) */
+ALWAYS_INLINE void prefetch_c(const int mr, const int nv, const TileArgs *t)
 {
     for (int r = 0; r < mr; r++)
         for (int v = 0; v < nv; v++)
             __builtin_prefetch(t->c + (size_t)r * t->c_row + v * VL);
 }
 
-/* Where the next step reads and fetches. */
+/* Where the next step reads and prefetches. */
 typedef struct Cursor {
     const float *a, *b;
     const char *next, *row_end;
@@ -78,18 +80,18 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
 {
     const float *a = at->a, *b = at->b;
     const char *next = at->next, *row_end = at->row_end;
-    const size_t asked = t->ahead.whole ? t->ahead_step : 1;
+    const size_t bytes = t->prefetch.whole ? t->prefetch_step : 1;
 #pragma GCC unroll 8
     for (int r = 0; r < mr; r++)
 #pragma GCC unroll 3
         for (int v = 0; v < nv; v++)
             acc[r][v] = (vf){0};
-    for (; k > 0; k--, a += a_col, b += nv * VL, next += t->ahead_step) {
+    for (; k > 0; k--, a += a_col, b += nv * VL, next += t->prefetch_step) {
         if (mr > 1 && next >= row_end) { /* one row of A waits for B alone */
-            next += t->ahead.stride - t->ahead.bytes;
-            row_end += t->ahead.stride;
+            next += t->prefetch.stride - t->prefetch.bytes;
+            row_end += t->prefetch.stride;
         }
-        fetch_lines(next, asked);
+        prefetch_lines(next, bytes);
         vf bv[NV];
 #pragma GCC unroll 3
         for (int v = 0; v < nv; v++)
@@ -108,11 +110,11 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
 ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_row, size_t a_col)
 {
     vf acc[MR][NV], chain[MR][NV];
-    Cursor at = {t->a, t->b, t->ahead.at, t->ahead.at + t->ahead.bytes};
+    Cursor at = {t->a, t->b, t->prefetch.at, t->prefetch.at + t->prefetch.bytes};
     const size_t length = chain_length(t->k);
     size_t left = t->k < length ? 0 : t->k - length;
     if (t->k >= 64)
-        fetch_c(mr, nv, t);
+        prefetch_c(mr, nv, t);
     sum_chain(mr, nv, t, a_row, a_col, t->k - left, &at, acc);
     while (left > 0) {
         size_t k = left < length ? left : length;
@@ -182,7 +184,7 @@ static void pack_a(const GemmBlock *g, const size_t *starts, size_t strips)
     }
 }
 
-/* ---- where things are, and what is fetched ahead ---- */
+/* ---- where things are, and what is prefetched ---- */
 
 /* How far behind the first packed panel another one begins. */
 static size_t panel_offset(const GemmBlock *g, size_t panel)
@@ -201,12 +203,11 @@ static size_t panel_width(const GemmBlock *g, size_t panel)
     return panel_start(&simd_tile, g->n, panel + 1) - panel_start(&simd_tile, g->n, panel);
 }
 
-/* What is asked for while a stored panel is read (stream_ahead), a row for each turn. What comes next lies
- * behind it. */
-static Region ahead_in_stream(const GemmBlock *g, size_t panel, size_t turns)
+/* What is prefetched while a stored panel is read (prefetch_distance), a row for each turn. */
+static Region next_in_stream(const GemmBlock *g, size_t panel, size_t turns)
 {
     size_t width = panel_width(g, panel), bytes = g->k * width * sizeof(float);
-    size_t distance = stream_ahead(&simd_tile, turns, bytes);
+    size_t distance = prefetch_distance(&simd_tile, turns, bytes);
     if (distance == 0)
         return (Region){0};
     const char *from = (const char *)(panel_at(g, panel) + g->skip * width);
@@ -217,7 +218,8 @@ static Region ahead_in_stream(const GemmBlock *g, size_t panel, size_t turns)
                     .whole = true};
 }
 
-/* `across` lines of a matrix, of this block's k elements each. Lines are rows or columns in memory. */
+/* `across` lines of a matrix, of this block's k elements each. Lines are rows or columns in
+ * memory. */
 static Region matrix_piece(const GemmBlock *g, const float *at, size_t across, size_t across_step,
                            size_t k_step)
 {
@@ -247,26 +249,27 @@ static Region rows_of_a(const GemmBlock *g, size_t row, size_t most)
 
 /* ---- one tile after the other ---- */
 
-/* What one tile works on: rows [row, row + rows) and a panel. It is turn `turn` of the `turns` among
- * which fetching `ahead` is divided. */
+/* What one tile works on: rows [row, row + rows) and a panel. `prefetch` is divided among `turns`
+ * tiles, of which this one is number `turn`. */
 typedef struct Place {
     size_t row, rows, panel, turn, turns;
     const float *a;
-    Region ahead;
+    Region prefetch;
 } Place;
 
-/* The turn's whole rows of what is to be fetched. Without any, something harmless. */
-static void share_ahead(TileArgs *t, const Place *at)
+/* The turn's whole rows of what is to be prefetched; where there are none, a line that is read
+ * anyway. */
+static void share_prefetch(TileArgs *t, const Place *at)
 {
-    t->ahead = (Region){.at = (const char *)at->a, .bytes = 1};
-    t->ahead_step = 0;
-    if (at->ahead.rows == 0 || at->ahead.bytes == 0 || t->k == 0)
+    t->prefetch = (Region){.at = (const char *)at->a, .bytes = 1};
+    t->prefetch_step = 0;
+    if (at->prefetch.rows == 0 || at->prefetch.bytes == 0 || t->k == 0)
         return;
-    size_t from = at->ahead.rows * at->turn / at->turns;
-    size_t rows = at->ahead.rows * (at->turn + 1) / at->turns - from;
-    t->ahead = at->ahead;
-    t->ahead.at += from * at->ahead.stride;
-    t->ahead_step = (rows * at->ahead.bytes + t->k - 1) / t->k;
+    size_t from = at->prefetch.rows * at->turn / at->turns;
+    size_t rows = at->prefetch.rows * (at->turn + 1) / at->turns - from;
+    t->prefetch = at->prefetch;
+    t->prefetch.at += from * at->prefetch.stride;
+    t->prefetch_step = (rows * at->prefetch.bytes + t->k - 1) / t->k;
 }
 
 static void finish(const GemmBlock *g, const Place *at, size_t from, size_t to)
@@ -291,13 +294,13 @@ static void multiply(const GemmBlock *g, const Place *at)
         .cols = end - from,
         .add = g->add,
     };
-    share_ahead(&t, at);
+    share_prefetch(&t, at);
     tiles[by_columns][at->rows - 1][width / VL - 1](&t);
     if (g->epi)
         finish(g, at, from, end);
 }
 
-/* Strips of A that are worked on together. */
+/* Strips of A that meet the same panels together. */
 typedef struct Group {
     size_t strips, starts[(GEMM_STREAM_ROWS + MR - 1) / MR + 1];
 } Group;
@@ -312,32 +315,37 @@ static Place strip_at(const GemmBlock *g, const Group *group, size_t s)
     };
 }
 
-/* A panel meets all strips while the next one comes from memory, to be multiplied or to be packed. */
+static void pack_panel(const GemmBlock *g, size_t panel)
+{
+    float *out = g->b_pack + panel_offset(g, panel);
+    KERNEL(pack_b)(g->k, g->n, panel, panel + 1, g->b, g->b_row, g->b_col, out);
+}
+
+/* A panel meets all strips while the next one comes from memory, to be multiplied or to be
+ * packed. */
 static void panel_by_panel(const GemmBlock *g, const Group *group)
 {
     for (size_t panel = g->first; panel < g->last; panel++) {
-        Region ahead = {0};
+        Region prefetch = {0};
         if (g->b_pack)
-            KERNEL(pack_b)
-        (g->k, g->n, panel, panel + 1, g->b, g->b_row, g->b_col,
-         g->b_pack + panel_offset(g, panel));
+            pack_panel(g, panel);
         if (g->b_pack && panel + 1 < g->last && group->strips > 1)
-            ahead = panel_source(g, panel + 1);
+            prefetch = panel_source(g, panel + 1);
         else if (g->streams)
-            ahead = ahead_in_stream(g, panel, group->strips);
+            prefetch = next_in_stream(g, panel, group->strips);
         for (size_t s = 0; s < group->strips; s++) {
             Place at = strip_at(g, group, s);
             at.panel = panel;
             at.turn = s;
             at.turns = group->strips;
-            at.ahead = ahead;
+            at.prefetch = prefetch;
             multiply(g, &at);
         }
     }
 }
 
-/* A strip stays in the first-level cache while the panels pass from the second and the next rows of A,
- * a strip or where they are packed a group, come from memory. */
+/* A strip stays in the first-level cache while the panels pass from the second. The next rows of A
+ * come from memory: a strip, or a group where A is packed. */
 static void strip_by_strip(const GemmBlock *g, const Group *group)
 {
     size_t panels = g->last - g->first;
@@ -345,8 +353,8 @@ static void strip_by_strip(const GemmBlock *g, const Group *group)
         Place at = strip_at(g, group, s);
         size_t first_turn = g->a_pack ? s * panels : 0;
         at.turns = g->a_pack ? group->strips * panels : panels;
-        at.ahead = g->a_pack ? rows_of_a(g, group->starts[group->strips], GEMM_A_ROWS)
-                             : rows_of_a(g, at.row + at.rows, MR);
+        at.prefetch = g->a_pack ? rows_of_a(g, group->starts[group->strips], GEMM_A_ROWS)
+                                : rows_of_a(g, at.row + at.rows, MR);
         for (size_t i = 0; i < panels; i++) {
             at.panel = g->first + i;
             at.turn = first_turn + i;

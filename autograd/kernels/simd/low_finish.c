@@ -1,9 +1,9 @@
-/* low_finish: a tile by itself; see low_finish.h. */
+/* low_finish: a tile as a whole; see low_finish.h. */
 #include "autograd/kernels/simd/low_finish.h"
 
 ALWAYS_INLINE void finish(DType type, ActFn *through, const LowFinish *from)
 {
-    const LowFinish own = *from, *f = &own; /* which stores into C cannot change */
+    const LowFinish copy = *from, *f = &copy; /* stores into C cannot change the copy */
 #define CALL(constant)                                                                             \
     epilogue_loop(constant, through, type, &f->epi, finish_begin, f, f->c, f->c_row, f->rows, 0,   \
                   f->columns)
@@ -11,7 +11,7 @@ ALWAYS_INLINE void finish(DType type, ActFn *through, const LowFinish *from)
 #undef CALL
 }
 
-/* Where z is kept for backward, act_forward has to make the same of it again. */
+/* Where z is kept for backward, act_forward has to make the same y from it again. */
 void KERNEL(low_finish)(const LowFinish *f)
 {
     if (f->epi.z)

@@ -1,8 +1,9 @@
-/* low_finish: the sums of a tile become elements of C: scaled (i8), added to what is there, through the
- * epilogue, rounded to C's format. The only place where a small gemm_run rounds its result.
+/* low_finish: the sums of a tile become elements of C: scaled (i8), added to what is there, taken
+ * through the epilogue, rounded to C's format. No other place rounds the result of a product of a
+ * small format.
  *
- * A whole tile by itself (low_finish.c) and row by row between the steps of the next one (low_tile.c) have
- * to come out the same, bit for bit. */
+ * A tile is finished as a whole (low_finish.c) or row by row between the steps of the next tile
+ * (low_tile.c), with the same result, bit for bit. */
 #ifndef TARE_AUTOGRAD_KERNELS_SIMD_LOW_FINISH_H
 #define TARE_AUTOGRAD_KERNELS_SIMD_LOW_FINISH_H
 
@@ -22,17 +23,17 @@ ALWAYS_INLINE vf finish_begin(const void *from, DType type, size_t i, size_t j, 
                 f->accumulate ? c + bias : bias);
 }
 
-/* Row i of a tile that may be left unfinished: see isa.h. */
+/* Row i of a tile that can be `unfinished` in a LowTile: whole, without z, not accumulating. */
 ALWAYS_INLINE void finish_row(Act kind, DType type, const LowFinish *f, size_t i)
 {
-    LowFinish own = *f;
-    own.accumulate = false;
-    own.epi.z = NULL;
+    LowFinish row = *f;
+    row.accumulate = false;
+    row.epi.z = NULL;
 #pragma GCC unroll 3
     for (size_t j = 0; j < NV * VL; j += VL) {
-        vf bias = own.epi.bias ? vload(own.epi.bias + j) : (vf){0};
-        vf v = finish_begin(&own, type, i, j, VL, bias);
-        epilogue_vector(kind, act_near, type, &own.epi, v, own.c, i * own.c_row + j, VL);
+        vf bias = row.epi.bias ? vload(row.epi.bias + j) : (vf){0};
+        vf v = finish_begin(&row, type, i, j, VL, bias);
+        epilogue_vector(kind, act_near, type, &row.epi, v, row.c, i * row.c_row + j, VL);
     }
 }
 

@@ -1,10 +1,10 @@
 /* low_tile: the innermost loops of the products of bf16, f16 and i8.
  *
- * One idea, that of gemm_tile: a tile of MR rows by NV vectors stays in registers while k runs. One step
- * is one unit of 4 bytes deep (see isa.h): widened to fp32 and multiplied there, or handed to an
- * instruction that multiplies the format. Like the rest of this folder the file is compiled once per
- * instruction set, and once more for each extension that multiplies a format: avx512_bf16, avx512_vnni. */
-#include "autograd/kernels/gemm/low.h"
+ * One idea, that of gemm_tile.c: a tile of MR rows by NV vectors stays in registers while k runs.
+ * One step is one unit of 4 bytes deep (LowTile in isa.h), which is widened to fp32 and multiplied
+ * there, or multiplied by an instruction of the format. The file is compiled once for each
+ * instruction set, and once more for each extension that multiplies a format: avx512_bf16 and
+ * avx512_vnni. */
 #include "autograd/kernels/simd/low_finish.h"
 
 /* How a step is multiplied. */
@@ -124,10 +124,10 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowTile
     vf acc[MR][NV];
     clear_sums(mr, nv, acc);
     const uint32_t *a = t->a, *b = t->b;
-    const char *ahead = t->ahead ? t->ahead : (const char *)b;
+    const char *prefetch = t->prefetch ? t->prefetch : (const char *)b;
     for (size_t s = t->steps; s > 0; s--, a += (widens ? 2 : 1) * t->a_unit, b += nv * VL) {
-        fetch_lines(ahead, t->ahead_step);
-        ahead += t->ahead_step;
+        prefetch_lines(prefetch, t->prefetch_step);
+        prefetch += t->prefetch_step;
         if (widens)
             widening_step(way, mr, nv, acc, t, a, b);
         else if (way == EMULATE_I8)
@@ -141,8 +141,8 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowTile
 typedef void TileFn(const LowTile *t);
 
 #if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
-/* A whole tile that finishes the one before it, a row at a time: so few instructions that the multipliers have
- * enough to do in the meantime. */
+/* A whole tile that finishes the one before it, one row after each MR-th of the steps: so few
+ * instructions at a time that the multipliers never run dry. */
 ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowTile *t)
 {
 #ifdef __AVX512BF16__
@@ -151,23 +151,24 @@ ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowTile *t)
     const Way way = DOT_I8;
 #endif
     const uint32_t *a = t->a, *b = t->b;
-    const char *ahead = t->ahead ? t->ahead : (const char *)b;
+    const char *prefetch = t->prefetch ? t->prefetch : (const char *)b;
     vf acc[MR][NV];
     clear_sums(MR, NV, acc);
     for (size_t i = 0; i < MR; i++) {
         Range steps = share(t->steps, i, MR);
         for (size_t s = steps.from; s < steps.to; s++, a += t->a_unit, b += NV * VL) {
-            fetch_lines(ahead, t->ahead_step);
-            ahead += t->ahead_step;
+            prefetch_lines(prefetch, t->prefetch_step);
+            prefetch += t->prefetch_step;
             dot_step(MR, NV, acc, t, a, b);
         }
-        low_fetch_row(t->own, i);
+        low_prefetch_row(t->current, i);
         finish_row(kind, type, t->unfinished, i);
     }
     store_sums(way, MR, NV, acc, t);
 }
 
-/* A function for each: in one for all the compiler keeps constants instead of sums in registers. */
+/* One function for each activation: in a common one the compiler keeps constants in registers, not
+ * sums. */
 #define FOR_FINISHES(X, type) X(ACT_NONE, type) X(ACT_GELU_TANH, type) X(ACT_GELU_ERF, type)
 #define FINISHING(kind, type)                                                                      \
     static void finishing_##kind##_##type(const LowTile *t)                                        \
@@ -224,15 +225,15 @@ static void tile_finishing(const LowTile *t)
     }
 
 #if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
-/* As fma_loop.c has it for fp32: dot products in registers and nothing else. */
+/* fma_loop.c for dot products. */
 double KERNEL(dot_loop)(size_t rounds)
 {
     enum { CHAINS = MR * NV };
-    vf acc[CHAINS]; /* different ones, or the compiler would find them all to be one */
+    vf acc[CHAINS]; /* all different: the compiler would merge equal ones */
 #pragma GCC unroll 24
     for (int i = 0; i < CHAINS; i++)
         acc[i] = vset1((float)i);
-    vu ones = (vu){0} + 0x3f803f80; /* of bf16; of i8 any number will do */
+    vu ones = (vu){0} + 0x3f803f80; /* in bf16; i8 may have any number */
     for (size_t r = 0; r < rounds; r++) {
         __asm__ volatile("" : "+m"(rounds));
 #pragma GCC unroll 24

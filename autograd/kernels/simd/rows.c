@@ -47,15 +47,15 @@ static void normalise_row(const float *x, const float *w, const float *b, float 
         y[i] = (x[i] - mean) * rstd * w[i] + b[i];
 }
 
-/* Short rows go some at a time from step to step: the steps of one row wait for each other, those of
- * its neighbours need not. */
+/* Short rows pass each step in groups: the steps of one row wait for each other, those of its
+ * neighbours do not. */
 void KERNEL(layernorm_forward)(const float *x, const float *w, const float *b, float eps, float *y,
                                float *mean, float *rstd, size_t rows, size_t C)
 {
     enum { FIRST_LEVEL = 2048 }; /* floats that are sure to stay in the cache */
-    size_t some = C < FIRST_LEVEL ? FIRST_LEVEL / C : 1;
-    for (size_t from = 0; from < rows; from += some) {
-        size_t to = from + some < rows ? from + some : rows;
+    size_t group = C < FIRST_LEVEL ? FIRST_LEVEL / C : 1;
+    for (size_t from = 0; from < rows; from += group) {
+        size_t to = from + group < rows ? from + group : rows;
         for (size_t r = from; r < to; r++)
             mean[r] = sum_shifted(x + r * C, C, 0, 1) / (float)C;
         for (size_t r = from; r < to; r++) {
@@ -155,15 +155,15 @@ void KERNEL(softmax_from_lse)(float *x, size_t n, float lse, float scale)
 
 /* ---- sums over rows ---- */
 
-/* Sums of SOME_ROWS rows first, then their sum: rounding grows with the length of a chain. */
-enum { SOME_ROWS = 16 };
+/* Sums of CHAIN_ROWS rows first, then their sum: rounding grows with the length of a chain. */
+enum { CHAIN_ROWS = 16 };
 
 static void sum_columns(const float *x, size_t stride, size_t rows, size_t C, bool add, float *out)
 {
     for (size_t c = 0; c < C; c++) {
         float total = add ? out[c] : 0;
-        for (size_t from = 0; from < rows; from += SOME_ROWS) {
-            size_t to = from + SOME_ROWS < rows ? from + SOME_ROWS : rows;
+        for (size_t from = 0; from < rows; from += CHAIN_ROWS) {
+            size_t to = from + CHAIN_ROWS < rows ? from + CHAIN_ROWS : rows;
             float sum = 0;
             for (size_t i = from; i < to; i++)
                 sum += x[i * stride + c];
@@ -181,8 +181,8 @@ void KERNEL(sum_rows)(const float *x, size_t stride, size_t rows, size_t C, bool
         vf total[4];
         for (size_t u = 0; u < 4; u++)
             total[u] = add ? vload(out + j + u * VL) : (vf){0};
-        for (size_t from = 0; from < rows; from += SOME_ROWS) {
-            size_t to = from + SOME_ROWS < rows ? from + SOME_ROWS : rows;
+        for (size_t from = 0; from < rows; from += CHAIN_ROWS) {
+            size_t to = from + CHAIN_ROWS < rows ? from + CHAIN_ROWS : rows;
             vf sum[4] = {{0}};
             for (size_t i = from; i < to; i++)
 #pragma GCC unroll 4

@@ -1,12 +1,13 @@
-/* test_amx: the kernels of amx_tile.c, by emulation everywhere and, where the processor has AMX, by itself;
- * when they are taken and when not. Whole products by them are in test_low.c and test_low_sums.c. */
+/* test_amx: the kernels of amx_tile.c, by emulation everywhere and, where the processor has AMX, by
+ * itself; when they are taken and when not. Whole products by them are in test_low.c and
+ * test_low_sums.c. */
 #include "tests/support/low_ways.h"
 
 #include "autograd/kernels/simd/amx_tile.h"
 
 #include <string.h>
 
-enum { MOST_STEPS = 67, MOST_WIDTH = 48, A_ROOM = 5 };
+enum { MOST_STEPS = 67, MOST_WIDTH = 48, A_GAP = 5 };
 
 static const LowKernel *emulated(DType product)
 {
@@ -73,7 +74,7 @@ static void set_sum(DType product, float *sum, int value)
 static void check_tile(const LowKernel *kernel, DType product, LowTile t)
 {
     size_t width = t.vectors * 16, n = t.rows * width;
-    t.a_row = t.steps + A_ROOM;
+    t.a_row = t.steps + A_GAP;
     t.a_unit = 1;
     uint32_t *a = units(product, 1, (t.rows - 1) * t.a_row + t.steps);
     uint32_t *b = units(product, 2, t.steps * width);
@@ -131,7 +132,8 @@ Test(amx, tiles_by_the_processor_itself)
     }
 }
 
-/* What the manual says of TDPBF16PS: a denormal counts as zero, in A, in B, in C and in the result. */
+/* What the manual says of TDPBF16PS: a denormal counts as zero, in A, in B, in C and in the
+ * result. */
 Test(amx, denormals_of_bf16_are_zero)
 {
     enum { DENORMAL = 0x0040, TINY = 0x0080, HALF = 0x3f00, HUGE = 0x7e80 };
@@ -195,11 +197,11 @@ Test(amx, a_wrong_kernel_is_not_taken)
     if (!choose("avx512", "-amx_bf16,-amx_int8"))
         return;
     const char *next = product_instruction(DT_I8);
-    low_use_kernel_for_tests(DT_I8, &wrong);
+    low_kernel_force(DT_I8, &wrong);
     cr_expect_str_eq(product_instruction(DT_I8), next);
-    low_use_kernel_for_tests(DT_I8, &amx_emulated_i8);
+    low_kernel_force(DT_I8, &amx_emulated_i8);
     cr_expect_str_eq(product_instruction(DT_I8), amx_emulated_i8.instruction);
-    low_use_kernel_for_tests(DT_I8, NULL);
+    low_kernel_force(DT_I8, NULL);
     cr_expect_str_eq(product_instruction(DT_I8), next);
 }
 
@@ -207,7 +209,7 @@ Test(amx, a_wrong_kernel_is_not_taken)
 Test(amx, only_with_avx512)
 {
     static const char *const others[] = {"generic", "avx2"};
-    low_use_kernel_for_tests(DT_BF16, &amx_emulated_bf16);
+    low_kernel_force(DT_BF16, &amx_emulated_bf16);
     for (size_t i = 0; i < COUNT_OF(others); i++) {
         Err err;
         if (kernels_for(others[i]) && kernels_select(others[i], &err) == 0)
@@ -256,7 +258,7 @@ Test(amx, strips_of_sixteen_rows_where_a_lies_in_rows)
         .instruction = "counting", .rows = AMX_ROWS, .tile = counting_tile};
     if (!choose("avx512", ""))
         return;
-    low_use_kernel_for_tests(DT_BF16, &counting);
+    low_kernel_force(DT_BF16, &counting);
     cr_assert_str_eq(product_instruction(DT_BF16), "counting");
     calls = 0;
     run(33, 100, 40, false);

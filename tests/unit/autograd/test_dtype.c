@@ -1,5 +1,5 @@
-/* test_dtype: bf16, f16 and int8 of every instruction set against arithmetic in doubles; all 65,536 patterns
- * of the 16-bit formats, and every tie between two of them. */
+/* test_dtype: bf16, f16 and int8 of every instruction set against arithmetic in doubles; all 65,536
+ * patterns of the 16-bit formats, and every tie between two of them. */
 #include "tests/support/ref.h"
 #include "autograd/kernels/cpu.h"
 #include "autograd/kernels/peak.h"
@@ -65,8 +65,8 @@ Test(dtype, widening_is_exact_and_narrowing_undoes_it)
     }
 }
 
-/* Between every two neighbours, the largest and infinity among them: the middle goes to the even one, the
- * next fp32 on either side to the nearer one. */
+/* Between every two neighbours, the largest and infinity among them: the middle goes to the even
+ * one, the next fp32 on either side to the nearer one. */
 Test(dtype, narrowing_goes_to_nearest_even)
 {
     static float x[PATTERNS];
@@ -202,11 +202,11 @@ Test(dtype, names_of_support)
     cr_expect_str_eq(support_name(SUPPORT_EMULATED), "emulated");
 }
 
-/* A dot product does 2 (bf16) or 4 (i8) times the work of an fp32 instruction, at the same rate or half of it;
- * each figure is the best of many pieces. */
-/* Multiply-adds of the instruction over those of an fp32 one of the same vector: a dot product of two
- * bf16 or four int8; AMX's 16 x 16 tiles take 16 cycles for 32 or 64 along k, where two fp32 units do 32
- * multiply-adds a cycle (Intel, Optimization Reference Manual, chapter 20). */
+/* A dot product does 2 (bf16) or 4 (i8) times the work of an fp32 instruction, at the same rate or
+ * half of it; each figure is the best of many pieces. */
+/* Multiply-adds of the instruction over those of an fp32 one of the same vector: a dot product of
+ * two bf16 or four int8; AMX's 16 x 16 tiles take 16 cycles for 32 or 64 along k, where two fp32
+ * units do 32 multiply-adds a cycle (Intel, Optimization Reference Manual, chapter 20). */
 static double most_over_fp32(const char *instruction)
 {
     const struct {
@@ -296,12 +296,21 @@ Test(dtype, hidden_features, .init = forget_forced_isa)
     cr_expect_str_eq(kernels()->isa, "generic");
     cr_expect(!cpu_features()->avx512_vnni, "what stands on AVX2 goes with it");
     cr_assert_eq(select_hiding("avx2", "-avx2", &err), -1);
-    cr_assert_eq(select_hiding(NULL, "-asked_streams", &err), 0);
-    cr_expect(!cpu_features()->asked_streams);
-    static const char *const wrong[] = {"-avx512_fp8", "avx512", "-", "-avx512_bf16;-avx2"};
+    static const char *const streams[] = {"-stream_prefetch", "-asked_streams"}; /* the old word */
+    for (size_t i = 0; i < COUNT_OF(streams); i++) {
+        cr_assert_eq(select_hiding(NULL, "", &err), 0);
+        bool *feature = (bool *)&cpu_features()->stream_prefetch; /* whatever this processor has */
+        *feature = true;
+        cr_assert_eq(select_hiding(NULL, streams[i], &err), 0);
+        cr_expect(!cpu_features()->stream_prefetch, "%s", streams[i]);
+    }
+    static const char *const wrong[] = {"-avx512_fp8",        "avx512",          "-",
+                                        "-avx512_bf16;-avx2", "stream_prefetch", "-asked"};
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         cr_assert_eq(select_hiding(NULL, wrong[i], &err), -1, "%s", wrong[i]);
         cr_expect(strstr(err.msg, wrong[i]) && strstr(err.msg, "TARE_CPU"), "%s", err.msg);
+        cr_expect(strstr(err.msg, "-avx2, -avx512,") && strstr(err.msg, "-stream_prefetch are"),
+                  "%s", err.msg);
     }
     cr_assert_eq(select_hiding(NULL, "", &err), 0);
 }

@@ -1,6 +1,7 @@
-/* test_kernels: the row kernels of every instruction set against doubles, and how a set is chosen. */
+/* test_kernels: the row kernels of every instruction set against doubles, and how a set is
+ * chosen. */
 #include "tests/support/ref.h"
-#include "autograd/kernels/cpu.h"
+#include "autograd/kernels/isa.h"
 #include "autograd/kernels/peak.h"
 
 #include <criterion/criterion.h>
@@ -53,6 +54,46 @@ Test(kernels, a_cpu_has_what_its_kernels_need)
     cr_assert_eq(kernels_for("avx2") != NULL, cpu->avx2_fma);
     cr_assert_eq(kernels_for("avx512") != NULL, cpu->avx512);
     cr_assert_eq(strstr(cpu_features_text(text, sizeof(text)), "avx512") != NULL, cpu->avx512);
+}
+
+/* Every line of kernels.def is in each table, compiled for that set alone. */
+Test(kernels, tables_are_complete)
+{
+    const Kernels *generic = kernels_for("generic");
+    FOR_EACH_ISA(k)
+    {
+        const Isa *isa = (const Isa *)k, *other = (const Isa *)generic;
+#define ROW_KERNEL(result, name, parameters)                                                       \
+    cr_expect(k->name && (k == generic || k->name != generic->name), "%s " #name, k->isa);
+#define BLOCK_KERNEL(result, name, parameters)                                                     \
+    cr_expect(isa->name && (isa == other || isa->name != other->name), "%s " #name, k->isa);
+#include "autograd/kernels/kernels.def"
+    }
+}
+
+Test(kernels, a_missing_set_is_refused_with_what_there_is)
+{
+    Err err;
+    char text[256];
+    setenv("TARE_CPU", "-avx512", 1);
+    cr_assert_eq(kernels_select("generic", &err), 0);
+    int status = kernels_select("avx512", &err);
+    unsetenv("TARE_CPU");
+    cr_assert_eq(status, -1);
+    cr_expect(strstr(err.msg, "'avx512'") || strstr(err.msg, "build"), "%s", err.msg);
+    if (kernels_for("avx2"))
+        cr_expect(strstr(err.msg, cpu_features_text(text, sizeof text)) && strstr(text, "avx2"),
+                  "%s", err.msg);
+}
+
+/* Rows of 1008 units and 16 of padding would be 4096 bytes apart. */
+Test(kernels, packed_rows_never_share_a_cache_set)
+{
+    for (size_t units = 1; units <= 4096; units++) {
+        size_t stride = low_row_stride(units);
+        cr_assert(stride >= units && stride >= low_row_stride(units - 1) && stride <= units + 31);
+        cr_assert(units < 512 || stride * sizeof(uint32_t) / 64 % 2 == 1, "%zu units", units);
+    }
 }
 
 Test(kernels, peaks_are_above_what_is_done)

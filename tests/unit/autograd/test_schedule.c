@@ -1,6 +1,7 @@
-/* test_schedule: the order of steps, who writes a gradient first, when a gradient is ready, and that
- * nothing is made again without need. The printed program of a two-layer GPT is kept in golden/;
- * UPDATE_GOLDEN=1 in the environment writes it anew. */
+/* test_schedule: the order of steps, who writes a gradient first, when a gradient is ready, and
+ * that nothing is made again without need. The printed program of a two-layer GPT is kept in
+ * golden/; UPDATE_GOLDEN=1 in the environment writes it anew. */
+#include "tests/support/plan_print.h"
 #include "tests/support/random_graph.h"
 
 #include <criterion/criterion.h>
@@ -60,7 +61,8 @@ Test(schedule, order_and_additions)
     graph_release(&g);
 }
 
-/* A branch that the loss does not reach runs forward, but has no backward and readies no gradient. */
+/* A branch that the loss does not reach runs forward, but has no backward and readies no
+ * gradient. */
 Test(schedule, what_the_loss_does_not_reach)
 {
     Graph g;
@@ -104,7 +106,8 @@ static bool reads_param(const Step *s, const Tensor *param)
     return false;
 }
 
-/* Ready exactly once, after its last contribution; the first contribution writes, the others add. */
+/* Ready exactly once, after its last contribution; the first contribution writes, the others
+ * add. */
 static void check_param(const Schedule *s, const Tensor *param, size_t ready_at)
 {
     bool written = false;
@@ -228,14 +231,14 @@ Test(schedule, models_ready_every_parameter)
 
 /* ---- the printed program ---- */
 
-/* What plan_dump prints, without the scratch bytes: those are the kernels' business. Caller frees. */
+/* What plan_print prints, without the scratch bytes, which depend on the kernels. Caller frees. */
 static char *print_program(const Plan *p)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     cr_assert(f);
-    plan_dump(p, f);
+    plan_print(p, f);
     fclose(f);
     char *scratch = strstr(text, ", scratch ");
     cr_assert(scratch);

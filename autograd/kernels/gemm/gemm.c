@@ -1,0 +1,41 @@
+/* gemm: the matrix product of kernels.h: hands each product to the code for its format. */
+#include "autograd/kernels/gemm/blas.h"
+#include "autograd/kernels/gemm/fp32.h"
+#include "autograd/kernels/gemm/low.h"
+
+size_t gemm_scratch_bytes(int threads)
+{
+    size_t fp32 = fp32_scratch_bytes(threads), low = low_scratch_bytes(threads);
+    return fp32 > low ? fp32 : low;
+}
+
+void gemm_run(const Gemm *given, int threads, void *scratch)
+{
+    Gemm g = *given;
+    CHECK(g.a_row == 1 || g.a_col == 1, "A has no unit stride");
+    CHECK(g.packed || g.b_row == 1 || g.b_col == 1, "B has no unit stride");
+    if (g.epi.residual == g.c) {
+        CHECK(!g.accumulate && !g.epi.z && g.epi.act == ACT_NONE, "C is needed before it is done");
+        g.epi.residual = NULL;
+        g.accumulate = true;
+    }
+    if (g.m == 0 || g.n == 0)
+        return;
+    if (low_takes(&g))
+        low_run(&g, threads, scratch);
+    else if (gemm_uses_blas())
+        gemm_blas_run(&g, isa_in_use(), threads);
+    else
+        fp32_run(&g, threads, scratch);
+}
+
+const PackedB *gemm_pack(DType type, size_t k, size_t n, const float *b, size_t b_row, size_t b_col,
+                         int threads, void *memory)
+{
+    PackedB *packed = gemm_pack_begin(type, k, n, memory);
+    if (type == DT_F32)
+        fp32_pack(packed, b, b_row, b_col, threads);
+    else
+        gemm_pack_columns(packed, 0, n, b, b_row, b_col, threads);
+    return packed;
+}
