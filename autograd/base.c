@@ -135,7 +135,7 @@ static size_t block_size(size_t bytes)
     return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
 }
 
-/* mmap gives 4 KiB alignment, so one huge page more is asked for and the ends are given back. */
+/* mmap aligns to 4 KiB: map one huge page more and unmap both ends. */
 void *block_alloc(size_t bytes, Err *err)
 {
     size_t size = block_size(bytes ? bytes : 1);
@@ -188,7 +188,7 @@ char *file_read(const char *path, size_t max_bytes, size_t *len, Err *err)
     size_t size = 0,
            capacity = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size + 1 : 4096;
     if (capacity > max_bytes)
-        capacity = max_bytes + 1; /* one more byte than allowed shows that the file is too large */
+        capacity = max_bytes + 1; /* one byte too many shows that the file is too large */
     data = xmalloc(capacity + 1);
     for (;;) {
         size += fread(data + size, 1, capacity - size, f);
@@ -246,7 +246,7 @@ static size_t edit_distance(const char *a, const char *b)
 const char *nearest_name(const char *wrong, const char *const *names, size_t count)
 {
     const char *best = NULL;
-    size_t best_distance = strlen(wrong) / 3 + 2; /* further away is no suggestion but a guess */
+    size_t best_distance = strlen(wrong) / 3 + 2; /* beyond, a suggestion would be a guess */
     for (size_t i = 0; i < count; i++) {
         size_t d = edit_distance(wrong, names[i]);
         if (d < best_distance) {

@@ -1,4 +1,4 @@
-/* base: the two kinds of failure, memory that cannot fail, the clock, and counter-based random numbers.
+/* base: the two kinds of failure, memory that cannot fail, the clock, files, and random numbers.
  *
  * Our bug: CHECK aborts with file and line, in every build.
  * The world's fault (a file, a command line, a full disk): the function returns 0 or -1 and fills
@@ -16,11 +16,11 @@ typedef struct Err {
     char msg[1024];
 } Err;
 
-/* Formats the sentence and returns -1, so that callers write `return err_set(err, ...)`.
- * Control characters and bytes that are no UTF-8 are shown as \xNN: an Err is always one line of UTF-8. */
+/* Formats the sentence and returns -1, so that callers write `return err_set(err, ...)`. An Err is
+ * always one line of UTF-8: control characters and all other bytes are shown as \xNN. */
 int err_set(Err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Puts "prefix: " before the sentence already there; returns -1. */
+/* Puts "prefix: " before the sentence in err; returns -1. */
 int err_prefix(Err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 _Noreturn void check_failed(const char *file, int line, const char *cond, const char *fmt, ...)
@@ -33,27 +33,28 @@ _Noreturn void check_failed(const char *file, int line, const char *cond, const 
             check_failed(__FILE__, __LINE__, #cond, __VA_ARGS__);                                  \
     } while (0)
 
-/* Those from `from` to before `to`. */
+/* [from, to) */
 typedef struct Range {
     size_t from, to;
 } Range;
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Allocation of small things; running out of memory for these aborts with a message. */
+/* Small allocations; running out of memory aborts with a message. */
 void *xmalloc(size_t bytes);
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *p, size_t bytes);
 char *xstrdup(const char *s);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Large blocks: anonymous zero pages, 2 MiB aligned and advised to be huge; untouched memory costs
- * nothing. NULL with a reason when the system refuses. block_free takes the same byte count. */
+/* Large blocks: anonymous zero pages, 2 MiB aligned, huge where the system can; untouched memory
+ * costs nothing. NULL with a reason where the system refuses. block_free takes the same byte
+ * count. */
 void *block_alloc(size_t bytes, Err *err);
 void block_free(void *p, size_t bytes);
 
-/* Length of the well-formed UTF-8 sequence at p, len > 0, or of the maximal subpart of an ill-formed one
- * (Unicode 15, section 3.9). */
+/* Length of the well-formed UTF-8 sequence at p, or of the maximal subpart of an ill-formed one
+ * (Unicode 15, section 3.9); len > 0. */
 size_t utf8_piece(const unsigned char *p, size_t len, bool *well_formed);
 
 /* Nanoseconds of CLOCK_MONOTONIC_RAW, the one clock of the program: no time server slews it. */
@@ -63,16 +64,18 @@ int64_t clock_ns(void);
  * Refuses directories and files above max_bytes. Caller frees. */
 char *file_read(const char *path, size_t max_bytes, size_t *len, Err *err);
 
-/* Whether both paths lead to one existing file or directory, links followed. */
+/* Whether both paths lead to one existing file or directory; follows links. */
 bool file_is_same(const char *a, const char *b);
 
-/* Levenshtein-nearest of `count` names, or NULL when none is near enough to suggest. */
+/* The nearest of `count` names by Levenshtein distance; NULL where none is near enough to
+ * suggest. */
 const char *nearest_name(const char *wrong, const char *const *names, size_t count);
 
-/* Counter-based randomness: a pure function of its arguments (SplitMix64 finaliser, Steele, Lea &
- * Flood 2014), so any element can be made again without a stored state. */
+/* A random number as a pure function of its arguments (SplitMix64 finaliser, Steele, Lea & Flood
+ * 2014): any element can be computed again without a stored state. */
 uint64_t rng_u64(uint64_t seed, uint64_t stream, uint64_t counter);
-/* What seed and stream come to in it, for those who make many numbers of one stream (simd/hash.h). */
+/* The part of rng_u64 that depends on seed and stream only, for many numbers of one stream
+ * (simd/hash.h). */
 uint64_t rng_key(uint64_t seed, uint64_t stream);
 /* Uniform in [0, 1) with 53 bits. */
 double rng_uniform(uint64_t seed, uint64_t stream, uint64_t counter);

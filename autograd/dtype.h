@@ -1,7 +1,7 @@
-/* dtype: the number formats of memory.
+/* dtype: the number formats in memory.
  *
- * bf16 is the upper half of an fp32 (8 exponent bits, 7 of fraction); f16 is IEEE 754 binary16; i8 is a
- * level that some scale turns into a number. */
+ * bf16 is the upper half of an fp32 (8 exponent bits, 7 of fraction). f16 is IEEE 754 binary16. i8
+ * is a level; level x scale is the number. */
 #ifndef TARE_AUTOGRAD_DTYPE_H
 #define TARE_AUTOGRAD_DTYPE_H
 

@@ -12,7 +12,7 @@
 
 int exec_threads(const ExecCtx *c, double work)
 {
-    const double worth_a_region = 50e3; /* some 50 microseconds of one thread */
+    const double worth_a_region = 50e3; /* 50 microseconds of one thread */
     return work < worth_a_region ? 1 : c->threads;
 }
 
@@ -38,7 +38,8 @@ void exec_release(Exec *e)
     *e = (Exec){0};
 }
 
-/* Points each tensor whose life begins at this step to its place. Returns the next buffer. */
+/* Points each tensor whose life begins at this step to its place in the arena. Returns the next
+ * buffer. */
 static size_t begin_lives(Exec *e, const Plan *p, size_t slice, size_t step, size_t next)
 {
     for (; next < p->count && p->buffers[next].first == step; next++) {
@@ -46,7 +47,7 @@ static size_t begin_lives(Exec *e, const Plan *p, size_t slice, size_t step, siz
         Tensor *t = slices_tensor(&p->slices, slice, b->t);
         void *place = e->arena + plan_place(p, b, slice);
         if (slice == 0 && b->kind == BUFFER_DATA)
-            b->t->data = place; /* for those who read what is kept */
+            b->t->data = place; /* exec_read reads what is kept through the graph's node */
         if (b->kind == BUFFER_DATA)
             t->data = place;
         else if (b->kind == BUFFER_AUX)
@@ -57,7 +58,7 @@ static size_t begin_lives(Exec *e, const Plan *p, size_t slice, size_t step, siz
     return next;
 }
 
-/* A NaN in every float that nobody may read any more. */
+/* Fills buffers whose life ends at this step with NaN. */
 static void poison_dead(Exec *e, const Plan *p, size_t slice, size_t step)
 {
     for (size_t i = 0; i < p->count; i++)
@@ -75,7 +76,7 @@ static unsigned param_inputs(const Tensor *t)
     return bits;
 }
 
-/* t is what the slice has for s->t. */
+/* t is the slice's copy of s->t. */
 static void run_step(const Step *s, const Tensor *t, ExecCtx *c, bool accumulate)
 {
     c->add = s->add | (accumulate ? param_inputs(t) : 0);
@@ -94,7 +95,7 @@ static void run_step(const Step *s, const Tensor *t, ExecCtx *c, bool accumulate
     }
 }
 
-/* The steps [from, to), by one slice of the plan. */
+/* Runs the steps [from, to) of one slice. */
 static void run_slice(Exec *e, const Plan *p, size_t slice, size_t from, size_t to)
 {
     const Schedule *s = p->schedule;

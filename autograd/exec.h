@@ -1,6 +1,8 @@
-/* exec: one loop over the steps of a plan. It owns the arena; nothing else allocates.
+/* exec: runs the steps of a plan, one after the other. Exec owns the arena; a run allocates
+ * nothing.
  *
- * Several plans (one per batch and length) may run in one Exec, sized for the largest of them. */
+ * Several plans (one for each batch and length) may run in one Exec, sized for the largest of
+ * them. */
 #ifndef TARE_AUTOGRAD_EXEC_H
 #define TARE_AUTOGRAD_EXEC_H
 
@@ -10,11 +12,11 @@
 /* What an op sees of the run. */
 struct ExecCtx {
     int threads;
-    void *scratch;      /* of the size the op asked for, 64-byte aligned, contents undefined */
+    void *scratch;      /* OpDef.scratch_bytes, 64-byte aligned, contents undefined */
     unsigned add;       /* see Step */
     DType product;      /* see Exec */
     bool with_backward; /* the plan has a backward phase */
-    size_t part, parts; /* of a sequence whose rows are divided (slices.h); else 0 of 1 */
+    size_t part, parts; /* of a sequence whose rows are divided (slices.h), else 0 of 1 */
     bool training;      /* see TrainingRun */
     uint64_t seed, step;
 };
@@ -25,20 +27,20 @@ static inline bool exec_adds(const ExecCtx *c, int i)
     return c->add >> i & 1;
 }
 
-/* How many threads `work` deserves (floating-point operations or elements touched, roughly a
- * nanosecond each): one below the cost of a parallel region, c->threads above. */
+/* How many threads `work` pays for, in floating-point operations or elements, roughly a nanosecond
+ * each: one below the cost of a parallel region, c->threads above. */
 int exec_threads(const ExecCtx *c, double work);
 
 typedef enum Phase { PHASE_FORWARD, PHASE_BACKWARD } Phase;
 
-/* Called after every step with its wall time, when set; in a divided run (slices.h) after those of
- * the first slice. */
+/* Called after every step with its wall time; in a divided run (slices.h) after the steps of the
+ * first slice only. */
 typedef void StepHook(void *ctx, const Step *step, uint64_t ns);
 
-/* What only training sets, before the phases it is meant for. All zero: a plain run. */
+/* What only training sets, before a phase. All zero: a plain run. */
 typedef struct TrainingRun {
     bool active;         /* dropout drops */
-    uint64_t seed, step; /* what its masks are made from; both phases of a run need the same */
+    uint64_t seed, step; /* of dropout's masks; both phases of a run need the same */
     bool accumulate;     /* backward adds to parameter gradients, whatever the schedule says */
     float loss_weight;   /* gradient of the root; 0 stands for 1 */
 } TrainingRun;
@@ -54,16 +56,16 @@ typedef struct Exec {
     TrainingRun training;
 } Exec;
 
-/* Maps the arena (untouched: its pages are paid for by the first run) for any plan that needs at
- * most `arena_bytes` and `scratch_bytes`. -1 when the system refuses. */
+/* Maps the arena for every plan that needs at most `arena_bytes` and `scratch_bytes`. The first run
+ * pays for its pages. -1 where the system refuses. */
 int exec_init(Exec *e, size_t arena_bytes, size_t scratch_bytes, int threads, Err *err);
 void exec_release(Exec *e);
 
 /* Runs one phase of the plan. PHASE_BACKWARD must follow PHASE_FORWARD of the same plan. */
 void exec_run(Exec *e, const Plan *p, Phase phase);
 
-/* Copies into an input, or out of a kept tensor, of a plan that ran last in this Exec. What is
- * stored in a smaller floating-point format is read as fp32. */
+/* Copies into an input, or out of a kept tensor, of the plan that ran last in this Exec. exec_read
+ * widens a smaller floating-point format to fp32. */
 void exec_write(Exec *e, const Plan *p, const Tensor *t, const void *src);
 void exec_read(const Tensor *t, void *dst);
 

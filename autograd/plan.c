@@ -7,7 +7,7 @@
 
 enum { ALIGN = 64 }; /* a cache line and an AVX-512 register */
 
-/* The buffer that currently stands for each node's data, aux and grad; SIZE_MAX = none. */
+/* The buffers of a node's data, aux and grad at the current step; SIZE_MAX: none. */
 typedef struct Current {
     size_t data, aux, grad;
 } Current;
@@ -18,7 +18,7 @@ typedef struct Lives {
     size_t step;
 } Lives;
 
-/* Whether all slices have parts of one buffer, instead of a buffer each. */
+/* Whether the buffer is one for all slices. */
 static bool is_shared(const Plan *p, const Tensor *t, BufferKind kind)
 {
     return kind == BUFFER_DATA && slices_share(&p->slices, t);

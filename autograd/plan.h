@@ -14,7 +14,7 @@ typedef struct Buffer {
     Tensor *t;
     BufferKind kind;
     size_t first, last;   /* steps of its life, both inclusive */
-    size_t bytes, offset; /* of one slice, in its part of the arena; see plan_place */
+    size_t bytes, offset; /* of one slice, in its part of the arena (plan_place) */
 } Buffer;
 
 typedef struct Plan {
@@ -22,20 +22,19 @@ typedef struct Plan {
     Buffer *buffers; /* sorted by `first` */
     size_t count, capacity;
     Slices slices;
-    size_t shared_bytes;  /* what the slices of a divided plan share, first in the arena ... */
-    size_t slice_bytes;   /* ... then one part a slice, which all else lies in */
-    size_t arena_bytes;   /* of all buffers as placed */
-    size_t live_bytes;    /* the most that is alive at one step: no placement can be below */
-    size_t scratch_bytes; /* the most that one step asks for */
-    int threads;          /* that scratch was sized for */
+    /* The arena: what slices share, then one part for each slice with all other buffers. */
+    size_t shared_bytes, slice_bytes, arena_bytes;
+    size_t live_bytes;    /* alive at one step at most: the lower bound of every placement */
+    size_t scratch_bytes; /* of one step at most */
+    int threads;          /* for which scratch was sized */
 } Plan;
 
 /* The schedule is borrowed and must outlive the plan. */
 void plan_build(Plan *p, const Schedule *s, int threads);
 void plan_release(Plan *p);
 
-/* Where in the arena the buffer of a slice begins. In a divided plan what slices share is whole,
- * and each has its part of it. */
+/* Where in the arena the buffer of a slice begins; of a shared buffer, where the slice's part
+ * begins. */
 size_t plan_place(const Plan *p, const Buffer *b, size_t slice);
 
 #endif

@@ -14,7 +14,7 @@ const char *recompute_name(Recompute rc)
     return names[rc];
 }
 
-/* How a node's data comes to be readable in the backward phase. */
+/* How a node's data become readable in the backward phase. */
 typedef enum Policy { KEEP, REFRESH, RERUN } Policy;
 
 typedef struct Builder {
@@ -22,7 +22,7 @@ typedef struct Builder {
     const Graph *g;
     Policy *policy;     /* per node */
     bool *made_again;   /* per node: its second life has begun */
-    bool *has_grad;     /* per node: some step has contributed to its gradient */
+    bool *has_grad;     /* per node: a step has contributed to its gradient */
     int *contributions; /* per parameter: backward steps still to come */
     bool *param_has_grad;
 } Builder;
@@ -42,7 +42,7 @@ static bool ends_block(const Graph *g, const Tensor *t)
     return next == g->count || g->nodes[next]->block != t->block;
 }
 
-/* An op that refreshes from aux can do so only for the nodes that keep any. */
+/* An op that refreshes from aux can do so only for nodes that have aux. */
 static bool can_refresh(const Tensor *t)
 {
     bool from_aux = t->op->refreshed_from & SAVE_AUX;

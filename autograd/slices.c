@@ -5,10 +5,9 @@
 
 #include "autograd/op.h"
 
-enum {
-    LEAST_ROWS = 32,        /* below this a slice would read each weight for too few rows, ... */
-    LEAST_ROWS_BY_ROW = 16, /* ... but small weights stay in the cache */
-};
+/* Rows of a slice: with fewer it would read each weight for too little work. The models divided by
+ * row are so small that their weights stay in the cache. */
+enum { LEAST_ROWS = 32, LEAST_ROWS_BY_ROW = 16 };
 
 /* FLOPs: a step above the first gains more from threads of its own; a pass below the second is over
  * before a thread is woken. */
@@ -46,7 +45,7 @@ static bool has_rows_to_divide(const Schedule *s)
     return pass >= least_of_pass;
 }
 
-/* How many parts of that sequence, at most one a thread. */
+/* How many parts the only sequence is divided into; at most one a thread. */
 static size_t parts_of_rows(const Schedule *s, size_t threads)
 {
     size_t rows = tensor_rows(s->steps[0].t), parts = threads;

@@ -1,4 +1,5 @@
-/* tensor: a node of the graph: its shape, what made it, and where its numbers lie while a plan runs.
+/* tensor: a node of the graph: its shape, the op that makes it, and where its numbers lie during a
+ * run.
  *
  * A tensor owns nothing. Graph owns the nodes, the model's Params own weights and their gradients,
  * Exec owns the arena that the pointers below reach into. Everything is row-major. */
@@ -10,20 +11,20 @@
 
 enum { MAX_DIMS = 4, MAX_INPUTS = 6 };
 
-/* Who fills a tensor, and for how long its data must last. */
+/* Who fills a tensor, and how long its data last. */
 typedef enum Life {
-    LIFE_INPUT,      /* written from outside before a run; lasts the whole run */
-    LIFE_PARAM,      /* weights: data and grad are owned by the model, shared by all recordings */
-    LIFE_ACTIVATION, /* made by a step, dead after its last reader */
+    LIFE_INPUT,      /* the caller, before a run; the whole run */
+    LIFE_PARAM,      /* the model, which owns data and grad; all recordings share them */
+    LIFE_ACTIVATION, /* a step; until its last reader */
 } Life;
 
-/* A weight as gemm_run likes it best. Of an fp32 weight it is a lasting copy, made lazily by the first op
- * that reads it and made again when the weight has changed; of a smaller format it is the weight.
- * `memory` is NULL where there is neither. */
+/* A weight in the form that gemm_run reads fastest (gemm_pack). Of an fp32 weight it is a lasting
+ * copy, packed by the first op that reads it and again after the weight has changed. Of a smaller
+ * format it is the weight itself. `memory` is NULL where there is neither. */
 typedef struct WeightPack {
     void *memory;
-    uint64_t packed_version; /* of the weight that `memory` holds; 0 = none yet */
-    uint64_t weight_version; /* starts at 1, raised by whoever changes the weight */
+    uint64_t packed_version; /* of the weight in `memory`; 0: nothing packed yet */
+    uint64_t weight_version; /* starts at 1; whoever changes the weight raises it */
 } WeightPack;
 
 typedef struct OpDef OpDef;
@@ -39,17 +40,17 @@ struct Tensor {
     DType dtype;
     int ndim, num_inputs;
     size_t shape[MAX_DIMS];
-    Tensor *in[MAX_INPUTS]; /* an optional input that is absent is NULL */
-    bool needs_grad;        /* a parameter is among its ancestors, or it is one */
+    Tensor *in[MAX_INPUTS]; /* NULL: an optional input that is absent */
+    bool needs_grad;        /* it is a parameter or has one among its ancestors */
     bool multiplies;        /* a parameter that is the weight of a matrix product: worth packing */
-    bool keep;              /* its data outlives its last reader, until the end of the run */
-    bool lean;              /* backward makes large aux values again instead of keeping them */
+    bool keep;              /* its data last until the end of the run */
+    bool lean; /* backward computes large aux values again; forward does not keep them */
 
-    void *data;       /* NULL until a plan places it, and for a weight that is only packed */
+    void *data;       /* NULL before a run, and for a weight that is only packed */
     float *scale;     /* [rows] of an i8 parameter held as rows: a weight is level x scale */
-    float *grad;      /* NULL when no gradient is wanted */
+    float *grad;      /* NULL where no gradient is needed */
     void *aux;        /* what forward keeps for backward beside data */
-    WeightPack *pack; /* parameters only; NULL = never packed */
+    WeightPack *pack; /* parameters only; NULL: never packed */
 };
 
 /* Number of elements. */

@@ -18,7 +18,7 @@ static size_t floats_per_thread(const Attention *a, bool backward)
 {
     enum { PANEL = 48, LANES = 16 }; /* the widest tile */
     size_t T = a->T, D = a->D, forward = PANEL * (ATTENTION_KEYS + 2 * D);
-    if (a->product != DT_F32) /* keys and values in units of two, weights and a stage */
+    if (a->product != DT_F32) /* keys and values in units of two, weights, a staging buffer */
         forward += lines(T * (D / 2 + 1 + 2 * LINE)) + lines(D * (T / 2 + 1 + 2 * LINE)) +
                    PANEL * (ATTENTION_KEYS / 2 + 1) + LANES * D;
     else if (a->type != DT_F32) /* keys, values and a panel of queries, widened */
@@ -56,7 +56,7 @@ static bool worth_threads(const Attention *a)
     for (size_t b = 0; b < a->B; b++) {
         Range keys = sequence_rows(a->starts, a->T, b);
         double queries = (double)num_queries(a, b);
-        pairs += queries * (double)(keys.to - keys.from + 16); /* 16: what a head costs by itself */
+        pairs += queries * (double)(keys.to - keys.from + 16); /* 16: the fixed cost of a head */
         rows += queries;
     }
     double qkv_flops = 6 * rows * C * C;
@@ -68,8 +68,8 @@ static size_t blocks_of(size_t queries)
     return (queries + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
 }
 
-/* Parts of the queries of one head, as many as the longest sequence may need: whole blocks of
- * ATTENTION_ROWS, so that each block is worked exactly as it would be alone. */
+/* Parts of the queries of one head, of the longest sequence: whole blocks of ATTENTION_ROWS, so
+ * that each block is computed as in an undivided head. */
 static size_t parts_per_head(const Attention *a, int threads)
 {
     size_t heads = a->B * a->H, blocks = blocks_of(a->num_queries ? a->num_queries : a->T);

@@ -1,5 +1,5 @@
-/* peak: the two ceilings of the roofline, each the best of a few short pieces, since whatever else
- * runs on the machine can only slow a piece down. */
+/* peak: see peak.h. Each figure is the best of a few short pieces: other work on the machine can
+ * only slow a piece down. */
 #include "autograd/kernels/peak.h"
 
 #include "autograd/kernels/gemm/low_kernel.h"
@@ -13,7 +13,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* All threads run pieces of about a millisecond at the same time; each gives its best one. */
+/* The sum of the threads' best pieces; all run pieces of about a millisecond at the same time. */
 static double best_rate(double (*loop)(size_t rounds), int threads)
 {
     double total = 0;
@@ -54,7 +54,7 @@ double peak_bandwidth(int threads)
     double best = 0;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t i = 0; i < n; i++)
-        a[i] = b[i] = c[i] = 1.0f; /* pages never written would all be one page of zeros */
+        a[i] = b[i] = c[i] = 1.0f; /* unwritten pages would all be the one page of zeros */
     for (int pass = 0; pass < 4; pass++) {
         double begin = now();
 #pragma omp parallel for schedule(static) num_threads(threads)

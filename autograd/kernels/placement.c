@@ -12,7 +12,7 @@ typedef struct Place {
     int cpu;
 } Place;
 
-static Place places[MAX_THREADS]; /* by number in the team; the leader's is not used */
+static Place places[MAX_THREADS]; /* by number in the team; the leader's is unused */
 
 void placement_note(void)
 {
@@ -31,7 +31,7 @@ static void keep_off(const Place *p)
         return;
     CPU_CLR((size_t)p->cpu, &mask);
     if (CPU_COUNT(&mask) > 0)
-        sched_setaffinity(p->thread, sizeof mask, &mask); /* refused: it stays where it is */
+        sched_setaffinity(p->thread, sizeof mask, &mask); /* where refused, it stays */
 }
 
 void placement_mend(void)

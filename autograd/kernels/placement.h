@@ -1,17 +1,18 @@
-/* placement: keeps the threads of a team off the CPU of the thread that leads it.
+/* placement: keeps the threads of a team off the CPU of its leader.
  *
- * A thread that slept between two parallel regions may be woken on the CPU of the thread that wakes it, and then
- * stays there: two threads take turns on one CPU while another is idle (Linux 6.18 with 2 CPUs: calls of
- * 1.8 ms took 3.6). Pinning all threads would cure it, but children inherit a pin. So only a thread that
- * was found on the leader's CPU is forbidden that one, until it is found there again. Where it may run
- * otherwise, and everything about the leader, is left to the system. OMP_PROC_BIND and its like win. */
+ * A thread that slept between two parallel regions may wake on the CPU of the thread that woke it,
+ * and stay there: two threads then take turns on one CPU while another is idle (Linux 6.18 with 2
+ * CPUs: calls of 1.8 ms took 3.6). Pinning all threads would prevent that, but child processes
+ * inherit a pin. So only a thread found on the leader's CPU is barred from that CPU. The system
+ * chooses among all others and places the leader. Where OMP_PROC_BIND is set, nothing is done. */
 #ifndef TARE_AUTOGRAD_KERNELS_PLACEMENT_H
 #define TARE_AUTOGRAD_KERNELS_PLACEMENT_H
 
-/* In a parallel region: remembers on which CPU this thread runs. */
+/* Call it in a parallel region: notes the CPU of this thread. */
 void placement_note(void);
 
-/* By the leader, between regions. Costs some ten nanoseconds, and a system call where a thread must move. */
+/* Call it as the leader, between regions: bars threads from the leader's CPU. Costs some ten
+ * nanoseconds, and a system call for each thread that has to move. */
 void placement_mend(void);
 
 #endif

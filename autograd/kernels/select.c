@@ -1,4 +1,4 @@
-/* select: which instruction set is in use. The tables are filled in simd/table.c. */
+/* select: chooses the instruction set. simd/table.c fills the tables. */
 #include "autograd/kernels/cpu.h"
 #include "autograd/kernels/isa.h"
 

@@ -1,8 +1,9 @@
-/* cross_entropy: loss [1] = mean over counted targets of log sum_v exp(logits[n,v]) -
+/* cross_entropy: loss [1], the mean over counted targets of log sum_v exp(logits[n,v]) -
  * logits[n,target].
  *
- * For the few labels of a classifier; a language model's head is linear_cross_entropy. aux keeps
- * the log-sum-exp of each row: [n]. */
+ * For the few labels of a classifier; a language model's head is linear_cross_entropy.
+ *
+ * aux keeps the log-sum-exp of each row: [n]. */
 #include "autograd/ops/cross_entropy.h"
 
 #include <math.h>

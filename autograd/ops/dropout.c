@@ -1,8 +1,8 @@
-/* dropout: y = x * m / (1 - rate) + residual while training, x + residual otherwise; m is 1 with
+/* dropout: y = x * m / (1 - rate) + residual in a training run, x + residual otherwise; m is 1 with
  * probability 1 - rate, else 0 (Srivastava et al. 2014, in the inverted form).
  *
- * The mask is a pure function of (seed, step, node, element): backward makes it again, nothing keeps
- * it. One hash serves four elements with 16 bits each, so the rate is rounded to a multiple of 2^-16. */
+ * The mask m is a pure function of (seed, step, node, element); backward computes it again. One
+ * hash serves four elements with 16 bits each, so the rate is rounded to a multiple of 2^-16. */
 #include <math.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 enum { X, RESIDUAL };
 
 typedef struct Attr {
-    uint32_t dropped; /* of DROPOUT_LEVELS equally likely values, those that drop an element */
+    uint32_t dropped; /* how many of DROPOUT_LEVELS equally likely values drop an element */
 } Attr;
 
 Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual)
@@ -27,10 +27,10 @@ Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual)
     return t;
 }
 
-enum { SLICE = 1024 }; /* elements that a thread works on in one go: they stay in its first cache */
+enum { SLICE = 1024 }; /* elements at a time; they stay in the first-level cache */
 _Static_assert(SLICE % DROPOUT_STEP == 0, "the kernel's masks begin at multiples of this");
 
-/* The part of t's elements [from, from + n) that a pass works on. */
+/* Elements [from, from + n) of t, and the key of its mask. */
 typedef struct Part {
     uint64_t key;
     size_t from, n;
@@ -48,8 +48,8 @@ static void forward_part(const Tensor *t, const ExecCtx *c, Part p)
         kernels()->add(y, (const float *)t->in[RESIDUAL]->data + p.from, y, p.n);
 }
 
-/* dst = or += src. */
-static void give(const float *src, float *dst, bool add, size_t n)
+/* dst = or += src */
+static void contribute(const float *src, float *dst, bool add, size_t n)
 {
     if (add)
         kernels()->add(dst, src, dst, n);
@@ -62,12 +62,12 @@ static void backward_part(const Tensor *t, const ExecCtx *c, Part p)
     float *dy = t->grad + p.from, *dx = t->in[X]->grad;
     float *dr = t->in[RESIDUAL] ? t->in[RESIDUAL]->grad : NULL;
     if (dr)
-        give(dy, dr + p.from, exec_adds(c, RESIDUAL), p.n);
+        contribute(dy, dr + p.from, exec_adds(c, RESIDUAL), p.n);
     if (!dx)
         return;
     if (c->training)
         kernels()->dropout(dy, dy, p.n, p.key, p.from, ((const Attr *)t->attr)->dropped);
-    give(dy, dx + p.from, exec_adds(c, X), p.n);
+    contribute(dy, dx + p.from, exec_adds(c, X), p.n);
 }
 
 static void for_parts(const Tensor *t, ExecCtx *c,

@@ -1,8 +1,8 @@
-/* embedding: y[i, :] = word[tokens[i], :] + position[t, :] + type[0, :] for the t-th row of a
- * sequence.
+/* embedding: y[i, :] = word[tokens[i], :] + position[t, :] + type[0, :], row i being the t-th of
+ * its sequence.
  *
- * Backward adds each row of dy to the rows it came from. Threads own ranges of channels, not rows,
- * so that a token seen twice is added in one fixed order. */
+ * Backward adds each row of dy to the rows of the tables. A thread owns channels, not rows, so that
+ * gradients of a token seen twice are added in one fixed order. */
 #include <string.h>
 
 #include "autograd/ops/rows.h"
@@ -94,7 +94,7 @@ static void backward(const Tensor *t, ExecCtx *c)
     for (int i = WORD; i <= TYPE; i++)
         clear_unless_added(t, c, i);
     int threads = exec_threads(c, (double)rows * (double)C);
-    const size_t width = 64; /* channels: whole cache lines, so threads do not share one */
+    const size_t width = 64; /* channels: whole cache lines, so that threads share none */
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (size_t from = 0; from < C; from += width)
         backward_slice(t, k, (Slice){C, from, from + width < C ? from + width : C});

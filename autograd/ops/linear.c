@@ -1,7 +1,7 @@
 /* linear: y[n,o] = act(sum_k x[n,k] w[o,k] + b[o]) + residual[n,o].
  *
- * With an activation and a backward pass to come, aux keeps z, the value before the activation; the
- * output can then be dropped and made again from z (refresh). */
+ * With an activation and a backward pass to come, aux keeps z, the value before the activation. The
+ * plan may then drop y, and refresh computes it again from z. */
 #include <string.h>
 
 #include "autograd/ops.h"
@@ -51,7 +51,7 @@ static void forward(const Tensor *t, ExecCtx *c)
     gemm_run(&g, c->threads, c->scratch);
 }
 
-/* y = act(z) again. */
+/* y = act(z) */
 static void refresh(const Tensor *t, ExecCtx *c)
 {
     size_t rows = t->shape[0], O = t->shape[1];
@@ -64,7 +64,7 @@ static void refresh(const Tensor *t, ExecCtx *c)
         k->act_forward(act_of(t), z + i * O, y + i * O, O);
 }
 
-/* dy becomes dz, in place. */
+/* Turns dy into dz, in place. */
 static void through_activation(const Tensor *t, ExecCtx *c)
 {
     size_t rows = t->shape[0], O = t->shape[1];
@@ -94,7 +94,7 @@ static void residual_gradient(const Tensor *t, ExecCtx *c)
     }
 }
 
-/* db[o] = sum_n dz[n,o]; threads own ranges of outputs. */
+/* db[o] = or += sum_n dz[n,o]; a thread owns a range of outputs. */
 static void bias_gradient(const Tensor *t, ExecCtx *c)
 {
     size_t rows = t->shape[0], O = t->shape[1];

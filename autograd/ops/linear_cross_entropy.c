@@ -1,9 +1,9 @@
 /* linear_cross_entropy: the loss of logits = x w^T, in chunks of the vocabulary.
  *
- * One chunk of logits [n, w] is small enough for the caches: it is made, folded into each row's
- * running log-sum-exp, and in backward turned into its gradient and used for dx and dw before the
- * next chunk is touched. Between the passes the chunks are kept in aux, for making them again would
- * cost a third of the head's work; a lean node keeps only the log-sum-exp and does make them again.
+ * One chunk of logits [n, w] fits into the caches. Forward computes it and folds it into each row's
+ * running log-sum-exp; backward turns it into its gradient and uses that for dx and dw before it
+ * touches the next chunk. Between the passes aux keeps the chunks, since computing them again costs
+ * a third of the head's work. A lean node keeps the log-sum-exp only.
  *
  * aux: lse [n], then (unless lean or forward only) the logits, chunk after chunk. */
 #include "autograd/ops/cross_entropy.h"
@@ -111,7 +111,7 @@ static size_t width_at(const Head *h, size_t from)
     return from + h->width < h->V ? h->width : h->V - from;
 }
 
-/* Whether logits are kept was decided when the plan sized aux; a graph without gradients keeps none. */
+/* Keeps logits as aux_bytes was told; a graph without a backward pass keeps none. */
 static void forward(const Tensor *t, ExecCtx *c)
 {
     Head h = describe(t, c, keeps_logits(t, c->with_backward));

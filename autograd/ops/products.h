@@ -1,11 +1,12 @@
-/* products: the three matrix products of y[n,O] = x[n,K] w[O,K]^T, shared by the ops that have one.
- * Each returns the description for gemm_run; the caller adds epilogue, packing or accumulation. */
+/* products: the three matrix products of y[n,O] = x[n,K] w[O,K]^T, for the ops that contain one.
+ * Each function returns the Gemm for gemm_run; the caller adds epilogue, packing or
+ * accumulation. */
 #ifndef TARE_AUTOGRAD_OPS_PRODUCTS_H
 #define TARE_AUTOGRAD_OPS_PRODUCTS_H
 
 #include "autograd/kernels/kernels.h"
 
-/* y[n,O] = x w^T; x and y of any format that the caller then names in a_type and c_type. */
+/* y[n,O] = x w^T; the caller sets a_type and c_type where x or y is not fp32. */
 static inline Gemm product_forward(size_t n, size_t O, size_t K, const void *x, const float *w,
                                    void *y)
 {

@@ -1,7 +1,8 @@
-/* adamw: Adam with decoupled weight decay (Loshchilov & Hutter 2019), as PyTorch's AdamW computes it.
+/* adamw: Adam with decoupled weight decay (Loshchilov & Hutter 2019), as PyTorch's AdamW computes
+ * it.
  *
- * One pass over weights, gradients and both moments. It knows flat arrays only; which of them decay
- * is the model's business. */
+ * One pass over weights, gradients and both moments, all flat arrays. The caller says which of them
+ * decay. */
 #ifndef TARE_AUTOGRAD_OPTIM_ADAMW_H
 #define TARE_AUTOGRAD_OPTIM_ADAMW_H
 
@@ -14,8 +15,8 @@ typedef struct AdamW {
 /* PyTorch's defaults: 1e-3, 0.9, 0.999, 1e-8, 0.01. */
 AdamW adamw_defaults(void);
 
-/* Updates n weights w from gradients g times grad_scale; m and v are the moments, zero before step 1.
- * `decay` = false leaves weight decay out (norms and biases). */
+/* Updates n weights w by gradients g times grad_scale; m and v are the moments, zero before step 1.
+ * decay: whether weights decay (norms and biases do not). */
 void adamw_update(const AdamW *o, uint64_t step, float *w, const float *g, float *m, float *v,
                   size_t n, bool decay, float grad_scale, int threads);
 

@@ -1,5 +1,6 @@
-/* clip: gradient clipping by the norm of all gradients together (Pascanu et al. 2013), as PyTorch's
- * clip_grad_norm_. It changes nothing: the factor goes to the optimizer (adamw_update's grad_scale). */
+/* clip: gradient clipping by the norm of all gradients (Pascanu et al. 2013), as PyTorch's
+ * clip_grad_norm_. Nothing is changed here: the caller passes the factor to the optimizer
+ * (adamw_update's grad_scale). */
 #ifndef TARE_AUTOGRAD_OPTIM_CLIP_H
 #define TARE_AUTOGRAD_OPTIM_CLIP_H
 
@@ -9,8 +10,8 @@
  * infinite where an element is. */
 double gradient_norm(const float *g, size_t n, int threads);
 
-/* The factor that takes a norm down to max_norm: min(1, max_norm / (norm + 1e-6)). 1 where max_norm is
- * 0, which means no limit. */
+/* The factor that reduces a norm to max_norm: min(1, max_norm / (norm + 1e-6)). A max_norm of 0
+ * means no limit: 1. */
 double clip_factor(double norm, double max_norm);
 
 #endif

@@ -2,7 +2,7 @@
  * product that applies them. The functions on one vector are in vmath.h and epilogue.h. */
 #include "autograd/kernels/simd/epilogue.h"
 
-/* Beyond +-10 the derivative is 0 or 1 to the last bit. */
+/* Beyond +-10 the derivative is 0 or 1, to the last bit. */
 ALWAYS_INLINE vf gelu_tanh_slope(vf z)
 {
     z = vmin(vset1(10), vmax(vset1(-10), z));

@@ -1,12 +1,13 @@
-/* amx_tile: the innermost loop of the products of bf16 and i8 in tile registers (Intel SDM vol. 1, chapter
- * "Programming with Intel AMX").
+/* amx_tile: the innermost loop of the products of bf16 and i8 in tile registers (Intel SDM vol. 1,
+ * chapter "Programming with Intel AMX").
  *
- * One idea: the units of isa.h lie in memory as tiles already. 16 rows of A by 16 units are one load, 16 steps
- * of B by one vector another, and one instruction multiplies the two. Up to three vectors of sums stay in
- * registers while k runs. The last steps, fewer than 16, have tiles of their own shape, so that nothing is
- * read beyond its end. Nothing is packed here.
+ * One idea: the units of LowTile (isa.h) lie in memory as tiles already. One load takes 16 rows of
+ * A by 16 units, another 16 steps of B by one vector, and one instruction multiplies the two. Up to
+ * three vectors of sums stay in registers while k runs. The last steps, fewer than 16, use tiles of
+ * a smaller shape, so that no load reads beyond an end. Nothing is packed here.
  *
- * The tests compile this file once more, on the same instructions written in C (tests/support/amx_instructions.h). */
+ * The tests compile this file once more, with the instructions emulated in C
+ * (tests/support/amx_instructions.h). */
 #include "autograd/kernels/simd/amx_tile.h"
 
 #ifndef TARE_AMX_EMULATED
@@ -15,7 +16,7 @@
 
 enum { DEPTH = 16, UNIT = 4, ROW_BYTES = AMX_LANES * UNIT };
 
-/* The registers; their numbers become part of an instruction's name, so no enum will do. */
+/* The registers. Their numbers become part of an instruction's name, so they cannot be an enum. */
 #define SUM_0  0
 #define SUM_1  1
 #define SUM_2  2
@@ -25,7 +26,7 @@ enum { DEPTH = 16, UNIT = 4, ROW_BYTES = AMX_LANES * UNIT };
 #define LAST_A 6
 #define LAST_B 7
 
-/* What ldtilecfg reads. A register that is not used has no rows and no bytes. */
+/* What ldtilecfg reads. An unused register has no rows and no bytes. */
 typedef struct TileConfig {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];
@@ -40,7 +41,7 @@ static void shape(TileConfig *c, int tile, size_t rows, size_t row_bytes)
     c->row_bytes[tile] = (uint16_t)row_bytes;
 }
 
-/* gcc's _tile_loadconfig says that 8 bytes are read; here the compiler learns that all of them are. */
+/* gcc's _tile_loadconfig tells the compiler of 8 bytes; the asm tells it that all 64 are read. */
 static void load_config(TileConfig *c)
 {
     __asm__ volatile("" : "+m"(*c));
@@ -95,7 +96,7 @@ static void end_sums(const LowTile *t, size_t row_bytes)
             _tile_dpbusd(sum, a, b);                                                               \
     } while (0)
 
-/* Some steps in registers of their shape: A at `a`, up to three vectors of B at `b`. */
+/* Multiplies the steps that these registers hold: A at `a`, up to three vectors of B at `b`. */
 #define MULTIPLY(product, t, a, b, tile_a, tile_b, next_b)                                         \
     do {                                                                                           \
         size_t a_row = (t)->a_row * UNIT, b_row = (t)->vectors * ROW_BYTES;                        \
@@ -136,8 +137,8 @@ void tile_i8_amx(const LowTile *t)
     tile(DT_I8, t);
 }
 
-/* As fma_loop.c has it for fp32: products in registers and nothing else, with six sums, of which four would hide
- * the latency (52 cycles, one instruction in 16: Intel optimization manual, chapter on AMX). */
+/* fma_loop.c for tile registers, with six independent sums. Four would hide the latency: 52 cycles,
+ * one instruction every 16 (Intel optimization manual, chapter on AMX). */
 static inline __attribute__((always_inline)) double peak_loop(const DType product, size_t rounds)
 {
     static const uint32_t ones[AMX_LANES] = {0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80,
@@ -147,7 +148,7 @@ static inline __attribute__((always_inline)) double peak_loop(const DType produc
     enum { SUMS = 6 };
     TileConfig c = {.palette = 1};
     for (int i = 0; i < SUMS + 2; i++)
-        shape(&c, i, AMX_ROWS, ROW_BYTES); /* zeroed by the next line */
+        shape(&c, i, AMX_ROWS, ROW_BYTES); /* load_config zeroes them */
     load_config(&c);
     _tile_loadd(6, ones, 0);
     _tile_loadd(7, ones, 0);

@@ -1,4 +1,4 @@
-/* amx_tile: products of bf16 and i8 by AMX. A has to lie in rows: a_unit is 1. */
+/* amx_tile: one tile of a product of bf16 or i8 by AMX. A has to lie in rows: a_unit is 1. */
 #ifndef TARE_AUTOGRAD_KERNELS_SIMD_AMX_TILE_H
 #define TARE_AUTOGRAD_KERNELS_SIMD_AMX_TILE_H
 
@@ -12,7 +12,7 @@ enum {
 void tile_bf16_amx(const LowTile *t);
 void tile_i8_amx(const LowTile *t);
 
-/* As LowKernel has it. */
+/* LowKernel.peak_loop */
 double peak_loop_bf16_amx(size_t rounds);
 double peak_loop_i8_amx(size_t rounds);
 

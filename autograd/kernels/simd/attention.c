@@ -1,26 +1,26 @@
-/* attention: one head of one sequence, forward; backward is attention_backward.c.
+/* attention: one head of one sequence, forward. Backward is attention_backward.c; the products are
+ * in attention_products.c.
  *
- * One idea: queries are lanes. The scores of up to a tile's width of queries against some keys,
- * [keys][queries], come from the tile kernel of the matrix product and are the panel that it reads
- * next, against the values. Maximum, exponential and sum run down the keys with nothing to do across
- * lanes, and no head is too small to fill a vector. The products are attention_products.c. Only these
- * scores exist: a softmax over more keys is rescaled as they come (Milakov & Gimelshein 2018; Dao et
- * al. 2022). What is done to a query does not depend on its neighbours, so neither do results on how
- * queries are divided. */
+ * One idea: queries are lanes. A block of scores, [keys][queries] for up to a tile's width of
+ * queries, comes from the tile kernel of the matrix product and is the panel of its next product,
+ * with the values. Maximum, exponential and sum run down the keys without any work across lanes,
+ * and every head fills its vectors. Only one block of scores exists: further keys rescale the
+ * softmax (Milakov & Gimelshein 2018; Dao et al. 2022). The work on a query does not depend on its
+ * neighbours, so results do not depend on how queries are divided. */
 #include "autograd/kernels/simd/attention.h"
 #include "autograd/kernels/simd/half.h"
 
 enum { SUM_CHAIN = 32 }; /* as in the matrix product */
 
-/* Some queries of a head, one to a lane. */
+/* A block of queries of a head, one in each lane. */
 typedef struct Queries {
     const Head *head;
     const Operands *operands;
     size_t first, count, width; /* width: count in whole vectors, at most NR */
-    size_t keys;                /* those that the last query may see */
+    size_t keys;                /* how many the last query may see */
 } Queries;
 
-/* Scores of masked keys, and of keys after their query, become -infinity. */
+/* Sets the scores of masked keys, and of keys after their query, to -infinity. */
 static void hide_keys(const Queries *qs, size_t s0, size_t n, float *scores)
 {
     static const float numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -45,15 +45,15 @@ static vf highest_score(const float *scores, size_t n, size_t width, vf top)
     return top;
 }
 
-/* exp(scale (score - top)); 0 for a score of -infinity, even where nothing is visible yet. Only the
- * difference is scaled: a large score would carry the rounding of the factor with it. */
+/* exp(scale (score - top)); 0 for a score of -infinity, also while no key is visible. Only the
+ * difference is scaled: the rounding of the factor would grow with a large score. */
 ALWAYS_INLINE vf weight_of(vf score, vf top, float scale)
 {
     return vexp2_negative((score - top) * (scale * 1.442695041f));
 }
 
-/* Weights of two keys, the second of which may not exist, take the place of their scores, or are rounded to
- * bf16 into `pairs` unless that is NULL. */
+/* Stores the weights of two keys over their scores or, where `pairs` is not NULL, rounded to bf16
+ * into it. Without `both` the second key does not exist. */
 ALWAYS_INLINE void store_weights(float *scores, uint32_t *pairs, size_t width, vf even, vf odd,
                                  bool both)
 {
@@ -66,7 +66,7 @@ ALWAYS_INLINE void store_weights(float *scores, uint32_t *pairs, size_t width, v
         vstore(scores + width, odd);
 }
 
-/* Scores of one vector of queries become their weights; the sums of these. */
+/* Turns the scores of one vector of queries into weights; returns their sums. */
 static vf weigh_scores(float *scores, uint32_t *pairs, size_t n, size_t width, vf top, float scale)
 {
     vf total = {0};
@@ -93,7 +93,7 @@ static void store_lse(const Head *head, float *lse, size_t count, vf top, vf sum
         lse[i] = top[i] * head->a->scale + logf(sum[i]);
 }
 
-/* A vector of queries from [D][width] to rows of out, each times its lane of factor. */
+/* Stores a vector of queries, [D][width], into rows of out, each times its lane of factor. */
 static void store_queries(const Head *head, const float *mixed, size_t width, size_t query,
                           size_t count, vf factor)
 {
@@ -109,8 +109,8 @@ static void store_queries(const Head *head, const float *mixed, size_t width, si
     }
 }
 
-/* The v-th vector of queries meets n more keys: what it has so far, in `mixed` unless that is NULL, is
- * brought down to the new maximum. */
+/* The v-th vector of queries meets n more keys. `mixed`, unless NULL, holds its result so far,
+ * which is rescaled to the new maximum. */
 static void softmax_lanes(const Queries *qs, size_t v, size_t n, float *scores, vf *top, vf *sum,
                           float *mixed)
 {

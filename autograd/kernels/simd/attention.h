@@ -1,5 +1,5 @@
-/* attention: one head of one sequence, as forward (attention.c) and backward (attention_backward.c)
- * see it. */
+/* attention: one head of one sequence, for forward (attention.c) and backward
+ * (attention_backward.c). */
 #ifndef TARE_AUTOGRAD_KERNELS_SIMD_ATTENTION_H
 #define TARE_AUTOGRAD_KERNELS_SIMD_ATTENTION_H
 
@@ -9,7 +9,7 @@
 typedef struct Head {
     const Attention *a;
     size_t T, D, size;     /* size: bytes of an element of q, k and v */
-    size_t qkv_at, out_at; /* the element of q, k and v, and of out, with which the head begins */
+    size_t qkv_at, out_at; /* the head's first element in q, k and v, and in out */
     float *lse;            /* or NULL */
     const int32_t *mask;   /* [T], or NULL */
 } Head;
@@ -31,14 +31,14 @@ ALWAYS_INLINE Head head_of(const AttentionTask *task)
     };
 }
 
-/* Row t of the head in x, which is q, k or v; of the attention's type. */
+/* Row t of the head in x, which is q, k or v, in Attention.type. */
 ALWAYS_INLINE const void *qkv_row(const Head *head, const void *x, size_t t)
 {
     size_t at = head->qkv_at + t * head->a->qkv_stride;
     return (const char *)x + at * head->size;
 }
 
-/* How many keys query t sees, masks aside. */
+/* How many keys query t sees; the mask may hide more. */
 ALWAYS_INLINE size_t visible_keys(const Head *head, size_t t)
 {
     return head->a->causal ? t + 1 : head->T;
@@ -58,24 +58,25 @@ ALWAYS_INLINE float *take(float **scratch, size_t floats)
 typedef struct Operands {
     const Head *head;
     const LowKernel *kernel;
-    const void *keys, *values; /* A of the two products; rows are so many fp32 or units apart */
-    size_t key_row, value_row;
-    void *queries; /* B of the first: [D or its units][width] */
+    const void *keys, *values; /* A of the two products */
+    size_t key_row, value_row; /* distance of their rows, in fp32 or units */
+    void *queries;             /* B of the first: [D or its units][width] */
     /* B of the second in bf16, for the caller to fill: [units of keys][width]; else NULL. */
     uint32_t *weights;
     void *stage;
 } Operands;
 
-/* Packs keys and values where they cannot be read in place; room for all is taken from scratch. */
+/* Packs keys and values where they cannot be read in place; takes memory for all from scratch. */
 Operands KERNEL(attention_operands)(const Head *head, const AttentionTask *task, float **scratch);
 
-/* Packs `count` queries from `first` on; those up to `width` are zeros. */
+/* Packs `count` queries from `first` on, and zeros up to `width`. */
 void KERNEL(attention_pack_queries)(const Operands *o, size_t first, size_t count, size_t width);
 
 /* scores[n][width] of the n keys from s0 on, for the queries packed last. */
 void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t width, float *scores);
 
-/* mixed[D][width] = or += v^T w of the n keys from s0 on, which is even; w is `weights`, or here [n][width]. */
+/* mixed[D][width] = or += v^T w of the n keys from s0 on; s0 is even. w: [n][width]; with a kernel
+ * Operands.weights instead. */
 void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width, const float *w,
                            bool add, float *mixed);
 

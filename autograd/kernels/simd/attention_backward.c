@@ -1,8 +1,8 @@
 /* attention_backward: one head of one sequence, backward.
  *
- * One idea: keys and values are packed once, then ATTENTION_ROWS queries at a time meet all keys they may
- * see by the tile kernels of the matrix product, so that only rows x T scores exist. The probabilities are
- * made again from the log-sum-exp that forward kept (Dao et al. 2022). */
+ * One idea: keys and values are packed once; then ATTENTION_ROWS queries at a time meet all keys
+ * that they may see, so that only rows x T scores exist. The log-sum-exp that forward kept gives
+ * the probabilities again (Dao et al. 2022). All products are gemm_block's. */
 #include "autograd/kernels/simd/attention.h"
 
 static size_t whole_vectors(size_t n)
@@ -10,14 +10,14 @@ static size_t whole_vectors(size_t n)
     return (n + VL - 1) / VL * VL;
 }
 
-/* Row length of a block of scores. They are worked in whole vectors, hence the rounding; the extra line
- * keeps the rows of a block from meeting in one cache set when T is a power of two. */
+/* Row length of a block of scores: whole vectors, and one cache line more, so that rows do not fall
+ * into one cache set where T is a power of two. */
 static size_t score_row(size_t T)
 {
     return (T + 15) / 16 * 16 + 16;
 }
 
-/* What a masked key adds to its score; NULL without a mask. */
+/* What to add to each key's score, -infinity for a masked one; NULL without a mask. */
 static const float *key_bias(const Head *head, float *bias)
 {
     for (size_t s = 0; head->mask && s < whole_vectors(head->T); s++)
@@ -32,8 +32,7 @@ static void score_block(const Head *head, const float *x, size_t x_row, const fl
     size_t last = 0;
     while (panel_start(&simd_tile, head->T, last) < keys)
         last++;
-    KERNEL(gemm_block)
-    (&(GemmBlock){
+    const GemmBlock block = {
         .rows = rows,
         .n = head->T,
         .last = last,
@@ -45,7 +44,8 @@ static void score_block(const Head *head, const float *x, size_t x_row, const fl
         .depth = head->D,
         .c = scores,
         .c_row = score_row(head->T),
-    });
+    };
+    KERNEL(gemm_block)(&block);
 }
 
 /* y[rows, D] = or += weights[rows, k] (packed [depth, D]). */
@@ -53,8 +53,7 @@ static void mix_block(const Head *head, const float *weights, size_t a_row, size
                       const float *packed, size_t rows, size_t k, size_t depth, float *y,
                       size_t y_row, bool add)
 {
-    KERNEL(gemm_block)
-    (&(GemmBlock){
+    const GemmBlock block = {
         .rows = rows,
         .n = head->D,
         .last = panel_count(&simd_tile, head->D),
@@ -67,7 +66,8 @@ static void mix_block(const Head *head, const float *weights, size_t a_row, size
         .c = y,
         .c_row = y_row,
         .add = add,
-    });
+    };
+    KERNEL(gemm_block)(&block);
 }
 
 static void clear(float *s, size_t from, size_t to)
@@ -76,8 +76,9 @@ static void clear(float *s, size_t from, size_t to)
         memset(s + from, 0, (to - from) * sizeof(float));
 }
 
-/* s: scores to probabilities; ds: d probabilities dp to d scores, ds = p (dp - sum p dp) scale. The
- * rounding of lse, the same factor for the whole row, is divided out. */
+/* Turns scores s into probabilities p, and their gradient dp, in ds, into that of the scores: ds
+ * = p (dp - sum p dp) scale. The rounding of lse is one factor for the whole row and is divided
+ * out. */
 static void softmax_row_backward(const Head *head, const float *bias, float *s, float *ds,
                                  size_t visible, size_t keys, float lse)
 {

@@ -6,7 +6,7 @@
  * of the values is one channel of two keys, so values are transposed while they are rounded. */
 #include "autograd/kernels/simd/attention.h"
 
-/* Of elements in pairs. */
+/* Units of so many elements, in pairs. */
 static size_t units_of(size_t elements)
 {
     return (elements + 1) / 2;
@@ -73,7 +73,7 @@ static void round_row(const Head *head, const void *row, uint32_t *out)
         memcpy(out, row, head->D * sizeof(uint16_t));
 }
 
-/* Two rows of values, of which the second may be NULL: a unit of each channel. */
+/* Two rows of values into a unit for each channel; `odd` may be NULL. */
 static void zip_rows(const Head *head, const void *even, const void *odd, uint32_t *out)
 {
     const uint16_t *low = even, *high = odd;
@@ -139,7 +139,7 @@ static void pack_queries_bf16(const Operands *o, size_t first, size_t count, siz
     }
 }
 
-/* c[rows][width] = or += A B, so many units deep. */
+/* c[rows][width] = or += A B, `units` units deep. */
 static void multiply_bf16(const LowKernel *kernel, const uint32_t *a, size_t a_row, size_t rows,
                           size_t units, const uint32_t *b, size_t width, float *c, bool add)
 {
@@ -188,8 +188,7 @@ void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t wid
                       units_of(D), o->queries, width, scores, false);
         return;
     }
-    KERNEL(gemm_block)
-    (&(GemmBlock){
+    const GemmBlock block = {
         .rows = n,
         .n = width,
         .last = 1,
@@ -201,7 +200,8 @@ void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t wid
         .depth = D,
         .c = scores,
         .c_row = width,
-    });
+    };
+    KERNEL(gemm_block)(&block);
 }
 
 void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width, const float *w,
@@ -213,8 +213,7 @@ void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width,
                       units_of(n), o->weights, width, mixed, add);
         return;
     }
-    KERNEL(gemm_block)
-    (&(GemmBlock){
+    const GemmBlock block = {
         .rows = D,
         .n = width,
         .last = 1,
@@ -227,5 +226,6 @@ void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width,
         .c = mixed,
         .c_row = width,
         .add = add,
-    });
+    };
+    KERNEL(gemm_block)(&block);
 }

@@ -1,5 +1,5 @@
-/* convert: rows of numbers between fp32 and the small formats, and the rearrangements that packing
- * is made of. What the packed form looks like is said in isa.h. */
+/* convert: rows of numbers between fp32 and the small formats, and the rearrangements of which
+ * packing consists. isa.h describes the packed form. */
 #include "autograd/kernels/simd/half.h"
 #include "autograd/kernels/simd/simd.h"
 
@@ -53,8 +53,7 @@ void KERNEL(zip_bf16)(const float *even, const float *odd, size_t n, uint32_t *o
 
 /* ---- int8 ---- */
 
-/* Sizes are compared by their bits, where infinity is above every number and a NaN above
- * infinity. */
+/* Compares magnitudes by their bits: infinity is above every number, and a NaN above infinity. */
 float KERNEL(quantize_scale)(const float *x, size_t n)
 {
     uint32_t largest = 0;

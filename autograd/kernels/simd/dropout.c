@@ -1,4 +1,5 @@
-/* dropout: elements multiplied by 0 or by what makes up for it. Four neighbours share one hash, 16 bits each. */
+/* dropout: multiplies each element by 0 or by the inverse of the share that is kept. Four
+ * neighbours share one hash, 16 bits each. */
 #include "autograd/kernels/simd/hash.h"
 #include "autograd/kernels/simd/simd.h"
 

@@ -1,5 +1,5 @@
-/* epilogue: the activations on one vector, and the loop that takes the elements of a matrix product through
- * bias, activation and residual, whatever they are read from and in whatever format C stores them. */
+/* epilogue: the activations on one vector, and the loop over bias, activation and residual behind a
+ * matrix product, for every source of its elements and every format of C. */
 #ifndef TARE_AUTOGRAD_KERNELS_SIMD_EPILOGUE_H
 #define TARE_AUTOGRAD_KERNELS_SIMD_EPILOGUE_H
 
@@ -35,7 +35,7 @@ ALWAYS_INLINE vf act(Act kind, vf z)
     return z;
 }
 
-/* The kind is a constant in each call, so the switch is outside its loop. */
+/* The kind is a constant in each call, so that the switch stays outside the loop. */
 #define FOR_ACT(kind, call)                                                                        \
     switch (kind) {                                                                                \
     case ACT_NONE:                                                                                 \
@@ -55,10 +55,10 @@ ALWAYS_INLINE vf act(Act kind, vf z)
         break;                                                                                     \
     }
 
-/* Takes z through an activation that is a constant in each call. */
+/* Applies an activation, which is a constant in each call, to z. */
 typedef vf ActFn(Act kind, vf z);
 
-/* n elements, a vector at most, from element `at` of c on; they begin as v, with the bias. */
+/* Finishes n elements, a vector at most, from element `at` of c on. v: their sums with the bias. */
 ALWAYS_INLINE void epilogue_vector(Act kind, ActFn *through, DType type, const Epilogue *epi, vf v,
                                    void *c, size_t at, size_t n)
 {
@@ -70,10 +70,12 @@ ALWAYS_INLINE void epilogue_vector(Act kind, ActFn *through, DType type, const E
     vstore_as(type, c, at, v, n);
 }
 
-/* What an epilogue begins with: n elements of row i from column j on, with the bias. `type` is C's. */
+/* Reads what an epilogue begins with: n sums of row i from column j on, plus the bias. `type` is
+ * C's. */
 typedef vf BeginFn(const void *from, DType type, size_t i, size_t j, size_t n, vf bias);
 
-/* Columns [from, to). Column by column of vectors: what belongs to a column stays in registers. */
+/* Finishes columns [from, to), one vector of columns after the other, so that its bias stays in a
+ * register. */
 ALWAYS_INLINE void epilogue_loop(Act kind, ActFn *through, DType type, const Epilogue *epi,
                                  BeginFn *begin, const void *source, void *c, size_t c_row,
                                  size_t rows, size_t from, size_t to)

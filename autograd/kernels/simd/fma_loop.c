@@ -1,16 +1,16 @@
-/* fma_loop: multiply-adds in registers and nothing else: the peak that peak.c measures. */
+/* fma_loop: multiply-adds in registers and nothing else, for peak.c. */
 #include "autograd/kernels/simd/simd.h"
 
 double KERNEL(fma_loop)(size_t rounds)
 {
     enum { CHAINS = MR * NV }; /* as many as a tile has: enough to hide the latency */
-    vf acc[CHAINS]; /* none starts at 1, where 0.999 x + 0.001 stays: the compiler would drop it */
+    vf acc[CHAINS]; /* none starts at 1, the fixed point, where the compiler would drop the loop */
 #pragma GCC unroll 24
     for (int i = 0; i < CHAINS; i++)
         acc[i] = vset1((float)(i + 2));
     vf x = vset1(0.999f), y = vset1(0.001f);
     for (size_t r = 0; r < rounds; r++) {
-        /* Without this the compiler may do several rounds as one. */
+        /* Keeps the compiler from merging rounds. */
         __asm__ volatile("" : "+m"(rounds));
 #pragma GCC unroll 24
         for (int i = 0; i < CHAINS; i++)

@@ -1,8 +1,10 @@
-/* gelu_near: GELU behind products of rounded operands, where no relative accuracy is needed in its lower tail.
+/* gelu_near: GELU behind products of rounded operands, which need no relative accuracy in its lower
+ * tail.
  *
- * One idea: gelu(x) = |x| g(|x|) + x/2, and g is smooth and soon 1/2: a cubic in each of 32 segments,
- * looked up by AVX-512's permutation of two registers, costs a third of the multiplications of Phi. Elsewhere
- * lookups do not pay, and GELU is what it always is. */
+ * One idea: gelu(x) = |x| g(|x|) + x/2, where g is smooth and soon 1/2. A cubic in each of 32
+ * segments, looked up by AVX-512's permutation of two registers, takes a third of the
+ * multiplications of Phi. With other instruction sets lookups do not pay; there GELU is that of
+ * epilogue.h. */
 #ifndef TARE_AUTOGRAD_KERNELS_SIMD_GELU_NEAR_H
 #define TARE_AUTOGRAD_KERNELS_SIMD_GELU_NEAR_H
 
@@ -10,9 +12,9 @@
 
 #if VL == 16
 
-/* Coefficients of 1, r, r^2 and r^3 in each segment, r from -1/2 to 1/2: interpolation of g at the zeros of
- * the Chebyshev polynomial T4, with fp32's rounding within 1.9e-7; the last segment is 1/2. g is Phi - 1/2 or
- * tanh(...) / 2. */
+/* Coefficients of 1, r, r^2 and r^3 in each segment, r from -1/2 to 1/2: interpolation of g at the
+ * zeros of the Chebyshev polynomial T4, within 1.9e-7 including fp32's rounding; the last segment
+ * is 1/2. g is Phi - 1/2 or tanh(...) / 2. */
 typedef float GeluTable[4][32] __attribute__((aligned(64)));
 
 /* clang-format off */

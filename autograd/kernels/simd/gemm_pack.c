@@ -1,4 +1,4 @@
-/* gemm_pack: B into panels [k][width], see panel_start in isa.h. Nothing is multiplied here. */
+/* gemm_pack: packs B into panels [k][width] (panel_start in isa.h). Nothing is multiplied here. */
 #include "autograd/kernels/simd/simd.h"
 
 /* b_row == 1, y = x W^T: VL columns are VL rows of memory, transposed square by square. */

@@ -30,7 +30,7 @@ typedef struct TileArgs {
 
 typedef void TileFn(const TileArgs *t);
 
-/* The edge of C: a tile that was stored aside, [mr][width], of which t->cols columns exist. */
+/* Stores the t->cols existing columns of a tile at the edge of C from its copy, [mr][width]. */
 static void store_edge(const TileArgs *t, size_t mr, size_t width, const float *edge)
 {
     for (size_t r = 0; r < mr; r++)
@@ -52,15 +52,14 @@ ALWAYS_INLINE void tile_store(const int mr, const int nv, float *c, size_t c_row
         }
 }
 
-/* Products are summed in chains, then the chains: rounding grows with the length, but the registers
- * of a tile have to go to memory and back after each chain. */
+/* Products are summed in chains, then the chains are summed. Rounding grows with the length of a
+ * chain, but the registers of a tile go to memory and back after each. */
 static size_t chain_length(size_t k)
 {
     return k <= 128 ? 32 : 64;
 }
 
-/* A store waits for its line as a load does. (A tile over a few k is done before its lines
- * arrive.) */
+/* Prefetches the tile's lines of C: a store waits for its line as a load does. */
 ALWAYS_INLINE void prefetch_c(const int mr, const int nv, const TileArgs *t)
 {
     for (int r = 0; r < mr; r++)
@@ -87,7 +86,7 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
         for (int v = 0; v < nv; v++)
             acc[r][v] = (vf){0};
     for (; k > 0; k--, a += a_col, b += nv * VL, next += t->prefetch_step) {
-        if (mr > 1 && next >= row_end) { /* one row of A waits for B alone */
+        if (mr > 1 && next >= row_end) { /* a single row of A waits for B only */
             next += t->prefetch.stride - t->prefetch.bytes;
             row_end += t->prefetch.stride;
         }
@@ -113,7 +112,7 @@ ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_
     Cursor at = {t->a, t->b, t->prefetch.at, t->prefetch.at + t->prefetch.bytes};
     const size_t length = chain_length(t->k);
     size_t left = t->k < length ? 0 : t->k - length;
-    if (t->k >= 64)
+    if (t->k >= 64) /* a shorter tile is done before the lines arrive */
         prefetch_c(mr, nv, t);
     sum_chain(mr, nv, t, a_row, a_col, t->k - left, &at, acc);
     while (left > 0) {
@@ -166,8 +165,8 @@ FOR_TILES(TILE, FOR_VECTORS)
 static TileFn *const tiles[2][MR][NV] = {FOR_TILES(ENTRY_ROWS, FOR_VECTORS)
                                              FOR_TILES(ENTRY_COLUMNS, FOR_VECTORS)};
 
-/* A stored by columns (a_row = 1) into strips [k][MR], the s-th beginning at row starts[s]. What a
- * shorter strip leaves of its MR is never used: filled where memory allows, since copies of a
+/* Packs A, stored by columns (a_row = 1), into strips [k][MR], the s-th beginning at row starts[s].
+ * A shorter strip's other rows are never used; they are copied where they exist, since copies of a
  * constant size are fast. */
 static void pack_a(const GemmBlock *g, const size_t *starts, size_t strips)
 {
@@ -186,7 +185,7 @@ static void pack_a(const GemmBlock *g, const size_t *starts, size_t strips)
 
 /* ---- where things are, and what is prefetched ---- */
 
-/* How far behind the first packed panel another one begins. */
+/* Distance of a packed panel from the first one. */
 static size_t panel_offset(const GemmBlock *g, size_t panel)
 {
     size_t before = panel_start(&simd_tile, g->n, panel) - panel_start(&simd_tile, g->n, g->first);
@@ -218,8 +217,8 @@ static Region next_in_stream(const GemmBlock *g, size_t panel, size_t turns)
                     .whole = true};
 }
 
-/* `across` lines of a matrix, of this block's k elements each. Lines are rows or columns in
- * memory. */
+/* The region of `across` lines along k of a matrix, of this block's k elements each. Lines are rows
+ * or columns in memory. */
 static Region matrix_piece(const GemmBlock *g, const float *at, size_t across, size_t across_step,
                            size_t k_step)
 {

@@ -1,8 +1,9 @@
-/* half: one vector of bf16 or f16 to and from fp32, and of either of the three to and from memory.
+/* half: converts one vector of bf16 or f16 to and from fp32; loads and stores one of any of the
+ * three.
  *
- * bf16 is the upper half of an fp32, so widening is a shift; rounding is done on the bits, the same on
- * every machine (vcvtneps2bf16 would flush subnormals). f16 has instructions in the avx2 and avx512
- * builds; the generic build does what they do, on the bits. */
+ * bf16 is the upper half of an fp32, so widening is a shift. Rounding works on the bits, the same
+ * on every machine (vcvtneps2bf16 would flush subnormals). f16 has instructions in the avx2 and
+ * avx512 builds; the generic build computes the same on the bits. */
 #ifndef TARE_AUTOGRAD_KERNELS_SIMD_HALF_H
 #define TARE_AUTOGRAD_KERNELS_SIMD_HALF_H
 
@@ -38,8 +39,8 @@ ALWAYS_INLINE vf vwiden_bf16(vh h)
     return (vf)(__builtin_convertvector(h, vu) << 16);
 }
 
-/* The nearest bf16, ties to even, in the lower half of each lane. A NaN keeps its upper bits and is
- * made quiet. */
+/* The nearest bf16, ties to even, in the lower half of each lane. A NaN keeps its upper bits and
+ * becomes quiet. */
 ALWAYS_INLINE vu vround_bf16(vf x)
 {
     vu bits = (vu)x, nearest = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
@@ -77,7 +78,8 @@ ALWAYS_INLINE vh vnarrow_f16(vf x)
 
 #else
 
-/* Exponent and fraction moved to their places are the number times 2^-112, subnormals too. */
+/* Exponent and fraction, shifted to their places in an fp32, are the number times 2^-112, also of
+ * subnormals. */
 ALWAYS_INLINE vf vwiden_f16(vh h)
 {
     vi bits = (vi) __builtin_convertvector(h, vu), size = bits & 0x7fff;
@@ -88,8 +90,9 @@ ALWAYS_INLINE vf vwiden_f16(vh h)
     return (vf)((vi)positive | (bits & 0x8000) << 16);
 }
 
-/* Three cases: subnormals are rounded by adding a number whose last place is theirs; normal numbers on
- * the bits, where what overflows becomes infinite by itself; from 2^16 on, infinity or a quiet NaN. */
+/* Three cases. Subnormals: the addition of a number with their last place rounds them. Normal
+ * numbers: on the bits, where an overflow becomes infinity by itself. From 2^16 on: infinity or a
+ * quiet NaN. */
 ALWAYS_INLINE vh vnarrow_f16(vf x)
 {
     vi bits = (vi)x, size = bits & 0x7fffffff, sign = bits >> 16 & 0x8000;
@@ -104,7 +107,8 @@ ALWAYS_INLINE vh vnarrow_f16(vf x)
 
 #endif
 
-/* ---- any of f32, bf16 and f16: n elements from number `at` of x on, or a whole vector where there are more ---- */
+/* ---- f32, bf16 or f16: n elements of x from element `at` on, or a whole vector where n is larger
+ * ---- */
 
 ALWAYS_INLINE vf vload_as(DType type, const void *x, size_t at, size_t n)
 {

@@ -1,5 +1,4 @@
-/* hash: vectors of the 64-bit hashes that rng_u64 (base.c) gives one by one: the SplitMix64 finaliser of a
- * counter. */
+/* hash: vectors of 64-bit hashes of counters, the SplitMix64 finaliser as in rng_u64 (base.c). */
 #ifndef TARE_AUTOGRAD_KERNELS_SIMD_HASH_H
 #define TARE_AUTOGRAD_KERNELS_SIMD_HASH_H
 
@@ -7,7 +6,7 @@
 
 typedef uint64_t vu64 __attribute__((vector_size(VL * 4)));
 
-/* VL/2 hashes, of the counters from `counter` on; key is rng_key's or any other random number. */
+/* VL/2 hashes, of the counters from `counter` on. key: rng_key or any other random number. */
 ALWAYS_INLINE vu64 vhash(uint64_t key, uint64_t counter)
 {
     const uint64_t golden = 0x9e3779b97f4a7c15u;

@@ -9,14 +9,14 @@
 
 #include "autograd/kernels/simd/gelu_near.h"
 
-/* The sums as fp32, with the bias, added to what C has where they accumulate. */
+/* The sums as fp32 plus the bias, plus C where they accumulate. */
 ALWAYS_INLINE vf finish_begin(const void *from, DType type, size_t i, size_t j, size_t n, vf bias)
 {
     const LowFinish *f = from;
     vf y = vload(f->sums + i * f->width + j);
     vf c = f->accumulate ? vload_as(type, f->c, i * f->c_row + j, n) : (vf){0};
     if (!f->row_scale)
-        return (f->accumulate ? c + y : y) + bias; /* as where blocks over k are added elsewhere */
+        return (f->accumulate ? c + y : y) + bias; /* in the order of gemm_tile.c */
     vi offset = (vi)vload((const float *)(f->column_sum + j)) << 7;
     vf scale = f->row_scale[i] * vload(f->column_scale + j);
     return vfma(__builtin_convertvector((vi)y - offset, vf), scale,

@@ -17,7 +17,7 @@ ALWAYS_INLINE vu vload_units(const uint32_t *b)
     return (vu)vload((const float *)b);
 }
 
-/* The elements of B at k = 0 or 1 of a step. */
+/* The elements of B at k = 0 or 1 of a step, as fp32. */
 ALWAYS_INLINE vf widened_b(const Way way, const uint32_t *b, int nv, int v, int k)
 {
     if (way == WIDEN_F16)
@@ -141,8 +141,8 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowTile
 typedef void TileFn(const LowTile *t);
 
 #if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
-/* A whole tile that finishes the one before it, one row after each MR-th of the steps: so few
- * instructions at a time that the multipliers never run dry. */
+/* Multiplies a whole tile and finishes the one before it, one row after each MR-th part of the
+ * steps: so few instructions at a time that the multipliers stay busy. */
 ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowTile *t)
 {
 #ifdef __AVX512BF16__
@@ -167,8 +167,7 @@ ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowTile *t)
     store_sums(way, MR, NV, acc, t);
 }
 
-/* One function for each activation: in a common one the compiler keeps constants in registers, not
- * sums. */
+/* One function for each activation: in a common one the compiler spills sums to keep constants. */
 #define FOR_FINISHES(X, type) X(ACT_NONE, type) X(ACT_GELU_TANH, type) X(ACT_GELU_ERF, type)
 #define FINISHING(kind, type)                                                                      \
     static void finishing_##kind##_##type(const LowTile *t)                                        \

@@ -1,17 +1,17 @@
-/* normal: Gaussian numbers by Box & Muller (1958). One counter gives one 64-bit hash (the SplitMix64
- * finaliser, as rng_u64 in base.c), which gives a radius, an angle, and so two neighbouring
- * elements. Element i depends on (seed, stream, i) only, whatever range is asked for. */
+/* normal: Gaussian numbers by Box & Muller (1958). The 64-bit hash of a counter (hash.h) gives a
+ * radius and an angle, and they give two neighbouring elements. Element i depends on (seed, stream,
+ * i) only, not on the range of a call. */
 #include "autograd/kernels/simd/hash.h"
 #include "autograd/kernels/simd/simd.h"
 #include "autograd/kernels/simd/vmath.h"
 
-/* The elements 2 pair ... 2 pair + 2 VL - 1. */
+/* Elements [2 pair, 2 pair + 2 VL). */
 ALWAYS_INLINE void normal_block(float out[2 * VL], uint64_t key, uint64_t pair, float mean,
                                 float std)
 {
     vf a = (vf)vhash(key, pair), b = (vf)vhash(key, pair + VL / 2);
     vu radius_bits = (vu)EVEN(a, b), angle_bits = (vu)ODD(a, b);
-    /* (0, 1] in steps of 2^-31: the largest element is 6.6 standard deviations out. */
+    /* (0, 1] in steps of 2^-31: no element is beyond 6.6 standard deviations. */
     vf u = (__builtin_convertvector((vi)(radius_bits >> 1), vf) + 0.5f) * 0x1p-31f;
     vf turn = __builtin_convertvector((vi)(angle_bits >> 8), vf) * 0x1p-24f;
     vf sine, cosine, radius = vsqrt(vmax(vset1(0), -2.0f * vlog(u)));

@@ -1,5 +1,5 @@
 /* rows: kernels over rows of channels and flat arrays that no matrix product contains: sums, layer
- * norm, softmax pieces, the optimizer. One thread each; formulas are in kernels.h. */
+ * norm, softmax pieces, the optimizer. Formulas are in kernels.def. */
 #include "autograd/kernels/simd/simd.h"
 #include "autograd/kernels/simd/vmath.h"
 
@@ -52,7 +52,7 @@ static void normalise_row(const float *x, const float *w, const float *b, float 
 void KERNEL(layernorm_forward)(const float *x, const float *w, const float *b, float eps, float *y,
                                float *mean, float *rstd, size_t rows, size_t C)
 {
-    enum { FIRST_LEVEL = 2048 }; /* floats that are sure to stay in the cache */
+    enum { FIRST_LEVEL = 2048 }; /* floats that surely fit into the cache */
     size_t group = C < FIRST_LEVEL ? FIRST_LEVEL / C : 1;
     for (size_t from = 0; from < rows; from += group) {
         size_t to = from + group < rows ? from + group : rows;
@@ -67,7 +67,7 @@ void KERNEL(layernorm_forward)(const float *x, const float *w, const float *b, f
     }
 }
 
-/* One row: adds to dw and db, and sums dy w and dy w xhat for the second loop. */
+/* Of one row: adds to dw and db; sums[0] = sum dy w, sums[1] = sum dy w xhat. */
 static void layernorm_sums(const float *x, const float *w, float mean, float rstd, const float *dy,
                            float *dw, float *db, size_t C, float sums[2])
 {

@@ -1,4 +1,4 @@
-/* table: the kernels of one instruction set, in one place. */
+/* table: the table of one instruction set, from kernels.def. */
 #include "autograd/kernels/simd/simd.h"
 
 #define STRING(x)  #x

@@ -1,12 +1,13 @@
-/* vec: one vector of floats for whatever instruction set this file is compiled for.
+/* vec: one vector of floats of the instruction set for which this file is compiled.
  *
- * Every file of this folder is compiled once per instruction set with TARE_ISA_NAME=generic, avx2
- * or avx512; KERNEL(exp) is then exp_generic, exp_avx2 or exp_avx512. Arithmetic is written with
- * GCC vector extensions, and a * b + c becomes one FMA where the machine has it. Only what the
- * extensions lack (min, max, square root, part loads) is written per instruction set, below.
+ * Every file of this folder is compiled once for each instruction set, with TARE_ISA_NAME=generic,
+ * avx2 or avx512; KERNEL(exp) is then exp_generic, exp_avx2 or exp_avx512. Arithmetic uses GCC's
+ * vector extensions, and a * b + c becomes one FMA where the machine has it. Only what the
+ * extensions lack (min, max, square root, partial loads) is written for each instruction set,
+ * below.
  *
- * Everything here is static: an inline function shared between two builds could otherwise carry
- * the wider build's instructions to a machine that lacks them. */
+ * Everything here is static: the linker could otherwise replace an inline function of one build by
+ * that of a wider build, whose instructions the machine may lack. */
 #ifndef TARE_AUTOGRAD_KERNELS_SIMD_VEC_H
 #define TARE_AUTOGRAD_KERNELS_SIMD_VEC_H
 
@@ -67,7 +68,7 @@ ALWAYS_INLINE void vstore(float *p, vf v)
     *(vf_any *)p = v;
 }
 
-/* mask lanes are all ones or all zeros, as comparisons give them. */
+/* Lanes of the mask are all ones or all zeros, as those of a comparison. */
 ALWAYS_INLINE vf vselect(vi mask, vf yes, vf no)
 {
     return (vf)((mask & (vi)yes) | (~mask & (vi)no));
@@ -99,7 +100,7 @@ ALWAYS_INLINE vf vsqrt(vf a)
     return (vf)_mm512_sqrt_ps((__m512)a);
 }
 
-/* a b + c, rounded once where the set can: where the compiler must not be the one to choose. */
+/* a b + c, rounded once where the set has FMA: for results that must not depend on the compiler. */
 ALWAYS_INLINE vf vfma(vf a, vf b, vf c)
 {
     return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
@@ -200,7 +201,7 @@ ALWAYS_INLINE vf vfma(vf a, vf b, vf c)
     return a * b + c;
 }
 
-/* Products of halves of a mantissa are exact (Dekker 1971). */
+/* Products of half mantissas are exact (Dekker 1971). */
 ALWAYS_INLINE vf vlost(vf a, vf b, vf p)
 {
     vf ah = (vf)((vi)a & ~0xfff), bh = (vf)((vi)b & ~0xfff), al = a - ah, bl = b - bh;

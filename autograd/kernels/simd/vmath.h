@@ -1,6 +1,7 @@
-/* vmath: elementary functions on one vector. Errors are the largest seen by tests/unit/autograd/test_vmath.c,
- * which steps through the floats of every exponent; NaN gives NaN. Argument reduction follows Cody
- * & Waite (1980); the coefficients are weighted minimax fits made for these ranges. */
+/* vmath: elementary functions on one vector. Errors are the largest seen by
+ * tests/unit/autograd/test_vmath.c, which steps through the floats of every exponent; NaN gives
+ * NaN. Argument reduction follows Cody & Waite (1980); the coefficients are weighted minimax fits
+ * made for these ranges. */
 #ifndef TARE_AUTOGRAD_KERNELS_SIMD_VMATH_H
 #define TARE_AUTOGRAD_KERNELS_SIMD_VMATH_H
 
@@ -23,8 +24,8 @@ ALWAYS_INLINE vf vexp_scaled(vf r, vf t)
     return (vf)((vu)p + ((vu)t << 23));
 }
 
-/* exp(x), error 0.79 ulp, without FMA 1.08; 0 below ln(2^-126) = -87.33 (no denormals), infinity above
- * 88.72. */
+/* exp(x), error 0.79 ulp, without FMA 1.08; 0 below ln(2^-126) = -87.33 (no denormals), infinity
+ * above 88.72. */
 ALWAYS_INLINE vf vexp(vf x)
 {
     vf t = x * 1.442695041f + ROUND_MAGIC, n = t - ROUND_MAGIC;
@@ -33,7 +34,8 @@ ALWAYS_INLINE vf vexp(vf x)
     return vif_less(x, vset1(88.72284f), y, x + INFINITY);
 }
 
-/* 2^x for x <= 0, all that a softmax needs: error 0.78 ulp, without FMA 1.00; 0 below -126 (no denormals). */
+/* 2^x for x <= 0, all that a softmax needs: error 0.78 ulp, without FMA 1.00; 0 below -126 (no
+ * denormals). */
 ALWAYS_INLINE vf vexp2_negative(vf x)
 {
     const float magic = ROUND_MAGIC + 127; /* 127: the low bits of t are then those of 2^n */
@@ -47,7 +49,7 @@ ALWAYS_INLINE vf vexp2_negative(vf x)
     return vif_less(x, vset1(-126), vset1(0), p * (vf)((vu)t << 23));
 }
 
-/* ln(x) for normal positive x, within 2 ulp; other x give no meaningful result. */
+/* ln(x) for normal positive x, within 2 ulp; undefined for other x. */
 ALWAYS_INLINE vf vlog(vf x)
 {
     const int32_t sqrt_half = 0x3f3504f3;
