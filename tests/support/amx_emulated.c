@@ -1,4 +1,4 @@
-/* amx_emulated: amx_tile.c compiled on the instructions of amx_instructions.h. */
+/* amx_emulated: compiles amx_tile.c with the instructions of amx_instructions.h. */
 #include "tests/support/amx_emulated.h"
 #include "tests/support/amx_instructions.h"
 

@@ -1,4 +1,5 @@
-/* amx_emulated: the kernels of amx_tile.c as they run without AMX, on instructions written in C. */
+/* amx_emulated: the kernels of amx_tile.c with instructions emulated in C, for processors without
+ * AMX. */
 #ifndef TARE_TESTS_SUPPORT_AMX_EMULATED_H
 #define TARE_TESTS_SUPPORT_AMX_EMULATED_H
 

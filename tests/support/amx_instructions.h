@@ -1,8 +1,8 @@
-/* amx_instructions: the tile registers and the instructions of amx_tile.c in plain C, as the Intel SDM (vol. 2,
- * LDTILECFG, TILELOADD, TDPBF16PS, TDPBUSD, ...) describes them, with the names of the intrinsics. What the
- * processor answers with a fault aborts.
+/* amx_instructions: the tile registers and the instructions of amx_tile.c in plain C, as the Intel
+ * SDM (vol. 2, LDTILECFG, TILELOADD, TDPBF16PS, TDPBUSD, ...) describes them, with the names of the
+ * intrinsics. What faults on a processor aborts here.
  *
- * Included once, before amx_tile.c, whose functions get names of their own here. */
+ * Included once, before amx_tile.c, whose functions are renamed here. */
 #ifndef TARE_TESTS_SUPPORT_AMX_INSTRUCTIONS_H
 #define TARE_TESTS_SUPPORT_AMX_INSTRUCTIONS_H
 
@@ -33,7 +33,8 @@ static inline void _tile_release(void)
     memset(amx_register, 0, sizeof(amx_register));
 }
 
-/* Bytes: 0 palette, 1 start row, 16 + 2i row bytes of tile i, 48 + i its rows; all others are reserved. */
+/* Bytes: 0 palette, 1 start row, 16 + 2i row bytes of tile i, 48 + i its rows; all others are
+ * reserved. */
 static inline void _tile_loadconfig(const void *config)
 {
     const uint8_t *byte = config;
@@ -97,8 +98,9 @@ static inline float amx_float(uint32_t bits)
     return amx_flushed(x);
 }
 
-/* Sums of the even and of the odd elements of pairs begin at zero, are added to each other and then to what
- * was there. A product of two bf16 is exact in fp32, so x*y + z is rounded once, like the fused one. */
+/* Sums of the even and of the odd elements of pairs begin at zero, are added to each other and then
+ * to what was there. A product of two bf16 is exact in fp32, so x*y + z is rounded once, like the
+ * fused one. */
 static inline void _tile_dpbf16ps(int sum, int a, int b)
 {
     amx_check_product(sum, a, b);

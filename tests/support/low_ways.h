@@ -56,7 +56,7 @@ static inline void *aligned(size_t bytes)
     return p;
 }
 
-/* Scratch for kernels: NaN, with a line behind it in which nothing may be written. */
+/* Scratch for kernels: NaN, followed by a guard line that scratch_free checks. */
 static inline char *scratch_new(size_t bytes)
 {
     char *scratch = aligned(bytes + 64);

@@ -1,6 +1,6 @@
-/* test_amx: the kernels of amx_tile.c, by emulation everywhere and, where the processor has AMX, by
- * itself; when they are taken and when not. Whole products by them are in test_low.c and
- * test_low_sums.c. */
+/* test_amx: the kernels of amx_tile.c, emulated everywhere and, where the processor has AMX, by the
+ * processor; when low_kernel chooses them. test_low.c and test_low_sums.c multiply whole matrices
+ * by them. */
 #include "tests/support/low_ways.h"
 
 #include "autograd/kernels/simd/amx_tile.h"
@@ -43,7 +43,7 @@ static uint32_t unit(DType product, uint64_t stream, size_t u)
     return word;
 }
 
-/* Exactly as large as a tile says it is, so that the address sanitizer sees what lies beyond. */
+/* Exactly as large as the tile says, so that the address sanitizer sees a read beyond it. */
 static uint32_t *units(DType product, uint64_t stream, size_t n)
 {
     uint32_t *u = malloc(n * sizeof(*u) + (n == 0));
@@ -165,7 +165,7 @@ Test(amx, peak_loops_count_their_operations)
     cr_expect_eq(amx_emulated_i8.peak_loop(3), 3.0 * 6 * 2 * 16 * 16 * 64);
 }
 
-/* ---- when it is taken ---- */
+/* ---- the choice ---- */
 
 static int calls;
 
@@ -175,7 +175,7 @@ static void counting_tile(const LowTile *t)
     amx_emulated_bf16.tile(t);
 }
 
-/* Right but for the last sum of whole tiles, and but for what is added. */
+/* Right but for the last sum of a whole tile that adds. */
 static void wrong_tile(const LowTile *t)
 {
     emulated(DT_I8)->tile(t);
@@ -205,7 +205,7 @@ Test(amx, a_wrong_kernel_is_not_taken)
     cr_expect_str_eq(product_instruction(DT_I8), next);
 }
 
-/* Panels of the other sets are narrower than a tile register wants. */
+/* Panels of the other sets are narrower than a tile register. */
 Test(amx, only_with_avx512)
 {
     static const char *const others[] = {"generic", "avx2"};

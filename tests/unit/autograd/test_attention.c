@@ -208,19 +208,19 @@ Test(attention, the_same_bits_for_any_number_of_threads)
     }
 }
 
-/* The rows of `own` alone. */
-static Setup part_of(const Setup *s, Range own)
+/* These rows alone. */
+static Setup part_of(const Setup *s, Range rows)
 {
     Setup part = *s;
-    size_t qkv = own.from * 3 * s->C, out = own.from * s->C;
+    size_t qkv = rows.from * 3 * s->C, out = rows.from * s->C;
     part.a.B = 1;
-    part.a.T = own.to - own.from;
+    part.a.T = rows.to - rows.from;
     part.a.starts = NULL;
     part.a.q = s->qkv + qkv;
     part.a.k = s->qkv + s->C + qkv;
     part.a.v = s->qkv + 2 * s->C + qkv;
     part.a.out = s->out + out;
-    part.a.lse += own.from * s->a.H;
+    part.a.lse += rows.from * s->a.H;
     part.dout += out;
     part.dqkv += qkv;
     return part;

@@ -1,5 +1,5 @@
-/* test_attention_small: attention on small formats: products of bf16 by every way to multiply it, against
- * doubles; q, k, v and out in bf16 and f16. */
+/* test_attention_small: attention on small formats: products of bf16 by every way to multiply it,
+ * against doubles; q, k, v and out in bf16 and f16. */
 #include "tests/support/low_ways.h"
 
 #include <math.h>
@@ -76,7 +76,7 @@ static Attention stored_as(const Inputs *in, DType type)
     return a;
 }
 
-/* Into out, which is NaN before. */
+/* Writes into out, which is NaN before. */
 static void run(Attention a, const Inputs *in, int threads, void *out)
 {
     size_t bytes = attention_scratch_bytes(&a, threads, false);
@@ -87,7 +87,8 @@ static void run(Attention a, const Inputs *in, int threads, void *out)
     scratch_free(scratch, bytes);
 }
 
-/* Each weight is rounded to 8 bits: an output moves by 2^-8 of the mean |v| at most, but for fp32's rounding. */
+/* Each weight is rounded to 8 bits: an output moves by 2^-8 of the mean |v| at most, but for fp32's
+ * rounding. */
 static void check_bf16(const Shape *s, const Way *way)
 {
     Inputs in = inputs_new(s);
@@ -135,7 +136,7 @@ Test(attention_small, products_of_bf16)
     cr_assert(tried > 0 || !kernels_for("avx512"), "the emulated instructions are always there");
 }
 
-/* Fewer heads than threads, and work enough for them. */
+/* Fewer heads than threads, and enough work for all threads. */
 Test(attention_small, sequences_of_any_lengths_give_the_bits_of_each_alone)
 {
     static const int32_t starts[] = {0, 0, 200, 200, 231, 232, 500};

@@ -1,4 +1,4 @@
-/* The norm of all gradients and the factor it is clipped with. */
+/* test_clip: the norm of all gradients and the factor that clips it. */
 #include "autograd/optim/clip.h"
 
 #include <criterion/criterion.h>

@@ -1,4 +1,5 @@
-/* Dropout: the mask is made again, never kept; and the settings of a training run in exec. */
+/* test_dropout: the mask, which is computed again and never kept; and the settings of a training
+ * run. */
 #include "autograd/ops.h"
 
 #include <criterion/criterion.h>
@@ -7,7 +8,7 @@
 
 enum { ROWS = 70, CHANNELS = 33, COUNT = ROWS * CHANNELS };
 
-/* loss = mean cross-entropy of (dropout(x w^T) + x w2^T), small enough to look into. */
+/* loss = mean cross-entropy of (dropout(x w^T) + x w2^T), small enough to check by hand. */
 typedef struct Net {
     float w[CHANNELS * CHANNELS], dw[CHANNELS * CHANNELS];
     Tensor weight, *x, *targets, *linear, *dropped, *loss;
@@ -73,7 +74,7 @@ static void net_forward(Net *n)
     exec_run(&n->exec, &n->plan, PHASE_FORWARD);
 }
 
-/* What dropout made of element i: 0 where it was dropped, otherwise about the scale. */
+/* Dropout's factor of element i: 0 where it was dropped, otherwise about the scale. */
 static double factor(const Net *n, int i)
 {
     const float *y = n->dropped->data, *x = n->linear->data;

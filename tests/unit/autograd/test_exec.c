@@ -1,5 +1,5 @@
-/* test_exec: the loop that runs a plan: recomputation and poison change nothing, several plans share one
- * arena, inputs and kept values go in and out. */
+/* test_exec: the loop that runs a plan: recomputation and poison change nothing, several plans
+ * share one arena, inputs and kept values go in and out. */
 #include "tests/support/random_graph.h"
 
 #include <criterion/criterion.h>

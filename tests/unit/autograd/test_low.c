@@ -1,5 +1,6 @@
-/* test_low: products of bf16, f16 and i8 on every path against doubles: instruction sets with and without
- * the instruction that multiplies the format, layouts, formats of A and C, packed and not, epilogues.
+/* test_low: products of bf16, f16 and i8 on every path against doubles: instruction sets with and
+ * without the instruction that multiplies the format, layouts, formats of A and C, packed and not,
+ * epilogues.
  *
  * Small integers are exact in every format and their sums in fp32, so that comparisons are for
  * equality; int8 rows and columns contain 127, which makes their scales 1. */
@@ -98,7 +99,7 @@ static void expect(const Case *t, const Gemm *g, const Values *v, double *c, dou
         }
 }
 
-/* Everything but `columns` of C, which has to be as it was. */
+/* C beyond its columns is as it was. */
 static void check_around(const Case *t, const Gemm *g, const float *before, const float *after)
 {
     for (size_t i = 0; i < t->m; i++)
@@ -116,7 +117,7 @@ static void report(const Case *t, const Way *way, int threads, double error)
                    error);
 }
 
-/* All of it in small integers: equality, C being rounded once. */
+/* Small integers throughout: equality, since C is rounded once. */
 static void check_exact(const Case *t, const Way *way, int threads)
 {
     Gemm g = describe(t);
@@ -159,7 +160,7 @@ static void check_exact(const Case *t, const Way *way, int threads)
     free(memory);
 }
 
-/* A case from random bits, made possible: what each format refuses is in kernels.h. */
+/* A case from random bits, restricted to what kernels.h allows. */
 static Case case_of(DType product, size_t m, size_t n, size_t k, uint64_t bits)
 {
     static const DType types[] = {DT_F32, DT_F32, DT_BF16, DT_F16};
@@ -210,7 +211,7 @@ Test(low, i8_exact)
     check_shapes(DT_I8);
 }
 
-/* More rows, columns and depth than a block has room for. */
+/* More rows, columns and depth than one block. */
 Test(low, exact_across_blocks_and_threads)
 {
     static const size_t shapes[][3] = {{1030, 60, 5},   {97, 200, 2300}, {9, 1100, 1025},

@@ -1,5 +1,5 @@
-/* test_low_packed: what a packed matrix holds: the rounded columns, the same whether it came whole, in
- * slices or already quantised, and the same products whether all of it is used or a part. */
+/* test_low_packed: what a packed matrix holds: the rounded columns, the same whether it came whole,
+ * in slices or already quantised, and the same products whether all of it is used or a part. */
 #include "tests/support/ref.h"
 
 #include <criterion/criterion.h>

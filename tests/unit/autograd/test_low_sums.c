@@ -1,5 +1,5 @@
-/* test_low_sums: products of random numbers in bf16, f16 and i8: how far fp32 sums are from the exact ones
- * of rounded operands, and what must be equal to the last bit. */
+/* test_low_sums: products of random numbers in bf16, f16 and i8: how far fp32 sums are from the
+ * exact ones of rounded operands, and what must be equal to the last bit. */
 #include "tests/support/low_ways.h"
 
 #include <math.h>
@@ -49,7 +49,7 @@ static void run_forward(DType product, size_t m, size_t n, size_t k, const float
     run_rows(&(Epilogued){product, DT_F32, n, k, a, b, {0}}, 0, m, threads, c);
 }
 
-/* What is left is the rounding of fp32 sums, of 3000 products of numbers from N(0,1). */
+/* The error is that of fp32 sums, of 3000 products of numbers from N(0,1). */
 Test(low_sums, only_operands_are_rounded)
 {
     enum { M = 21, N = 130, K = 3001 };
@@ -67,7 +67,8 @@ Test(low_sums, only_operands_are_rounded)
         {
             run_forward(products[p], M, N, K, a, b, 1, c);
             double error = ref_max_error(c, expected, M * N, 1);
-            /* 9.8e-5 seen at most in bf16, 1.9e-4 in f16, whose products have more bits to round. */
+            /* 9.8e-5 seen at most in bf16, 1.9e-4 in f16, whose products have more bits to
+             * round. */
             cr_expect_lt(error, products[p] == DT_BF16 ? 2e-4 : 4e-4, "%s %s %s: %g", way->isa,
                          way->hidden, dtype_name(products[p]), error);
         }
@@ -136,7 +137,7 @@ Test(low_sums, the_same_bits_for_any_number_of_threads)
     free(b);
 }
 
-/* ---- a row by itself, which no kernel finishes while it multiplies another ---- */
+/* ---- a row by itself, which is finished as a whole and not between the steps of the next ---- */
 
 static void check_rows_alone(const Epilogued *t, size_t m, const Way *way)
 {

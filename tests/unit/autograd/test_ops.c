@@ -1,10 +1,10 @@
-/* test_ops: every op of ops.def over the cases of tests/support/op_cases.c, on every instruction set of this machine:
+/* test_ops: every op of ops.def over the cases of tests/support/op_cases.c, on every instruction
+ * set of this machine:
  *
  *   near   values and directional derivatives against doubles;
  *   exact  values and whole gradients of whole numbers, bit for bit;
- *   same   bit-identical with two threads, every recomputation, dead buffers full of NaN, and inputs that
- *          want no gradient.
- */
+ *   same   bit-identical with two threads, every recomputation, dead buffers full of NaN, and
+ *          inputs without a gradient. */
 #include "tests/support/op_run.h"
 
 #include <criterion/criterion.h>
@@ -20,7 +20,7 @@ static const RunOptions plain = {.threads = 1, .copies = 1, .frozen = -1};
 
 /* ---- the same in double ---- */
 
-/* sum(r y) of the given leaf values; y has room for the values. */
+/* sum(r y) of the given leaf values; y is scratch for them. */
 static double weighted_sum(const OpSetup *s, double *const *x, const float *r, double *y, size_t n)
 {
     double sum = 0;
@@ -70,7 +70,8 @@ static const char *describe(const OpSetup *s)
     return text;
 }
 
-/* Largest errors of this run, printed where OP_ERRORS is set: what the table's figures come from. */
+/* Largest errors of this run, printed where OP_ERRORS is set: what the table's figures come
+ * from. */
 static void note_error(const OpSetup *s, const char *what, double error)
 {
     if (getenv("OP_ERRORS"))
@@ -224,7 +225,8 @@ static void check_near(const OpSpec *spec, const OpCase *at)
     op_setup_release(&s);
 }
 
-/* Whole numbers make every derivative a multiple of this; a central difference is exact to far less. */
+/* Whole numbers make every derivative a multiple of this; a central difference is exact to far
+ * less. */
 static const double quantum = 0x1p-10;
 
 static double exact_slope(const OpSetup *s, int i, size_t k, const float *r, double *y, size_t n)

@@ -1,4 +1,5 @@
-/* test_placement: a thread that was put on the CPU of its leader leaves it, and nothing else changes. */
+/* test_placement: a thread that was put on the CPU of its leader leaves it, and nothing else
+ * changes. */
 #include "autograd/kernels/placement.h"
 
 #include <criterion/criterion.h>
@@ -69,7 +70,8 @@ Test(placement, a_thread_on_its_leaders_cpu_moves)
     sched_getaffinity(t.second, sizeof now, &now);
     cr_expect(same(&now, &all), "a leader that may run nowhere else leaves the second one alone");
     allow(0, &all);
-    /* The leader may move before it looks; then there is nothing to mend, and the next region shows that. */
+    /* The leader may move before it looks; then there is nothing to mend, and the next region shows
+     * that. */
     for (int i = 0; i < 1000 && t.second_cpu == t.leader_cpu; i++) {
         placement_mend();
         t = region();

@@ -1,5 +1,5 @@
-/* test_plan: the plans of random graphs and of real models, checked step by step against what each step
- * reads and writes as ops.h says it; independent of how plan.c finds lives. */
+/* test_plan: the plans of random graphs and of real models, checked step by step against what each
+ * step reads and writes by op.h, independently of how plan.c finds lives. */
 #include "tests/support/random_graph.h"
 
 #include <criterion/criterion.h>
@@ -79,7 +79,7 @@ static void expect_begins(const Plan *p, const Tensor *t, BufferKind kind, size_
     const Buffer *b = alive_at(p, t, kind, step);
     cr_assert(b && b->first == step, "step %zu writes kind %d of node %d outside its life", step,
               kind, t->index);
-    cr_assert(b->bytes >= bytes, "node %d has no room for its kind %d", t->index, kind);
+    cr_assert(b->bytes >= bytes, "node %d is too small for its kind %d", t->index, kind);
 }
 
 static void check_forward(const Plan *p, size_t step, const Tensor *t)
@@ -151,7 +151,7 @@ static bool ends_block(const Graph *g, const Tensor *t)
     return next == g->count || g->nodes[next]->block != t->block;
 }
 
-/* What is to be made again takes no memory between the passes. */
+/* What will be computed again takes no memory between the passes. */
 static void check_dropped(const Plan *p, Recompute rc)
 {
     const Schedule *s = p->schedule;

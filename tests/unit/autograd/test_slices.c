@@ -1,5 +1,5 @@
-/* test_slices: which forward passes are divided, by sequences or by the rows of one, and that nobody can tell
- * from the results. */
+/* test_slices: which forward passes are divided, by sequences or by the rows of one, and that
+ * results do not show it. */
 #include "model/families/gpt2.h"
 #include "model/model.h"
 #include "tests/support/low_ways.h"
@@ -58,7 +58,8 @@ static Slices slices_of(const ModelConfig *c, const ModelOptions *o)
     return s;
 }
 
-/* Inputs that differ from sequence to sequence; the b-th ends in (b + batch) % 7 masked positions. */
+/* Inputs that differ from sequence to sequence; the b-th ends in (b + batch) % 7 masked
+ * positions. */
 static void set_inputs(Model *m, const RecordWants *want)
 {
     size_t T = want->context, count = want->batch * T;
@@ -164,7 +165,7 @@ Test(slices, causal_rows_without_a_mask_are_the_same_bit_for_bit)
     expect_same(&c, o);
 }
 
-/* A team that is smaller than the number of parts works them one behind the other. */
+/* A team smaller than the number of parts works several of them. */
 Test(slices, rows_need_no_thread_each)
 {
     ModelConfig c = headless(6);

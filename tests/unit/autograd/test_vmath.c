@@ -2,7 +2,7 @@
  * every exponent and sign by stepping through their bit patterns, against libm in double. */
 #include "tests/support/ref.h"
 
-/* The vectors as this file is compiled: what has no entry in the table of kernels is tried here. */
+/* The vectors of the compiler's default set, for functions that no kernel exports. */
 #define TARE_ISA_NAME generic
 #include "autograd/kernels/simd/vmath.h"
 
