@@ -117,14 +117,20 @@ char *xstrdup(const char *s)
     return checked(strdup(s), strlen(s) + 1);
 }
 
-char *xasprintf(const char *fmt, ...)
+char *xvasprintf(const char *fmt, va_list ap)
 {
     char *s = NULL;
+    int n = vasprintf(&s, fmt, ap);
+    CHECK(n >= 0, "out of memory for a string");
+    return s;
+}
+
+char *xasprintf(const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
-    int n = vasprintf(&s, fmt, ap);
+    char *s = xvasprintf(fmt, ap);
     va_end(ap);
-    CHECK(n >= 0, "out of memory for a string");
     return s;
 }
 

@@ -46,6 +46,7 @@ void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *p, size_t bytes);
 char *xstrdup(const char *s);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+char *xvasprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 
 /* Large blocks: anonymous zero pages, 2 MiB aligned, huge where the system can; untouched memory
  * costs nothing. NULL with a reason where the system refuses. block_free takes the same byte

@@ -237,28 +237,6 @@ char *samples_path(const char *path)
 
 /* ---- writing ---- */
 
-/* libcsv quotes whatever it writes, so it only gets what needs quotes. Readers drop blanks at the
- * ends of a field without quotes, and a byte-order mark where it begins the file. */
-static bool needs_quotes(const char *cell)
-{
-    size_t len = strlen(cell);
-    return strpbrk(cell, ",\"\r\n") || strncmp(cell, BOM, BOM_LEN) == 0 ||
-           (len && (strchr(" \t", cell[0]) || strchr(" \t", cell[len - 1])));
-}
-
-void csv_write_record(FILE *f, const char *const *cells, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (i)
-            fputc(',', f);
-        if (needs_quotes(cells[i]))
-            csv_fwrite(f, cells[i], strlen(cells[i]));
-        else
-            fputs(cells[i], f);
-    }
-    fputc('\n', f);
-}
-
 void csv_write_header(FILE *f)
 {
     const char **names = xmalloc(num_row_fields * sizeof *names);

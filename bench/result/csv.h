@@ -10,6 +10,7 @@
 
 #include "bench/row/row.h"
 #include "bench/row/samples.h"
+#include "bench/util/table.h"
 
 /* A file in memory. Owns everything in it. */
 typedef struct CsvTable {
@@ -46,7 +47,6 @@ int csv_read_sample(const CsvTable *t, size_t row, char *id, Sample *s, Err *err
 char *samples_path(const char *path);
 
 /* These write to a stream; whether it arrived is for the caller to ask (ferror, fflush). */
-void csv_write_record(FILE *f, const char *const *cells, size_t count);
 void csv_write_header(FILE *f);
 void csv_write_row(FILE *f, const RowResult *r);
 void csv_write_samples_header(FILE *f);

@@ -9,6 +9,7 @@
 #include "autograd/ops.h"
 #include "bench/row/profile.h"
 #include "bench/stats/stats.h"
+#include "bench/util/table.h"
 
 /* Per run. */
 typedef struct Line {
@@ -16,11 +17,11 @@ typedef struct Line {
     double steps, ns, flops, bytes; /* NaN or 0 = not known, or none */
 } Line;
 
-typedef struct Table {
+typedef struct Breakdown {
     Line *lines;
     size_t count;
     Line rest, total;
-} Table;
+} Breakdown;
 
 /* AdamW reads weight, gradient and both moments and writes all but the gradient, in fp32. */
 static Line optimizer_line(double ns, int64_t num_params)
@@ -44,7 +45,7 @@ static int by_time_descending(const void *a, const void *b)
 }
 
 /* The total has what is known of its parts. */
-static void add_up(Table *t, double wall_ns)
+static void add_up(Breakdown *t, double wall_ns)
 {
     t->total = (Line){.op = "total", .pass = "", .ns = wall_ns};
     t->rest = (Line){.op = "inputs and stamps", .pass = "", .ns = wall_ns};
@@ -57,10 +58,10 @@ static void add_up(Table *t, double wall_ns)
     }
 }
 
-static void table_fill(Table *t, const Profile *p, int64_t num_params)
+static void breakdown_fill(Breakdown *t, const Profile *p, int64_t num_params)
 {
     double runs = (double)p->runs.count, update_ns = mean_ns(&p->runs, "optimizer_ns");
-    *t = (Table){.lines = xcalloc(p->count + 1, sizeof *t->lines)};
+    *t = (Breakdown){.lines = xcalloc(p->count + 1, sizeof *t->lines)};
     for (size_t i = 0; i < p->count; i++) {
         const ProfileLine *l = &p->lines[i];
         t->lines[t->count++] = (Line){.op = l->op->name,
@@ -76,30 +77,30 @@ static void table_fill(Table *t, const Profile *p, int64_t num_params)
     add_up(t, mean_ns(&p->runs, "wall_ns"));
 }
 
-/* Three digits, or a dash. */
-static void print_figure(FILE *out, double value)
+/* Three digits; none where there is nothing. */
+static void add_figure(Table *t, double value)
 {
-    if (!(value > 0))
-        fprintf(out, " %8s", "-");
-    else
-        fprintf(out, " %8.*f", value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 4, value);
+    const char *format = value >= 100  ? "%.0f"
+                         : value >= 10 ? "%.1f"
+                         : value >= 1  ? "%.2f"
+                                       : "%.4f";
+    table_value(t, format, value > 0 ? value : NAN);
 }
 
-static void print_line(FILE *out, const Line *l, double whole_ns, double peak)
+static void add_line(Table *t, const Line *l, double whole_ns, double peak)
 {
     double rate = l->flops / l->ns;
-    fprintf(out, "%-22s %-9s ", l->op, l->pass);
-    if (l->steps > 0)
-        fprintf(out, "%6.0f", l->steps);
-    else
-        fprintf(out, "%6s", "-");
-    fprintf(out, " %10.3f %6.1f", l->ns * 1e-6, 100 * l->ns / whole_ns);
-    print_figure(out, l->flops * 1e-9);
-    print_figure(out, rate);
-    print_figure(out, 100 * rate / peak);
-    print_figure(out, l->bytes * 1e-6);
-    print_figure(out, l->bytes / l->ns);
-    fputc('\n', out);
+    table_text(t, l->op);
+    table_text(t, l->pass);
+    table_value(t, "%.0f", l->steps > 0 ? l->steps : NAN);
+    table_value(t, "%.3f", l->ns * 1e-6);
+    table_value(t, "%.1f", 100 * l->ns / whole_ns);
+    add_figure(t, l->flops * 1e-9);
+    add_figure(t, rate);
+    add_figure(t, 100 * rate / peak);
+    add_figure(t, l->bytes * 1e-6);
+    add_figure(t, l->bytes / l->ns);
+    table_row_end(t);
 }
 
 static const char *verdict(double overhead, Interval plain, Interval stamped)
@@ -147,15 +148,15 @@ static void print_legend(FILE *out, const Profile *p, const RowResult *r)
 
 void profile_print(const Profile *p, const RowResult *r, const Samples *samples, FILE *out)
 {
-    Table t;
-    table_fill(&t, p, r->num_params);
-    fprintf(out, "%-22s %-9s %6s %10s %6s %8s %8s %8s %8s %8s\n", "op", "pass", "steps", "ms", "%",
-            "GFLOP", "GFLOP/s", "% peak", "MB", "GB/s");
-    for (size_t i = 0; i < t.count; i++)
-        print_line(out, &t.lines[i], t.total.ns, r->peak_gflops_per_s);
-    print_line(out, &t.rest, t.total.ns, r->peak_gflops_per_s);
-    print_line(out, &t.total, t.total.ns, r->peak_gflops_per_s);
+    Breakdown b;
+    Table t = table_new(out, TABLE_TEXT, "op|pass|steps|ms|%|GFLOP|GFLOP/s|% peak|MB|GB/s");
+    breakdown_fill(&b, p, r->num_params);
+    for (size_t i = 0; i < b.count; i++)
+        add_line(&t, &b.lines[i], b.total.ns, r->peak_gflops_per_s);
+    add_line(&t, &b.rest, b.total.ns, r->peak_gflops_per_s);
+    add_line(&t, &b.total, b.total.ns, r->peak_gflops_per_s);
+    table_end(&t);
     print_legend(out, p, r);
-    print_overhead(out, p, samples, t.total.ns);
-    free(t.lines);
+    print_overhead(out, p, samples, b.total.ns);
+    free(b.lines);
 }

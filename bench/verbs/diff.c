@@ -5,6 +5,7 @@
 #include "bench/commands.h"
 #include "bench/result/diff.h"
 #include "bench/util/options.h"
+#include "bench/util/table.h"
 
 static const char notes[] =
     "Times are the timed trials in OLD.samples.csv and NEW.samples.csv. Rows are joined on "
@@ -76,7 +77,7 @@ int cmd_diff(int argc, char **argv, Err *err)
          .kind = OPTION_TEXT,
          .value_name = "FORMAT",
          .target = &format,
-         .choices = "table|csv|json|md",
+         .choices = TABLE_FORMATS,
          .help = "what to print; csv prints the rows alone"},
     };
     const Command command = {.verb = "diff",

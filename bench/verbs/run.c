@@ -16,7 +16,7 @@
 #include "bench/row/result.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/options.h"
-#include "bench/result/table.h"
+#include "bench/result/show.h"
 #include "bench/row/config.h"
 #include "bench/row/run.h"
 #include "bench/row/warning.h"
@@ -58,7 +58,7 @@ static OptionsOutcome parse(RunCommand *run, int argc, char **argv, Err *err)
          .kind = OPTION_TEXT,
          .value_name = "FORMAT",
          .target = &run->format,
-         .choices = REPORT_FORMATS,
+         .choices = TABLE_FORMATS,
          .help = "what to print on standard output; a table by default"},
         {.name = "--max-memory",
          .kind = OPTION_CALL,
@@ -165,7 +165,8 @@ static void print_row(const RunCommand *run, RowResult *r, const Samples *sample
     char id[ROW_ID_SIZE];
     row_id(&run->config, id);
     text_set(r->row_id, id);
-    report_rows(stdout, run->format ? run->format : "table", &(const RowResult *){r}, 1);
+    show_rows(stdout, table_format(run->format ? run->format : "table"), &(const RowResult *){r},
+              1);
     if (profile->runs.count) {
         putchar('\n');
         profile_print(profile, r, samples, stdout);

@@ -8,7 +8,7 @@
 
 #include "bench/commands.h"
 #include "bench/util/interrupt.h"
-#include "bench/result/table.h"
+#include "bench/result/show.h"
 #include "bench/sweep/sweep.h"
 #include "bench/sweep/advice.h"
 
@@ -87,7 +87,7 @@ static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *
          .kind = OPTION_TEXT,
          .value_name = "FORMAT",
          .target = &c->format,
-         .choices = REPORT_FORMATS,
+         .choices = TABLE_FORMATS,
          .help = "of standard output"},
         {.name = "--columns",
          .kind = OPTION_FLAG,
@@ -150,7 +150,7 @@ static int report(const Sweep *s, const SweepCommand *c, const char *path)
 {
     const RowResult **rows = xcalloc(s->count, sizeof *rows);
     size_t count = sweep_results(s, rows), bad = 0;
-    report_rows(stdout, c->format, rows, count);
+    show_rows(stdout, table_format(c->format), rows, count);
     for (size_t i = 0; i < count; i++)
         bad += is_bad(rows[i]);
     if (path) {
@@ -210,7 +210,7 @@ int cmd_sweep(int argc, char **argv, Err *err)
     OptionsOutcome outcome = read_command(&c, argc, argv, err);
     int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     if (outcome == OPTIONS_RUN && c.columns) {
-        report_columns(stdout);
+        show_columns(stdout);
         code = EXIT_OK;
     } else if (outcome == OPTIONS_RUN) {
         code = plan_or_run(&c, err);

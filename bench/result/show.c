@@ -1,0 +1,120 @@
+/* show: see show.h. */
+#include "bench/result/show.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/result/csv.h"
+#include "bench/row/config.h"
+
+static double known(int64_t value)
+{
+    return value == INT_MISSING ? NAN : (double)value;
+}
+
+static void add_text(Table *t, const char *text)
+{
+    table_text(t, *text ? text : NULL);
+}
+
+/* What was swept, beside what the name of a row says. */
+#define SWEPT "threads|precision|gemm|recompute|optimizer|seed"
+
+static void add_config(Table *t, const RowConfig *c)
+{
+    FieldTEXT name;
+    row_name(c, name);
+    table_text(t, name);
+    table_int(t, c->batch_size);
+    table_int(t, c->threads);
+    add_text(t, c->precision);
+    add_text(t, c->gemm);
+    add_text(t, c->recompute);
+    add_text(t, c->optimizer);
+    table_int(t, c->seed);
+}
+
+static void add_result(Table *t, const RowResult *r)
+{
+    add_text(t, r->status);
+    table_value(t, "%.2f", r->mean_time_ms);
+    table_value(t, "%.2f", r->std_time_ms);
+    table_value(t, "%.2f", r->median_ms);
+    table_value(t, "%.2f", r->first_trial_ms);
+    table_value(t, "%.0f", r->tokens_per_s);
+    table_value(t, "%.1f", r->gflops_per_s);
+    table_value(t, "%.0f %%", r->peak_fraction * 100);
+    table_bytes(t, known(r->peak_rss_bytes));
+}
+
+static void add_prediction(Table *t, const RowResult *r)
+{
+    table_value(t, "%.1f", known(r->num_params) / 1e6);
+    table_value(t, "%.1f", r->model_flops / 1e9);
+    add_text(t, r->recompute_used);
+    table_bytes(t, known(r->predicted_peak_bytes));
+    table_duration(t, r->predicted_time_s);
+}
+
+static void show_table(FILE *out, TableFormat format, const RowResult *const *rows, size_t count)
+{
+    bool planned = count > 0 && strcmp(rows[0]->status, STATUS_PLANNED) == 0;
+    Table t = table_new(out, format, "row|batch");
+    table_columns(&t, SWEPT, TABLE_IF_VARIED);
+    table_columns(&t,
+                  planned ? "M params|GFLOP|recomputes|peak memory|time"
+                          : "status|mean ms|std ms|median ms|first ms|tokens/s|GFLOP/s|of peak|"
+                            "peak memory",
+                  TABLE_IF_KNOWN);
+    table_columns(&t, "reason", TABLE_IF_KNOWN);
+    for (size_t i = 0; i < count; i++) {
+        add_config(&t, &rows[i]->config);
+        (planned ? add_prediction : add_result)(&t, rows[i]);
+        table_text(&t, rows[i]->status_reason);
+        table_row_end(&t);
+    }
+    table_end(&t);
+}
+
+static void show_json(FILE *out, const RowResult *const *rows, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, row_to_json(rows[i]));
+    json_dumpf(array, out, JSON_INDENT(2));
+    fputc('\n', out);
+    json_decref(array);
+}
+
+static void show_csv(FILE *out, const RowResult *const *rows, size_t count)
+{
+    csv_write_header(out);
+    for (size_t i = 0; i < count; i++)
+        csv_write_row(out, rows[i]);
+}
+
+void show_rows(FILE *out, TableFormat format, const RowResult *const *rows, size_t count)
+{
+    if (format == TABLE_CSV)
+        show_csv(out, rows, count);
+    else if (format == TABLE_JSON)
+        show_json(out, rows, count);
+    else
+        show_table(out, format, rows, count);
+}
+
+void show_columns(FILE *out)
+{
+    Table t = table_new(out, TABLE_MARKDOWN, "column|unit|option|meaning");
+    for (size_t i = 0; i < num_row_fields; i++) {
+        const Field *f = &row_fields[i];
+        const char *quote = f->option ? "`" : "";
+        table_printf(&t, "`%s`", f->name);
+        table_text(&t, f->unit);
+        table_printf(&t, "%s%s%s", quote, f->option ? f->option : "", quote);
+        table_text(&t, f->doc);
+        table_row_end(&t);
+    }
+    table_end(&t);
+}

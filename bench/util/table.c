@@ -1,0 +1,350 @@
+/* table: see table.h. */
+#include "bench/util/table.h"
+
+#include <csv.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "autograd/base.h"
+#include "bench/util/fields.h"
+#include "bench/util/number_json.h"
+#include "bench/util/units.h"
+
+struct TableColumn {
+    char *name;
+    TableShow show;
+    bool interval; /* in text and Markdown */
+};
+
+struct TableCell {
+    char *text;    /* all formats but JSON */
+    json_t *value; /* null = missing */
+};
+
+TableFormat table_format(const char *name)
+{
+    static const char *const names[] = {"table", "md", "csv", "json"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return (TableFormat)i;
+    CHECK(false, "no format '%s'", name);
+}
+
+static bool is_data(const Table *t)
+{
+    return t->format == TABLE_CSV || t->format == TABLE_JSON;
+}
+
+/* ---- columns ---- */
+
+Table table_new(FILE *out, TableFormat format, const char *names)
+{
+    Table t = {.out = out, .format = format};
+    table_columns(&t, names, TABLE_ALWAYS);
+    return t;
+}
+
+static void add_column(Table *t, char *name, TableShow show, bool interval)
+{
+    t->columns = xrealloc(t->columns, (t->num_columns + 1) * sizeof *t->columns);
+    t->columns[t->num_columns++] = (struct TableColumn){name, show, interval};
+}
+
+void table_columns(Table *t, const char *names, TableShow show)
+{
+    CHECK(t->num_rows == 0 && t->next == 0, "a column behind rows");
+    for (int n; *names; names += n + (names[n] == '|')) {
+        n = (int)strcspn(names, "|");
+        bool interval = n > 2 && strncmp(names + n - 2, "[]", 2) == 0;
+        add_column(t, xasprintf("%.*s", interval ? n - 2 : n, names), show, interval);
+        if (interval && is_data(t)) {
+            add_column(t, xasprintf("%.*s_lo", n - 2, names), show, false);
+            add_column(t, xasprintf("%.*s_hi", n - 2, names), show, false);
+        }
+    }
+}
+
+/* ---- cells ---- */
+
+/* The text as one line of UTF-8 that stays in its cell. The caller frees. */
+static char *readable(const char *text, bool markdown)
+{
+    char *line;
+    size_t len;
+    FILE *f = open_memstream(&line, &len);
+    CHECK(f, "no memory for a cell");
+    const unsigned char *p = (const unsigned char *)text, *end = p + strlen(text);
+    while (p < end) {
+        utf8proc_int32_t c;
+        utf8proc_ssize_t n = utf8proc_iterate(p, end - p, &c);
+        bool shown = n > 0 && utf8proc_category(c) != UTF8PROC_CATEGORY_CC;
+        if (markdown && *p == '|')
+            fputc('\\', f);
+        if (shown)
+            fwrite(p, 1, (size_t)n, f);
+        else
+            fprintf(f, "\\x%02x", *p);
+        p += shown ? n : 1;
+    }
+    fclose(f);
+    return line;
+}
+
+/* Takes over both. */
+static void add_cell(Table *t, char *text, json_t *value)
+{
+    CHECK(t->next < t->num_columns, "a row has more than %zu cells", t->num_columns);
+    size_t at = t->num_rows * t->num_columns + t->next++;
+    t->cells = xrealloc(t->cells, (at + 1) * sizeof *t->cells);
+    t->cells[at] = (struct TableCell){text, value};
+}
+
+void table_text(Table *t, const char *text)
+{
+    if (!text) {
+        add_cell(t, xstrdup(is_data(t) ? "" : "-"), json_null());
+        return;
+    }
+    char *line = readable(text, t->format == TABLE_MARKDOWN);
+    json_t *exact = json_string(text); /* NULL for what is no UTF-8, which JSON cannot hold */
+    add_cell(t, xstrdup(is_data(t) ? text : line), exact ? exact : json_string(line));
+    free(line);
+}
+
+void table_printf(Table *t, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    char *text = xvasprintf(format, ap);
+    va_end(ap);
+    table_text(t, text);
+    free(text);
+}
+
+void table_int(Table *t, int64_t value)
+{
+    if (value == INT_MISSING)
+        table_text(t, NULL);
+    else
+        add_cell(t, xasprintf("%" PRId64, value), json_integer(value));
+}
+
+/* `rounded` is taken over. */
+static void add_number(Table *t, char *rounded, double value)
+{
+    if (isnan(value))
+        table_text(t, NULL);
+    else
+        add_cell(t, is_data(t) ? xasprintf("%.17g", value) : xstrdup(rounded), number_json(value));
+    free(rounded);
+}
+
+void table_value(Table *t, const char *format, double value)
+{
+    add_number(t, xasprintf(format, value), value);
+}
+
+void table_interval(Table *t, const char *format, double value, double lo, double hi)
+{
+    if (is_data(t)) {
+        table_value(t, format, value);
+        table_value(t, format, lo);
+        table_value(t, format, hi);
+        return;
+    }
+    CHECK(t->next < t->num_columns && t->columns[t->next].interval, "no column of intervals");
+    if (isnan(lo) || isnan(hi)) {
+        table_value(t, format, value);
+        return;
+    }
+    char *all = xasprintf("%s [%s, %s]", format, format, format);
+    add_number(t, xasprintf(all, value, lo, hi), value);
+    free(all);
+}
+
+void table_bytes(Table *t, double bytes)
+{
+    char text[UNIT_TEXT_SIZE];
+    format_bytes(text, bytes);
+    add_number(t, xstrdup(text), bytes);
+}
+
+void table_duration(Table *t, double seconds)
+{
+    char text[UNIT_TEXT_SIZE];
+    format_duration(text, seconds);
+    add_number(t, xstrdup(text), seconds);
+}
+
+void table_row_end(Table *t)
+{
+    while (t->next < t->num_columns)
+        table_text(t, NULL);
+    t->num_rows++;
+    t->next = 0;
+}
+
+static const struct TableCell *cell_at(const Table *t, size_t row, size_t column)
+{
+    return &t->cells[row * t->num_columns + column];
+}
+
+/* ---- text and Markdown ---- */
+
+/* How a column is printed. */
+typedef struct Layout {
+    size_t width; /* on a terminal; 0 = not shown */
+    bool right;
+} Layout;
+
+/* Of well-formed text: East Asian characters take two columns of a terminal, accents that stand alone none. */
+static size_t display_width(const char *text)
+{
+    size_t width = 0;
+    const unsigned char *p = (const unsigned char *)text;
+    for (utf8proc_int32_t c; *p;) {
+        p += utf8proc_iterate(p, -1, &c);
+        width += (size_t)utf8proc_charwidth(c);
+    }
+    return width;
+}
+
+/* Numbers and intervals are aligned right, with what stands in their place in other rows. */
+static Layout layout_of(const Table *t, size_t column)
+{
+    const struct TableColumn *c = &t->columns[column];
+    bool known = false, varied = false;
+    Layout layout = {.width = display_width(c->name), .right = c->interval};
+    for (size_t i = 0; i < t->num_rows; i++) {
+        const struct TableCell *cell = cell_at(t, i, column);
+        size_t width = display_width(cell->text);
+        layout.width = width > layout.width ? width : layout.width;
+        layout.right |= json_is_number(cell->value);
+        known |= !json_is_null(cell->value) && *cell->text;
+        varied |= strcmp(cell->text, cell_at(t, 0, column)->text) != 0;
+    }
+    bool shown = c->show == TABLE_ALWAYS || (c->show == TABLE_IF_KNOWN && known) ||
+                 (c->show == TABLE_IF_VARIED && varied);
+    return shown ? layout : (Layout){0};
+}
+
+/* Text without blanks at the end. */
+static void print_line(const Table *t, const char *const *texts, const Layout *layouts)
+{
+    bool markdown = t->format == TABLE_MARKDOWN;
+    size_t due = 0; /* blanks before the next text */
+    for (size_t i = 0; i < t->num_columns; i++) {
+        if (!layouts[i].width)
+            continue;
+        size_t padding = layouts[i].width - display_width(texts[i]);
+        size_t before = layouts[i].right ? padding : 0;
+        if (markdown)
+            fprintf(t->out, "| %s ", texts[i]);
+        else if (*texts[i])
+            fprintf(t->out, "%*s%s", (int)(due + before), "", texts[i]);
+        due = (*texts[i] ? 0 : due + before) + padding - before + 2;
+    }
+    fputs(markdown ? "|\n" : "\n", t->out);
+}
+
+static void print_rule(const Table *t, const Layout *layouts)
+{
+    for (size_t i = 0; i < t->num_columns; i++)
+        if (layouts[i].width)
+            fputs(layouts[i].right ? "|--:" : "|:--", t->out);
+    fputs("|\n", t->out);
+}
+
+/* ---- all formats ---- */
+
+static void print_lines(const Table *t)
+{
+    Layout *layouts = xcalloc(t->num_columns, sizeof *layouts);
+    const char **texts = xcalloc(t->num_columns, sizeof *texts);
+    for (size_t i = 0; i <= t->num_rows; i++) { /* the names of the columns first */
+        for (size_t c = 0; c < t->num_columns; c++) {
+            texts[c] = i == 0 ? t->columns[c].name : cell_at(t, i - 1, c)->text;
+            if (i == 0 && t->format != TABLE_CSV)
+                layouts[c] = layout_of(t, c);
+        }
+        if (t->format == TABLE_CSV)
+            csv_write_record(t->out, texts, t->num_columns);
+        else
+            print_line(t, texts, layouts);
+        if (i == 0 && t->format == TABLE_MARKDOWN)
+            print_rule(t, layouts);
+    }
+    free(texts);
+    free(layouts);
+}
+
+static void release(Table *t)
+{
+    CHECK(t->next == 0, "a row without its end");
+    for (size_t i = 0; i < t->num_rows * t->num_columns; i++) {
+        free(t->cells[i].text);
+        json_decref(t->cells[i].value);
+    }
+    for (size_t c = 0; c < t->num_columns; c++)
+        free(t->columns[c].name);
+    free(t->cells);
+    free(t->columns);
+}
+
+json_t *table_end_json(Table *t)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < t->num_rows; i++) {
+        json_t *row = json_object();
+        for (size_t c = 0; c < t->num_columns; c++)
+            json_object_set(row, t->columns[c].name, cell_at(t, i, c)->value);
+        json_array_append_new(rows, row);
+    }
+    release(t);
+    return rows;
+}
+
+void table_end(Table *t)
+{
+    if (t->format == TABLE_JSON) {
+        FILE *out = t->out;
+        json_t *rows = table_end_json(t);
+        json_dumpf(rows, out, JSON_INDENT(2));
+        fputc('\n', out);
+        json_decref(rows);
+        return;
+    }
+    if (t->num_rows > 0 || t->format == TABLE_CSV)
+        print_lines(t);
+    release(t);
+}
+
+/* ---- CSV ---- */
+
+/* libcsv quotes whatever it writes, so it only gets what needs quotes. Readers drop blanks at the ends of
+ * a field without quotes, and a byte-order mark where it begins the file. */
+static bool needs_quotes(const char *cell)
+{
+    static const char byte_order_mark[] = "\xef\xbb\xbf";
+    size_t len = strlen(cell);
+    return strpbrk(cell, ",\"\r\n") ||
+           strncmp(cell, byte_order_mark, sizeof byte_order_mark - 1) == 0 ||
+           (len && (strchr(" \t", cell[0]) || strchr(" \t", cell[len - 1])));
+}
+
+void csv_write_record(FILE *f, const char *const *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            fputc(',', f);
+        if (needs_quotes(cells[i]))
+            csv_fwrite(f, cells[i], strlen(cells[i]));
+        else
+            fputs(cells[i], f);
+    }
+    fputc('\n', f);
+}
