@@ -12,22 +12,6 @@
 
 #include "bench/stats/stats.h"
 
-double *energy_per_sample(const StudyRecord *r, double idle)
-{
-    if (!r->joules || r->rounds < 1)
-        return NULL;
-    double samples = (double)r->calls * (double)r->batch_size;
-    double *each = xcalloc((size_t)r->rounds, sizeof *each);
-    for (size_t i = 0; i < (size_t)r->rounds; i++) {
-        each[i] = (r->joules[i] - idle * r->seconds[i]) / samples;
-        if (isnan(each[i])) {
-            free(each);
-            return NULL;
-        }
-    }
-    return each;
-}
-
 /* ---- orders ---- */
 
 /* What a group of records (one model and piece of work, one record a format, fp32 first) is seen through. */
@@ -42,71 +26,78 @@ static bool is_work(const View *v, const char *work)
     return strcmp(v->records->work, work) == 0;
 }
 
-/* Samples of one record: freshly allocated [*count], or NULL where there is nothing to rank. */
-typedef double *SamplesOf(const View *v, const StudyRecord *r, size_t *count);
+/* One sample of a record; NaN where there is nothing to rank. */
+typedef double SampleOf(const View *v, const StudyRecord *r, size_t round);
 
-static double *copy_of(const double *x, size_t count)
-{
-    double *copy = xcalloc(count, sizeof *copy);
-    memcpy(copy, x, count * sizeof *copy);
-    return copy;
-}
-
-static double *latencies(const View *v, const StudyRecord *r, size_t *count)
+static double latency(const View *v, const StudyRecord *r, size_t round)
 {
     (void)v;
-    *count = r->ms ? (size_t)r->rounds : 0;
-    return r->ms ? copy_of(r->ms, *count) : NULL;
+    return r->ms ? r->ms[round] : NAN;
 }
 
-static double *speedups(const View *v, const StudyRecord *r, size_t *count)
+static double speedup(const View *v, const StudyRecord *r, size_t round)
 {
     const StudyRecord *fp32 = v->records;
-    double *x = fp32->ranked && fp32->ms ? latencies(v, r, count) : NULL;
-    for (size_t i = 0; x && i < *count; i++)
-        x[i] = fp32->ms[i] / x[i];
-    return x;
+    return fp32->ranked ? latency(v, fp32, round) / latency(v, r, round) : NAN;
 }
 
-static double *throughputs(const View *v, const StudyRecord *r, size_t *count)
+static double throughput(const View *v, const StudyRecord *r, size_t round)
 {
-    double *x = latencies(v, r, count);
-    for (size_t i = 0; x && i < *count; i++)
-        x[i] = (double)r->batch_size * 1e3 / x[i];
-    return x;
+    return (double)r->batch_size * 1e3 / latency(v, r, round);
+}
+
+static double energy(const View *v, const StudyRecord *r, size_t round)
+{
+    double joules = r->joules ? r->joules[round] - v->idle_watts * r->seconds[round] : NAN;
+    return joules / ((double)r->calls * (double)r->batch_size);
 }
 
 /* Ratios need positive figures: what is not above idle power is not known well enough. */
-static double *energies(const View *v, const StudyRecord *r, size_t *count)
+static double ranked_energy(const View *v, const StudyRecord *r, size_t round)
 {
-    double *x = energy_per_sample(r, v->idle_watts);
-    *count = x ? (size_t)r->rounds : 0;
-    for (size_t i = 0; x && i < *count; i++)
-        if (x[i] <= 0) {
+    double joules = energy(v, r, round);
+    return joules > 0 ? joules : NAN;
+}
+
+static double size(const View *v, const StudyRecord *r, size_t round)
+{
+    (void)v;
+    (void)round;
+    return r->disk_bytes == INT_MISSING ? NAN : (double)r->disk_bytes / (1 << 20);
+}
+
+/* All samples of one record, allocated [*count]; NULL where one is NaN or there is none. */
+static double *samples_of(SampleOf *sample, const View *v, const StudyRecord *r, size_t *count)
+{
+    *count = sample == size ? 1 : r->rounds > 0 ? (size_t)r->rounds : 0;
+    double *x = *count ? xcalloc(*count, sizeof *x) : NULL;
+    for (size_t i = 0; i < *count; i++) {
+        x[i] = sample(v, r, i);
+        if (isnan(x[i])) {
             free(x);
             return NULL;
         }
+    }
     return x;
 }
 
-static double *sizes(const View *v, const StudyRecord *r, size_t *count)
+double *energy_per_sample(const StudyRecord *r, double idle)
 {
-    (void)v;
-    const double mebibyte = 1 << 20;
-    *count = 1;
-    return r->disk_bytes == INT_MISSING ? NULL
-                                        : copy_of(&(double){(double)r->disk_bytes / mebibyte}, 1);
+    size_t count;
+    return samples_of(energy, &(View){.idle_watts = idle}, r, &count);
 }
 
 static const Precision slow_to_fast[] = {PRECISION_FP32, PRECISION_MIXED, PRECISION_FP16};
 
 static const struct {
     const char *measure, *relations, *unit;
-    SamplesOf *samples;
+    SampleOf *sample;
 } orders[] = {
-    {"latency", ">>", " ms", latencies},         {"speed-up over FP32", "<<", "x", speedups},
-    {"energy per sample", ">>", " J", energies}, {"throughput", "<<", "/s", throughputs},
-    {"model size", "=>", " MiB", sizes},
+    {"latency", ">>", " ms", latency},
+    {"speed-up over FP32", "<<", "x", speedup},
+    {"energy per sample", ">>", " J", ranked_energy},
+    {"throughput", "<<", "/s", throughput},
+    {"model size", "=>", " MiB", size},
 };
 
 static Ordering *add(Orderings *o, const char *measure, const char *where)
@@ -141,15 +132,15 @@ static void add_order(Orderings *o, const View *v, size_t which, const char *whe
         if (!v->records[i].ranked)
             continue;
         s->format = v->records[i].precision;
-        s->at = orders[which].samples(v, &v->records[i], &s->count);
-        s->exact = orders[which].samples == sizes;
+        s->at = samples_of(orders[which].sample, v, &v->records[i], &s->count);
+        s->exact = orders[which].sample == size;
         s->center = median_of(s->at, s->at ? s->count : 0);
         n += s->at != NULL;
     }
     Ordering *new = add(o, orders[which].measure, where);
     ordering_of_series(new, slow_to_fast, orders[which].relations, COUNT_OF(slow_to_fast), series,
                        n, orders[which].unit);
-    if (orders[which].samples != sizes)
+    if (orders[which].sample != size)
         note_converted(new, v);
     while (n > 0)
         free(series[--n].at);
@@ -232,10 +223,10 @@ static void judge_group(Orderings *o, const View *v, bool first_of_model)
     snprintf(cell, sizeof cell, "%.60s b%lld s%lld", r->model, (long long)r->batch_size,
              (long long)r->seq_len);
     for (size_t k = 0; k < COUNT_OF(orders); k++) {
-        bool energy = orders[k].samples == energies, size = orders[k].samples == sizes;
-        if (size && first_of_model)
+        bool needs_counter = orders[k].sample == ranked_energy, is_size = orders[k].sample == size;
+        if (is_size && first_of_model)
             add_order(o, v, k, r->model);
-        if (!size && is_work(v, "time") && (!energy || counts_energy(v)))
+        if (!is_size && is_work(v, "time") && (!needs_counter || counts_energy(v)))
             add_order(o, v, k, cell);
     }
     if (is_work(v, "accuracy"))
@@ -249,7 +240,7 @@ static void note_missing_energy(Orderings *o, const StudyRecord *records, size_t
     if (counts_energy(&(View){records, count, 0}))
         return;
     for (size_t k = 0; k < COUNT_OF(orders); k++)
-        if (orders[k].samples == energies)
+        if (orders[k].sample == ranked_energy)
             add_order(o, &(View){records, 0, 0}, k, "everywhere");
 }
 

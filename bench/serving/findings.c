@@ -14,26 +14,22 @@
 
 __attribute__((format(printf, 2, 3))) static void say(json_t *list, const char *format, ...)
 {
-    char *sentence = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int n = vasprintf(&sentence, format, arguments);
+    char *sentence = xvasprintf(format, arguments);
     va_end(arguments);
-    CHECK(n >= 0, "no memory for a sentence");
     json_array_append_new(list, json_string(sentence));
     free(sentence);
 }
 
-/* Appends formatted text to *text, which it replaces. */
+/* Appends to *text, which it replaces, behind a comma where it is not empty. */
 __attribute__((format(printf, 2, 3))) static void add(char **text, const char *format, ...)
 {
-    char *more = NULL, *longer;
     va_list arguments;
     va_start(arguments, format);
-    int n = vasprintf(&more, format, arguments);
+    char *more = xvasprintf(format, arguments);
     va_end(arguments);
-    CHECK(n >= 0, "no memory for a sentence");
-    longer = xasprintf("%s%s", *text, more);
+    char *longer = xasprintf("%s%s%s", *text, **text ? ", " : "", more);
     free(more);
     free(*text);
     *text = longer;
@@ -106,50 +102,33 @@ static void name_doubtful(const Serving *s, json_t *list)
     }
 }
 
-static void name_tails(const Serving *s, json_t *list)
+/* One sentence for each kind of figure, with all implementations that have it. */
+static void list_figures(const Serving *s, json_t *list)
 {
-    char *text = xstrdup("");
+    char *tails = xstrdup(""), *shares = xstrdup(""), *starts = xstrdup("");
     for (size_t i = 0; i < s->count; i++) {
         const ServingEntry *c = &s->entries[i];
+        const char *name = serving_entry_name(c);
         if (is_measured(s, c) && !isnan(c->latency.p99))
-            add(&text, "%s%s %.2f (%.2f)", *text ? ", " : "", serving_entry_name(c),
-                c->latency.p99 / c->latency.median, c->text_p99);
+            add(&tails, "%s %.2f (%.2f)", name, c->latency.p99 / c->latency.median, c->text_p99);
+        if (c->entry.rounds > 0)
+            add(&shares, "%s %.2g %%", name, 100 * c->tokenizer_share);
+        if (c->entry.rounds > 0 && c->labels)
+            add(&starts, "%s %.3g s", name, (c->start_ms + c->load_ms + c->first_ms) / 1e3);
     }
-    if (*text)
+    if (*tails)
         say(list,
             "P99 over the median, texts of all lengths together (each request over the median of "
             "its own text): %s.",
-            text);
-    free(text);
-}
-
-static void name_tokenizer_shares(const Serving *s, json_t *list)
-{
-    char *text = xstrdup("");
-    for (size_t i = 0; i < s->count; i++) {
-        const ServingEntry *c = &s->entries[i];
-        if (c->entry.rounds > 0)
-            add(&text, "%s%s %.2g %%", *text ? ", " : "", serving_entry_name(c),
-                100 * c->tokenizer_share);
-    }
-    if (*text)
-        say(list, "Tokenizer's share of a request: %s.", text);
-    free(text);
-}
-
-static void name_cold_starts(const Serving *s, json_t *list)
-{
-    char *text = xstrdup("");
-    for (size_t i = 0; i < s->count; i++) {
-        const ServingEntry *c = &s->entries[i];
-        if (c->entry.rounds > 0 && c->labels)
-            add(&text, "%s%s %.3g s", *text ? ", " : "", serving_entry_name(c),
-                (c->start_ms + c->load_ms + c->first_ms) / 1e3);
-    }
-    if (*text)
+            tails);
+    if (*shares)
+        say(list, "Tokenizer's share of a request: %s.", shares);
+    if (*starts)
         say(list, "From nothing to the first label (process, model load, first request): %s.",
-            text);
-    free(text);
+            starts);
+    free(tails);
+    free(shares);
+    free(starts);
 }
 
 /* ---- labels ---- */
@@ -255,9 +234,7 @@ json_t *serving_findings(const Serving *s)
     json_t *list = json_array();
     compare_speed(s, list);
     name_doubtful(s, list);
-    name_tails(s, list);
-    name_tokenizer_shares(s, list);
-    name_cold_starts(s, list);
+    list_figures(s, list);
     compare_labels(s, list);
     name_accuracy(s, list);
     name_weakest_category(s, list);

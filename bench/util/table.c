@@ -213,7 +213,7 @@ static size_t display_width(const char *text)
     return width;
 }
 
-/* Numbers and intervals are aligned right, with what stands in their place in other rows. */
+/* Numbers and intervals, and so the other cells of their column, are aligned right. */
 static Layout layout_of(const Table *t, size_t column)
 {
     const struct TableColumn *c = &t->columns[column];
