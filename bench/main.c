@@ -7,6 +7,7 @@
 
 #include "autograd/kernels/kernels.h"
 #include "bench/commands.h"
+#include "bench/util/man.h"
 #include "bench/util/pipe.h"
 
 typedef struct Verb {
@@ -20,17 +21,34 @@ static const Verb verbs[] = {
 #undef COMMAND
 };
 
+#define SUMMARY "Weighs GPT-style and BERT-style transformers on this machine's CPU"
+
+static const char exit_codes[] =
+    "exit: 0 ok, 1 a row failed or a check did not pass, 2 bad command, config or input,\n"
+    "      3 regression found, 130 interrupted\n";
+
 static void print_help(void)
 {
-    printf("usage: tare VERB [ARGUMENTS]\n\n"
-           "Weighs GPT-style and BERT-style transformers on this machine's CPU.\n\n");
+    printf("usage: tare VERB [ARGUMENTS]\n\n" SUMMARY ".\n\n");
     for (size_t i = 0; i < COUNT_OF(verbs); i++)
         if (verbs[i].help[0])
             printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
     printf("\n  tare VERB --help   the options of a verb\n"
-           "  tare --version     the version\n\n"
-           "exit: 0 ok, 1 a row failed or a check did not pass, 2 bad command, config or input,\n"
-           "      3 regression found, 130 interrupted\n");
+           "  tare --version     the version\n\n%s",
+           exit_codes);
+}
+
+/* The page that the build makes and `cmake --install` installs. A verb prints its part itself. */
+static int print_man(Err *err)
+{
+    man_page_begin(TARE_VERSION, SUMMARY);
+    for (size_t i = 0; i < COUNT_OF(verbs); i++) {
+        char *argv[] = {(char *)verbs[i].name, "--man", NULL};
+        if (verbs[i].help[0] && verbs[i].run(2, argv, err) != EXIT_OK)
+            return EXIT_BAD_INPUT;
+    }
+    man_lines("EXIT STATUS", exit_codes);
+    return EXIT_OK;
 }
 
 static const Verb *find_verb(const char *name, Err *err)
@@ -63,6 +81,8 @@ static int run(int argc, char **argv, Err *err)
         print_help();
         return EXIT_OK;
     }
+    if (strcmp(argv[1], "--man") == 0)
+        return print_man(err);
     if (strcmp(argv[1], "--version") == 0) {
         printf("tare %s\n", TARE_VERSION);
         return EXIT_OK;

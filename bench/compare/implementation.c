@@ -111,7 +111,8 @@ static int introduce(Implementation *a, const json_t *reply, bool *no_device, Er
 }
 
 /* A worker that answers with a sentence lacks something; any other end is a fault of it. */
-static void leave_out(Implementation *a, bool no_device, const Err *why, bool *misbehaved)
+static void leave_out(Implementation *a, const Project *p, bool no_device, const Err *why,
+                      bool *misbehaved)
 {
     bool lacking = peer_running(&a->peer);
     peer_stop(&a->peer);
@@ -121,14 +122,14 @@ static void leave_out(Implementation *a, bool no_device, const Err *why, bool *m
         fprintf(stderr, "tare: %s is %s\n", a->name, a->left_out.msg);
     } else if (lacking) {
         fprintf(stderr, "tare: %s is left out (%s); to install it: %s\n", a->name, a->left_out.msg,
-                PEERS_INSTALL);
+                p->install);
     } else {
         fprintf(stderr, "tare: %s is left out: %s\n", a->name, a->left_out.msg);
     }
     *misbehaved |= !lacking;
 }
 
-static int start_one(Implementation *a, bool ours, bool *misbehaved, Err *err)
+static int start_one(Implementation *a, bool ours, const Project *p, bool *misbehaved, Err *err)
 {
     bool no_device = false;
     json_t *reply = greet(a, err);
@@ -137,7 +138,7 @@ static int start_one(Implementation *a, bool ours, bool *misbehaved, Err *err)
     if (!a->available && (ours || interrupted()))
         return -1;
     if (!a->available)
-        leave_out(a, no_device, err, misbehaved);
+        leave_out(a, p, no_device, err, misbehaved);
     return 0;
 }
 
@@ -148,7 +149,7 @@ int implementations_start(Implementation list[NUM_IMPLEMENTATIONS], const Projec
     const char *missing = p->root ? "Python" : "bench/peers/worker.py";
     if (alone)
         fprintf(stderr, "tare: no %s, so tare is measured alone; to install the peers: %s\n",
-                missing, PEERS_INSTALL);
+                missing, p->install);
     for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
         Implementation *a = &list[k];
         if (k > 0 && !o->wanted[k])
@@ -159,7 +160,7 @@ int implementations_start(Implementation list[NUM_IMPLEMENTATIONS], const Projec
             continue;
         }
         describe(a, k, p, o);
-        if (start_one(a, k == 0, misbehaved, err) != 0)
+        if (start_one(a, k == 0, p, misbehaved, err) != 0)
             return -1;
     }
     return 0;

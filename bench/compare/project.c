@@ -20,18 +20,47 @@ static bool holds_peers(const char *root)
     return there;
 }
 
-static char *find_root(const char *program)
+static bool find_below(Project *p, const char *folder)
 {
-    if (holds_peers("."))
-        return xstrdup(".");
-    char *root = xstrdup(program), *slash;
-    while ((slash = strrchr(root, '/')) && slash != root) {
-        *slash = '\0';
-        if (holds_peers(root))
-            return root;
+    if (holds_peers(folder)) {
+        p->root = xstrdup(folder);
+        p->local = xstrdup(folder);
+        return true;
     }
-    free(root);
-    return NULL;
+    char *installed = xasprintf("%s/share/tare", folder);
+    if (holds_peers(installed)) {
+        p->root = installed;
+        p->local = xstrdup(".");
+        return true;
+    }
+    free(installed);
+    return false;
+}
+
+static void find_root(Project *p)
+{
+    char *folder = xstrdup(p->program), *slash;
+    bool found = find_below(p, ".");
+    while (!found && (slash = strrchr(folder, '/')) && slash != folder) {
+        *slash = '\0';
+        found = find_below(p, folder);
+    }
+    free(folder);
+    if (!found)
+        p->local = xstrdup(".");
+}
+
+static void find_python(Project *p)
+{
+    const char *named = getenv("TARE_PYTHON");
+    bool is_named = named && *named;
+    p->python = is_named ? xstrdup(named) : xasprintf("%s/.venv/bin/python", p->local);
+    if (access(p->python, X_OK) == 0)
+        return;
+    free(p->python);
+    p->python = NULL;
+    if (is_named)
+        fprintf(stderr, "tare: TARE_PYTHON is '%s', which cannot be executed\n", named);
 }
 
 void project_find(Project *p)
@@ -40,25 +69,21 @@ void project_find(Project *p)
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     CHECK(n > 0, "/proc/self/exe cannot be read");
     self[n] = '\0';
-    const char *named = getenv("TARE_PYTHON");
-    *p = (Project){.program = xstrdup(self), .root = find_root(self)};
-    if (named && *named)
-        p->python = xstrdup(named);
-    else if (p->root)
-        p->python = xasprintf("%s/.venv/bin/python", p->root);
-    if (p->python && access(p->python, X_OK) != 0) {
-        free(p->python);
-        p->python = NULL;
-        if (named && *named)
-            fprintf(stderr, "tare: TARE_PYTHON is '%s', which cannot be executed\n", named);
-    }
+    *p = (Project){.program = xstrdup(self)};
+    find_root(p);
+    find_python(p);
+    p->install = xasprintf("python3 -m venv %s/.venv && "
+                           "%s/.venv/bin/pip install -r %s/bench/peers/requirements.txt",
+                           p->local, p->local, p->root ? p->root : ".");
 }
 
 void project_release(Project *p)
 {
     free(p->program);
     free(p->root);
+    free(p->local);
     free(p->python);
+    free(p->install);
     *p = (Project){0};
 }
 
@@ -93,14 +118,14 @@ static int run_maker(const char *name, const char *cache, const Project *p, Err 
 
 static int make_model(ModelFiles *f, const char *name, const Project *p, Err *err)
 {
-    char *cache = xasprintf("%s/.cache/models", p->root ? p->root : ".");
+    char *cache = xasprintf("%s/.cache/models", p->local);
     f->dir = xasprintf("%s/%s", cache, name);
     int status = 0;
     if (is_model(f->dir))
         status = 0;
     else if (!p->root || !p->python)
         status = err_set(err, "model '%s' has to be made once, which needs Python: %s", name,
-                         PEERS_INSTALL);
+                         p->install);
     else
         status = run_maker(name, cache, p, err);
     free(cache);

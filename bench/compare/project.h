@@ -1,8 +1,10 @@
 /* project: where the Python side of the project lies, and the model directories.
  *
- * The project's folder is the first of "." and the folders above the program that holds
- * bench/peers/worker.py. Python is $TARE_PYTHON, else .venv/bin/python of that folder. Models that the
- * config asks to make are made once by bench/peers/make_models.py and kept in .cache/models. */
+ * The root is the first folder that holds bench/peers/worker.py. Candidates are "." and the folders
+ * above the program, each followed by its share/tare, where `cmake --install` puts the Python side.
+ * Python is $TARE_PYTHON, else .venv/bin/python. Models that a config asks to make are made once by
+ * bench/peers/make_models.py and kept in .cache/models. Of a checkout, .venv and .cache lie in the
+ * root; an installed root stays as it is, so they lie in the current folder. */
 #ifndef TARE_BENCH_COMPARE_PROJECT_H
 #define TARE_BENCH_COMPARE_PROJECT_H
 
@@ -12,16 +14,14 @@
 typedef struct Project {
     char *program; /* this one */
     char *root;    /* NULL: not found */
+    char *local;   /* where .venv and .cache lie; never NULL */
     char *python;  /* NULL: there is none */
+    char *install; /* the shell command that installs the peers, for messages */
 } Project;
 
 /* Says on stderr where $TARE_PYTHON is no program. */
 void project_find(Project *p);
 void project_release(Project *p);
-
-/* The command that installs the peers, for messages. */
-#define PEERS_INSTALL                                                                              \
-    "python3 -m venv .venv && .venv/bin/pip install -r bench/peers/requirements.txt"
 
 /* A model that lies ready. */
 typedef struct ModelFiles {
@@ -30,12 +30,12 @@ typedef struct ModelFiles {
     char sha256[65]; /* of model.safetensors, by coreutils; "" where that is missing */
 } ModelFiles;
 
-/* Makes the model if it is asked for and not there yet, saying so on stderr; reads its config. -1: exit
- * 2. Release also after -1. */
+/* Makes the model if it is asked for and not there yet, saying so on stderr; reads its config.
+ * -1: exit 2. Release also after -1. */
 int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err *err);
 
-/* Its weights as well, unread: settles the head, checks that they are of that model, and names on stderr those
- * that are not used. Release ck unless it fails. */
+/* Opens its weights, unread: settles the head, checks that they are of that model, and names on
+ * stderr those that are not used. Release ck unless it fails. */
 int model_files_open(ModelFiles *f, Checkpoint *ck, Err *err);
 void model_files_release(ModelFiles *f);
 

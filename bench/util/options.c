@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/util/man.h"
+
 void text_list_release(TextList *l)
 {
     free(l->at);
@@ -68,11 +70,6 @@ int choice_check(const char *what, const char *choices, const char *text, Err *e
 
 /* ---- help ---- */
 
-static void print_choices(const Option *o)
-{
-    printf(" (%s)", o->choices);
-}
-
 static void print_option(const Option *o)
 {
     char left[64];
@@ -80,7 +77,7 @@ static void print_option(const Option *o)
              o->value_name ? o->value_name : "");
     printf("  %-22s %s", left, o->help);
     if (o->choices)
-        print_choices(o);
+        printf(" (%s)", o->choices);
     putchar('\n');
 }
 
@@ -212,6 +209,9 @@ OptionsOutcome options_parse(const Command *command, int argc, char **argv, cons
             only_arguments = true;
         } else if (!only_arguments && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) {
             print_help(command);
+            return OPTIONS_HELP;
+        } else if (!only_arguments && strcmp(word, "--man") == 0) {
+            man_verb(command);
             return OPTIONS_HELP;
         } else if (!only_arguments && word[0] == '-' && word[1] != '\0') {
             if (read_option(command, argc, argv, &i, err) != 0)

@@ -1,8 +1,9 @@
 /* options: the command line of a verb, as a table.
  *
- * The one idea: a verb lists its options once; reading them, refusing what is wrong and writing --help
- * are loops over that list. `--name value` and `--name=value` both work; a value may begin with '-';
- * after `--` everything is an argument. Nothing here prints an error or ends the program. */
+ * The one idea: a verb lists its options once; reading them, refusing what is wrong, writing --help and
+ * the manual page (man.h) are loops over that list. `--name value` and `--name=value` both work; a value
+ * may begin with '-'; after `--` everything is an argument. Nothing here prints an error or ends the
+ * program. */
 #ifndef TARE_BENCH_UTIL_OPTIONS_H
 #define TARE_BENCH_UTIL_OPTIONS_H
 
@@ -50,7 +51,7 @@ typedef struct Command {
 typedef enum OptionsOutcome {
     OPTIONS_WRONG = -1, /* err says what: exit 2 */
     OPTIONS_RUN = 0,
-    OPTIONS_HELP = 1 /* --help was asked for and is on stdout: exit 0 */
+    OPTIONS_HELP = 1 /* --help or --man was asked for and is on stdout: exit 0 */
 } OptionsOutcome;
 
 /* Reads argv[1..argc-1]; argv[0] is the verb. Arguments that are no options go to arguments[0..]

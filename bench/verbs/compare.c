@@ -238,12 +238,14 @@ int cmd_compare(int argc, char **argv, Err *err)
         .num_options = COUNT_OF(options),
         .min_arguments = 1,
         .max_arguments = 1,
-        .notes = "CONFIG.toml lists cells, or has task = \"sentiment\" and measures a trained "
-                 "classifier.\n"
-                 "Peers are Python programs: $TARE_PYTHON, else .venv/bin/python of the project.\n"
-                 "To install them: " PEERS_INSTALL "\n"
-                 "Exit code 1: an output differs from tare's, an implementation failed, or a time\n"
-                 "is impossible on this machine.\n",
+        .notes =
+            "CONFIG.toml lists cells, or has task = \"sentiment\" and measures a trained "
+            "classifier.\n"
+            "Peers are Python programs: $TARE_PYTHON, else .venv/bin/python of the project or,\n"
+            "where tare is installed, of the current folder. To install them:\n"
+            "  python3 -m venv .venv && .venv/bin/pip install -r bench/peers/requirements.txt\n"
+            "Exit code 1: an output differs from tare's, an implementation failed, or a time\n"
+            "is impossible on this machine.\n",
     };
     size_t count;
     OptionsOutcome outcome = options_parse(&command, argc, argv, &o.path, &count, err);
