@@ -1,7 +1,8 @@
 /* op_cases: every op beside a naive forward in double, and the cases it is tested on. What is checked
  * over them is tests/unit/autograd/test_ops.c's business.
  *
- * A new op needs one OpSpec here: its leaves, how to record it, its formula, some cases. */
+ * A new op NAME needs op_NAME_spec in tests/unit/autograd/ops/NAME.c: its leaves, how to record it, its
+ * formula (that of ops.h, loop by loop), some cases. */
 #ifndef TARE_TESTS_SUPPORT_OP_CASES_H
 #define TARE_TESTS_SUPPORT_OP_CASES_H
 
@@ -55,8 +56,27 @@ struct OpSpec {
     size_t num_cases;
 };
 
-extern const OpSpec op_specs[];
+#define OP(name) extern const OpSpec op_##name##_spec;
+#include "autograd/ops.def"
+#undef OP
+
+/* Those of ops.def. */
+extern const OpSpec *const op_specs[];
 extern const size_t num_op_specs;
+
+/* ---- for OpSpec.leaves: fill leaf i ---- */
+
+void leaf_matrix(OpSetup *s, int i, size_t rows, size_t cols);
+void leaf_vector(OpSetup *s, int i, size_t n);
+void leaf_integers(OpSetup *s, int i, size_t rows, size_t cols, int low, int high);
+
+/* Where B sequences of up to `longest` rows begin; of B * longest rows the last may be fillers. */
+void leaf_starts(OpSetup *s, int i, size_t B, size_t longest);
+
+/* The rows of sequence b, of T rows each where `starts` is NULL. */
+Range rows_of_sequence(const double *starts, size_t T, size_t b);
+
+/* ---- for tests ---- */
 
 /* Fills the leaves with numbers from [-1, 1], or for `exact` with whole ones; the same every time. */
 void op_setup_init(OpSetup *s, const OpSpec *spec, const OpCase *at, bool exact);

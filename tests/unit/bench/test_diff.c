@@ -11,6 +11,7 @@
 #include "bench/commands.h"
 #include "bench/result/diff.h"
 #include "bench/result/fingerprint.h"
+#include "tests/support/temp_dir.h"
 
 static const double wobble[] = {0.004,  -0.009, 0.002,  0.011, -0.004,
                                 -0.007, 0.009,  -0.006, 0.001, 0.003};
@@ -183,12 +184,14 @@ typedef struct Made {
 
 enum { MADE_ROWS = 3, MADE_TRIALS = 10 };
 
-/* DIR/NAME.csv and its samples file. The times carry exponents, as other tools write them. */
-static char *make_result(const char *dir, const char *name, Made m)
+/* temp_dir/NAME.csv and its samples file. The times carry exponents, as other tools write them. */
+static const char *make_result(const char *name, Made m)
 {
-    char *path = xasprintf("%s/%s.csv", dir, name);
-    char *beside = xasprintf("%s/%s.samples.csv", dir, name);
-    FILE *f = fopen(path, "w"), *s = fopen(beside, "w");
+    char file[64];
+    snprintf(file, sizeof file, "%s.csv", name);
+    const char *path = temp_path(file);
+    snprintf(file, sizeof file, "%s.samples.csv", name);
+    FILE *f = fopen(path, "w"), *s = fopen(temp_path(file), "w");
     cr_assert(f && s);
     fputs("model_size,context_length,forward_only,num_warmups,status,row_id,cpu_model,git_commit\n",
           f);
@@ -203,30 +206,7 @@ static char *make_result(const char *dir, const char *name, Made m)
     }
     fclose(f);
     fclose(s);
-    free(beside);
     return path;
-}
-
-static char *fresh_dir(void)
-{
-    char *dir = xstrdup("/tmp/tare_test_diff_XXXXXX");
-    cr_assert(mkdtemp(dir));
-    return dir;
-}
-
-static void remove_dir(char *dir)
-{
-    const char *const names[] = {"old", "new"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char *path = xasprintf("%s/%s.csv", dir, names[i]);
-        char *beside = xasprintf("%s/%s.samples.csv", dir, names[i]);
-        unlink(path);
-        unlink(beside);
-        free(path);
-        free(beside);
-    }
-    cr_expect_eq(rmdir(dir), 0);
-    free(dir);
 }
 
 static const Made plain = {"a CPU", "abc", 100, -1};
@@ -234,17 +214,16 @@ static const Made plain = {"a CPU", "abc", 100, -1};
 /* The exit code of `tare diff OLD NEW [option] [value]`. */
 static int run_diff(Made old, Made new, const char *option, const char *value, Err *err)
 {
-    char *dir = fresh_dir();
-    char *old_path = make_result(dir, "old", old), *new_path = make_result(dir, "new", new);
-    char *argv[] = {"diff", old_path, new_path, (char *)option, (char *)value, NULL};
+    temp_dir_make();
+    const char *old_path = make_result("old", old), *new_path = make_result("new", new);
+    char *argv[] = {"diff",         (char *)old_path, (char *)new_path,
+                    (char *)option, (char *)value,    NULL};
     int argc = 3 + (option != NULL) + (value != NULL);
     cr_redirect_stdout();
     cr_redirect_stderr();
     err->msg[0] = '\0';
     int code = cmd_diff(argc, argv, err);
-    free(old_path);
-    free(new_path);
-    remove_dir(dir);
+    temp_dir_remove();
     return code;
 }
 
@@ -323,12 +302,12 @@ Test(diff, bars_do_not_end_a_markdown_cell)
 
 Test(diff, only_ok_rows_are_compared)
 {
-    char *dir = fresh_dir();
+    temp_dir_make();
     Err err = {""};
     Diff d;
     Made broken = plain;
     broken.failed_row = 1;
-    char *old = make_result(dir, "old", plain), *new = make_result(dir, "new", broken);
+    const char *old = make_result("old", plain), *new = make_result("new", broken);
     cr_assert_eq(diff_load(&d, old, new, &(DiffGuard){0}, &err), 0, "%s", err.msg);
     cr_expect_eq(d.count, 2u);
     cr_expect_str_eq(d.rows[1].name, "small/512/fwd/w1");
@@ -337,19 +316,17 @@ Test(diff, only_ok_rows_are_compared)
     cr_expect_str_eq(d.skipped[0].name, "small/256/fwd/w1");
     cr_expect_str_eq(d.skipped[0].reason, "failed in the new file");
     diff_release(&d);
-    remove_dir(dir);
-    free(old);
-    free(new);
+    temp_dir_remove();
 }
 
 /* Loads two files of which the new one is replaced by `rows` and `samples`; -1 and the message. */
 static void expect_load_error(const char *rows, const char *samples, const char *message)
 {
-    char *dir = fresh_dir();
+    temp_dir_make();
     Err err = {""};
     Diff d;
-    char *old = make_result(dir, "old", plain), *new = make_result(dir, "new", plain);
-    char *beside = xasprintf("%s/new.samples.csv", dir);
+    const char *old = make_result("old", plain), *new = make_result("new", plain);
+    const char *beside = temp_path("new.samples.csv");
     const char *const texts[] = {rows, samples}, *const paths[] = {new, beside};
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         FILE *f = texts[i] ? fopen(paths[i], "w") : NULL;
@@ -361,10 +338,7 @@ static void expect_load_error(const char *rows, const char *samples, const char 
     cr_expect_eq(diff_load(&d, old, new, &(DiffGuard){.force = true}, &err), -1);
     cr_expect(strstr(err.msg, message), "'%s' lacks '%s'", err.msg, message);
     diff_release(&d);
-    remove_dir(dir);
-    free(beside);
-    free(old);
-    free(new);
+    temp_dir_remove();
 }
 
 Test(diff, wrong_files)

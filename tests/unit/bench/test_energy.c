@@ -1,7 +1,6 @@
 /* Energy from counters of other machines than this one: files in a folder. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,56 +9,35 @@
 #include <unistd.h>
 
 #include "bench/machine/energy.h"
+#include "tests/support/temp_dir.h"
 
 #define ZONE "/sys/class/powercap/intel-rapl:"
 #define PMU  "/sys/bus/event_source/devices/power/"
 
-static char root[] = "/tmp/tare_energy_XXXXXX";
 static Energy energy;
 
 static void make_root(void)
 {
-    cr_assert(mkdtemp(root) != NULL);
-    chmod(root, 0755); /* for a test that gives up being root */
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
+    temp_dir_make();
+    chmod(temp_dir, 0755); /* for a test that gives up being root */
 }
 
 static void remove_root(void)
 {
     energy_close(&energy);
-    nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static void put(const char *path, const char *text)
-{
-    char full[512];
-    snprintf(full, sizeof full, "%s%s", root, path);
-    for (char *slash = strchr(full + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(full, 0777);
-        *slash = '/';
-    }
-    FILE *f = fopen(full, "w");
-    cr_assert(f != NULL, "%s", full);
-    fputs(text, f);
-    fclose(f);
+    temp_dir_remove();
 }
 
 static void put_package(int zone, const char *name, const char *count, const char *range)
 {
     char path[128];
     snprintf(path, sizeof path, ZONE "%d/name", zone);
-    put(path, name);
+    temp_write(path, name);
     snprintf(path, sizeof path, ZONE "%d/energy_uj", zone);
-    put(path, count);
+    temp_write(path, count);
     snprintf(path, sizeof path, ZONE "%d/max_energy_range_uj", zone);
     if (range)
-        put(path, range);
+        temp_write(path, range);
 }
 
 /* Joules between what the counters say now and what they say after `change`, `seconds` later. */
@@ -79,7 +57,7 @@ TestSuite(energy, .init = make_root, .fini = remove_root);
 Test(energy, a_machine_without_counters_says_so)
 {
     const char *reason;
-    energy_open(&energy, root, 0);
+    energy_open(&energy, temp_dir, 0);
     cr_expect(eq(int, energy.source, ENERGY_NONE));
     cr_expect(eq(str, (char *)energy_source_name(energy.source), "none"));
     cr_expect(strstr(energy.reason.msg, "no RAPL counter") != NULL, "%s", energy.reason.msg);
@@ -89,9 +67,9 @@ Test(energy, a_machine_without_counters_says_so)
 
 static void two_packages_move(void)
 {
-    put(ZONE "0/energy_uj", "3500000\n");
-    put(ZONE "1/energy_uj", "750000\n");
-    put(ZONE "2/energy_uj", "900000000\n");
+    temp_write(ZONE "0/energy_uj", "3500000\n");
+    temp_write(ZONE "1/energy_uj", "750000\n");
+    temp_write(ZONE "2/energy_uj", "900000000\n");
 }
 
 Test(energy, packages_are_added_and_their_parts_are_not)
@@ -100,9 +78,9 @@ Test(energy, packages_are_added_and_their_parts_are_not)
     put_package(0, "package-0\n", "1000000\n", "262143328850\n");
     put_package(1, "package-1\n", "500000\n", "262143328850\n");
     put_package(2, "psys\n", "0\n", "262143328850\n");
-    put(ZONE "0:0/name", "core\n");
-    put(ZONE "0:0/energy_uj", "77\n");
-    energy_open(&energy, root, 0);
+    temp_write(ZONE "0:0/name", "core\n");
+    temp_write(ZONE "0:0/energy_uj", "77\n");
+    energy_open(&energy, temp_dir, 0);
     cr_expect(eq(int, energy.source, ENERGY_POWERCAP));
     cr_expect(eq(sz, energy.count, 2));
     cr_expect(epsilon_eq(dbl, joules_over(1, two_packages_move, &reason), 2.75, 1e-12));
@@ -111,14 +89,14 @@ Test(energy, packages_are_added_and_their_parts_are_not)
 
 static void wrap(void)
 {
-    put(ZONE "0/energy_uj", "1000000\n");
+    temp_write(ZONE "0/energy_uj", "1000000\n");
 }
 
 Test(energy, a_wrap_is_counted_on)
 {
     const char *reason;
     put_package(0, "package-0\n", "262142328850\n", "262143328850\n");
-    energy_open(&energy, root, 0);
+    energy_open(&energy, temp_dir, 0);
     /* 1000000 up to the range, one to zero, 1000000 more. */
     cr_expect(epsilon_eq(dbl, joules_over(1, wrap, &reason), 2.000001, 1e-9));
 }
@@ -127,7 +105,7 @@ Test(energy, a_wrap_over_an_unknown_range_is_no_figure)
 {
     const char *reason;
     put_package(0, "package-0\n", "262142328850\n", NULL);
-    energy_open(&energy, root, 0);
+    energy_open(&energy, temp_dir, 0);
     cr_expect(eq(int, energy.source, ENERGY_POWERCAP));
     cr_expect(isnan(joules_over(1, wrap, &reason)));
     cr_expect(strstr(reason, "range") != NULL, "%s", reason);
@@ -138,7 +116,7 @@ Test(energy, too_short_and_too_long_are_no_figures)
 {
     const char *reason;
     put_package(0, "package-0\n", "1\n", "262143328850\n");
-    energy_open(&energy, root, 0);
+    energy_open(&energy, temp_dir, 0);
     cr_expect(isnan(joules_over(0.099, NULL, &reason)));
     cr_expect(strstr(reason, "short") != NULL, "%s", reason);
     cr_expect(isnan(joules_over(30.1, NULL, &reason)));
@@ -148,14 +126,14 @@ Test(energy, too_short_and_too_long_are_no_figures)
 
 static void lose_counter(void)
 {
-    put(ZONE "0/energy_uj", "");
+    temp_write(ZONE "0/energy_uj", "");
 }
 
 Test(energy, a_counter_that_fails_later_is_no_figure)
 {
     const char *reason;
     put_package(0, "package-0\n", "1\n", "262143328850\n");
-    energy_open(&energy, root, 0);
+    energy_open(&energy, temp_dir, 0);
     cr_expect(isnan(joules_over(1, lose_counter, &reason)));
     cr_expect(strstr(reason, "could not be read") != NULL, "%s", reason);
 }
@@ -164,12 +142,12 @@ Test(energy, permission_denied_is_a_reason)
 {
     char path[256];
     put_package(0, "package-0\n", "1\n", "262143328850\n");
-    snprintf(path, sizeof path, "%s" ZONE "0/energy_uj", root);
+    snprintf(path, sizeof path, "%s" ZONE "0/energy_uj", temp_dir);
     chmod(path, 0);
     uid_t self = geteuid();
     if (self == 0)
         cr_assert(seteuid(65534) == 0);
-    energy_open(&energy, root, 0);
+    energy_open(&energy, temp_dir, 0);
     if (self == 0)
         cr_assert(seteuid(0) == 0);
     cr_expect(eq(int, energy.source, ENERGY_NONE));
@@ -181,7 +159,7 @@ Test(energy, an_unreadable_package_makes_the_others_useless)
 {
     put_package(0, "package-0\n", "1\n", "262143328850\n");
     put_package(1, "package-1\n", "no number\n", "262143328850\n");
-    energy_open(&energy, root, 0);
+    energy_open(&energy, temp_dir, 0);
     cr_expect(eq(int, energy.source, ENERGY_NONE));
     cr_expect(eq(sz, energy.count, 0));
 }
@@ -201,11 +179,11 @@ Test(energy, a_list_of_cpus_may_have_ranges)
 Test(energy, perf_counts_by_its_scale)
 {
     const char *reason;
-    put(PMU "type", "1\n");
-    put(PMU "events/energy-pkg", "event=0x00\n");
-    put(PMU "events/energy-pkg.scale", "1.0e-9\n");
-    put(PMU "cpumask", "0,0\n");
-    energy_open(&energy, root, 0);
+    temp_write(PMU "type", "1\n");
+    temp_write(PMU "events/energy-pkg", "event=0x00\n");
+    temp_write(PMU "events/energy-pkg.scale", "1.0e-9\n");
+    temp_write(PMU "cpumask", "0,0\n");
+    energy_open(&energy, temp_dir, 0);
     if (energy.source == ENERGY_NONE && strstr(energy.reason.msg, "perf may not"))
         cr_skip_test("perf is not allowed here");
     cr_assert(eq(int, energy.source, ENERGY_PERF));
@@ -225,7 +203,7 @@ Test(energy, an_estimate_is_made_only_when_asked_for)
 {
     const char *reason;
     put_package(0, "package-0\n", "1\n", "262143328850\n");
-    energy_open(&energy, root, 15);
+    energy_open(&energy, temp_dir, 15);
     cr_expect(eq(str, (char *)energy_source_name(energy.source), "model"));
     cr_expect(epsilon_eq(dbl, joules_over(0.002, NULL, &reason), 0.030, 1e-12));
     cr_expect(isnan(energy_idle_watts(&energy, 0)), "nothing was measured");
@@ -234,7 +212,7 @@ Test(energy, an_estimate_is_made_only_when_asked_for)
 Test(energy, idle_power_and_its_drift)
 {
     put_package(0, "package-0\n", "1\n", "262143328850\n");
-    energy_open(&energy, root, 0);
+    energy_open(&energy, temp_dir, 0);
     cr_expect(eq(dbl, energy_idle_watts(&energy, 0.12), 0), "the file stands still");
     cr_expect(eq(dbl, idle_watts(&(IdlePower){20, 22}), 21));
     cr_expect(not(idle_drifted(&(IdlePower){20, 22})));

@@ -2,7 +2,6 @@
  * findings of doctor about them. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,48 +11,16 @@
 
 #include "bench/row/stamp.h"
 #include "bench/doctor/doctor.h"
-
-static char root[] = "/tmp/tare_context_XXXXXX";
-
-static void make_root(void)
-{
-    cr_assert(mkdtemp(root) != NULL);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static void remove_root(void)
-{
-    nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static void put(const char *path, const char *text)
-{
-    char full[512];
-    snprintf(full, sizeof full, "%s%s", root, path);
-    for (char *slash = strchr(full + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(full, 0777);
-        *slash = '/';
-    }
-    FILE *f = fopen(full, "w");
-    cr_assert(f != NULL, "%s", full);
-    fputs(text, f);
-    fclose(f);
-}
+#include "tests/support/temp_dir.h"
 
 static Machine read_context(void)
 {
     Machine c;
-    machine_read(&c, root);
+    machine_read(&c, temp_dir);
     return c;
 }
 
-TestSuite(context, .init = make_root, .fini = remove_root);
+TestSuite(context, .init = temp_dir_make, .fini = temp_dir_remove);
 
 Test(context, nothing_told_is_nothing_known)
 {
@@ -66,19 +33,19 @@ Test(context, nothing_told_is_nothing_known)
     cr_expect(eq(str, c.huge_pages, ""));
     cr_expect(eq(i64, c.turbo, INT_MISSING));
     cr_expect(eq(i64, machine_memory(&c), 0));
-    cr_expect(isnan(machine_cpu_time(root).total));
+    cr_expect(isnan(machine_cpu_time(temp_dir).total));
 }
 
 Test(context, cgroup_v2_nested_limits)
 {
-    put("/proc/self/cgroup", "0::/user/job\n");
-    put("/proc/meminfo", "MemTotal: 1000 kB\nMemAvailable:    8388608 kB\n");
-    put("/sys/fs/cgroup/user/job/memory.max", "max\n");
-    put("/sys/fs/cgroup/user/job/cpu.max", "max 100000\n");
-    put("/sys/fs/cgroup/user/memory.max", "4294967296\n");
-    put("/sys/fs/cgroup/user/memory.current", "1073741824\n");
-    put("/sys/fs/cgroup/user/memory.stat", "anon 1\ninactive_file 536870912\n");
-    put("/sys/fs/cgroup/user/cpu.max", "150000 100000\n");
+    temp_write("/proc/self/cgroup", "0::/user/job\n");
+    temp_write("/proc/meminfo", "MemTotal: 1000 kB\nMemAvailable:    8388608 kB\n");
+    temp_write("/sys/fs/cgroup/user/job/memory.max", "max\n");
+    temp_write("/sys/fs/cgroup/user/job/cpu.max", "max 100000\n");
+    temp_write("/sys/fs/cgroup/user/memory.max", "4294967296\n");
+    temp_write("/sys/fs/cgroup/user/memory.current", "1073741824\n");
+    temp_write("/sys/fs/cgroup/user/memory.stat", "anon 1\ninactive_file 536870912\n");
+    temp_write("/sys/fs/cgroup/user/cpu.max", "150000 100000\n");
     Machine c = read_context();
     cr_expect(eq(i64, c.memory_available, (int64_t)8 << 30));
     cr_expect(eq(i64, c.memory_limit, ((int64_t)7 << 30) / 2),
@@ -89,12 +56,12 @@ Test(context, cgroup_v2_nested_limits)
 
 Test(context, cgroup_v1_limits)
 {
-    put("/proc/self/cgroup", "5:cpu,cpuacct:/box\n4:memory:/box\n0::/\n");
-    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-    put("/sys/fs/cgroup/memory/box/memory.limit_in_bytes", "2147483648\n");
-    put("/sys/fs/cgroup/memory/box/memory.usage_in_bytes", "1073741824\n");
-    put("/sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "50000\n");
-    put("/sys/fs/cgroup/cpu/box/cpu.cfs_period_us", "100000\n");
+    temp_write("/proc/self/cgroup", "5:cpu,cpuacct:/box\n4:memory:/box\n0::/\n");
+    temp_write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    temp_write("/sys/fs/cgroup/memory/box/memory.limit_in_bytes", "2147483648\n");
+    temp_write("/sys/fs/cgroup/memory/box/memory.usage_in_bytes", "1073741824\n");
+    temp_write("/sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "50000\n");
+    temp_write("/sys/fs/cgroup/cpu/box/cpu.cfs_period_us", "100000\n");
     Machine c = read_context();
     cr_expect(eq(i64, c.memory_limit, (int64_t)1 << 30));
     cr_expect(eq(dbl, c.cpu_quota, 0.5));
@@ -102,10 +69,10 @@ Test(context, cgroup_v1_limits)
 
 Test(context, cgroup_v1_without_limits)
 {
-    put("/proc/self/cgroup", "5:cpu:/\n4:memory:/\n");
-    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-    put("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
-    put("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
+    temp_write("/proc/self/cgroup", "5:cpu:/\n4:memory:/\n");
+    temp_write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    temp_write("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
+    temp_write("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
     Machine c = read_context();
     cr_expect(eq(i64, c.memory_limit, INT_MISSING));
     cr_expect(isnan(c.cpu_quota));
@@ -113,15 +80,16 @@ Test(context, cgroup_v1_without_limits)
 
 Test(context, frequency_huge_pages_and_steal)
 {
-    put("/proc/cpuinfo",
-        "x\ncpu MHz\t\t: 2100.5\n\ncpu MHz\t\t: 2400.25\nflags : fpu hypervisor\n");
-    put("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "3500000\n");
-    put("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
-    put("/sys/devices/system/cpu/intel_pstate/no_turbo", "0\n");
-    put("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
-    put("/sys/class/dmi/id/sys_vendor", "QEMU  \n");
-    put("/proc/self/status", "Name:\tx\nCpus_allowed:\tf\nCpus_allowed_list:\t0-2,5\nMems: 1\n");
-    put("/proc/stat", "cpu  10 0 10 60 0 0 0 20 0 0\ncpu0 1\n");
+    temp_write("/proc/cpuinfo",
+               "x\ncpu MHz\t\t: 2100.5\n\ncpu MHz\t\t: 2400.25\nflags : fpu hypervisor\n");
+    temp_write("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "3500000\n");
+    temp_write("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
+    temp_write("/sys/devices/system/cpu/intel_pstate/no_turbo", "0\n");
+    temp_write("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
+    temp_write("/sys/class/dmi/id/sys_vendor", "QEMU  \n");
+    temp_write("/proc/self/status",
+               "Name:\tx\nCpus_allowed:\tf\nCpus_allowed_list:\t0-2,5\nMems: 1\n");
+    temp_write("/proc/stat", "cpu  10 0 10 60 0 0 0 20 0 0\ncpu0 1\n");
     Machine c = read_context();
     cr_expect(eq(dbl, c.max_mhz, 3500.0));
     cr_expect(eq(str, c.governor, "powersave"));
@@ -129,7 +97,7 @@ Test(context, frequency_huge_pages_and_steal)
     cr_expect(eq(i64, c.turbo, 1));
     cr_expect(eq(str, c.huge_pages, "never"));
     cr_expect(eq(str, c.hypervisor, "QEMU"));
-    CpuTime boot = {0}, now = machine_cpu_time(root);
+    CpuTime boot = {0}, now = machine_cpu_time(temp_dir);
     cr_expect(epsilon_eq(dbl, machine_steal_fraction(boot, now), 0.2, 1e-12));
     cr_expect(isnan(machine_steal_fraction(now, now)));
     /* 20 of 100 ticks on 4 CPUs were busy, half of them with this program */

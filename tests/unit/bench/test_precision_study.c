@@ -2,7 +2,6 @@
  * seen, configs, records, turns. Numbers beside a formula were computed once with Python's math module. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "bench/precision/report.h"
 #include "bench/train/train.h"
 #include "bench/compare/rounds.h"
+#include "tests/support/temp_dir.h"
 
 TestSuite(precision_study);
 
@@ -526,34 +526,13 @@ Test(precision_study, wrong_configs)
 
 /* ---- what was held out ---- */
 
-static char dir[64];
-
-static void make_dir(void)
-{
-    strcpy(dir, "/tmp/tare-study-XXXXXX");
-    cr_assert(mkdtemp(dir) != NULL);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static void remove_dir(void)
-{
-    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-/* dir/text: a line that begins as told, again and again. */
+/* temp_dir/text: a line that begins as told, again and again. */
 static void write_text(const char *begin)
 {
-    char text[500] = "", *path = xasprintf("%s/text", dir);
-    Err err;
+    char text[500] = "";
     while (strlen(text) + 50 < sizeof text)
         snprintf(text + strlen(text), 50, "%s the mat.\n", begin);
-    cr_assert(eq(int, file_write(path, text, strlen(text), &err), 0), "%s", err.msg);
-    free(path);
+    temp_write("text", text);
 }
 
 static void train_gpt(void)
@@ -566,7 +545,7 @@ static void train_gpt(void)
                            "held_out = 0.2\n[model]\nd_model = 8\nnum_layers = 1\nnum_heads = 1\n"
                            "context = 8\n[training]\nepochs = 1\nbatch_size = 8\n"
                            "learning_rate = 1e-3\n",
-                           dir, dir);
+                           temp_dir, temp_dir);
     cr_assert(eq(int, train_config_load_text(&c, toml, strlen(toml), "c", &err), 0), "%s", err.msg);
     cr_assert(eq(int, train_init(&t, &c, &o, &err), 0), "%s", err.msg);
     FILE *chatter = fopen("/dev/null", "w");
@@ -584,7 +563,7 @@ static void expect_left_out(double held_out, const char *why)
     Err err = {""};
     char *toml = xasprintf("[[model]]\nname = \"bytes\"\ndir = \"%s/gpt\"\ntext = \"%s/text\"\n"
                            "made_by = \"tare train x\"\nheld_out = %g\n",
-                           dir, dir, held_out);
+                           temp_dir, temp_dir, held_out);
     cr_assert(eq(int, load_text(&c, toml, &err), 0), "%s", err.msg);
     int status = study_open(&s, &c, &(StudyOptions){0}, &err);
     const StudySubject *gpt = &s.subjects[0];
@@ -597,8 +576,8 @@ static void expect_left_out(double held_out, const char *why)
     free(toml);
 }
 
-Test(precision_study, only_what_the_training_held_out_is_held_out, .init = make_dir,
-     .fini = remove_dir)
+Test(precision_study, only_what_the_training_held_out_is_held_out, .init = temp_dir_make,
+     .fini = temp_dir_remove)
 {
     static const char *const edited = "trained on, so no part of it is known to be held out; train "
                                       "again, with --overwrite: tare train x";
@@ -609,9 +588,7 @@ Test(precision_study, only_what_the_training_held_out_is_held_out, .init = make_
     expect_left_out(0.3, "held_out = 0.3, but its training held out only 0.2");
     write_text("the cat lay on");
     expect_left_out(0.2, edited);
-    char *state = xasprintf("%s/gpt/training.safetensors", dir);
-    cr_assert(eq(int, unlink(state), 0));
+    cr_assert(eq(int, unlink(temp_path("gpt/training.safetensors")), 0));
     expect_left_out(0.2, NULL);
     expect_left_out(1, NULL);
-    free(state);
 }

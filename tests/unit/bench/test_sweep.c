@@ -17,6 +17,7 @@
 #include "bench/result/csv.h"
 #include "bench/util/interrupt.h"
 #include "bench/sweep/sweep.h"
+#include "tests/support/temp_dir.h"
 
 static const char config_text[] = "[[model]]\nsize = \"tiny\"\nd_model = 8\nnum_layers = 1\n"
                                   "num_heads = 2\n"
@@ -25,27 +26,20 @@ static const char config_text[] = "[[model]]\nsize = \"tiny\"\nd_model = 8\nnum_
                                   "num_warmups = [0, 1]\nforward_only = [false, true]\n";
 enum { NUM_ROWS = 12 };
 
-/* A folder of its own for every test. */
-static char folder[] = "/tmp/tare-sweep-XXXXXX";
-static char config_path[64], result_path[64], samples[64];
+static const char *config_path, *result_path, *samples;
 
 static void make_folder(void)
 {
-    cr_assert(mkdtemp(folder) != NULL);
-    sprintf(config_path, "%s/c.toml", folder);
-    sprintf(result_path, "%s/r.csv", folder);
-    sprintf(samples, "%s/r.samples.csv", folder);
-    FILE *f = fopen(config_path, "w");
-    fputs(config_text, f);
-    fclose(f);
+    temp_dir_make();
+    config_path = temp_write("c.toml", config_text);
+    result_path = temp_path("r.csv");
+    samples = temp_path("r.samples.csv");
 }
 
 static void remove_folder(void)
 {
-    unlink(config_path);
-    unlink(result_path);
-    unlink(samples);
-    cr_expect(rmdir(folder) == 0, "something else was left in %s", folder);
+    temp_dir_expect_only("c.toml r.csv r.samples.csv");
+    temp_dir_remove();
 }
 
 TestSuite(sweep, .init = make_folder, .fini = remove_folder);
@@ -437,12 +431,11 @@ Test(sweep, results_saved_with_other_line_ends_are_continued)
 /* NAME and NAME.csv would share NAME.samples.csv. */
 Test(sweep, two_results_never_share_their_samples)
 {
-    char plain[64];
+    const char *plain = temp_path("r");
     Err err = {""};
     ResultFile f;
     RowResult *rows;
     size_t count;
-    sprintf(plain, "%s/r", folder);
     run(RESULT_NEW, NULL);
     for (ResultOpen how = RESULT_NEW; how <= RESULT_RESUME; how++) {
         cr_expect(result_file_open(&f, plain, how, &rows, &count, &err) == -1);
@@ -459,10 +452,8 @@ Test(sweep, two_results_never_share_their_samples)
 /* A link counts as what it leads to, whether that is there or not. */
 Test(sweep, a_dangling_link_stays_a_link)
 {
-    char target[64], beside[80];
+    const char *target = temp_path("target.csv"), *beside = temp_path("target.samples.csv");
     struct stat st;
-    sprintf(target, "%s/target.csv", folder);
-    sprintf(beside, "%s/target.samples.csv", folder);
     cr_assert(symlink("target.csv", result_path) == 0);
     run(RESULT_NEW, "fwd/");
     run(RESULT_RESUME, NULL); /* which replaces the file */

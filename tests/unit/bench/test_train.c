@@ -2,7 +2,6 @@
 #include "bench/train/train.h"
 
 #include <criterion/criterion.h>
-#include <ftw.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,45 +11,9 @@
 #include "bench/util/interrupt.h"
 #include "model/files/config_json.h"
 #include "model/files/checkpoint.h"
+#include "tests/support/temp_dir.h"
 
-/* ---- a directory of its own for each test ---- */
-
-static char dir[64];
-
-static void make_dir(void)
-{
-    strcpy(dir, "/tmp/tare-train-XXXXXX");
-    cr_assert_not_null(mkdtemp(dir));
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static void remove_dir(void)
-{
-    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-TestSuite(train, .init = make_dir, .fini = remove_dir);
-
-/* dir/name; a few of them may be in use at a time. */
-static const char *in_dir(const char *name)
-{
-    static char paths[8][128];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
-    return path;
-}
-
-static void write_file(const char *path, const char *text)
-{
-    Err err;
-    cr_assert_eq(file_write(path, text, strlen(text), &err), 0, "%s", err.msg);
-}
+TestSuite(train, .init = temp_dir_make, .fini = temp_dir_remove);
 
 static void expect_same_files(const char *a, const char *b)
 {
@@ -192,8 +155,8 @@ Test(train, a_text_becomes_windows_with_the_next_byte_as_target)
     Examples train, held;
     Err err = {""};
     BatchArrays a = batch_arrays_new(2, 6);
-    write_file(in_dir("text"), "abcdefghijk"); /* 11 bytes: three windows of 3, one target over */
-    cr_assert_eq(examples_load_bytes(&train, &held, in_dir("text"), 3, 0.3, &err), 0);
+    temp_write("text", "abcdefghijk"); /* 11 bytes: three windows of 3, one target over */
+    cr_assert_eq(examples_load_bytes(&train, &held, temp_path("text"), 3, 0.3, &err), 0);
     cr_expect_eq(train.count, 2);
     cr_expect_eq(held.count, 1);
     batch_fill(&held, &(TrainBatch){3, &(uint32_t){0}, 1}, 2, 6, &a);
@@ -202,9 +165,10 @@ Test(train, a_text_becomes_windows_with_the_next_byte_as_target)
     batch_arrays_free(&a);
     examples_release(&train);
     examples_release(&held);
-    cr_expect_eq(examples_load_bytes(&train, &held, in_dir("text"), 11, 0, &err), -1);
+    cr_expect_eq(examples_load_bytes(&train, &held, temp_path("text"), 11, 0, &err), -1);
     cr_expect_not_null(strstr(err.msg, "has 11 bytes, not enough for windows of 11"));
-    cr_assert_eq(examples_load_bytes(&train, &held, in_dir("text"), 3, 1, &err), 0, "%s", err.msg);
+    cr_assert_eq(examples_load_bytes(&train, &held, temp_path("text"), 3, 1, &err), 0, "%s",
+                 err.msg);
     cr_expect_eq(train.count, 0);
     cr_expect_eq(held.count, 3, "all of it");
     examples_release(&train);
@@ -219,7 +183,7 @@ static void write_text(void)
     for (size_t i = 0; i + 1 < sizeof text; i++)
         text[i] = "the cat sat on the mat. "[i % 24];
     text[sizeof text - 1] = '\0';
-    write_file(in_dir("text"), text);
+    temp_write("text", text);
 }
 
 /* A config with dropout and accumulation; `more` are further lines of [training]. */
@@ -230,7 +194,7 @@ static TrainConfig gpt_config(const char *out, const char *more)
     char *toml = xasprintf("task = \"gpt\"\nout = \"%s\"\n[data]\ntext = \"%s\"\n" GPT_MODEL
                            "[training]\nepochs = 2\nbatch_size = 4\naccumulate = 2\n"
                            "learning_rate = 1e-2\ndropout = 0.2\nwarmup = 0.2\n%s",
-                           in_dir(out), in_dir("text"), more);
+                           temp_path(out), temp_path("text"), more);
     cr_assert_eq(load_config(&c, toml, &err), 0, "%s", err.msg);
     free(toml);
     return c;
@@ -283,7 +247,8 @@ Test(train, a_training_interrupted_at_every_step_is_the_same_training)
         TrainConfig c = gpt_config("pieces", "");
         TrainOptions o = {.threads = 1};
         cr_assert_eq(train_init(&t, &c, &o, &err), 0);
-        cr_assert_eq(train_state_load(in_dir("pieces"), &t.model, &t.state, t.identity, &err), 0);
+        cr_assert_eq(train_state_load(temp_path("pieces"), &t.model, &t.state, t.identity, &err),
+                     0);
         cr_assert_eq(t.state.updates, (uint64_t)runs);
         bool done = t.state.updates == t.total_updates;
         train_release(&t);
@@ -291,9 +256,10 @@ Test(train, a_training_interrupted_at_every_step_is_the_same_training)
             break;
     } while (runs < 100);
     cr_expect_gt(runs, 8);
-    expect_same_files(in_dir("whole/model.safetensors"), in_dir("pieces/model.safetensors"));
-    expect_same_files(in_dir("whole/training.safetensors"), in_dir("pieces/training.safetensors"));
-    expect_same_files(in_dir("whole/loss.csv"), in_dir("pieces/loss.csv"));
+    expect_same_files(temp_path("whole/model.safetensors"), temp_path("pieces/model.safetensors"));
+    expect_same_files(temp_path("whole/training.safetensors"),
+                      temp_path("pieces/training.safetensors"));
+    expect_same_files(temp_path("whole/loss.csv"), temp_path("pieces/loss.csv"));
 }
 
 Test(train, a_training_is_not_begun_twice_nor_taken_up_with_another_config)
@@ -305,7 +271,7 @@ Test(train, a_training_is_not_begun_twice_nor_taken_up_with_another_config)
     cr_expect_not_null(strstr(err.msg, "has a training already"));
     cr_expect_eq(run(gpt_config("out", "seed = 2\n"), true, &err), TRAIN_FAILED);
     cr_expect_not_null(strstr(err.msg, "began with seed=1, and the config now says seed=2"));
-    write_file(in_dir("text"), "other text, other text, other text, other text, other text");
+    temp_write("text", "other text, other text, other text, other text, other text");
     cr_expect_eq(run(gpt_config("out", ""), true, &err), TRAIN_FAILED);
     cr_expect_not_null(strstr(err.msg, "training data="));
 }
@@ -323,7 +289,7 @@ Test(train, a_loss_that_is_no_number_keeps_the_last_checkpoint)
     c.learning_rate = 1e30;
     TrainOptions o = {.threads = 1};
     cr_assert_eq(train_init(&t, &c, &o, &err), 0);
-    cr_assert_eq(train_state_load(in_dir("out"), &t.model, &t.state, t.identity, &err), 0, "%s",
+    cr_assert_eq(train_state_load(temp_path("out"), &t.model, &t.state, t.identity, &err), 0, "%s",
                  err.msg);
     cr_expect_eq(t.state.updates, 1);
     train_release(&t);
@@ -339,8 +305,8 @@ Test(train, a_short_training_that_diverges_saves_nothing)
     cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);
     cr_expect_not_null(strstr(err.msg, "step 6: the training diverges: the mean loss is"), "%s",
                        err.msg);
-    cr_expect_not(train_state_exists(in_dir("out")));
-    cr_expect_neq(access(in_dir("out/model.safetensors"), F_OK), 0);
+    cr_expect_not(train_state_exists(temp_path("out")));
+    cr_expect_neq(access(temp_path("out/model.safetensors"), F_OK), 0);
 }
 
 Test(train, what_the_last_update_did_is_looked_at)
@@ -358,7 +324,7 @@ Test(train, what_the_last_update_did_is_looked_at)
         cr_expect_not_null(
             strstr(err.msg, "step 1: the training diverges: the mean loss after the update is"),
             "%s", err.msg);
-        cr_expect_not(train_state_exists(in_dir("out")));
+        cr_expect_not(train_state_exists(temp_path("out")));
     }
 }
 
@@ -372,7 +338,7 @@ Test(train, an_overwritten_training_is_not_taken_up)
     TrainConfig c = gpt_config("out", "");
     c.learning_rate = 1e30; /* ends it before its first save */
     cr_expect_eq(run_with(c, (TrainOptions){.overwrite = true}, &err), TRAIN_DIVERGED);
-    cr_expect_not(train_state_exists(in_dir("out")));
+    cr_expect_not(train_state_exists(temp_path("out")));
     cr_expect_eq(run(gpt_config("out", ""), true, &err), TRAIN_FAILED);
     cr_expect_not_null(strstr(err.msg, "has a model, but no training that could go on"), "%s",
                        err.msg);
@@ -382,8 +348,7 @@ Test(train, a_foreign_model_is_replaced_only_on_demand)
 {
     Err err = {""};
     write_text();
-    cr_assert_eq(mkdir(in_dir("out"), 0777), 0);
-    write_file(in_dir("out/config.json"), "{}");
+    temp_write("out/config.json", "{}");
     for (int resume = 0; resume < 2; resume++) {
         cr_expect_eq(run(gpt_config("out", ""), resume, &err), TRAIN_FAILED);
         cr_expect_not_null(strstr(err.msg, "--overwrite replaces it"), "%s", err.msg);
@@ -404,12 +369,12 @@ static void expect_no_place(const char *out, const char *sentence)
 Test(train, a_place_that_cannot_be_is_said_without_reading_data)
 {
     Err err = {""};
-    write_file(in_dir("file"), "");
+    temp_write("file", "");
     expect_no_place("file", "is not a directory");
     expect_no_place("file/out", "Not a directory");
     TrainConfig c = gpt_config("new/deep/out/", "");
     cr_expect_eq(train_check_out(&c, &(TrainOptions){0}, &err), 0, "%s", err.msg);
-    cr_expect_neq(access(in_dir("new"), F_OK), 0, "asking makes nothing");
+    cr_expect_neq(access(temp_path("new"), F_OK), 0, "asking makes nothing");
     train_config_release(&c);
 }
 
@@ -418,7 +383,7 @@ Test(train, missing_parents_are_made)
     Err err = {""};
     write_text();
     cr_assert_eq(run(gpt_config("new/deep/out", ""), false, &err), TRAIN_DONE, "%s", err.msg);
-    cr_expect(train_state_exists(in_dir("new/deep/out")));
+    cr_expect(train_state_exists(temp_path("new/deep/out")));
 }
 
 Test(train, a_state_says_what_it_was_trained_on)
@@ -426,36 +391,33 @@ Test(train, a_state_says_what_it_was_trained_on)
     Err err = {""};
     char *value;
     write_text();
-    cr_assert_eq(train_state_value(in_dir("out"), "held_out", &value, &err), 0);
+    cr_assert_eq(train_state_value(temp_path("out"), "held_out", &value, &err), 0);
     cr_expect_null(value, "there is no state");
     cr_assert_eq(run(gpt_config("out", ""), false, &err), TRAIN_DONE, "%s", err.msg);
-    cr_assert_eq(train_state_value(in_dir("out"), "epochs", &value, &err), 0, "%s", err.msg);
+    cr_assert_eq(train_state_value(temp_path("out"), "epochs", &value, &err), 0, "%s", err.msg);
     cr_expect_str_eq(value, "2");
     free(value);
-    cr_assert_eq(train_state_value(in_dir("out"), "epoch", &value, &err), 0);
+    cr_assert_eq(train_state_value(temp_path("out"), "epoch", &value, &err), 0);
     cr_expect_null(value);
-    cr_assert_eq(truncate(in_dir("out/training.safetensors"), 100), 0);
-    cr_expect_eq(train_state_value(in_dir("out"), "epochs", &value, &err), -1);
+    cr_assert_eq(truncate(temp_path("out/training.safetensors"), 100), 0);
+    cr_expect_eq(train_state_value(temp_path("out"), "epochs", &value, &err), -1);
 }
 
 /* ---- fine-tuning ---- */
 
 static const char vocabulary[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ngood\nbad\nfilm\nvery\nthe\n";
 
-/* A DistilBERT without a head: 10 words, random weights. */
-static void write_encoder(const char *name)
+/* A DistilBERT without a head in temp_dir/encoder: 10 words, random weights. */
+static void write_encoder(void)
 {
     Err err = {""};
-    char path[160];
     Checkpoint ck = {0};
-    cr_assert_eq(mkdir(in_dir(name), 0777), 0);
-    snprintf(path, sizeof path, "%s/vocab.txt", in_dir(name));
-    write_file(path, vocabulary);
-    snprintf(path, sizeof path, "%s/config.json", in_dir(name));
-    write_file(path, "{\"model_type\": \"distilbert\", \"architectures\": [\"DistilBertModel\"], "
-                     "\"vocab_size\": 10, \"dim\": 16, \"n_layers\": 1, \"n_heads\": 2, "
-                     "\"hidden_dim\": 32, \"max_position_embeddings\": 16}");
-    cr_assert_eq(model_config_load(in_dir(name), &ck.config, &err), 0, "%s", err.msg);
+    temp_write("encoder/vocab.txt", vocabulary);
+    temp_write("encoder/config.json",
+               "{\"model_type\": \"distilbert\", \"architectures\": [\"DistilBertModel\"], "
+               "\"vocab_size\": 10, \"dim\": 16, \"n_layers\": 1, \"n_heads\": 2, "
+               "\"hidden_dim\": 32, \"max_position_embeddings\": 16}");
+    cr_assert_eq(model_config_load(temp_path("encoder"), &ck.config, &err), 0, "%s", err.msg);
     Bucketed m;
     RecordWants wants = {.batch = 1};
     bucketed_plan(&m, &ck.config, &wants, (size_t[]){8}, 1, false, 1);
@@ -463,8 +425,9 @@ static void write_encoder(const char *name)
     params_randomize(&m.params, 5, 1);
     TensorList tensors = {0};
     checkpoint_export(&ck.config, true, &m.params, m.params.weights, "", &tensors);
-    snprintf(path, sizeof path, "%s/model.safetensors", in_dir(name));
-    cr_assert_eq(safetensors_write(path, tensors.at, tensors.count, NULL, &err), 0);
+    cr_assert_eq(safetensors_write(temp_path("encoder/model.safetensors"), tensors.at,
+                                   tensors.count, NULL, &err),
+                 0);
     tensor_list_release(&tensors);
     bucketed_release(&m);
 }
@@ -479,7 +442,7 @@ static void write_samples(const char *name, const char *good, const char *bad)
                  "{\"text\": \"%s%s film\", \"expected_label\": \"%s\"}\n",
                  i % 3 ? "the very very very very the the " : "", word, i % 2 ? good : bad);
     }
-    write_file(in_dir(name), text);
+    temp_write(name, text);
 }
 
 static TrainConfig serving_config(const char *checkpoint)
@@ -490,8 +453,8 @@ static TrainConfig serving_config(const char *checkpoint)
                            "development = \"%s\"\nlabels = [\"negative\", \"positive\"]\n"
                            "max_length = 16\n[model]\ncheckpoint = \"%s\"\n[training]\n"
                            "epochs = 40\nbatch_size = 6\nlearning_rate = 3e-3\n",
-                           in_dir("out"), in_dir("samples.jsonl"), in_dir("samples.jsonl"),
-                           in_dir(checkpoint));
+                           temp_path("out"), temp_path("samples.jsonl"), temp_path("samples.jsonl"),
+                           temp_path(checkpoint));
     cr_assert_eq(load_config(&c, toml, &err), 0, "%s", err.msg);
     free(toml);
     return c;
@@ -502,7 +465,7 @@ Test(train, a_classifier_learns_what_two_words_mean)
     Err err = {""};
     Trainer t;
     TrainOptions o = {.threads = 1};
-    write_encoder("encoder");
+    write_encoder();
     write_samples("samples.jsonl", "positive", "negative");
     TrainConfig c = serving_config("encoder");
     cr_assert_eq(train_init(&t, &c, &o, &err), 0, "%s", err.msg);
@@ -519,9 +482,9 @@ Test(train, a_classifier_learns_what_two_words_mean)
 
     Labels labels;
     Checkpoint ck;
-    cr_assert_eq(checkpoint_open(&ck, in_dir("out"), &err), 0, "%s", err.msg);
+    cr_assert_eq(checkpoint_open(&ck, temp_path("out"), &err), 0, "%s", err.msg);
     cr_expect_eq(ck.config.head, HEAD_CLASSIFIER);
-    cr_assert_eq(labels_load(&labels, in_dir("out"), ck.config.num_labels, &err), 0);
+    cr_assert_eq(labels_load(&labels, temp_path("out"), ck.config.num_labels, &err), 0);
     cr_expect_eq(labels_find(&labels, "Positive"), 1);
     labels_release(&labels);
     checkpoint_release(&ck);
@@ -530,30 +493,30 @@ Test(train, a_classifier_learns_what_two_words_mean)
 Test(train, a_checkpoint_of_another_shape_is_refused)
 {
     Err err = {""};
-    write_encoder("encoder");
+    write_encoder();
     write_samples("samples.jsonl", "positive", "negative");
-    write_file(in_dir("encoder/config.json"),
+    temp_write("encoder/config.json",
                "{\"model_type\": \"distilbert\", \"architectures\": [\"DistilBertModel\"], "
                "\"vocab_size\": 10, \"dim\": 16, \"n_layers\": 1, \"n_heads\": 2, "
                "\"hidden_dim\": 48, \"max_position_embeddings\": 16}");
     cr_expect_eq(run(serving_config("encoder"), false, &err), TRAIN_FAILED);
     cr_expect_not_null(strstr(err.msg, "has shape [32, 16], config.json makes it [48, 16]"), "%s",
                        err.msg);
-    cr_expect_neq(access(in_dir("out"), F_OK), 0, "nothing was written");
+    cr_expect_neq(access(temp_path("out"), F_OK), 0, "nothing was written");
 }
 
 /* What is right of the training data is wrong of these. */
 Test(train, a_development_loss_that_diverges_keeps_the_last_checkpoint)
 {
     Err err = {""};
-    write_encoder("encoder");
+    write_encoder();
     write_samples("samples.jsonl", "positive", "negative");
     write_samples("swapped.jsonl", "negative", "positive");
     TrainConfig c = serving_config("encoder");
     free(c.development);
-    c.development = xstrdup(in_dir("swapped.jsonl"));
+    c.development = xstrdup(temp_path("swapped.jsonl"));
     cr_expect_eq(run(c, false, &err), TRAIN_DIVERGED);
     cr_expect_not_null(strstr(err.msg, "the training diverges: the development loss is"), "%s",
                        err.msg);
-    cr_expect(train_state_exists(in_dir("out")), "of an epoch before");
+    cr_expect(train_state_exists(temp_path("out")), "of an epoch before");
 }

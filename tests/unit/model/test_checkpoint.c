@@ -10,21 +10,20 @@
 #include "model/families/family.h"
 #include "model/files/config_json.h"
 
-static char dir[64], config_path[96], weights_path[96];
+#include "tests/support/temp_dir.h"
+
+static const char *weights_path;
 
 static void make_dir(void)
 {
-    strcpy(dir, "/tmp/tare-checkpoint-XXXXXX");
-    cr_assert(mkdtemp(dir));
-    snprintf(config_path, sizeof config_path, "%s/config.json", dir);
-    snprintf(weights_path, sizeof weights_path, "%s/model.safetensors", dir);
+    temp_dir_make();
+    weights_path = temp_path("model.safetensors");
 }
 
 static void remove_dir(void)
 {
-    unlink(config_path);
-    unlink(weights_path);
-    cr_assert(rmdir(dir) == 0, "a test left a file behind");
+    temp_dir_expect_only("config.json model.safetensors");
+    temp_dir_remove();
 }
 
 TestSuite(checkpoint, .init = make_dir, .fini = remove_dir);
@@ -44,12 +43,6 @@ static const char *const bert =
     "{\"model_type\": \"bert\", \"hidden_size\": 6, \"num_hidden_layers\": 1,"
     " \"num_attention_heads\": 2, \"intermediate_size\": 9, \"vocab_size\": 11,"
     " \"max_position_embeddings\": 7, \"architectures\": [\"BertModel\"]}";
-
-static void write_config(const char *json)
-{
-    FILE *f = fopen(config_path, "w");
-    cr_assert(f && fputs(json, f) >= 0 && fclose(f) == 0);
-}
 
 /* Allocated parameters of the model that config.json describes. */
 static Params params_of(const ModelConfig *c)
@@ -71,14 +64,14 @@ static ModelConfig load_config(void)
 {
     ModelConfig c;
     Err err;
-    cr_assert(model_config_load(dir, &c, &err) == 0, "%s", err.msg);
+    cr_assert(model_config_load(temp_dir, &c, &err) == 0, "%s", err.msg);
     return c;
 }
 
 /* Writes random weights of this config as a checkpoint, and returns them. */
 static Params write_checkpoint(const char *json, bool prefixed)
 {
-    write_config(json);
+    temp_write("config.json", json);
     ModelConfig c = load_config();
     Params p = params_of(&c);
     params_randomize(&p, 3, 1);
@@ -108,7 +101,7 @@ static void expect_round_trip(const char *json, bool prefixed)
     Params written = write_checkpoint(json, prefixed);
     Checkpoint ck;
     Err err;
-    cr_assert(checkpoint_open(&ck, dir, &err) == 0, "%s", err.msg);
+    cr_assert(checkpoint_open(&ck, temp_dir, &err) == 0, "%s", err.msg);
     cr_expect(ck.prefixed == prefixed);
     Params read = params_of(&ck.config);
     cr_assert(checkpoint_load(&ck, &read, &err) == 0, "%s", err.msg);
@@ -209,7 +202,7 @@ static void rewrite(const char *drop, const char *add)
 static int open_and_load(bool fresh_head, char **unused, Err *err)
 {
     Checkpoint ck;
-    if (checkpoint_open(&ck, dir, err) != 0)
+    if (checkpoint_open(&ck, temp_dir, err) != 0)
         return -1;
     ck.fresh_head = fresh_head;
     Params p = params_of(&ck.config);
@@ -225,7 +218,7 @@ static void expect_refused(const char *why)
 {
     Err err = {""};
     cr_expect(open_and_load(false, NULL, &err) == -1, "accepted although: %s", why);
-    cr_expect(strstr(err.msg, dir), "no path in '%s'", err.msg);
+    cr_expect(strstr(err.msg, temp_dir), "no path in '%s'", err.msg);
     cr_expect(strstr(err.msg, why), "no '%s' in '%s'", why, err.msg);
 }
 
@@ -252,8 +245,9 @@ Test(checkpoint, missing_and_unknown_tensors)
 Test(checkpoint, layers_that_are_not_there)
 {
     write_only(gpt2);
-    write_config("{\"model_type\": \"gpt2\", \"n_embd\": 6, \"n_layer\": 9999999, \"n_head\": 3,"
-                 " \"vocab_size\": 11, \"n_positions\": 5, \"n_inner\": 10}");
+    temp_write("config.json",
+               "{\"model_type\": \"gpt2\", \"n_embd\": 6, \"n_layer\": 9999999, \"n_head\": 3,"
+               " \"vocab_size\": 11, \"n_positions\": 5, \"n_inner\": 10}");
     expect_refused("weights, its config.json makes it");
 }
 
@@ -263,13 +257,13 @@ Test(checkpoint, checked_without_being_read)
     Err err;
     write_only(bert);
     rewrite(NULL, "cls.predictions.bias");
-    cr_assert(checkpoint_open(&ck, dir, &err) == 0, "%s", err.msg);
+    cr_assert(checkpoint_open(&ck, temp_dir, &err) == 0, "%s", err.msg);
     cr_expect(checkpoint_check(&ck, &err) == 0, "%s", err.msg);
     cr_assert(ck.unused);
     cr_expect_str_eq(ck.unused, "cls.predictions.bias");
     checkpoint_release(&ck);
     rewrite(NULL, "bert.encoder.layer.1.output.dense.bias");
-    cr_assert(checkpoint_open(&ck, dir, &err) == 0, "%s", err.msg);
+    cr_assert(checkpoint_open(&ck, temp_dir, &err) == 0, "%s", err.msg);
     cr_expect(checkpoint_check(&ck, &err) == -1, "an unknown tensor is accepted");
     cr_expect(strstr(err.msg, "unknown tensor 'bert.encoder.layer.1.output.dense.bias'"), "%s",
               err.msg);
@@ -282,11 +276,11 @@ Test(checkpoint, wrong_shapes)
     char json[400];
     snprintf(json, sizeof json, "%s", gpt2);
     *strstr(json, "10}") = '2'; /* n_inner 20 */
-    write_config(json);
+    temp_write("config.json", json);
     expect_refused("has shape [6, 10], config.json makes it [6, 20]");
     snprintf(json, sizeof json, "%s", gpt2);
     memcpy(strstr(json, "11,"), "12,", 3);
-    write_config(json);
+    temp_write("config.json", json);
     expect_refused("'transformer.wte.weight' has shape [11, 6], config.json makes it [12, 6]");
 }
 
@@ -295,7 +289,7 @@ Test(checkpoint, missing_files)
     Err err = {""};
     cr_expect(open_and_load(false, NULL, &err) == -1 && strstr(err.msg, "config.json"), "%s",
               err.msg);
-    write_config(gpt2);
+    temp_write("config.json", gpt2);
     cr_expect(open_and_load(false, NULL, &err) == -1 && strstr(err.msg, "model.safetensors"), "%s",
               err.msg);
 }
@@ -360,10 +354,10 @@ Test(checkpoint, weights_settle_an_open_head)
     write_only(json);
     *strstr(json, "architectures") = '_';
     memcpy(strstr(json, "num_labels"), "_", 1);
-    write_config(json);
+    temp_write("config.json", json);
     Checkpoint ck;
     Err err;
-    cr_assert(checkpoint_open(&ck, dir, &err) == 0, "%s", err.msg);
+    cr_assert(checkpoint_open(&ck, temp_dir, &err) == 0, "%s", err.msg);
     cr_expect(ck.config.head == HEAD_CLASSIFIER && ck.config.num_labels == 3);
     checkpoint_release(&ck);
 }

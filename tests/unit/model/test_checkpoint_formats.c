@@ -11,21 +11,20 @@
 #include "model/files/config_json.h"
 #include "model/model.h"
 
-static char dir[64], config_path[96], weights_path[96];
+#include "tests/support/temp_dir.h"
+
+static const char *weights_path;
 
 static void make_dir(void)
 {
-    strcpy(dir, "/tmp/tare-formats-XXXXXX");
-    cr_assert(mkdtemp(dir));
-    snprintf(config_path, sizeof config_path, "%s/config.json", dir);
-    snprintf(weights_path, sizeof weights_path, "%s/model.safetensors", dir);
+    temp_dir_make();
+    weights_path = temp_path("model.safetensors");
 }
 
 static void remove_dir(void)
 {
-    unlink(config_path);
-    unlink(weights_path);
-    cr_assert(rmdir(dir) == 0, "a test left a file behind");
+    temp_dir_expect_only("config.json model.safetensors");
+    temp_dir_remove();
 }
 
 TestSuite(checkpoint_formats, .init = make_dir, .fini = remove_dir);
@@ -62,11 +61,10 @@ static void write_tensors(const TensorList *l)
 /* A model with random weights of this config, which are also written to the directory in fp32. */
 static void write_fp32(Model *m, const char *json)
 {
-    FILE *f = fopen(config_path, "w");
     ModelConfig c;
     Err err;
-    cr_assert(f && fputs(json, f) >= 0 && fclose(f) == 0);
-    cr_assert(model_config_load(dir, &c, &err) == 0, "%s", err.msg);
+    temp_write("config.json", json);
+    cr_assert(model_config_load(temp_dir, &c, &err) == 0, "%s", err.msg);
     start(m, &c, PRECISION_FP32);
     params_randomize(&m->params, 3, 2);
     TensorList list = {0};
@@ -147,7 +145,7 @@ static void load(Model *m, Precision precision)
 {
     Checkpoint ck;
     Err err;
-    cr_assert(checkpoint_open(&ck, dir, &err) == 0, "%s", err.msg);
+    cr_assert(checkpoint_open(&ck, temp_dir, &err) == 0, "%s", err.msg);
     start(m, &ck.config, precision);
     cr_assert(checkpoint_load(&ck, &m->params, &err) == 0, "%s", err.msg);
     cr_expect(!ck.unused, "not used: %s", ck.unused);
@@ -292,7 +290,7 @@ static void expect_refused(const char *name, Damage *damage, const char *why)
     cr_assert(safetensors_write(weights_path, list, n, NULL, &err) == 0, "%s", err.msg);
     safetensors_free(file);
     Checkpoint ck;
-    cr_assert(checkpoint_open(&ck, dir, &err) == 0, "%s", err.msg);
+    cr_assert(checkpoint_open(&ck, temp_dir, &err) == 0, "%s", err.msg);
     start(&m, &ck.config, PRECISION_INT8);
     cr_expect(checkpoint_load(&ck, &m.params, &err) == -1, "accepted although: %s", why);
     cr_expect(strstr(err.msg, why), "no '%s' in '%s'", why, err.msg);

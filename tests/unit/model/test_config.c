@@ -8,38 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-static char dir[64];
-static char path[96];
+#include "tests/support/temp_dir.h"
+
+static const char *path;
 
 static void make_dir(void)
 {
-    strcpy(dir, "/tmp/tare-config-XXXXXX");
-    cr_assert(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/config.json", dir);
+    temp_dir_make();
+    path = temp_path("config.json");
 }
 
-static void remove_dir(void)
-{
-    unlink(path);
-    rmdir(dir);
-}
-
-TestSuite(config, .init = make_dir, .fini = remove_dir);
-
-static void write_json(const char *json)
-{
-    FILE *f = fopen(path, "wb");
-    cr_assert(f && fputs(json, f) >= 0 && fclose(f) == 0);
-}
+TestSuite(config, .init = make_dir, .fini = temp_dir_remove);
 
 static ModelConfig load(const char *json)
 {
     ModelConfig c;
     Err err;
-    write_json(json);
-    cr_assert_eq(model_config_load(dir, &c, &err), 0, "%s", err.msg);
+    temp_write("config.json", json);
+    cr_assert_eq(model_config_load(temp_dir, &c, &err), 0, "%s", err.msg);
     return c;
 }
 
@@ -47,8 +34,8 @@ static void expect_refused(const char *json, const char *what)
 {
     ModelConfig c;
     Err err = {""};
-    write_json(json);
-    cr_assert_eq(model_config_load(dir, &c, &err), -1, "accepted: %s", json);
+    temp_write("config.json", json);
+    cr_assert_eq(model_config_load(temp_dir, &c, &err), -1, "accepted: %s", json);
     cr_expect(strstr(err.msg, path), "no path in '%s'", err.msg);
     cr_expect(strstr(err.msg, what), "no '%s' in '%s'", what, err.msg);
 }
@@ -363,10 +350,9 @@ Test(config, refuses_what_is_no_file)
 {
     ModelConfig c;
     Err err;
-    cr_expect_eq(model_config_load(dir, &c, &err), -1);
+    cr_expect_eq(model_config_load(temp_dir, &c, &err), -1);
     cr_expect(strstr(err.msg, path) && strstr(err.msg, "No such file"), "%s", err.msg);
     cr_assert_eq(mkdir(path, 0700), 0);
-    cr_expect_eq(model_config_load(dir, &c, &err), -1);
+    cr_expect_eq(model_config_load(temp_dir, &c, &err), -1);
     cr_expect(strstr(err.msg, "directory"), "%s", err.msg);
-    rmdir(path);
 }

@@ -3,7 +3,6 @@
 #include "model/files/convert.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,22 +12,21 @@
 #include "model/files/checkpoint.h"
 #include "model/files/config_json.h"
 
-static char dir[64], config_path[96], weights_path[96], out_path[96];
+#include "tests/support/temp_dir.h"
+
+static const char *weights_path, *out_path;
 
 static void make_dir(void)
 {
-    strcpy(dir, "/tmp/tare-convert-XXXXXX");
-    cr_assert(mkdtemp(dir));
-    snprintf(config_path, sizeof config_path, "%s/config.json", dir);
-    snprintf(weights_path, sizeof weights_path, "%s/model.safetensors", dir);
-    snprintf(out_path, sizeof out_path, "%s/out", dir);
+    temp_dir_make();
+    weights_path = temp_path("model.safetensors");
+    out_path = temp_path("out");
 }
 
 static void remove_dir(void)
 {
-    unlink(config_path);
-    unlink(weights_path);
-    cr_assert(rmdir(dir) == 0, "a test left a file behind");
+    temp_dir_expect_only("config.json model.safetensors");
+    temp_dir_remove();
 }
 
 TestSuite(convert, .init = make_dir, .fini = remove_dir);
@@ -42,13 +40,9 @@ static size_t write_model(void)
     Recording r;
     Err err;
     TensorList list = {0};
-    FILE *f = fopen(config_path, "w");
-    cr_assert(f &&
-              fputs("{\"model_type\": \"gpt2\", \"n_embd\": 6, \"n_layer\": 1, \"n_head\": 3,"
-                    " \"vocab_size\": 11, \"n_positions\": 5}",
-                    f) >= 0 &&
-              fclose(f) == 0);
-    cr_assert(model_config_load(dir, &c, &err) == 0, "%s", err.msg);
+    temp_write("config.json", "{\"model_type\": \"gpt2\", \"n_embd\": 6, \"n_layer\": 1,"
+                              " \"n_head\": 3, \"vocab_size\": 11, \"n_positions\": 5}");
+    cr_assert(model_config_load(temp_dir, &c, &err) == 0, "%s", err.msg);
     params_init(&p);
     graph_init(&g);
     model_record(&g, &c, &p, &(RecordWants){.batch = 1, .context = 3}, &r);
@@ -71,30 +65,21 @@ static bool stop(void)
     return asked++ == stop_at;
 }
 
-static size_t entries(void)
-{
-    size_t count = 0;
-    DIR *d = opendir(dir);
-    while (readdir(d))
-        count++;
-    closedir(d);
-    return count;
-}
-
 Test(convert, stopped_anywhere_nothing_is_left_behind)
 {
     Err err;
-    size_t tensors = write_model(), before = entries();
+    size_t tensors = write_model(), before = temp_dir_count();
     for (stop_at = 0; stop_at <= tensors; stop_at++) {
         asked = 0;
-        cr_expect(model_convert(dir, out_path, DT_I8, stop, &err) == -1, "stopped at %zu", stop_at);
+        cr_expect(model_convert(temp_dir, out_path, DT_I8, stop, &err) == -1, "stopped at %zu",
+                  stop_at);
         cr_expect(asked == stop_at + 1, "%zu questions after being stopped at %zu", asked, stop_at);
-        cr_expect(entries() == before, "stopped at %zu, something is left", stop_at);
+        cr_expect(temp_dir_count() == before, "stopped at %zu, something is left", stop_at);
     }
     asked = 0;
-    cr_assert(model_convert(dir, out_path, DT_I8, stop, &err) == 0, "%s", err.msg);
+    cr_assert(model_convert(temp_dir, out_path, DT_I8, stop, &err) == 0, "%s", err.msg);
     cr_expect(asked == tensors + 1, "once a tensor, and once before the directory gets its name");
-    cr_expect(entries() == before + 1);
+    cr_expect(temp_dir_count() == before + 1);
     static const char *const names[] = {"/model.safetensors", "/config.json", ""};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char *path = xasprintf("%s%s", out_path, names[i]);

@@ -2,7 +2,6 @@
 #include "model/files/safetensors.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,40 +11,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[64];
-static char path[96];
+#include "tests/support/temp_dir.h"
+
+static const char *path;
 
 static void make_dir(void)
 {
-    strcpy(dir, "/tmp/tare-safetensors-XXXXXX");
-    cr_assert(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/t.safetensors", dir);
+    temp_dir_make();
+    path = temp_path("t.safetensors");
 }
 
-static void remove_dir(void)
-{
-    unlink(path);
-    rmdir(dir);
-}
-
-static size_t files_in_dir(void)
-{
-    size_t n = 0;
-    DIR *d = opendir(dir);
-    cr_assert(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n - 2; /* . and .. */
-}
-
-TestSuite(safetensors, .init = make_dir, .fini = remove_dir);
-
-static void write_bytes(const void *bytes, size_t n)
-{
-    FILE *f = fopen(path, "wb");
-    cr_assert(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
-}
+TestSuite(safetensors, .init = make_dir, .fini = temp_dir_remove);
 
 /* A file with this header, its length claimed to be `claimed`, and data_bytes bytes 1, 2, 3, ... */
 static void write_file(const char *header, uint64_t claimed, size_t data_bytes)
@@ -56,7 +32,7 @@ static void write_file(const char *header, uint64_t claimed, size_t data_bytes)
     memcpy(bytes + 8, header, n);
     for (size_t i = 0; i < data_bytes; i++)
         bytes[8 + n + i] = (char)(i + 1);
-    write_bytes(bytes, 8 + n + data_bytes);
+    temp_write_bytes("t.safetensors", bytes, 8 + n + data_bytes);
 }
 
 static void expect_refused(const char *what)
@@ -106,7 +82,7 @@ static size_t reference_bytes(char *bytes)
 Test(safetensors, reads_what_the_reference_implementation_wrote)
 {
     char bytes[1024];
-    write_bytes(bytes, reference_bytes(bytes));
+    temp_write_bytes("t.safetensors", bytes, reference_bytes(bytes));
     SafeTensors *s = open_good();
     cr_assert_eq(safetensors_count(s), 5);
     cr_expect_str_eq(safetensors_metadata(s, "k"), "v");
@@ -251,7 +227,7 @@ Test(safetensors, refuses_every_truncation)
     char bytes[1024];
     size_t n = reference_bytes(bytes);
     for (size_t i = 0; i < n; i++) {
-        write_bytes(bytes, i);
+        temp_write_bytes("t.safetensors", bytes, i);
         expect_refused(path);
     }
 }
@@ -263,7 +239,7 @@ Test(safetensors, refuses_deep_nesting)
     uint64_t length = DEPTH;
     memcpy(bytes, &length, 8);
     memset(bytes + 8, '[', DEPTH);
-    write_bytes(bytes, 8 + DEPTH);
+    temp_write_bytes("t.safetensors", bytes, 8 + DEPTH);
     expect_refused("not valid JSON");
     free(bytes);
 }
@@ -273,7 +249,7 @@ Test(safetensors, refuses_what_is_no_file)
     Err err;
     cr_expect_null(safetensors_open(path, &err));
     cr_expect(strstr(err.msg, "No such file"), "%s", err.msg);
-    cr_expect_null(safetensors_open(dir, &err));
+    cr_expect_null(safetensors_open(temp_dir, &err));
     cr_expect(strstr(err.msg, "it is a directory"), "%s", err.msg);
     cr_expect_null(safetensors_open("/dev/null", &err));
     cr_expect(strstr(err.msg, "not a regular file"), "%s", err.msg);
@@ -335,13 +311,12 @@ Test(safetensors, write_errors_leave_nothing_behind)
     Err err;
     cr_expect_eq(safetensors_write("/dev/full", &t, 1, NULL, &err), -1);
     cr_expect(strstr(err.msg, "'/dev/full'") && strstr(err.msg, "No space left"), "%s", err.msg);
-    char missing[128];
-    snprintf(missing, sizeof missing, "%s/none/t.safetensors", dir);
+    const char *missing = temp_path("none/t.safetensors");
     cr_expect_eq(safetensors_write(missing, &t, 1, NULL, &err), -1);
     cr_expect(strstr(err.msg, missing) && strstr(err.msg, "No such file"), "%s", err.msg);
-    cr_expect_eq(safetensors_write(dir, &t, 1, NULL, &err), -1);
+    cr_expect_eq(safetensors_write(temp_dir, &t, 1, NULL, &err), -1);
     cr_expect(strstr(err.msg, "Is a directory"), "%s", err.msg);
-    cr_expect_eq(files_in_dir(), 0);
+    cr_expect_eq(temp_dir_count(), 0);
 }
 
 /* The disk fills up half-way: the old file stays, and nothing else. */
@@ -362,7 +337,7 @@ Test(safetensors, failed_write_keeps_the_old_file)
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
     cr_expect_eq(status, -1);
     cr_expect(strstr(err.msg, "File too large"), "%s", err.msg);
-    cr_expect_eq(files_in_dir(), 1);
+    cr_expect_eq(temp_dir_count(), 1);
 
     SafeTensors *s = open_good();
     cr_expect_eq(stensor_count(safetensors_at(s, 0)), 4);
@@ -371,8 +346,7 @@ Test(safetensors, failed_write_keeps_the_old_file)
 
 Test(safetensors, symbolic_links_stay_links)
 {
-    char target[96];
-    snprintf(target, sizeof target, "%s/real", dir);
+    const char *target = temp_path("real");
     cr_assert_eq(symlink(target, path), 0);
     float x = 1;
     STensor t = stensor_make("a", ST_F32, 0, NULL, &x);
@@ -381,5 +355,4 @@ Test(safetensors, symbolic_links_stay_links)
     struct stat st;
     cr_expect(lstat(path, &st) == 0 && S_ISLNK(st.st_mode));
     safetensors_free(open_good());
-    cr_assert_eq(unlink(target), 0);
 }

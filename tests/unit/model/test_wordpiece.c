@@ -10,36 +10,9 @@
 #include <unistd.h>
 #include <utf8proc.h>
 
-static char dir[64];
-static const char *const files[] = {"vocab.txt", "tokenizer_config.json", "special_tokens_map.json",
-                                    "added_tokens.json", "tokenizer.json"};
+#include "tests/support/temp_dir.h"
 
-static void make_dir(void)
-{
-    strcpy(dir, "/tmp/tare-wordpiece-XXXXXX");
-    cr_assert(mkdtemp(dir));
-}
-
-static void remove_dir(void)
-{
-    char path[128];
-    for (size_t i = 0; i < COUNT_OF(files); i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, files[i]);
-        if (unlink(path) != 0)
-            rmdir(path);
-    }
-    rmdir(dir);
-}
-
-TestSuite(wordpiece, .init = make_dir, .fini = remove_dir);
-
-static void write_file(const char *name, const char *text, size_t len)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *f = fopen(path, "wb");
-    cr_assert(f && fwrite(text, 1, len, f) == len && fclose(f) == 0);
-}
+TestSuite(wordpiece, .init = temp_dir_make, .fini = temp_dir_remove);
 
 #define SPECIAL "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"
 static const char vocab[] = SPECIAL
@@ -51,10 +24,10 @@ static const char vocab[] = SPECIAL
 static WordPiece *load(const char *config)
 {
     Err err = {""};
-    write_file("vocab.txt", vocab, strlen(vocab));
+    temp_write("vocab.txt", vocab);
     if (config)
-        write_file("tokenizer_config.json", config, strlen(config));
-    WordPiece *w = wordpiece_load(dir, &err);
+        temp_write("tokenizer_config.json", config);
+    WordPiece *w = wordpiece_load(temp_dir, &err);
     cr_assert(w, "%s", err.msg);
     return w;
 }
@@ -267,9 +240,9 @@ Test(wordpiece, older_files_are_read_where_there_is_no_decoder)
     static const char map[] = "{\"cls_token\": \"hello\", \"mask_token\": {\"content\": \"mask\"}}";
     static const char fast[] = "{\"added_tokens\": [{\"id\": 85, \"content\": \"xx\"}],"
                                " \"truncation\": {\"max_length\": 2}}";
-    write_file("added_tokens.json", added, strlen(added));
-    write_file("special_tokens_map.json", map, strlen(map));
-    write_file("tokenizer.json", fast, strlen(fast));
+    temp_write("added_tokens.json", added);
+    temp_write("special_tokens_map.json", map);
+    temp_write("tokenizer.json", fast);
     WordPiece *w = load(NULL);
     expect(w, "a YY xx zz unmask", "hello a 30 31 32 un mask [SEP]");
     wordpiece_free(w);
@@ -402,7 +375,7 @@ Test(wordpiece, a_buffer_that_has_grown_is_not_allocated_again)
 static void expect_refused(const char *what)
 {
     Err err = {""};
-    WordPiece *w = wordpiece_load(dir, &err);
+    WordPiece *w = wordpiece_load(temp_dir, &err);
     cr_expect_null(w);
     cr_expect(strstr(err.msg, what), "no '%s' in '%s'", what, err.msg);
 }
@@ -422,14 +395,12 @@ Test(wordpiece, bad_vocabularies_are_refused_with_their_line)
         {"[UNK]\n[CLS]\n[SEP]\n\n\n", "'[PAD]' is missing, and there are 2 empty lines"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        write_file("vocab.txt", cases[i].text, strlen(cases[i].text));
+        temp_write("vocab.txt", cases[i].text);
         expect_refused(cases[i].what);
     }
-    remove_dir();
+    const char *path = temp_path("vocab.txt");
+    cr_assert_eq(unlink(path), 0);
     expect_refused("vocab.txt': No such file");
-    make_dir();
-    char path[128];
-    snprintf(path, sizeof path, "%s/vocab.txt", dir);
     cr_assert_eq(mkdir(path, 0700), 0);
     expect_refused("it is a directory");
 }
@@ -437,9 +408,9 @@ Test(wordpiece, bad_vocabularies_are_refused_with_their_line)
 Test(wordpiece, empty_lines_and_missing_line_ends_keep_the_numbers)
 {
     static const char text[] = SPECIAL "\na\r\n\nb";
-    write_file("vocab.txt", text, strlen(text));
+    temp_write("vocab.txt", text);
     Err err = {""};
-    WordPiece *w = wordpiece_load(dir, &err);
+    WordPiece *w = wordpiece_load(temp_dir, &err);
     cr_assert(w, "%s", err.msg);
     expect(w, "a b", "2 6 8 3");
     wordpiece_free(w);
@@ -470,9 +441,9 @@ Test(wordpiece, bad_configs_are_refused_with_their_key)
          "'Q' and 'q' match the same text"},
         {"{\"extra_special_tokens\": [3]}", "'extra_special_tokens' must be"},
     };
-    write_file("vocab.txt", vocab, strlen(vocab));
+    temp_write("vocab.txt", vocab);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        write_file("tokenizer_config.json", cases[i].text, strlen(cases[i].text));
+        temp_write("tokenizer_config.json", cases[i].text);
         expect_refused(cases[i].what);
     }
 }
