@@ -40,7 +40,7 @@ static void fill_summary(RowResult *r, const Summary *s)
 
 static void fill_steady(RowResult *r, const double *all_ms, size_t n, double resolution_ms)
 {
-    Steady s = steady_of_clock(all_ms, n, STEADY_DELTA, resolution_ms);
+    Steady s = steady_of(all_ms, n, STEADY_DELTA, resolution_ms);
     text_set(r->steady_class, steady_class_name(s.steady_class));
     r->first_trial_ms = all_ms[0];
     r->first_over_steady = s.first_over_steady;

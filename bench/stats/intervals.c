@@ -66,7 +66,7 @@ Interval median_interval(const double *x, size_t n, double level)
 /* The upper end of the two-sided interval whose upper tail is as large. */
 double quantile_upper_bound(const double *x, size_t n, double p, double confidence)
 {
-    if (n < samples_for_upper_bound(p, confidence, 0))
+    if (n < samples_for_upper_bound(p, confidence))
         return NAN;
     return quantile_interval(x, n, p, 2 * confidence - 1).hi;
 }

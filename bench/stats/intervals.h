@@ -32,7 +32,7 @@ Interval quantile_interval(const double *x, size_t n, double p, double level);
 Interval median_interval(const double *x, size_t n, double level);
 
 /* One-sided upper bound of quantile p: the smallest sample that lies above it with at least this
- * confidence. NaN where none does: below samples_for_upper_bound(p, confidence, 0). */
+ * confidence. NaN where none does: below samples_for_upper_bound(p, confidence). */
 double quantile_upper_bound(const double *x, size_t n, double p, double confidence);
 
 /* Wilson's (1927) score interval of a proportion, `successes` of n. Missing for n = 0. */

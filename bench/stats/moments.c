@@ -141,22 +141,17 @@ double percentile_of(const double *x, size_t n, double p)
     return value;
 }
 
-bool percentile_is_supported(size_t n, double p)
-{
-    const double slack = 1e-9; /* 20 * (1 - 0.95) is a little over 1, 10 * (1 - 0.9) under */
-    return (double)n * (1 - p) >= 1 - slack;
-}
-
 double supported_percentile_of(const double *x, size_t n, double p)
 {
-    return percentile_is_supported(n, p) ? percentile_of(x, n, p) : NAN;
+    const double slack = 1e-9; /* 20 * (1 - 0.95) is a little over 1, 10 * (1 - 0.9) under */
+    return (double)n * (1 - p) >= 1 - slack ? percentile_of(x, n, p) : NAN;
 }
 
-size_t samples_for_upper_bound(double p, double confidence, size_t over)
+size_t samples_for_upper_bound(double p, double confidence)
 {
     CHECK(p > 0 && p < 1 && confidence > 0 && confidence < 1, "p %g, confidence %g", p, confidence);
-    size_t n = over + 1;
-    while (binomial_below(over + 1, n, 1 - p) > 1 - confidence)
+    size_t n = 1;
+    while (binomial_below(1, n, 1 - p) > 1 - confidence)
         n++;
     return n;
 }

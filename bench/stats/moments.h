@@ -7,7 +7,6 @@
 #ifndef TARE_BENCH_STATS_MOMENTS_H
 #define TARE_BENCH_STATS_MOMENTS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /* Sum of x / n, Neumaier-compensated. NaN for n = 0. */
@@ -45,15 +44,11 @@ double *sorted_copy(const double *x, size_t n);
 double percentile_of_sorted(const double *sorted, size_t n, double p);
 double percentile_of(const double *x, size_t n, double p);
 
-/* Whether n samples can show percentile p at all: n >= 1 / (1 - p), so p95 from 20, p99 from 100. */
-bool percentile_is_supported(size_t n, double p);
-
-/* Type 7 percentile, NaN where it is not supported. */
+/* The same; NaN where n samples cannot show it, n < 1 / (1 - p): p95 needs 20, p99 100. */
 double supported_percentile_of(const double *x, size_t n, double p);
 
-/* The fewest samples that bound percentile p from above with this confidence when `over` of them may
- * lie beyond the bound: the smallest n with P(Bin(n, 1-p) <= over) <= 1 - confidence. For over = 0 that
- * is n >= ln(1-confidence) / ln p; for over = 1 at 99 % it gives LoadGen's 64 (p90) and 662 (p99). */
-size_t samples_for_upper_bound(double p, double confidence, size_t over);
+/* The fewest samples whose largest bounds percentile p from above with this confidence: the smallest n with
+ * p^n <= 1 - confidence. */
+size_t samples_for_upper_bound(double p, double confidence);
 
 #endif

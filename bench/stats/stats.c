@@ -1,6 +1,8 @@
 /* stats: see stats.h. */
 #include "bench/stats/stats.h"
 
+#include <stdbool.h>
+
 #include "bench/stats/bootstrap.h"
 
 enum { SMALLEST_BCA_SAMPLE = 31, LARGEST_BCA_SAMPLE = 2000 };

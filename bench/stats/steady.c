@@ -271,7 +271,7 @@ static Steady segment_and_classify(const double *x, size_t n, double delta, doub
     return s;
 }
 
-Steady steady_of_clock(const double *x, size_t n, double delta, double resolution)
+Steady steady_of(const double *x, size_t n, double delta, double resolution)
 {
     for (size_t i = 0; i < n; i++)
         if (!(x[i] > 0 && isfinite(x[i])))
@@ -294,11 +294,6 @@ Steady steady_of_clock(const double *x, size_t n, double delta, double resolutio
     return s;
 }
 
-Steady steady_of(const double *x, size_t n, double delta)
-{
-    return steady_of_clock(x, n, delta, 0);
-}
-
 SteadyClass steady_class_of_processes(const SteadyClass *classes, size_t count)
 {
     CHECK(count > 0, "no process");
@@ -312,7 +307,7 @@ SteadyClass steady_class_of_processes(const SteadyClass *classes, size_t count)
 
 bool steady_warmed_up(const double *x, size_t n, double delta)
 {
-    Steady s = steady_of(x, n, delta);
+    Steady s = steady_of(x, n, delta, 0);
     if (s.steady_class != STEADY_FLAT && s.steady_class != STEADY_WARMUP)
         return false;
     return (double)n - s.warmups_needed >= fmax(5, (double)n / 3);

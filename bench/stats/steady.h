@@ -46,10 +46,7 @@ typedef struct Steady {
 
 /* Classifies n trials. `resolution` is the clock's step in the samples' unit, 0 when it is negligible:
  * the noise is taken to be at least that. A trial that is not a positive time means STEADY_NONE. */
-Steady steady_of_clock(const double *x, size_t n, double delta, double resolution);
-
-/* The same with a clock finer than any trial. */
-Steady steady_of(const double *x, size_t n, double delta);
+Steady steady_of(const double *x, size_t n, double delta, double resolution);
 
 /* Several processes of one row: their common class, or one of the inconsistent ones. count > 0. */
 SteadyClass steady_class_of_processes(const SteadyClass *classes, size_t count);

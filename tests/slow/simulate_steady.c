@@ -99,7 +99,7 @@ static double percent_classified(const Scenario *s, size_t n, Xoshiro *r)
     for (int repetition = 0; repetition < REPETITIONS; repetition++) {
         double x[LONGEST];
         s->draw(x, n, r);
-        right += steady_of(x, n, STEADY_DELTA).steady_class == s->expected;
+        right += steady_of(x, n, STEADY_DELTA, 0).steady_class == s->expected;
     }
     return 100.0 * (double)right / REPETITIONS;
 }

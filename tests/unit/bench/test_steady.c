@@ -24,7 +24,7 @@ static void fill(double *x, size_t from, size_t to, double level)
 
 static void expect_class(const double *x, size_t n, SteadyClass expected)
 {
-    Steady s = steady_of(x, n, STEADY_DELTA);
+    Steady s = steady_of(x, n, STEADY_DELTA, 0);
     cr_expect_str_eq(steady_class_name(s.steady_class), steady_class_name(expected));
 }
 
@@ -33,7 +33,7 @@ Test(steady, flat)
     double x[40];
     fill(x, 0, 40, 100);
     for (size_t n = 6; n <= 40; n++) {
-        Steady s = steady_of(x, n, STEADY_DELTA);
+        Steady s = steady_of(x, n, STEADY_DELTA, 0);
         cr_expect_eq(s.steady_class, STEADY_FLAT, "n %zu: %s", n,
                      steady_class_name(s.steady_class));
         cr_expect_eq(s.steady_start, 1);
@@ -48,7 +48,7 @@ Test(steady, one_cold_trial)
     double x[20];
     fill(x, 0, 20, 100);
     x[0] = 200;
-    Steady s = steady_of(x, 20, STEADY_DELTA);
+    Steady s = steady_of(x, 20, STEADY_DELTA, 0);
     cr_expect_eq(s.steady_class, STEADY_WARMUP);
     cr_expect_eq(s.segments, 2u);
     cr_expect_eq(s.steady_start, 2);
@@ -65,7 +65,7 @@ Test(steady, unit_does_not_matter)
     ms[0] = 200;
     for (int i = 0; i < 20; i++)
         ns[i] = ms[i] * 1e6;
-    Steady a = steady_of(ms, 20, STEADY_DELTA), b = steady_of(ns, 20, STEADY_DELTA);
+    Steady a = steady_of(ms, 20, STEADY_DELTA, 0), b = steady_of(ns, 20, STEADY_DELTA, 0);
     cr_expect_eq(a.steady_class, b.steady_class);
     cr_expect_eq(a.steady_start, b.steady_start);
     cr_expect_float_eq(a.sigma, b.sigma, 1e-12);
@@ -76,11 +76,11 @@ Test(steady, level_shift_in_the_middle)
     double x[20];
     fill(x, 0, 10, 100);
     fill(x, 10, 20, 90);
-    Steady s = steady_of(x, 20, STEADY_DELTA);
+    Steady s = steady_of(x, 20, STEADY_DELTA, 0);
     cr_expect_eq(s.steady_class, STEADY_WARMUP);
     cr_expect_eq(s.warmups_needed, 10);
     fill(x, 10, 20, 110);
-    s = steady_of(x, 20, STEADY_DELTA);
+    s = steady_of(x, 20, STEADY_DELTA, 0);
     cr_expect_eq(s.steady_class, STEADY_SLOWDOWN);
     cr_expect_eq(s.steady_start, 11);
     cr_expect(isnan(s.warmups_needed), "a slowdown is not cured by warming up");
@@ -107,7 +107,7 @@ Test(steady, no_figures_without_a_steady_part)
     double x[40];
     fill(x, 0, 40, 100);
     fill(x, 35, 40, 130);
-    Steady s = steady_of(x, 40, STEADY_DELTA);
+    Steady s = steady_of(x, 40, STEADY_DELTA, 0);
     cr_expect_eq(s.steady_class, STEADY_NONE);
     cr_expect(isnan(s.steady_start) && isnan(s.warmups_needed) && isnan(s.steady_mean));
     cr_expect_eq(s.first_over_steady, x[0] / median_of(x + 1, 39));
@@ -119,7 +119,7 @@ Test(steady, spikes_are_counted_and_looked_past)
     fill(x, 0, 20, 100);
     x[7] *= 1.4;
     x[13] *= 3;
-    Steady s = steady_of(x, 20, STEADY_DELTA);
+    Steady s = steady_of(x, 20, STEADY_DELTA, 0);
     cr_expect_eq(s.steady_class, STEADY_FLAT);
     cr_expect_eq(s.outliers, 2u);
     cr_expect_eq(s.segments, 1u);
@@ -131,10 +131,10 @@ Test(steady, a_step_within_delta_is_no_change)
     double x[40];
     for (int i = 0; i < 40; i++)
         x[i] = (i < 20 ? 100 : 102) * (1 + (i % 2 ? 1e-4 : -1e-4));
-    Steady s = steady_of(x, 40, STEADY_DELTA);
+    Steady s = steady_of(x, 40, STEADY_DELTA, 0);
     cr_expect_eq(s.steady_class, STEADY_FLAT);
     cr_expect_eq(s.segments, 2u, "the step is seen");
-    cr_expect_eq(steady_of(x, 40, 0.01).steady_class, STEADY_SLOWDOWN);
+    cr_expect_eq(steady_of(x, 40, 0.01, 0).steady_class, STEADY_SLOWDOWN);
 }
 
 /* A clock with steps of 2 ms shows 100 and 102: without its resolution that looks like exact levels. */
@@ -143,9 +143,9 @@ Test(steady, coarse_clock)
     double x[40];
     for (int i = 0; i < 40; i++)
         x[i] = i < 30 ? 100 : 104;
-    cr_expect_eq(steady_of(x, 40, 0.01).steady_class, STEADY_SLOWDOWN);
-    cr_expect_eq(steady_of_clock(x, 40, 0.01, 4).steady_class, STEADY_FLAT);
-    cr_expect_eq(steady_of(x, 40, 0.01).sigma, 1e-4, "the floor of the noise");
+    cr_expect_eq(steady_of(x, 40, 0.01, 0).steady_class, STEADY_SLOWDOWN);
+    cr_expect_eq(steady_of(x, 40, 0.01, 4).steady_class, STEADY_FLAT);
+    cr_expect_eq(steady_of(x, 40, 0.01, 0).sigma, 1e-4, "the floor of the noise");
 }
 
 /* A slow wave looks like shifts to independent noise; allowing for autocorrelation makes it flat. */
@@ -156,7 +156,7 @@ Test(steady, correlated_noise_widens_sigma)
         smooth = 0.6 * smooth + wobble(1, i * 3) - 1;
         x[i] = 100 * (1 + smooth + 0.01 * sin(0.5 * (double)i));
     }
-    Steady s = steady_of(x, 60, 0);
+    Steady s = steady_of(x, 60, 0, 0);
     double steps[59];
     for (int i = 0; i < 59; i++)
         steps[i] = fabs(log(x[i + 1]) - log(x[i]));
@@ -168,12 +168,12 @@ Test(steady, correlated_noise_widens_sigma)
 Test(steady, too_few)
 {
     const double x[] = {200, 100, 100, 101, 99};
-    Steady s = steady_of(x, 5, STEADY_DELTA);
+    Steady s = steady_of(x, 5, STEADY_DELTA, 0);
     cr_expect_eq(s.steady_class, STEADY_TOO_FEW);
     cr_expect_eq(s.first_over_steady, 2);
     cr_expect(isnan(s.steady_start) && isnan(s.steady_mean) && isnan(s.sigma));
-    cr_expect(isnan(steady_of(x, 1, STEADY_DELTA).first_over_steady));
-    cr_expect_eq(steady_of(x, 0, STEADY_DELTA).steady_class, STEADY_TOO_FEW);
+    cr_expect(isnan(steady_of(x, 1, STEADY_DELTA, 0).first_over_steady));
+    cr_expect_eq(steady_of(x, 0, STEADY_DELTA, 0).steady_class, STEADY_TOO_FEW);
 }
 
 Test(steady, times_that_are_none)
@@ -184,7 +184,7 @@ Test(steady, times_that_are_none)
     expect_class(x, 10, STEADY_NONE);
     x[4] = -3;
     expect_class(x, 10, STEADY_NONE);
-    cr_expect(isnan(steady_of(x, 10, STEADY_DELTA).first_over_steady));
+    cr_expect(isnan(steady_of(x, 10, STEADY_DELTA, 0).first_over_steady));
 }
 
 Test(steady, identical_times)
@@ -207,11 +207,11 @@ Test(steady, long_series)
     for (size_t i = 0; i < COUNT_OF(lengths); i++)
         expect_class(x, lengths[i], STEADY_FLAT);
     fill(x, 0, 3, 150);
-    Steady s = steady_of(x, N, STEADY_DELTA);
+    Steady s = steady_of(x, N, STEADY_DELTA, 0);
     cr_expect_eq(s.steady_class, STEADY_WARMUP);
     cr_expect_eq(s.warmups_needed, 3);
     fill(x, 0, SHIFT, 110);
-    s = steady_of(x, N, STEADY_DELTA);
+    s = steady_of(x, N, STEADY_DELTA, 0);
     cr_expect_eq(s.steady_class, STEADY_WARMUP);
     cr_expect_float_eq(s.warmups_needed, SHIFT, LATE);
     fill(x, 0, SHIFT, 90);
