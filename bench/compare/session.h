@@ -1,5 +1,10 @@
 /* session: what every comparison of implementations has: their processes, the peaks of their threads, and
- * the files by which their outputs are compared. What is measured is decided by cell.h and serving. */
+ * the files by which their outputs are compared.
+ *
+ * The one idea of a failure: a worker that ends or answers wrongly fails its entry, which takes no more turns
+ * (rounds.h); implementation_wake starts and greets it again before the next load. An interruption is no
+ * failure of anybody. Progress is one line on stderr an entry or cell, printed by who measures it. What is
+ * measured is decided by cell.h and serving. */
 #ifndef TARE_BENCH_COMPARE_SESSION_H
 #define TARE_BENCH_COMPARE_SESSION_H
 

@@ -86,39 +86,22 @@ static bool cgroup_path(const char *root, const char *controller, char *path, si
     return found;
 }
 
-/* A limit of a group holds for all below it: calls `look` for the process's group and each above,
- * up to the root of the hierarchy mounted at `mount`. A container may see its own group as "/". */
-typedef void LookAt(const char *root, const char *folder, void *result);
-
-static void each_group(const char *root, const char *controller, const char *mount, LookAt *look,
-                       void *result)
-{
-    char path[512], folder[600];
-    if (!cgroup_path(root, controller, path, sizeof path))
-        return;
-    for (;;) {
-        snprintf(folder, sizeof folder, "%s%s", mount, strcmp(path, "/") == 0 ? "" : path);
-        look(root, folder, result);
-        char *slash = strrchr(path, '/');
-        if (!slash || strcmp(path, "/") == 0)
-            return;
-        slash[slash == path] = '\0';
-    }
-}
-
-/* folder/name as a number. */
-static int64_t group_number(const char *root, const char *folder, const char *name)
+/* folder/name as a number; version 1 calls it `older`. */
+static int64_t group_number(const char *root, const char *folder, const char *name,
+                            const char *older)
 {
     char path[700];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    return read_number(root, path);
+    int64_t value = read_number(root, path);
+    return value == INT_MISSING && older ? group_number(root, folder, older, NULL) : value;
 }
 
-/* The smallest "limit - used" of all groups; reclaimable file cache counts as free. */
-static void lower_memory(int64_t *lowest, const char *root, const char *folder, int64_t limit,
-                         int64_t used)
+/* Lowers the limit to what this group leaves; reclaimable file cache counts as free. */
+static void lower_memory(Machine *c, const char *root, const char *folder)
 {
     const int64_t no_limit = INT64_MAX / 2; /* version 1 says "none" by a huge number */
+    int64_t limit = group_number(root, folder, "memory.max", "memory.limit_in_bytes");
+    int64_t used = group_number(root, folder, "memory.current", "memory.usage_in_bytes");
     if (limit == INT_MISSING || limit > no_limit)
         return;
     char path[700];
@@ -127,53 +110,51 @@ static void lower_memory(int64_t *lowest, const char *root, const char *folder, 
     int64_t cache = stat ? number_after(stat, "inactive_file") : INT_MISSING;
     free(stat);
     int64_t left = limit - (used == INT_MISSING ? 0 : used) + (cache == INT_MISSING ? 0 : cache);
-    if (*lowest == INT_MISSING || left < *lowest)
-        *lowest = left > 0 ? left : 0;
+    if (c->memory_limit == INT_MISSING || left < c->memory_limit)
+        c->memory_limit = left > 0 ? left : 0;
 }
 
-static void look_memory_v2(const char *root, const char *folder, void *lowest)
-{
-    lower_memory(lowest, root, folder, group_number(root, folder, "memory.max"),
-                 group_number(root, folder, "memory.current"));
-}
-
-static void look_memory_v1(const char *root, const char *folder, void *lowest)
-{
-    lower_memory(lowest, root, folder, group_number(root, folder, "memory.limit_in_bytes"),
-                 group_number(root, folder, "memory.usage_in_bytes"));
-}
-
-static void lower_quota(double *lowest, double quota, double period)
-{
-    if (quota > 0 && period > 0 && !(*lowest <= quota / period))
-        *lowest = quota / period;
-}
-
-/* cpu.max is "QUOTA PERIOD" in microseconds, QUOTA "max" for none. */
-static void look_quota_v2(const char *root, const char *folder, void *lowest)
+/* cpu.max is "QUOTA PERIOD" in microseconds, QUOTA "max" for none; version 1 has a file for each. */
+static void lower_quota(Machine *c, const char *root, const char *folder)
 {
     char path[700], line[64];
     double quota, period;
     snprintf(path, sizeof path, "%s/cpu.max", folder);
     read_line(root, path, line, sizeof line);
-    if (sscanf(line, "%lf %lf", &quota, &period) == 2)
-        lower_quota(lowest, quota, period);
+    if (sscanf(line, "%lf %lf", &quota, &period) != 2) {
+        quota = (double)group_number(root, folder, "cpu.cfs_quota_us", NULL);
+        period = (double)group_number(root, folder, "cpu.cfs_period_us", NULL);
+    }
+    if (quota > 0 && period > 0 && !(c->cpu_quota <= quota / period))
+        c->cpu_quota = quota / period;
 }
 
-static void look_quota_v1(const char *root, const char *folder, void *lowest)
+/* Lowers the limits to those of the process's group in the hierarchy mounted at `mount` and of each above,
+ * up to its root: a limit of a group holds for all below it. A container may see its own group as "/". */
+static void lower_limits(Machine *c, const char *root, const char *controller, const char *mount)
 {
-    lower_quota(lowest, (double)group_number(root, folder, "cpu.cfs_quota_us"),
-                (double)group_number(root, folder, "cpu.cfs_period_us"));
+    char path[512], folder[600];
+    if (!cgroup_path(root, controller, path, sizeof path))
+        return;
+    for (;;) {
+        snprintf(folder, sizeof folder, "%s%s", mount, strcmp(path, "/") == 0 ? "" : path);
+        lower_memory(c, root, folder);
+        lower_quota(c, root, folder);
+        char *slash = strrchr(path, '/');
+        if (!slash || strcmp(path, "/") == 0)
+            return;
+        slash[slash == path] = '\0';
+    }
 }
 
+/* Version 2 has one hierarchy, version 1 one a controller. */
 static void read_limits(Machine *c, const char *root)
 {
     c->memory_limit = INT_MISSING;
     c->cpu_quota = NAN;
-    each_group(root, "", "/sys/fs/cgroup", look_memory_v2, &c->memory_limit);
-    each_group(root, "memory", "/sys/fs/cgroup/memory", look_memory_v1, &c->memory_limit);
-    each_group(root, "", "/sys/fs/cgroup", look_quota_v2, &c->cpu_quota);
-    each_group(root, "cpu", "/sys/fs/cgroup/cpu", look_quota_v1, &c->cpu_quota);
+    lower_limits(c, root, "", "/sys/fs/cgroup");
+    lower_limits(c, root, "memory", "/sys/fs/cgroup/memory");
+    lower_limits(c, root, "cpu", "/sys/fs/cgroup/cpu");
 }
 
 /* ---- processor ---- */

@@ -112,12 +112,11 @@ static int request_texts(ServingEntry *c, const size_t *texts, size_t count, dou
 
 /* ---- cold ---- */
 
-typedef struct ColdStart {
-    double start_ms, load_ms, first_ms;
-} ColdStart;
+/* Times of one, in ms. */
+enum { COLD_START, COLD_LOAD, COLD_FIRST, COLD_TIMES };
 
 /* A process that did not exist before; it stays. What it reads lies in the page cache. */
-static int cold_start(const Serving *s, ServingEntry *c, ColdStart *cold, Err *err)
+static int cold_start(const Serving *s, ServingEntry *c, double ms[COLD_TIMES], Err *err)
 {
     const size_t first_text = 0;
     double tokenizer_ms;
@@ -125,35 +124,33 @@ static int cold_start(const Serving *s, ServingEntry *c, ColdStart *cold, Err *e
     int64_t start = clock_ns();
     if (implementation_wake(c->implementation, err) != 0)
         return -1;
-    cold->start_ms = (double)(clock_ns() - start) / 1e6;
+    ms[COLD_START] = (double)(clock_ns() - start) / 1e6;
     json_t *reply = implementation_ask(c->implementation, load_request(s), err);
     if (!reply)
         return -1;
     const json_t *ns = json_object_get(reply, "ns");
-    cold->load_ms = json_is_number(ns) ? json_number_value(ns) / 1e6 : NAN;
+    ms[COLD_LOAD] = json_is_number(ns) ? json_number_value(ns) / 1e6 : NAN;
     json_decref(reply);
-    return request_texts(c, &first_text, 1, &cold->first_ms, &tokenizer_ms, err);
+    return request_texts(c, &first_text, 1, &ms[COLD_FIRST], &tokenizer_ms, err);
 }
 
+/* Fills the medians. */
 static int cold_starts(const Serving *s, ServingEntry *c, Err *err)
 {
     size_t count = (size_t)s->config->cold_starts;
-    double *ms = xcalloc(3 * count, sizeof *ms);
-    double *start = ms, *load = ms + count, *first = ms + 2 * count;
+    double *all = xcalloc(COLD_TIMES * count, sizeof *all), one[COLD_TIMES];
     int status = 0;
     for (size_t i = 0; i < count && status == 0; i++) {
-        ColdStart cold = {0};
-        status = cold_start(s, c, &cold, err);
-        start[i] = cold.start_ms;
-        load[i] = cold.load_ms;
-        first[i] = cold.first_ms;
+        status = cold_start(s, c, one, err);
+        for (size_t k = 0; k < COLD_TIMES && status == 0; k++)
+            all[k * count + i] = one[k];
     }
     if (status == 0) {
-        c->start_ms = median_of(start, count);
-        c->load_ms = median_of(load, count);
-        c->first_ms = median_of(first, count);
+        c->start_ms = median_of(all + COLD_START * count, count);
+        c->load_ms = median_of(all + COLD_LOAD * count, count);
+        c->first_ms = median_of(all + COLD_FIRST * count, count);
     }
-    free(ms);
+    free(all);
     return status;
 }
 

@@ -20,31 +20,22 @@
 #include "bench/util/options.h"
 #include "bench/compare/worker_job.h"
 
-typedef struct Worker {
-    WorkerJob *job; /* NULL before the first load */
-} Worker;
-
-static int call_nothing(Worker *w, Err *err)
+static int call_nothing(WorkerJob *job, Err *err)
 {
-    (void)w;
+    (void)job;
     (void)err;
     return 0;
 }
 
-static int call_job(Worker *w, Err *err)
-{
-    return worker_job_run(w->job, err);
-}
-
-static json_t *time_calls(Worker *w, const json_t *request,
-                          int (*volatile call)(Worker *w, Err *err), Err *err)
+static json_t *time_calls(WorkerJob *job, const json_t *request,
+                          int (*volatile call)(WorkerJob *job, Err *err), Err *err)
 {
     json_int_t calls = json_integer_value(json_object_get(request, "calls"));
     if (calls < 1)
         calls = 1;
     int64_t start = clock_ns();
     for (json_int_t i = 0; i < calls; i++)
-        if (call(w, err) != 0)
+        if (call(job, err) != 0)
             return NULL;
     int64_t end = clock_ns();
     return json_pack("{s:f}", "ns", (double)(end - start) / (double)calls);
@@ -56,30 +47,30 @@ static json_t *answer_hello(void)
                      kernels()->isa, "gemm", gemm_backend(), "blas", gemm_blas_description());
 }
 
-static json_t *answer_load(Worker *w, const json_t *request, Err *err)
+static json_t *answer_load(WorkerJob **job, const json_t *request, Err *err)
 {
-    worker_job_free(w->job); /* first: two models may not fit */
+    worker_job_free(*job); /* first: two models may not fit */
     int64_t start = clock_ns();
-    w->job = worker_job_new(request, err);
-    return w->job ? json_pack("{s:I}", "ns", (json_int_t)(clock_ns() - start)) : NULL;
+    *job = worker_job_new(request, err);
+    return *job ? json_pack("{s:I}", "ns", (json_int_t)(clock_ns() - start)) : NULL;
 }
 
-static json_t *answer_requests(Worker *w, const json_t *request, Err *err)
+static json_t *answer_requests(WorkerJob *job, const json_t *request, Err *err)
 {
     const json_t *texts = json_object_get(request, "texts");
     json_t *all = json_array(), *tokenizer = json_array();
     for (size_t i = 0; i < json_array_size(texts); i++) {
         json_int_t text = json_integer_value(json_array_get(texts, i));
-        if (text < 0 || (size_t)text >= worker_job_num_requests(w->job)) {
+        if (text < 0 || (size_t)text >= worker_job_num_requests(job)) {
             err_set(err, "there is no text %lld", (long long)text);
             json_decref(all);
             json_decref(tokenizer);
             return NULL;
         }
         int64_t start = clock_ns();
-        worker_job_encode(w->job, (size_t)text);
+        worker_job_encode(job, (size_t)text);
         int64_t encoded = clock_ns();
-        worker_job_label(w->job);
+        worker_job_label(job);
         int64_t end = clock_ns();
         json_array_append_new(all, json_integer(end - start));
         json_array_append_new(tokenizer, json_integer(encoded - start));
@@ -87,18 +78,18 @@ static json_t *answer_requests(Worker *w, const json_t *request, Err *err)
     return json_pack("{s:o, s:o}", "ns", all, "tokenizer_ns", tokenizer);
 }
 
-static json_t *answer_outputs(Worker *w, const json_t *request, Err *err)
+static json_t *answer_outputs(WorkerJob *job, const json_t *request, Err *err)
 {
     const char *path = json_string_value(json_object_get(request, "path"));
     if (!path) {
         err_set(err, "the request has no path");
         return NULL;
     }
-    return worker_job_outputs(w->job, path, err) == 0 ? json_object() : NULL;
+    return worker_job_outputs(job, path, err) == 0 ? json_object() : NULL;
 }
 
-/* A new reference, or NULL with a sentence. */
-static json_t *answer(Worker *w, const json_t *request, Err *err)
+/* A new reference, or NULL with a sentence. *job: what is loaded; NULL before the first load. */
+static json_t *answer(WorkerJob **job, const json_t *request, Err *err)
 {
     const char *verb = json_string_value(json_object_get(request, "do"));
     if (!verb)
@@ -106,28 +97,28 @@ static json_t *answer(Worker *w, const json_t *request, Err *err)
     if (strcmp(verb, "hello") == 0)
         return answer_hello();
     if (strcmp(verb, "load") == 0)
-        return answer_load(w, request, err);
+        return answer_load(job, request, err);
     if (strcmp(verb, "nothing") == 0)
-        return time_calls(w, request, call_nothing, err);
+        return time_calls(*job, request, call_nothing, err);
     bool run = strcmp(verb, "run") == 0, outputs = strcmp(verb, "outputs") == 0;
     if (!run && !outputs && strcmp(verb, "requests") != 0)
         err_set(err, "unknown request '%s'", verb);
-    else if (!w->job)
+    else if (!*job)
         err_set(err, "nothing is loaded");
     else if (run)
-        return time_calls(w, request, call_job, err);
+        return time_calls(*job, request, worker_job_run, err);
     else
-        return outputs ? answer_outputs(w, request, err) : answer_requests(w, request, err);
+        return outputs ? answer_outputs(*job, request, err) : answer_requests(*job, request, err);
     return NULL;
 }
 
-static void reply_to(Worker *w, const char *line, size_t len)
+static void reply_to(WorkerJob **job, const char *line, size_t len)
 {
     Err err = {""};
     json_error_t where;
     json_t *request = json_loadb(line, len, 0, &where), *reply = NULL;
     if (request)
-        reply = answer(w, request, &err);
+        reply = answer(job, request, &err);
     else
         err_set(&err, "the request is no JSON: %s", where.text);
     if (!reply)
@@ -149,13 +140,13 @@ int cmd_worker(int argc, char **argv, Err *err)
     OptionsOutcome outcome = options_parse(&command, argc, argv, NULL, NULL, err);
     if (outcome != OPTIONS_RUN)
         return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    Worker w = {NULL};
+    WorkerJob *job = NULL;
     char *line = NULL;
     size_t room = 0;
     ssize_t len;
     while ((len = getline(&line, &room, stdin)) > 0)
-        reply_to(&w, line, (size_t)len);
+        reply_to(&job, line, (size_t)len);
     free(line);
-    worker_job_free(w.job);
+    worker_job_free(job);
     return EXIT_OK;
 }
