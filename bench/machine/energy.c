@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/machine/machine.h"
 #include "bench/util/interrupt.h"
 
 const char *energy_source_name(EnergySource s)
@@ -21,26 +22,7 @@ const char *energy_source_name(EnergySource s)
     return names[s];
 }
 
-/* ---- small files of the kernel ---- */
-
-enum { LINE_MAX_BYTES = 256 };
-
-/* The first line of a file; -1 with errno. */
-static int read_line(const char *path, char line[LINE_MAX_BYTES])
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    ssize_t n = read(fd, line, LINE_MAX_BYTES - 1);
-    int problem = errno;
-    close(fd);
-    errno = problem;
-    if (n < 0)
-        return -1;
-    line[n] = '\0';
-    line[strcspn(line, "\n")] = '\0';
-    return 0;
-}
+enum { LINE_BYTES = 256 };
 
 static int read_count(int fd, uint64_t *count)
 {
@@ -58,9 +40,9 @@ static int read_count(int fd, uint64_t *count)
  * the package's counter cannot be read. */
 static int add_zone(Energy *e, const char *zone)
 {
-    char path[512], line[LINE_MAX_BYTES];
-    snprintf(path, sizeof path, "%s/name", zone);
-    if (read_line(path, line) != 0 || strncmp(line, "package", strlen("package")) != 0)
+    char path[512], line[LINE_BYTES];
+    machine_line(zone, "/name", line, sizeof line);
+    if (strncmp(line, "package", strlen("package")) != 0)
         return 0;
     EnergyCounter c = {.joules = 1e-6};
     uint64_t now;
@@ -72,9 +54,8 @@ static int add_zone(Energy *e, const char *zone)
             close(c.fd);
         return -1;
     }
-    snprintf(path, sizeof path, "%s/max_energy_range_uj", zone);
-    if (read_line(path, line) != 0 || sscanf(line, "%" SCNu64, &c.range) != 1)
-        c.range = 0;
+    int64_t range = machine_number(zone, "/max_energy_range_uj");
+    c.range = range == INT_MISSING ? 0 : (uint64_t)range;
     e->counters[e->count++] = c;
     return 0;
 }
@@ -95,9 +76,10 @@ static bool open_powercap(Energy *e, const char *root)
 /* root/sys/bus/event_source/devices/power/NAME by a format with one conversion. */
 static int read_pmu(const char *root, const char *name, const char *format, void *value)
 {
-    char path[512], line[LINE_MAX_BYTES];
-    snprintf(path, sizeof path, "%s/sys/bus/event_source/devices/power/%s", root, name);
-    return read_line(path, line) == 0 && sscanf(line, format, value) == 1 ? 0 : -1;
+    char path[128], line[LINE_BYTES];
+    snprintf(path, sizeof path, "/sys/bus/event_source/devices/power/%s", name);
+    machine_line(root, path, line, sizeof line);
+    return sscanf(line, format, value) == 1 ? 0 : -1;
 }
 
 size_t energy_read_cpus(const char *list, int *cpus, size_t most)
@@ -122,7 +104,7 @@ static bool open_perf(Energy *e, const char *root)
     unsigned type;
     unsigned long long event;
     double joules;
-    char list[LINE_MAX_BYTES];
+    char list[LINE_BYTES];
     int cpus[ENERGY_MAX_COUNTERS];
     if (read_pmu(root, "type", "%u", &type) != 0 ||
         read_pmu(root, "events/energy-pkg", "event=%llx", &event) != 0 ||

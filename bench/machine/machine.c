@@ -28,8 +28,7 @@ static char *read_text(const char *root, const char *path)
     return text;
 }
 
-/* The first line of root/path without blanks around it; "" when there is no such file. */
-static void read_line(const char *root, const char *path, char *line, size_t size)
+void machine_line(const char *root, const char *path, char *line, size_t size)
 {
     char *text = read_text(root, path);
     line[0] = '\0';
@@ -42,11 +41,10 @@ static void read_line(const char *root, const char *path, char *line, size_t siz
     free(text);
 }
 
-/* The number that root/path holds; INT_MISSING for another text, such as "max". */
-static int64_t read_number(const char *root, const char *path)
+int64_t machine_number(const char *root, const char *path)
 {
     char line[64], *end;
-    read_line(root, path, line, sizeof line);
+    machine_line(root, path, line, sizeof line);
     long long value = strtoll(line, &end, 10);
     return end == line || *end ? INT_MISSING : value;
 }
@@ -92,7 +90,7 @@ static int64_t group_number(const char *root, const char *folder, const char *na
 {
     char path[700];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    int64_t value = read_number(root, path);
+    int64_t value = machine_number(root, path);
     return value == INT_MISSING && older ? group_number(root, folder, older, NULL) : value;
 }
 
@@ -120,7 +118,7 @@ static void lower_quota(Machine *c, const char *root, const char *folder)
     char path[700], line[64];
     double quota, period;
     snprintf(path, sizeof path, "%s/cpu.max", folder);
-    read_line(root, path, line, sizeof line);
+    machine_line(root, path, line, sizeof line);
     if (sscanf(line, "%lf %lf", &quota, &period) != 2) {
         quota = (double)group_number(root, folder, "cpu.cfs_quota_us", NULL);
         period = (double)group_number(root, folder, "cpu.cfs_period_us", NULL);
@@ -164,7 +162,7 @@ static void read_limits(Machine *c, const char *root)
 static double read_max_mhz(const char *root)
 {
     double mhz = NAN, value;
-    int64_t khz = read_number(root, "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq");
+    int64_t khz = machine_number(root, "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq");
     if (khz != INT_MISSING)
         mhz = (double)khz / 1000;
     char *text = read_text(root, "/proc/cpuinfo");
@@ -178,15 +176,15 @@ static double read_max_mhz(const char *root)
 /* intel_pstate says "no turbo", acpi-cpufreq says "boost". */
 static int64_t read_turbo(const char *root)
 {
-    int64_t no = read_number(root, "/sys/devices/system/cpu/intel_pstate/no_turbo");
-    return no != INT_MISSING ? !no : read_number(root, "/sys/devices/system/cpu/cpufreq/boost");
+    int64_t no = machine_number(root, "/sys/devices/system/cpu/intel_pstate/no_turbo");
+    return no != INT_MISSING ? !no : machine_number(root, "/sys/devices/system/cpu/cpufreq/boost");
 }
 
 /* "always [madvise] never" -> "madvise". */
 static void read_huge_pages(const char *root, char *mode, size_t size)
 {
     char line[64];
-    read_line(root, "/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof line);
+    machine_line(root, "/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof line);
     char *open = strchr(line, '[');
     snprintf(mode, size, "%.*s", open ? (int)strcspn(open + 1, "]") : 0, open ? open + 1 : "");
 }
@@ -213,7 +211,7 @@ static void read_cpus(Machine *c, const char *root)
 static void read_hypervisor(const char *root, char *name, size_t size)
 {
     char *cpuinfo = read_text(root, "/proc/cpuinfo");
-    read_line(root, "/sys/class/dmi/id/sys_vendor", name, size);
+    machine_line(root, "/sys/class/dmi/id/sys_vendor", name, size);
     if (!cpuinfo || !strstr(cpuinfo, " hypervisor"))
         name[0] = '\0';
     else if (!name[0])
@@ -234,15 +232,15 @@ void machine_read(Machine *c, const char *root)
     c->memory_available = kib == INT_MISSING ? INT_MISSING : kib * 1024;
     free(meminfo);
     read_huge_pages(root, c->huge_pages, sizeof c->huge_pages);
-    read_line(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", c->governor,
-              sizeof c->governor);
+    machine_line(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", c->governor,
+                 sizeof c->governor);
     c->max_mhz = read_max_mhz(root);
     c->turbo = read_turbo(root);
-    c->smt = read_number(root, "/sys/devices/system/cpu/smt/active");
-    read_line(root, "/sys/devices/system/clocksource/clocksource0/current_clocksource",
-              c->clock_source, sizeof c->clock_source);
+    c->smt = machine_number(root, "/sys/devices/system/cpu/smt/active");
+    machine_line(root, "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+                 c->clock_source, sizeof c->clock_source);
     char load[64];
-    read_line(root, "/proc/loadavg", load, sizeof load);
+    machine_line(root, "/proc/loadavg", load, sizeof load);
     if (sscanf(load, "%lf", &c->load) != 1)
         c->load = NAN;
     read_hypervisor(root, c->hypervisor, sizeof c->hypervisor);
@@ -285,7 +283,7 @@ CpuTime machine_cpu_time(const char *root)
     char line[512];
     double t[8], sum = 0; /* user nice system idle iowait irq softirq steal, in ticks */
     double tick = 1 / (double)sysconf(_SC_CLK_TCK);
-    read_line(root, "/proc/stat", line, sizeof line);
+    machine_line(root, "/proc/stat", line, sizeof line);
     if (sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &t[0], &t[1], &t[2], &t[3], &t[4],
                &t[5], &t[6], &t[7]) != 8)
         return (CpuTime){NAN, NAN, NAN, NAN};

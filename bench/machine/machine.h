@@ -6,6 +6,8 @@
 #ifndef TARE_BENCH_MACHINE_MACHINE_H
 #define TARE_BENCH_MACHINE_MACHINE_H
 
+#include <stddef.h>
+
 #include "bench/util/fields.h"
 
 typedef struct Machine {
@@ -26,6 +28,11 @@ typedef struct Machine {
 } Machine;
 
 void machine_read(Machine *c, const char *root);
+
+/* The first line of the small file root/path without blanks around it, "" when there is none; and as a whole
+ * number, INT_MISSING for any other text. */
+void machine_line(const char *root, const char *path, char *line, size_t size);
+int64_t machine_number(const char *root, const char *path);
 
 /* What one process may allocate: the smaller of available memory and what the cgroup leaves. 0 when
  * neither is known. */
