@@ -592,3 +592,53 @@ Test(precision_study, only_what_the_training_held_out_is_held_out, .init = temp_
     expect_left_out(0.2, NULL);
     expect_left_out(1, NULL);
 }
+
+/* ---- times above the machine's peak ---- */
+
+static double peak;
+
+static int machine_of_that_peak(int64_t threads, Peaks *p, Err *err)
+{
+    (void)err;
+    *p = (Peaks){.threads = (double)threads, .fma = peak, .gemm = peak, .theoretical = NAN};
+    return 0;
+}
+
+/* The times of that GPT in two formats, on a machine of this peak. */
+static void expect_time(double gflops, const char *status)
+{
+    Study s;
+    StudyConfig c;
+    Err err = {""};
+    char *toml = xasprintf("rounds = 6\nthreads = 1\nformats = [\"int8\"]\n[[model]]\n"
+                           "name = \"bytes\"\ndir = \"%s/gpt\"\nbatch_size = 1\nseq_len = 8\n",
+                           temp_dir);
+    cr_assert(eq(int, load_text(&c, toml, &err), 0), "%s", err.msg);
+    cr_assert(eq(int, study_open(&s, &c, &(StudyOptions){.include_emulated = true}, &err), 0));
+    s.guard.measure = machine_of_that_peak;
+    peak = gflops;
+    cr_assert(eq(int, study_time(&s, &s.subjects[0], 1, 8, &err), 0), "%s", err.msg);
+    bool ok = strcmp(status, STATUS_OK) == 0;
+    cr_assert(eq(sz, s.num_records, 2));
+    for (size_t i = 0; i < 2; i++) {
+        const StudyRecord *r = &s.records[i];
+        cr_expect_str_eq(r->status, status, "%s: %s", r->status, r->status_reason);
+        cr_expect(eq(i64, r->rounds, 6));
+        cr_expect(r->median_ms > 0, "it is shown all the same");
+        cr_expect(eq(int, isnan(r->speedup) != 0, i == 0 || !ok),
+                  "only what is believed is compared");
+        cr_expect(ok || !r->ranked);
+    }
+    study_release(&s);
+    study_config_release(&c);
+    free(toml);
+}
+
+Test(precision_study, a_time_above_the_peak_is_implausible, .init = temp_dir_make,
+     .fini = temp_dir_remove)
+{
+    write_text("the cat sat on");
+    train_gpt();
+    expect_time(1e6, STATUS_OK);
+    expect_time(1e-9, STATUS_IMPLAUSIBLE);
+}
