@@ -30,11 +30,6 @@ int64_t threads_default(void)
 
 Option threads_option(int64_t *threads)
 {
-    return (Option){.name = "--threads",
-                    .kind = OPTION_INT,
-                    .value_name = "N",
-                    .target = threads,
-                    .min = 1,
-                    .max = THREADS_MAX,
-                    .help = "threads; OMP_NUM_THREADS, else the CPUs it may use"};
+    return option_int("--threads", "N", threads, 1, THREADS_MAX,
+                      "threads; OMP_NUM_THREADS, else the CPUs it may use");
 }

@@ -145,23 +145,15 @@ static size_t random_below(const BatchOrder *o, uint64_t stream, size_t i)
     return (size_t)(rng_uniform(of_epoch, stream, i) * (double)(i + 1));
 }
 
-static void shuffle_examples(const BatchOrder *o, uint32_t *order, size_t n)
+/* n items of `size` bytes, no more than a TrainBatch has. */
+static void shuffle(const BatchOrder *o, uint64_t stream, void *items, size_t size, size_t n)
 {
+    char *first = items, kept[sizeof(TrainBatch)];
     for (size_t i = n; i-- > 1;) {
-        size_t j = random_below(o, STREAM_EXAMPLES, i);
-        uint32_t kept = order[i];
-        order[i] = order[j];
-        order[j] = kept;
-    }
-}
-
-static void shuffle_batches(const BatchOrder *o, TrainBatch *at, size_t n)
-{
-    for (size_t i = n; i-- > 1;) {
-        size_t j = random_below(o, STREAM_BATCHES, i);
-        TrainBatch kept = at[i];
-        at[i] = at[j];
-        at[j] = kept;
+        char *a = first + i * size, *b = first + random_below(o, stream, i) * size;
+        memcpy(kept, a, size);
+        memmove(a, b, size);
+        memcpy(b, kept, size);
     }
 }
 
@@ -189,7 +181,7 @@ void batches_build(Batches *b, const Examples *e, const size_t *lengths, size_t 
     for (size_t i = 0; i < e->count; i++)
         shuffled[i] = (uint32_t)i;
     if (order.shuffle)
-        shuffle_examples(&order, shuffled, e->count);
+        shuffle(&order, STREAM_EXAMPLES, shuffled, sizeof *shuffled, e->count);
     *b = (Batches){.order = xmalloc((e->count + 1) * sizeof *b->order),
                    .at = xcalloc(e->count / order.batch_size + num_lengths + 1, sizeof *b->at)};
     size_t *ends = group_by_bucket(e, lengths, num_lengths, shuffled, b->order);
@@ -200,7 +192,7 @@ void batches_build(Batches *b, const Examples *e, const size_t *lengths, size_t 
             from += n;
         }
     if (order.shuffle)
-        shuffle_batches(&order, b->at, b->count);
+        shuffle(&order, STREAM_BATCHES, b->at, sizeof *b->at, b->count);
     free(ends);
     free(shuffled);
 }

@@ -68,6 +68,44 @@ int choice_check(const char *what, const char *choices, const char *text, Err *e
     return err_set(err, "%s is '%s'; it may be %s", what, text, shown);
 }
 
+/* ---- kinds ---- */
+
+Option option_flag(const char *name, bool *target, const char *help)
+{
+    return (Option){name, OPTION_FLAG, .help = help, .target = target};
+}
+
+Option option_text(const char *name, const char *value_name, const char **target,
+                   const char *choices, const char *help)
+{
+    return (Option){name, OPTION_TEXT, value_name, help, .target = target, .choices = choices};
+}
+
+Option option_int(const char *name, const char *value_name, int64_t *target, int64_t min,
+                  int64_t max, const char *help)
+{
+    return (Option){name, OPTION_INT, value_name, help, .target = target, .min = min, .max = max};
+}
+
+Option option_real(const char *name, const char *value_name, double *target, int64_t min,
+                   int64_t max, const char *help)
+{
+    return (Option){name, OPTION_REAL, value_name, help, .target = target, .min = min, .max = max};
+}
+
+Option option_list(const char *name, const char *value_name, TextList *target, const char *choices,
+                   const char *help)
+{
+    return (Option){name, OPTION_LIST, value_name, help, .target = target, .choices = choices};
+}
+
+Option option_call(const char *name, const char *value_name,
+                   int (*set)(void *target, const void *context, const char *value, Err *err),
+                   void *target, const char *help)
+{
+    return (Option){name, OPTION_CALL, value_name, help, .target = target, .set = set};
+}
+
 /* ---- help ---- */
 
 static void print_option(const Option *o)

@@ -38,6 +38,21 @@ typedef struct Option {
     int (*set)(void *target, const void *context, const char *value, Err *err);
 } Option;
 
+/* Set the option's kind and what belongs to it. A target of the wrong type does not compile. `choices`
+ * may be NULL. */
+Option option_flag(const char *name, bool *target, const char *help);
+Option option_text(const char *name, const char *value_name, const char **target,
+                   const char *choices, const char *help);
+Option option_int(const char *name, const char *value_name, int64_t *target, int64_t min,
+                  int64_t max, const char *help);
+Option option_real(const char *name, const char *value_name, double *target, int64_t min,
+                   int64_t max, const char *help);
+Option option_list(const char *name, const char *value_name, TextList *target, const char *choices,
+                   const char *help);
+Option option_call(const char *name, const char *value_name,
+                   int (*set)(void *target, const void *context, const char *value, Err *err),
+                   void *target, const char *help);
+
 typedef struct Command {
     const char *verb;      /* "sweep" */
     const char *arguments; /* "CONFIG.toml" as --help shows it, or "" */

@@ -16,12 +16,8 @@ int cmd_convert(int argc, char **argv, Err *err)
 {
     const char *format = NULL;
     const Option options[] = {
-        {.name = "--format",
-         .kind = OPTION_TEXT,
-         .value_name = "FORMAT",
-         .help = "bf16, fp16, or int8 with one scale an output",
-         .target = &format,
-         .choices = "bf16|fp16|int8"},
+        option_text("--format", "FORMAT", &format, "bf16|fp16|int8",
+                    "bf16, fp16, or int8 with one scale an output"),
     };
     const Command command = {
         .verb = "convert",

@@ -88,13 +88,8 @@ int cmd_doctor(int argc, char **argv, Err *err)
     int64_t threads = threads_default(), rounds = 10;
     const Option options[] = {
         threads_option(&threads),
-        {.name = "--rounds",
-         .kind = OPTION_INT,
-         .value_name = "N",
-         .target = &rounds,
-         .min = 0,
-         .max = 1000,
-         .help = "rounds of a small row against itself, 10 by default; 0 = none"},
+        option_int("--rounds", "N", &rounds, 0, 1000,
+                   "rounds of a small row against itself, 10 by default; 0 = none"),
     };
     const Command command = {.verb = "doctor",
                              .arguments = "",
