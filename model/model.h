@@ -46,8 +46,8 @@ typedef struct Model {
 /* Records, schedules and plans; allocates nothing large. The configuration has been checked. */
 void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o);
 
-/* Between model_plan and model_alloc, forward only: runs end at hidden state `state` (Recording), which
- * exec_read then reads. */
+/* Between model_plan and model_alloc, forward only: runs end at hidden state `state` (Recording),
+ * which exec_read then reads. */
 void model_end_at_hidden(Model *m, size_t state);
 
 /* Predicts the peak resident bytes of a process that runs this plan: weights, gradients, moments,

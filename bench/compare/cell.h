@@ -1,9 +1,9 @@
 /* cell: one cell of a comparison: every implementation loads the same model and inputs, shows that
  * it computes the same, and then they take turns (rounds.h).
  *
- * A sample is timed inside the worker; in a fresh process an untimed call always goes first. After a turn
- * the next begins when every thread of the last worker sleeps. The parent only waits; it never calls a
- * kernel. Nothing is subtracted from any time. */
+ * A sample is timed inside the worker; in a fresh process an untimed call always goes first. After
+ * a turn the next begins when every thread of the last worker sleeps. The parent only waits; it
+ * never calls a kernel. Nothing is subtracted from any time. */
 #ifndef TARE_BENCH_COMPARE_CELL_H
 #define TARE_BENCH_COMPARE_CELL_H
 
@@ -30,8 +30,8 @@ typedef struct Comparison {
     size_t num_records;
 } Comparison;
 
-/* Model FLOPs of one call of the cell (model_flops; recomputation and padding are not counted). NaN where
- * there is no matrix work to speak of: tokenizers, embeddings. */
+/* Model FLOPs of one call of the cell (model_flops; recomputation and padding are not counted). NaN
+ * where there is no matrix work to speak of: tokenizers, embeddings. */
 double cell_flops(const CompareCell *cell, const ModelConfig *c);
 
 /* Starts the implementations and measures the machine's peaks. Its models have been found. */
@@ -39,8 +39,8 @@ int comparison_start(Comparison *c, Err *err);
 void comparison_release(Comparison *c);
 
 /* Measures the cell and appends a record for every available implementation that can do it. An
- * implementation that fails has its failure in its record. -1: the inputs cannot be read or written, or we
- * were interrupted, and nothing was appended. */
+ * implementation that fails has its failure in its record. -1: the inputs cannot be read or
+ * written, or we were interrupted, and nothing was appended. */
 int comparison_measure(Comparison *c, const CompareCell *cell, Err *err);
 
 EntryState cell_entry_state(const Comparison *c, const CellEntry *r);

@@ -47,7 +47,8 @@ double implementation_time(Implementation *a, const char *what, int64_t calls, E
 
 /* ---- starting ---- */
 
-/* Our own worker is this program; the others are one Python file. All of them get the same threads. */
+/* Our own worker is this program; the others are one Python file. All of them get the same
+ * threads. */
 static void describe(Implementation *a, size_t index, const Project *p,
                      const ImplementationOptions *o)
 {

@@ -1,5 +1,6 @@
-/* implementation: one implementation that `tare compare` measures, in a worker process of its own: how it is
- * started and greeted, how it is asked, and why it is left out. What is asked is not decided here. */
+/* implementation: one implementation that `tare compare` measures, in a worker process of its own:
+ * how it is started and greeted, how it is asked, and why it is left out. What is asked is not
+ * decided here. */
 #ifndef TARE_BENCH_COMPARE_IMPLEMENTATION_H
 #define TARE_BENCH_COMPARE_IMPLEMENTATION_H
 
@@ -26,9 +27,10 @@ typedef struct ImplementationOptions {
     double max_wait;
 } ImplementationOptions;
 
-/* Starts every wanted one once, to learn its versions and the cost of an empty call. One that cannot be
- * had is a line on stderr, whether it is not installed, its device is not in this machine, or it
- * misbehaves; then also *misbehaved. -1: ours does not start, or we were interrupted. */
+/* Starts every wanted one once, to learn its versions and the cost of an empty call. One that
+ * cannot be had is a line on stderr, whether it is not installed, its device is not in this
+ * machine, or it misbehaves; then also *misbehaved. -1: ours does not start, or we were
+ * interrupted. */
 int implementations_start(Implementation list[NUM_IMPLEMENTATIONS], const Project *p,
                           const ImplementationOptions *o, bool *misbehaved, Err *err);
 void implementations_stop(Implementation list[NUM_IMPLEMENTATIONS]); /* their processes */
@@ -44,16 +46,17 @@ void implementations_print(const Implementation list[NUM_IMPLEMENTATIONS], FILE 
 /* Starts the process, if it does not run, and greets it. */
 int implementation_wake(Implementation *a, Err *err);
 
-/* The answer to a request (taken over), after which the worker's threads sleep again; the caller owns
- * it. NULL with a sentence. */
+/* The answer to a request (taken over), after which the worker's threads sleep again; the caller
+ * owns it. NULL with a sentence. */
 json_t *implementation_ask(Implementation *a, json_t *request, Err *err);
 /* The same where the answer says nothing but that it was done. */
 int implementation_tell(Implementation *a, json_t *request, Err *err);
 /* Mean time of `calls` calls of "run" or "nothing", in ns; NaN when it failed. */
 double implementation_time(Implementation *a, const char *what, int64_t calls, Err *err);
 
-/* How many CPUs other programs keep busy, seen for half a second before anything of ours is started; a line
- * on stderr where that is more than CPUS_IN_USE (machine/machine.h). NaN where the system does not tell. */
+/* How many CPUs other programs keep busy, seen for half a second before anything of ours is
+ * started; a line on stderr where that is more than CPUS_IN_USE (machine/machine.h). NaN where the
+ * system does not tell. */
 double other_cpus_before_start(void);
 
 #endif

@@ -45,7 +45,8 @@ static json_t *texts_of(const CompareCell *cell)
     return texts;
 }
 
-/* The "text" of every line of a file of JSON objects. NULL, naming file and line, for anything else. */
+/* The "text" of every line of a file of JSON objects. NULL, naming file and line, for anything
+ * else. */
 static json_t *texts_of_file(const char *path, Err *err)
 {
     Lines file;

@@ -14,14 +14,14 @@ typedef struct Parity {
     char reason[160]; /* why not ok; "" if ok */
 } Parity;
 
-/* The bound of max_rel in fp32; integers have to be equal. Two correct fp32 implementations were seen to differ
- * by at most 1.3e-6 in the hidden states of DistilBERT-base, 2.4e-6 in the gradients of GPT small and
- * 3.0e-6 in those of medium, 3.1e-6 in a classifier's logits of 1,080 texts; the bound is about three
- * times the last. */
+/* The bound of max_rel in fp32; integers have to be equal. Two correct fp32 implementations were
+ * seen to differ by at most 1.3e-6 in the hidden states of DistilBERT-base, 2.4e-6 in the gradients
+ * of GPT small and 3.0e-6 in those of medium, 3.1e-6 in a classifier's logits of 1,080 texts; the
+ * bound is about three times the last. */
 extern const double parity_tolerance;
 
-/* -1: a file cannot be read. Other names, shapes or kinds of tensors, a number that is not finite and a
- * difference above the bound are in *p. */
+/* -1: a file cannot be read. Other names, shapes or kinds of tensors, a number that is not finite
+ * and a difference above the bound are in *p. */
 int parity_compare(const char *ours, const char *theirs, double tolerance, Parity *p, Err *err);
 
 #endif

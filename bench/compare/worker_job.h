@@ -1,6 +1,6 @@
 /* worker_job: one component of one model on one set of inputs, loaded once and run many times: what
- * `tare worker` is asked to measure. worker_job_run is exactly what is timed. It knows nothing of the
- * talk with the parent and nothing of time. */
+ * `tare worker` is asked to measure. worker_job_run is exactly what is timed. It knows nothing of
+ * the talk with the parent and nothing of time. */
 #ifndef TARE_BENCH_COMPARE_WORKER_JOB_H
 #define TARE_BENCH_COMPARE_WORKER_JOB_H
 
@@ -20,8 +20,9 @@ void worker_job_free(WorkerJob *job);
 /* One call: from inputs that lie ready to outputs that lie ready. Not for a classifier. */
 int worker_job_run(WorkerJob *job, Err *err);
 
-/* A classifier answers requests of one of its texts each, in two halves, so that the tokenizer's share can
- * be told: the text's ids (returns how many), then its label. 0 requests: it is no classifier. */
+/* A classifier answers requests of one of its texts each, in two halves, so that the tokenizer's
+ * share can be told: the text's ids (returns how many), then its label. 0 requests: it is no
+ * classifier. */
 size_t worker_job_num_requests(const WorkerJob *job);
 size_t worker_job_encode(WorkerJob *job, size_t text);
 size_t worker_job_label(WorkerJob *job);

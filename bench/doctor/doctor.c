@@ -174,7 +174,8 @@ void doctor_formats(Findings *f)
 
 /* ---- who else is here ---- */
 
-/* The load average looks back a minute and has this program's own past in it: it is the second choice. */
+/* The load average looks back a minute and has this program's own past in it: it is the second
+ * choice. */
 static void check_load(Findings *f, const Machine *c, double other_cpus)
 {
     const char *advice = "stop other work, or leave it CPUs of its own (taskset)";

@@ -1,8 +1,8 @@
 /* doctor: from what the machine tells to findings that say what to do.
  *
  * The one idea: a finding is one fact and, where it can be bettered, one piece of advice. Pure
- * functions of what machine/machine.h, row/counters.h, machine/peaks.h and noise_floor.h read or measured; nothing here
- * reads, measures or prints. */
+ * functions of what machine/machine.h, row/counters.h, machine/peaks.h and noise_floor.h read or
+ * measured; nothing here reads, measures or prints. */
 #ifndef TARE_BENCH_DOCTOR_DOCTOR_H
 #define TARE_BENCH_DOCTOR_DOCTOR_H
 
@@ -36,10 +36,11 @@ const char *finding_level_name(FindingLevel level);
 void doctor_build(Findings *f, const char *isa, const char *best_isa, const char *blas);
 void doctor_processor(Findings *f, const Machine *c, int64_t threads);
 void doctor_memory(Findings *f, const Machine *c);
-/* One a precision: native, converted or emulated by the kernels in use, and by which instruction; then
- * one that says which ops that is about. */
+/* One a precision: native, converted or emulated by the kernels in use, and by which instruction;
+ * then one that says which ops that is about. */
 void doctor_formats(Findings *f);
-/* other_cpus and steal_fraction: what was taken from this program while it measured; NaN = unknown. */
+/* other_cpus and steal_fraction: what was taken from this program while it measured; NaN =
+ * unknown. */
 void doctor_quiet(Findings *f, const Machine *c, double other_cpus, double steal_fraction);
 void doctor_clock(Findings *f, const Machine *c, const ClockCost *cost);
 void doctor_peaks(Findings *f, const Peaks *p);

@@ -1,8 +1,10 @@
-/* noise_floor: the same row against itself, in turns: what this machine shows where there is nothing.
+/* noise_floor: the same row against itself, in turns: what this machine shows where there is
+ * nothing.
  *
- * The one idea: an A/A test. Two identical rows run in fresh processes, one after the other, in random
- * order a round (compare/rounds.h); whatever difference a comparison finds between them is noise. The same trials say how
- * much of their variance comes from the process, hence how many processes and trials are worth their time. */
+ * The one idea: an A/A test. Two identical rows run in fresh processes, one after the other, in
+ * random order a round (compare/rounds.h); whatever difference a comparison finds between them is
+ * noise. The same trials say how much of their variance comes from the process, hence how many
+ * processes and trials are worth their time. */
 #ifndef TARE_BENCH_DOCTOR_NOISE_FLOOR_H
 #define TARE_BENCH_DOCTOR_NOISE_FLOOR_H
 

@@ -3,8 +3,9 @@
 
 #include <stdlib.h>
 
-/* CPUs' worth of time that can be counted. The scheduler brings a running thread's CPU time up to date
- * only when its timer ticks, every 10 ms at the slowest, so the count is right on average only. */
+/* CPUs' worth of time that can be counted. The scheduler brings a running thread's CPU time up to
+ * date only when its timer ticks, every 10 ms at the slowest, so the count is right on average
+ * only. */
 static double most_cpus(double threads, double measured_ms)
 {
     const double slack = 1.2, tick_ms = 10;

@@ -1,10 +1,11 @@
-/* plausible: nothing is faster than the machine: the one rule by which every verb believes a figure.
+/* plausible: nothing is faster than the machine: the one rule by which every verb believes a
+ * figure.
  *
- * The one idea: a rate is held against the peaks of the same number of threads. They are measured before,
- * and at once again while a rate is above them, so that a machine whose speed swings neither accuses
- * itself nor shows more than its peak. A clock that is slow for the peaks too shows elsewhere: the CPU
- * time that the scheduler counts cannot exceed the time on all threads. A figure that breaks either limit
- * is shown as `implausible`; nothing is ranked by it. */
+ * The one idea: a rate is held against the peaks of the same number of threads. They are measured
+ * before, and at once again while a rate is above them, so that a machine whose speed swings
+ * neither accuses itself nor shows more than its peak. A clock that is slow for the peaks too shows
+ * elsewhere: the CPU time that the scheduler counts cannot exceed the time on all threads. A figure
+ * that breaks either limit is shown as `implausible`; nothing is ranked by it. */
 #ifndef TARE_BENCH_MACHINE_PLAUSIBLE_H
 #define TARE_BENCH_MACHINE_PLAUSIBLE_H
 
@@ -37,10 +38,12 @@ void guard_release(Guard *g);
 /* Those of that many threads; NULL: not measured. Valid until the next measurement. */
 const Peaks *guard_peaks(const Guard *g, int64_t threads);
 
-/* Measures them, also where that was done, and keeps the higher of each rate. -1: no peaks, as before. */
+/* Measures them, also where that was done, and keeps the higher of each rate. -1: no peaks, as
+ * before. */
 int guard_measure(Guard *g, int64_t threads, Err *err);
 
-/* Measures them unless that was done, and again, three times at most, while the rate is above them. */
+/* Measures them unless that was done, and again, three times at most, while the rate is above
+ * them. */
 int guard_doubt(Guard *g, int64_t threads, const Claim *c, Err *err);
 
 #endif

@@ -7,11 +7,12 @@
 
 enum { THREADS_MAX = 4096 }; /* more than any machine has: a typing error */
 
-/* OMP_NUM_THREADS if it is a count that --threads would take, else the CPUs this process may use. */
+/* OMP_NUM_THREADS if it is a count that --threads would take, else the CPUs this process may
+ * use. */
 int64_t threads_default(void);
 
-/* The CPUs of the affinity mask, but no more than the control group's quota, rounded up: a throttled
- * thread stands still and the others wait for it. At least 1. */
+/* The CPUs of the affinity mask, but no more than the control group's quota, rounded up: a
+ * throttled thread stands still and the others wait for it. At least 1. */
 int64_t threads_for(const Machine *c);
 
 /* --threads N; *threads has its default before the options are read. */

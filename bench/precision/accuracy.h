@@ -1,8 +1,8 @@
 /* accuracy: two formats of one classifier on the same texts, and two of one language model on
  * the same windows, from what they computed.
  *
- * Pure functions. The one idea: both saw the same cases, so differences are judged by the cases on which
- * they differ, not by two separate proportions. Running models is quality.c's business. */
+ * Pure functions. The one idea: both saw the same cases, so differences are judged by the cases on
+ * which they differ, not by two separate proportions. Running models is quality.c's business. */
 #ifndef TARE_BENCH_PRECISION_ACCURACY_H
 #define TARE_BENCH_PRECISION_ACCURACY_H
 
@@ -46,8 +46,9 @@ typedef struct ClassifierChange {
 /* a and b have the same texts and labels. */
 ClassifierChange classifier_change(const Scored *a, const Scored *b);
 
-/* The interval of a difference of paired proportions, (only_b - only_a) / n: Wald's with half a case added
- * to each kind (Bonett & Price 2012), which holds its level also when there are few cases. */
+/* The interval of a difference of paired proportions, (only_b - only_a) / n: Wald's with half a
+ * case added to each kind (Bonett & Price 2012), which holds its level also when there are few
+ * cases. */
 Interval paired_proportion_interval(size_t only_a, size_t only_b, size_t n, double level);
 
 /* Mean and largest |a - b|. */

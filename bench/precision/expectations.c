@@ -1,8 +1,8 @@
 /* expectations: the expectations themselves, and where in the records the figures are that each
  * is held against; see orderings.h.
  *
- * They are those of the GPU study's "expected results": latency, speed-up, energy, throughput, accuracy,
- * model size, and that BF16 is left out where it is emulated. */
+ * They are those of the GPU study's "expected results": latency, speed-up, energy, throughput,
+ * accuracy, model size, and that BF16 is left out where it is emulated. */
 #include "bench/precision/orderings.h"
 
 #include <math.h>
@@ -14,7 +14,8 @@
 
 /* ---- orders ---- */
 
-/* What a group of records (one model and piece of work, one record a format, fp32 first) is seen through. */
+/* What a group of records (one model and piece of work, one record a format, fp32 first) is seen
+ * through. */
 typedef struct View {
     const StudyRecord *records;
     size_t count;

@@ -79,8 +79,9 @@ static Region region_of(char relation)
                              : (Region){1 - equal, 1 + equal};
 }
 
-/* The formats that have a series, in the expected order; notes the others. A relation belongs to the format
- * before it; where that or the next is missing, the neighbours that remain keep the stricter one. */
+/* The formats that have a series, in the expected order; notes the others. A relation belongs to
+ * the format before it; where that or the next is missing, the neighbours that remain keep the
+ * stricter one. */
 static size_t choose(Ordering *o, const Precision *formats, const char *relations, size_t count,
                      const Series *series, size_t num_series, const Series **chosen, char *links)
 {
@@ -119,7 +120,8 @@ static char relation_seen(Interval ratio, bool ascending)
     return !apart ? '~' : ascending ? '<' : '>';
 }
 
-/* Largest first, or smallest first where the expectation is written so; ~ where the data cannot tell. */
+/* Largest first, or smallest first where the expectation is written so; ~ where the data cannot
+ * tell. */
 static void show_observed(Ordering *o, const Series *const *chosen, size_t n, bool ascending,
                           double level, const char *unit)
 {

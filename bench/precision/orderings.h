@@ -1,11 +1,12 @@
 /* orderings: what an earlier study of number formats expected to see, held against what was
  * measured: expected, observed, and whether they agree.
  *
- * The one idea: an expectation is a region in which a quantity should lie, and the data give an interval of
- * that quantity. Inside: agrees. Outside: contradicts. Neither: within noise. An order of formats is one
- * such question for each neighbouring pair, the quantity being their ratio. The expectations are those of a
- * GPU study (DistilBERT in FP32, MIXED and FP16 on a card with native FP16): a contradiction is a finding
- * about this machine, no failure. Pure functions but for the last, which reads records. */
+ * The one idea: an expectation is a region in which a quantity should lie, and the data give an
+ * interval of that quantity. Inside: agrees. Outside: contradicts. Neither: within noise. An order
+ * of formats is one such question for each neighbouring pair, the quantity being their ratio. The
+ * expectations are those of a GPU study (DistilBERT in FP32, MIXED and FP16 on a card with native
+ * FP16): a contradiction is a finding about this machine, no failure. Pure functions but for the
+ * last, which reads records. */
 #ifndef TARE_BENCH_PRECISION_ORDERINGS_H
 #define TARE_BENCH_PRECISION_ORDERINGS_H
 
@@ -24,8 +25,8 @@ typedef struct Region {
 /* NOT_JUDGED when an end of the interval is missing. */
 Agreement agreement_of(Interval seen, Region expected);
 
-/* Several questions asked at once: contradicts if one does, else within noise if one is, else not judged
- * if one is not (or there is none), else agrees. */
+/* Several questions asked at once: contradicts if one does, else within noise if one is, else not
+ * judged if one is not (or there is none), else agrees. */
 Agreement agreement_of_all(const Agreement *each, size_t count);
 
 typedef struct Ordering {
@@ -43,8 +44,8 @@ typedef struct Series {
     bool exact;    /* a figure without noise, such as a size: center is all there is */
 } Series;
 
-/* `relations` stands between neighbours of `formats`: '>', '<', or '=' (within a thousandth). Formats
- * without a series are passed over, and noted. Fills all but measure and where. */
+/* `relations` stands between neighbours of `formats`: '>', '<', or '=' (within a thousandth).
+ * Formats without a series are passed over, and noted. Fills all but measure and where. */
 void ordering_of_series(Ordering *o, const Precision *formats, const char *relations, size_t count,
                         const Series *series, size_t num_series, const char *unit);
 
@@ -58,8 +59,8 @@ typedef struct Orderings {
 void orderings_build(Orderings *o, const StudyRecord *records, size_t count, double idle);
 void orderings_release(Orderings *o);
 
-/* Energy of a sample in each round [rounds], idle power subtracted, or NULL where one is not known. The
- * caller frees. */
+/* Energy of a sample in each round [rounds], idle power subtracted, or NULL where one is not known.
+ * The caller frees. */
 double *energy_per_sample(const StudyRecord *r, double idle);
 
 #endif

@@ -96,8 +96,8 @@ static Outputs predict_all(const Study *s, const StudySubject *subject, StudyRec
 
 /* ---- figures ---- */
 
-/* Beside fp32's outputs, or its own where fp32 could not run: then, as for fp32 itself, nothing is said of a
- * change. */
+/* Beside fp32's outputs, or its own where fp32 could not run: then, as for fp32 itself, nothing is
+ * said of a change. */
 static void fill_accuracy(const StudySubject *subject, const Outputs *fp32, const Outputs *own,
                           StudyRecord *r)
 {

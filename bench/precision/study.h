@@ -1,10 +1,10 @@
 /* study: one model in several number formats: `tare precision`.
  *
- * A study has subjects (models that are there, with their data); a piece of work on a subject (times of one
- * batch and length, accuracy, perplexity) appends one record a format, fp32 first, for the others are
- * compared with it. All formats run in this process. A format that this CPU can only emulate is left out,
- * or measured and not ranked. Pieces of work are in time.c and quality.c; what the
- * figures mean together is judged by orderings.h; nothing is written here. */
+ * A study has subjects (models that are there, with their data); a piece of work on a subject
+ * (times of one batch and length, accuracy, perplexity) appends one record a format, fp32 first,
+ * for the others are compared with it. All formats run in this process. A format that this CPU can
+ * only emulate is left out, or measured and not ranked. Pieces of work are in time.c and quality.c;
+ * what the figures mean together is judged by orderings.h; nothing is written here. */
 #ifndef TARE_BENCH_PRECISION_STUDY_H
 #define TARE_BENCH_PRECISION_STUDY_H
 
@@ -49,14 +49,15 @@ typedef struct StudyOptions {
     double model_watts; /* 0 = no estimate of energy */
 } StudyOptions;
 
-/* Finds (or makes) the models, reads their data, opens the energy counters. What is missing is left out
- * with a line on stderr that says how to get it; -1 for what is there and faulty, for a model that cannot
- * do what is asked, and when no model is there. Release also after -1. */
+/* Finds (or makes) the models, reads their data, opens the energy counters. What is missing is left
+ * out with a line on stderr that says how to get it; -1 for what is there and faulty, for a model
+ * that cannot do what is asked, and when no model is there. Release also after -1. */
 int study_open(Study *s, const StudyConfig *c, const StudyOptions *o, Err *err);
 void study_release(Study *s);
 
-/* Measures idle power where there is a counter, 10 s before and, unless it was interrupted, 10 s after all
- * work; study_end also fills the energies of all records. study_judge may be called at any time. */
+/* Measures idle power where there is a counter, 10 s before and, unless it was interrupted, 10 s
+ * after all work; study_end also fills the energies of all records. study_judge may be called at
+ * any time. */
 void study_begin(Study *s);
 void study_end(Study *s);
 void study_judge(Study *s);
@@ -71,7 +72,8 @@ int study_perplexity(Study *s, const StudySubject *subject, Err *err);
 
 /* One record a format, fresh. */
 StudyRecord *study_new_records(const Study *s, const StudySubject *subject, const char *work);
-/* Appends them to the study's, or, -1, drops them where we were interrupted. Either way it takes them. */
+/* Appends them to the study's, or, -1, drops them where we were interrupted. Either way it takes
+ * them. */
 int study_finish(Study *s, StudyRecord *records, Err *err);
 
 /* Its output has NaN or infinities: what would be measured of it means nothing. */

@@ -1,8 +1,8 @@
 /* time: times of one batch and length, all formats in turns; see study.h.
  *
- * Every format has its own copy of the model in memory and gets the same token ids; its first run is
- * untimed, packs weights and shows how far its logits are from fp32's. Where energy is counted, a turn
- * lasts long enough for the counter. */
+ * Every format has its own copy of the model in memory and gets the same token ids; its first run
+ * is untimed, packs weights and shows how far its logits are from fp32's. Where energy is counted,
+ * a turn lasts long enough for the counter. */
 #include <malloc.h>
 #include <math.h>
 #include <stdio.h>

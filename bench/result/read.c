@@ -147,7 +147,8 @@ static int check_sample(const CsvTable *t, size_t record, const StoredRow *owner
     return 0;
 }
 
-/* Records of one row stand together, so the owner of the last one is nearly always the next one's. */
+/* Records of one row stand together, so the owner of the last one is nearly always the next
+ * one's. */
 static int read_samples(StoredResult *s, const CsvTable *t, StoredUse use, Err *err)
 {
     static const char *const needed[] = {"row_id", "is_warmup", "wall_ns"};

@@ -30,9 +30,9 @@ typedef enum StoredUse {
     STORED_CONTINUE, /* of this version only; a torn last line, left by a kill, is dropped */
 } StoredUse;
 
-/* Reads NAME.csv and NAME.samples.csv. -1: a file that cannot be read or is not a result, a row_id that
- * is empty or stands twice, an unknown status, a time that is not positive, a trial that is missing or
- * stands twice; "file:line: ...". Release with stored_release also after -1. */
+/* Reads NAME.csv and NAME.samples.csv. -1: a file that cannot be read or is not a result, a row_id
+ * that is empty or stands twice, an unknown status, a time that is not positive, a trial that is
+ * missing or stands twice; "file:line: ...". Release with stored_release also after -1. */
 int stored_read(StoredResult *s, const char *path, StoredUse use, Err *err);
 void stored_release(StoredResult *s);
 

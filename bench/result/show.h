@@ -1,7 +1,7 @@
 /* show: rows on standard output, and what their columns mean.
  *
- * csv and json have every column of row/fields.def; table and md the few that a person compares. Result
- * files are written by file.h, tables are laid out by util/table.h. */
+ * csv and json have every column of row/fields.def; table and md the few that a person compares.
+ * Result files are written by file.h, tables are laid out by util/table.h. */
 #ifndef TARE_BENCH_RESULT_SHOW_H
 #define TARE_BENCH_RESULT_SHOW_H
 
@@ -11,7 +11,8 @@
 /* Where the rows are `planned`, table and md have predictions in place of results. */
 void show_rows(FILE *out, TableFormat format, const RowResult *const *rows, size_t count);
 
-/* All columns of a result file as a Markdown table: name, unit, what `tare run` calls it, meaning. */
+/* All columns of a result file as a Markdown table: name, unit, what `tare run` calls it,
+ * meaning. */
 void show_columns(FILE *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* findings: what can be said of a sentiment comparison, in sentences; see report.h.
  *
- * The one idea: every sentence is made from figures of this run and says nothing that their intervals do
- * not carry. Where there is nothing to say there is no sentence. */
+ * The one idea: every sentence is made from figures of this run and says nothing that their
+ * intervals do not carry. Where there is nothing to say there is no sentence. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>

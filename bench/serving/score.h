@@ -15,8 +15,8 @@ typedef struct Score {
 /* labels[i] is that given to texts->at[i]. Only texts of this category; NULL = all. */
 Score score_of(const LabelledTexts *texts, const int32_t *labels, const char *category);
 
-/* The categories of the texts in alphabetical order, each once; texts without one are none. The names are
- * borrowed, the array is the caller's. */
+/* The categories of the texts in alphabetical order, each once; texts without one are none. The
+ * names are borrowed, the array is the caller's. */
 const char **categories_of(const LabelledTexts *texts, size_t *count);
 
 /* How many of n labels are equal. */

@@ -1,11 +1,11 @@
 /* serving: a trained sentiment classifier, measured beside its peers: single requests from text to
  * label, and how often the label is right.
  *
- * Every implementation is started a few times for its cold figures (process, model load, first request),
- * then labels every text once, which is where accuracy and the proof of parity come from. After the
- * warmups they take turns (compare/rounds.h): a turn is one request for every benchmark sample, in an
- * order drawn anew each round and the same for all, behind one untimed request. Nothing is subtracted
- * from any time. */
+ * Every implementation is started a few times for its cold figures (process, model load, first
+ * request), then labels every text once, which is where accuracy and the proof of parity come from.
+ * After the warmups they take turns (compare/rounds.h): a turn is one request for every benchmark
+ * sample, in an order drawn anew each round and the same for all, behind one untimed request.
+ * Nothing is subtracted from any time. */
 #ifndef TARE_BENCH_SERVING_SERVING_H
 #define TARE_BENCH_SERVING_SERVING_H
 
@@ -15,8 +15,8 @@
 
 /* One implementation. */
 typedef struct ServingEntry {
-    Entry
-        entry; /* a sample is the median request of a round; its ratio also needs plausible rates */
+    /* a sample is the median request of a round; its ratio also needs plausible rates */
+    Entry entry;
     Implementation *implementation;
     double start_ms, load_ms, first_ms; /* medians of the cold starts */
     int32_t *labels;                    /* [num_texts]; NULL where it failed before */
@@ -40,7 +40,8 @@ typedef struct Serving {
     size_t count;
 } Serving;
 
-/* Reads model and texts. A missing test set is a line on stderr. -1: exit 2. Release also after -1. */
+/* Reads model and texts. A missing test set is a line on stderr. -1: exit 2. Release also after
+ * -1. */
 int serving_open(Serving *s, const ServingConfig *c, Err *err);
 void serving_release(Serving *s);
 
@@ -48,8 +49,8 @@ void serving_release(Serving *s);
 int serving_start(Serving *s, Err *err);
 
 /* Measures. An implementation that fails has its failure in its entry, the others go on. After an
- * interruption the complete rounds count. -1: interrupted before there was one, or an output file cannot
- * be made. */
+ * interruption the complete rounds count. -1: interrupted before there was one, or an output file
+ * cannot be made. */
 int serving_measure(Serving *s, Err *err);
 
 EntryState serving_entry_state(const Serving *s, const ServingEntry *c);

@@ -1,8 +1,8 @@
 /* bootstrap: intervals by resampling, the same on every machine.
  *
- * The one idea: the generator is xoshiro256** (Blackman & Vigna 2021) started from a fixed seed, so an
- * interval is a pure function of its samples. Used where Student's t is not: more than 30 samples, and
- * ratios of nested samples. It does not choose between methods; stats.h does. */
+ * The one idea: the generator is xoshiro256** (Blackman & Vigna 2021) started from a fixed seed, so
+ * an interval is a pure function of its samples. Used where Student's t is not: more than 30
+ * samples, and ratios of nested samples. It does not choose between methods; stats.h does. */
 #ifndef TARE_BENCH_STATS_BOOTSTRAP_H
 #define TARE_BENCH_STATS_BOOTSTRAP_H
 
@@ -25,12 +25,12 @@ enum { BOOTSTRAP_RESAMPLES = 10000 };
 
 /* Bias-corrected and accelerated interval of the mean (Efron 1987) from BOOTSTRAP_RESAMPLES
  * resamples: z0 = quantile of the share of resampled means below the mean, acceleration from the
- * jackknife, ends at the adjusted percentiles. The plain percentiles where z0 or the acceleration is
- * undefined (all samples equal). Missing for n < 2. */
+ * jackknife, ends at the adjusted percentiles. The plain percentiles where z0 or the acceleration
+ * is undefined (all samples equal). Missing for n < 2. */
 Interval bca_mean_interval(const double *x, size_t n, double level);
 
-/* Interval of the geometric mean, from the BCa interval of the logarithms' mean. Missing for fewer than
- * 2 ratios; all must be positive. */
+/* Interval of the geometric mean, from the BCa interval of the logarithms' mean. Missing for fewer
+ * than 2 ratios; all must be positive. */
 Interval geometric_mean_interval(const double *ratio, size_t n, double level);
 
 /* A row measured in several processes: x[process * trials + trial]. Borrows x. */

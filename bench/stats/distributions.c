@@ -70,8 +70,8 @@ static double normal_cdf_of(double x, double unused)
     return normal_cdf(x);
 }
 
-/* The x with cdf(x, parameter) = p, for a distribution symmetric about 0. The lower half is searched
- * because there p is resolved finely. */
+/* The x with cdf(x, parameter) = p, for a distribution symmetric about 0. The lower half is
+ * searched because there p is resolved finely. */
 static double symmetric_quantile(double (*cdf)(double, double), double parameter, double p)
 {
     CHECK(p > 0 && p < 1, "a quantile at probability %g", p);

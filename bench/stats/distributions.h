@@ -2,7 +2,8 @@
  *
  * The one idea: quantiles are found by bisecting the distribution function, so there is no table of
  * constants to trust. Speed does not matter: a row asks for a handful of them. It does not know of
- * samples or tests; those are in intervals.h and rank_tests.h. Arguments out of range are our bugs. */
+ * samples or tests; those are in intervals.h and rank_tests.h. Arguments out of range are our
+ * bugs. */
 #ifndef TARE_BENCH_STATS_DISTRIBUTIONS_H
 #define TARE_BENCH_STATS_DISTRIBUTIONS_H
 
@@ -17,8 +18,8 @@ double normal_quantile(double p);
 double student_cdf(double t, double df);
 double student_quantile(double p, double df);
 
-/* B successes in n trials of probability 0 <= p <= 1: P(B = k), computed with log-gamma, for k <= n;
- * and P(B < k) as a sum of it, for any k. Meant for n up to about 1e5. */
+/* B successes in n trials of probability 0 <= p <= 1: P(B = k), computed with log-gamma, for k <=
+ * n; and P(B < k) as a sum of it, for any k. Meant for n up to about 1e5. */
 double binomial_term(size_t k, size_t n, double p);
 double binomial_below(size_t k, size_t n, double p);
 

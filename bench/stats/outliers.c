@@ -90,8 +90,8 @@ static double excess(const double *counter, const Usual *usual, size_t index)
     return counter && !isnan(counter[index]) ? fmax(counter[index] - usual->median, 0) : 0;
 }
 
-/* What trial `index` took beyond the median without using a CPU, waiting for one or losing one to the
- * host. NaN where the CPU time is not known. */
+/* What trial `index` took beyond the median without using a CPU, waiting for one or losing one to
+ * the host. NaN where the CPU time is not known. */
 static double time_asleep(const double *wall_ns, const TrialCounters *c, const UsualTrial *usual,
                           size_t index)
 {

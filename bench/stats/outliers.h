@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Tukey's fences: 1.5 interquartile ranges below the first and above the third quartile (type 7). */
+/* Tukey's fences: 1.5 interquartile ranges below the first and above the third quartile (type
+ * 7). */
 typedef struct Fences {
     double low, high;
 } Fences;
@@ -55,12 +56,12 @@ UsualTrial usual_trial_of(const double *wall_ns, const TrialCounters *counters, 
 void outlier_describe(const double *wall_ns, const TrialCounters *counters, const UsualTrial *usual,
                       size_t index, long number, char *text, size_t size);
 
-/* The share of a trial in which a thread was ready and waited for a CPU: mean of the threads, median of
- * the n trials. NaN where runqueue_ns, the sum over threads, is NULL. */
+/* The share of a trial in which a thread was ready and waited for a CPU: mean of the threads,
+ * median of the n trials. NaN where runqueue_ns, the sum over threads, is NULL. */
 double cpu_wait_of(const double *wall_ns, const double *runqueue_ns, size_t n, double threads);
 
-/* Above this cpu_wait a row deserves a warning, though no trial may stand out: every thread then lost
- * as much as the smallest change that a comparison reports (NOISE_THRESHOLD). */
+/* Above this cpu_wait a row deserves a warning, though no trial may stand out: every thread then
+ * lost as much as the smallest change that a comparison reports (NOISE_THRESHOLD). */
 #define CPU_WAIT_LIMIT 0.02
 
 #endif

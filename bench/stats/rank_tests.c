@@ -67,9 +67,9 @@ RatioTest paired_ratio(const double *a, const double *b, size_t rounds, double l
     return test;
 }
 
-/* Fresh table of P(U = u), u = 0..nm: the coefficients of the Gaussian binomial (n + m choose n), made
- * by multiplying with (1 - q^(m+i)) and dividing by (1 - q^i). Whole numbers below 2^53 for
- * n, m <= 20, so exact until the last division. */
+/* Fresh table of P(U = u), u = 0..nm: the coefficients of the Gaussian binomial (n + m choose n),
+ * made by multiplying with (1 - q^(m+i)) and dividing by (1 - q^i). Whole numbers below 2^53 for n,
+ * m <= 20, so exact until the last division. */
 static double *mann_whitney_distribution(size_t n, size_t m)
 {
     size_t top = n * m;
@@ -88,8 +88,8 @@ static double *mann_whitney_distribution(size_t n, size_t m)
     return ways;
 }
 
-/* What the samples say: U = pairs with b > a, ties counting one half, and U's standard deviation when
- * A and B are alike: nm/12 [(N+1) - sum(t^3-t) / (N(N-1))] over ties of t among all N. */
+/* What the samples say: U = pairs with b > a, ties counting one half, and U's standard deviation
+ * when A and B are alike: nm/12 [(N+1) - sum(t^3-t) / (N(N-1))] over ties of t among all N. */
 typedef struct RankSum {
     double u, sigma;
     bool ties;

@@ -1,9 +1,9 @@
 /* rank_tests: how much slower is B than A, and could it be chance?
  *
- * The one idea: the effect is a ratio of times, B over A, so every test works on logarithms, and the
- * two headline tests use ranks only: one descheduled trial must not decide. Turning an interval into a
- * verdict, and several rows into one, is verdict.h. Pure functions; times in run order, any one unit.
- * A time that is not positive has no logarithm: every figure is then missing (NaN). */
+ * The one idea: the effect is a ratio of times, B over A, so every test works on logarithms, and
+ * the two headline tests use ranks only: one descheduled trial must not decide. Turning an interval
+ * into a verdict, and several rows into one, is verdict.h. Pure functions; times in run order, any
+ * one unit. A time that is not positive has no logarithm: every figure is then missing (NaN). */
 #ifndef TARE_BENCH_STATS_RANK_TESTS_H
 #define TARE_BENCH_STATS_RANK_TESTS_H
 
@@ -19,16 +19,17 @@ typedef struct RatioTest {
 
 RatioTest ratio_missing(void);
 
-/* The level of each of so many intervals that hold all together at `level` (Bonferroni); of 0 or 1: `level`. */
+/* The level of each of so many intervals that hold all together at `level` (Bonferroni); of 0 or 1:
+ * `level`. */
 double bonferroni_level(double level, size_t comparisons);
 
-/* A and B took turns: a[i] and b[i] are of the same round. ratio = exp(median of d), d = ln b - ln a;
- * interval = the sign test's, which is the median interval of d; p = the sign test's, rounds with d = 0
- * left out. 95 % needs 6 rounds. */
+/* A and B took turns: a[i] and b[i] are of the same round. ratio = exp(median of d), d = ln b - ln
+ * a; interval = the sign test's, which is the median interval of d; p = the sign test's, rounds
+ * with d = 0 left out. 95 % needs 6 rounds. */
 RatioTest paired_ratio(const double *a, const double *b, size_t rounds, double level);
 
-/* A and B ran apart. ratio = exp of the Hodges-Lehmann shift, the median of all n m differences
- * ln b - ln a; p = Mann-Whitney's; interval = the k-th and (nm + 1 - k)-th ordered difference, k the
+/* A and B ran apart. ratio = exp of the Hodges-Lehmann shift, the median of all n m differences ln
+ * b - ln a; p = Mann-Whitney's; interval = the k-th and (nm + 1 - k)-th ordered difference, k the
  * alpha/2 quantile of U. U's exact distribution for n, m <= 20 without ties, else the normal
  * approximation with tie and continuity corrections (Hollander, Wolfe & Chicken 2014, 4.1-4.3). */
 RatioTest rank_ratio(const double *a, size_t n, const double *b, size_t m, double level);

@@ -1,10 +1,11 @@
 /* stats: the summary of one row's timed trials, as the result columns hold it.
  *
- * The one idea: which definition stands behind each figure is decided here, once. The median with its
- * order-statistic interval is the headline of comparisons; the mean has Student's interval up to 30
- * trials, the BCa bootstrap up to 2000, and above, where the skewness that BCa corrects for has averaged
- * out and 10,000 resamples take seconds, Student's again. Definitions and sources: moments.h, intervals.h, bootstrap.h.
- * Warm-up is not judged here (steady.h), nothing is dropped (outliers.h). */
+ * The one idea: which definition stands behind each figure is decided here, once. The median with
+ * its order-statistic interval is the headline of comparisons; the mean has Student's interval up
+ * to 30 trials, the BCa bootstrap up to 2000, and above, where the skewness that BCa corrects for
+ * has averaged out and 10,000 resamples take seconds, Student's again. Definitions and sources:
+ * moments.h, intervals.h, bootstrap.h. Warm-up is not judged here (steady.h), nothing is dropped
+ * (outliers.h). */
 #ifndef TARE_BENCH_STATS_STATS_H
 #define TARE_BENCH_STATS_STATS_H
 
@@ -15,9 +16,9 @@
 
 #define CONFIDENCE_LEVEL 0.95
 
-/* Every figure has the samples' unit but cv, robust_cv (fractions) and the coverages; NaN where n is
- * too small for it: std and cv need 2 samples, p95 20, p99 100, their upper bounds 59 and 299, the median's
- * interval 6. */
+/* Every figure has the samples' unit but cv, robust_cv (fractions) and the coverages; NaN where n
+ * is too small for it: std and cv need 2 samples, p95 20, p99 100, their upper bounds 59 and 299,
+ * the median's interval 6. */
 typedef struct Summary {
     size_t n;
     double mean, std, cv;

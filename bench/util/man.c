@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-/* A '-' is an option's dash and not a hyphen; a line may break after '|'; one that begins with '.' or "'"
- * is no macro. */
+/* A '-' is an option's dash and not a hyphen; a line may break after '|'; one that begins with '.'
+ * or "'" is no macro. */
 static void text(const char *s)
 {
     bool line_start = true;

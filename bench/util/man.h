@@ -1,7 +1,7 @@
 /* man: the manual page tare.1 in the man macros of roff, printed from the options of the verbs.
  *
- * `tare --man` prints man_page_begin and then, by calling each verb with --man, one man_verb each. Text is
- * printed word for word: every character that roff would read as a command is escaped. */
+ * `tare --man` prints man_page_begin and then, by calling each verb with --man, one man_verb each.
+ * Text is printed word for word: every character that roff would read as a command is escaped. */
 #ifndef TARE_BENCH_UTIL_MAN_H
 #define TARE_BENCH_UTIL_MAN_H
 

@@ -1,7 +1,7 @@
 /* name_index: from a name to its place in a list, in logarithmic time.
  *
- * The one idea: a sorted array. Names are borrowed and must outlive the index. It keeps nothing else
- * than names and places. */
+ * The one idea: a sorted array. Names are borrowed and must outlive the index. It keeps nothing
+ * else than names and places. */
 #ifndef TARE_BENCH_UTIL_NAME_INDEX_H
 #define TARE_BENCH_UTIL_NAME_INDEX_H
 

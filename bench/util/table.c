@@ -201,7 +201,8 @@ typedef struct Layout {
     bool right;
 } Layout;
 
-/* Of well-formed text: East Asian characters take two columns of a terminal, accents that stand alone none. */
+/* Of well-formed text: East Asian characters take two columns of a terminal, accents that stand
+ * alone none. */
 static size_t display_width(const char *text)
 {
     size_t width = 0;
@@ -325,8 +326,8 @@ void table_end(Table *t)
 
 /* ---- CSV ---- */
 
-/* libcsv quotes whatever it writes, so it only gets what needs quotes. Readers drop blanks at the ends of
- * a field without quotes, and a byte-order mark where it begins the file. */
+/* libcsv quotes whatever it writes, so it only gets what needs quotes. Readers drop blanks at the
+ * ends of a field without quotes, and a byte-order mark where it begins the file. */
 static bool needs_quotes(const char *cell)
 {
     static const char byte_order_mark[] = "\xef\xbb\xbf";

@@ -1,9 +1,9 @@
 /* table: rows of cells, printed as text to read, Markdown, CSV or JSON from one description.
  *
- * The one idea: a caller names columns and adds typed cells; the format alone decides how they are spelled.
- * Text and Markdown round numbers as asked and align them right; CSV and JSON have all digits. A missing
- * value is a dash in text and Markdown, an empty cell in CSV, null in JSON. Rows are kept until the end,
- * when the widths are known. It does not know what a table is about. */
+ * The one idea: a caller names columns and adds typed cells; the format alone decides how they are
+ * spelled. Text and Markdown round numbers as asked and align them right; CSV and JSON have all
+ * digits. A missing value is a dash in text and Markdown, an empty cell in CSV, null in JSON. Rows
+ * are kept until the end, when the widths are known. It does not know what a table is about. */
 #ifndef TARE_BENCH_UTIL_TABLE_H
 #define TARE_BENCH_UTIL_TABLE_H
 
@@ -35,14 +35,16 @@ typedef struct Table {
     size_t num_columns, num_rows, next;
 } Table;
 
-/* `names` of the first columns, all shown, as in "row|batch|ratio[]"; "" for none. NAME[] holds values with
- * intervals: CSV and JSON have NAME, NAME_lo and NAME_hi in its place. `out` is borrowed. */
+/* `names` of the first columns, all shown, as in "row|batch|ratio[]"; "" for none. NAME[] holds
+ * values with intervals: CSV and JSON have NAME, NAME_lo and NAME_hi in its place. `out` is
+ * borrowed. */
 Table table_new(FILE *out, TableFormat format, const char *names);
 /* Adds columns to a table without rows. */
 void table_columns(Table *t, const char *names, TableShow show);
 
 /* Each adds a cell to the row. Text and Markdown show control characters and what is no UTF-8 as
- * \xNN, and Markdown a bar as \|. CSV has every byte; JSON escapes by itself, and shows what is no UTF-8. */
+ * \xNN, and Markdown a bar as \|. CSV has every byte; JSON escapes by itself, and shows what is no
+ * UTF-8. */
 void table_text(Table *t, const char *text); /* NULL is missing, "" is an empty text */
 void table_printf(Table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void table_int(Table *t, int64_t value); /* INT_MISSING is missing */
@@ -58,7 +60,8 @@ void table_row_end(Table *t);
 
 /* Prints the table and releases it. Without rows it prints nothing in text and Markdown. */
 void table_end(Table *t);
-/* The rows as an array of objects, for the caller to release; releases the table, prints nothing. */
+/* The rows as an array of objects, for the caller to release; releases the table, prints
+ * nothing. */
 json_t *table_end_json(Table *t);
 
 /* One record of CSV (RFC 4180): quotes where needed, LF at the end. */

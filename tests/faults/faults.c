@@ -1,8 +1,8 @@
 /* faults: makes a `tare` that goes wrong on purpose, so that its warnings can be seen to come.
  *
- * The one idea: the product has no hook for this. The linker puts these functions in the place of three
- * of its own (ld --wrap), in the program tare_faults and nowhere else. Which faults, the environment
- * says, with blanks between them; runs of a process count from 1, warmups too:
+ * The one idea: the product has no hook for this. The linker puts these functions in the place of
+ * three of its own (ld --wrap), in the program tare_faults and nowhere else. Which faults, the
+ * environment says, with blanks between them; runs of a process count from 1, warmups too:
  *
  *   TARE_FAULT="sleep=7:200"      run 7 sleeps for 200 ms
  *   TARE_FAULT="slow=9-999:1.3"   runs 9 to 999 take 1.3 times as long, busy all the time

@@ -1,5 +1,5 @@
-/* replay: every file of the folders named on the command line through a fuzzer's entry point, once and in
- * the order of their names, without libFuzzer. A fuzzer says what is wrong by aborting. */
+/* replay: every file of the folders named on the command line through a fuzzer's entry point, once
+ * and in the order of their names, without libFuzzer. A fuzzer says what is wrong by aborting. */
 #include "autograd/base.h"
 
 #include <dirent.h>

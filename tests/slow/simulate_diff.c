@@ -1,12 +1,12 @@
 /* simulate_diff: how often does `tare diff` cry wolf, and how often does it miss a known slowdown?
  *
- * Files of 12 rows of 10 trials with 2 % noise are drawn and judged as the command judges them. What is
- * promised, at the default threshold of 2 %:
- * - two identical builds: no more than 1 file in 100 is called a regression, also with 5 % of spikes;
+ * Files of 12 rows of 10 trials with 2 % noise are drawn and judged as the command judges them.
+ * What is promised, at the default threshold of 2 %:
+ * - two identical builds: at most 1 file in 100 is called a regression, also with 5 % of spikes;
  * - a slowdown of 5 % in every row: at least 99 of 100 files are called a regression;
- * - one row slowed by the threshold plus the smallest detectable effect (4.5 %): found as often as the
- *   formula means. Its 80 % are for means of many trials; with ranks (efficiency 3/pi), 18 degrees of
- *   freedom and the coverage 95.7 % that ranks of 10 and 10 have, 71 % are left;
+ * - one row slowed by the threshold plus the smallest detectable effect (4.5 %): found as often as
+ *   the formula means. Its 80 % are for means of many trials; with ranks (efficiency 3/pi),
+ *   18 degrees of freedom and the coverage 95.7 % that ranks of 10 and 10 have, 71 % are left;
  * - one row of 12 slowed by 10 %: of all regressions called, at most 5 % are other rows.
  * Exit 1 if a rate is beyond its promise by more than 3 standard errors. */
 #include <math.h>

@@ -1,11 +1,11 @@
-/* simulate_intervals: do the 95 % intervals of the mean and the median cover what they should, and fail
- * where the design says they fail?
+/* simulate_intervals: do the 95 % intervals of the mean and the median cover what they should, and
+ * fail where the design says they fail?
  *
  * Samples are drawn from distributions whose mean and median are known, and the share of intervals
  * that contain them is compared with the rates of the design, which come from 600 repetitions. A
  * difference of more than 3 joint standard errors (and the half per cent of rounding) fails. The
- * low coverage of the mean under spikes is as much a result as the others: it is why the median is the
- * headline. Exit 1 if any rate is wrong. */
+ * low coverage of the mean under spikes is as much a result as the others: it is why the median is
+ * the headline. Exit 1 if any rate is wrong. */
 #include <math.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-/* forced_isa: TARE_ISA and TARE_CPU choose the kernels of every test that chooses none itself, as main does
- * for the program: `TARE_ISA=avx2 build/tare_tests`. */
+/* forced_isa: TARE_ISA and TARE_CPU choose the kernels of every test that chooses none itself, as
+ * main does for the program: `TARE_ISA=avx2 build/tare_tests`. */
 #include "autograd/kernels/kernels.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* odd_models: models of odd shapes, so that no size is a multiple of anything, and their beginnings. */
+/* odd_models: models of odd shapes, so that no size is a multiple of anything, and their
+ * beginnings. */
 #ifndef TARE_TESTS_SUPPORT_ODD_MODELS_H
 #define TARE_TESTS_SUPPORT_ODD_MODELS_H
 

@@ -1,8 +1,8 @@
-/* op_cases: every op beside a naive forward in double, and the cases it is tested on. What is checked
- * over them is tests/unit/autograd/test_ops.c's business.
+/* op_cases: every op beside a naive forward in double, and the cases it is tested on. What is
+ * checked over them is tests/unit/autograd/test_ops.c's business.
  *
- * A new op NAME needs op_NAME_spec in tests/unit/autograd/ops/NAME.c: its leaves, how to record it, its
- * formula (that of ops.h, loop by loop), some cases. */
+ * A new op NAME needs op_NAME_spec in tests/unit/autograd/ops/NAME.c: its leaves, how to record it,
+ * its formula (that of ops.h, loop by loop), some cases. */
 #ifndef TARE_TESTS_SUPPORT_OP_CASES_H
 #define TARE_TESTS_SUPPORT_OP_CASES_H
 
@@ -19,9 +19,9 @@ typedef struct Leaf {
 
 enum { MAX_LETTERS = 5 };
 
-/* CASE_EXACT: there are whole numbers (OpSpec.exact) for which value and gradients are exact in fp32.
- * CASE_EXACT_VALUE: the value only. CASE_WHOLE_ONLY: tested with whole numbers alone, since with others
- * the gradient is zero but for rounding. The other flags belong to the op. */
+/* CASE_EXACT: there are whole numbers (OpSpec.exact) for which value and gradients are exact in
+ * fp32. CASE_EXACT_VALUE: the value only. CASE_WHOLE_ONLY: tested with whole numbers alone, since
+ * with others the gradient is zero but for rounding. The other flags belong to the op. */
 enum { CASE_EXACT = 1, CASE_EXACT_VALUE = 2, CASE_WHOLE_ONLY = 4, CASE_FIRST_FLAG = 8 };
 
 typedef struct OpCase {
@@ -44,7 +44,8 @@ struct OpSpec {
     const char *letters; /* what OpCase.dim are, for messages */
     bool single_reader;  /* refuses to add to an input's gradient */
     void (*leaves)(OpSetup *s);
-    /* Optional: turns the small whole numbers of all leaves into ones that make the result exact. */
+    /* Optional: turns the small whole numbers of all leaves into ones that make the result
+     * exact. */
     void (*exact)(OpSetup *s);
     Tensor *(*record)(const OpSetup *s, Graph *g, Tensor *const *in);
     /* y of these leaf values; x[i] differs from s->leaf[i].x by what the check perturbs. */
@@ -78,7 +79,8 @@ Range rows_of_sequence(const double *starts, size_t T, size_t b);
 
 /* ---- for tests ---- */
 
-/* Fills the leaves with numbers from [-1, 1], or for `exact` with whole ones; the same every time. */
+/* Fills the leaves with numbers from [-1, 1], or for `exact` with whole ones; the same every
+ * time. */
 void op_setup_init(OpSetup *s, const OpSpec *spec, const OpCase *at, bool exact);
 void op_setup_release(OpSetup *s);
 

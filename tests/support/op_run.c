@@ -79,7 +79,8 @@ static float *to_floats(const Leaf *leaf)
     return x;
 }
 
-/* A parameter of the test's own; its gradient begins as NaN, which a first contribution overwrites. */
+/* A parameter of the test's own; its gradient begins as NaN, which a first contribution
+ * overwrites. */
 static Tensor parameter(const Leaf *leaf, int index, bool wants_grad)
 {
     Tensor t = {.name = "leaf",

@@ -1,5 +1,5 @@
-/* op_run: one op through the engine: recorded on leaves of the test's own, with sum(r y) as the root that
- * is differentiated; dead buffers are full of NaN. It checks nothing. */
+/* op_run: one op through the engine: recorded on leaves of the test's own, with sum(r y) as the
+ * root that is differentiated; dead buffers are full of NaN. It checks nothing. */
 #ifndef TARE_TESTS_SUPPORT_OP_RUN_H
 #define TARE_TESTS_SUPPORT_OP_RUN_H
 

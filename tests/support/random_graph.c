@@ -1,7 +1,7 @@
 /* random_graph: see random_graph.h.
  *
- * All values are rows of `width` channels. The arithmetic is chosen so that a wrong or stale operand
- * shows in the result: every backward multiplies with what it reads. */
+ * All values are rows of `width` channels. The arithmetic is chosen so that a wrong or stale
+ * operand shows in the result: every backward multiplies with what it reads. */
 #include "tests/support/random_graph.h"
 
 #include <math.h>
@@ -97,7 +97,8 @@ static const OpDef squash_def = {.name = "squash",
                                  .flops = no_flops,
                                  .scratch_bytes = scratch_of_y};
 
-/* ---- gate: y = w x / (1 + x^2), aux keeps 1 / (1 + x^2); y can be made again from x, w and aux ---- */
+/* ---- gate: y = w x / (1 + x^2), aux keeps 1 / (1 + x^2); y can be made again from x, w and aux
+ * ---- */
 
 static void gate_refresh(const Tensor *t, ExecCtx *c)
 {
@@ -196,7 +197,8 @@ static void param_init(RandomGraph *r, int i, bool values)
         w[k] = (float)(2 * rng_uniform(5, (uint64_t)i, k) - 1);
 }
 
-/* A parameter or any node so far, more often a late one. The same may be picked twice for one node. */
+/* A parameter or any node so far, more often a late one. The same may be picked twice for one
+ * node. */
 static Tensor *pick(RandomGraph *r, Dice *d)
 {
     size_t n = r->graph.count, kind = throw_dice(d, 6);

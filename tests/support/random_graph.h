@@ -1,5 +1,5 @@
-/* random_graph: graphs from a seed, for the tests of schedule, plan and exec: made of three ops that
- * between them use everything an OpDef can ask of the engine. */
+/* random_graph: graphs from a seed, for the tests of schedule, plan and exec: made of three ops
+ * that between them use everything an OpDef can ask of the engine. */
 #ifndef TARE_TESTS_SUPPORT_RANDOM_GRAPH_H
 #define TARE_TESTS_SUPPORT_RANDOM_GRAPH_H
 
@@ -14,8 +14,8 @@ typedef struct RandomGraph {
     size_t width;
 } RandomGraph;
 
-/* Up to some 60 nodes, some in blocks, some kept, some not leading to the root. `values`: allocate and
- * fill the parameters, for a graph that will run. */
+/* Up to some 60 nodes, some in blocks, some kept, some not leading to the root. `values`: allocate
+ * and fill the parameters, for a graph that will run. */
 void random_graph_init(RandomGraph *r, uint64_t seed, bool values);
 void random_graph_release(RandomGraph *r);
 

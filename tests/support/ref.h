@@ -29,7 +29,8 @@ void ref_attention_backward(const Attention *a, const float *dout, double *dq, d
 
 /* ---- comparing ---- */
 
-/* Largest |x - ref| over n elements, relative to `unit`; NaN or infinity in x counts as infinite. */
+/* Largest |x - ref| over n elements, relative to `unit`; NaN or infinity in x counts as
+ * infinite. */
 double ref_max_error(const float *x, const double *ref, size_t n, double unit);
 
 /* |y - ref| in units of the last place of ref as a float. 0 where both are NaN or equal. */

@@ -1,5 +1,5 @@
-/* Diff: judging rows that are already joined, then the command on files: exit codes, the guard against
- * other machines, wrong input. */
+/* Diff: judging rows that are already joined, then the command on files: exit codes, the guard
+ * against other machines, wrong input. */
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 
@@ -89,8 +89,8 @@ Test(diff, the_file_sees_what_no_row_sees)
     diff_release(&d);
 }
 
-/* A machine on which threads waited for a CPU changes times by itself: up to what was waited, a change
- * says nothing about the program. */
+/* A machine on which threads waited for a CPU changes times by itself: up to what was waited, a
+ * change says nothing about the program. */
 Test(diff, changes_no_larger_than_the_waiting_are_not_believed)
 {
     Diff d = {0};

@@ -174,8 +174,8 @@ Test(energy, a_list_of_cpus_may_have_ranges)
     cr_expect(eq(sz, energy_read_cpus("", cpus, 3), 0));
 }
 
-/* The power PMU of perf, played by the kernel's software PMU: its event 0 is the clock of a CPU, which
- * counts a nanosecond at a time. Two packages: it is twice as fast. */
+/* The power PMU of perf, played by the kernel's software PMU: its event 0 is the clock of a CPU,
+ * which counts a nanosecond at a time. Two packages: it is twice as fast. */
 Test(energy, perf_counts_by_its_scale)
 {
     const char *reason;

@@ -1,5 +1,5 @@
-/* The machine as it is told by files: other machines than this one, made of files in a folder. And the
- * findings of doctor about them. */
+/* The machine as it is told by files: other machines than this one, made of files in a folder. And
+ * the findings of doctor about them. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <math.h>

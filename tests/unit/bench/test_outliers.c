@@ -82,8 +82,8 @@ Test(outliers, no_cause_known)
     cr_expect_str_eq(cut, "trial 5: +0");
 }
 
-/* Time that no CPU was used, waited for or taken away is sleep; a cause that explains little of it does
- * not hide it. */
+/* Time that no CPU was used, waited for or taken away is sleep; a cause that explains little of it
+ * does not hide it. */
 Test(outliers, sleep_is_time_without_cpu_time)
 {
     double wall[] = {100e6, 101e6, 102e6, 100e6, 400e6},

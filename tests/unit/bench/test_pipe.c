@@ -1,5 +1,5 @@
-/* A worker on a pipe, as good and as bad as it may be: whatever it does, an answer or a sentence comes
- * within the limit. The workers here are shell scripts. */
+/* A worker on a pipe, as good and as bad as it may be: whatever it does, an answer or a sentence
+ * comes within the limit. The workers here are shell scripts. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <signal.h>

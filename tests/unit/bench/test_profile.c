@@ -1,4 +1,5 @@
-/* The profile of a row: what its lines add up to, its way through the pipe, and the printed table. */
+/* The profile of a row: what its lines add up to, its way through the pipe, and the printed
+ * table. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <math.h>
@@ -66,8 +67,9 @@ Test(profile, lines_add_up_to_the_runs)
     profile_release(&p);
 }
 
-/* By hand. A norm also writes mean and rstd of each row, the loss one sum a row. The four linear layers of
- * a block read 1 + 1 + 1 + 4 and write 3 + 1 + 4 + 1 times n C, and two add a residual. */
+/* By hand. A norm also writes mean and rstd of each row, the loss one sum a row. The four linear
+ * layers of a block read 1 + 1 + 1 + 4 and write 3 + 1 + 4 + 1 times n C, and two add a
+ * residual. */
 Test(profile, bytes_are_those_of_the_tensors)
 {
     Samples s;

@@ -79,7 +79,8 @@ Test(rank_tests, identical_samples)
     cr_expect(paired.ratio == 1 && paired.p == 1);
 }
 
-/* Rounds in which both sides share large drifts: the paired interval is narrow, the rank one is not. */
+/* Rounds in which both sides share large drifts: the paired interval is narrow, the rank one is
+ * not. */
 Test(rank_tests, pairing_removes_common_drift)
 {
     double a[10], b[10];

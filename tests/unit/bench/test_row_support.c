@@ -243,8 +243,8 @@ Test(row_precision, a_row_is_judged_by_the_peak_of_its_format)
     expect_judged("fp32", 117, 100, "implausible");
 }
 
-/* No instruction does more than AMX: eight times the products of a 512-bit multiply-add in bf16, sixteen
- * times in int8. Without it, twice and four times; twice that again is left to noise. */
+/* No instruction does more than AMX: eight times the products of a 512-bit multiply-add in bf16,
+ * sixteen times in int8. Without it, twice and four times; twice that again is left to noise. */
 Test(row_precision, peaks_of_the_formats)
 {
     Peaks p;

@@ -1,5 +1,5 @@
-/* The table printer: one description in every format, missing values, intervals, and texts that could
- * break out of their cell. */
+/* The table printer: one description in every format, missing values, intervals, and texts that
+ * could break out of their cell. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -200,7 +200,8 @@ static void fill_texts(Table *t)
     table_row_end(t);
 }
 
-/* A new line, an escape sequence, DEL, the control character U+009B, and a byte that is no UTF-8. */
+/* A new line, an escape sequence, DEL, the control character U+009B, and a byte that is no
+ * UTF-8. */
 Test(table, texts_stay_in_their_cells)
 {
     expect_all_formats(fill_texts, "a|b",
@@ -219,8 +220,8 @@ Test(table, texts_stay_in_their_cells)
                        "]\n");
 }
 
-/* An accented letter takes one column of a terminal, also where its accent is a character of its own; a
- * Chinese character takes two. */
+/* An accented letter takes one column of a terminal, also where its accent is a character of its
+ * own; a Chinese character takes two. */
 Test(table, wide_and_narrow_characters_line_up)
 {
     Table t = begin(TABLE_TEXT, "name|n");

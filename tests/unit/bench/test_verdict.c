@@ -1,4 +1,5 @@
-/* Verdicts: the four words, false discoveries against SciPy (golden/make_stats_golden.py), power. */
+/* Verdicts: the four words, false discoveries against SciPy (golden/make_stats_golden.py),
+ * power. */
 #include <criterion/criterion.h>
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* test_checkpoint_formats: checkpoints in fp16, bf16 and int8, read into models of every format. What names
- * and layouts mean is tested in test_checkpoint. */
+/* test_checkpoint_formats: checkpoints in fp16, bf16 and int8, read into models of every format.
+ * What names and layouts mean is tested in test_checkpoint. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -169,7 +169,8 @@ static float *logits_of(Precision precision, size_t *count)
     return logits;
 }
 
-/* A model makes the same of a file in its own format as of the fp32 file that it was rounded from. */
+/* A model makes the same of a file in its own format as of the fp32 file that it was rounded
+ * from. */
 static void expect_same_from_small_file(const char *json, Precision precision, StDtype dtype)
 {
     Model fp32;

@@ -1,5 +1,5 @@
-/* Conversions that are stopped: whenever that happens, nothing is left behind. What a conversion writes is
- * tests/cli/precision.sh's and tests/parity/convert_parity.py's business. */
+/* Conversions that are stopped: whenever that happens, nothing is left behind. What a conversion
+ * writes is tests/cli/precision.sh's and tests/parity/convert_parity.py's business. */
 #include "model/files/convert.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
-/* test_params: declaring and finding, flat blocks, packed copies, the AdamW step. Initial values are
- * tested where models declare them: test_model. */
+/* test_params: declaring and finding, flat blocks, packed copies, the AdamW step. Initial values
+ * are tested where models declare them: test_model. */
 #include "model/params.h"
 
 #include <criterion/criterion.h>
@@ -122,7 +122,8 @@ static void step_reference(Reference *r, const AdamW *o, int t, double g, bool d
         lr * (m / (sqrt(v) + (double)o->epsilon) + (decay ? (double)o->weight_decay * r->w : 0));
 }
 
-/* Matrices decay, vectors do not; gradients are scaled; padding between parameters stays as it is. */
+/* Matrices decay, vectors do not; gradients are scaled; padding between parameters stays as it
+ * is. */
 Test(params, update)
 {
     enum { STEPS = 30 };

@@ -1,6 +1,6 @@
-/* test_precision: whole models in every precision: how far from fp32 they are, that neither threads nor
- * masked positions change a bit, that formats cost the memory they promise, and that emulation is called by
- * its name. Each instruction set of this CPU is tried. */
+/* test_precision: whole models in every precision: how far from fp32 they are, that neither threads
+ * nor masked positions change a bit, that formats cost the memory they promise, and that emulation
+ * is called by its name. Each instruction set of this CPU is tried. */
 #include "model/precision.h"
 
 #include <criterion/criterion.h>
@@ -234,7 +234,8 @@ Test(precision, a_layer_too_wide_for_int8_is_no_abort)
 
 /* ---- distance from fp32 ---- */
 
-/* The largest distances seen on any instruction set, of a hidden state, of the logits and of the loss. */
+/* The largest distances seen on any instruction set, of a hidden state, of the logits and of the
+ * loss. */
 typedef struct Distances {
     double state, logits, loss;
 } Distances;
@@ -284,8 +285,8 @@ static void expect_near_fp32(const ModelConfig *c, const Distances observed[NUM_
     }
 }
 
-/* Observed; a loss is a mean of many, in which errors cancel by luck, so here it is the worse of the two
- * models'. */
+/* Observed; a loss is a mean of many, in which errors cancel by luck, so here it is the worse of
+ * the two models'. */
 Test(precision, gpt_is_near_fp32)
 {
     ModelConfig c = gpt();

@@ -13,7 +13,8 @@ static void layernorm_leaves(OpSetup *s)
     leaf_vector(s, B, d[1]);
 }
 
-/* Rows of as many +1 as -1 (C is a power of two from 16): mean 0 and variance 1 exactly, with epsilon 0. */
+/* Rows of as many +1 as -1 (C is a power of two from 16): mean 0 and variance 1 exactly, with
+ * epsilon 0. */
 static void layernorm_exact(OpSetup *s)
 {
     size_t C = s->at->dim[1];
