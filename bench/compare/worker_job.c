@@ -283,7 +283,7 @@ size_t worker_job_encode(WorkerJob *job, size_t text)
 size_t worker_job_label(WorkerJob *job)
 {
     const float *logits = classifier_run(&job->classifier);
-    return classifier_best(logits, job->classifier.labels.count, NULL);
+    return classifier_best(logits, job->classifier.labels.count);
 }
 
 /* ---- outputs ---- */

@@ -17,7 +17,7 @@ void flip_list_release(FlipList *l)
 
 static int32_t best_label(const float *logits, size_t labels)
 {
-    return (int32_t)classifier_best(logits, labels, NULL);
+    return (int32_t)classifier_best(logits, labels);
 }
 
 static double log_sum_exp(const float *logits, size_t labels)

@@ -176,7 +176,7 @@ static int read_labels(const Serving *s, ServingEntry *c, const char *path, Err 
         memcpy(c->lengths, lengths->data, n * sizeof *c->lengths);
         memcpy(values, logits->data, n * k * sizeof *values);
         for (size_t i = 0; i < n; i++)
-            c->labels[i] = (int32_t)classifier_best(values + i * k, k, NULL);
+            c->labels[i] = (int32_t)classifier_best(values + i * k, k);
         free(values);
     }
     safetensors_free(file);

@@ -96,15 +96,24 @@ bool classifier_finite(const float *logits, size_t count)
     return finite == count;
 }
 
-size_t classifier_best(const float *logits, size_t count, double *probability)
+size_t classifier_best(const float *logits, size_t count)
 {
     size_t best = 0;
-    double sum = 0;
     for (size_t k = 1; k < count; k++)
         best = logits[k] > logits[best] ? k : best;
-    for (size_t k = 0; k < count; k++)
-        sum += exp((double)logits[k] - (double)logits[best]);
-    if (probability)
-        *probability = 1 / sum;
     return best;
+}
+
+void classifier_scores(const Classifier *c, const float *logits, double *scores)
+{
+    size_t count = c->labels.count;
+    double largest = (double)logits[classifier_best(logits, count)], sum = 0;
+    for (size_t k = 0; k < count; k++)
+        sum += exp((double)logits[k] - largest);
+    for (size_t k = 0; k < count; k++) {
+        double x = (double)logits[k];
+        scores[k] = c->labels.scoring == SCORING_SOFTMAX   ? exp(x - largest) / sum
+                    : c->labels.scoring == SCORING_SIGMOID ? 1 / (1 + exp(-x))
+                                                           : x;
+    }
 }

@@ -33,7 +33,10 @@ const float *classifier_run(Classifier *c);
 /* Whether all are; if not, a weight is broken or the arithmetic overflowed, and there is no label. */
 bool classifier_finite(const float *logits, size_t count);
 
-/* The place of the largest logit, the first of equals; its softmax in *probability, unless NULL. */
-size_t classifier_best(const float *logits, size_t count, double *probability);
+/* The place of the largest logit, the first of equals. */
+size_t classifier_best(const float *logits, size_t count);
+
+/* The score of each label, which the model's scoring makes of its logits. */
+void classifier_scores(const Classifier *c, const float *logits, double *scores);
 
 #endif

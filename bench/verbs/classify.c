@@ -1,8 +1,10 @@
-/* classify: `tare classify`: a line of text in; its label, a tab and the label's probability out.
+/* classify: `tare classify`: a line of text in; its label, a tab and the label's score out, or all labels
+ * and scores.
  *
  * Each line is answered before the next is read. What is longer than the model's positions is cut. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/files/checkpoint.h"
@@ -12,34 +14,54 @@
 #include "bench/util/options.h"
 #include "bench/machine/threads.h"
 
-static int classify_lines(Classifier *c, Lines *in, Err *err)
+typedef struct ClassifyOptions {
+    int64_t threads;
+    bool scores; /* of all labels */
+} ClassifyOptions;
+
+static void print_line(const Classifier *c, const float *logits, double *scores, bool all)
 {
-    int more;
-    for (size_t number = 1; (more = lines_next(in, err)) == 1; number++) {
-        double probability;
-        classifier_encode(c, in->line, in->len);
-        const float *logits = classifier_run(c);
-        if (!classifier_finite(logits, c->labels.count))
-            return err_set(err, "%s, line %zu: the model's output is not finite", in->name, number);
-        size_t label = classifier_best(logits, c->labels.count, &probability);
-        printf("%s\t%.6f\n", c->labels.at[label], probability);
-        if (fflush(stdout) != 0)
-            return err_set(err, "cannot write to standard output: %s", strerror(errno));
-    }
-    return more;
+    size_t best = classifier_best(logits, c->labels.count);
+    classifier_scores(c, logits, scores);
+    for (size_t k = all ? 0 : best; k < (all ? c->labels.count : best + 1); k++)
+        printf("%s%s\t%.6f", all && k ? "\t" : "", c->labels.at[k], scores[k]);
+    putchar('\n');
 }
 
-static int run(const char *dir, const char *file, int threads, Err *err)
+static int classify_lines(Classifier *c, Lines *in, const ClassifyOptions *o, Err *err)
+{
+    int more, status = 0;
+    double *scores = xcalloc(c->labels.count, sizeof *scores);
+    for (size_t number = 1; status == 0 && (more = lines_next(in, err)) != 0; number++) {
+        status = more < 0 ? -1 : 0;
+        if (status != 0)
+            break;
+        classifier_encode(c, in->line, in->len);
+        const float *logits = classifier_run(c);
+        if (!classifier_finite(logits, c->labels.count)) {
+            status =
+                err_set(err, "%s, line %zu: the model's output is not finite", in->name, number);
+            break;
+        }
+        print_line(c, logits, scores, o->scores);
+        if (fflush(stdout) != 0)
+            status = err_set(err, "cannot write to standard output: %s", strerror(errno));
+    }
+    free(scores);
+    return status;
+}
+
+static int run(const char *dir, const char *file, const ClassifyOptions *o, Err *err)
 {
     Classifier c;
     Lines in = {0};
-    int status = classifier_init(&c, dir, 0, threads, err);
+    int status = classifier_init(&c, dir, 0, (int)o->threads, err);
     if (status == 0) {
         unused_print(c.unused);
         status = lines_open(&in, file, err);
     }
     if (status == 0)
-        status = classify_lines(&c, &in, err);
+        status = classify_lines(&c, &in, o, err);
     lines_close(&in);
     classifier_release(&c);
     return status;
@@ -47,27 +69,33 @@ static int run(const char *dir, const char *file, int threads, Err *err)
 
 int cmd_classify(int argc, char **argv, Err *err)
 {
-    int64_t threads = threads_default();
+    ClassifyOptions o = {.threads = threads_default()};
     const Option options[] = {
-        threads_option(&threads),
+        {.name = "--scores",
+         .kind = OPTION_FLAG,
+         .target = &o.scores,
+         .help = "print every label and its score, in the order of the labels' numbers"},
+        threads_option(&o.threads),
     };
     const Command command = {
         .verb = "classify",
         .arguments = "MODEL_DIR [FILE]",
-        .summary = "Prints label, tab and probability for each line of FILE, or of standard input.",
+        .summary = "Prints label, tab and score for each line of FILE, or of standard input.",
         .options = options,
         .num_options = COUNT_OF(options),
         .min_arguments = 1,
         .max_arguments = 2,
         .notes =
-            "MODEL_DIR is a DistilBERT or BERT sequence classifier with its vocab.txt, such as\n"
-            "tare train makes. Labels are called as config.json's id2label says. Lines end at\n"
-            "LF only; texts longer than the model's positions are cut.\n",
+            "MODEL_DIR is a DistilBERT or BERT sequence classifier with its tokenizer, such as\n"
+            "tare train makes. Labels are called as config.json's id2label says. Its problem_type\n"
+            "makes the score: a softmax; for a multi_label_classification or a single label a\n"
+            "sigmoid; for a regression the value itself. Lines end at LF only; texts longer than\n"
+            "the model's positions are cut.\n",
     };
     const char *arguments[2] = {NULL, NULL};
     size_t count;
     OptionsOutcome outcome = options_parse(&command, argc, argv, arguments, &count, err);
     if (outcome != OPTIONS_RUN)
         return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    return run(arguments[0], arguments[1], (int)threads, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+    return run(arguments[0], arguments[1], &o, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
 }

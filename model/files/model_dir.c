@@ -24,25 +24,38 @@ bool label_is_valid(const char *name)
 
 static int read_label(const json_t *names, size_t id, char **label, Err *err)
 {
-    if (!names) {
+    char key[24];
+    snprintf(key, sizeof key, "%zu", id);
+    const json_t *name = json_object_get(names, key);
+    if (names && !name)
+        return err_set(err, "id2label has no name for label %zu", id);
+    if (!json_is_string(name)) {
         *label = xasprintf("LABEL_%zu", id);
         return 0;
     }
-    char key[24];
-    snprintf(key, sizeof key, "%zu", id);
-    const char *name = json_string_value(json_object_get(names, key));
-    if (!name || !label_is_valid(name))
-        return err_set(err, "id2label has no name for label %zu, or not one of a single line", id);
-    *label = xstrdup(name);
+    if (!label_is_valid(json_string_value(name)))
+        return err_set(err, "the name that id2label has for label %zu is not one of a single line",
+                       id);
+    *label = xstrdup(json_string_value(name));
     return 0;
+}
+
+static Scoring scoring_of(const json_t *root, size_t count)
+{
+    const char *type = json_string_value(json_object_get(root, "problem_type"));
+    if (type && strcmp(type, "regression") == 0)
+        return SCORING_NONE;
+    bool several = type && strcmp(type, "multi_label_classification") == 0;
+    return several || count == 1 ? SCORING_SIGMOID : SCORING_SOFTMAX;
 }
 
 int labels_load(Labels *l, const char *model_dir, size_t count, Err *err)
 {
-    *l = (Labels){.at = xcalloc(count + 1, sizeof *l->at)};
     json_t *root = config_json_read(model_dir, err);
+    *l = (Labels){.at = xcalloc(count + 1, sizeof *l->at), .scoring = scoring_of(root, count)};
     int status = root ? 0 : -1;
     const json_t *names = json_object_get(root, "id2label");
+    names = json_is_object(names) ? names : NULL;
     for (; status == 0 && l->count < count; l->count++)
         if ((status = read_label(names, l->count, &l->at[l->count], err)) != 0) {
             err_prefix(err, "'%s/config.json'", model_dir);

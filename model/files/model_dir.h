@@ -6,14 +6,23 @@
 
 #include "model/config.h"
 
+/* How a classifier's logits become scores. */
+typedef enum Scoring {
+    SCORING_SOFTMAX, /* one label is right: probabilities that add up to 1 */
+    SCORING_SIGMOID, /* each label by itself: several labels may be right, or there is only one */
+    SCORING_NONE,    /* regression: the logits themselves */
+} Scoring;
+
 typedef struct Labels {
     char **at;
     size_t count;
+    Scoring scoring;
 } Labels;
 
-/* Reads the names of `count` labels from config.json's id2label; where it has none, they are
- * LABEL_0, LABEL_1, ..., as in the transformers library. -1 for a missing id, or a name that is no
- * string, is empty or has a control character. */
+/* Reads the names of `count` labels from config.json's id2label. A name that is null or no string,
+ * and every name where there is no id2label, is LABEL_0, LABEL_1, ..., as in the transformers library.
+ * The scoring follows from problem_type and the count, as in its pipeline. -1 for a missing id, or a
+ * name that is empty or has a control character. */
 int labels_load(Labels *l, const char *model_dir, size_t count, Err *err);
 void labels_release(Labels *l);
 
