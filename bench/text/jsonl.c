@@ -1,9 +1,10 @@
 /* jsonl: see jsonl.h. */
 #include "bench/text/jsonl.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "model/json.h"
 
 #define MAX_FILE_BYTES ((size_t)1 << 30)
 
@@ -64,7 +65,7 @@ static int add_object(LabelledTexts *t, const json_t *object, const Labels *labe
 static int add_line(LabelledTexts *t, const char *line, size_t len, const Labels *labels, Err *err)
 {
     json_error_t where;
-    json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &where);
+    json_t *object = json_parse(line, len, &where);
     if (!object)
         return err_set(err, "column %d: %s", where.column, where.text);
     int status = json_is_object(object) ? add_object(t, object, labels, err)

@@ -1,12 +1,12 @@
 /* jsonl: labelled texts, one JSON object a line: {"text": "...", "expected_label": "positive",
  * "category": "negation"}; "category" may be missing, further fields are ignored.
  *
- * The one idea: a file is read whole or refused with the line of its first fault. Fine are a byte order
- * mark at the start, CRLF, blank lines, and no line end at the end. Refused are a line that is not one
- * JSON object in UTF-8, a missing text, one that is empty or white space, one of more than
- * JSONL_MAX_TEXT bytes, a missing label, one that is not among those asked for, and a file without
- * samples. Even in an ignored field the JSON library, jansson, refuses a number beyond a double (1e999) or,
- * without a point, beyond an int64. Nothing is tokenized or cut here. */
+ * The one idea: a file is read whole or refused with the line of its first fault. Fine are a byte
+ * order mark at the start, CRLF, blank lines, and no line end at the end. Refused are a line that
+ * is not one JSON object in UTF-8, a missing text, one that is empty or white space, one of more
+ * than JSONL_MAX_TEXT bytes, a missing label, one that is not among those asked for, and a file
+ * without samples. JSON is what Python's json module reads (model/json.h); of a field that appears
+ * twice, the last counts. Nothing is tokenized or cut here. */
 #ifndef TARE_BENCH_TEXT_JSONL_H
 #define TARE_BENCH_TEXT_JSONL_H
 
@@ -26,8 +26,8 @@ typedef struct LabelledTexts {
     size_t count, room;
 } LabelledTexts;
 
-/* Reads a file; letter case does not matter in labels (labels_find). -1, naming file and line, leaves
- * nothing to release. */
+/* Reads a file; letter case does not matter in labels (labels_find). -1, naming file and line,
+ * leaves nothing to release. */
 int jsonl_load(LabelledTexts *t, const char *path, const Labels *labels, Err *err);
 int jsonl_load_text(LabelledTexts *t, const char *text, size_t len, const char *path,
                     const Labels *labels, Err *err);

@@ -1,7 +1,8 @@
-/* classify: `tare classify`: a line of text in; its label, a tab and the label's score out, or all labels
- * and scores.
+/* classify: `tare classify`: a line of text in; its label, a tab and the label's score out, or all
+ * labels and scores.
  *
- * Each line is answered before the next is read. What is longer than the model's positions is cut. */
+ * Each line is answered before the next is read. What is longer than the model's positions is
+ * cut. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

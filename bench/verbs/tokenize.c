@@ -77,8 +77,10 @@ int cmd_tokenize(int argc, char **argv, Err *err)
         .num_options = COUNT_OF(options),
         .min_arguments = 1,
         .max_arguments = 2,
-        .notes = "MODEL_DIR is a Hugging Face directory with vocab.txt; tokenizer_config.json is\n"
-                 "honoured. Lines end at LF only; bytes that are not UTF-8 are read as U+FFFD.\n",
+        .notes =
+            "MODEL_DIR is a Hugging Face directory with the tokenizer.json or else the vocab.txt\n"
+            "of a BERT or DistilBERT; tokenizer_config.json is honoured. Lines end at LF only;\n"
+            "bytes that are not UTF-8 are read as U+FFFD.\n",
     };
     const char *arguments[2] = {NULL, NULL};
     size_t count;

@@ -194,8 +194,9 @@ static double flops(const ModelConfig *c, double T)
 
 static const char *const distilbert_heads[] = {"pre_classifier.", "classifier.", NULL};
 static const char *const bert_heads[] = {"classifier.", NULL};
-/* A buffer, and heads of other tasks, of either family. */
+/* Buffers, and heads of other tasks, of either family. */
 static const char *const unused[] = {"embeddings.position_ids",
+                                     "embeddings.token_type_ids",
                                      "pooler.dense.*",
                                      "cls.*",
                                      "vocab_transform.*",

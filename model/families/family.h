@@ -46,9 +46,10 @@ struct Family {
     const char *classifier_class; /* the architecture with a classifier; NULL: none is built */
 
     /* Checkpoints. Lists end with NULL. */
-    const char *prefix;        /* of the base model's tensors in a file that also has a head */
-    const char *const *heads;  /* layers that never carry the prefix, each with its dot */
-    const char *pooler;        /* a layer of the base model that only a head reads, or NULL */
+    const char *prefix;          /* of the base model's tensors in a file that also has a head */
+    const char *const *heads;    /* layers that never carry the prefix, each with its dot */
+    const char *pooler;          /* a layer of the base model that only a head reads, or NULL */
+    const char *table, *lm_head; /* tensors that `tied_head` makes one; NULL: no LM head is built */
     const char *const *unused; /* patterns (fnmatch) of tensors that need not be read, no prefix */
 
     /* The model. */

@@ -156,9 +156,11 @@ static double flops(const ModelConfig *c, double T)
 
 static const char *const lm_classes[] = {"GPT2LMHeadModel", "GPT2DoubleHeadsModel", NULL};
 static const char *const heads[] = {"lm_head.", NULL};
-/* Masks that the model needs no table for, and the head beside a tied one, int8 too. */
-static const char *const unused[] = {"h.*.attn.bias", "h.*.attn.masked_bias", "lm_head.weight",
-                                     "lm_head.weight.scale", NULL};
+/* Masks that the model needs no table for, the head beside a tied table, int8 too, and that of
+ * GPT2DoubleHeadsModel. */
+static const char *const unused[] = {"h.*.attn.bias",          "h.*.attn.masked_bias",
+                                     "lm_head.weight",         "lm_head.weight.scale",
+                                     "multiple_choice_head.*", NULL};
 
 const Family family_gpt2 = {
     .model_type = "gpt2",
@@ -179,6 +181,8 @@ const Family family_gpt2 = {
     .lm_classes = lm_classes,
     .prefix = "transformer.",
     .heads = heads,
+    .table = "wte.weight",
+    .lm_head = "lm_head.weight",
     .unused = unused,
     .causal = true,
     .record = record,

@@ -6,53 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "model/families/family.h"
+#include "model/files/checkpoint_names.h"
 #include "model/files/checkpoint_rows.h"
 #include "model/files/config_json.h"
-
-static bool starts_with(const char *s, const char *start)
-{
-    return strncmp(s, start, strlen(start)) == 0;
-}
-
-/* Whether the tensor is of a head, whose names never carry the model's prefix. */
-static bool is_head(const Family *f, const char *name)
-{
-    for (const char *const *layer = f->heads; *layer; layer++)
-        if (starts_with(name, *layer))
-            return true;
-    return false;
-}
-
-/* Whether a model without a head may lack the tensor. */
-static bool belongs_to_head(const Family *f, const char *name)
-{
-    return is_head(f, name) || (f->pooler && strstr(name, f->pooler));
-}
-
-/* Number of tensors that a parameter's name stands for: the alternatives in its braces. */
-static size_t parts_of(const char *name)
-{
-    size_t parts = 1;
-    for (const char *c = strchr(name, '{'); c && *c != '}'; c++)
-        parts += *c == ',';
-    return parts;
-}
-
-/* The name of part `i` in a checkpoint, with prefix. Caller frees. */
-static char *part_name(const ModelConfig *c, bool prefixed, const char *name, size_t i)
-{
-    const char *prefix = prefixed && !is_head(c->family, name) ? c->family->prefix : "";
-    const char *open = strchr(name, '{');
-    if (!open)
-        return xasprintf("%s%s", prefix, name);
-    const char *choice = open + 1;
-    for (; i > 0; i--)
-        choice = strchr(choice, ',') + 1;
-    return xasprintf("%s%.*s%.*s%s", prefix, (int)(open - name), name, (int)strcspn(choice, ",}"),
-                     choice, strchr(open, '}') + 1);
-}
 
 /* ---- opening ---- */
 
@@ -80,7 +39,7 @@ static int check_count(const Checkpoint *ck, Err *err)
 static int settle_head(Checkpoint *ck, Err *err)
 {
     ModelConfig *c = &ck->config;
-    const STensor *labels = safetensors_find(ck->file, "classifier.weight");
+    const STensor *labels = find_part(ck, "classifier.weight", 0);
     if (!c->head_open || !labels)
         return 0;
     c->head = HEAD_CLASSIFIER;
@@ -88,18 +47,70 @@ static int settle_head(Checkpoint *ck, Err *err)
     return model_config_check(c, err) == 0 ? 0 : err_prefix(err, "%s: classifier.weight", ck->path);
 }
 
+static bool same_tensor(const STensor *a, const STensor *b)
+{
+    return a == b || (a && b && a->dtype == b->dtype && a->bytes == b->bytes &&
+                      (a->bytes == 0 || memcmp(a->data, b->data, a->bytes) == 0));
+}
+
+/* A head in the file that differs from the table is one of its own, whatever the config says. */
+static void settle_tie(Checkpoint *ck)
+{
+    ModelConfig *c = &ck->config;
+    if (c->head != HEAD_LM || !c->tied_head)
+        return;
+    const STensor *head = find_part(ck, c->family->lm_head, 0);
+    const STensor *table = find_part(ck, c->family->table, 0);
+    if (head && table)
+        c->tied_head =
+            same_tensor(head, table) && same_tensor(find_scale(ck, head), find_scale(ck, table));
+}
+
+/* Says what is there instead of model.safetensors, and what to do. */
+static int explain_missing(const char *model_dir, Err *err)
+{
+    static const struct {
+        const char *file, *advice;
+    } others[] = {
+        {"model.safetensors.index.json",
+         "its weights are in several files, which are not read yet; in Python, "
+         "save_pretrained(dir, max_shard_size=\"1TB\") writes one"},
+        {"pytorch_model.bin", "its pytorch_model.bin is not read; in Python, from_pretrained and "
+                              "then save_pretrained write model.safetensors"},
+        {"pytorch_model.bin.index.json",
+         "its pytorch_model-*.bin are not read; in Python, from_pretrained and then "
+         "save_pretrained(dir, max_shard_size=\"1TB\") write model.safetensors"},
+    };
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        char *path = xasprintf("%s/%s", model_dir, others[i].file);
+        bool there = access(path, F_OK) == 0;
+        free(path);
+        if (there)
+            return err_set(err, "'%s' has no model.safetensors: %s", model_dir, others[i].advice);
+    }
+    return -1;
+}
+
+static int open_weights(Checkpoint *ck, const char *model_dir, Err *err)
+{
+    ck->path = xasprintf("%s/model.safetensors", model_dir);
+    ck->file = safetensors_open(ck->path, err);
+    if (ck->file)
+        return 0;
+    return access(ck->path, F_OK) == 0 ? -1 : explain_missing(model_dir, err);
+}
+
 int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err)
 {
     *ck = (Checkpoint){0};
     if (model_config_load(model_dir, &ck->config, err) != 0)
         return -1;
-    ck->path = xasprintf("%s/model.safetensors", model_dir);
-    ck->file = safetensors_open(ck->path, err);
-    if (!ck->file) {
+    if (open_weights(ck, model_dir, err) != 0) {
         checkpoint_release(ck);
         return -1;
     }
     ck->prefixed = any_starts_with(ck->file, ck->config.family->prefix);
+    settle_tie(ck);
     if (settle_head(ck, err) != 0 || check_count(ck, err) != 0) {
         checkpoint_release(ck);
         return -1;
@@ -180,31 +191,29 @@ static void mark_used(const Checkpoint *ck, const STensor *s, bool *used)
 static bool may_be_fresh(const Checkpoint *ck, const char *name)
 {
     char *layer = xasprintf("%.*s", (int)(strrchr(name, '.') + 1 - name), name);
-    bool fresh = ck->fresh_head && belongs_to_head(ck->config.family, name) &&
+    bool fresh = ck->fresh_head && name_belongs_to_head(ck->config.family, name) &&
                  !any_starts_with(ck->file, layer);
     free(layer);
     return fresh;
 }
 
-/* Finds part `i` of q; source->weight is NULL where the file may lack it and does. */
+/* Finds part `i` of q; source->weight is NULL where the file may lack it and does. A tied head
+ * stands in for a table that the file lacks. */
 static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t rows, Source *source,
                        bool *used, Err *err)
 {
-    char *name = part_name(&ck->config, ck->prefixed, q->name, i);
-    char *scale = xasprintf("%s%s", name, SCALE_SUFFIX);
-    *source = (Source){.spec = &q->spec, .weight = safetensors_find(ck->file, name), .rows = rows};
-    int status = 0;
-    if (source->weight) {
-        bool quantised = source->weight->dtype == ST_I8;
-        source->scale = quantised ? safetensors_find(ck->file, scale) : NULL;
-        mark_used(ck, source->weight, used);
-        mark_used(ck, source->scale, used);
-        status = source_check(source, err);
-    } else if (!may_be_fresh(ck, name)) {
-        status = err_set(err, "tensor '%s' is missing", name);
-    }
+    const ModelConfig *c = &ck->config;
+    const STensor *t = find_part(ck, q->name, i);
+    if (!t && c->head == HEAD_LM && c->tied_head && strcmp(q->name, c->family->table) == 0)
+        t = find_part(ck, c->family->lm_head, 0);
+    *source = (Source){.spec = &q->spec, .weight = t, .scale = find_scale(ck, t), .rows = rows};
+    mark_used(ck, source->weight, used);
+    mark_used(ck, source->scale, used);
+    if (t)
+        return source_check(source, err);
+    char *name = name_of_part(c->family, ck->prefixed, q->name, i);
+    int status = may_be_fresh(ck, name) ? 0 : err_set(err, "tensor '%s' is missing", name);
     free(name);
-    free(scale);
     return status;
 }
 
@@ -213,7 +222,7 @@ enum { MAX_PARTS = 3 }; /* query, key, value */
 /* Finds all parts of q; sources[0].weight is NULL where the file may lack them and does. */
 static int find_sources(const Checkpoint *ck, const Param *q, Source *sources, bool *used, Err *err)
 {
-    size_t parts = parts_of(q->name);
+    size_t parts = name_parts(q->name);
     CHECK(parts <= MAX_PARTS, "'%s' has %zu parts", q->name, parts);
     for (size_t i = 0; i < parts; i++)
         if (find_source(ck, q, i, q->spec.rows / parts, &sources[i], used, err) != 0)
@@ -280,7 +289,7 @@ int checkpoint_load(Checkpoint *ck, Params *p, Err *err)
         Source sources[MAX_PARTS];
         status = find_sources(ck, p->list[i], sources, NULL, err);
         if (status == 0 && sources[0].weight)
-            status = load_param(p, i, sources, parts_of(p->list[i]->name), err);
+            status = load_param(p, i, sources, name_parts(p->list[i]->name), err);
     }
     if (status != 0)
         return err_prefix(err, "%s", ck->path);
@@ -350,10 +359,10 @@ void checkpoint_export(const ModelConfig *c, bool prefixed, const Params *p, con
 {
     for (size_t k = 0; k < p->count; k++) {
         const Param *q = p->list[k];
-        size_t parts = parts_of(q->name), rows = q->spec.rows / parts;
+        size_t parts = name_parts(q->name), rows = q->spec.rows / parts;
         size_t floats = tensor_count(&q->tensor) / parts;
         for (size_t i = 0; i < parts; i++) {
-            char *base = part_name(c, prefixed, q->name, i);
+            char *base = name_of_part(c->family, prefixed, q->name, i);
             export_part(q, xasprintf("%s%s", before, base), rows, block + q->offset + i * floats,
                         out);
             free(base);

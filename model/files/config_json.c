@@ -42,7 +42,7 @@ static const struct {
 } fixed_settings[] = {
     {"scale_attn_weights", true},       {"scale_attn_by_inverse_layer_idx", false},
     {"reorder_and_upcast_attn", false}, {"add_cross_attention", false},
-    {"sinusoidal_pos_embds", false},    {"tie_last_hidden_states", true},
+    {"tie_last_hidden_states", true},
 };
 
 static const json_t *get(const json_t *object, const char *key)
@@ -152,17 +152,20 @@ static int read_eps(const json_t *root, const Family *family, float *eps, Err *e
     return 0;
 }
 
-/* GPT-2 has a pad_token_id, too, but no row of its table is held. */
+/* GPT-2 has a pad_token_id, too, but no row of its table is held. A negative one counts from the
+ * end of the table, as PyTorch's padding_idx does. */
 static int read_pad_token(const json_t *root, ModelConfig *c, Err *err)
 {
     const json_t *value = json_object_get(root, "pad_token_id");
     if (!c->family->pad_row_held || json_is_null(value))
         return 0;
     json_int_t id = json_integer_value(value);
-    if (value && (!json_is_integer(value) || id < 0 || (size_t)id >= c->vocab_size))
-        return err_set(err, "pad_token_id must be null or from 0 to %zu", c->vocab_size - 1);
+    json_int_t rows = (json_int_t)c->vocab_size;
+    if (value && (!json_is_integer(value) || id < -rows || id >= rows))
+        return err_set(err, "pad_token_id must be null or from %lld to %lld", (long long)-rows,
+                       (long long)rows - 1);
     c->has_pad_token = true;
-    c->pad_token = (size_t)id;
+    c->pad_token = (size_t)(id < 0 ? id + rows : id);
     return 0;
 }
 

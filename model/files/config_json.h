@@ -11,7 +11,7 @@
  * it, an unknown one is ignored. -1, naming file and key, for a value that model_config_check
  * refuses, a wrong type, an unknown model_type or activation, and for a setting that changes the
  * mathematics and is not built: scale_attn_weights off, scale_attn_by_inverse_layer_idx,
- * reorder_and_upcast_attn, add_cross_attention, sinusoidal_pos_embds, tie_last_hidden_states off,
+ * reorder_and_upcast_attn, add_cross_attention, tie_last_hidden_states off,
  * is_decoder of an encoder, a position_embedding_type other than absolute.
  *
  * The head is what `architectures` says: ...ForSequenceClassification has a classifier,

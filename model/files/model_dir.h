@@ -20,9 +20,9 @@ typedef struct Labels {
 } Labels;
 
 /* Reads the names of `count` labels from config.json's id2label. A name that is null or no string,
- * and every name where there is no id2label, is LABEL_0, LABEL_1, ..., as in the transformers library.
- * The scoring follows from problem_type and the count, as in its pipeline. -1 for a missing id, or a
- * name that is empty or has a control character. */
+ * and every name where there is no id2label, is LABEL_0, LABEL_1, ..., as in the transformers
+ * library. The scoring follows from problem_type and the count, as in its pipeline. -1 for a
+ * missing id, or a name that is empty or has a control character. */
 int labels_load(Labels *l, const char *model_dir, size_t count, Err *err);
 void labels_release(Labels *l);
 

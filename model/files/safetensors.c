@@ -254,6 +254,8 @@ static int read_tensor(const SafeTensors *s, size_t data_begin, STensor *t, cons
 
 static int check_metadata(json_t *metadata, Err *err)
 {
+    if (json_is_null(metadata))
+        return 0;
     if (!json_is_object(metadata))
         return err_set(err, "__metadata__ is not a JSON object");
     for (void *it = json_object_iter(metadata); it; it = json_object_iter_next(metadata, it))

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
-enum { MAX_VOCAB_BYTES = TRIE_MAX_NODES - 2 };
-
 /* White_Space, which is what the library trims. */
 static bool is_space(uint32_t c)
 {
@@ -29,47 +27,65 @@ static size_t trimmed(const char *line, size_t len)
     return len;
 }
 
-static int add_line(Vocab *v, const char *line, size_t len, const char *path, Err *err)
+void vocab_init(Vocab *v)
 {
-    int32_t id = v->num_lines++;
+    *v = (Vocab){0};
+    trie_init(&v->tokens);
+    word_table_init(&v->words);
+}
+
+int32_t vocab_add(Vocab *v, const char *token, size_t len, int32_t id)
+{
+    if (id >= v->num_ids)
+        v->num_ids = id + 1;
+    int32_t before = len ? trie_insert(&v->tokens, token, len, id) : -1;
+    if (before < 0 && len > 0 && len <= WORD_TABLE_MAX_LEN)
+        word_table_insert(&v->words, (const unsigned char *)token, len, id);
+    return before;
+}
+
+void vocab_complete(Vocab *v)
+{
+    v->continued = trie_walk(&v->tokens, "##", 2);
+}
+
+static int add_line(Vocab *v, const char *line, size_t len, size_t *empty, const char *path,
+                    Err *err)
+{
+    int32_t id = v->num_ids;
     if (utf8_valid_prefix(line, len) < len)
         return err_set(err, "%s:%d: the line is not UTF-8", path, id + 1);
     len = trimmed(line, len);
-    if (len == 0) {
-        v->num_empty++;
-        return 0;
-    }
-    int32_t before = trie_insert(&v->tokens, line, len, id);
+    *empty += len == 0;
+    int32_t before = vocab_add(v, line, len, id);
     if (before >= 0)
         return err_set(err, "%s:%d: token '%.*s' is already in line %d", path, id + 1,
                        (int)(len < 200 ? len : 200), line, before + 1);
-    if (len <= WORD_TABLE_MAX_LEN)
-        word_table_insert(&v->words, (const unsigned char *)line, len, id);
     return 0;
 }
 
 int vocab_parse(Vocab *v, const char *text, size_t len, const char *path, Err *err)
 {
-    *v = (Vocab){0};
-    trie_init(&v->tokens);
-    word_table_init(&v->words);
+    size_t empty = 0;
+    vocab_init(v);
     for (size_t at = 0; at < len;) {
         const char *stop = memchr(text + at, '\n', len - at);
         size_t n = stop ? (size_t)(stop - text) - at : len - at;
-        if (add_line(v, text + at, n, path, err) != 0) {
+        if (add_line(v, text + at, n, &empty, path, err) != 0) {
             vocab_release(v);
             return -1;
         }
         at += n + 1;
     }
-    v->continued = trie_walk(&v->tokens, "##", 2);
+    v->has_gaps = empty > 1;
+    vocab_complete(v);
     return 0;
 }
 
 int vocab_load(Vocab *v, const char *path, Err *err)
 {
     size_t len;
-    char *text = file_read(path, MAX_VOCAB_BYTES, &len, err);
+    char *text = file_read(path, VOCAB_MAX_BYTES, &len, err);
     int rc = text ? vocab_parse(v, text, len, path, err) : -1;
     free(text);
     return rc;

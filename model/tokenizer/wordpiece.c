@@ -2,15 +2,14 @@
 #include "model/tokenizer/wordpiece.h"
 
 #include "model/tokenizer/bert_normalize.h"
-#include "model/tokenizer/vocab.h"
+#include "model/tokenizer/tokenizer_json.h"
 #include "model/tokenizer/wordpiece_config.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    MAX_WORD_CHARS = 100, /* longer words are unknown */
-    NUM_SPECIAL = 2,      /* the ones around a text */
+    NUM_SPECIAL = 2, /* the ones around a text */
 };
 
 /* What a byte of normalised text means to the word splitter. */
@@ -40,7 +39,7 @@ static void push_id(IdBuffer *out, int32_t id)
 static void encode_pieces(const WordPiece *w, const unsigned char *word, size_t len, IdBuffer *out)
 {
     size_t first = out->count;
-    bool known = len <= MAX_WORD_CHARS || utf8_count(word, len) <= MAX_WORD_CHARS;
+    bool known = len <= WORDPIECE_MAX_CHARS || utf8_count(word, len) <= WORDPIECE_MAX_CHARS;
     for (size_t at = 0, n; known && at < len; at += n) {
         int32_t id;
         n = vocab_longest(&w->vocab, at > 0, word + at, len - at, &id);
@@ -185,15 +184,15 @@ static int missing(const char *vocab_path, const char *token, const char *role, 
 static int set_ids(WordPiece *w, const char *vocab_path, Err *err)
 {
     WordPieceConfig *c = &w->config;
-    w->num_ids = w->vocab.num_lines;
+    w->num_ids = w->vocab.num_ids;
     for (size_t i = 0; i < c->num_added; i++) {
         AddedToken *t = &c->added[i];
         t->id = vocab_id(&w->vocab, t->content);
         if (t->id >= 0)
             continue;
-        if (w->vocab.num_empty > 1) /* the library counts them as one, and gives the id of a line */
-            return err_set(err, "%s: '%.200s' is missing, and there are %d empty lines", vocab_path,
-                           t->content, w->vocab.num_empty);
+        if (w->vocab.has_gaps) /* the library would give it the id of a gap */
+            return err_set(err, "%s: '%.200s' is missing, and so are tokens of smaller ids",
+                           vocab_path, t->content);
         t->id = w->num_ids++;
     }
     w->unk = vocab_id(&w->vocab, c->unk);
@@ -244,19 +243,32 @@ static void init_normalizer(WordPiece *w)
     }
 }
 
+static int load_vocab(WordPiece *w, const char *model_dir, const json_t *tokenizer, Err *err)
+{
+    const WordPieceConfig *c = &w->config;
+    bool is_json = json_object_get(tokenizer, "model");
+    char *path = xasprintf("%s/%s", model_dir, is_json ? "tokenizer.json" : "vocab.txt");
+    int rc = is_json ? tokenizer_json_vocab(&w->vocab, tokenizer, c->cls, c->sep, path, err)
+                     : vocab_load(&w->vocab, path, err);
+    if (rc == 0)
+        rc = set_ids(w, path, err);
+    free(path);
+    return rc;
+}
+
 WordPiece *wordpiece_load(const char *model_dir, Err *err)
 {
     WordPiece *w = xcalloc(1, sizeof *w);
-    char *vocab_path = xasprintf("%s/vocab.txt", model_dir);
+    json_t *tokenizer = tokenizer_file(model_dir, "tokenizer.json", err);
     int rc = -1;
-    if (wordpiece_config_load(&w->config, model_dir, err) == 0 &&
-        vocab_load(&w->vocab, vocab_path, err) == 0 && set_ids(w, vocab_path, err) == 0) {
+    if (tokenizer && wordpiece_config_load(&w->config, model_dir, tokenizer, err) == 0 &&
+        load_vocab(w, model_dir, tokenizer, err) == 0) {
         init_normalizer(w);
         rc = init_matchers(w, err);
         if (rc != 0)
             err_prefix(err, "%s", model_dir);
     }
-    free(vocab_path);
+    json_decref(tokenizer);
     if (rc == 0)
         return w;
     wordpiece_free(w);

@@ -22,10 +22,11 @@ typedef struct IdBuffer {
 
 void id_buffer_release(IdBuffer *b);
 
-/* Reads model_dir/vocab.txt (a token a line, its id the number of the line from 0) and the JSON
- * files of wordpiece_config.h. NULL, with file and line, for a file that cannot be read, text that
- * is not UTF-8, a token that appears twice (the library would silently use the later id), a
- * vocabulary without the unknown token, or without the first and last token of a text.
+/* Reads the vocabulary, of model_dir/tokenizer.json where there is one (tokenizer_json.h), else of
+ * vocab.txt (vocab.h), and the JSON files of wordpiece_config.h. NULL, with file and line, for a
+ * file that cannot be read, text that is not UTF-8, a token that appears twice (the library would
+ * silently use the later id), a vocabulary without the unknown token, or without the first and last
+ * token of a text.
  *
  * As in the library, white space at the end of a line is no part of the token; an empty line is a
  * token that no text gives; an added token that vocab.txt lacks gets the next free id. */

@@ -3,43 +3,11 @@
 #include "model/tokenizer/wordpiece_config.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-/* Larger than any tokenizer.json in use (some 30 MB). */
-enum { MAX_JSON_BYTES = 256 << 20 };
-
-/* Reads an object from a file of the model directory; a fresh empty one where there is no file. */
-static json_t *load_object(const char *model_dir, const char *name, Err *err)
-{
-    char *path = xasprintf("%s/%s", model_dir, name);
-    json_t *root = NULL;
-    char *text = NULL;
-    size_t len;
-    if (access(path, F_OK) != 0 && errno == ENOENT) {
-        root = json_object();
-        goto done;
-    }
-    text = file_read(path, MAX_JSON_BYTES, &len, err);
-    if (!text)
-        goto done;
-    json_error_t e;
-    root = json_loadb(text, len, 0, &e);
-    if (!root) {
-        err_set(err, "%s:%d:%d: %s", path, e.line, e.column, e.text);
-    } else if (!json_is_object(root)) {
-        err_set(err, "%s: the file must hold one JSON object", path);
-        json_decref(root);
-        root = NULL;
-    }
-done:
-    free(text);
-    free(path);
-    return root;
-}
+#include "model/tokenizer/tokenizer_json.h"
 
 /* ---- simple settings ---- */
 
@@ -281,15 +249,14 @@ done:
 /* ---- the files together ---- */
 
 /* What older versions of the library wrote in three files goes into the config. */
-static int merge_legacy(json_t *config, const char *model_dir, Err *err)
+static int merge_legacy(json_t *config, const char *model_dir, const json_t *tokenizer, Err *err)
 {
-    json_t *map = load_object(model_dir, "special_tokens_map.json", err);
-    json_t *added = map ? load_object(model_dir, "added_tokens.json", err) : NULL;
-    json_t *tokenizer = added ? load_object(model_dir, "tokenizer.json", err) : NULL;
+    json_t *map = tokenizer_file(model_dir, "special_tokens_map.json", err);
+    json_t *added = map ? tokenizer_file(model_dir, "added_tokens.json", err) : NULL;
     json_t *decoder = json_object();
     TokenList special = {0};
     int rc = -1;
-    if (!tokenizer)
+    if (!added)
         goto done;
     json_object_update(config, map);
     set_default_names(config);
@@ -302,7 +269,6 @@ static int merge_legacy(json_t *config, const char *model_dir, Err *err)
 done:
     list_release(&special);
     json_decref(decoder);
-    json_decref(tokenizer);
     json_decref(added);
     json_decref(map);
     return rc;
@@ -336,15 +302,46 @@ static int read_name(char **name, const json_t *config, const char *key, bool op
     return 0;
 }
 
-int wordpiece_config_load(WordPieceConfig *c, const char *model_dir, Err *err)
+/* The one thing of truncation and padding in a tokenizer.json that the library keeps: the sides. */
+static void merge_side(json_t *config, const char *key, const json_t *object)
+{
+    const char *side = json_string_value(json_object_get(object, "direction"));
+    if (side && !json_object_get(config, key))
+        json_object_set_new(config, key, json_string(strcmp(side, "Left") == 0 ? "left" : "right"));
+}
+
+/* Another class would give other ids, from the same files. */
+static int check_class(const json_t *config, Err *err)
+{
+    static const char *const built[] = {"BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer",
+                                        "DistilBertTokenizerFast"};
+    const json_t *class = json_object_get(config, "tokenizer_class");
+    const char *name = json_string_value(class);
+    if (!class || json_is_null(class))
+        return 0;
+    for (size_t i = 0; name && i < COUNT_OF(built); i++)
+        if (strcmp(name, built[i]) == 0)
+            return 0;
+    return err_set(err,
+                   "tokenizer_class '%.60s' is not built; BertTokenizer and "
+                   "DistilBertTokenizer are",
+                   name ? name : "");
+}
+
+int wordpiece_config_load(WordPieceConfig *c, const char *model_dir, const json_t *tokenizer,
+                          Err *err)
 {
     *c = (WordPieceConfig){0};
-    json_t *config = load_object(model_dir, "tokenizer_config.json", err);
+    json_t *config = tokenizer_file(model_dir, "tokenizer_config.json", err);
     if (!config)
         return -1;
-    int rc = 0;
-    if (!json_object_get(config, "added_tokens_decoder"))
-        rc = merge_legacy(config, model_dir, err);
+    int rc = check_class(config, err);
+    merge_side(config, "truncation_side", json_object_get(tokenizer, "truncation"));
+    merge_side(config, "padding_side", json_object_get(tokenizer, "padding"));
+    if (rc != 0)
+        err_prefix(err, "%s/tokenizer_config.json", model_dir);
+    else if (!json_object_get(config, "added_tokens_decoder"))
+        rc = merge_legacy(config, model_dir, tokenizer, err);
     set_default_names(config);
     if (rc == 0 && (read_settings(c, config, err) != 0 || read_added(c, config, err) != 0 ||
                     read_name(&c->unk, config, "unk_token", false, err) != 0 ||

@@ -1,15 +1,17 @@
-/* wordpiece_config: how a tokenizer is set up, from the JSON files beside vocab.txt, as the
+/* wordpiece_config: how a tokenizer is set up, from the JSON files of its directory, as the
  * transformers library (5.x) reads them for a BertTokenizer or DistilBertTokenizer.
  *
- * tokenizer_config.json is optional: do_lower_case, strip_accents, tokenize_chinese_chars,
- * split_special_tokens, truncation_side, padding_side, the named special tokens (cls_token ...),
- * extra_special_tokens or additional_special_tokens, added_tokens_decoder. Where it has no
- * added_tokens_decoder, the older special_tokens_map.json and added_tokens.json and the
- * added_tokens of a tokenizer.json are read too. Everything else is ignored, as there: never_split,
- * the vocabulary, truncation and padding of a tokenizer.json, the ids given to added tokens, which
- * only order them. */
+ * Reads of tokenizer_config.json, which is optional: tokenizer_class, do_lower_case, strip_accents,
+ * tokenize_chinese_chars, split_special_tokens, truncation_side, padding_side, the named special
+ * tokens (cls_token ...), extra_special_tokens or additional_special_tokens, added_tokens_decoder.
+ * Where it has no added_tokens_decoder, it also reads the older special_tokens_map.json and
+ * added_tokens.json and the added_tokens of tokenizer.json; where it has no side, that of the
+ * latter's truncation and padding. Ignores everything else, as the library does: never_split, the
+ * ids given to added tokens, which only order them. The vocabulary is wordpiece.c's business. */
 #ifndef TARE_MODEL_TOKENIZER_WORDPIECE_CONFIG_H
 #define TARE_MODEL_TOKENIZER_WORDPIECE_CONFIG_H
+
+#include <jansson.h>
 
 #include "model/tokenizer/added_tokens.h"
 
@@ -23,8 +25,10 @@ typedef struct WordPieceConfig {
     size_t num_added, num_listed; /* the first num_listed are listed by a file, the others named */
 } WordPieceConfig;
 
-/* -1 for a file that is not JSON or holds a wrong type, naming file and key. */
-int wordpiece_config_load(WordPieceConfig *c, const char *model_dir, Err *err);
+/* Reads the directory's files beside `tokenizer`, the object of its tokenizer.json, or empty. -1,
+ * naming file and key, for a file that is not JSON, a wrong type, or a class that is not built. */
+int wordpiece_config_load(WordPieceConfig *c, const char *model_dir, const json_t *tokenizer,
+                          Err *err);
 void wordpiece_config_release(WordPieceConfig *c);
 
 #endif

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char *names[] = {"negative", "positive"};
-    const Labels labels = {names, COUNT_OF(names)};
+    const Labels labels = {.at = names, .count = COUNT_OF(names)};
     LabelledTexts t;
     Err err = {""};
     char *copy = xmalloc(size + 1); /* exactly as long as said: a byte too far is found */

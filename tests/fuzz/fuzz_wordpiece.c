@@ -77,7 +77,7 @@ static void fuzz_config(const uint8_t *data, size_t size)
     WordPieceConfig c;
     Err err = {""};
     write_file("tokenizer_config.json", data, size);
-    if (wordpiece_config_load(&c, dir, &err) != 0)
+    if (wordpiece_config_load(&c, dir, NULL, &err) != 0)
         CHECK(strstr(err.msg, dir), "an error without its file: '%s'", err.msg);
     else
         CHECK(c.unk && c.cls && c.sep && c.num_listed <= c.num_added, "an incomplete config");

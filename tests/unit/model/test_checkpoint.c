@@ -1,4 +1,5 @@
-/* test_checkpoint: from Params to a Hugging Face directory and back, and what a directory is refused for. */
+/* test_checkpoint: from Params to a Hugging Face directory and back, and what a directory is
+ * refused for. */
 #include "model/files/checkpoint.h"
 
 #include <criterion/criterion.h>
@@ -198,6 +199,25 @@ static void rewrite(const char *drop, const char *add)
     safetensors_free(file);
 }
 
+/* Rewrites the checkpoint under the names that `renamed` gives; it returns NULL for one to leave
+ * out. */
+static void rename_tensors(char *(*renamed)(const char *name))
+{
+    SafeTensors *file = open_weights();
+    STensor list[64];
+    size_t n = 0;
+    for (size_t i = 0; i < safetensors_count(file); i++) {
+        STensor t = *safetensors_at(file, i);
+        if ((t.name = renamed(t.name)))
+            list[n++] = t;
+    }
+    Err err;
+    cr_assert(safetensors_write(weights_path, list, n, NULL, &err) == 0, "%s", err.msg);
+    for (size_t i = 0; i < n; i++)
+        free((char *)list[i].name);
+    safetensors_free(file);
+}
+
 /* Opens and loads what is there; the status of the first step that fails, 0 where none does. */
 static int open_and_load(bool fresh_head, char **unused, Err *err)
 {
@@ -220,6 +240,103 @@ static void expect_refused(const char *why)
     cr_expect(open_and_load(false, NULL, &err) == -1, "accepted although: %s", why);
     cr_expect(strstr(err.msg, temp_dir), "no path in '%s'", err.msg);
     cr_expect(strstr(err.msg, why), "no '%s' in '%s'", why, err.msg);
+}
+
+/* Loads what is there and compares it with what was written, which it releases. */
+static void expect_loaded(Params *written)
+{
+    Checkpoint ck;
+    Err err;
+    cr_assert(checkpoint_open(&ck, temp_dir, &err) == 0, "%s", err.msg);
+    Params read = params_of(&ck.config);
+    cr_assert(checkpoint_load(&ck, &read, &err) == 0, "%s", err.msg);
+    cr_expect(!ck.unused, "not used: %s", ck.unused);
+    expect_same_weights(written, &read);
+    params_release(written);
+    params_release(&read);
+    checkpoint_release(&ck);
+}
+
+/* bert-base-uncased's own file has these names. */
+static char *until_2019(const char *name)
+{
+    const char *norm = strstr(name, "LayerNorm.");
+    if (!norm)
+        return xstrdup(name);
+    return xasprintf("%.*sLayerNorm.%s", (int)(norm - name), name,
+                     strstr(norm, "weight") ? "gamma" : "beta");
+}
+
+/* The prefix where it does not belong, and not where it does. */
+static char *prefix_at_will(const char *name)
+{
+    const char *prefix = "distilbert.";
+    if (strstr(name, "layer.1."))
+        return xstrdup(name + strlen(prefix));
+    return xasprintf("%s%s", strstr(name, "classifier.") == name ? prefix : "", name);
+}
+
+static char *head_for_table(const char *name)
+{
+    return xstrdup(strstr(name, "wte.") ? "lm_head.weight" : name);
+}
+
+/* As the transformers library maps them. */
+Test(checkpoint, historic_names_and_prefixes)
+{
+    Params p = write_checkpoint(bert, true);
+    rename_tensors(until_2019);
+    expect_loaded(&p);
+    p = write_checkpoint(distilbert, true);
+    rename_tensors(prefix_at_will);
+    expect_loaded(&p);
+    p = write_checkpoint(gpt2, true);
+    rename_tensors(head_for_table);
+    expect_loaded(&p);
+}
+
+/* Tied says the config, but the transformers library ties only what is equal. */
+Test(checkpoint, a_tied_head_that_differs_is_a_head)
+{
+    Params p = write_checkpoint(untied, true);
+    temp_write("config.json", gpt2);
+    expect_loaded(&p);
+    p = write_checkpoint(untied, true);
+    Tensor *table = params_get(&p, (ParamSpec){.rows = 11, .cols = 6}, "wte.weight");
+    Tensor *head = params_get(&p, (ParamSpec){.rows = 11, .cols = 6}, "lm_head.weight");
+    memcpy(head->data, table->data, tensor_bytes(table));
+    TensorList list = {0};
+    Err err;
+    ModelConfig c = load_config();
+    checkpoint_export(&c, true, &p, p.weights, "", &list);
+    cr_assert(safetensors_write(weights_path, list.at, list.count, NULL, &err) == 0, "%s", err.msg);
+    tensor_list_release(&list);
+    params_release(&p);
+    temp_write("config.json", gpt2);
+    char *unused;
+    cr_assert(open_and_load(false, &unused, &err) == 0, "%s", err.msg);
+    cr_expect_str_eq(unused, "lm_head.weight");
+    free(unused);
+}
+
+/* One line that says what to do. */
+Test(checkpoint, weights_in_files_that_are_not_read)
+{
+    static const char *const cases[][2] = {
+        {"model.safetensors.index.json",
+         "has no model.safetensors: its weights are in several files"},
+        {"pytorch_model.bin", "has no model.safetensors: its pytorch_model.bin is not read"},
+        {"pytorch_model.bin.index.json", "its pytorch_model-*.bin are not read"},
+    };
+    temp_write("config.json", gpt2);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const char *path = temp_write(cases[i][0], "");
+        Err err;
+        cr_expect(open_and_load(false, NULL, &err) == -1);
+        cr_expect(strstr(err.msg, cases[i][1]) && strstr(err.msg, "save_pretrained"), "%s",
+                  err.msg);
+        unlink(path);
+    }
 }
 
 static void write_only(const char *json)
@@ -300,10 +417,11 @@ Test(checkpoint, what_is_known_and_not_used_is_named)
     Err err;
     write_only(gpt2);
     rewrite(NULL, "transformer.h.0.attn.bias");
-    rewrite(NULL, "lm_head.weight");
+    rewrite(NULL, "multiple_choice_head.summary.bias");
     cr_assert(open_and_load(false, &unused, &err) == 0, "%s", err.msg);
-    cr_expect(strstr(unused, "transformer.h.0.attn.bias") && strstr(unused, "lm_head.weight"), "%s",
-              unused);
+    cr_expect(strstr(unused, "transformer.h.0.attn.bias") &&
+                  strstr(unused, "multiple_choice_head.summary.bias"),
+              "%s", unused);
     free(unused);
     write_only(bert);
     rewrite(NULL, "cls.predictions.bias");

@@ -79,6 +79,20 @@ static size_t reference_bytes(char *bytes)
     return 8 + length + REFERENCE_DATA_BYTES;
 }
 
+/* The reference implementation takes null for none. */
+Test(safetensors, metadata_may_be_null)
+{
+    static const char header[] = "{\"__metadata__\":null}";
+    char bytes[64];
+    uint64_t length = sizeof header - 1;
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, length);
+    temp_write_bytes("t.safetensors", bytes, 8 + length);
+    SafeTensors *s = open_good();
+    cr_expect(safetensors_count(s) == 0 && !safetensors_metadata(s, "format"));
+    safetensors_free(s);
+}
+
 Test(safetensors, reads_what_the_reference_implementation_wrote)
 {
     char bytes[1024];

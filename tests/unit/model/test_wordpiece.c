@@ -123,8 +123,8 @@ Test(wordpiece, normalises_as_the_config_says)
     wordpiece_free(w);
 }
 
-/* Every code point under every combination of options, against hashes of what the Hugging Face library
- * makes of them (tests/parity/make_unicode_delta.py). */
+/* Every code point under every combination of options, against hashes of what the Hugging Face
+ * library makes of them (tests/parity/make_unicode_delta.py). */
 Test(wordpiece, all_code_points_normalise_as_in_the_library)
 {
     FILE *f = fopen("tests/golden/bert_normalize.txt", "r");
@@ -392,7 +392,7 @@ Test(wordpiece, bad_vocabularies_are_refused_with_their_line)
         {SPECIAL "a\nb\na\n", "vocab.txt:8: token 'a' is already in line 6"},
         {SPECIAL "a\nb\na \r\n", "vocab.txt:8: token 'a' is already in line 6"},
         {SPECIAL "a\n\xff\n", "vocab.txt:7: the line is not UTF-8"},
-        {"[UNK]\n[CLS]\n[SEP]\n\n\n", "'[PAD]' is missing, and there are 2 empty lines"},
+        {"[UNK]\n[CLS]\n[SEP]\n\n\n", "'[PAD]' is missing, and so are tokens of smaller ids"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         temp_write("vocab.txt", cases[i].text);
@@ -414,6 +414,88 @@ Test(wordpiece, empty_lines_and_missing_line_ends_keep_the_numbers)
     cr_assert(w, "%s", err.msg);
     expect(w, "a b", "2 6 8 3");
     wordpiece_free(w);
+}
+
+/* ---- tokenizer.json ---- */
+
+#define VOCAB "\"[PAD]\": 0, \"[UNK]\": 1, \"[CLS]\": 2, \"[SEP]\": 3, \"[MASK]\": 4, \"##a\": 6"
+#define MODEL                                                                                      \
+    "\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", "                              \
+    "\"continuing_subword_prefix\": \"##\", \"max_input_chars_per_word\": 100, \"vocab\": "
+#define TEMPLATE(first)                                                                            \
+    "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": "      \
+    "{\"id\": "                                                                                    \
+    "\"" first                                                                                     \
+    "\", \"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}, {\"SpecialToken\": "   \
+    "{\"id\": \"[SEP]\", \"type_id\": 0}}]}"
+
+/* Written by save_pretrained of transformers 5.23, but for the vocabulary; its ids for the text. */
+static const char fast[] =
+    "{\"version\": \"1.0\", \"truncation\": {\"direction\": \"Left\", \"max_length\": 4, "
+    "\"strategy\": "
+    "\"LongestFirst\", \"stride\": 0}, \"padding\": null, \"added_tokens\": [{\"id\": 4, "
+    "\"content\": "
+    "\"[MASK]\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": "
+    "false, "
+    "\"special\": true}], \"normalizer\": {\"type\": \"BertNormalizer\", \"lowercase\": false}, "
+    "\"pre_tokenizer\": {\"type\": \"BertPreTokenizer\"}, " TEMPLATE(
+        "[CLS]") ", \"decoder\": {\"type\": "
+                 "\"WordPiece\"}, " MODEL "{" VOCAB ", \"good\": 5, \"movie\": 7}}}";
+
+Test(wordpiece, tokenizer_json_counts_where_there_is_one)
+{
+    temp_write("tokenizer.json", fast);
+    for (int both = 0; both <= 1; both++) {
+        if (both)
+            temp_write("vocab.txt", vocab);
+        Err err;
+        WordPiece *w = wordpiece_load(temp_dir, &err);
+        cr_assert(w, "%s", err.msg);
+        expect(w, "Gooda movie [MASK] un", "2 5 6 7 4 1 3");
+        expect_ids(w, "good movie", 10, 3, "2 7 3"); /* truncation's side, not its length */
+        cr_expect_eq(wordpiece_num_ids(w), 8);
+        wordpiece_free(w);
+    }
+}
+
+Test(wordpiece, parts_of_tokenizer_json_that_are_not_berts_are_refused_by_name)
+{
+    static const char *const cases[][2] = {
+        {"{" MODEL "[\"a\"]}}", "'vocab' must be an object of ids"},
+        {"{" MODEL "{\"a\": -1}}}", "the id of 'a' must be from 0 to"},
+        {"{" MODEL "{\"a\": 1000000000000000000000}}}", "the id of 'a' must be from 0 to"},
+        {"{\"model\": {\"type\": \"BPE\"}}", "model 'BPE' is not built; BERT's is WordPiece"},
+        {"{\"model\": {\"continuing_subword_prefix\": \"@@\"}}",
+         "continuing_subword_prefix must be"},
+        {"{\"model\": {\"max_input_chars_per_word\": 7}}", "max_input_chars_per_word must be 100"},
+        {"{\"normalizer\": {\"type\": \"NFC\"}, \"model\": {}}", "normalizer 'NFC' is not built"},
+        {"{\"pre_tokenizer\": {\"type\": \"Whitespace\"}, \"model\": {}}",
+         "pre_tokenizer 'Whitespace' is not built"},
+        {"{\"post_processor\": {\"type\": \"RobertaProcessing\"}, \"model\": {}}",
+         "post_processor 'RobertaProcessing' is not built"},
+        {"{" TEMPLATE("[MASK]") ", \"model\": {}}", "must be between '[CLS]' and '[SEP]'"},
+        {"{\"post_processor\": {\"type\": \"BertProcessing\", \"cls\": [\"[SEP]\", 3], \"sep\": "
+         "[\"[SEP]\", 3]}, \"model\": {}}",
+         "must be between '[CLS]' and '[SEP]'"},
+        {"{" MODEL "{" VOCAB "}}}", "'new' is missing, and so are tokens of smaller ids"},
+    };
+    static const char config[] = "{\"extra_special_tokens\": [\"new\"]}";
+    temp_write("tokenizer_config.json", config);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        temp_write("tokenizer.json", cases[i][0]);
+        expect_refused(cases[i][1]);
+    }
+}
+
+Test(wordpiece, the_class_of_the_tokenizer_counts)
+{
+    WordPiece *w = load("{\"tokenizer_class\": \"DistilBertTokenizerFast\", \"model_max_length\": "
+                        "1000000000000000019884624838656}");
+    expect(w, "hello", "2 10 3");
+    wordpiece_free(w);
+    static const char other[] = "{\"tokenizer_class\": \"PreTrainedTokenizerFast\"}";
+    temp_write("tokenizer_config.json", other);
+    expect_refused("tokenizer_class 'PreTrainedTokenizerFast' is not built");
 }
 
 Test(wordpiece, bad_configs_are_refused_with_their_key)

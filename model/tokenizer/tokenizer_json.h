@@ -1,0 +1,27 @@
+/* tokenizer_json: the vocabulary of a tokenizer.json, the file that the transformers library writes
+ * today.
+ *
+ * The one idea: the library's BertTokenizer takes from this file the vocabulary and the added
+ * tokens, and nothing else; its settings are those of tokenizer_config.json. So the rest of the
+ * file is only checked: a part that is not BERT's is refused by name. Truncation, padding and the
+ * decoder are ignored. Added tokens are read by wordpiece_config. */
+#ifndef TARE_MODEL_TOKENIZER_TOKENIZER_JSON_H
+#define TARE_MODEL_TOKENIZER_TOKENIZER_JSON_H
+
+#include <jansson.h>
+
+#include "model/tokenizer/vocab.h"
+
+enum { WORDPIECE_MAX_CHARS = 100 }; /* a longer word is unknown */
+
+/* Reads an object from a JSON file of the directory, an empty one where there is no file; the
+ * caller gives it to json_decref. NULL: err is set. */
+json_t *tokenizer_file(const char *model_dir, const char *name, Err *err);
+
+/* Reads model.vocab of the file's object `root` into v. -1, naming `path` and the part, for a
+ * vocabulary that is no object of ids, a model, normalizer, pre_tokenizer or post_processor other
+ * than BERT's, and a template other than `cls` text `sep`. */
+int tokenizer_json_vocab(Vocab *v, const json_t *root, const char *cls, const char *sep,
+                         const char *path, Err *err);
+
+#endif
