@@ -30,12 +30,13 @@ typedef struct Sequences {
     size_t longest; /* with starts */
 } Sequences;
 
-/* y[i, :] = word[tokens[i], :] + position[t, :] + type[0, :] for row i, the t-th of its sequence;
- * tokens i32 [B,T], or [1,n] with starts; word [V,C], position [P,C] with P >= T (or longest), type
- * [S,C] or NULL. Whoever writes tokens checks them. The row of the token `untrained` gets no
- * gradient (PyTorch's padding_idx); -1: every row does. */
+/* y[i, :] = word[tokens[i], :] + position[t, :] + type[types[i], :] for row i, the t-th of its
+ * sequence; tokens i32 [B,T], or [1,n] with starts; word [V,C], position [P,C] with P >= T (or
+ * longest), type [S,C] or NULL; types i32 like tokens, or NULL, which is 0 everywhere. Whoever
+ * writes tokens and types checks them. The row of the token `untrained` gets no gradient (PyTorch's
+ * padding_idx); -1: every row does. */
 Tensor *op_embedding(Graph *g, Tensor *tokens, Sequences s, Tensor *word, Tensor *position,
-                     Tensor *type, int32_t untrained);
+                     Tensor *type, Tensor *types, int32_t untrained);
 
 /* y = (x - mean) / sqrt(var + eps) * w + b over the channels of each row; x [n,C], w [C], b [C]. */
 Tensor *op_layernorm(Graph *g, Tensor *x, Tensor *w, Tensor *b, float eps);

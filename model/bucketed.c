@@ -88,6 +88,8 @@ void bucketed_forward(Bucketed *m, size_t bucket, const BucketInput *in)
         exec_write(&m->exec, &b->plan, b->record.sequences.starts, in->starts);
     if (b->record.mask)
         exec_write(&m->exec, &b->plan, b->record.mask, in->mask);
+    if (b->record.types)
+        exec_write(&m->exec, &b->plan, b->record.types, in->types);
     if (b->record.targets)
         exec_write(&m->exec, &b->plan, b->record.targets, in->targets);
     exec_run(&m->exec, &b->plan, PHASE_FORWARD);

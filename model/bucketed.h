@@ -30,7 +30,7 @@ typedef struct Bucketed {
 /* One batch, shaped as in Recording; an input that was not recorded is not read. Ids and starts out
  * of range are our bug. */
 typedef struct BucketInput {
-    const int32_t *tokens, *mask, *targets, *starts;
+    const int32_t *tokens, *mask, *types, *targets, *starts;
 } BucketInput;
 
 /* Records, schedules and plans one bucket for each of the ascending `sizes`: contexts of at most

@@ -14,6 +14,8 @@ typedef struct RecordWants {
      * and follow each other without padding, in `rows` positions together. */
     size_t rows;
     bool mask; /* an input that hides keys; not with rows */
+    bool
+        types; /* an input of token types, where the family has a table for them; without, all are 0 */
     bool loss; /* targets, and the mean cross-entropy over those >= 0 */
     /* Keep every hidden state readable. Without, the last one of a classifier is [B,C], of the
      * first tokens alone. */
@@ -29,6 +31,7 @@ typedef struct Recording {
     Tensor *tokens;      /* input i32 [B,T], or [1,rows] */
     Sequences sequences; /* with `starts`, an input, where rows were asked for */
     Tensor *mask;        /* input i32 [B,T], or NULL */
+    Tensor *types;       /* input i32 like tokens, or NULL */
     Tensor *targets;     /* input i32 like tokens (LM head) or [B] (classifier), or NULL */
     /* [num_layers + 1] of [n,C], n positions, numbered as Hugging Face's output_hidden_states: 0 is
      * the embedding, num_layers the last hidden state. */

@@ -1,5 +1,5 @@
-/* embedding: y[i, :] = word[tokens[i], :] + position[t, :] + type[0, :], row i being the t-th of
- * its sequence.
+/* embedding: y[i, :] = word[tokens[i], :] + position[t, :] + type[types[i], :], row i being the
+ * t-th of its sequence.
  *
  * Backward adds each row of dy to the rows of the tables. A thread owns channels, not rows, so that
  * gradients of a token seen twice are added in one fixed order. */
@@ -9,14 +9,14 @@
 #include "autograd/ops/sequences.h"
 #include "autograd/ops/weights.h"
 
-enum { TOKENS, WORD, POSITION, TYPE, STARTS };
+enum { TOKENS, WORD, POSITION, TYPE, STARTS, TYPES };
 
 typedef struct Attr {
     int32_t untrained;
 } Attr;
 
 Tensor *op_embedding(Graph *g, Tensor *tokens, Sequences s, Tensor *word, Tensor *position,
-                     Tensor *type, int32_t untrained)
+                     Tensor *type, Tensor *types, int32_t untrained)
 {
     size_t C = tensor_channels(word), longest = s.starts ? s.longest : tokens->shape[1];
     sequences_check(s, tensor_count(tokens));
@@ -24,8 +24,11 @@ Tensor *op_embedding(Graph *g, Tensor *tokens, Sequences s, Tensor *word, Tensor
     CHECK(tensor_channels(position) == C && tensor_rows(position) >= longest &&
               (!type || tensor_channels(type) == C),
           "the tables do not fit each other");
-    Tensor *t = graph_node(g, &op_embedding_def, 2, (size_t[]){tensor_count(tokens), C}, 5,
-                           (Tensor *[]){tokens, word, position, type, s.starts}, sizeof(Attr));
+    CHECK(!types || (type && types->dtype == DT_I32 && tensor_count(types) == tensor_count(tokens)),
+          "types are i32 like tokens, beside a table");
+    Tensor *t =
+        graph_node(g, &op_embedding_def, 2, (size_t[]){tensor_count(tokens), C}, 6,
+                   (Tensor *[]){tokens, word, position, type, s.starts, types}, sizeof(Attr));
     *(Attr *)t->attr = (Attr){untrained};
     return t;
 }
@@ -38,6 +41,7 @@ static void forward(const Tensor *t, ExecCtx *c)
     const int32_t *token = t->in[TOKENS]->data;
     const Tensor *word = t->in[WORD], *position = t->in[POSITION], *type = t->in[TYPE];
     const Tensor *starts = t->in[STARTS];
+    const int32_t *types = t->in[TYPES] ? t->in[TYPES]->data : NULL;
     const Kernels *k = kernels();
     int threads = exec_threads(c, (double)rows * (double)C);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
@@ -47,7 +51,7 @@ static void forward(const Tensor *t, ExecCtx *c)
                weight_row(position, position_of(starts, T, c->part * rows + i), scratch + 2 * C), y,
                C);
         if (type)
-            k->add(y, weight_row(type, 0, scratch + C), y, C);
+            k->add(y, weight_row(type, types ? (size_t)types[i] : 0, scratch + C), y, C);
         row_done(t, i, y);
     }
 }
@@ -69,14 +73,17 @@ static void backward_slice(const Tensor *t, const Kernels *k, Slice s)
     float *word = t->in[WORD]->grad, *position = t->in[POSITION]->grad;
     float *type = t->in[TYPE] ? t->in[TYPE]->grad : NULL;
     const Tensor *starts = t->in[STARTS];
+    const int32_t *types = t->in[TYPES] ? t->in[TYPES]->data : NULL;
     for (size_t i = 0; i < rows; i++) {
         const float *dy = t->grad + i * s.C;
         if (word && token[i] != untrained)
             add_slice(k, word + (size_t)token[i] * s.C, dy, s);
         if (position)
             add_slice(k, position + position_of(starts, T, i) * s.C, dy, s);
+        if (type && types)
+            add_slice(k, type + (size_t)types[i] * s.C, dy, s);
     }
-    if (type)
+    if (type && !types)
         k->sum_rows(t->grad + s.from, s.C, rows, s.to - s.from, true, type + s.from);
 }
 
@@ -116,6 +123,6 @@ const OpDef op_embedding_def = {.name = "embedding",
                                 .by_sequence = true,
                                 .by_row = true,
                                 .backward = backward,
-                                .saved = SAVE_IN(TOKENS) | SAVE_IN(STARTS),
+                                .saved = SAVE_IN(TOKENS) | SAVE_IN(STARTS) | SAVE_IN(TYPES),
                                 .flops = flops,
                                 .scratch_bytes = scratch_bytes};

@@ -187,7 +187,8 @@ static int load(WorkerJob *job, const json_t *request, Err *err)
     if (job->component->from_text && load_texts(job, request, err) != 0)
         return -1;
     if (job->component->kind == COMPONENT_CLASSIFIER)
-        return classifier_init(&job->classifier, dir, job->max_length, threads_of(request), err);
+        return classifier_init(&job->classifier, dir, job->max_length, false, threads_of(request),
+                               err);
     if (job->component->from_text && !(job->words = wordpiece_load(dir, err)))
         return -1;
     if (job->component->kind == COMPONENT_TOKENIZER)

@@ -17,12 +17,13 @@ void classifier_release(Classifier *c)
     id_buffer_release(&c->ids);
     free(c->tokens);
     free(c->mask);
+    free(c->types);
     free(c->unused);
     *c = (Classifier){0};
 }
 
 /* One text at a time, at lengths up to all that it may have. */
-static void plan(Classifier *c, const ModelConfig *config, int threads)
+static void plan(Classifier *c, const ModelConfig *config, bool pairs, int threads)
 {
     size_t contexts[MAX_BUCKETS], count = 0, length = STEP;
     while (length < c->max_length && count < MAX_BUCKETS - 1) {
@@ -30,17 +31,19 @@ static void plan(Classifier *c, const ModelConfig *config, int threads)
         length += length < FINE_UP_TO ? STEP : COARSE_STEP;
     }
     contexts[count++] = c->max_length;
-    RecordWants wants = {.batch = 1, .mask = true, .logits = true};
+    RecordWants wants = {.batch = 1, .mask = true, .types = pairs, .logits = true};
     bucketed_plan(&c->model, config, &wants, contexts, count, false, threads);
 }
 
-static int load(Classifier *c, Checkpoint *ck, const char *dir, int threads, Err *err)
+static int load(Classifier *c, Checkpoint *ck, const char *dir, bool pairs, int threads, Err *err)
 {
     const ModelConfig *config = &ck->config;
     if (config->head != HEAD_CLASSIFIER)
         return err_set(err, "'%s' has no classifier; tare train makes one", dir);
-    if (config->max_positions < 2)
+    if (config->max_positions < (pairs ? 3 : 2))
         return err_set(err, "'%s' has no room for a text", dir);
+    if (pairs && config->type_vocab_size == 1)
+        return err_set(err, "'%s' has one token type, two texts need two", dir);
     if (!(c->tokenizer = wordpiece_load(dir, err)) ||
         labels_load(&c->labels, dir, config->num_labels, err) != 0)
         return -1;
@@ -49,21 +52,23 @@ static int load(Classifier *c, Checkpoint *ck, const char *dir, int threads, Err
                        wordpiece_num_ids(c->tokenizer), config->vocab_size);
     if (c->max_length == 0 || c->max_length > config->max_positions)
         c->max_length = config->max_positions;
-    plan(c, config, threads);
+    plan(c, config, pairs, threads);
     c->tokens = xcalloc(c->max_length, sizeof *c->tokens);
     c->mask = xcalloc(c->max_length, sizeof *c->mask);
+    c->types = xcalloc(c->max_length, sizeof *c->types);
     if (bucketed_alloc(&c->model, (ParamsMemory){.packs = true}, err) != 0)
         return -1;
     return checkpoint_load(ck, &c->model.params, err);
 }
 
-int classifier_init(Classifier *c, const char *dir, size_t max_length, int threads, Err *err)
+int classifier_init(Classifier *c, const char *dir, size_t max_length, bool pairs, int threads,
+                    Err *err)
 {
     Checkpoint ck;
     *c = (Classifier){.max_length = max_length};
     if (checkpoint_open(&ck, dir, err) != 0)
         return -1;
-    int status = load(c, &ck, dir, threads, err);
+    int status = load(c, &ck, dir, pairs, threads, err);
     if (status == 0 && ck.unused)
         c->unused = xstrdup(ck.unused);
     checkpoint_release(&ck);
@@ -73,7 +78,14 @@ int classifier_init(Classifier *c, const char *dir, size_t max_length, int threa
 size_t classifier_encode(Classifier *c, const char *text, size_t len)
 {
     c->ids.count = 0;
+    c->second = SIZE_MAX;
     return wordpiece_encode(c->tokenizer, text, len, c->max_length, &c->ids);
+}
+
+size_t classifier_encode_pair(Classifier *c, WordText a, WordText b)
+{
+    c->ids.count = 0;
+    return wordpiece_encode_pair(c->tokenizer, a, b, c->max_length, &c->ids, &c->second);
 }
 
 const float *classifier_run(Classifier *c)
@@ -83,8 +95,10 @@ const float *classifier_run(Classifier *c)
     for (size_t t = 0; t < context; t++) {
         c->mask[t] = t < c->ids.count;
         c->tokens[t] = c->mask[t] ? c->ids.ids[t] : 0;
+        c->types[t] = c->mask[t] && t >= c->second;
     }
-    bucketed_forward(m, bucket, &(BucketInput){.tokens = c->tokens, .mask = c->mask});
+    bucketed_forward(m, bucket,
+                     &(BucketInput){.tokens = c->tokens, .mask = c->mask, .types = c->types});
     return bucketed_logits(m, bucket);
 }
 

@@ -1,7 +1,7 @@
 /* classifier: a trained DistilBERT or BERT classifier and its tokenizer, one text at a time.
  *
- * The model is recorded at several lengths; a text runs in the shortest recording that holds it, the rest
- * masked. Encoding and running are apart, so that each can be timed. */
+ * The model is recorded at several lengths; a text runs in the shortest recording that holds it,
+ * the rest masked. Encoding and running are apart, so that each can be timed. */
 #ifndef TARE_BENCH_TEXT_CLASSIFIER_H
 #define TARE_BENCH_TEXT_CLASSIFIER_H
 
@@ -15,22 +15,27 @@ typedef struct Classifier {
     Bucketed model;
     size_t max_length; /* ids of a text; what is longer is cut */
     IdBuffer ids;
-    int32_t *tokens, *mask; /* [max_length] */
-    char *unused;           /* what the checkpoint holds beside; NULL = nothing */
+    size_t second;                  /* the first id of the second text of a pair */
+    int32_t *tokens, *mask, *types; /* [max_length] */
+    char *unused;                   /* what the checkpoint holds beside; NULL = nothing */
 } Classifier;
 
-/* Reads a Hugging Face directory. max_length 0 = all positions that the model has. -1 for a model
- * without a classifier, a tokenizer with more ids than the model, and whatever the files have. Release also
- * after -1. */
-int classifier_init(Classifier *c, const char *dir, size_t max_length, int threads, Err *err);
+/* Reads a Hugging Face directory, to classify texts or, with `pairs`, two texts together.
+ * max_length 0 = all positions that the model has. -1 for a model without a classifier, a tokenizer
+ * with more ids than the model, and whatever the files have. Release also after -1. */
+int classifier_init(Classifier *c, const char *dir, size_t max_length, bool pairs, int threads,
+                    Err *err);
 void classifier_release(Classifier *c);
 
 /* Text of any bytes to ids, kept inside; returns how many. */
 size_t classifier_encode(Classifier *c, const char *text, size_t len);
+/* The same for two texts. */
+size_t classifier_encode_pair(Classifier *c, WordText a, WordText b);
 /* Runs the ids; returns logits [labels.count], valid until the next run. */
 const float *classifier_run(Classifier *c);
 
-/* Whether all are; if not, a weight is broken or the arithmetic overflowed, and there is no label. */
+/* Whether all are; if not, a weight is broken or the arithmetic overflowed, and there is no
+ * label. */
 bool classifier_finite(const float *logits, size_t count);
 
 /* The place of the largest logit, the first of equals. */

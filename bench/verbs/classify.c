@@ -18,6 +18,7 @@
 typedef struct ClassifyOptions {
     int64_t threads;
     bool scores; /* of all labels */
+    bool pair;   /* two texts a line */
 } ClassifyOptions;
 
 static void print_line(const Classifier *c, const float *logits, double *scores, bool all)
@@ -29,6 +30,20 @@ static void print_line(const Classifier *c, const float *logits, double *scores,
     putchar('\n');
 }
 
+static int encode_line(Classifier *c, const Lines *in, bool pair, Err *err)
+{
+    const char *tab = pair ? memchr(in->line, '\t', in->len) : NULL;
+    if (pair && !tab)
+        return err_set(err, "there is no tab between two texts");
+    size_t first = tab ? (size_t)(tab - in->line) : in->len;
+    if (pair)
+        classifier_encode_pair(c, (WordText){in->line, first},
+                               (WordText){tab + 1, in->len - first - 1});
+    else
+        classifier_encode(c, in->line, in->len);
+    return 0;
+}
+
 static int classify_lines(Classifier *c, Lines *in, const ClassifyOptions *o, Err *err)
 {
     int more, status = 0;
@@ -37,7 +52,10 @@ static int classify_lines(Classifier *c, Lines *in, const ClassifyOptions *o, Er
         status = more < 0 ? -1 : 0;
         if (status != 0)
             break;
-        classifier_encode(c, in->line, in->len);
+        if ((status = encode_line(c, in, o->pair, err)) != 0) {
+            err_prefix(err, "%s, line %zu", in->name, number);
+            break;
+        }
         const float *logits = classifier_run(c);
         if (!classifier_finite(logits, c->labels.count)) {
             status =
@@ -56,7 +74,7 @@ static int run(const char *dir, const char *file, const ClassifyOptions *o, Err 
 {
     Classifier c;
     Lines in = {0};
-    int status = classifier_init(&c, dir, 0, (int)o->threads, err);
+    int status = classifier_init(&c, dir, 0, o->pair, (int)o->threads, err);
     if (status == 0) {
         unused_print(c.unused);
         status = lines_open(&in, file, err);
@@ -76,6 +94,10 @@ int cmd_classify(int argc, char **argv, Err *err)
          .kind = OPTION_FLAG,
          .target = &o.scores,
          .help = "print every label and its score, in the order of the labels' numbers"},
+        {.name = "--pair",
+         .kind = OPTION_FLAG,
+         .target = &o.pair,
+         .help = "two texts a line with a tab between them, classified together"},
         threads_option(&o.threads),
     };
     const Command command = {

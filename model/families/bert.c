@@ -1,6 +1,6 @@
 /* bert: the families of BERT (Devlin et al. 2019) and DistilBERT (Sanh et al. 2019), encoders.
  *
- *   x = norm(word[token] + position[t] + type[0])
+ *   x = norm(word[token] + position[t] + type[types])
  *   num_layers times:  x = norm(x + out(attention(qkv(x))));  x = norm(x + down(act(up(x))))
  *   classifier on the first token: DistilBERT classifier(relu(pre_classifier(x0))),
  *                                  BERT       classifier(tanh(pooler(x0)))
@@ -53,7 +53,7 @@ typedef struct Recorder {
     const Names *names;
     Sequences sequences;
     float dropout;
-    Tensor *mask;
+    Tensor *mask, *types;
     DType attention;
     char prefix[64]; /* of the layer being recorded, with its dot */
 } Recorder;
@@ -121,7 +121,7 @@ static Tensor *embeddings(Recorder *r, Tensor *tokens)
                                                "embeddings.token_type_embeddings")
                                       : NULL;
     int32_t pad = c->has_pad_token ? (int32_t)c->pad_token : -1;
-    Tensor *x = op_embedding(r->g, tokens, r->sequences, word, position, type, pad);
+    Tensor *x = op_embedding(r->g, tokens, r->sequences, word, position, type, r->types, pad);
     return dropout(r, norm(r, x, "embeddings.LayerNorm"), NULL);
 }
 
@@ -142,6 +142,7 @@ static void record(const Names *names, Graph *g, const ModelConfig *c, Params *p
                   .sequences = out->sequences,
                   .dropout = want->dropout,
                   .mask = out->mask,
+                  .types = out->types,
                   .attention = want->attention};
     bool classifies = c->head == HEAD_CLASSIFIER, only_first = classifies && !want->hidden;
     Tensor *x = out->hidden[0] = embeddings(&r, out->tokens);

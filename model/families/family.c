@@ -116,6 +116,8 @@ static void record_inputs(Graph *g, const ModelConfig *c, const RecordWants *wan
         r->sequences.starts = graph_input(g, "starts", DT_I32, 1, &ends);
     if (want->mask)
         r->mask = graph_input(g, "mask", DT_I32, 2, bt);
+    if (want->types && c->type_vocab_size > 0)
+        r->types = graph_input(g, "types", DT_I32, 2, bt);
     if (want->loss)
         r->targets =
             graph_input(g, "targets", DT_I32, classifier ? 1 : 2, classifier ? &want->batch : bt);

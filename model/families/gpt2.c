@@ -113,7 +113,7 @@ static void record(Graph *g, const ModelConfig *c, Params *p, const RecordWants 
     Tensor *word = params_get(p, table, "wte.weight");
     table.rows = c->max_positions;
     Tensor *position = params_get(p, table, "wpe.weight");
-    Tensor *x = op_embedding(g, r->tokens, r->sequences, word, position, NULL, -1);
+    Tensor *x = op_embedding(g, r->tokens, r->sequences, word, position, NULL, NULL, -1);
     if (want->dropout > 0)
         x = op_dropout(g, x, want->dropout, NULL);
     for (size_t i = 0; i < c->num_layers; i++) {

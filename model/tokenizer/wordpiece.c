@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    NUM_SPECIAL = 2, /* the ones around a text */
+    NUM_SPECIAL = 2,      /* the ones around a text ... */
+    NUM_SPECIAL_PAIR = 3, /* ... and around two */
 };
 
 /* What a byte of normalised text means to the word splitter. */
@@ -120,34 +121,72 @@ static void encode_part(const WordPiece *w, const unsigned char *text, size_t le
     encode_around(w, &w->normal, out->normal.data, out->normal.len, encode_words, out);
 }
 
-/* Keeps `limit` of the ids from `first` on. */
-static void truncate_ids(const WordPiece *w, IdBuffer *out, size_t first, size_t limit)
+/* Keeps `limit` of the `count` ids from `first` on. */
+static void truncate_ids(const WordPiece *w, IdBuffer *out, size_t first, size_t count,
+                         size_t limit)
 {
-    size_t count = out->count - first;
     if (count <= limit)
         return;
-    if (w->config.truncate_left)
-        memmove(out->ids + first, out->ids + first + count - limit, limit * sizeof *out->ids);
-    out->count = first + limit;
+    size_t cut = count - limit, at = w->config.truncate_left ? first : first + limit;
+    memmove(out->ids + at, out->ids + at + cut, (out->count - at - cut) * sizeof *out->ids);
+    out->count -= cut;
+}
+
+/* Appends the ids of a text of any bytes, without special ones around it; returns how many. */
+static size_t encode_text(const WordPiece *w, WordText text, IdBuffer *out)
+{
+    size_t before = out->count;
+    const unsigned char *utf8 = (const unsigned char *)text.at;
+    if (utf8_valid_prefix(text.at, text.len) < text.len) {
+        out->repaired.len = 0;
+        utf8_repair(&out->repaired, text.at, text.len);
+        utf8 = out->repaired.data;
+        text.len = out->repaired.len;
+    }
+    encode_around(w, &w->raw, utf8, text.len, encode_part, out);
+    return out->count - before;
 }
 
 size_t wordpiece_encode(const WordPiece *w, const char *text, size_t len, size_t max_length,
                         IdBuffer *out)
 {
     CHECK(max_length == 0 || max_length >= NUM_SPECIAL, "max_length %zu", max_length);
-    const unsigned char *utf8 = (const unsigned char *)text;
-    if (utf8_valid_prefix(text, len) < len) {
-        out->repaired.len = 0;
-        utf8_repair(&out->repaired, text, len);
-        utf8 = out->repaired.data;
-        len = out->repaired.len;
-    }
     size_t first = out->count;
     push_id(out, w->cls);
-    encode_around(w, &w->raw, utf8, len, encode_part, out);
+    size_t count = encode_text(w, (WordText){text, len}, out);
     if (max_length)
-        truncate_ids(w, out, first + 1, max_length - NUM_SPECIAL);
+        truncate_ids(w, out, first + 1, count, max_length - NUM_SPECIAL);
     push_id(out, w->sep);
+    return out->count - first;
+}
+
+/* Lowers the numbers of ids of two texts until they are `limit` together, the longer one first, as
+ * the library's longest_first does. */
+static void share_limit(size_t *a, size_t *b, size_t limit)
+{
+    size_t *shorter = *a > *b ? b : a, *longer = *a > *b ? a : b;
+    if (*a + *b <= limit)
+        return;
+    if (2 * *shorter > limit)
+        *shorter = limit / 2;
+    *longer = limit - *shorter;
+}
+
+size_t wordpiece_encode_pair(const WordPiece *w, WordText a, WordText b, size_t max_length,
+                             IdBuffer *out, size_t *second)
+{
+    CHECK(max_length == 0 || max_length >= NUM_SPECIAL_PAIR, "max_length %zu", max_length);
+    size_t first = out->count;
+    push_id(out, w->cls);
+    size_t of_a = encode_text(w, a, out), keep_a = of_a;
+    push_id(out, w->sep);
+    size_t of_b = encode_text(w, b, out), keep_b = of_b;
+    if (max_length)
+        share_limit(&keep_a, &keep_b, max_length - NUM_SPECIAL_PAIR);
+    truncate_ids(w, out, first + of_a + 2, of_b, keep_b);
+    truncate_ids(w, out, first + 1, of_a, keep_a);
+    push_id(out, w->sep);
+    *second = keep_a + 2;
     return out->count - first;
 }
 

@@ -42,6 +42,17 @@ size_t wordpiece_num_ids(const WordPiece *w);
 size_t wordpiece_encode(const WordPiece *w, const char *text, size_t len, size_t max_length,
                         IdBuffer *out);
 
+typedef struct WordText {
+    const char *at;
+    size_t len;
+} WordText;
+
+/* Appends the ids of two texts, [CLS] a [SEP] b [SEP], and returns how many; *second is where, from
+ * the first of them, the token types change from 0 to 1. max_length is 0 or at least 3; it cuts the
+ * longer text first. */
+size_t wordpiece_encode_pair(const WordPiece *w, WordText a, WordText b, size_t max_length,
+                             IdBuffer *out, size_t *second);
+
 /* Ids of `batch` texts, padded to the longest on the side that padding_side says:
  * ids[batch][length] and mask[batch][length] (1, or 0 at padding). */
 typedef struct TokenBatch {

@@ -53,4 +53,11 @@ answers one 'stars\t0.562177'
 sed -i '1s/{/{"problem_type":"regression",/' one/config.json
 answers one 'stars\t0.250000'
 
+# ---- two texts a line ----
+
+printf 'this is\tit\n\t\n' | "$tare" classify softmax --pair >out 2>err || fail "pair: $(cat err)"
+[ "$(cat out)" = "$(printf 'good\t0.562177\ngood\t0.562177')" ] || fail "pair: $(cat out)"
+printf 'this is it\n' | "$tare" classify softmax --pair >out 2>err && fail "one text as a pair is accepted"
+grep -q "^tare: standard input, line 1: there is no tab between two texts$" err || fail "no tab: $(cat err)"
+
 exit $failed

@@ -42,7 +42,7 @@ Test(schedule, order_and_additions)
     graph_init(&g);
     Tensor word = weight(0, 11, 4), position = weight(1, 3, 4), w = weight(2, 4, 4);
     Tensor *tokens = graph_input(&g, "tokens", DT_I32, 2, (size_t[]){1, 3});
-    Tensor *x = op_embedding(&g, tokens, (Sequences){.batch = 1}, &word, &position, NULL, -1);
+    Tensor *x = op_embedding(&g, tokens, (Sequences){.batch = 1}, &word, &position, NULL, NULL, -1);
     Tensor *y = op_linear(&g, x, &w, NULL, ACT_NONE, x); /* x twice: as input and as residual */
     Tensor *loss = op_linear_cross_entropy(&g, y, &word, tokens);
     Schedule s;

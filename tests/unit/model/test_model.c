@@ -1,11 +1,13 @@
-/* test_model: whole models. Recomputation, poison and threads change no bit; the past does not see the
- * future, nobody sees padding. */
+/* test_model: whole models. Recomputation, poison and threads change no bit; the past does not see
+ * the future, nobody sees padding. */
+#include "model/bucketed.h"
 #include "tests/support/odd_models.h"
 
 #include <math.h>
 #include <string.h>
 
-/* The seen positions of x [BATCH, CONTEXT], one sequence after the other, then `filler` up to the end. */
+/* The seen positions of x [BATCH, CONTEXT], one sequence after the other, then `filler` up to the
+ * end. */
 static void pack_seen(const int32_t *x, int32_t filler, int32_t *packed, int32_t *starts)
 {
     size_t n = 0;
@@ -109,6 +111,55 @@ Test(model, recomputation_poison_and_threads_change_nothing)
     expect_variants_same(&gpt);
     expect_variants_same(&distilbert);
     expect_variants_same(&bert);
+}
+
+/* ---- token types ---- */
+
+/* Logits of one sequence; types NULL: none are recorded. With `swap`, the types' rows change
+ * places. */
+static void logits_of_types(const ModelConfig *c, const int32_t *types, bool swap, float *logits)
+{
+    Bucketed m;
+    Err err;
+    int32_t *tokens = integers(5, CONTEXT, c->vocab_size);
+    RecordWants wants = {.batch = 1, .types = types != NULL, .logits = true};
+    bucketed_plan(&m, c, &wants, (size_t[]){CONTEXT}, 1, false, 1);
+    cr_assert(bucketed_alloc(&m, (ParamsMemory){0}, &err) == 0, "%s", err.msg);
+    params_randomize(&m.params, 1, 1);
+    if (swap) {
+        ParamSpec spec = {.rows = 2, .cols = c->d_model};
+        float *row = params_get(&m.params, spec, "embeddings.token_type_embeddings.weight")->data;
+        for (size_t i = 0; i < c->d_model; i++) {
+            float first = row[i];
+            row[i] = row[c->d_model + i];
+            row[c->d_model + i] = first;
+        }
+    }
+    bucketed_forward(&m, 0, &(BucketInput){.tokens = tokens, .types = types});
+    memcpy(logits, bucketed_logits(&m, 0), c->num_labels * sizeof *logits);
+    bucketed_release(&m);
+    free(tokens);
+}
+
+Test(model, token_types_choose_rows)
+{
+    ModelConfig c = odd_encoder(&family_bert);
+    int32_t zeros[CONTEXT] = {0}, ones[CONTEXT], mixed[CONTEXT];
+    float none[3], of_zeros[3], of_ones[3], swapped[3], of_mixed[3];
+    for (size_t i = 0; i < CONTEXT; i++) {
+        ones[i] = 1;
+        mixed[i] = i >= 9;
+    }
+    logits_of_types(&c, NULL, false, none);
+    logits_of_types(&c, zeros, false, of_zeros);
+    logits_of_types(&c, ones, false, of_ones);
+    logits_of_types(&c, NULL, true, swapped);
+    logits_of_types(&c, mixed, false, of_mixed);
+    cr_expect(memcmp(none, of_zeros, sizeof none) == 0, "types 0 are not the default");
+    cr_expect(memcmp(of_ones, swapped, sizeof none) == 0, "types 1 are not the second row");
+    cr_expect(memcmp(of_mixed, of_ones, sizeof none) != 0 &&
+                  memcmp(of_mixed, of_zeros, sizeof none) != 0,
+              "mixed types are all the same");
 }
 
 /* ---- nothing changes more than rounding ---- */

@@ -416,6 +416,56 @@ Test(wordpiece, empty_lines_and_missing_line_ends_keep_the_numbers)
     wordpiece_free(w);
 }
 
+/* ---- pairs ---- */
+
+static void expect_pair(const WordPiece *w, const char *a, const char *b, size_t max_length,
+                        const char *tokens)
+{
+    IdBuffer ids = {0};
+    size_t second;
+    wordpiece_encode_pair(w, (WordText){a, strlen(a)}, (WordText){b, strlen(b)}, max_length, &ids,
+                          &second);
+    char *list = xstrdup(tokens), *rest = list, *token;
+    size_t n = 0, separators = 0;
+    while ((token = strsep(&rest, " "))) {
+        cr_expect(n < ids.count && ids.ids[n] == id_of(token), "'%s': id %zu is not %s", tokens, n,
+                  token);
+        cr_expect((n >= second) == (separators > 0), "'%s': the type of id %zu", tokens, n);
+        separators += strcmp(token, "[SEP]") == 0;
+        n++;
+    }
+    cr_expect_eq(ids.count, n, "'%s': %zu ids", tokens, ids.count);
+    free(list);
+    id_buffer_release(&ids);
+}
+
+/* The ids and types of transformers 5.23 with truncation = True, which is longest_first. */
+Test(wordpiece, two_texts)
+{
+    static const struct {
+        const char *a, *b;
+        size_t max_length;
+        const char *right, *left;
+    } cases[] = {
+        {"hello", "a \xff", 0, "[CLS] hello [SEP] a [SEP]", "[CLS] hello [SEP] a [SEP]"},
+        {"", "", 3, "[CLS] [SEP] [SEP]", "[CLS] [SEP] [SEP]"},
+        {"hello", "a b i", 4, "[CLS] [SEP] a [SEP]", "[CLS] [SEP] i [SEP]"},
+        {"hello", "a b i", 5, "[CLS] hello [SEP] a [SEP]", "[CLS] hello [SEP] i [SEP]"},
+        {"hello", "a b i", 6, "[CLS] hello [SEP] a b [SEP]", "[CLS] hello [SEP] b i [SEP]"},
+        {"a b i", "hello", 4, "[CLS] a [SEP] [SEP]", "[CLS] i [SEP] [SEP]"},
+        {"a b i", "hello", 6, "[CLS] a b [SEP] hello [SEP]", "[CLS] b i [SEP] hello [SEP]"},
+        {"a b i", "i b a", 6, "[CLS] a [SEP] i b [SEP]", "[CLS] i [SEP] b a [SEP]"},
+        {"a b i", "i b a", 8, "[CLS] a b [SEP] i b a [SEP]", "[CLS] b i [SEP] i b a [SEP]"},
+    };
+    for (int left = 0; left <= 1; left++) {
+        WordPiece *w = load(left ? "{\"truncation_side\": \"left\"}" : NULL);
+        for (size_t i = 0; i < COUNT_OF(cases); i++)
+            expect_pair(w, cases[i].a, cases[i].b, cases[i].max_length,
+                        left ? cases[i].left : cases[i].right);
+        wordpiece_free(w);
+    }
+}
+
 /* ---- tokenizer.json ---- */
 
 #define VOCAB "\"[PAD]\": 0, \"[UNK]\": 1, \"[CLS]\": 2, \"[SEP]\": 3, \"[MASK]\": 4, \"##a\": 6"

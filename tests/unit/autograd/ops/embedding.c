@@ -5,8 +5,9 @@ enum {
     EMBEDDING_TYPE = CASE_FIRST_FLAG,
     EMBEDDING_UNTRAINED = 2 * CASE_FIRST_FLAG,
     EMBEDDING_STARTS = 4 * CASE_FIRST_FLAG,
+    EMBEDDING_TYPES = 8 * CASE_FIRST_FLAG,
 };
-enum { TOKENS, WORD, POSITION, TYPE, EMBEDDING_IN_STARTS };
+enum { TOKENS, WORD, POSITION, TYPE, EMBEDDING_IN_STARTS, TYPES };
 
 static void embedding_leaves(OpSetup *s)
 {
@@ -18,6 +19,8 @@ static void embedding_leaves(OpSetup *s)
         leaf_matrix(s, TYPE, 2, d[3]);
     if (s->at->flags & EMBEDDING_STARTS)
         leaf_starts(s, EMBEDDING_IN_STARTS, d[0], d[1]);
+    if (s->at->flags & EMBEDDING_TYPES)
+        leaf_integers(s, TYPES, d[0], d[1], 0, 1);
 }
 
 static int32_t untrained_token(const OpSetup *s)
@@ -28,7 +31,8 @@ static int32_t untrained_token(const OpSetup *s)
 static Tensor *embedding_record(const OpSetup *s, Graph *g, Tensor *const *in)
 {
     Sequences all = {s->at->dim[0], in[EMBEDDING_IN_STARTS], s->at->dim[1]};
-    return op_embedding(g, in[TOKENS], all, in[WORD], in[POSITION], in[TYPE], untrained_token(s));
+    return op_embedding(g, in[TOKENS], all, in[WORD], in[POSITION], in[TYPE], in[TYPES],
+                        untrained_token(s));
 }
 
 /* Place of a row in its sequence; 0 for a filler. */
@@ -49,10 +53,11 @@ static void embedding_forward(const OpSetup *s, double *const *x, double *y)
     for (size_t i = 0; i < d[0] * T; i++) {
         size_t place = place_of(x[EMBEDDING_IN_STARTS], d[0], T, i);
         int32_t token = (int32_t)x[TOKENS][i];
+        size_t type = x[TYPES] ? (size_t)x[TYPES][i] : 0;
         const double *word = token == untrained_token(s) ? s->leaf[WORD].x : x[WORD];
         for (size_t c = 0; c < C; c++)
             y[i * C + c] = word[(size_t)token * C + c] + x[POSITION][place * C + c] +
-                           (x[TYPE] ? x[TYPE][c] : 0);
+                           (x[TYPE] ? x[TYPE][type * C + c] : 0);
     }
 }
 
@@ -64,6 +69,8 @@ static const OpCase embedding_cases[] = {
     {{4, 5, 3, 129, 6}, CASE_EXACT | EMBEDDING_TYPE | EMBEDDING_UNTRAINED},
     {{4, 5, 7, 33, 6}, CASE_EXACT | EMBEDDING_STARTS | EMBEDDING_UNTRAINED},
     {{9, 11, 7, 65, 11}, CASE_EXACT | EMBEDDING_STARTS | EMBEDDING_TYPE},
+    {{5, 7, 6, 65, 8}, CASE_EXACT | EMBEDDING_TYPE | EMBEDDING_TYPES},
+    {{5, 7, 6, 33, 8}, CASE_EXACT | EMBEDDING_STARTS | EMBEDDING_TYPE | EMBEDDING_TYPES},
     {{4, 40, 50, 400, 64}, EMBEDDING_TYPE}, /* enough for two threads */
 };
 
