@@ -28,8 +28,8 @@ static char *digits_end(char *p)
     return p;
 }
 
-/* The number that begins with the digit at p; returns its end. A part that is no JSON is left for
- * jansson to find. */
+/* Overwrites the number that begins with the digit at p where it is too large; returns its end.
+ * Leaves what is no JSON number for jansson to refuse. */
 static char *overwrite_number(char *p, bool negative)
 {
     char *end = digits_end(p);
@@ -72,7 +72,8 @@ static int hex4(const char *p)
     return value;
 }
 
-/* The escape that begins at p with "\u"; returns its end, or that of both halves of a pair. */
+/* Overwrites the escape "\uXXXX" at p where it is half a surrogate pair; returns its end, or that
+ * of the pair. */
 static char *overwrite_escape(char *p)
 {
     int first = hex4(p + 2);
@@ -85,7 +86,8 @@ static char *overwrite_escape(char *p)
     return p + 6;
 }
 
-/* The string that begins after the quote before p; returns its end, after the other quote. */
+/* Overwrites escapes in the string whose first character is at p; returns the end, after its
+ * quote. */
 static char *overwrite_string(char *p, const char *end)
 {
     while (p < end && *p != '"') {
