@@ -249,7 +249,7 @@ static size_t edit_distance(const char *a, const char *b)
     return row[m];
 }
 
-const char *nearest_name(const char *wrong, const char *const *names, size_t count)
+const char *did_you_mean(Hint hint, const char *wrong, const char *const *names, size_t count)
 {
     const char *best = NULL;
     size_t best_distance = strlen(wrong) / 3 + 2; /* beyond, a suggestion would be a guess */
@@ -260,7 +260,10 @@ const char *nearest_name(const char *wrong, const char *const *names, size_t cou
             best = names[i];
         }
     }
-    return best;
+    hint[0] = '\0';
+    if (best)
+        snprintf(hint, sizeof(Hint), "; did you mean '%s'?", best);
+    return hint;
 }
 
 static uint64_t mix64(uint64_t z)

@@ -68,9 +68,10 @@ char *file_read(const char *path, size_t max_bytes, size_t *len, Err *err);
 /* Whether both paths lead to one existing file or directory; follows links. */
 bool file_is_same(const char *a, const char *b);
 
-/* The nearest of `count` names by Levenshtein distance; NULL where none is near enough to
- * suggest. */
-const char *nearest_name(const char *wrong, const char *const *names, size_t count);
+/* "; did you mean 'name'?" with the nearest of `count` names (Levenshtein), or "" where none is
+ * near enough to suggest. Returns `hint`. */
+typedef char Hint[96];
+const char *did_you_mean(Hint hint, const char *wrong, const char *const *names, size_t count);
 
 /* A random number as a pure function of its arguments (SplitMix64 finaliser, Steele, Lea & Flood
  * 2014): any element can be computed again without a stored state. */

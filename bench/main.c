@@ -59,9 +59,9 @@ static const Verb *find_verb(const char *name, Err *err)
             return &verbs[i];
         names[i] = verbs[i].name;
     }
-    const char *near = nearest_name(name, names, COUNT_OF(names));
-    err_set(err, "unknown verb '%.60s'%s%s%s; see tare --help", name,
-            near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    Hint hint;
+    did_you_mean(hint, name, names, COUNT_OF(names));
+    err_set(err, "unknown verb '%.60s'%s%s tare --help", name, hint, *hint ? " See" : "; see");
     return NULL;
 }
 

@@ -5,14 +5,19 @@
 
 #define ENCODER_PEERS "pytorch|pytorch_compile|onnxruntime"
 #define GPT_PEERS     "pytorch|pytorch_compile"
-/* Both sides quantise weights and activations, each its own way: a scale per output and row here, a scale
- * per matrix there. Seen on DistilBERT-base, b8s128: 0.059 of the largest hidden value. */
+/* Both sides quantise weights and activations, each its own way: a scale per output and row here, a
+ * scale per matrix there. Seen on DistilBERT-base, b8s128: 0.059 of the largest hidden value. */
 #define INT8_TOLERANCE   0.1
 #define CLASSIFIER_PEERS "pytorch|pytorch_compile|onnxruntime|pytorch_gpu|pytorch_mps"
 
-const char *const implementation_names[NUM_IMPLEMENTATIONS] = {
-    "tare",       "pytorch",     "pytorch_compile", "onnxruntime",
-    "tokenizers", "pytorch_gpu", "pytorch_mps"};
+const char *const implementation_names[NUM_IMPLEMENTATIONS] = {[IMPL_TARE] = "tare",
+                                                               [IMPL_PYTORCH] = "pytorch",
+                                                               [IMPL_PYTORCH_COMPILE] =
+                                                                   "pytorch_compile",
+                                                               [IMPL_ONNXRUNTIME] = "onnxruntime",
+                                                               [IMPL_TOKENIZERS] = "tokenizers",
+                                                               [IMPL_PYTORCH_GPU] = "pytorch_gpu",
+                                                               [IMPL_PYTORCH_MPS] = "pytorch_mps"};
 
 size_t implementation_find(const char *name)
 {

@@ -1,13 +1,22 @@
-/* component: what `tare compare` can measure, what each of these needs, and who can do it. The one list
- * that the configs, the workers' requests and the reports share; it measures nothing. */
+/* component: what `tare compare` can measure, what each of these needs, and who can do it. The one
+ * list that the configs, the workers' requests and the reports share; it measures nothing. */
 #ifndef TARE_BENCH_COMPARE_COMPONENT_H
 #define TARE_BENCH_COMPARE_COMPONENT_H
 
 #include "autograd/base.h"
 #include "model/precision.h"
 
-/* Index 0 is ours; the others are the arguments that bench/peers/worker.py takes. */
-enum { NUM_IMPLEMENTATIONS = 7 };
+/* The first is ours; the names of the others are the arguments that bench/peers/worker.py takes. */
+enum {
+    IMPL_TARE,
+    IMPL_PYTORCH,
+    IMPL_PYTORCH_COMPILE,
+    IMPL_ONNXRUNTIME,
+    IMPL_TOKENIZERS,
+    IMPL_PYTORCH_GPU,
+    IMPL_PYTORCH_MPS,
+    NUM_IMPLEMENTATIONS
+};
 extern const char *const implementation_names[NUM_IMPLEMENTATIONS];
 
 /* The index of a name, or NUM_IMPLEMENTATIONS. */

@@ -1,29 +1,12 @@
 /* config: the TOML file of `tare compare` as models and cells.
  *
- *   name = "distilbert"
- *   rounds = 20                              # of turns; every implementation has one in each
- *   peers = ["pytorch", "onnxruntime"]       # beside tare; all but pytorch_compile by default
- *   threads = 2                              # OMP_NUM_THREADS or all CPUs by default
- *   seed = 1                                 # of inputs and of the order of turns
- *   max_wait = "10m"                         # for one answer of a worker
- *   [[model]]
- *   name = "small"                           # in results
- *   make = "distilbert-small"                # of bench/peers/make_models.py, or dir = "a directory"
- *   [[cell]]                                 # lists multiply
- *   component = ["model", "end_to_end"]      # of component.h
- *   model = "small"
- *   batch_size = [1, 8]
- *   seq_len = [32, 128]                      # not for a tokenizer
- *   texts = "reviews.jsonl"                  # for "corpus" alone: the "text" of every line
- *   rounds = 5                               # instead of the one above
- *   fresh_process = true                     # each turn in a new process, one model at a time in memory
- *
- * Nothing here looks at a model. */
+ * A [[cell]]'s lists multiply out into cells. The keys are in config.c, and in Markdown in
+ * configs/README.md. Nothing here looks at a model. */
 #ifndef TARE_BENCH_COMPARE_CONFIG_H
 #define TARE_BENCH_COMPARE_CONFIG_H
 
 #include "bench/compare/component.h"
-#include "bench/util/options.h"
+#include "bench/util/config.h"
 
 typedef struct CompareModel {
     char *name;
@@ -35,34 +18,70 @@ typedef struct CompareCell {
     size_t model;      /* index */
     size_t batch_size; /* 0 = all texts of the file */
     size_t seq_len;    /* 0 = none */
-    char *texts;       /* the file, or NULL */
+    const char *texts; /* the file, or NULL */
     size_t rounds;
     bool fresh_process;
 } CompareCell;
 
+/* A [[cell]] before it is multiplied out. */
+typedef struct CellLists {
+    ConfigInts component, model, batch_size, seq_len;
+    int64_t rounds; /* 0 = as the file says */
+    char *texts;
+    bool fresh_process;
+} CellLists;
+
 typedef struct CompareConfig {
     char *path, *name;
-    int64_t rounds, threads, seed;    /* threads 0 = not given */
-    double max_wait;                  /* seconds */
-    bool wanted[NUM_IMPLEMENTATIONS]; /* [0] is always true */
+    int64_t rounds, threads, seed;
+    double max_wait; /* seconds */
+    ConfigInts peers;
+    bool wanted[NUM_IMPLEMENTATIONS]; /* tare and the peers */
     CompareModel *models;
+    CellLists *lists;
     CompareCell *cells; /* in the order of the file */
-    size_t num_models, num_cells;
+    size_t num_models, num_lists, num_cells;
 } CompareConfig;
 
 enum { COMPARE_CELL_NAME = 160 };
 
-/* Reads the file, then "key=value" settings of its top-level keys, which win (rounds= also over the
- * rounds of cells), then drops the cells whose name does not match `filter` (NULL = keep all). -1 with
- * file and line: exit 2. */
-int compare_config_load(CompareConfig *c, const char *path, const TextList *settings,
-                        const char *filter, Err *err);
-int compare_config_load_text(CompareConfig *c, const char *text, size_t len, const char *path,
-                             const TextList *settings, const char *filter, Err *err);
-void compare_config_release(CompareConfig *c);
+/* For config_load; rounds= of the command line wins over the rounds of cells. Release with
+ * config_release. */
+extern const ConfigFile compare_config_file;
+
+/* Keeps the cells whose name matches the regular expression (NULL = all); -1 when none is left. */
+int compare_config_filter(CompareConfig *c, const char *regex, Err *err);
+
+/* Appends every combination of the lists to c->cells, the model slowest, the batch size fastest;
+ * the cells borrow the lists' texts. -1 where something is missing, or lengths, sizes or texts do
+ * not fit the components. */
+int compare_expand(CompareConfig *c, CellLists *lists, Err *err);
 
 /* "big/model/b8s128", "small/tokenizer/b1", "big/corpus". */
 void compare_cell_name(const CompareConfig *c, const CompareCell *cell,
                        char name[COMPARE_CELL_NAME]);
+
+/* ---- for other files of turns ---- */
+
+/* Keys of the top that all of them have, with members of these names in Struct. */
+#define TURN_KEYS(Struct, name_)                                                                   \
+    CONFIG_KEY(TEXT, Struct, name, .fallback = name_, .doc = "in reports"),                        \
+        CONFIG_KEY(INT, Struct, seed, .min = 0, .max = 0x1p63, .fallback = "1",                    \
+                   .doc = "of inputs and of the order of turns"),                                  \
+        CONFIG_KEY(INT, Struct, threads, .min = 1, .max = 4096,                                    \
+                   .doc = "`OMP_NUM_THREADS`, else the CPUs that the process may use")
+
+#define MAX_WAIT_KEY(Struct)                                                                       \
+    CONFIG_KEY(TIME, Struct, max_wait, .fallback = "10m", .doc = "for one answer of a worker")
+
+/* Keys of a [[model]] whose struct begins with a CompareModel, and the check of its section. */
+#define MODEL_KEYS                                                                                 \
+    CONFIG_KEY(TEXT, CompareModel, name, .required = true, .doc = "in reports; at most 63 bytes"), \
+        CONFIG_KEY(TEXT, CompareModel, make, .check = compare_check_make,                          \
+                   .doc = "a name of bench/peers/make_models.py"),                                 \
+        CONFIG_KEY(TEXT, CompareModel, dir, .doc = "instead of `make`: a Hugging Face directory")
+
+int compare_check_make(const ConfigAt *at, Err *err);
+int compare_check_model(const ConfigAt *at, Err *err);
 
 #endif

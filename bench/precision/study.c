@@ -41,10 +41,10 @@ static bool look(StudySubject *s)
 
 static int check_sizes(const StudyModel *m, const ModelConfig *c, Err *err)
 {
-    for (size_t i = 0; i < m->num_seq_lens; i++)
-        if (m->seq_lens[i] > c->max_positions)
+    for (size_t i = 0; i < m->num_times; i++)
+        if (m->times[i].seq_len > c->max_positions)
             return err_set(err, "it has %zu positions, seq_len = %zu needs more", c->max_positions,
-                           m->seq_lens[i]);
+                           m->times[i].seq_len);
     return c->head == HEAD_NONE ? err_set(err, "it has no head, so there are no logits to compare")
                                 : 0;
 }

@@ -1,12 +1,11 @@
 /* config: a sweep's TOML file, read and multiplied out into rows.
  *
- * The one idea: every key of [defaults] and [sweep] is a config field of row/fields.def with one or more
- * values; rows are their product. Whatever is wrong is refused here, with its file and line, before
- * anything runs. Nothing here estimates or runs. */
+ * The one idea: every key of [defaults] and [sweep] is a config field of row/fields.def with one or
+ * more values; rows are their product. Nothing here estimates or runs. */
 #ifndef TARE_BENCH_SWEEP_CONFIG_H
 #define TARE_BENCH_SWEEP_CONFIG_H
 
-#include "bench/util/options.h"
+#include "bench/util/config.h"
 #include "bench/row/config.h"
 
 /* The values of one config field; none = the field's default. */
@@ -17,12 +16,13 @@ typedef struct Axis {
 } Axis;
 
 typedef struct SweepModel {
+    char *size;
     RowConfig dimensions; /* its MODEL fields and its model_size */
     char *place;
 } SweepModel;
 
 typedef struct SweepConfig {
-    char *path, *name;  /* name: of the result file */
+    char *path, *name;  /* name: of the result file; the config's own by default */
     Axis *axes;         /* [num_row_fields], as row_fields; results have none */
     SweepModel *models; /* the [[model]] entries */
     size_t num_models;
@@ -30,12 +30,8 @@ typedef struct SweepConfig {
     double max_row_time; /* seconds; INFINITY = no limit */
 } SweepConfig;
 
-/* Reads the file, then applies "key=value" settings, which take the place of the file's values; a value
- * is TOML, or a bare word. -1 leaves nothing to release. */
-int sweep_load(SweepConfig *s, const char *path, const TextList *settings, Err *err);
-int sweep_load_text(SweepConfig *s, const char *text, size_t len, const char *path,
-                    const TextList *settings, Err *err);
-void sweep_config_release(SweepConfig *s);
+/* For config_load. Release with config_release. */
+const ConfigFile *sweep_config_file(void);
 
 typedef struct SweepRow {
     RowConfig config;

@@ -41,10 +41,11 @@ static int unknown_size(const SweepConfig *s, const char *place, const char *siz
         known[count++] = s->models[i].dimensions.model_size;
     for (size_t i = 0; i < num_model_sizes; i++)
         known[count++] = model_sizes[i].name;
-    const char *near = nearest_name(size, known, count);
+    Hint hint;
+    did_you_mean(hint, size, known, count);
     free(known);
-    return err_set(err, "%s: model_size '%s' is neither built in nor a [[model]]%s%s%s", place,
-                   size, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return err_set(err, "%s: model_size '%s' is neither built in nor a [[model]]%s", place, size,
+                   hint);
 }
 
 /* Gives the row the dimensions of its size; a [[model]] goes before a built-in one. */

@@ -1,29 +1,18 @@
 /* select: which rows of a sweep are run by this process; see sweep.h. */
 #include <inttypes.h>
-#include <regex.h>
 #include <stdlib.h>
 
 #include "bench/sweep/sweep.h"
+#include "bench/util/filter.h"
 
-static int match_names(Sweep *s, const char *filter, Err *err)
+static int match_names(Sweep *s, const char *regex, Err *err)
 {
-    regex_t pattern;
-    char reason[128];
-    size_t selected = 0;
-    int code = regcomp(&pattern, filter, REG_EXTENDED | REG_NOSUB);
-    if (code != 0) {
-        regerror(code, &pattern, reason, sizeof reason);
-        return err_set(err, "--filter '%s': %s", filter, reason);
-    }
-    for (size_t i = 0; i < s->count; i++) {
-        s->items[i].selected = regexec(&pattern, s->items[i].name, 0, NULL, 0) == 0;
-        selected += s->items[i].selected;
-    }
-    regfree(&pattern);
-    if (selected == 0)
-        return err_set(err, "--filter '%s' matches none of the %zu rows, the first of which is %s",
-                       filter, s->count, s->items[0].name);
-    return 0;
+    NameFilter filter;
+    if (name_filter_open(&filter, regex, err) != 0)
+        return -1;
+    for (size_t i = 0; i < s->count; i++)
+        s->items[i].selected = name_filter_keeps(&filter, s->items[i].name);
+    return name_filter_close(&filter, "rows", err);
 }
 
 /* Of what the config says alone: threads that the machine chose, or any other default, would give the
@@ -46,7 +35,7 @@ static uint64_t shard_hash(const SweepConfig *s, const RowConfig *c)
 int sweep_select(Sweep *s, const char *filter, int64_t shard, int64_t shards, Err *err)
 {
     CHECK(1 <= shard && shard <= shards, "shard %" PRId64 " of %" PRId64, shard, shards);
-    if (filter && match_names(s, filter, err) != 0)
+    if (match_names(s, filter, err) != 0)
         return -1;
     for (size_t i = 0; i < s->count; i++) {
         uint64_t hash = shard_hash(&s->config, &s->items[i].result.config);

@@ -37,10 +37,10 @@ int sweep_init(Sweep *s, const char *config_path, const TextList *settings, Err 
 {
     SweepRow *rows;
     *s = (Sweep){0};
-    if (sweep_load(&s->config, config_path, settings, err) != 0)
+    if (config_load(sweep_config_file(), &s->config, config_path, settings, err) != 0)
         return -1;
     if (sweep_expand(&s->config, &rows, &s->count, err) != 0) {
-        sweep_config_release(&s->config);
+        config_release(sweep_config_file(), &s->config);
         return -1;
     }
     s->items = xcalloc(s->count, sizeof *s->items);
@@ -53,7 +53,7 @@ int sweep_init(Sweep *s, const char *config_path, const TextList *settings, Err 
 
 void sweep_release(Sweep *s)
 {
-    sweep_config_release(&s->config);
+    config_release(sweep_config_file(), &s->config);
     free(s->items);
     *s = (Sweep){0};
 }

@@ -1,6 +1,6 @@
 /* sweep: runs the rows of a config, one fresh process after the other, into a result file.
  *
- *   sweep_load -> sweep_expand -> row_estimate -> row_admit -> execute -> result_judge -> append
+ *   config_load -> sweep_expand -> row_estimate -> row_admit -> execute -> result_judge -> append
  *
  * The one idea: every row of the config ends up in the file, also those that did not run, in the order
  * of the config whatever the order of execution; and what is in the file is never run again. How a row
@@ -39,8 +39,7 @@ void sweep_release(Sweep *s);
 
 /* Selects the rows whose name matches a POSIX extended regular expression (NULL = all) and whose hash
  * falls into shard 1..shards: of the config alone, so that it is the same shard on every machine, and that
- * adding rows to a config moves none. -1: a bad
- * expression, or one that matches nothing. */
+ * adding rows to a config moves none. -1: a bad expression, or one that matches nothing. */
 int sweep_select(Sweep *s, const char *filter, int64_t shard, int64_t shards, Err *err);
 
 /* Estimates the selected rows and makes them `planned`; the reason says if they would be skipped. */

@@ -32,13 +32,6 @@ static int check_text(const char *text, Err *err)
     return 0;
 }
 
-static int unknown_label(const char *label, const Labels *labels, Err *err)
-{
-    const char *near = nearest_name(label, (const char *const *)labels->at, labels->count);
-    return err_set(err, "unknown label '%.60s'%s%s%s", label, near ? "; did you mean '" : "",
-                   near ? near : "", near ? "'?" : "");
-}
-
 static int add_object(LabelledTexts *t, const json_t *object, const Labels *labels, Err *err)
 {
     const char *text = NULL, *label = NULL, *category = NULL;
@@ -50,7 +43,9 @@ static int add_object(LabelledTexts *t, const json_t *object, const Labels *labe
         return err_set(err, "there is no \"expected_label\"");
     int place = labels_find(labels, label);
     if (place < 0)
-        return unknown_label(label, labels, err);
+        return err_set(
+            err, "unknown label '%.60s'%s", label,
+            did_you_mean((Hint){0}, label, (const char *const *)labels->at, labels->count));
     if (t->count == t->room) {
         t->room = t->room ? 2 * t->room : 64;
         t->at = xrealloc(t->at, t->room * sizeof *t->at);

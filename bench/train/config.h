@@ -1,11 +1,9 @@
-/* config: the TOML file of `tare train`, read into a struct.
- *
- * The one idea: one table (config.c) says of each key where it belongs, what it may be, which task
- * needs it, and whether a training that is taken up again must find it unchanged. No file it names is
- * opened here. */
+/* config: the TOML file of `tare train`, read into a struct: tables of keys for each task
+ * (util/config.h). No file it names is opened here. */
 #ifndef TARE_BENCH_TRAIN_CONFIG_H
 #define TARE_BENCH_TRAIN_CONFIG_H
 
+#include "bench/util/config.h"
 #include "model/files/model_dir.h"
 
 typedef enum TrainTask {
@@ -31,11 +29,9 @@ typedef struct TrainConfig {
     double learning_rate, warmup, weight_decay, max_grad_norm, dropout;
 } TrainConfig;
 
-/* -1, naming file and line, for an unknown or missing key, a wrong type or an impossible value; leaves
- * nothing to release. */
-int train_config_load(TrainConfig *c, const char *path, Err *err);
-int train_config_load_text(TrainConfig *c, const char *text, size_t len, const char *path,
-                           Err *err);
+/* Of both tasks, for config_load. */
+extern const ConfigFile train_config_file;
+
 void train_config_release(TrainConfig *c);
 
 /* "task=gpt\nepochs=2\n...": the keys that decide what is computed. Caller frees. */

@@ -16,7 +16,7 @@ void text_list_release(TextList *l)
     *l = (TextList){0};
 }
 
-static void text_list_add(TextList *l, const char *text)
+void text_list_add(TextList *l, const char *text)
 {
     l->at = xrealloc(l->at, (l->count + 1) * sizeof *l->at);
     l->at[l->count++] = text;
@@ -43,11 +43,35 @@ int parse_real(const char *text, double *value)
     return 0;
 }
 
+/* "a, b or c"; a list too long to show is cut. */
+static void list_names(const char *const *names, size_t count, char *shown, size_t room)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < count && used < room; i++) {
+        const char *before = i == 0 ? "" : i + 1 < count ? ", " : " or ";
+        used += (size_t)snprintf(shown + used, room - used, "%s%s", before, names[i]);
+    }
+}
+
+int choice_among(const char *what, const char *const *names, size_t count, const char *text,
+                 Err *err)
+{
+    char shown[512] = "nothing";
+    Hint hint;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], text) == 0)
+            return (int)i;
+    list_names(names, count, shown, sizeof shown);
+    did_you_mean(hint, text, names, count);
+    return err_set(err, "%s is '%s'%s may be %s", what, text, *hint ? strcat(hint, " It") : "; it",
+                   shown);
+}
+
 enum { MAX_CHOICES = 16, MAX_CHOICES_TEXT = 256 };
 
-int choice_check(const char *what, const char *choices, const char *text, Err *err)
+int choice_find(const char *what, const char *choices, const char *text, Err *err)
 {
-    char list[MAX_CHOICES_TEXT], shown[MAX_CHOICES_TEXT + 4 * MAX_CHOICES] = "";
+    char list[MAX_CHOICES_TEXT];
     const char *names[MAX_CHOICES];
     size_t count = 0;
     CHECK(strlen(choices) < sizeof list, "too long a list of choices: %s", choices);
@@ -55,17 +79,14 @@ int choice_check(const char *what, const char *choices, const char *text, Err *e
     char *rest = list;
     for (char *name = strsep(&rest, "|"); name; name = strsep(&rest, "|")) {
         CHECK(count < MAX_CHOICES, "too many choices: %s", choices);
-        if (strcmp(name, text) == 0)
-            return 0;
-        size_t used = strlen(shown);
-        snprintf(shown + used, sizeof shown - used, "%s%s", count ? (rest ? ", " : " or ") : "",
-                 name);
         names[count++] = name;
     }
-    const char *near = nearest_name(text, names, count);
-    if (near)
-        return err_set(err, "%s is '%s'; did you mean '%s'? It may be %s", what, text, near, shown);
-    return err_set(err, "%s is '%s'; it may be %s", what, text, shown);
+    return choice_among(what, names, count, text, err);
+}
+
+int choice_check(const char *what, const char *choices, const char *text, Err *err)
+{
+    return choice_find(what, choices, text, err) < 0 ? -1 : 0;
 }
 
 /* ---- kinds ---- */
@@ -148,9 +169,9 @@ static int unknown_option(const Command *c, const char *given, Err *err)
     for (size_t i = 0; i < c->num_options; i++)
         names[i] = c->options[i].name;
     names[c->num_options] = "--help";
-    const char *near = nearest_name(given, names, c->num_options + 1);
-    if (near)
-        err_set(err, "unknown option '%s'; did you mean '%s'?", given, near);
+    Hint hint;
+    if (*did_you_mean(hint, given, names, c->num_options + 1))
+        err_set(err, "unknown option '%s'%s", given, hint);
     else
         err_set(err, "unknown option '%s'; see tare %s --help", given, c->verb);
     free(names);
@@ -199,6 +220,7 @@ static int set_option(const Option *o, const char *value, Err *err)
     case OPTION_LIST:
         text_list_add(o->target, value);
         return 0;
+    case OPTION_PRINT:
     case OPTION_CALL:
         if (o->set(o->target, o->context, value, err) != 0)
             return err_prefix(err, "%s", o->name);
@@ -207,14 +229,16 @@ static int set_option(const Option *o, const char *value, Err *err)
     return 0;
 }
 
-/* Reads the option at argv[*i] and, where it has one, its value; moves *i to the last word read. */
-static int read_option(const Command *c, int argc, char **argv, int *i, Err *err)
+/* Reads the option at argv[*i] and, where it has one, its value; moves *i to the last word read.
+ * Sets *printed where the option prints something instead of running the verb. */
+static int read_option(const Command *c, int argc, char **argv, int *i, bool *printed, Err *err)
 {
     const char *word = argv[*i], *equals = strchr(word, '=');
     size_t len = equals ? (size_t)(equals - word) : strlen(word);
     const Option *o = find_option(c, word, len);
     if (!o)
         return unknown_option(c, word, err);
+    *printed = o->kind == OPTION_PRINT;
     if (!o->value_name) {
         if (equals)
             return err_set(err, "%s takes no value", o->name);
@@ -240,7 +264,7 @@ OptionsOutcome options_parse(const Command *command, int argc, char **argv, cons
                              size_t *num_arguments, Err *err)
 {
     size_t count = 0;
-    bool only_arguments = false;
+    bool only_arguments = false, printed = false;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (!only_arguments && strcmp(word, "--") == 0) {
@@ -252,8 +276,10 @@ OptionsOutcome options_parse(const Command *command, int argc, char **argv, cons
             man_verb(command);
             return OPTIONS_HELP;
         } else if (!only_arguments && word[0] == '-' && word[1] != '\0') {
-            if (read_option(command, argc, argv, &i, err) != 0)
+            if (read_option(command, argc, argv, &i, &printed, err) != 0)
                 return OPTIONS_WRONG;
+            if (printed)
+                return OPTIONS_HELP;
         } else if (count == command->max_arguments) {
             err_set(err, "unexpected argument '%s'; see tare %s --help", word, command->verb);
             return OPTIONS_WRONG;

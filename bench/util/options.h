@@ -1,9 +1,9 @@
 /* options: the command line of a verb, as a table.
  *
- * The one idea: a verb lists its options once; reading them, refusing what is wrong, writing --help and
- * the manual page (man.h) are loops over that list. `--name value` and `--name=value` both work; a value
- * may begin with '-'; after `--` everything is an argument. Nothing here prints an error or ends the
- * program. */
+ * The one idea: a verb lists its options once; reading them, refusing what is wrong, writing --help
+ * and the manual page (man.h) are loops over that list. `--name value` and `--name=value` both work;
+ * a value may begin with '-'; after `--` everything is an argument. Nothing here prints an error or
+ * ends the program. */
 #ifndef TARE_BENCH_UTIL_OPTIONS_H
 #define TARE_BENCH_UTIL_OPTIONS_H
 
@@ -15,8 +15,10 @@ typedef enum OptionKind {
     OPTION_INT,  /* target: int64_t *, within min..max */
     OPTION_REAL, /* target: double *, finite, within min..max */
     OPTION_LIST, /* target: TextList *, may be repeated */
-    OPTION_CALL, /* set(target, context, value) decides; a flag if value_name is NULL, then
-                    value is NULL */
+    /* set(target, context, value) decides; a flag if value_name is NULL, then value is NULL. */
+    OPTION_CALL,
+    /* A flag whose set(target, context, NULL) prints to stdout, like --help: the verb does not run. */
+    OPTION_PRINT,
 } OptionKind;
 
 typedef struct TextList {
@@ -24,6 +26,7 @@ typedef struct TextList {
     size_t count;
 } TextList;
 
+void text_list_add(TextList *l, const char *text); /* borrows it */
 void text_list_release(TextList *l);
 
 typedef struct Option {
@@ -34,7 +37,7 @@ typedef struct Option {
     void *target;
     const char *choices; /* OPTION_TEXT: "table|csv", or NULL for any */
     int64_t min, max;    /* OPTION_INT and OPTION_REAL; both 0 = any */
-    const void *context; /* OPTION_CALL */
+    const void *context; /* OPTION_CALL, OPTION_PRINT */
     int (*set)(void *target, const void *context, const char *value, Err *err);
 } Option;
 
@@ -66,7 +69,7 @@ typedef struct Command {
 typedef enum OptionsOutcome {
     OPTIONS_WRONG = -1, /* err says what: exit 2 */
     OPTIONS_RUN = 0,
-    OPTIONS_HELP = 1 /* --help or --man was asked for and is on stdout: exit 0 */
+    OPTIONS_HELP = 1 /* --help, --man or an OPTION_PRINT was asked for, is on stdout: exit 0 */
 } OptionsOutcome;
 
 /* Reads argv[1..argc-1]; argv[0] is the verb. Arguments that are no options go to arguments[0..]
@@ -75,7 +78,12 @@ typedef enum OptionsOutcome {
 OptionsOutcome options_parse(const Command *command, int argc, char **argv, const char **arguments,
                              size_t *num_arguments, Err *err);
 
-/* Whether text is one of "a|b|c"; err names them and the nearest. `what` opens the sentence. */
+/* The place of text among the names; -1: err names them and the nearest. `what` opens the
+ * sentence. */
+int choice_among(const char *what, const char *const *names, size_t count, const char *text,
+                 Err *err);
+/* The same among "a|b|c", as its place or as 0. */
+int choice_find(const char *what, const char *choices, const char *text, Err *err);
 int choice_check(const char *what, const char *choices, const char *text, Err *err);
 
 /* The whole of text as an integer or a finite number. -1: it is not one (or does not fit). */

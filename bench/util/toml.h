@@ -1,7 +1,7 @@
 /* toml: a TOML document as a plain C tree.
  *
- * The one idea: toml++ does the parsing, and every node keeps the line it came from, so that whoever
- * reads a config can say where it is wrong. Which keys there may be is not decided here. */
+ * The one idea: toml++ does the parsing, and every node keeps the line it came from, so that
+ * whoever reads a config can say where it is wrong. Which keys there may be is not decided here. */
 #ifndef TARE_BENCH_UTIL_TOML_H
 #define TARE_BENCH_UTIL_TOML_H
 

@@ -4,8 +4,8 @@
 
 #include "autograd/base.h"
 
-/* "6 GiB", "512MiB", "1.5 GB", "4096": KiB, MiB, GiB, TiB are powers of 1024, kB, MB, GB, TB of 1000.
- * -1: not a positive size below 2^62. */
+/* "6 GiB", "512MiB", "1.5 GB", "4096": KiB, MiB, GiB, TiB are powers of 1024, kB, MB, GB, TB of
+ * 1000. -1: not a positive size below 2^62. */
 int parse_bytes(const char *text, int64_t *bytes);
 
 /* "90s", "45m", "1.5h", "2d", "90": seconds without a letter. -1: not a positive finite time. */

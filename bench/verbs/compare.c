@@ -10,10 +10,9 @@
 #include "bench/commands.h"
 #include "bench/compare/cell.h"
 #include "bench/compare/report.h"
+#include "bench/util/config_command.h"
 #include "bench/util/interrupt.h"
-#include "bench/util/options.h"
 #include "bench/serving/report.h"
-#include "bench/machine/threads.h"
 
 /* ---- before the first cell ---- */
 
@@ -159,85 +158,44 @@ static int compare_serving(const ServingConfig *config, const char *folder, Err 
 
 /* ---- the command ---- */
 
-/* What the command line says. */
-typedef struct Choices {
-    const char *path, *folder, *filter;
-    TextList settings;
-} Choices;
+typedef struct CompareCommand {
+    ConfigCommand config;
+    const char *folder;
+    char rounds[40]; /* a setting */
+} CompareCommand;
 
-static int run_cells(const Choices *o, Err *err)
+static int set_rounds(void *target, const void *context, const char *value, Err *err)
 {
-    CompareConfig config;
-    if (compare_config_load(&config, o->path, &o->settings, o->filter, err) != 0)
-        return EXIT_BAD_INPUT;
-    if (config.threads == 0)
-        config.threads = threads_default();
-    int code = compare(&config, o->folder, err);
-    compare_config_release(&config);
-    return code;
+    CompareCommand *c = target;
+    int64_t rounds;
+    (void)context;
+    if (parse_int(value, &rounds) != 0)
+        return err_set(err, "'%s' is not an integer", value);
+    snprintf(c->rounds, sizeof c->rounds, "rounds=%lld", (long long)rounds);
+    text_list_add(&c->config.settings, c->rounds);
+    return 0;
 }
 
-static int run_serving(const Choices *o, Err *err)
+static OptionsOutcome read_command(CompareCommand *c, int argc, char **argv, Err *err)
 {
-    ServingConfig config;
-    if (o->filter) {
-        err_set(err, "--filter chooses cells, and '%s' has none", o->path);
-        return EXIT_BAD_INPUT;
-    }
-    if (serving_config_load(&config, o->path, &o->settings, err) != 0)
-        return EXIT_BAD_INPUT;
-    if (config.threads == 0)
-        config.threads = threads_default();
-    int code = compare_serving(&config, o->folder, err);
-    serving_config_release(&config);
-    return code;
-}
-
-static int run_config(const Choices *o, Err *err)
-{
-    bool sentiment;
-    interrupt_install();
-    if (serving_config_is(o->path, &sentiment, err) != 0)
-        return EXIT_BAD_INPUT;
-    return sentiment ? run_serving(o, err) : run_cells(o, err);
-}
-
-int cmd_compare(int argc, char **argv, Err *err)
-{
-    Choices o = {.folder = "results"};
-    int64_t rounds = 0;
     const Option options[] = {
         {.name = "--out",
          .kind = OPTION_TEXT,
          .value_name = "DIR",
-         .target = &o.folder,
+         .target = &c->folder,
          .help = "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"},
-        {.name = "--set",
-         .kind = OPTION_LIST,
-         .value_name = "KEY=VALUE",
-         .target = &o.settings,
-         .help = "replaces a key of the config's top, such as threads or peers; repeatable"},
         {.name = "--rounds",
-         .kind = OPTION_INT,
+         .kind = OPTION_CALL,
          .value_name = "N",
-         .target = &rounds,
-         .min = 1,
-         .max = 100000,
-         .help = "rounds of every cell, or of requests"},
-        {.name = "--filter",
-         .kind = OPTION_TEXT,
-         .value_name = "REGEX",
-         .target = &o.filter,
-         .help = "only cells with such a name, like big/model/b8s128"},
+         .target = c,
+         .set = set_rounds,
+         .help = "rounds of every cell, or of requests: --set rounds=N"},
     };
     const Command command = {
         .verb = "compare",
-        .arguments = "CONFIG.toml",
         .summary = "Measures this implementation beside its peers, in turns, parity first.",
         .options = options,
         .num_options = COUNT_OF(options),
-        .min_arguments = 1,
-        .max_arguments = 1,
         .notes =
             "CONFIG.toml lists cells, or has task = \"sentiment\" and measures a trained "
             "classifier.\n"
@@ -247,17 +205,55 @@ int cmd_compare(int argc, char **argv, Err *err)
             "Exit code 1: an output differs from tare's, an implementation failed, or a time\n"
             "is impossible on this machine.\n",
     };
-    size_t count;
-    OptionsOutcome outcome = options_parse(&command, argc, argv, &o.path, &count, err);
-    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    char rounds_setting[40];
-    if (rounds > 0) {
-        snprintf(rounds_setting, sizeof rounds_setting, "rounds=%lld", (long long)rounds);
-        o.settings.at = xrealloc(o.settings.at, (o.settings.count + 1) * sizeof *o.settings.at);
-        o.settings.at[o.settings.count++] = rounds_setting;
+    return config_command_parse(&c->config, &command, &serving_config_file,
+                                "only cells with such a name, like big/model/b8s128", argc, argv,
+                                err);
+}
+
+static int run_cells(const CompareCommand *o, const ConfigDocument *d, Err *err)
+{
+    CompareConfig config;
+    if (config_read(d, &config, &o->config.settings, err) != 0)
+        return EXIT_BAD_INPUT;
+    int code = compare_config_filter(&config, o->config.filter, err) == 0
+                   ? compare(&config, o->folder, err)
+                   : EXIT_BAD_INPUT;
+    config_release(d->file, &config);
+    return code;
+}
+
+static int run_serving(const CompareCommand *o, const ConfigDocument *d, Err *err)
+{
+    ServingConfig config;
+    if (o->config.filter) {
+        err_set(err, "--filter chooses cells, and '%s' has none", d->path);
+        return EXIT_BAD_INPUT;
     }
-    if (outcome == OPTIONS_RUN)
-        code = run_config(&o, err);
-    text_list_release(&o.settings);
+    if (config_read(d, &config, &o->config.settings, err) != 0)
+        return EXIT_BAD_INPUT;
+    int code = compare_serving(&config, o->folder, err);
+    config_release(d->file, &config);
+    return code;
+}
+
+static int run_config(const CompareCommand *o, Err *err)
+{
+    ConfigDocument d;
+    interrupt_install();
+    if (config_open(&d, &serving_config_file, o->config.path, err) != 0)
+        return EXIT_BAD_INPUT;
+    int code = d.file == &serving_config_file ? run_serving(o, &d, err) : run_cells(o, &d, err);
+    config_close(&d);
+    return code;
+}
+
+int cmd_compare(int argc, char **argv, Err *err)
+{
+    CompareCommand o = {.folder = "results"};
+    OptionsOutcome outcome = read_command(&o, argc, argv, err);
+    int code = outcome == OPTIONS_RUN    ? run_config(&o, err)
+               : outcome == OPTIONS_HELP ? EXIT_OK
+                                         : EXIT_BAD_INPUT;
+    config_command_release(&o.config);
     return code;
 }

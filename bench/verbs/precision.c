@@ -7,10 +7,9 @@
 #include <sys/stat.h>
 
 #include "bench/commands.h"
+#include "bench/util/config_command.h"
 #include "bench/util/interrupt.h"
-#include "bench/util/options.h"
 #include "bench/precision/report.h"
-#include "bench/machine/threads.h"
 
 static int make_folder(const char *folder, Err *err)
 {
@@ -36,7 +35,8 @@ static int read_energy_model(void *target, const void *context, const char *valu
 }
 
 typedef struct PrecisionCommand {
-    const char *config, *folder;
+    ConfigCommand config;
+    const char *folder;
     StudyOptions options;
 } PrecisionCommand;
 
@@ -61,18 +61,17 @@ static OptionsOutcome read_command(PrecisionCommand *c, int argc, char **argv, E
     };
     const Command command = {
         .verb = "precision",
-        .arguments = "CONFIG.toml",
         .summary = "Measures models in fp32, fp16, bf16, mixed and int8, in turns.",
         .options = options,
         .num_options = COUNT_OF(options),
-        .min_arguments = 1,
-        .max_arguments = 1,
         .notes =
             "Models and data that are missing are left out, with the command that makes them.\n"
             "Exit code 1: a format failed, or a time is impossible on this machine.\n",
     };
-    size_t count;
-    return options_parse(&command, argc, argv, &c->config, &count, err);
+    return config_command_parse(&c->config, &command, &study_config_file,
+                                "only work with such a name, like sentiment/time/b8s32 or "
+                                "sentiment/accuracy",
+                                argc, argv, err);
 }
 
 /* ---- progress ---- */
@@ -122,13 +121,12 @@ static int finish_work(Run *r, size_t first, Err *err)
 static int run_times(Run *r, const StudySubject *subject, Err *err)
 {
     const StudyModel *m = subject->asked;
-    for (size_t b = 0; b < m->num_batch_sizes; b++)
-        for (size_t l = 0; l < m->num_seq_lens; l++) {
-            size_t first = r->study->num_records;
-            if (study_time(r->study, subject, m->batch_sizes[b], m->seq_lens[l], err) != 0 ||
-                finish_work(r, first, err) != 0)
-                return -1;
-        }
+    for (size_t i = 0; i < m->num_times; i++) {
+        size_t first = r->study->num_records;
+        if (study_time(r->study, subject, m->times[i].batch, m->times[i].seq_len, err) != 0 ||
+            finish_work(r, first, err) != 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -184,19 +182,25 @@ static int study(const StudyConfig *config, const PrecisionCommand *c, Err *err)
     return run.passed ? EXIT_OK : EXIT_NOT_OK;
 }
 
+static int run_config(const PrecisionCommand *c, Err *err)
+{
+    StudyConfig config;
+    if (config_load(&study_config_file, &config, c->config.path, &c->config.settings, err) != 0)
+        return EXIT_BAD_INPUT;
+    interrupt_install();
+    int code = study_config_filter(&config, c->config.filter, err) == 0 ? study(&config, c, err)
+                                                                        : EXIT_BAD_INPUT;
+    config_release(&study_config_file, &config);
+    return code;
+}
+
 int cmd_precision(int argc, char **argv, Err *err)
 {
     PrecisionCommand c = {.folder = "results"};
-    StudyConfig config;
     OptionsOutcome outcome = read_command(&c, argc, argv, err);
-    if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    if (study_config_load(&config, c.config, err) != 0)
-        return EXIT_BAD_INPUT;
-    if (config.threads == 0)
-        config.threads = threads_default();
-    interrupt_install();
-    int code = study(&config, &c, err);
-    study_config_release(&config);
+    int code = outcome == OPTIONS_RUN    ? run_config(&c, err)
+               : outcome == OPTIONS_HELP ? EXIT_OK
+                                         : EXIT_BAD_INPUT;
+    config_command_release(&c.config);
     return code;
 }

@@ -7,15 +7,16 @@
 #include <sys/stat.h>
 
 #include "bench/commands.h"
+#include "bench/util/config_command.h"
 #include "bench/util/interrupt.h"
 #include "bench/result/show.h"
 #include "bench/sweep/sweep.h"
 #include "bench/sweep/advice.h"
 
 typedef struct SweepCommand {
-    const char *config, *out, *filter, *format;
-    TextList settings;
-    bool resume, overwrite, dry_run, columns;
+    ConfigCommand config;
+    const char *out, *format;
+    bool resume, overwrite, dry_run;
     int64_t shard, shards;
     int64_t order_seed; /* INT_MISSING = in file order */
 } SweepCommand;
@@ -40,6 +41,13 @@ static const char notes[] = "exit: 0 every row ran or was skipped, 1 a row faile
                             "      or a result that cannot be written (then after the lines of "
                             "rows that ran), 130 interrupted\n";
 
+static int print_columns(void *target, const void *context, const char *value, Err *err)
+{
+    (void)target, (void)context, (void)value, (void)err;
+    show_columns(stdout);
+    return 0;
+}
+
 static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
@@ -48,16 +56,6 @@ static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *
          .value_name = "FILE.csv",
          .target = &c->out,
          .help = "the result file; results/NAME.csv by default"},
-        {.name = "--set",
-         .kind = OPTION_LIST,
-         .value_name = "KEY=VALUE",
-         .target = &c->settings,
-         .help = "a key of [defaults], [sweep] or [limits] in the config's place; repeatable"},
-        {.name = "--filter",
-         .kind = OPTION_TEXT,
-         .value_name = "REGEX",
-         .target = &c->filter,
-         .help = "only rows whose name matches, like small/128/fwdbwd/w5"},
         {.name = "--shard",
          .kind = OPTION_CALL,
          .value_name = "I/N",
@@ -90,27 +88,23 @@ static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *
          .choices = TABLE_FORMATS,
          .help = "of standard output"},
         {.name = "--columns",
-         .kind = OPTION_FLAG,
-         .target = &c->columns,
+         .kind = OPTION_PRINT,
+         .set = print_columns,
          .help = "print what each column of a result means, as Markdown"},
     };
     const Command command = {.verb = "sweep",
-                             .arguments = "CONFIG.toml",
                              .summary = "Run every row of a config file, each in a fresh process.",
                              .options = options,
                              .num_options = COUNT_OF(options),
-                             .max_arguments = 1,
                              .notes = notes};
-    OptionsOutcome outcome = options_parse(&command, argc, argv, &c->config, NULL, err);
-    if (outcome != OPTIONS_RUN || c->columns)
-        return outcome;
-    if (!c->config)
-        err_set(err, "sweep: CONFIG.toml is missing; see tare sweep --help");
-    else if (c->resume && c->overwrite)
+    OptionsOutcome outcome = config_command_parse(
+        &c->config, &command, sweep_config_file(),
+        "only rows whose name matches, like small/128/fwdbwd/w5", argc, argv, err);
+    if (outcome == OPTIONS_RUN && c->resume && c->overwrite) {
         err_set(err, "--resume and --overwrite exclude each other");
-    else
-        return OPTIONS_RUN;
-    return OPTIONS_WRONG;
+        return OPTIONS_WRONG;
+    }
+    return outcome;
 }
 
 /* Where the result goes; the default folder is made. Caller frees. NULL on failure. */
@@ -190,9 +184,9 @@ static int plan_or_run(const SweepCommand *c, Err *err)
 {
     Sweep s;
     int code = EXIT_BAD_INPUT;
-    if (sweep_init(&s, c->config, &c->settings, err) != 0)
+    if (sweep_init(&s, c->config.path, &c->config.settings, err) != 0)
         return EXIT_BAD_INPUT;
-    if (sweep_select(&s, c->filter, c->shard, c->shards, err) != 0) {
+    if (sweep_select(&s, c->config.filter, c->shard, c->shards, err) != 0) {
         code = EXIT_BAD_INPUT;
     } else if (c->dry_run) {
         sweep_plan(&s);
@@ -208,13 +202,9 @@ int cmd_sweep(int argc, char **argv, Err *err)
 {
     SweepCommand c = {.format = "table", .shard = 1, .shards = 1, .order_seed = INT_MISSING};
     OptionsOutcome outcome = read_command(&c, argc, argv, err);
-    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    if (outcome == OPTIONS_RUN && c.columns) {
-        show_columns(stdout);
-        code = EXIT_OK;
-    } else if (outcome == OPTIONS_RUN) {
-        code = plan_or_run(&c, err);
-    }
-    text_list_release(&c.settings);
+    int code = outcome == OPTIONS_RUN    ? plan_or_run(&c, err)
+               : outcome == OPTIONS_HELP ? EXIT_OK
+                                         : EXIT_BAD_INPUT;
+    config_command_release(&c.config);
     return code;
 }

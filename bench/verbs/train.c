@@ -5,7 +5,7 @@
 
 #include "bench/commands.h"
 #include "bench/util/interrupt.h"
-#include "bench/util/options.h"
+#include "bench/util/config_command.h"
 #include "bench/machine/threads.h"
 #include "bench/train/train.h"
 
@@ -67,7 +67,8 @@ static int train(Trainer *t, const TrainOptions *o, Err *err)
 }
 
 typedef struct TrainCommand {
-    const char *config, *out;
+    ConfigCommand config;
+    const char *out;
     TrainOptions options;
     int64_t threads;
     bool dry_run;
@@ -97,12 +98,9 @@ static OptionsOutcome read_command(TrainCommand *c, int argc, char **argv, Err *
     };
     const Command command = {
         .verb = "train",
-        .arguments = "CONFIG.toml",
         .summary = "Fine-tunes an encoder as a classifier, or trains a small GPT on a text.",
         .options = options,
         .num_options = COUNT_OF(options),
-        .min_arguments = 1,
-        .max_arguments = 1,
         .notes =
             "The directory gets config.json, model.safetensors and the tokenizer's files, as the\n"
             "transformers library reads them; training.safetensors, which --resume needs; and\n"
@@ -111,38 +109,44 @@ static OptionsOutcome read_command(TrainCommand *c, int argc, char **argv, Err *
             "or diverges ends the training with exit code 1 and leaves the last checkpoint as it\n"
             "is.\n",
     };
-    size_t count;
-    return options_parse(&command, argc, argv, &c->config, &count, err);
+    return config_command_parse(&c->config, &command, &train_config_file, NULL, argc, argv, err);
+}
+
+static int run_config(TrainCommand *c, Err *err)
+{
+    TrainConfig config;
+    if (config_load(&train_config_file, &config, c->config.path, &c->config.settings, err) != 0)
+        return EXIT_BAD_INPUT;
+    if (c->out) {
+        free(config.out);
+        config.out = xstrdup(c->out);
+    }
+    c->options.threads = (int)c->threads;
+    interrupt_install();
+    if (!c->dry_run && train_check_out(&config, &c->options, err) != 0) {
+        train_config_release(&config);
+        return EXIT_BAD_INPUT;
+    }
+    Trainer t;
+    int code = EXIT_BAD_INPUT;
+    if (train_init(&t, &config, &c->options, err) == 0) {
+        code = EXIT_OK;
+        if (c->dry_run)
+            print_batches(&t);
+        else
+            code = train(&t, &c->options, err);
+    }
+    train_release(&t);
+    return code;
 }
 
 int cmd_train(int argc, char **argv, Err *err)
 {
     TrainCommand c = {.threads = threads_default()};
     OptionsOutcome outcome = read_command(&c, argc, argv, err);
-    if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    TrainConfig config;
-    if (train_config_load(&config, c.config, err) != 0)
-        return EXIT_BAD_INPUT;
-    if (c.out) {
-        free(config.out);
-        config.out = xstrdup(c.out);
-    }
-    c.options.threads = (int)c.threads;
-    interrupt_install();
-    if (!c.dry_run && train_check_out(&config, &c.options, err) != 0) {
-        train_config_release(&config);
-        return EXIT_BAD_INPUT;
-    }
-    Trainer t;
-    int code = EXIT_BAD_INPUT;
-    if (train_init(&t, &config, &c.options, err) == 0) {
-        code = EXIT_OK;
-        if (c.dry_run)
-            print_batches(&t);
-        else
-            code = train(&t, &c.options, err);
-    }
-    train_release(&t);
+    int code = outcome == OPTIONS_RUN    ? run_config(&c, err)
+               : outcome == OPTIONS_HELP ? EXIT_OK
+                                         : EXIT_BAD_INPUT;
+    config_command_release(&c.config);
     return code;
 }

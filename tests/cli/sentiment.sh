@@ -198,8 +198,8 @@ has csv "^classify,tiny,1,,pytorch,7,7,7,.*,8,ok,"
 
 refused "there is no model in '$work/none'; to make it: tare train configs/sentiment_train.toml" \
     --set "model=$work/none"
-refused "--set:1: unknown key 'round'; did you mean 'rounds'?" --set round=3
-refused '--set:1: rounds = 0 is not within 1 to 10000' --set rounds=0
+refused "--set round=3: unknown key 'round'; did you mean 'rounds'?" --set round=3
+refused '--set rounds=0: rounds is 0, outside 1 to 10000' --set rounds=0
 refused '--filter chooses cells' --filter x
 cp "$work/config.toml" "$work/good.toml"
 # broken SENTENCE SED: the config changed by a sed command is refused.
@@ -207,7 +207,7 @@ broken() {
     sed "$2" "$work/good.toml" >"$work/config.toml"
     refused "$1"
 }
-broken 'task must be "sentiment"; a file of cells has none' 's/^task.*/task = "sentimnet"/'
+broken "task is 'sentimnet'; did you mean 'sentiment'? It may be sentiment" 's/^task.*/task = "sentimnet"/'
 broken "unknown key 'pytorhc'; did you mean 'pytorch'?" 's/^pytorch = /pytorhc = /'
 broken "unknown key 'tokenizers'" 's/^pytorch_gpu/tokenizers/'
 broken 'tare cannot be switched off' 's/^pytorch_gpu = true/tare = false/'

@@ -1,5 +1,5 @@
-/* Any bytes as a config of `tare compare`, with cells or of a sentiment classifier: read or refused with its
- * file, and what is read is possible. */
+/* Any bytes as a config of `tare compare`, with cells or of a sentiment classifier: read or refused
+ * with its file, and what is read is possible. */
 #include "bench/compare/config.h"
 #include "bench/serving/config.h"
 
@@ -7,8 +7,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static const TextList no_settings = {NULL, 0};
 
 static void expect_place(const Err *err)
 {
@@ -19,7 +17,7 @@ static void read_cells(const char *text, size_t size)
 {
     CompareConfig c;
     Err err = {""};
-    if (compare_config_load_text(&c, text, size, "f", &no_settings, NULL, &err) != 0) {
+    if (config_load_text(&compare_config_file, &c, text, size, "f", NULL, &err) != 0) {
         expect_place(&err);
         return;
     }
@@ -30,20 +28,23 @@ static void read_cells(const char *text, size_t size)
         CHECK(*name && cell->rounds > 0 && cell->model < c.num_models, "cell %zu", i);
         CHECK(!cell->batch_size == cell->component->whole_file, "a batch of %zu", cell->batch_size);
     }
-    compare_config_release(&c);
+    config_release(&compare_config_file, &c);
 }
 
 static void read_sentiment(const char *text, size_t size)
 {
     ServingConfig c;
     Err err = {""};
-    if (serving_config_load_text(&c, text, size, "f", &no_settings, &err) != 0) {
+    ConfigFile alone =
+        serving_config_file; /* a file without task is then refused, not one of cells */
+    alone.next = NULL;
+    if (config_load_text(&alone, &c, text, size, "f", NULL, &err) != 0) {
         expect_place(&err);
         return;
     }
     CHECK(c.model && c.data[SET_BENCHMARK] && c.data[SET_VALIDATION], "a key is missing");
     CHECK(c.wanted[0] && c.rounds > 0 && c.max_wait > 0, "an impossible value");
-    serving_config_release(&c);
+    config_release(&alone, &c);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,8 +1,8 @@
-/* Fuzzes sweep_load and sweep_expand: any bytes are either refused with a sentence that names the file
- * or a setting, or give rows that pass their own check and differ from each other.
+/* Fuzzes sweep configs and sweep_expand: any bytes are either refused with a sentence that names
+ * the file or a setting, or give rows that pass their own check and differ from each other.
  *
- *   build/fuzz_sweep_config -max_total_time=600 -max_len=4096 NEW_INPUTS tests/fuzz/corpus_sweep_config
- */
+ *   build/fuzz_sweep_config -max_total_time=600 -max_len=4096 NEW_INPUTS
+ * tests/fuzz/corpus_sweep_config */
 #include "bench/sweep/config.h"
 
 #include <stdlib.h>
@@ -43,12 +43,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     SweepRow *rows;
     size_t count;
     Err err = {""};
-    if (sweep_load_text(&s, file, size, "f.toml", &settings, &err) == 0) {
+    if (config_load_text(sweep_config_file(), &s, file, size, "f.toml", &settings, &err) == 0) {
         if (sweep_expand(&s, &rows, &count, &err) == 0) {
             check_rows(rows, count);
             free(rows);
         }
-        sweep_config_release(&s);
+        config_release(sweep_config_file(), &s);
     }
     CHECK(!*err.msg || strstr(err.msg, "f.toml") || strstr(err.msg, "--set"),
           "an error without its place: '%s'", err.msg);

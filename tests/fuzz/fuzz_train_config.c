@@ -1,4 +1,5 @@
-/* Any bytes as the config of `tare train`: read or refused with its file, and what is read is possible. */
+/* Any bytes as the config of `tare train`: read or refused with its file, and what is read is
+ * possible. */
 #include "bench/train/config.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = xmalloc(size + 1);
     memcpy(text, data, size);
     text[size] = '\0';
-    if (train_config_load_text(&c, text, size, "f", &err) == 0) {
+    if (config_load_text(&train_config_file, &c, text, size, "f", NULL, &err) == 0) {
         CHECK(c.out && c.epochs > 0 && c.batch_size > 0 && c.learning_rate > 0, "a key is missing");
         CHECK(c.task == TASK_GPT ? c.text && c.context > 0 : c.train && c.labels.count >= 2,
               "data");

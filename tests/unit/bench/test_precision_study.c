@@ -458,15 +458,7 @@ Test(precision_study, every_round_gives_everyone_a_turn)
 
 static int load_text(StudyConfig *c, const char *text, Err *err)
 {
-    char path[] = "/tmp/tare_precision_XXXXXX";
-    int fd = mkstemp(path);
-    cr_assert(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-    close(fd);
-    int status = study_config_load(c, path, err);
-    if (status != 0) /* the name is another in every run */
-        memmove(err->msg, err->msg + strlen(path), strlen(err->msg + strlen(path)) + 1);
-    unlink(path);
-    return status;
+    return config_load_text(&study_config_file, c, text, strlen(text), "c", NULL, err);
 }
 
 Test(precision_study, a_config)
@@ -486,10 +478,11 @@ Test(precision_study, a_config)
     cr_expect(eq(int, c.formats[1], PRECISION_INT8));
     cr_expect(eq(i64, c.models[0].rounds, 7));
     cr_expect(eq(i64, c.models[1].rounds, 3));
-    cr_expect(eq(sz, c.models[0].num_batch_sizes, 2));
-    cr_expect(eq(sz, c.models[0].seq_lens[0], 32));
+    cr_expect(eq(sz, c.models[0].num_times, 2));
+    cr_expect(eq(sz, c.models[0].times[1].batch, 8));
+    cr_expect(eq(sz, c.models[0].times[1].seq_len, 32));
     cr_expect(eq(dbl, c.models[1].held_out, 0.1));
-    study_config_release(&c);
+    config_release(&study_config_file, &c);
 }
 
 Test(precision_study, wrong_configs)
@@ -497,24 +490,25 @@ Test(precision_study, wrong_configs)
     static const struct {
         const char *text, *message;
     } wrong[] = {
-        {"rounds = 7\n", ": no [[model]] table"},
-        {"round = 7\n", ":1: unknown key 'round'; did you mean 'rounds'?"},
-        {"formats = [\"fp8\"]\n", ":1: 'fp8' is no precision: fp32|fp16|bf16|mixed|int8"},
-        {"rounds = 0\n", ":1: rounds = 0 is not within 1 to 100000"},
-        {"[[model]]\nname = \"a\"\n", ":1: a [[model]] has a name, and either make or dir"},
+        {"rounds = 7\n", "c: no [[model]] table"},
+        {"round = 7\n", "c:1: unknown key 'round'; did you mean 'rounds'?"},
+        {"formats = [\"fp8\"]\n",
+         "c:1: formats is 'fp8'; did you mean 'fp32'? It may be fp32, fp16, bf16, mixed or int8"},
+        {"rounds = 0\n", "c:1: rounds is 0, outside 1 to 100000"},
+        {"[[model]]\nname = \"a\"\n", "c:1: a [[model]] has either make or dir"},
         {"[[model]]\nname = \"a\"\ndir = \"x\"\nmake = \"y\"\ntext = \"t\"\n",
-         ":1: a [[model]] has a name, and either make or dir"},
+         "c:1: a [[model]] has either make or dir"},
         {"[[model]]\nname = \"a\"\ndir = \"x\"\n",
-         ":1: nothing is asked of this model: batch_size and seq_len, test, or text"},
+         "c:1: nothing is asked of this model: batch_size and seq_len, test, or text"},
         {"[[model]]\nname = \"a\"\ndir = \"x\"\nbatch_size = 1\n",
-         ":1: batch_size and seq_len belong together"},
+         "c:1: batch_size and seq_len belong together"},
         {"[[model]]\nname = \"a\"\ndir = \"x\"\nheld_out = 2\n",
-         ":4: held_out = 2 is not within 0 to 1"},
+         "c:4: held_out is 2, outside 1e-09 to 1"},
         {"[[model]]\nname = \"a\"\nmake = \"../x\"\n",
-         ":3: make = '../x' is no name of bench/peers/make_models.py"},
+         "c:3: make = '../x' is no name of bench/peers/make_models.py"},
         {"[[model]]\nname = \"a\"\ndir = \"x\"\ntext = \"t\"\n"
          "[[model]]\nname = \"a\"\ndir = \"x\"\ntext = \"t\"\n",
-         ":5: model 'a' is defined twice"},
+         "c:5: model 'a' is defined twice"},
     };
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         StudyConfig c;
@@ -546,7 +540,9 @@ static void train_gpt(void)
                            "context = 8\n[training]\nepochs = 1\nbatch_size = 8\n"
                            "learning_rate = 1e-3\n",
                            temp_dir, temp_dir);
-    cr_assert(eq(int, train_config_load_text(&c, toml, strlen(toml), "c", &err), 0), "%s", err.msg);
+    cr_assert(
+        eq(int, config_load_text(&train_config_file, &c, toml, strlen(toml), "c", NULL, &err), 0),
+        "%s", err.msg);
     cr_assert(eq(int, train_init(&t, &c, &o, &err), 0), "%s", err.msg);
     FILE *chatter = fopen("/dev/null", "w");
     cr_assert(eq(int, train_run(&t, &o, chatter, &err), TRAIN_DONE), "%s", err.msg);
@@ -572,7 +568,7 @@ static void expect_left_out(double held_out, const char *why)
     if (why)
         cr_expect(strstr(gpt->left_out.msg, why) != NULL, "%s", gpt->left_out.msg);
     study_release(&s);
-    study_config_release(&c);
+    config_release(&study_config_file, &c);
     free(toml);
 }
 
@@ -630,7 +626,7 @@ static void expect_time(double gflops, const char *status)
         cr_expect(ok || !r->ranked);
     }
     study_release(&s);
-    study_config_release(&c);
+    config_release(&study_config_file, &c);
     free(toml);
 }
 

@@ -17,23 +17,10 @@
     "task = 'sentiment'\nmodel = 'm'\n[data]\nbenchmark = 'a'\nvalidation = 'b'\ntest = 'c'\n"     \
     "[implementations]\npytorch = false\npytorch_gpu = true\n"
 
-static char *write_config(const char *text)
-{
-    char *path = xstrdup("/tmp/tare-sentiment-test-XXXXXX");
-    int fd = mkstemp(path);
-    cr_assert(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-    close(fd);
-    return path;
-}
-
 static int load(ServingConfig *c, const char *text, const char *setting, Err *err)
 {
-    char *path = write_config(text);
     TextList settings = {.at = &setting, .count = setting ? 1 : 0};
-    int status = serving_config_load(c, path, &settings, err);
-    unlink(path);
-    free(path);
-    return status;
+    return config_load_text(&serving_config_file, c, text, strlen(text), "c", &settings, err);
 }
 
 Test(sentiment, config_with_defaults_and_settings)
@@ -51,26 +38,32 @@ Test(sentiment, config_with_defaults_and_settings)
             k == 0 || strcmp(name, "onnxruntime") == 0 || strcmp(name, "pytorch_gpu") == 0;
         cr_expect(eq(int, c.wanted[k], wanted), "%s", name);
     }
-    serving_config_release(&c);
+    config_release(&serving_config_file, &c);
 }
 
 Test(sentiment, a_task_makes_the_file)
 {
-    Err err = {""};
-    bool is;
     const struct {
         const char *text;
-        int status;
-        bool is;
-    } cases[] = {{WHOLE, 0, true}, {"rounds = 3\n", 0, false}, {"task = 'gpt'\n", -1, false}};
+        const ConfigFile *file;
+    } cases[] = {{WHOLE, &serving_config_file},
+                 {"rounds = 3\n", &compare_config_file},
+                 {"task = 'gpt'\n", NULL}};
+    Err err = {""};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        char *path = write_config(cases[i].text);
-        cr_expect(eq(int, serving_config_is(path, &is, &err), cases[i].status));
-        cr_expect(eq(int, is, cases[i].is));
+        char path[] = "/tmp/tare-sentiment-test-XXXXXX";
+        int fd = mkstemp(path);
+        ConfigDocument d;
+        cr_assert(write(fd, cases[i].text, strlen(cases[i].text)) > 0);
+        close(fd);
+        cr_expect(
+            eq(int, config_open(&d, &serving_config_file, path, &err), cases[i].file ? 0 : -1));
+        cr_expect(eq(ptr, (void *)d.file, (void *)cases[i].file));
+        if (cases[i].file)
+            config_close(&d);
         unlink(path);
-        free(path);
     }
-    cr_expect(strstr(err.msg, ":1: task must be \"sentiment\"") != NULL, "%s", err.msg);
+    cr_expect(strstr(err.msg, ":1: task is 'gpt'; it may be sentiment") != NULL, "%s", err.msg);
 }
 
 static void expect_refused(const char *text, const char *setting, const char *part)
@@ -81,19 +74,24 @@ static void expect_refused(const char *text, const char *setting, const char *pa
     cr_expect(strstr(err.msg, part) != NULL, "'%s' does not say '%s'", err.msg, part);
 }
 
+#define TASK "task = 'sentiment'\n"
+
 Test(sentiment, wrong_configs_are_refused_with_file_and_line)
 {
-    expect_refused("modle = 'm'\n", NULL, ":1: unknown key 'modle'; did you mean 'model'?");
-    expect_refused("model = 3\n", NULL, ":1: model is an integer, not a string");
-    expect_refused("model = 'm'\ndata = 3\n", NULL, ":2: data is an integer, not a table");
-    expect_refused("model = 'm'\n[data]\nbenchmark = 'a'\n", NULL, "no 'validation' in [data]");
-    expect_refused("[data]\nbenchmark = 'a'\nvalidation = 'b'\n", NULL, "there is no 'model'");
-    expect_refused("[implementations]\npytroch = true\n", NULL, ":2: unknown key 'pytroch'");
-    expect_refused("[implementations]\ntare = false\n", NULL, "cannot be switched off");
-    expect_refused("[implementations]\npytorch = 1\n", NULL, "not true or false");
-    expect_refused(WHOLE, "rounds=0", "--set:1: rounds = 0 is not within");
-    expect_refused(WHOLE, "pytorch=true", "--set:1: unknown key 'pytorch'");
-    expect_refused(WHOLE, "max_wait=soon", "max_wait is not a time");
+    expect_refused(TASK "modle = 'm'\n", NULL, "c:2: unknown key 'modle'; did you mean 'model'?");
+    expect_refused(TASK "model = 3\n", NULL, ":2: model is an integer, not a string");
+    expect_refused(TASK "model = 'm'\ndata = 3\n", NULL, ":3: data is an integer, not a table");
+    expect_refused(TASK "model = 'm'\n[data]\nbenchmark = 'a'\n", NULL,
+                   "no 'validation' in [data]");
+    expect_refused(TASK "[data]\nbenchmark = 'a'\nvalidation = 'b'\n", NULL, "there is no 'model'");
+    expect_refused(TASK "[implementations]\npytroch = true\n", NULL, ":3: unknown key 'pytroch'");
+    expect_refused(WHOLE "tare = false\n", NULL, "cannot be switched off");
+    expect_refused(TASK "[implementations]\npytorch = 1\n", NULL, "not true or false");
+    expect_refused(TASK "[[cell]]\n", NULL, "c:2: 'cell' is for a file without task");
+    expect_refused(WHOLE, "rounds=0", "--set rounds=0: rounds is 0, outside 1 to 10000");
+    expect_refused(WHOLE, "pytroch=true",
+                   "--set pytroch=true: unknown key 'pytroch'; did you mean 'pytorch'?");
+    expect_refused(WHOLE, "max_wait=soon", "max_wait is 'soon'; it may be a time");
 }
 
 /* ---- scores ---- */

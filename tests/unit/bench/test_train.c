@@ -34,7 +34,7 @@ static void expect_same_files(const char *a, const char *b)
 
 static int load_config(TrainConfig *c, const char *text, Err *err)
 {
-    return train_config_load_text(c, text, strlen(text), "c.toml", err);
+    return config_load_text(&train_config_file, c, text, strlen(text), "c.toml", NULL, err);
 }
 
 Test(train, a_config_is_read_with_its_defaults)
@@ -61,15 +61,15 @@ static void expect_refused(const char *text, const char *sentence)
 
 Test(train, a_wrong_config_is_refused_with_its_line)
 {
-    expect_refused("out = \"o\"\n", "c.toml: there is no task");
-    expect_refused("task = \"bert\"\n", "c.toml:1: task must be");
+    expect_refused("out = \"o\"\n", "c.toml: there is no 'task', such as task = \"sentiment\"");
+    expect_refused("task = \"bert\"\n", "c.toml:1: task is 'bert'; it may be sentiment or gpt");
     expect_refused("task = \"gpt\"\nout = \"o\"\n", "c.toml: there is no 'text' in [data]");
     expect_refused(GPT_TOML "drop_out = 0.1\n",
                    "c.toml:14: unknown key 'drop_out'; did you mean 'dropout'?");
-    expect_refused(GPT_TOML "context = 3\n", "c.toml:14: 'context' belongs into [model]");
-    expect_refused(GPT_TOML "dropout = 1.5\n", "c.toml:14: dropout is 1.5, but must be from 0");
+    expect_refused(GPT_TOML "context = 3\n", "c.toml:14: 'context' belongs in [model]");
+    expect_refused(GPT_TOML "dropout = 1.5\n", "c.toml:14: dropout is 1.5, outside 0 to 0.95");
     expect_refused(GPT_TOML "seed = \"x\"\n", "c.toml:14: seed is a string, not an integer");
-    expect_refused(GPT_TOML "max_length = 3\n", "'max_length' belongs into [data]");
+    expect_refused(GPT_TOML "max_length = 3\n", "'max_length' is for task = \"sentiment\"");
     expect_refused("task = \"gpt\"\n[data]\nlabels = [\"a\"]\n", "is for task = \"sentiment\"");
     expect_refused("task = \"sentiment\"\n[data]\nlabels = [\"good\", \"b\\tad\"]\n",
                    "c.toml:3: label 'b\\x09ad' has a control character");

@@ -1,0 +1,36 @@
+/* filter: see filter.h. */
+#include "bench/util/filter.h"
+
+#include <stdlib.h>
+
+int name_filter_open(NameFilter *f, const char *regex, Err *err)
+{
+    *f = (NameFilter){.text = regex};
+    char reason[128];
+    int code = regex ? regcomp(&f->pattern, regex, REG_EXTENDED | REG_NOSUB) : 0;
+    if (code == 0)
+        return 0;
+    regerror(code, &f->pattern, reason, sizeof reason);
+    return err_set(err, "--filter '%s': %s", regex, reason);
+}
+
+bool name_filter_keeps(NameFilter *f, const char *name)
+{
+    if (f->asked++ == 0)
+        f->first = xstrdup(name);
+    bool keeps = !f->text || regexec(&f->pattern, name, 0, NULL, 0) == 0;
+    f->kept += keeps;
+    return keeps;
+}
+
+int name_filter_close(NameFilter *f, const char *what, Err *err)
+{
+    int status = 0;
+    if (f->text && f->kept == 0)
+        status = err_set(err, "--filter '%s' matches none of the %zu %s, the first of which is %s",
+                         f->text, f->asked, what, f->first ? f->first : "missing");
+    if (f->text)
+        regfree(&f->pattern);
+    free(f->first);
+    return status;
+}
