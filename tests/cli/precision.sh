@@ -196,6 +196,16 @@ has first.md '^Op by op: linear layers and heads multiply in the format'
 has first.json '"ops": "linear layers and heads multiply in the format'
 has first.json '"orderings"'
 
+# --filter keeps work by its name, and opens no model that then has none; --set takes a key's place.
+study few 0 --filter '^zeros/(accuracy|time/b1s8)$' --set formats=int8 --set name=few
+[ "$(cut -d, -f1,2,3,5 few.csv | tail -n +2 | sort | tr '\n' ' ')" = \
+    "zeros,accuracy,,fp32 zeros,accuracy,,int8 zeros,time,1,fp32 zeros,time,1,int8 " ] || fail "few: $(cat few.csv)"
+has few.md '^# Precision: few$'
+[ "$(grep -c absent few.err)" = 0 ] || fail "a model without work was opened: $(cat few.err)"
+expect "a filter that keeps nothing" 2 \
+    "tare: --filter 'none' matches none of the 7 pieces of work, the first of which is zeros/time/b1s8" \
+    "$tare" precision study.toml --filter none
+
 # Energy by a model is labelled as one.
 study model 0 --energy-model watts=15
 has model.csv ',model,'

@@ -270,6 +270,7 @@ refuse "--filter '('" sweep tiny.toml --filter '('
 refuse "matches none of the 8 rows" sweep tiny.toml --filter large
 refuse "--shard: '4/3' is not I/N" sweep tiny.toml --shard 4/3
 refuse "did you mean 'num_trials'?" sweep tiny.toml --set num_trails=3
+refuse "--set d_model=3: 'd_model' belongs in [[model]], which --set does not reach" sweep tiny.toml --set d_model=3
 refuse "exclude each other" sweep tiny.toml --resume --overwrite
 config <<<'[sweep]
 model_size = "tiny"'

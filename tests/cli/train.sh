@@ -62,6 +62,10 @@ expect "another config" 2 \
     "$tare" train more.toml --resume
 [ "$("$tare" train gpt.toml --dry-run 2>/dev/null | wc -l)" = 24 ] || fail "--dry-run lists other batches"
 
+[ "$("$tare" train gpt.toml --dry-run --set epochs=1 2>/dev/null | wc -l)" = 12 ] || fail "--set epochs has no effect"
+expect "a key of the other task" 2 "tare: --set checkpoint=x: 'checkpoint' is for task = \"sentiment\"" \
+    "$tare" train gpt.toml --set checkpoint=x
+
 # ---- what is wrong ----
 
 expect "no config" 2 "tare: cannot open 'none.toml': No such file or directory" "$tare" train none.toml
