@@ -32,7 +32,7 @@ typedef struct Sequences {
 
 /* y[i, :] = word[tokens[i], :] + position[t, :] + type[types[i], :] for row i, the t-th of its
  * sequence; tokens i32 [B,T], or [1,n] with starts; word [V,C], position [P,C] with P >= T (or
- * longest), type [S,C] or NULL; types i32 like tokens, or NULL, which is 0 everywhere. Whoever
+ * longest) or NULL, type [S,C] or NULL; types i32 like tokens, or NULL, which is 0 everywhere. Whoever
  * writes tokens and types checks them. The row of the token `untrained` gets no gradient (PyTorch's
  * padding_idx); -1: every row does. */
 Tensor *op_embedding(Graph *g, Tensor *tokens, Sequences s, Tensor *word, Tensor *position,
@@ -45,12 +45,43 @@ Tensor *op_layernorm(Graph *g, Tensor *x, Tensor *w, Tensor *b, float eps);
  * NULL. With an activation there is no residual. */
 Tensor *op_linear(Graph *g, Tensor *x, Tensor *w, Tensor *b, Act act, Tensor *residual);
 
-/* Multi-head attention, y [n,C] from qkv [n,3C] (q, k, v side by side), scale 1/sqrt(C/heads); mask
- * i32 [B,T] (0: the key is not seen) or NULL; with starts, NULL. y of padding is 0. Both products
- * have the format `product`: f32; or, in a forward pass only, attention_product(), in which qkv may
- * be stored as well (tensor_store), since it is rounded to it anyway. */
-Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t heads, bool causal,
+/* The heads of an attention: `count` of q, of `channels` each; `kv` of k and of v, a divisor of count,
+ * each shared by count / kv neighbouring heads of q. */
+typedef struct Heads {
+    size_t count, kv, channels;
+} Heads;
+
+/* Channels of q, k and v side by side. */
+static inline size_t heads_width(Heads h)
+{
+    return (h.count + 2 * h.kv) * h.channels;
+}
+
+/* Multi-head attention, y [n, count * channels] from qkv [n, heads_width] (q, k, v side by side),
+ * scale 1/sqrt(channels); mask i32 [B,T] (0: the key is not seen) or NULL; with starts, NULL. y of
+ * padding is 0. Both products have the format `product`: f32; or, in a forward pass only,
+ * attention_product(), in which qkv may be stored as well (tensor_store), since it is rounded to it
+ * anyway. */
+Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, Heads heads, bool causal,
                      DType product);
+
+/* y = x / sqrt(mean(x^2) + eps) * w over the channels of each row (Zhang & Sennrich 2019); x [n,C],
+ * w [C]. */
+Tensor *op_rmsnorm(Graph *g, Tensor *x, Tensor *w, float eps);
+
+/* y [n, heads_width] from qkv: each head of q and of k becomes its RMS norm with wq [channels], or
+ * wk; v is copied. */
+Tensor *op_qk_norm(Graph *g, Tensor *qkv, Tensor *wq, Tensor *wk, Heads heads, float eps);
+
+/* y [n, heads_width] from qkv: rotary position embedding (Su et al. 2021). Each head of q and of k is
+ * turned, in row t of a sequence, by the angles t * frequency[i] in the planes of channels i and i +
+ * channels/2, or, `interleaved`, 2i and 2i+1; v is copied. frequency [channels/2] is copied. */
+Tensor *op_rope(Graph *g, Tensor *qkv, Sequences s, Heads heads, const float *frequency,
+                bool interleaved);
+
+/* y [n,F] = silu(x[:, :F]) x[:, F:], x [n,2F], silu(z) = z / (1 + exp(-z)): the gate of SwiGLU
+ * (Shazeer 2020). */
+Tensor *op_silu_gate(Graph *g, Tensor *x);
 
 /* y = dropout(x) + residual in a training run, x + residual otherwise; rate in [0, 1); residual may
  * be NULL. The mask is a pure function of the run's seed and step, the node and the element. */

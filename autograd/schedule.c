@@ -4,6 +4,7 @@
  * refresh step of each tensor that it reads, and recursively of what those read. */
 #include "autograd/schedule.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "autograd/op.h"
@@ -11,7 +12,11 @@
 const char *recompute_name(Recompute rc)
 {
     static const char *const names[] = {"none", "cheap", "block"};
-    return names[rc];
+    static _Thread_local char name[32];
+    if (rc <= RECOMPUTE_BLOCK)
+        return names[rc];
+    snprintf(name, sizeof name, "block:%d", rc - RECOMPUTE_BLOCK + 1);
+    return name;
 }
 
 /* How a node's data become readable in the backward phase. */
@@ -36,10 +41,12 @@ static void emit(Schedule *s, StepKind kind, Tensor *t, unsigned add)
     s->steps[s->count++] = (Step){kind, t, add};
 }
 
-static bool ends_block(const Graph *g, const Tensor *t)
+/* Whether t is the last node of its block and that the last of `every` blocks. */
+static bool ends_blocks(const Graph *g, const Tensor *t, int every)
 {
     size_t next = (size_t)t->index + 1;
-    return next == g->count || g->nodes[next]->block != t->block;
+    int block = next < g->count ? g->nodes[next]->block : -1;
+    return block < 0 || block / every != t->block / every;
 }
 
 /* An op that refreshes from aux can do so only for nodes that have aux. */
@@ -55,7 +62,7 @@ static Policy policy_of(const Graph *g, const Tensor *t, Recompute rc)
         return KEEP;
     if (rc == RECOMPUTE_CHEAP && can_refresh(t))
         return REFRESH;
-    if (rc == RECOMPUTE_BLOCK && t->block >= 0 && !ends_block(g, t))
+    if (rc >= RECOMPUTE_BLOCK && t->block >= 0 && !ends_blocks(g, t, rc - RECOMPUTE_BLOCK + 1))
         return RERUN;
     return KEEP;
 }
@@ -162,7 +169,7 @@ void schedule_build(Schedule *s, const Graph *g, Tensor *root, Recompute rc)
 {
     *s = (Schedule){.graph = g, .root = root};
     for (size_t i = 0; i < g->count; i++) {
-        g->nodes[i]->lean = rc == RECOMPUTE_BLOCK;
+        g->nodes[i]->lean = rc >= RECOMPUTE_BLOCK;
         if (g->nodes[i]->op)
             emit(s, STEP_FORWARD, g->nodes[i], 0);
     }

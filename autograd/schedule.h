@@ -20,14 +20,21 @@ typedef struct Step {
     unsigned add; /* backward: bit i says that in[i]'s gradient has a value, to which to add */
 } Step;
 
-/* What is kept between the passes. Results are the same in all three, bit for bit. */
+/* What is kept between the passes. Results are the same in all, bit for bit. */
 typedef enum Recompute {
     RECOMPUTE_NONE,  /* everything backward reads */
     RECOMPUTE_CHEAP, /* all but what op->refresh makes again (norms, activations) */
     RECOMPUTE_BLOCK, /* the last node of each block, and no logits (Chen et al. 2016) */
+    /* RECOMPUTE_BLOCK + K - 1: the last node of every K-th block; recompute_blocks makes it. */
 } Recompute;
 
-const char *recompute_name(Recompute rc); /* "none", "cheap", "block" */
+static inline Recompute recompute_blocks(size_t every)
+{
+    return (Recompute)(RECOMPUTE_BLOCK + every - 1);
+}
+
+/* "none", "cheap", "block", "block:3"; valid until the next call on this thread. */
+const char *recompute_name(Recompute rc);
 
 typedef struct Schedule {
     const Graph *graph;

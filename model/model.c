@@ -1,17 +1,29 @@
 /* model: see model.h. */
 #include "model/model.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-RecomputeChoice recompute_choice(const char *name)
+enum { MOST_BLOCKS = 65536 };
+
+int recompute_parse(const char *name, RecomputeChoice *choice, Err *err)
 {
-    static const char *const names[] = {
-        [CHOOSE_AUTO] = "auto", [CHOOSE_NONE] = "none", [CHOOSE_BLOCK] = "block"};
-    size_t i = 0;
-    while (i < COUNT_OF(names) && strcmp(name, names[i]) != 0)
-        i++;
-    CHECK(i < COUNT_OF(names), "'%s' is no choice of recomputation", name);
-    return (RecomputeChoice)i;
+    static const char *const names[] = {[CHOOSE_AUTO] = "auto",
+                                        [CHOOSE_NONE] = "none",
+                                        [CHOOSE_CHEAP] = "cheap",
+                                        [CHOOSE_BLOCK] = "block"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(name, names[i]) == 0) {
+            *choice = (RecomputeChoice)i;
+            return 0;
+        }
+    char *end = NULL;
+    long blocks = strncmp(name, "block:", 6) == 0 ? strtol(name + 6, &end, 10) : 0;
+    if (!end || *end || end == name + 6 || blocks < 1 || blocks > MOST_BLOCKS)
+        return err_set(
+            err, "'%.40s' is no way to recompute; auto, none, cheap, block and block:K are", name);
+    *choice = (RecomputeChoice)(CHOOSE_BLOCK + blocks - 1);
+    return 0;
 }
 
 /* The format that fp32 operands of products are rounded to: DT_F32, not at all, unless weights stay
@@ -36,6 +48,49 @@ static void plan_with(Model *m, Recompute rc)
     plan_build(&m->plan, &m->schedule, m->options.threads);
 }
 
+static void plan_again(Model *m, Recompute rc)
+{
+    plan_release(&m->plan);
+    schedule_release(&m->schedule);
+    plan_with(m, rc);
+}
+
+static bool fits(const Model *m)
+{
+    return !m->options.memory_limit || model_predicted_bytes(m) <= m->options.memory_limit;
+}
+
+/* As few blocks at a time as fit, else as take least memory: kept block ends become fewer, the blocks
+ * that are made again larger. */
+static void plan_blocks(Model *m)
+{
+    size_t layers = m->config.num_layers, best = 1;
+    plan_again(m, RECOMPUTE_BLOCK);
+    size_t least = model_predicted_bytes(m);
+    for (size_t every = 2; every <= layers && !fits(m); every++) {
+        plan_again(m, recompute_blocks(every));
+        if (model_predicted_bytes(m) < least) {
+            least = model_predicted_bytes(m);
+            best = every;
+        }
+    }
+    if (!fits(m))
+        plan_again(m, recompute_blocks(best));
+}
+
+static void plan_as_asked(Model *m, const ModelOptions *o)
+{
+    if (!o->backward || o->recompute == CHOOSE_NONE) {
+        plan_with(m, RECOMPUTE_NONE);
+    } else if (o->recompute >= CHOOSE_BLOCK) {
+        plan_with(m, recompute_blocks((size_t)(o->recompute - CHOOSE_BLOCK) + 1));
+    } else {
+        plan_with(m, RECOMPUTE_CHEAP);
+        if (o->recompute == CHOOSE_AUTO && !fits(m))
+            plan_blocks(m);
+    }
+}
+
 void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
 {
     *m = (Model){.config = *c, .options = *o};
@@ -48,18 +103,7 @@ void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
     model_record(&m->graph, c, &m->params, &m->options.wants, &m->record);
     params_set_format(&m->params, precision_weights(o->precision));
     graph_store_activations(&m->graph, precision_activations(o->precision));
-    if (!o->backward || o->recompute == CHOOSE_NONE) {
-        plan_with(m, RECOMPUTE_NONE);
-    } else if (o->recompute == CHOOSE_BLOCK) {
-        plan_with(m, RECOMPUTE_BLOCK);
-    } else {
-        plan_with(m, RECOMPUTE_CHEAP);
-        if (o->memory_limit && model_predicted_bytes(m) > o->memory_limit) {
-            plan_release(&m->plan);
-            schedule_release(&m->schedule);
-            plan_with(m, RECOMPUTE_BLOCK);
-        }
-    }
+    plan_as_asked(m, o);
 }
 
 void model_end_at_hidden(Model *m, size_t state)

@@ -12,11 +12,17 @@
 #include "model/families/family.h"
 #include "model/precision.h"
 
-/* What the user asks for. Auto recomputes cheap steps, and whole blocks where memory is short. */
-typedef enum RecomputeChoice { CHOOSE_AUTO, CHOOSE_NONE, CHOOSE_BLOCK } RecomputeChoice;
+/* What the user asks for. Auto recomputes cheap steps; where memory is short whole blocks, and where
+ * that does not fit either, the number of blocks at a time that takes least memory. */
+typedef enum RecomputeChoice {
+    CHOOSE_AUTO,
+    CHOOSE_NONE,
+    CHOOSE_CHEAP,
+    CHOOSE_BLOCK, /* CHOOSE_BLOCK + K - 1: K blocks at a time */
+} RecomputeChoice;
 
-/* "auto", "none" or "block"; another word is our bug, options_parse has refused it. */
-RecomputeChoice recompute_choice(const char *name);
+/* "auto", "none", "cheap", "block" or "block:K" with K from 1 to 65536. */
+int recompute_parse(const char *name, RecomputeChoice *choice, Err *err);
 
 typedef struct ModelOptions {
     RecordWants wants;

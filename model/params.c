@@ -1,6 +1,7 @@
 /* params: see params.h. */
 #include "model/params.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,6 +269,14 @@ void params_store(Params *p, size_t k, ParamRows r, int threads)
     }
 }
 
+/* Draws again what lies beyond 3 std, from streams that no parameter has. */
+static void cut(float *w, size_t first, size_t n, float std, uint64_t seed, uint64_t stream)
+{
+    for (size_t i = 0; i < n; i++)
+        for (uint64_t again = 1; fabsf(w[i]) > 3 * std; again++)
+            kernels()->normal(&w[i], 1, seed, stream | again << 32, first + i, 0, std);
+}
+
 /* Elements [first, first + n) of what a spec says. */
 static void fill(float *w, size_t first, size_t n, const ParamSpec *spec, uint64_t seed,
                  uint64_t stream, int threads)
@@ -276,9 +285,12 @@ static void fill(float *w, size_t first, size_t n, const ParamSpec *spec, uint64
 #pragma omp parallel for schedule(static) num_threads(threads) if (n > slice)
     for (size_t from = 0; from < n; from += slice) {
         size_t count = n - from < slice ? n - from : slice;
-        if (spec->init == INIT_NORMAL)
+        bool drawn = spec->init == INIT_NORMAL || spec->init == INIT_TRUNCATED;
+        if (drawn)
             kernels()->normal(w + from, count, seed, stream, first + from, 0, spec->std);
-        else
+        if (spec->init == INIT_TRUNCATED)
+            cut(w + from, first + from, count, spec->std, seed, stream);
+        if (!drawn)
             for (size_t i = from; i < from + count; i++)
                 w[i] = spec->init == INIT_ONES ? 1.0f : 0.0f;
     }

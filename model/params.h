@@ -14,19 +14,27 @@
 #include "autograd/optim/adamw.h"
 #include "autograd/tensor.h"
 
-typedef enum Init { INIT_NORMAL, INIT_ZEROS, INIT_ONES } Init;
+typedef enum Init {
+    INIT_NORMAL,
+    INIT_TRUNCATED, /* a normal cut at 3 std: what lies beyond is drawn again */
+    INIT_ZEROS,
+    INIT_ONES
+} Init;
+
+enum { MAX_PARTS = 3 }; /* of a joined parameter: query, key, value */
 
 /* How a parameter begins and how checkpoints store it. */
 typedef struct ParamSpec {
     size_t rows, cols; /* a matrix [rows, cols]; cols == 0: a vector [rows] */
     Init init;
-    float std;       /* of INIT_NORMAL */
-    bool transposed; /* checkpoints hold [cols, rows] (GPT-2's Conv1D) */
+    float std;               /* of INIT_NORMAL and INIT_TRUNCATED */
+    bool transposed;         /* checkpoints hold [cols, rows] (GPT-2's Conv1D) */
+    size_t parts[MAX_PARTS]; /* rows of each alternative of the name; all 0: equally many */
 } ParamSpec;
 
 /* `name` is the checkpoint's name without the family's prefix. Alternatives in braces, as in
- * "self.{query,key,value}.weight", are tensors of equal shape that checkpoints keep apart and the
- * model reads as one, stacked by rows. */
+ * "self.{query,key,value}.weight", are tensors that checkpoints keep apart and the model reads as
+ * one, stacked by rows. */
 typedef struct Param {
     Tensor tensor;
     ParamSpec spec;

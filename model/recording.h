@@ -40,4 +40,12 @@ typedef struct Recording {
     Tensor *loss;   /* [1], or NULL */
 } Recording;
 
+/* The heads of its attention. */
+static inline Heads model_heads(const ModelConfig *c)
+{
+    return (Heads){.count = c->num_heads,
+                   .kv = c->num_kv_heads ? c->num_kv_heads : c->num_heads,
+                   .channels = c->head_dim ? c->head_dim : c->d_model / c->num_heads};
+}
+
 #endif

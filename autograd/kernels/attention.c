@@ -1,5 +1,5 @@
-/* attention: divides heads among threads. One thread works one head of one sequence from beginning
- * to end (simd/attention.c), so results do not depend on the number of threads. Where forward has
+/* attention: divides heads among threads. One thread works one head of one sequence, backward all heads
+ * that share their keys, from beginning to end (simd/attention.c), so results do not depend on the number of threads. Where forward has
  * fewer heads than threads, the queries of a head are divided too. */
 #include "autograd/kernels/gemm/low_kernel.h"
 
@@ -84,6 +84,7 @@ void attention_forward(const Attention *a, int threads, void *scratch)
           dtype_name(a->product));
     CHECK(a->type == DT_F32 || a->product == DT_F32 || a->type == a->product, "%s of %s",
           dtype_name(a->product), dtype_name(a->type));
+    CHECK(a->KV == 0 || a->H % a->KV == 0, "%zu heads for %zu of keys", a->H, a->KV);
     if (a->B * a->H * a->T * a->D == 0)
         return;
     const Isa *isa = isa_in_use();
@@ -101,6 +102,7 @@ void attention_forward(const Attention *a, int threads, void *scratch)
             .kernel = kernel,
             .b = b,
             .h = i / parts % a->H,
+            .heads = 1,
             .first = a->first_query + part.from * ATTENTION_ROWS,
             .last = a->first_query + (part.to == blocks ? queries : part.to * ATTENTION_ROWS),
         };
@@ -119,16 +121,17 @@ void attention_backward(const Attention *a, const float *dout, float *dq, float 
     if (a->B * a->H * a->T * a->D == 0)
         return;
     const Isa *isa = isa_in_use();
-    size_t part_floats = floats_per_thread(a, true);
+    size_t part_floats = floats_per_thread(a, true), groups = a->KV ? a->KV : a->H;
     if (!worth_threads(a))
         threads = 1;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
-    for (size_t i = 0; i < a->B * a->H; i++) {
+    for (size_t i = 0; i < a->B * groups; i++) {
         AttentionTask task = {
             .a = a,
-            .b = i / a->H,
-            .h = i % a->H,
-            .last = num_queries(a, i / a->H),
+            .b = i / groups,
+            .h = i % groups * (a->H / groups),
+            .heads = a->H / groups,
+            .last = num_queries(a, i / groups),
             .dout = dout,
             .dq = dq,
             .dk = dk,

@@ -192,11 +192,13 @@ typedef struct LowKernel {
 
 /* ---- attention ---- */
 
-/* One head of one sequence; of its queries those in [first, last), in backward all. */
+/* Some heads of one sequence that share a key/value head; of the queries those in [first, last), in
+ * backward all. */
 typedef struct AttentionTask {
     const Attention *a;
     const LowKernel *kernel; /* forward: what multiplies bf16; NULL: products are fp32 */
-    size_t b, h, first, last;
+    size_t b, h, heads;      /* heads h to h + heads - 1; forward: one */
+    size_t first, last;
     /* Backward only. */
     const float *dout;
     float *dq, *dk, *dv;

@@ -156,10 +156,13 @@ const char *gemm_blas_description(void);
 /* out[b,t,h,:] = softmax_s(scale q[b,t,h,:].k[b,s,h,:]) v[b,s,h,:], over s <= t when causal and
  * over keys with key_mask[b*T+s] != 0 when there is a mask. Worked in tiles with memory linear in T
  * (Dao et al. 2022): no T x T buffer exists, causal tiles above the diagonal are skipped. Element
- * (b,t,h,d) of q, k, v is at [(b*T + t)*qkv_stride + h*D + d]: packed qkv is three pointers into
- * one buffer with stride 3C. out has stride H*D. A query without any visible key gets zeros. */
+ * (b,t,h,d) of q, and of k and v with h < KV, is at [(b*T + t)*qkv_stride + h*D + d]: packed qkv is
+ * three pointers into one buffer with stride (H + 2 KV) D. out has stride H*D. A query without any visible key gets zeros. */
 typedef struct Attention {
     size_t B, T, H, D;
+    /* Heads of k and v, a divisor of H; 0 stands for H. Query heads h to h + H/KV - 1, h a multiple of
+     * H/KV, share key/value head h / (H/KV) (Ainslie et al. 2023). */
+    size_t KV;
     const void *q, *k, *v; /* of `type` */
     size_t qkv_stride;
     /* [B + 1], or NULL. Sequence b has the rows from starts[b] to before starts[b+1], at most T of

@@ -10,18 +10,20 @@
 enum { QKV, MASK, STARTS };
 
 typedef struct Attr {
-    size_t T, H; /* T: of the longest */
+    size_t T; /* of the longest */
+    Heads heads;
     bool causal;
     DType product;
 } Attr;
 
-Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, size_t heads, bool causal,
+Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, Heads heads, bool causal,
                      DType product)
 {
-    size_t rows = tensor_rows(qkv), C = tensor_channels(qkv) / 3;
+    size_t rows = tensor_rows(qkv), C = heads.count * heads.channels;
     sequences_check(s, rows);
-    CHECK(3 * C == tensor_channels(qkv) && C % heads == 0, "qkv [%zu,%zu] for %zu heads", rows,
-          tensor_channels(qkv), heads);
+    CHECK(tensor_channels(qkv) == heads_width(heads) && heads.count % heads.kv == 0,
+          "qkv [%zu,%zu] for %zu heads, %zu of keys, of %zu channels", rows, tensor_channels(qkv),
+          heads.count, heads.kv, heads.channels);
     CHECK(!mask || (mask->dtype == DT_I32 && tensor_count(mask) == rows && !s.starts),
           "a mask is i32 [B,T]");
     Tensor *t = graph_node(g, &op_attention_def, 2, (size_t[]){rows, C}, 3,
@@ -41,14 +43,14 @@ static size_t num_sequences(const Tensor *t)
 static Attention shape_of(const Tensor *t)
 {
     const Attr *a = t->attr;
-    size_t C = t->shape[1], D = C / a->H;
     return (Attention){.B = num_sequences(t),
                        .T = a->T,
-                       .H = a->H,
-                       .D = D,
-                       .qkv_stride = 3 * C,
+                       .H = a->heads.count,
+                       .KV = a->heads.kv,
+                       .D = a->heads.channels,
+                       .qkv_stride = heads_width(a->heads),
                        .causal = a->causal,
-                       .scale = 1.0f / sqrtf((float)D),
+                       .scale = 1.0f / sqrtf((float)a->heads.channels),
                        .type = t->in[QKV]->dtype,
                        .out_type = t->dtype,
                        .product = a->product};
@@ -57,10 +59,10 @@ static Attention shape_of(const Tensor *t)
 static Attention describe(const Tensor *t, const char *qkv, char *out)
 {
     Attention a = shape_of(t);
-    size_t bytes = t->shape[1] * dtype_size(a.type);
+    size_t bytes = a.D * dtype_size(a.type);
     a.q = qkv;
-    a.k = qkv + bytes;
-    a.v = qkv + 2 * bytes;
+    a.k = qkv + a.H * bytes;
+    a.v = qkv + (a.H + a.KV) * bytes;
     a.starts = starts_data(t->in[STARTS]);
     a.key_mask = t->in[MASK] ? t->in[MASK]->data : NULL;
     a.out = out;
@@ -104,12 +106,12 @@ static void backward(const Tensor *t, ExecCtx *c)
 {
     Attention a = describe(t, t->in[QKV]->data, t->data);
     float *dqkv = t->in[QKV]->grad;
-    size_t C = t->shape[1];
     CHECK(!exec_adds(c, QKV), "the gradient of qkv has one contribution");
     if (!dqkv)
         return;
-    attention_backward(&a, t->grad, dqkv, dqkv + C, dqkv + 2 * C, c->threads, c->scratch);
-    clear_padding(t, dqkv, 3 * C * sizeof *dqkv);
+    float *dk = dqkv + a.H * a.D, *dv = dk + a.KV * a.D;
+    attention_backward(&a, t->grad, dqkv, dk, dv, c->threads, c->scratch);
+    clear_padding(t, dqkv, a.qkv_stride * sizeof *dqkv);
 }
 
 /* Scores and weighted values: 4 T T C per sequence; causal: half of it, with the diagonal. Of
@@ -125,7 +127,7 @@ static double flops(const Tensor *t, bool is_backward)
 
 static size_t aux_bytes(const Tensor *t, bool is_backward)
 {
-    return is_backward ? t->shape[0] * ((const Attr *)t->attr)->H * sizeof(float) : 0;
+    return is_backward ? t->shape[0] * ((const Attr *)t->attr)->heads.count * sizeof(float) : 0;
 }
 
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)

@@ -21,7 +21,7 @@ Tensor *op_embedding(Graph *g, Tensor *tokens, Sequences s, Tensor *word, Tensor
     size_t C = tensor_channels(word), longest = s.starts ? s.longest : tokens->shape[1];
     sequences_check(s, tensor_count(tokens));
     CHECK(tokens->dtype == DT_I32 && tokens->ndim == 2, "tokens are i32 [B,T]");
-    CHECK(tensor_channels(position) == C && tensor_rows(position) >= longest &&
+    CHECK((!position || (tensor_channels(position) == C && tensor_rows(position) >= longest)) &&
               (!type || tensor_channels(type) == C),
           "the tables do not fit each other");
     CHECK(!types || (type && types->dtype == DT_I32 && tensor_count(types) == tensor_count(tokens)),
@@ -47,9 +47,14 @@ static void forward(const Tensor *t, ExecCtx *c)
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < rows; i++) {
         float *scratch = thread_scratch(c, SCRATCH_ROWS * C), *y = row_begin(t, i, scratch);
-        k->add(weight_row(word, (size_t)token[i], scratch + C),
-               weight_row(position, position_of(starts, T, c->part * rows + i), scratch + 2 * C), y,
-               C);
+        const float *of_word = weight_row(word, (size_t)token[i], scratch + C);
+        if (position)
+            k->add(
+                of_word,
+                weight_row(position, position_of(starts, T, c->part * rows + i), scratch + 2 * C),
+                y, C);
+        else
+            memcpy(y, of_word, C * sizeof *y);
         if (type)
             k->add(y, weight_row(type, types ? (size_t)types[i] : 0, scratch + C), y, C);
         row_done(t, i, y);
@@ -70,7 +75,7 @@ static void backward_slice(const Tensor *t, const Kernels *k, Slice s)
 {
     size_t rows = t->shape[0], T = t->in[TOKENS]->shape[1];
     const int32_t *token = t->in[TOKENS]->data, untrained = ((const Attr *)t->attr)->untrained;
-    float *word = t->in[WORD]->grad, *position = t->in[POSITION]->grad;
+    float *word = t->in[WORD]->grad, *position = t->in[POSITION] ? t->in[POSITION]->grad : NULL;
     float *type = t->in[TYPE] ? t->in[TYPE]->grad : NULL;
     const Tensor *starts = t->in[STARTS];
     const int32_t *types = t->in[TYPES] ? t->in[TYPES]->data : NULL;

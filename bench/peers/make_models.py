@@ -32,12 +32,34 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     GPT2Model,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaModel,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 SENTIMENT = {"id2label": {0: "NEGATIVE", 1: "POSITIVE"}, "label2id": {"NEGATIVE": 0, "POSITIVE": 1}}
 SMALL_DISTILBERT = dict(dim=32, n_layers=5, n_heads=4, hidden_dim=128, vocab_size=1124)
 SMALL_BERT = dict(hidden_size=48, num_hidden_layers=3, num_attention_heads=4, intermediate_size=100,
                   vocab_size=1124, max_position_embeddings=128)
+
+
+
+def decoder(width, heads, kv_heads, layers=2, theta=10000.0, scaling=None, **more):
+    """Settings of a small model of the Llama family."""
+    rope = {"rope_type": "default", "rope_theta": theta, **(scaling or {})}
+    return dict(vocab_size=101, hidden_size=width, intermediate_size=2 * width + 6,
+                num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=kv_heads,
+                max_position_embeddings=256, rope_parameters=rope, **more)
+
+
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 32}
 
 # name: (model class, config class, settings, what it is for)
 MODELS = {
@@ -56,6 +78,21 @@ MODELS = {
                   dict(n_embd=64, n_head=2, n_layer=4, n_positions=200, vocab_size=503,
                        activation_function="relu"),
                   "another activation, attention heads of 32, contexts over a tile"),
+    "llama-grouped": (LlamaForCausalLM, LlamaConfig, decoder(72, 9, 3, theta=1e5),
+                      "nine heads on three of keys, a head of its own"),
+    "llama-one-key": (LlamaForCausalLM, LlamaConfig,
+                      decoder(40, 8, 1, head_dim=32, tie_word_embeddings=True),
+                      "eight heads on one of keys, wider than d_model, a tied head"),
+    "llama-3": (LlamaForCausalLM, LlamaConfig,
+                decoder(64, 4, 2, layers=3, theta=500000.0, scaling=LLAMA3, head_dim=64),
+                "scaled frequencies"),
+    "llama-headless": (LlamaModel, LlamaConfig, decoder(48, 4, 4), "names without prefix, no head"),
+    "mistral-small": (MistralForCausalLM, MistralConfig,
+                      decoder(48, 4, 2, head_dim=80, sliding_window=None), "head_dim 80"),
+    "qwen2-small": (Qwen2ForCausalLM, Qwen2Config, decoder(48, 4, 2), "a bias on q, k and v"),
+    "qwen3-small": (Qwen3ForCausalLM, Qwen3Config,
+                    decoder(32, 4, 1, theta=1e6, head_dim=128, tie_word_embeddings=True),
+                    "norms of q and k, head_dim 128"),
     "distilbert-small": (DistilBertForSequenceClassification, DistilBertConfig,
                          dict(SMALL_DISTILBERT, **SENTIMENT), "sentiment classifier, 32/5/4"),
     "distilbert-headless": (DistilBertModel, DistilBertConfig, SMALL_DISTILBERT,
@@ -127,7 +164,7 @@ def randomise(model, seed):
         if p.ndim == 1:
             is_norm = name.endswith("weight")
             p.copy_(1 + 0.2 * noise if is_norm else 0.1 * noise)
-        elif any(table in name for table in ("wte", "wpe", "embeddings")):
+        elif any(table in name for table in ("wte", "wpe", "embed")):
             p.copy_(0.1 * noise)
         else:
             p.copy_(noise / model.config.hidden_size**0.5)
@@ -148,7 +185,7 @@ def make(name, out_dir):
     model = model_class(config_class(**settings)).eval()
     randomise(model, seed_of(name))
     model.save_pretrained(partial)
-    if model.config.model_type != "gpt2":
+    if model.config.model_type in ("bert", "distilbert"):
         save_tokenizer(model.config, partial, random.Random(seed_of(name)))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

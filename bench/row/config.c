@@ -8,7 +8,7 @@
 
 #include "autograd/kernels/kernels.h"
 #include "model/families/family.h"
-#include "model/families/gpt2.h"
+#include "model/families/shapes.h"
 #include "bench/machine/threads.h"
 
 #define WARMUP_FIXED "fixed"
@@ -77,12 +77,12 @@ int row_config_complete(RowConfig *c, Err *err)
 {
     if (c->d_model && c->num_layers && c->num_heads)
         return 0;
-    const NamedSize *size = model_size_find(c->model_size);
-    if (!size)
+    const NamedShape *size = model_shape_find(c->model_size);
+    if (!size || size->arch) /* rows are GPT-2's so far */
         return err_set(err, "model_size '%s' is not built in: give its dimensions", c->model_size);
-    c->d_model = c->d_model ? c->d_model : (int64_t)size->d_model;
-    c->num_layers = c->num_layers ? c->num_layers : (int64_t)size->num_layers;
-    c->num_heads = c->num_heads ? c->num_heads : (int64_t)size->num_heads;
+    c->d_model = c->d_model ? c->d_model : (int64_t)size->shape.d_model;
+    c->num_layers = c->num_layers ? c->num_layers : (int64_t)size->shape.num_layers;
+    c->num_heads = c->num_heads ? c->num_heads : (int64_t)size->shape.num_heads;
     return 0;
 }
 

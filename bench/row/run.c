@@ -29,6 +29,10 @@ typedef struct Batch {
 ModelOptions row_model_options(const RowConfig *c, size_t memory_limit)
 {
     bool few_rows = c->batch_size * c->context_length < PACK_BELOW_ROWS;
+    RecomputeChoice recompute;
+    Err err;
+    CHECK(recompute_parse(c->recompute, &recompute, &err) == 0, "%s",
+          err.msg); /* row_config has refused it */
     return (ModelOptions){
         .wants = {.batch = (size_t)c->batch_size,
                   .context = (size_t)c->context_length,
@@ -37,7 +41,7 @@ ModelOptions row_model_options(const RowConfig *c, size_t memory_limit)
         .backward = !c->forward_only,
         .optimizer = !c->forward_only && strcmp(c->optimizer, "adamw") == 0,
         .pack_weights = c->forward_only && few_rows && strcmp(c->gemm, "packed") == 0,
-        .recompute = recompute_choice(c->recompute),
+        .recompute = recompute,
         .memory_limit = memory_limit,
         .threads = (int)c->threads,
     };

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/families/gpt2.h"
+#include "model/families/shapes.h"
 #include "bench/sweep/config.h"
 
 /* The keys that vary slowest, outermost first; the rest follow in the order of the columns. */
@@ -35,12 +35,13 @@ static size_t nesting(const SweepConfig *s, const Field **order)
 
 static int unknown_size(const SweepConfig *s, const char *place, const char *size, Err *err)
 {
-    const char **known = xmalloc((s->num_models + num_model_sizes) * sizeof *known);
+    const char **known = xmalloc((s->num_models + num_model_shapes) * sizeof *known);
     size_t count = 0;
     for (size_t i = 0; i < s->num_models; i++)
         known[count++] = s->models[i].dimensions.model_size;
-    for (size_t i = 0; i < num_model_sizes; i++)
-        known[count++] = model_sizes[i].name;
+    for (size_t i = 0; i < num_model_shapes; i++)
+        if (!model_shapes[i].arch)
+            known[count++] = model_shapes[i].name;
     Hint hint;
     did_you_mean(hint, size, known, count);
     free(known);
@@ -61,7 +62,8 @@ static int set_dimensions(const SweepConfig *s, RowConfig *c, Err *err)
         c->num_layers = m->num_layers;
         c->num_heads = m->num_heads;
     }
-    if (c->d_model == 0 && !model_size_find(c->model_size))
+    const NamedShape *shape = model_shape_find(c->model_size);
+    if (c->d_model == 0 && (!shape || shape->arch))
         return unknown_size(s, place, c->model_size, err);
     if (row_config_complete(c, err) != 0 || row_config_check(c, err) != 0)
         return err_prefix(err, "%s", place);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/families/gpt2.h"
+#include "model/families/shapes.h"
 #include "model/files/checkpoint.h"
 #include "bench/machine/machine.h"
 #include "bench/train/train.h"

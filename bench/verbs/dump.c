@@ -157,7 +157,10 @@ static int dump(const char *dir, const Inputs *in, const DumpOptions *o, Err *er
     Checkpoint ck;
     if (checkpoint_open(&ck, dir, err) != 0)
         return -1;
+    RecomputeChoice recompute;
     int status = check_inputs(in, &ck.config, err);
+    if (status == 0)
+        status = recompute_parse(o->recompute, &recompute, err);
     if (status == 0) {
         Model m;
         model_plan(
@@ -170,7 +173,7 @@ static int dump(const char *dir, const Inputs *in, const DumpOptions *o, Err *er
                                       .logits = ck.config.head != HEAD_NONE},
                             .precision = precision,
                             .backward = in->targets.rows > 0 && precision_has_backward(precision),
-                            .recompute = recompute_choice(o->recompute),
+                            .recompute = recompute,
                             .threads = (int)o->threads});
         status = run_and_write(&ck, &m, in, o->out, err);
         model_release(&m);
@@ -193,8 +196,9 @@ int cmd_dump(int argc, char **argv, Err *err)
             "the right id at each position, or a label a row (-1 = ignored); adds the loss, and "
             "gradients where the precision has a backward pass"),
         option_text("--out", "FILE", &dumped.out, NULL, "the safetensors file to write"),
-        option_text("--recompute", "MODE", &dumped.recompute, "auto|none|block",
-                    "activation checkpointing; results are identical"),
+        option_text(
+            "--recompute", "MODE", &dumped.recompute, NULL,
+            "auto, none, cheap, block or block:K, K blocks at a time; results are identical"),
         option_text("--precision", "FORMAT", &dumped.precision, PRECISION_NAMES,
                     "what the model computes in, natively or not; the file is fp32 in any case"),
         threads_option(&dumped.threads),

@@ -60,8 +60,9 @@ typedef struct Recorder {
 
 static Tensor *matrix(Recorder *r, size_t rows, size_t cols, const char *name)
 {
-    return params_get(r->p, (ParamSpec){rows, cols, INIT_NORMAL, 0.02f, false}, "%s%s.weight",
-                      r->prefix, name);
+    return params_get(r->p,
+                      (ParamSpec){.rows = rows, .cols = cols, .init = INIT_NORMAL, .std = 0.02f},
+                      "%s%s.weight", r->prefix, name);
 }
 
 static Tensor *vector(Recorder *r, size_t n, Init init, const char *name, const char *what)
@@ -100,7 +101,7 @@ static Tensor *layer(Recorder *r, Tensor *x, bool only_first)
     Tensor *qkv = linear(r, x, 3 * C, f->qkv, ACT_NONE, NULL);
     tensor_store(qkv, r->attention); /* which rounds it to that anyway */
     Tensor *heads =
-        op_attention(r->g, qkv, r->mask, r->sequences, r->c->num_heads, false, r->attention);
+        op_attention(r->g, qkv, r->mask, r->sequences, model_heads(r->c), false, r->attention);
     if (only_first) {
         heads = op_first_token(r->g, heads, r->sequences);
         x = op_first_token(r->g, x, r->sequences);

@@ -69,6 +69,23 @@ static bool is_used(const ModelConfig *c, Dimension d)
     return d == NUM_LABELS ? c->head == HEAD_CLASSIFIER : c->family->keys[d].name != NULL;
 }
 
+static int check_heads(const ModelConfig *c, Err *err)
+{
+    const Heads h = model_heads(c);
+    if (h.kv > MAX_DIMENSION || c->num_heads % h.kv != 0)
+        return err_set(err, "num_kv_heads %zu does not divide num_heads %zu", h.kv, c->num_heads);
+    if (model_dimension_check("head_dim", h.channels, err) != 0)
+        return -1;
+    if (h.channels % 2 != 0)
+        return err_set(err, "head_dim %zu is odd, but rotary embedding turns pairs", h.channels);
+    if ((double)h.count * (double)h.channels > MAX_DIMENSION)
+        return err_set(err, "num_heads x head_dim is %zu x %zu, more than %d", h.count, h.channels,
+                       MAX_DIMENSION);
+    if (!(c->rope.theta > 0) || isinf(c->rope.theta))
+        return err_set(err, "rope_theta is %g, but must be positive", c->rope.theta);
+    return 0;
+}
+
 int model_config_check(const ModelConfig *c, Err *err)
 {
     ModelConfig copy = *c;
@@ -76,8 +93,10 @@ int model_config_check(const ModelConfig *c, Err *err)
         if (is_used(c, d) &&
             model_dimension_check(dimensions[d].name, *model_dimension(&copy, d), err) != 0)
             return -1;
-    if (c->d_model % c->num_heads != 0)
+    if (c->head_dim == 0 && c->d_model % c->num_heads != 0)
         return err_set(err, "num_heads %zu does not divide d_model %zu", c->num_heads, c->d_model);
+    if (c->family->rotary && check_heads(c, err) != 0)
+        return -1;
     if (!(c->norm_eps > 0) || isinf(c->norm_eps))
         return err_set(err, "norm_eps is %g, but must be positive", (double)c->norm_eps);
     if (c->family->params(c) > 0x1p48)

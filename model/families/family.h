@@ -55,6 +55,12 @@ struct Family {
     /* The model. */
     bool causal;       /* position t sees 0 to t: no mask, a target a position. Else an encoder */
     bool pad_row_held; /* the token table's row pad_token gets no gradient (padding_idx) */
+    /* A decoder with rotary embedding, SwiGLU and RMS norms; then what config.json need not say. */
+    bool rotary;
+    bool qkv_bias, qk_norm;
+    size_t default_kv_heads, default_head_dim; /* 0: they follow from the heads */
+    size_t
+        default_window; /* of a sliding window that a missing key stands for, which is not built */
     void (*record)(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want,
                    Recording *r);           /* layers, logits, loss; r has its inputs */
     double (*params)(const ModelConfig *c); /* as model_num_params */

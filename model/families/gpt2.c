@@ -7,48 +7,12 @@
  * Each layer is one recompute block. Names and the transposed Conv1D weights are those of
  * Hugging Face checkpoints; initial values are GPT-2's: N(0, 0.02), residual projections /
  * sqrt(2 layers). */
-#include "model/families/gpt2.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "autograd/ops.h"
 #include "model/families/family.h"
-
-/* ---- the model that needs no file ---- */
-
-const NamedSize model_sizes[] = {
-    {"small", 768, 12, 12}, {"medium", 1024, 24, 16}, {"large", 1280, 36, 20},
-    {"xl", 1600, 48, 25},   {"2.7B", 2560, 32, 32},
-};
-const size_t num_model_sizes = COUNT_OF(model_sizes);
-
-const NamedSize *model_size_find(const char *name)
-{
-    for (size_t i = 0; i < num_model_sizes; i++)
-        if (strcmp(model_sizes[i].name, name) == 0)
-            return &model_sizes[i];
-    return NULL;
-}
-
-ModelConfig model_config_gpt(size_t d_model, size_t num_layers, size_t num_heads, size_t vocab_size,
-                             size_t context)
-{
-    return (ModelConfig){
-        .family = &family_gpt2,
-        .head = HEAD_LM,
-        .vocab_size = vocab_size,
-        .d_model = d_model,
-        .num_layers = num_layers,
-        .num_heads = num_heads,
-        .d_ff = 4 * d_model,
-        .max_positions = context > 1024 ? context : 1024,
-        .tied_head = true,
-        .act = ACT_GELU_TANH,
-        .norm_eps = 1e-5f,
-    };
-}
 
 /* ---- the recording ---- */
 
@@ -76,7 +40,11 @@ static Tensor *linear(const Layer *l, Tensor *x, const char *name, size_t out, A
                       Tensor *residual)
 {
     float std = residual ? init_std / sqrtf(2.0f * (float)l->c->num_layers) : init_std;
-    ParamSpec weight = {out, tensor_channels(x), INIT_NORMAL, std, .transposed = true};
+    ParamSpec weight = {.rows = out,
+                        .cols = tensor_channels(x),
+                        .init = INIT_NORMAL,
+                        .std = std,
+                        .transposed = true};
     Tensor *w = params_get(l->p, weight, "h.%zu.%s.weight", l->index, name);
     Tensor *b = params_get(l->p, (ParamSpec){.rows = out, .init = INIT_ZEROS}, "h.%zu.%s.bias",
                            l->index, name);
@@ -99,7 +67,7 @@ static Tensor *layer(const Layer *l, Tensor *x, const Recording *r)
     Tensor *qkv = linear(l, layer_norm(l, x, "ln_1"), "attn.c_attn", 3 * C, ACT_NONE, NULL);
     tensor_store(qkv, l->attention); /* which rounds it to that anyway */
     Tensor *heads =
-        op_attention(l->g, qkv, r->mask, r->sequences, l->c->num_heads, true, l->attention);
+        op_attention(l->g, qkv, r->mask, r->sequences, model_heads(l->c), true, l->attention);
     x = linear(l, heads, "attn.c_proj", C, ACT_NONE, x);
     Tensor *up = linear(l, layer_norm(l, x, "ln_2"), "mlp.c_fc", l->c->d_ff, l->c->act, NULL);
     x = linear(l, up, "mlp.c_proj", C, ACT_NONE, x);
@@ -109,7 +77,8 @@ static Tensor *layer(const Layer *l, Tensor *x, const Recording *r)
 
 static void record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r)
 {
-    ParamSpec table = {c->vocab_size, c->d_model, INIT_NORMAL, init_std, false};
+    ParamSpec table = {
+        .rows = c->vocab_size, .cols = c->d_model, .init = INIT_NORMAL, .std = init_std};
     Tensor *word = params_get(p, table, "wte.weight");
     table.rows = c->max_positions;
     Tensor *position = params_get(p, table, "wpe.weight");

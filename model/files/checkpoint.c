@@ -13,6 +13,12 @@
 #include "model/files/checkpoint_rows.h"
 #include "model/files/config_json.h"
 
+/* Rows of part `i`. */
+static size_t part_rows(const ParamSpec *spec, size_t parts, size_t i)
+{
+    return spec->parts[0] ? spec->parts[i] : spec->rows / parts;
+}
+
 /* ---- opening ---- */
 
 static bool any_starts_with(const SafeTensors *file, const char *start)
@@ -217,15 +223,13 @@ static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t ro
     return status;
 }
 
-enum { MAX_PARTS = 3 }; /* query, key, value */
-
 /* Finds all parts of q; sources[0].weight is NULL where the file may lack them and does. */
 static int find_sources(const Checkpoint *ck, const Param *q, Source *sources, bool *used, Err *err)
 {
     size_t parts = name_parts(q->name);
     CHECK(parts <= MAX_PARTS, "'%s' has %zu parts", q->name, parts);
     for (size_t i = 0; i < parts; i++)
-        if (find_source(ck, q, i, q->spec.rows / parts, &sources[i], used, err) != 0)
+        if (find_source(ck, q, i, part_rows(&q->spec, parts, i), &sources[i], used, err) != 0)
             return -1;
     return 0;
 }
@@ -359,12 +363,13 @@ void checkpoint_export(const ModelConfig *c, bool prefixed, const Params *p, con
 {
     for (size_t k = 0; k < p->count; k++) {
         const Param *q = p->list[k];
-        size_t parts = name_parts(q->name), rows = q->spec.rows / parts;
-        size_t floats = tensor_count(&q->tensor) / parts;
+        const float *data = block + q->offset;
+        size_t parts = name_parts(q->name), width = q->spec.cols ? q->spec.cols : 1;
         for (size_t i = 0; i < parts; i++) {
+            size_t rows = part_rows(&q->spec, parts, i);
             char *base = name_of_part(c->family, prefixed, q->name, i);
-            export_part(q, xasprintf("%s%s", before, base), rows, block + q->offset + i * floats,
-                        out);
+            export_part(q, xasprintf("%s%s", before, base), rows, data, out);
+            data += rows * width;
             free(base);
         }
     }

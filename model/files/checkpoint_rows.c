@@ -105,20 +105,25 @@ static int read_values(const Source *s, size_t from, size_t n, float *dst, Err *
     return read_piece(s->weight, from * width_of(s), n * width_of(s), dst, err);
 }
 
-/* The part that holds row `at` of the parameter, and how many of the rows up to `to` it has from
- * there. */
-static const Source *part_at(const Source *sources, size_t at, size_t to, size_t *count)
+/* The part that holds row `at` of the parameter, as its row *inside, and how many of the rows up to
+ * `to` it has from there. */
+static const Source *part_at(const Source *sources, size_t at, size_t to, size_t *inside,
+                             size_t *count)
 {
-    size_t left = sources->rows - at % sources->rows;
+    size_t begin = 0;
+    for (; at >= begin + sources->rows; sources++)
+        begin += sources->rows;
+    size_t left = begin + sources->rows - at;
+    *inside = at - begin;
     *count = left < to - at ? left : to - at;
-    return &sources[at / sources->rows];
+    return sources;
 }
 
 int sources_read_values(const Source *sources, size_t from, size_t to, float *values, Err *err)
 {
-    for (size_t at = from, n; at < to; at += n) {
-        const Source *s = part_at(sources, at, to, &n);
-        if (read_values(s, at % s->rows, n, values + (at - from) * width_of(s), err) != 0)
+    for (size_t at = from, row, n; at < to; at += n) {
+        const Source *s = part_at(sources, at, to, &row, &n);
+        if (read_values(s, row, n, values + (at - from) * width_of(s), err) != 0)
             return -1;
     }
     return 0;
@@ -127,10 +132,10 @@ int sources_read_values(const Source *sources, size_t from, size_t to, float *va
 int sources_read_levels(const Source *sources, size_t from, size_t to, int8_t *levels, float *scale,
                         Err *err)
 {
-    for (size_t at = from, n; at < to; at += n) {
-        const Source *s = part_at(sources, at, to, &n);
-        if (read_levels(s, at % s->rows, n, levels + (at - from) * width_of(s), err) != 0 ||
-            read_piece(s->scale, at % s->rows, n, scale + (at - from), err) != 0)
+    for (size_t at = from, row, n; at < to; at += n) {
+        const Source *s = part_at(sources, at, to, &row, &n);
+        if (read_levels(s, row, n, levels + (at - from) * width_of(s), err) != 0 ||
+            read_piece(s->scale, row, n, scale + (at - from), err) != 0)
             return -1;
     }
     return 0;

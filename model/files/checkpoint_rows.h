@@ -8,7 +8,7 @@
 #include "model/params.h"
 #include "model/files/safetensors.h"
 
-/* One tensor that a parameter is read from: the whole, or one of equal parts stacked by rows. */
+/* One tensor that a parameter is read from: the whole, or one of the parts stacked by rows. */
 typedef struct Source {
     const ParamSpec *spec; /* of the whole parameter */
     size_t rows;           /* of it that this tensor holds */

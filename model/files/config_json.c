@@ -114,7 +114,7 @@ static int read_dimensions(const json_t *root, ModelConfig *c, Err *err)
     for (Dimension d = 0; d < NUM_DIMENSIONS; d++)
         if (keys[d].name && read_dimension(root, &keys[d], model_dimension(c, d), err) != 0)
             return -1;
-    if (c->d_model % c->num_heads != 0)
+    if (!c->family->rotary && c->d_model % c->num_heads != 0)
         return err_set(err, "%s %zu does not divide %s %zu", keys[NUM_HEADS].name, c->num_heads,
                        keys[D_MODEL].name, c->d_model);
     if (c->d_ff == 0)
@@ -169,6 +169,114 @@ static int read_pad_token(const json_t *root, ModelConfig *c, Err *err)
     return 0;
 }
 
+/* ---- decoders with rotary embedding ---- */
+
+static int read_number(const json_t *root, const char *key, double fallback, double *out, Err *err)
+{
+    const json_t *value = get(root, key);
+    if (value && !json_is_number(value))
+        return err_set(err, "%s must be a number", key);
+    *out = value ? json_number_value(value) : fallback;
+    if (!(*out > 0) || isinf(*out))
+        return err_set(err, "%s is %g, but must be positive", key, *out);
+    return 0;
+}
+
+static int read_count(const json_t *root, const char *key, size_t fallback, size_t *out, Err *err)
+{
+    const DimensionKey as = {key, NULL, fallback};
+    *out = fallback;
+    return get(root, key) ? read_dimension(root, &as, out, err) : 0;
+}
+
+/* `rope_parameters` (transformers 5) or `rope_scaling`: NULL where there is none. */
+static int find_scaling(const json_t *root, const json_t **out, Err *err)
+{
+    const json_t *newer = get(root, "rope_parameters"), *older = get(root, "rope_scaling");
+    *out = newer ? newer : older;
+    if (*out && !json_is_object(*out))
+        return err_set(err, "%s must be an object", newer ? "rope_parameters" : "rope_scaling");
+    return 0;
+}
+
+static int read_scaling(const json_t *scaling, Rope *r, Err *err)
+{
+    const json_t *type =
+        get(scaling, "rope_type") ? get(scaling, "rope_type") : get(scaling, "type");
+    const char *name = type ? json_string_value(type) : "default";
+    if (!name || (strcmp(name, "default") != 0 && strcmp(name, "llama3") != 0))
+        return err_set(err, "rope_type %.40s is not built; default and llama3 are",
+                       name ? name : "of another kind than text");
+    if (strcmp(name, "default") == 0)
+        return 0;
+    if (!get(scaling, "factor") || !get(scaling, "low_freq_factor") ||
+        !get(scaling, "high_freq_factor") || !get(scaling, "original_max_position_embeddings"))
+        return err_set(err, "rope_type llama3 needs factor, low_freq_factor, high_freq_factor and "
+                            "original_max_position_embeddings");
+    if (read_number(scaling, "factor", 1, &r->factor, err) != 0 ||
+        read_number(scaling, "low_freq_factor", 1, &r->low, err) != 0 ||
+        read_number(scaling, "high_freq_factor", 1, &r->high, err) != 0 ||
+        read_number(scaling, "original_max_position_embeddings", 1, &r->original, err) != 0)
+        return -1;
+    return r->high > r->low ? 0
+                            : err_set(err, "high_freq_factor is %g, not above low_freq_factor %g",
+                                      r->high, r->low);
+}
+
+static int read_rope(const json_t *root, Rope *r, Err *err)
+{
+    const json_t *scaling;
+    double rotated = 1;
+    if (find_scaling(root, &scaling, err) != 0)
+        return -1;
+    const json_t *theta_in = scaling && get(scaling, "rope_theta") ? scaling : root;
+    if (read_number(theta_in, "rope_theta", 10000, &r->theta, err) != 0 ||
+        (scaling && read_scaling(scaling, r, err) != 0) ||
+        read_number(scaling && get(scaling, "partial_rotary_factor") ? scaling : root,
+                    "partial_rotary_factor", 1, &rotated, err) != 0)
+        return -1;
+    return rotated == 1 ? 0 : err_set(err, "partial_rotary_factor is %g; only 1 is built", rotated);
+}
+
+/* A window of attention changes the result beyond its length. */
+static int refuse_window(const json_t *root, const Family *family, Err *err)
+{
+    const json_t *window = json_object_get(root, "sliding_window");
+    bool missing = !window && family->default_window;
+    if (family->default_window && (missing || !json_is_null(window)))
+        return err_set(err,
+                       missing ? "sliding_window is missing, which stands for %zu, and is not "
+                                 "built; null is"
+                               : "sliding_window is not built; null is",
+                       family->default_window);
+    const json_t *types = get(root, "layer_types"), *type;
+    size_t i;
+    json_array_foreach (types, i, type)
+        if (!json_is_string(type) || strcmp(json_string_value(type), "full_attention") != 0)
+            return err_set(err, "layer_types: %.40s is not built; full_attention is",
+                           json_is_string(type) ? json_string_value(type) : "what is no text");
+    return refuse_unless(root, "use_sliding_window", false, err);
+}
+
+static int read_rotary(const json_t *root, ModelConfig *c, Err *err)
+{
+    const Family *f = c->family;
+    const json_t *act = get(root, f->act_key);
+    if (act && (!json_is_string(act) || (strcmp(json_string_value(act), "silu") != 0 &&
+                                         strcmp(json_string_value(act), "swish") != 0)))
+        return err_set(err, "%s must be silu; another gate is not built", f->act_key);
+    c->max_positions = MAX_DIMENSION;
+    c->qkv_bias = f->qkv_bias;
+    c->qk_norm = f->qk_norm;
+    if (refuse_window(root, f, err) != 0 ||
+        refuse_unless(root, "attention_bias", false, err) != 0 ||
+        refuse_unless(root, "mlp_bias", false, err) != 0 ||
+        read_count(root, "num_key_value_heads", f->default_kv_heads, &c->num_kv_heads, err) != 0 ||
+        read_count(root, "head_dim", f->default_head_dim, &c->head_dim, err) != 0)
+        return -1;
+    return read_rope(root, &c->rope, err);
+}
+
 static bool ends_with(const char *s, const char *end)
 {
     size_t n = strlen(s), m = strlen(end);
@@ -210,9 +318,10 @@ static int read_config(const json_t *root, ModelConfig *c, Err *err)
         return -1;
     *c = (ModelConfig){.family = family};
     if (refuse_settings(root, family, err) != 0 || read_head(root, c, err) != 0 ||
-        read_dimensions(root, c, err) != 0 || read_act(root, family, &c->act, err) != 0 ||
+        read_dimensions(root, c, err) != 0 ||
+        (family->rotary ? read_rotary(root, c, err) : read_act(root, family, &c->act, err)) != 0 ||
         read_eps(root, family, &c->norm_eps, err) != 0 || read_pad_token(root, c, err) != 0 ||
-        read_bool(root, "tie_word_embeddings", true, &c->tied_head, err) != 0)
+        read_bool(root, "tie_word_embeddings", !family->rotary, &c->tied_head, err) != 0)
         return -1;
     return model_config_check(c, err);
 }

@@ -177,7 +177,7 @@ expect "the failed row runs again, in its place" "$(cut -d, -f3,7 first.csv | un
     "$(cut -d, -f3,7 crash.csv)"
 
 for signal in INT HUP; do
-    "$tare" sweep tiny.toml "${rows[@]}" --out int$signal.csv >table 2>err &
+    env --default-signal=$signal "$tare" sweep tiny.toml "${rows[@]}" --out int$signal.csv >table 2>err &
     sweep=$!
     until [ "$(wc -l 2>/dev/null <int$signal.csv || echo 0)" -ge 2 ]; do kill -0 $sweep || break; done
     kill -$signal $sweep

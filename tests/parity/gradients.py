@@ -26,6 +26,14 @@ CASES = [
     Case("gpt2-relu", 2, 150, config={"activation_function": "gelu"}),
     Case("gpt2-relu", 1, 77, config={"activation_function": "tanh"}),
     Case("gpt2-relu", 2, 200, mask="right", config={"activation_function": "gelu_new"}),
+    Case("llama-grouped", 3, 17, mask="right", ignored=0.3),
+    Case("llama-grouped", 2, 70),
+    Case("llama-one-key", 3, 33, mask="left"),
+    Case("llama-3", 2, 129, ignored=0.2),
+    Case("llama-headless", 2, 31, targets=False),
+    Case("mistral-small", 3, 21, mask="right"),
+    Case("qwen2-small", 3, 45, mask="left", ignored=0.3),
+    Case("qwen3-small", 2, 50),
     # Batches of eight: of the few logits of a small one PyTorch's fp32 can get nearly all bits right.
     Case("distilbert-small", 8, 40, mask="right"),
     Case("bert-small", 8, 21, mask="left"),
@@ -63,7 +71,8 @@ def check_bounds(args, reference, case, out):
 def check_same(args, reference, case, out):
     """Recomputation and threads: 1 if any of them changes a bit of the file."""
     options = [["--recompute", "none", "--threads", "1"], ["--recompute", "auto", "--threads", "2"],
-               ["--recompute", "block", "--threads", "2"], ["--recompute", "block", "--threads", "1"]]
+               ["--recompute", "block", "--threads", "2"], ["--recompute", "block:2", "--threads", "1"],
+               ["--recompute", "cheap", "--threads", "1"]]
     files = []
     for option in options:
         dump(args.tare, reference.directory, reference.inputs, out, *option)

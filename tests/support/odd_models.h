@@ -3,7 +3,7 @@
 #ifndef TARE_TESTS_SUPPORT_ODD_MODELS_H
 #define TARE_TESTS_SUPPORT_ODD_MODELS_H
 
-#include "model/families/gpt2.h"
+#include "model/families/shapes.h"
 #include "model/model.h"
 
 #include <criterion/criterion.h>

@@ -152,7 +152,7 @@ static void attend(const Queries *qs, float *scores, float *mixed)
 
 void KERNEL(attention_forward)(const AttentionTask *task, float *scratch)
 {
-    const Head head = head_of(task);
+    const Head head = head_of(task, 0);
     const size_t count = task->last - task->first, blocks = panel_count(&simd_tile, count);
     float *mixed = take(&scratch, head.D * NR);
     float *scores = take(&scratch, ATTENTION_KEYS * NR);

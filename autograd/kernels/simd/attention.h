@@ -8,15 +8,18 @@
 
 typedef struct Head {
     const Attention *a;
-    size_t T, D, size;     /* size: bytes of an element of q, k and v */
-    size_t qkv_at, out_at; /* the head's first element in q, k and v, and in out */
-    float *lse;            /* or NULL */
-    const int32_t *mask;   /* [T], or NULL */
+    size_t T, D, size; /* size: bytes of an element of q, k and v */
+    /* The head's first element in q, in k and v, and in out. */
+    size_t q_at, kv_at, out_at;
+    float *lse;          /* or NULL */
+    const int32_t *mask; /* [T], or NULL */
 } Head;
 
-ALWAYS_INLINE Head head_of(const AttentionTask *task)
+/* The i-th head of the task. */
+ALWAYS_INLINE Head head_of(const AttentionTask *task, size_t i)
 {
     const Attention *a = task->a;
+    size_t h = task->h + i, shared = a->KV ? a->H / a->KV : 1;
     Range rows = sequence_rows(a->starts, a->T, task->b);
     size_t T = rows.to - rows.from;
     return (Head){
@@ -24,17 +27,24 @@ ALWAYS_INLINE Head head_of(const AttentionTask *task)
         .T = T,
         .D = a->D,
         .size = dtype_size(a->type),
-        .qkv_at = rows.from * a->qkv_stride + task->h * a->D,
-        .out_at = (rows.from * a->H + task->h) * a->D,
-        .lse = a->lse ? a->lse + rows.from * a->H + task->h * T : NULL,
+        .q_at = rows.from * a->qkv_stride + h * a->D,
+        .kv_at = rows.from * a->qkv_stride + h / shared * a->D,
+        .out_at = (rows.from * a->H + h) * a->D,
+        .lse = a->lse ? a->lse + rows.from * a->H + h * T : NULL,
         .mask = a->key_mask ? a->key_mask + task->b * a->T : NULL,
     };
 }
 
-/* Row t of the head in x, which is q, k or v, in Attention.type. */
-ALWAYS_INLINE const void *qkv_row(const Head *head, const void *x, size_t t)
+/* Row t of the head in q, and in x, which is k or v, in Attention.type. */
+ALWAYS_INLINE const void *q_row(const Head *head, size_t t)
 {
-    size_t at = head->qkv_at + t * head->a->qkv_stride;
+    size_t at = head->q_at + t * head->a->qkv_stride;
+    return (const char *)head->a->q + at * head->size;
+}
+
+ALWAYS_INLINE const void *kv_row(const Head *head, const void *x, size_t t)
+{
+    size_t at = head->kv_at + t * head->a->qkv_stride;
     return (const char *)x + at * head->size;
 }
 

@@ -110,44 +110,65 @@ static void softmax_row_backward(const Head *head, const float *bias, float *s, 
     clear(ds, end, keys);
 }
 
-void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
+/* What the heads of a task share: their keys and values, packed. */
+typedef struct Keys {
+    const float *bias, *by_channel, *values, *by_row; /* keys [D, T], values [D, T], keys [T, D] */
+} Keys;
+
+static Keys pack_keys(const Head *head, float **scratch)
 {
-    const Head head = head_of(task);
-    const size_t T = head.T, D = head.D, stride = head.a->qkv_stride, out_row = head.a->H * D;
-    const float *qs = qkv_row(&head, head.a->q, 0), *ks = qkv_row(&head, head.a->k, 0);
-    const float *vs = qkv_row(&head, head.a->v, 0), *dout = task->dout + head.out_at;
-    float *dq = task->dq + head.qkv_at, *dk = task->dk + head.qkv_at, *dv = task->dv + head.qkv_at;
+    const size_t T = head->T, D = head->D, stride = head->a->qkv_stride;
+    const float *ks = kv_row(head, head->a->k, 0), *vs = kv_row(head, head->a->v, 0);
+    const size_t panels = panel_count(&simd_tile, T);
+    const float *bias = key_bias(head, take(scratch, score_row(T)));
+    float *by_channel = take(scratch, D * whole_vectors(T));
+    float *values = take(scratch, D * whole_vectors(T));
+    float *by_row = take(scratch, T * whole_vectors(D));
+    KERNEL(pack_b)(D, T, 0, panels, ks, 1, stride, by_channel);
+    KERNEL(pack_b)(D, T, 0, panels, vs, 1, stride, values);
+    KERNEL(pack_b)(T, D, 0, panel_count(&simd_tile, D), ks, stride, 1, by_row);
+    return (Keys){bias, by_channel, values, by_row};
+}
+
+/* Writes dq, adds to dk and dv. */
+static void one_head(const AttentionTask *task, const Head *head, const Keys *keys, float *scratch)
+{
+    const size_t T = head->T, D = head->D, stride = head->a->qkv_stride, out_row = head->a->H * D;
     const size_t ld = score_row(T), channel_panels = panel_count(&simd_tile, D);
-    const size_t key_panels = panel_count(&simd_tile, T);
-    const float *bias = key_bias(&head, take(&scratch, ld));
-    float *keys_packed = take(&scratch, D * whole_vectors(T));
-    float *values_packed = take(&scratch, D * whole_vectors(T));
-    float *keys_by_row = take(&scratch, T * whole_vectors(D));
+    const float *qs = q_row(head, 0), *dout = task->dout + head->out_at;
+    float *dq = task->dq + head->q_at, *dk = task->dk + head->kv_at, *dv = task->dv + head->kv_at;
     float *queries = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
     float *douts = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
     float *s = take(&scratch, ATTENTION_ROWS * ld);
     float *ds = take(&scratch, ATTENTION_ROWS * ld);
-    KERNEL(pack_b)(D, T, 0, key_panels, ks, 1, stride, keys_packed);
-    KERNEL(pack_b)(D, T, 0, key_panels, vs, 1, stride, values_packed);
-    KERNEL(pack_b)(T, D, 0, channel_panels, ks, stride, 1, keys_by_row);
-    for (size_t t = 0; t < T; t++) {
-        clear(dk + t * stride, 0, D);
-        clear(dv + t * stride, 0, D);
-    }
-
     for (size_t t0 = 0; t0 < T; t0 += ATTENTION_ROWS) {
         size_t rows = T - t0 < ATTENTION_ROWS ? T - t0 : ATTENTION_ROWS;
-        size_t keys = visible_keys(&head, t0 + rows - 1);
+        size_t visible = visible_keys(head, t0 + rows - 1);
         const float *q = qs + t0 * stride, *dy = dout + t0 * out_row;
-        score_block(&head, q, stride, keys_packed, rows, keys, s);
-        score_block(&head, dy, out_row, values_packed, rows, keys, ds);
+        score_block(head, q, stride, keys->by_channel, rows, visible, s);
+        score_block(head, dy, out_row, keys->values, rows, visible, ds);
         for (size_t r = 0; r < rows; r++)
-            softmax_row_backward(&head, bias, s + r * ld, ds + r * ld, visible_keys(&head, t0 + r),
-                                 keys, head.lse[t0 + r]);
+            softmax_row_backward(head, keys->bias, s + r * ld, ds + r * ld,
+                                 visible_keys(head, t0 + r), visible, head->lse[t0 + r]);
         KERNEL(pack_b)(rows, D, 0, channel_panels, q, stride, 1, queries);
         KERNEL(pack_b)(rows, D, 0, channel_panels, dy, out_row, 1, douts);
-        mix_block(&head, ds, ld, 1, keys_by_row, rows, keys, T, dq + t0 * stride, stride, false);
-        mix_block(&head, ds, 1, ld, queries, keys, rows, rows, dk, stride, true);
-        mix_block(&head, s, 1, ld, douts, keys, rows, rows, dv, stride, true);
+        mix_block(head, ds, ld, 1, keys->by_row, rows, visible, T, dq + t0 * stride, stride, false);
+        mix_block(head, ds, 1, ld, queries, visible, rows, rows, dk, stride, true);
+        mix_block(head, s, 1, ld, douts, visible, rows, rows, dv, stride, true);
+    }
+}
+
+void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
+{
+    const Head first = head_of(task, 0);
+    const Keys keys = pack_keys(&first, &scratch);
+    for (size_t t = 0; t < first.T; t++) {
+        size_t at = first.kv_at + t * first.a->qkv_stride;
+        clear(task->dk + at, 0, first.D);
+        clear(task->dv + at, 0, first.D);
+    }
+    for (size_t i = 0; i < task->heads; i++) {
+        const Head head = head_of(task, i);
+        one_head(task, &head, &keys, scratch);
     }
 }

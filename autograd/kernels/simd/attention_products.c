@@ -14,11 +14,11 @@ static size_t units_of(size_t elements)
 
 /* ---- fp32 ---- */
 
-/* n rows of q, k or v, [n][D]. */
-static void widen_rows(const Head *head, const void *x, size_t first, size_t n, float *out)
+/* n rows of k or v from the first on, [n][D]. */
+static void widen_rows(const Head *head, const void *x, size_t n, float *out)
 {
     for (size_t t = 0; t < n; t++)
-        KERNEL(widen)(head->a->type, qkv_row(head, x, first + t), out + t * head->D, head->D);
+        KERNEL(widen)(head->a->type, kv_row(head, x, t), out + t * head->D, head->D);
 }
 
 static void find_operands_f32(Operands *o, float **scratch)
@@ -27,14 +27,14 @@ static void find_operands_f32(Operands *o, float **scratch)
     const Attention *a = head->a;
     o->queries = take(scratch, head->D * NR);
     if (a->type == DT_F32) {
-        o->keys = qkv_row(head, a->k, 0);
-        o->values = qkv_row(head, a->v, 0);
+        o->keys = kv_row(head, a->k, 0);
+        o->values = kv_row(head, a->v, 0);
         o->key_row = o->value_row = a->qkv_stride;
         return;
     }
     float *keys = take(scratch, head->T * head->D), *values = take(scratch, head->T * head->D);
-    widen_rows(head, a->k, 0, head->T, keys);
-    widen_rows(head, a->v, 0, head->T, values);
+    widen_rows(head, a->k, head->T, keys);
+    widen_rows(head, a->v, head->T, values);
     o->keys = keys;
     o->values = values;
     o->key_row = o->value_row = head->D;
@@ -45,9 +45,11 @@ static void pack_queries_f32(const Operands *o, size_t first, size_t count)
 {
     const Head *head = o->head;
     const Attention *a = head->a;
-    const float *q = qkv_row(head, a->q, first);
+    const float *q = q_row(head, first);
     if (a->type != DT_F32) {
-        widen_rows(head, a->q, first, count, o->stage);
+        for (size_t i = 0; i < count; i++)
+            KERNEL(widen)
+        (a->type, q_row(head, first + i), (float *)o->stage + i * head->D, head->D);
         q = o->stage;
     }
     KERNEL(pack_b)(head->D, count, 0, 1, q, 1, o->key_row, o->queries);
@@ -55,10 +57,9 @@ static void pack_queries_f32(const Operands *o, size_t first, size_t count)
 
 /* ---- bf16 ---- */
 
-/* Prefetches row t of q, k or v: rows are too far apart for the processor's own prefetching. */
-static void prefetch_row(const Head *head, const void *x, size_t t)
+/* Prefetches a row of q, k or v: rows are too far apart for the processor's own prefetching. */
+static void prefetch_row(const Head *head, const char *row)
 {
-    const char *row = qkv_row(head, x, t);
     for (size_t at = 0; at < head->D * head->size; at += 64)
         __builtin_prefetch(row + at);
 }
@@ -93,7 +94,7 @@ static void pack_values_bf16(const Operands *o, uint32_t *out)
     for (size_t u = 0; u < units; u += VL) {
         size_t count = units - u < VL ? units - u : VL;
         for (size_t i = 0, t = 2 * u; i < count; i++, t += 2)
-            zip_rows(head, qkv_row(head, v, t), t + 1 < T ? qkv_row(head, v, t + 1) : NULL,
+            zip_rows(head, kv_row(head, v, t), t + 1 < T ? kv_row(head, v, t + 1) : NULL,
                      stage + i * D);
         KERNEL(interleave)(count, D, stage, D, out + u, o->value_row);
     }
@@ -113,11 +114,11 @@ static void pack_operands_bf16(Operands *o, const AttentionTask *task, float **s
     uint32_t *keys = (uint32_t *)take(scratch, T * o->key_row);
     uint32_t *values = (uint32_t *)take(scratch, D * o->value_row);
     for (size_t t = 0; t < T; t++) {
-        prefetch_row(head, a->k, t + AHEAD < T ? t + AHEAD : t);
-        prefetch_row(head, a->v, t);
+        prefetch_row(head, kv_row(head, a->k, t + AHEAD < T ? t + AHEAD : t));
+        prefetch_row(head, kv_row(head, a->v, t));
         if (t >= task->first && t < task->last)
-            prefetch_row(head, a->q, t);
-        round_row(head, qkv_row(head, a->k, t), keys + t * o->key_row);
+            prefetch_row(head, q_row(head, t));
+        round_row(head, kv_row(head, a->k, t), keys + t * o->key_row);
     }
     pack_values_bf16(o, values);
     o->keys = keys;
@@ -134,7 +135,7 @@ static void pack_queries_bf16(const Operands *o, size_t first, size_t count, siz
     for (size_t j = 0; j < count; j += VL) {
         size_t lanes = count - j < VL ? count - j : VL;
         for (size_t i = 0; i < lanes; i++)
-            round_row(head, qkv_row(head, head->a->q, first + j + i), stage + i * units);
+            round_row(head, q_row(head, first + j + i), stage + i * units);
         KERNEL(interleave)(lanes, units, stage, units, out + j, width);
     }
 }

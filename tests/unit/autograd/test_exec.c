@@ -79,7 +79,7 @@ Test(exec, recomputation_and_poison_change_nothing)
     size_t moving = 0;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         Result first = {0};
-        for (int variant = 0; variant < 6; variant++) {
+        for (int variant = 0; variant < 10; variant++) {
             Recompute rc = (Recompute)(variant / 2);
             Program p;
             program_init(&p, seed, rc);

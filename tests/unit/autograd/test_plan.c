@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "model/families/gpt2.h"
+#include "model/families/shapes.h"
 #include "model/model.h"
 
 enum { SEEDS = 300 };

@@ -1,6 +1,6 @@
 /* test_slices: which forward passes are divided, by sequences or by the rows of one, and that
  * results do not show it. */
-#include "model/families/gpt2.h"
+#include "model/families/shapes.h"
 #include "model/model.h"
 #include "tests/support/low_ways.h"
 

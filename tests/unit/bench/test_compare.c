@@ -12,7 +12,7 @@
 #include "bench/compare/parity.h"
 #include "bench/compare/cell.h"
 #include "model/families/family.h"
-#include "model/families/gpt2.h"
+#include "model/families/shapes.h"
 #include "model/files/safetensors.h"
 
 /* ---- config ---- */

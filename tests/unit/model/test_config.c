@@ -1,9 +1,11 @@
 /* Model configs: named sizes, checks, closed forms, and config.json files good and bad. */
 #include "model/families/family.h"
-#include "model/families/gpt2.h"
+#include "model/families/llama.h"
+#include "model/families/shapes.h"
 #include "model/files/config_json.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,9 +44,9 @@ static void expect_refused(const char *json, const char *what)
 
 static ModelConfig named(const char *name)
 {
-    const NamedSize *s = model_size_find(name);
+    const NamedShape *s = model_shape_find(name);
     cr_assert(s, "%s", name);
-    return model_config_gpt(s->d_model, s->num_layers, s->num_heads, 50257, 128);
+    return model_config_gpt(s->shape.d_model, s->shape.num_layers, s->shape.num_heads, 50257, 128);
 }
 
 /* The first four are the published GPT-2 models. */
@@ -57,7 +59,7 @@ Test(config, named_sizes_have_the_known_parameter_counts)
         {"small", 124439808}, {"medium", 354823168}, {"large", 774030080},
         {"xl", 1557611200},   {"2.7B", 2648931840},
     };
-    cr_assert_eq(num_model_sizes, COUNT_OF(expected));
+    cr_assert_geq(num_model_shapes, COUNT_OF(expected));
     for (size_t i = 0; i < COUNT_OF(expected); i++) {
         ModelConfig c = named(expected[i].name);
         Err err;
@@ -65,7 +67,89 @@ Test(config, named_sizes_have_the_known_parameter_counts)
         cr_expect_eq(model_num_params(&c), expected[i].params, "%s: %zu", expected[i].name,
                      model_num_params(&c));
     }
-    cr_expect_null(model_size_find("tiny"));
+    cr_expect_null(model_shape_find("tiny"));
+}
+
+static ModelConfig decoder(const char *arch, const char *shape, size_t vocab)
+{
+    const NamedShape *s = model_shape_find(shape);
+    cr_assert(s, "%s", shape);
+    DecoderShape d = s->shape;
+    d.vocab_size = vocab ? vocab : d.vocab_size;
+    return model_config_decoder(arch_find(arch), &d, 512);
+}
+
+/* Of the course's table, and of the published models' files. */
+Test(config, decoders_have_the_known_parameter_counts)
+{
+    static const struct {
+        const char *arch, *name;
+        size_t vocab, params;
+    } expected[] = {
+        {"cs336", "small", 10000, 128625408},     {"cs336", "medium", 10000, 423183360},
+        {"cs336", "large", 10000, 969411840},     {"cs336", "xl", 10000, 1998235200},
+        {"cs336", "2.7B", 10000, 3406809600},     {"llama", "smollm2-135m", 0, 134515008},
+        {"llama", "llama-3.2-1b", 0, 1235814400}, {"llama", "qwen3-0.6b", 0, 596049920},
+    };
+    for (size_t i = 0; i < COUNT_OF(expected); i++) {
+        ModelConfig c = decoder(expected[i].arch, expected[i].name, expected[i].vocab);
+        Err err;
+        cr_expect_eq(model_config_check(&c, &err), 0, "%s", err.msg);
+        cr_expect_eq(model_num_params(&c), expected[i].params, "%s: %zu", expected[i].name,
+                     model_num_params(&c));
+    }
+    cr_expect_null(arch_find("gpt3"));
+}
+
+Test(config, decoder_shapes_that_cannot_be)
+{
+    static const struct {
+        size_t heads, kv, head_dim;
+        double theta;
+        const char *words;
+    } wrong[] = {
+        {9, 2, 0, 1, "num_kv_heads 2 does not divide num_heads 9"},
+        {9, 0, 7, 1, "head_dim 7 is odd"},
+        {5, 0, 0, 1, "num_heads 5 does not divide d_model 72"},
+        {9, 0, 0, INFINITY, "rope_theta is inf"},
+    };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        DecoderShape s = {.d_model = 72,
+                          .num_layers = 1,
+                          .num_heads = wrong[i].heads,
+                          .num_kv_heads = wrong[i].kv,
+                          .head_dim = wrong[i].head_dim,
+                          .vocab_size = 11,
+                          .rope_theta = wrong[i].theta};
+        ModelConfig c = model_config_decoder(arch_find("llama"), &s, 4);
+        Err err = {""};
+        cr_expect_eq(model_config_check(&c, &err), -1);
+        cr_expect(strstr(err.msg, wrong[i].words), "%s", err.msg);
+    }
+}
+
+/* Llama 3's formula in double; between the two wavelengths the scaling is smooth. */
+Test(config, rope_frequencies_slow_down_where_waves_are_long)
+{
+    enum { CHANNELS = 64 };
+    float plain[CHANNELS / 2], scaled[CHANNELS / 2];
+    Rope r = {.theta = 500000};
+    rope_frequencies(&r, CHANNELS, plain);
+    r.factor = 32, r.low = 1, r.high = 4, r.original = 8192;
+    rope_frequencies(&r, CHANNELS, scaled);
+    size_t between = 0;
+    for (size_t i = 0; i < CHANNELS / 2; i++) {
+        double f = pow(500000, -2.0 * (double)i / CHANNELS), wave = 2 * M_PI / f;
+        double smooth = (8192 / wave - 1) / 3, expected = f;
+        if (wave > 8192)
+            expected = f / 32;
+        else if (wave > 2048)
+            expected = (1 - smooth) * f / 32 + smooth * f;
+        between += wave > 2048 && wave < 8192;
+        cr_expect_float_eq(plain[i] / f, 1, 2e-7);
+        cr_expect_float_eq(scaled[i] / expected, 1, 1e-6, "plane %zu", i);
+    }
+    cr_expect(between > 0, "the smooth part is tried");
 }
 
 Test(config, positions_grow_with_the_context)
@@ -281,8 +365,8 @@ Test(config, refuses_bad_files)
         {"[]", "one JSON object"},
         {"{}", "no model_type"},
         {"{\"model_type\":3}", "no model_type"},
-        {"{\"model_type\":\"llama\"}",
-         "model_type 'llama' is not built; gpt2, distilbert and bert are"},
+        {"{\"model_type\":\"t5\"}", "model_type 't5' is not built; gpt2, llama, mistral, qwen2, "
+                                    "qwen3, distilbert and bert are"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":0}", "n_layer is 0"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":-3}", "n_layer is negative"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":1099511627776}", "n_layer is 1099511627776"},

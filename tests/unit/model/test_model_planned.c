@@ -43,10 +43,16 @@ static void expect_counts(const ModelConfig *c, size_t batch, size_t context, bo
 
 Test(model_planned, named_sizes_agree_with_the_closed_forms)
 {
-    for (size_t i = 0; i < num_model_sizes; i++)
+    static const char *const archs[] = {"gpt2", "llama", "cs336"};
+    for (size_t i = 0; i < num_model_shapes * COUNT_OF(archs); i++)
         for (int backward = 0; backward <= 1; backward++) {
-            const NamedSize *s = &model_sizes[i];
-            ModelConfig c = model_config_gpt(s->d_model, s->num_layers, s->num_heads, 50257, 256);
+            const NamedShape *s = &model_shapes[i / COUNT_OF(archs)];
+            const Arch *arch = arch_find(archs[i % COUNT_OF(archs)]);
+            DecoderShape shape = s->shape;
+            shape.vocab_size = shape.vocab_size ? shape.vocab_size : 50257;
+            if (s->arch && strcmp(s->arch, arch->name) != 0)
+                continue;
+            ModelConfig c = model_config_decoder(arch, &shape, 256);
             expect_counts(&c, 4, 256, backward);
             expect_counts(&c, 1, 1, backward);
         }

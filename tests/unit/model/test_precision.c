@@ -504,7 +504,8 @@ static Tensor *record_layernorm(Graph *g, Tensor *x, Params *p)
 static Tensor *record_attention(Graph *g, Tensor *x, Params *p)
 {
     (void)p;
-    return op_attention(g, x, NULL, (Sequences){.batch = 2}, 3, true, DT_F32);
+    return op_attention(g, x, NULL, (Sequences){.batch = 2}, (Heads){3, 3, tensor_channels(x) / 9},
+                        true, DT_F32);
 }
 
 static Tensor *record_first_token(Graph *g, Tensor *x, Params *p)

@@ -12,10 +12,17 @@ enum {
 };
 enum { QKV, MASK, ATTENTION_IN_STARTS };
 
+/* KV 0 stands for H. */
+static Heads heads_of(const OpSetup *s)
+{
+    const size_t *d = s->at->dim;
+    return (Heads){d[2], d[4] ? d[4] : d[2], d[3]};
+}
+
 static void attention_leaves(OpSetup *s)
 {
     const size_t *d = s->at->dim, rows = d[0] * d[1];
-    leaf_matrix(s, QKV, rows, 3 * d[2] * d[3]);
+    leaf_matrix(s, QKV, rows, heads_width(heads_of(s)));
     if (s->at->flags & (ATTENTION_MASK | ATTENTION_ONE_KEY))
         leaf_integers(s, MASK, d[0], d[1], 0, 1);
     if (s->at->flags & ATTENTION_ONE_KEY)
@@ -29,16 +36,16 @@ static void attention_leaves(OpSetup *s)
  * two. Where one key or none is visible any query will do. */
 static void attention_exact(OpSetup *s)
 {
-    size_t C = s->at->dim[2] * s->at->dim[3];
+    size_t C = s->at->dim[2] * s->at->dim[3], width = heads_width(heads_of(s));
     for (size_t k = 0; s->at->flags & CASE_EXACT_VALUE && k < s->leaf[QKV].count; k++)
-        if (k % (3 * C) < C)
+        if (k % width < C)
             s->leaf[QKV].x[k] = 0;
 }
 
 static Tensor *attention_record(const OpSetup *s, Graph *g, Tensor *const *in)
 {
     Sequences all = {s->at->dim[0], in[ATTENTION_IN_STARTS], s->at->dim[1]};
-    return op_attention(g, in[QKV], in[MASK], all, s->at->dim[2], s->at->flags & ATTENTION_CAUSAL,
+    return op_attention(g, in[QKV], in[MASK], all, heads_of(s), s->at->flags & ATTENTION_CAUSAL,
                         DT_F32);
 }
 
@@ -67,18 +74,20 @@ static void attend(const double *q, const double *k, const double *v, size_t str
 
 static void attention_all(const OpSetup *s, double *const *x, double *y)
 {
-    const size_t *d = s->at->dim, T = d[1], D = d[3], C = d[2] * D;
+    const Heads heads = heads_of(s);
+    const size_t *d = s->at->dim, T = d[1], D = d[3], C = d[2] * D, width = heads_width(heads);
     for (size_t i = 0; i < d[0] * T * C; i++)
         y[i] = 0;
     for (size_t b = 0; b < d[0]; b++) {
         Range rows = rows_of_sequence(x[ATTENTION_IN_STARTS], T, b);
         for (size_t i = rows.from; i < rows.to; i++)
             for (size_t h = 0; h < d[2]; h++) {
-                const double *query = x[QKV] + i * 3 * C + h * D;
-                const double *sequence = x[QKV] + rows.from * 3 * C + h * D;
+                const double *query = x[QKV] + i * width + h * D;
+                const double *sequence = x[QKV] + rows.from * width + C;
+                const double *key = sequence + h / (heads.count / heads.kv) * D;
                 size_t keys = (s->at->flags & ATTENTION_CAUSAL ? i + 1 : rows.to) - rows.from;
-                attend(query, sequence + C, sequence + 2 * C, 3 * C,
-                       x[MASK] ? x[MASK] + rows.from : NULL, keys, D, y + i * C + h * D);
+                attend(query, key, key + heads.kv * D, width, x[MASK] ? x[MASK] + rows.from : NULL,
+                       keys, D, y + i * C + h * D);
             }
     }
 }
@@ -98,11 +107,16 @@ static const OpCase attention_cases[] = {
     {{5, 9, 2, 5}, ATTENTION_STARTS},
     {{4, 40, 3, 12}, ATTENTION_STARTS | ATTENTION_CAUSAL},
     {{32, 24, 4, 32}, ATTENTION_STARTS}, /* enough for two threads */
+    {{2, 9, 2, 5, 1}, ATTENTION_CAUSAL},
+    {{2, 9, 6, 4, 2}, CASE_EXACT | ATTENTION_ONE_KEY},
+    {{2, 37, 9, 8, 3}, ATTENTION_CAUSAL | ATTENTION_MASK},
+    {{3, 40, 8, 16, 1}, ATTENTION_CAUSAL | ATTENTION_STARTS},
+    {{2, 70, 4, 32, 2}, ATTENTION_CAUSAL},
 };
 
 const OpSpec op_attention_spec = {
     .def = &op_attention_def,
-    .letters = "B T H D",
+    .letters = "B T H D KV",
     .single_reader = true,
     .leaves = attention_leaves,
     .exact = attention_exact,
