@@ -16,8 +16,8 @@ enum {
     EXIT_INTERRUPTED = 130
 };
 
-/* COMMAND(verb, one line for --help), in the order of --help; "" keeps it out of there: a worker is
- * started by compare, not by people. */
+/* COMMAND(verb, one line for --help), in the order of --help. "" hides a verb: compare starts the
+ * worker, people do not. */
 #define COMMANDS                                                                                   \
     COMMAND(sweep, "run every row of a config file; the main job")                                 \
     COMMAND(run, "run one row")                                                                    \

@@ -94,23 +94,23 @@ static int run(int argc, char **argv, Err *err)
     return verb->run(argc - 1, argv + 1, err);
 }
 
-/* How long a thread of GNU OpenMP spins for its next piece of work before it sleeps. The library's
- * default, some milliseconds, is ruinous as soon as anything else wants the CPUs: the spinner holds the
- * one that the thread it waits for needs. The library reads this once, when it is loaded, so the
- * program starts itself again, once: its rows inherit the variable, its peers do not. Whoever sets a
- * policy keeps it. Figures are in analysis/SPEED.md. */
-static void wait_politely(char **argv)
+/* Executes this program again with GOMP_SPINCOUNT set, unless the user has set a policy. GNU OpenMP
+ * reads the variable once, when it is loaded: how long an idle thread spins before it sleeps. Its
+ * default of some milliseconds is ruinous where other programs want the CPUs, for the spinning
+ * thread holds the CPU of the thread that it waits for. Rows inherit the variable, peers do not
+ * (util/pipe.h). Figures are in analysis/SPEED.md. */
+static void reexecute_with_short_spin(char **argv)
 {
     if (getenv(SPIN_COUNT) || getenv("OMP_WAIT_POLICY"))
         return;
     setenv(SPIN_COUNT, "5000", 1);
     setenv(SPIN_COUNT_IS_OURS, "1", 1);
-    execv("/proc/self/exe", argv); /* where that fails, the program goes on as it is */
+    execv("/proc/self/exe", argv); /* if it fails, run with the default */
 }
 
 int main(int argc, char **argv)
 {
-    wait_politely(argv);
+    reexecute_with_short_spin(argv);
     if (argc < 2) {
         fprintf(stderr, "tare: no verb given\ntry: tare --help\n");
         return EXIT_BAD_INPUT;

@@ -99,7 +99,7 @@ static void on_record(int terminator, void *data)
         r->status = r->has_header ? take_record(r) : take_header(r);
 }
 
-/* Line by line, because libcsv does not count lines. */
+/* Feeds libcsv line by line, because it does not count lines. */
 static int parse_lines(Reader *r, struct csv_parser *p, const char *text, size_t len)
 {
     char line_end = memchr(text, '\n', len) ? '\n' : '\r';

@@ -1,8 +1,8 @@
 /* csv: result and samples files in and out (RFC 4180 through libcsv).
  *
- * The one idea: a table remembers the line each record came from, so that whoever finds a cell wrong
- * can say where. Writing quotes only where needed, ends lines with LF and always writes a header.
- * When files are opened, locked or made safe is file.h's business. */
+ * The one idea: a table keeps the line of each record, so that an error can name it. Writing quotes
+ * only where needed, ends lines with LF and always writes a header. Opening, locking and safety
+ * against a kill are in file.h. */
 #ifndef TARE_BENCH_RESULT_CSV_H
 #define TARE_BENCH_RESULT_CSV_H
 
@@ -24,9 +24,9 @@ typedef struct CsvTable {
 enum { CSV_MOST_COLUMNS = 4096 };
 
 /* Reads a file with a header. Lines may end with LF, CR LF or, where the file has no LF, CR; a
- * byte-order mark is accepted, blank lines are skipped. An empty file, a duplicate column or more than
- * CSV_MOST_COLUMNS, a record longer or shorter than the header, a stray quote or a NUL byte is an error
- * "path:line: ...". -1 leaves nothing to release. */
+ * byte-order mark is accepted, blank lines are skipped. An empty file, a duplicate column or more
+ * than CSV_MOST_COLUMNS, a record longer or shorter than the header, a stray quote or a NUL byte is
+ * an error "path:line: ...". -1 leaves nothing to release. */
 int csv_load(CsvTable *t, const char *path, Err *err);
 int csv_load_text(CsvTable *t, const char *text, size_t len, const char *path, Err *err);
 void csv_release(CsvTable *t);
@@ -36,8 +36,8 @@ size_t csv_column(const CsvTable *t, const char *name);
 const char *csv_name(const CsvTable *t, size_t column);
 const char *csv_cell(const CsvTable *t, size_t row, size_t column);
 
-/* One row of a result file. Columns that are not of this version are skipped, those the file lacks are
- * missing; "path:line: ..." for a cell that cannot be read. */
+/* Reads one row of a result file. Skips columns that this version does not know; columns that the
+ * file lacks are missing values. -1, with "path:line: ...": a cell that cannot be read. */
 int csv_read_row(const CsvTable *t, size_t row, RowResult *r, Err *err);
 
 /* One record of a samples file, the same way; id has room for TEXT_SIZE bytes. */
@@ -46,7 +46,7 @@ int csv_read_sample(const CsvTable *t, size_t row, char *id, Sample *s, Err *err
 /* NAME.samples.csv for NAME.csv. Caller frees. */
 char *samples_path(const char *path);
 
-/* These write to a stream; whether it arrived is for the caller to ask (ferror, fflush). */
+/* Write to a stream. The caller checks it (ferror, fflush). */
 void csv_write_header(FILE *f);
 void csv_write_row(FILE *f, const RowResult *r);
 void csv_write_samples_header(FILE *f);

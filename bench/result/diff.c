@@ -8,7 +8,7 @@
 #include "bench/stats/moments.h"
 #include "bench/stats/stats.h"
 
-/* With fewer rows the bootstrap over rows has too few different resamples to mean anything. */
+/* The fewest rows whose bootstrap has enough different resamples to mean anything. */
 enum { FEWEST_ROWS_FOR_MEAN = 6 };
 
 void diff_release(Diff *d)
@@ -41,7 +41,7 @@ static void test_row(DiffRow *r, double threshold, bool paired)
         r->detectable = minimum_detectable_effect(r->cv, r->old_count, r->new_count);
 }
 
-/* `v`, unless it is a change that the interval does not show to exceed least_change. */
+/* Keeps `v` unless it claims a change that the interval does not show to exceed least_change. */
 static Verdict believed(Verdict v, Interval ratio, double least_change)
 {
     bool change = v == VERDICT_IMPROVEMENT || v == VERDICT_REGRESSION;

@@ -1,8 +1,8 @@
 /* diff: two result files, joined row by row and judged.
  *
- * The one idea: a comparison is made on trials, not on printed means, so times come from the samples
- * files beside the two results; and rows that cannot be compared honestly are listed, not guessed.
- * diff_load reads and joins, diff_judge is pure, diff_print shows. What a verdict is: stats/verdict.h. */
+ * The one idea: trials are compared, not printed means, so times come from the samples files beside
+ * the two results; rows that cannot be compared are listed with the reason. diff_load reads and
+ * joins, diff_judge is pure, diff_print shows. Verdicts are defined in stats/verdict.h. */
 #ifndef TARE_BENCH_RESULT_DIFF_H
 #define TARE_BENCH_RESULT_DIFF_H
 
@@ -18,19 +18,19 @@ typedef struct DiffRow {
     FieldTEXT name, row_id;
     double *old_ms, *new_ms;
     size_t old_count, new_count;
-    /* How much of a trial waiting for a CPU may have cost: the larger cpu_wait x threads of both sides,
-     * 0 where that is not known. */
+    /* Share of a trial that waiting for a CPU may have cost: the larger cpu_wait x threads of both
+     * sides; 0 if not known. */
     double wait;
 
     /* What diff_judge finds. */
     double old_median, new_median;
-    double
-        least_change; /* the diff's threshold, or `wait` if that is more: smaller ones tell nothing */
-    RatioTest test;   /* of new / old; its interval is judged */
+    /* The larger of the diff's threshold and `wait`: a smaller change says nothing. */
+    double least_change;
+    RatioTest test;  /* of new / old; its interval is judged */
     RatioTest welch; /* the same by Welch, for a second opinion */
     double q;        /* p adjusted for the number of rows */
     double cv;       /* robust, of both sides together */
-    /* Smallest relative change beyond the threshold that these trials show with 80 % power; NaN when
+    /* Smallest relative change beyond the threshold that these trials show with 80 % power; NaN if
      * they are too few to test. */
     double detectable;
     Verdict verdict;
@@ -57,24 +57,24 @@ typedef struct Diff {
 
 /* Differences of machine or build that are not refused. */
 typedef struct DiffGuard {
-    bool force;                 /* all of them; they are still reported */
-    const char *const *allowed; /* columns that are not even looked at */
+    bool force;                 /* accept every difference; all are still reported */
+    const char *const *allowed; /* columns that are not compared */
     size_t num_allowed;
 } DiffGuard;
 
-/* Reads OLD.csv, NEW.csv and their samples files, joins rows on row_id. -1: a file that cannot be read
- * or is wrong (file and line), no row to compare, or a different machine or build that `guard` does
- * not let pass (what differs). Release with diff_release also after -1. */
+/* Reads OLD.csv, NEW.csv and their samples files, joins rows on row_id. -1: a file that cannot be
+ * read or is wrong (with file and line), no row to compare, or another machine or build that
+ * `guard` refuses (with what differs). Release with diff_release also after -1. */
 int diff_load(Diff *d, const char *old_path, const char *new_path, const DiffGuard *guard,
               Err *err);
 void diff_release(Diff *d);
 
-/* Tests every row and the file. `paired`: trial i of both files ran in the same round; -1 when a row
- * has not equally many in both. threshold is a fraction. */
+/* Tests every row and the file. threshold is a fraction. `paired`: trial i of both files ran in the
+ * same round; -1 if a row has more trials in one file than in the other. */
 int diff_judge(Diff *d, double threshold, bool paired, Err *err);
 
-/* Prints rows and summary. format: "table", "csv", "md" or "json"; csv has the rows alone. Shares are
- * fractions, times ms. */
+/* Prints rows and summary. format: "table", "csv", "md" or "json"; csv has the rows alone. Shares
+ * are fractions, times ms. */
 void diff_print(const Diff *d, const char *format, FILE *out);
 
 /* What was not compared, the verdict on the file and how it came about: the end of a table. */

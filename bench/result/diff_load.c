@@ -1,7 +1,7 @@
 /* diff_load: two result files and their samples files become the joined rows of a Diff.
  *
- * The one idea: only what both files call `ok` under the same row_id is joined, and only if both came
- * from the same machine and build. Nothing is judged here. */
+ * The one idea: rows join that both files call `ok` under the same row_id, and only if both files
+ * come from one machine and build. Nothing is judged here. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static void skip_pair(Diff *d, const RowResult *old, const RowResult *new)
     skip_row(d, old ? old : new, reason);
 }
 
-/* cpu_wait of each thread, as if the others had waited for it. */
+/* Sums cpu_wait over the threads, as if each had made the others wait. */
 static double waited(const RowResult *r)
 {
     return isnan(r->cpu_wait) ? 0 : r->cpu_wait * (double)r->config.threads;
@@ -71,7 +71,7 @@ static void join_pair(Diff *d, const StoredRow *old, const StoredRow *new)
     row->new_ms = timed_trials(new, &row->new_count);
 }
 
-/* Rows that differ in more than their name shows get their row_id behind it. */
+/* Appends the row_id to names that several rows share. */
 static void make_names_distinct(Diff *d)
 {
     NameIndex names = {0};
@@ -119,7 +119,7 @@ static bool is_allowed(const DiffGuard *g, const char *column)
     return false;
 }
 
-/* The columns that the guard does not let pass unseen, "a|b|c". */
+/* Lists the columns that the guard checks, "a|b|c". */
 static void watched_columns(const DiffGuard *g, FieldTEXT columns)
 {
     char *names = xstrdup(DIFF_CONTEXT_COLUMNS), *rest = names;

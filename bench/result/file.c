@@ -17,7 +17,7 @@
 
 /* ---- bytes to disk ---- */
 
-/* A stream into memory: what is written to disk goes there in one piece. */
+/* Collects text in memory, to write it to disk in one piece. */
 typedef struct Text {
     FILE *stream;
     char *data;
@@ -45,7 +45,7 @@ static int write_all(int fd, const char *data, size_t len)
     return fsync(fd);
 }
 
-/* Closes the text and adds it to the end of the file; the file is as before where that fails. */
+/* Closes the text and appends it to the file. On failure the file is as before. */
 static int text_append(Text *t, int fd, const char *path, Err *err)
 {
     fclose(t->stream);
@@ -61,8 +61,8 @@ static int text_append(Text *t, int fd, const char *path, Err *err)
     return status;
 }
 
-/* Puts the text in the place of the file at `path` and *fd; the new file is locked before it has the
- * name, so that nobody gets in between. */
+/* Replaces the file at `path` and *fd by the text. Locks the new file before it gets the name, so
+ * that no other program comes in between. */
 static int text_replace(Text *t, int *fd, const char *path, Err *err)
 {
     char *temporary = xasprintf("%s.tmp", path);
@@ -104,8 +104,8 @@ static int refuse_path(const char *path, Err *err)
     return status;
 }
 
-/* Opens and locks; *existed says whether there was a file before. The name may have passed to another
- * file between the two (text_replace of another sweep), hence the second look. */
+/* Opens and locks; *existed: whether the file was there. Looks at the name again after locking,
+ * since text_replace of another sweep may have given it to a new file meanwhile. */
 static int open_locked(const char *path, bool *existed, Err *err)
 {
     for (;;) {

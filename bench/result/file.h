@@ -1,8 +1,8 @@
 /* file: NAME.csv and NAME.samples.csv on disk, safe against a kill at any moment.
  *
- * The one idea: a row's samples are on disk before its line, and a line is only ever added whole or cut
- * off again, so whatever CSV line is there can be trusted. Files are rewritten through a temporary file
- * and a rename. One program at a time: the CSV is locked while it is open. */
+ * The one idea: a row's samples reach the disk before its line, and a line is added whole or cut
+ * off again, so every line of the CSV can be trusted. Files are rewritten through a temporary file
+ * and a rename. The CSV is locked while it is open: one program at a time. */
 #ifndef TARE_BENCH_RESULT_FILE_H
 #define TARE_BENCH_RESULT_FILE_H
 
@@ -22,9 +22,9 @@ typedef enum ResultOpen {
 
 /* Creates or opens both files. With RESULT_RESUME and an existing result, *rows and *count are what
  * it holds, without a torn last line; the caller frees *rows and calls result_file_rewrite before
- * anything is added. Otherwise *rows is NULL and the files have their headers. -1: the file cannot be
- * created or locked, exists, has other columns, a broken or repeated row, a row whose row_id is not
- * its own, or an `ok` row without samples. */
+ * anything is added. Otherwise *rows is NULL and the files have their headers. -1: the file cannot
+ * be created or locked, exists, has other columns, a broken or repeated row, a row whose row_id is
+ * not its own, or an `ok` row without samples. */
 int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult **rows,
                      size_t *count, Err *err);
 void result_file_close(ResultFile *f);
@@ -41,8 +41,7 @@ int result_file_write(ResultFile *f, const ResultLine *lines, size_t count, Err 
 /* The same with the samples that the file already has; those of other rows are dropped. */
 int result_file_rewrite(ResultFile *f, const RowResult *const *rows, size_t count, Err *err);
 
-/* Adds one row; its samples are on disk before the row itself is. On -1 (a full disk) there is
- * no part of the row left. */
+/* Adds one row, its samples first. On -1 (a full disk) no part of the row is left. */
 int result_file_append(ResultFile *f, const RowResult *r, const Samples *samples, Err *err);
 
 #endif

@@ -10,7 +10,7 @@ bool fingerprint_knows(const Field *f, const RowResult *r)
     bool may_be_none = f == row_field("cpu_quota") || f == row_field("governor");
     FieldTEXT cell;
     field_cell(f, r, cell);
-    return *cell || (may_be_none && *r->build); /* a version that has no build looks for neither */
+    return *cell || (may_be_none && *r->build); /* older versions have none */
 }
 
 bool fingerprint_differs(const Field *f, const RowResult *a, const RowResult *b)

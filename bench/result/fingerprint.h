@@ -1,7 +1,7 @@
 /* fingerprint: do two rows come from the same machine and the same build?
  *
- * The one idea: one list of columns for whoever puts rows beside each other: diff, merge, --resume. What
- * a difference means is their business. */
+ * The one idea: one list of columns, for diff, merge and --resume alike. What a difference means is
+ * decided there. */
 #ifndef TARE_BENCH_RESULT_FINGERPRINT_H
 #define TARE_BENCH_RESULT_FINGERPRINT_H
 
@@ -11,15 +11,15 @@
 #define FINGERPRINT_COLUMNS                                                                        \
     "isa|blas|cpu_model|cpus_allowed|cpu_quota|governor|build|git_commit|schema"
 
-/* Whether a row knows the column: one that did not run does not know its BLAS, one of an older version none of
- * the newer columns. That there is no quota or no governor is known, too. */
+/* Whether the row has a value to compare. A row that did not run has no BLAS, a row of an older
+ * version no newer columns. An empty quota or governor is a value. */
 bool fingerprint_knows(const Field *f, const RowResult *r);
 
-/* Whether both rows know the column and do not agree. */
+/* Whether both rows have a value and the values differ. */
 bool fingerprint_differs(const Field *f, const RowResult *a, const RowResult *b);
 
-/* Adds "cpu_model: 'A' and 'B'" to text for every column of the list "a|b|c" that differs and is not in
- * text yet. */
+/* Appends "cpu_model: 'A' and 'B'" to text for every column of the list "a|b|c" that differs and is
+ * not in text yet. */
 void fingerprint_add(FieldTEXT text, const char *columns, const RowResult *a, const RowResult *b);
 
 #endif

@@ -58,7 +58,7 @@ static bool read_proc(int dir_fd, const char *path, char *text, size_t size)
     return true;
 }
 
-/* "cpu user nice system idle iowait irq softirq steal ...", in ticks of 1/sysconf(_SC_CLK_TCK) s. */
+/* Parses "cpu user nice system idle iowait irq softirq steal ...", in ticks of _SC_CLK_TCK a s. */
 static int64_t read_steal(void)
 {
     char text[512];

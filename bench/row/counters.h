@@ -1,8 +1,7 @@
-/* counters: what the clock costs, and what the kernel counts around one run.
+/* counters: what a reading of the clock costs, and what the kernel counts around one run.
  *
- * Nothing is subtracted from a time; what a reading of clock_ns costs is measured and reported.
- * Counters are read outside the timed window. What makes a trial, and where its stamps are, is
- * row_run's business. */
+ * The one idea: nothing is subtracted from a time; the cost of clock_ns is measured and reported,
+ * and counters are read outside the timed window. Where a trial is stamped is decided in run.c. */
 #ifndef TARE_BENCH_ROW_COUNTERS_H
 #define TARE_BENCH_ROW_COUNTERS_H
 
@@ -15,15 +14,15 @@ typedef struct ClockCost {
 
 ClockCost clock_cost(void); /* takes about a millisecond */
 
-/* Totals of this process since its start (steal: of the machine since boot). SAMPLE_NONE where the
- * kernel does not tell: /proc/self/task/N/schedstat needs CONFIG_SCHED_INFO. */
+/* Totals of this process since its start (steal: of the machine since boot). SAMPLE_NONE if the
+ * kernel has no figure: /proc/self/task/N/schedstat needs CONFIG_SCHED_INFO. */
 typedef struct Counters {
     int64_t cpu_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches;
     int64_t runqueue_ns, steal_ns;
 } Counters;
 
-/* Reading costs CPU time and may fault. So the reading before a run ends with getrusage and the CPU
- * clock, and the reading after it starts with them: what reading costs stays outside. */
+/* Read the counters around a run. Reading costs CPU time and may fault, so counters_before ends
+ * with getrusage and the CPU clock, and counters_after starts with them: the cost stays outside. */
 void counters_before(Counters *c);
 void counters_after(Counters *c);
 

@@ -58,8 +58,7 @@ static double bytes_of(const Tensor *t, unsigned parts, bool backward)
     return bytes;
 }
 
-/* The output's gradient is read; those of the inputs are written, or read and written where it
- * adds. */
+/* Counts the output's gradient as read, those of inputs as written, or both where they add up. */
 static double moved_gradients(const Step *s)
 {
     double bytes = gradient_bytes(s->t);

@@ -1,8 +1,8 @@
 /* profile: where the time of a row's runs goes, op by op.
  *
- * The one idea: exec calls us after each step, we add up by op and pass. Stamping every step costs
- * something, so profiled runs are extra ones and their time is in no other figure; what it costs is
- * said with the table (profile_print.c). */
+ * The one idea: exec calls a hook after each step, which adds up by op and pass. Stamping costs
+ * time, so profiled runs are extra runs and enter no other figure; the table says what stamping
+ * cost (profile_print.c). */
 #ifndef TARE_BENCH_ROW_PROFILE_H
 #define TARE_BENCH_ROW_PROFILE_H
 
@@ -19,15 +19,14 @@ typedef struct ProfileLine {
     StepKind kind;
     double steps, ns;
     double flops; /* of matrix products, repeated ones included; 0 = it has none */
-    double
-        bytes; /* of what its steps must read and write, each tensor once a step; NaN = not known */
+    double bytes; /* its steps must read and write, each tensor once a step; NaN = not known */
 } ProfileLine;
 
 typedef struct Profile {
     ProfileLine *lines;
     size_t count;
     Samples runs;   /* the profiled ones */
-    int64_t slices; /* into which they were divided (slices.h); times are those of the first */
+    int64_t slices; /* of each run (slices.h); times are those of the first */
     bool backward;  /* whether a forward pass keeps something for a backward one */
 } Profile;
 
@@ -40,13 +39,13 @@ void profile_step(void *ctx, const Step *step, uint64_t ns);
 /* "forward", "refresh" or "backward". */
 const char *profile_pass(StepKind kind);
 
-/* For the pipe between a row's process and its parent. profile_from_json fills an initialised Profile;
- * -1: a key is missing or of another type, or no such op or pass exists. */
+/* Write and read a profile, between a row's process and its parent. profile_from_json fills an
+ * initialised Profile; -1: a key is missing or of another type, or no such op or pass exists. */
 json_t *profile_to_json(const Profile *p);
 int profile_from_json(const json_t *object, Profile *p, Err *err);
 
-/* A table, the most expensive first, figures per run; then what the stamps cost, by the trials of the row
- * (`samples`) without them. Shares are of r->peak_gflops_per_s. At least one run was profiled. */
+/* Prints a table, the most expensive line first, figures per run; then what stamping cost beside
+ * the trials in `samples`. Shares are of r->peak_gflops_per_s. At least one run was profiled. */
 void profile_print(const Profile *p, const RowResult *r, const Samples *samples, FILE *out);
 
 #endif

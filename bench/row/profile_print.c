@@ -1,7 +1,7 @@
 /* profile_print: the table of a profile and what it cost to make. See profile.h.
  *
- * The one idea: every figure is a mean per profiled run, so that the lines add up to the total. Nothing is
- * measured here; a figure that is not known is a dash. */
+ * The one idea: every figure is a mean per profiled run, so that the lines add up to the total.
+ * Nothing is measured here. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>

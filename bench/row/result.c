@@ -56,7 +56,7 @@ static double phase_ms(const Samples *s, const char *column, double *room)
     return n ? median_of(room, n) : NAN;
 }
 
-/* A counter of the timed trials as outlier_describe wants it, or NULL unless known for all of them. */
+/* Collects a counter of the timed trials for outlier_describe; NULL unless all trials have it. */
 static const double *counter(const Samples *s, const char *column, size_t trials, double *room)
 {
     return samples_column(s, TIMED_TRIALS, column, 1, room) == trials ? room : NULL;
@@ -69,7 +69,7 @@ static void add_noise(RowResult *r, const char *sentence)
     snprintf(r->noise + used, sizeof r->noise - used, "%s%s", used ? "; " : "", sentence);
 }
 
-/* How many CPUs the trials kept busy, and how long they waited for one. */
+/* Fills how many CPUs the trials kept busy, and how long they waited for one. */
 static void fill_cpus(RowResult *r, const TrialCounters *c, const double *wall_ns, size_t n)
 {
     if (c->cpu_ns)
@@ -82,7 +82,7 @@ static void fill_cpus(RowResult *r, const TrialCounters *c, const double *wall_n
     add_noise(r, text);
 }
 
-/* Counts the outliers, and says about the first few slow ones that deserve it what the kernel saw. */
+/* Counts the outliers and describes, for the first few slow ones, what the kernel saw. */
 static void fill_outliers(RowResult *r, const TrialCounters *c, const double *numbers,
                           const double *wall_ns, size_t n, double resolution_ns)
 {

@@ -1,7 +1,8 @@
-/* result: from the samples of a row to its columns: statistics, steady state, noise, rates and judgement.
+/* result: fills the columns of a row from its samples: statistics, steady state, noise, rates and
+ * judgement.
  *
- * The one idea: result_fill is a pure function, so a result can be filled again from samples on disk. All runs
- * decide about the first trial and the steady state; every other figure looks at timed trials only.
+ * The one idea: result_fill is a pure function, so a result can be filled again from samples on
+ * disk. First trial and steady state look at all runs, every other figure at timed trials only.
  * Definitions are in stats/stats.h, stats/steady.h and stats/outliers.h. */
 #ifndef TARE_BENCH_ROW_RESULT_H
 #define TARE_BENCH_ROW_RESULT_H
@@ -14,8 +15,8 @@
  * trial. resolution_ns: the clock's step, below which times do not differ. */
 void result_fill(RowResult *r, const Samples *s, double resolution_ns);
 
-/* Fills peak_gflops_per_s and peak_fraction of an `ok` row by the guard's peaks, and makes it implausible
- * where it is. -1: the peaks could not be measured, the columns stay empty. */
+/* Fills peak_gflops_per_s and peak_fraction of an `ok` row by the guard's peaks, and makes it
+ * implausible where it is. -1: the peaks could not be measured, the columns stay empty. */
 int result_judge(RowResult *r, Guard *g, Err *err);
 
 #endif

@@ -14,9 +14,11 @@
 #include "bench/stats/steady.h"
 
 enum {
-    WARMUP_BLOCK = 5, /* num_warmups = "auto" or "window" looks after every so many runs ... */
-    MAX_AUTO_WARMUPS = 100, /* ... and goes on unsteady after so many */
-    PACK_BELOW_ROWS = 256,  /* with more rows a matrix product hardly notices that it packs first */
+    /* num_warmups = "auto" or "window" looks after each block of runs, up to a maximum. */
+    WARMUP_BLOCK = 5,
+    MAX_AUTO_WARMUPS = 100,
+    /* From so many rows on packing weights beforehand gains hardly anything. */
+    PACK_BELOW_ROWS = 256,
 };
 
 /* Streams of random numbers beside those of the parameters, which count from 0. */
@@ -56,9 +58,9 @@ static int32_t *random_ids(const RowConfig *c, uint64_t stream)
     return ids;
 }
 
-/* One run, timed or warmup. Everything between the first stamp and the last is the time of the trial:
- * handing the inputs over, forward to the loss, backward into every parameter's gradient, and the
- * update, where the row has them. */
+/* One run, timed or warmup. Everything between the first stamp and the last is the time of the
+ * trial: handing the inputs over, forward to the loss, backward into every parameter's gradient,
+ * and the update, where the row has them. */
 static Sample run_once(Model *m, const Batch *batch, const AdamW *adamw)
 {
     Counters before, after;
@@ -109,8 +111,8 @@ static void run_many(Runs *runs, int64_t count, bool warmup)
     }
 }
 
-/* Warms up in blocks until the runs so far look steady, by the cheaper rule where `window` is set. The
- * trials that count come afterwards: these were chosen for looking steady. Returns the number of runs. */
+/* Warms up in blocks until the runs look steady, by the cheaper rule if `window`. These runs are no
+ * trials: they were chosen for looking steady. Returns the number of runs. */
 static int64_t warm_up_until_steady(Runs *runs, bool window)
 {
     double ns[MAX_AUTO_WARMUPS];

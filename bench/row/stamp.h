@@ -1,11 +1,10 @@
-/* stamp: where and from what a row came, in its columns. */
+/* stamp: fills the columns that say on which machine, with which build and when a row ran. */
 #ifndef TARE_BENCH_ROW_STAMP_H
 #define TARE_BENCH_ROW_STAMP_H
 
 #include "bench/row/row.h"
 
-/* The columns that say where and from what a row came: cpu_model, cpus_allowed, cpu_quota, governor, build,
- * timestamp_utc, git_commit, schema. */
+/* Fills cpu_model, cpus_allowed, cpu_quota, governor, build, timestamp_utc, git_commit, schema. */
 void row_stamp(RowResult *r);
 
 #endif

@@ -1,7 +1,7 @@
-/* support: what the precision of a row means on this CPU: whether the row can run, and by which
- * instruction.
+/* support: whether this CPU can run a row of its precision, and by which instruction.
  *
- * Only the features of the CPU are looked at; no kernel runs, so the parent of a sweep may ask. */
+ * The one idea: only the CPU's features are looked at and no kernel runs, so a sweep's parent may
+ * ask. */
 #ifndef TARE_BENCH_ROW_SUPPORT_H
 #define TARE_BENCH_ROW_SUPPORT_H
 
@@ -14,9 +14,9 @@ DType row_product(const RowConfig *c); /* what operands of its matrix products a
 /* Fills product_support and product_instruction. */
 void row_product_fill(RowResult *r);
 
-/* False, with one line why, for a backward pass that the precision lacks, for a BLAS that cannot
- * multiply it, for a layer too wide for it, and, without include_emulated, where the CPU has no
- * instruction for it. */
+/* Whether the row can run. False, with a line why: the precision has no backward pass, the BLAS
+ * cannot multiply it, a layer is too wide for it, or the CPU has no instruction for it and
+ * include_emulated is False. */
 bool row_supported(const RowConfig *c, FieldTEXT reason);
 
 #endif

@@ -14,8 +14,8 @@ static bool is_class(const RowResult *r, SteadyClass c)
     return strcmp(r->steady_class, steady_class_name(c)) == 0;
 }
 
-/* Whether the mean is off by enough to matter from what it should be. Of twenty trials nearly always one is
- * slow; a warning for each would be read by nobody. Where the right value is missing, it is. */
+/* Whether the mean is off its right value by enough to matter, or there is no right value. One of
+ * twenty trials is nearly always slow: nobody would read a warning for each. */
 static bool mean_is_off(const RowResult *r, double right)
 {
     const double matters = 0.02; /* the change that `tare diff` looks for, too */

@@ -1,15 +1,15 @@
-/* warning: what a finished row says against itself, in a sentence for the person who runs it.
+/* warning: tells the person who runs a row why not to believe it, in a sentence.
  *
- * The one idea: the columns have the facts; a warning names those that matter and what to do next. It
- * finds nothing new, and rows that did not run have their reason in their status. */
+ * The one idea: the columns have the facts; a warning names those that matter and what to do next.
+ * It measures nothing. A row that did not run has its reason in status_reason. */
 #ifndef TARE_BENCH_ROW_WARNING_H
 #define TARE_BENCH_ROW_WARNING_H
 
 #include "bench/row/row.h"
 
-/* Writes the warning of an `ok` row, "" where there is none: it did not settle; slow first runs moved its
- * mean by more than 2 %, or outliers did (`noise` says why); its threads waited for CPUs. Returns whether
- * there is one. */
+/* Writes the warning of an `ok` row, or "", and returns whether there is one. Reasons: the row did
+ * not settle; slow first runs or outliers moved its mean by more than 2 % (`noise` says why); its
+ * threads waited for CPUs. */
 bool row_warning(const RowResult *r, FieldTEXT text);
 
 #endif

@@ -17,7 +17,8 @@ static bool is_unsettled(const RowResult *r)
            strcmp(r->steady_class, steady_class_name(STEADY_SLOWDOWN)) == 0;
 }
 
-/* What a slow first run cost above the median of the steady ones, in seconds; NaN where none was. */
+/* What a slow first run cost above the median of the steady ones, in seconds; NaN where none
+ * was. */
 static double cold_seconds(const RowResult *r)
 {
     if (strcmp(r->steady_class, steady_class_name(STEADY_WARMUP)) != 0)
@@ -47,8 +48,8 @@ WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const 
     return a;
 }
 
-/* "; the cold trial costs 690 ms to 820 ms", one figure where they are within 5 %; nothing where no row that
- * could be judged had one. */
+/* Appends "; the cold trial costs 690 ms to 820 ms": one figure if the two are within 5 %, nothing
+ * if no judged row had a slow first run. */
 static void cold_clause(const WarmupAdvice *a, char *text, size_t size)
 {
     char least[UNIT_TEXT_SIZE], most[UNIT_TEXT_SIZE];

@@ -1,7 +1,7 @@
 /* advice: how many warmups a model needed, from what a sweep saw.
  *
- * The one idea: each row that ran long enough tells after how many runs it was steady; the answer is
- * what most of them tell. It judges no single row: stats/steady.h does. */
+ * The one idea: each row with enough runs tells after how many runs it was steady, and the advice
+ * is enough for most rows. A single row is judged by stats/steady.h. */
 #ifndef TARE_BENCH_SWEEP_ADVICE_H
 #define TARE_BENCH_SWEEP_ADVICE_H
 
@@ -11,15 +11,15 @@ typedef struct WarmupAdvice {
     size_t told, unsettled; /* rows that became steady; rows that had enough runs and did not */
     int64_t warmups;        /* enough for three quarters of those that became steady */
     size_t enough_for;      /* in how many of them it was enough */
-    /* What a slow first run cost above the median of the steady ones, in s: the cheapest and the
-     * dearest of the rows where one was seen; NaN without any. */
+    /* Seconds that a slow first run took above the median of the steady runs: least and most over
+     * the rows that had one; NaN without any. */
     double cold_least, cold_most;
 } WarmupAdvice;
 
-/* Of the finished rows of this model_size. */
+/* Looks at the finished rows of this model_size. */
 WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const char *model_size);
 
-/* "small: 1 warmup is enough (in 5 of 6 rows); the cold trial costs 690 ms to 820 ms".
+/* Writes "small: 1 warmup is enough (in 5 of 6 rows); the cold trial costs 690 ms to 820 ms".
  * analysis/verdicts.py says the same of the same rows. */
 void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, FieldTEXT text);
 

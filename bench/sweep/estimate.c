@@ -32,7 +32,7 @@ static PeakMemory plan_memory(const RowConfig *c, size_t layers, size_t memory_l
     return memory;
 }
 
-/* Layers are alike, so beyond some depth memory grows by the same amount with each of them. */
+/* Layers are alike: beyond some depth each adds the same amount of memory. */
 static PeakMemory extrapolate_memory(const RowConfig *c, size_t memory_limit)
 {
     const size_t deep = MAX_LAYERS_PLANNED, half = deep / 2;
@@ -48,8 +48,8 @@ static PeakMemory extrapolate_memory(const RowConfig *c, size_t memory_limit)
     return extrapolate_memory(&block, 0);
 }
 
-/* For rows whose buffers could not even be counted in size_t: each layer reads and writes activations
- * of this many bytes at least, in fp32. */
+/* A lower bound for rows whose buffers overflow a size_t: the bytes of activations that each layer
+ * reads and writes at least, in fp32. */
 static double activation_bytes(const RowConfig *c)
 {
     return (double)c->batch_size * (double)c->context_length *
@@ -72,7 +72,7 @@ static PeakMemory estimate_peak_bytes(const RowConfig *c, size_t memory_limit)
 /* An AVX-512 or AVX2 server core in fp32 matrix products; the first finished row corrects it. */
 #define DEFAULT_GFLOPS_PER_THREAD 50.0
 
-/* What a row does beside its runs, assumed: starting the process and initialising the weights. The
+/* Assumed costs of a row beside its runs: starting the process and initialising the weights. The
  * first run, which touches all memory first, counts as COLD_RUNS ordinary ones. */
 #define START_SECONDS     0.05
 #define SECONDS_PER_PARAM 4e-9

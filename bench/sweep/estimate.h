@@ -1,15 +1,14 @@
-/* estimate: what a row will need, before it runs: parameters, FLOPs, peak memory, time.
+/* estimate: predicts what a row needs: parameters, FLOPs, peak memory, time.
  *
- * The one idea: memory is known from the plan, time only from a rate; so the prediction of time learns
- * from every row that has finished. Nothing large is allocated and nothing is run. */
+ * The one idea: memory follows from the plan, time only from a rate, so the prediction of time
+ * learns from every finished row. Nothing large is allocated and nothing is run. */
 #ifndef TARE_BENCH_SWEEP_ESTIMATE_H
 #define TARE_BENCH_SWEEP_ESTIMATE_H
 
 #include "model/precision.h"
 #include "bench/row/row.h"
 
-/* How observed row times compare with FLOPs over the rate: of rows that have finished, ln(observed /
- * assumed). */
+/* Sums of ln(observed / assumed) over finished rows; assumed is FLOPs over the rate. */
 typedef struct TimeRatios {
     double count, sum, sum_of_squares;
 } TimeRatios;
@@ -24,20 +23,20 @@ typedef struct TimeModel {
 void time_model_init(TimeModel *t, double gflops, int64_t threads);
 void time_model_learn(TimeModel *t, const RowResult *r, double seconds);
 
-/* Seconds of the whole row, warmups and start included; r->num_params and r->model_flops are known. */
+/* Seconds of the whole row with warmups and start; num_params and model_flops of r are known. */
 double time_model_predict(const TimeModel *t, const RowResult *r);
 
-/* Standard deviation of ln(observed / predicted), a guess while fewer than three rows have finished. */
+/* Standard deviation of ln(observed / predicted), a guess before three rows have finished. */
 double time_model_spread(const TimeModel *t);
 double time_model_count(const TimeModel *t); /* rows learned from */
 
-/* Fills num_params, model_flops and the product's columns of the row in r->config, which has been
- * checked; and, where it is supported here, recompute_used, predicted_peak_bytes and predicted_time_s.
- * recompute = auto becomes block where the row would not fit into memory_limit bytes otherwise. */
+/* Fills num_params, model_flops and the product's columns from r->config, which has been checked;
+ * if the row is supported here, also recompute_used, predicted_peak_bytes and predicted_time_s.
+ * recompute = auto becomes block if the row would not fit into memory_limit bytes otherwise. */
 void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t);
 
-/* Whether the row, which has been estimated, may run: supported here, within memory_limit bytes and
- * max_seconds (INFINITY = any). If not, status and status_reason say why. */
+/* Whether an estimated row may run: supported here, within memory_limit bytes and max_seconds
+ * (INFINITY = any). If not, status and status_reason say why. */
 bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds);
 
 #endif

@@ -1,5 +1,5 @@
-/* progress: how far a sweep is, on stderr: a bar with the time left on a terminal, a line per row
- * otherwise. It knows nothing of how rows are run. */
+/* progress: shows how far a sweep is, on stderr: a bar with the time left on a terminal, a line a
+ * row otherwise. How rows are run is not known here. */
 #ifndef TARE_BENCH_SWEEP_PROGRESS_H
 #define TARE_BENCH_SWEEP_PROGRESS_H
 

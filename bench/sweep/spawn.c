@@ -31,7 +31,7 @@ static void copy_value(const Field *f, const RowResult *from, RowResult *to)
     memcpy((char *)to + f->offset, (const char *)from + f->offset, sizes[f->kind]);
 }
 
-/* Takes over every result column that `to` does not know yet, and the warmups really made. */
+/* Copies the result columns that `to` lacks, and the number of warmups that ran. */
 static void add_results(RowResult *to, const RowResult *from)
 {
     char cell[TEXT_SIZE];
@@ -86,7 +86,7 @@ static char **child_argv(const RowConfig *c, bool profiled, const RowLimits *lim
     return argv;
 }
 
-/* What the way it ended says about the row. */
+/* Sets the row's status by the way its process ended. */
 static void take_answer(const Child *c, RowResult *r, Samples *samples, Profile *profile)
 {
     Err err;

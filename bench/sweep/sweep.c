@@ -112,8 +112,8 @@ static void choose_order(Runner *r)
     }
 }
 
-/* Seconds of a row that an earlier sweep ran. Its file has the runs only: how long it took to start is
- * what `unlearned` assumes. NaN if it says too little. */
+/* Seconds of a row that an earlier sweep ran: its runs, and the assumed time of starting it, which
+ * the file does not have. NaN if the file says too little. */
 static double seconds_taken(const TimeModel *unlearned, const RowResult *r)
 {
     RowResult idle = *r;
@@ -135,7 +135,7 @@ static void learn_from_file(Sweep *s)
     }
 }
 
-/* The measured peak makes the first predictions better; without it they are assumed. */
+/* Makes the first predictions by the measured peak; without one they use an assumed rate. */
 static void estimate_all(Runner *r)
 {
     int64_t limit = memory_limit(r->s);
@@ -153,8 +153,8 @@ static void estimate_all(Runner *r)
         row_estimate(&r->s->items[r->order[i]].result, limit, &r->s->time);
 }
 
-/* The range is one standard deviation: of the correction learned so far, which all rows share, and
- * of each row by itself. */
+/* The range is one standard deviation: of the learned correction, which all rows share, and of each
+ * row by itself. */
 static TimeLeft time_left(const Runner *r, size_t next)
 {
     const TimeModel *t = &r->s->time;
@@ -189,7 +189,7 @@ static int execute(Runner *r, RowResult *result, Samples *samples, int64_t limit
     return 0;
 }
 
-/* One row from its estimate to its line in the file; `place` is its place in the order of execution. */
+/* Takes one row from its estimate to its line in the file; `place`: in the order of execution. */
 static int run_item(Runner *r, size_t place, Err *err)
 {
     SweepItem *item = &r->s->items[r->order[place]];
@@ -262,9 +262,10 @@ static int run_rows(Runner *r, Err *err)
 
 /* ---- resuming ---- */
 
-/* A row of the file that the config does not have: what became of it? It may have become any row of its
- * name that is not in the file itself. */
-static int refuse_stranger(const Runner *r, const NameIndex *stored, const RowConfig *c, Err *err)
+/* Says why the config lacks a row of the file: a setting of the row of that name has changed, or
+ * the row is gone. A row of the config that is in the file itself is no candidate. */
+static int refuse_unknown_row(const Runner *r, const NameIndex *stored, const RowConfig *c,
+                              Err *err)
 {
     const Sweep *s = r->s;
     const char *path = r->file.path;
@@ -291,7 +292,7 @@ static int refuse_stranger(const Runner *r, const NameIndex *stored, const RowCo
                    path, name);
 }
 
-/* The rest of the rows may come from another machine or build than those taken over: that is said. */
+/* Warns if rows of the file come from another machine or build than this process. */
 static void note_other_machine(const Runner *r)
 {
     RowResult here;
@@ -308,7 +309,7 @@ static void note_other_machine(const Runner *r)
                 r->file.path, differences);
 }
 
-/* Takes the rows of the file over; those that failed and are selected will run again. */
+/* Takes over the rows of the file, except failed rows that are selected: they run again. */
 static int take_over_rows(Runner *r, const RowResult *rows, size_t count, const NameIndex *stored,
                           const NameIndex *items, Err *err)
 {
@@ -317,7 +318,7 @@ static int take_over_rows(Runner *r, const RowResult *rows, size_t count, const 
         if (rows[i].run_order > r->last_order) /* INT_MISSING is not */
             r->last_order = rows[i].run_order;
         if (place == SIZE_MAX)
-            return refuse_stranger(r, stored, &rows[i].config, err);
+            return refuse_unknown_row(r, stored, &rows[i].config, err);
         SweepItem *item = &r->s->items[place];
         if (item->selected && strcmp(rows[i].status, STATUS_FAILED) == 0)
             continue;

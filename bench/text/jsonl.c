@@ -10,7 +10,7 @@
 
 static const char white_space[] = " \t\r\n\v\f";
 
-/* A string field, or NULL where the object has none. -1: it is no string. */
+/* Finds a string field, NULL if the object has none. -1: the field is not a string. */
 static int get_string(const json_t *object, const char *key, const char **value, Err *err)
 {
     const json_t *field = json_object_get(object, key);

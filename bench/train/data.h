@@ -1,8 +1,8 @@
 /* data: what `tare train` learns from: examples as token ids, and the batches of an epoch.
  *
- * The one idea: the batches of an epoch are a pure function of examples, seed and epoch, so a training
- * can be taken up at any step without a stored order. Examples of similar length (of one bucket) share
- * a batch. Models are not known here, files only through text/jsonl.h. */
+ * The one idea: the batches of an epoch are a pure function of examples, seed and epoch, so
+ * --resume at any step needs no stored order. Examples of similar length (one bucket) share a
+ * batch. Models are not known here. */
 #ifndef TARE_BENCH_TRAIN_DATA_H
 #define TARE_BENCH_TRAIN_DATA_H
 
@@ -16,14 +16,14 @@ typedef struct Examples {
     int32_t *label; /* [count]; NULL for a language model: the target of an id is the next one */
 } Examples;
 
-/* Texts become ids, those over max_length cut by the tokenizer. -1: the file is faulty, or the tokenizer
- * has more ids than the model's vocab_size. */
+/* Turns texts into ids, at most max_length a text. -1: the file is faulty, or the tokenizer has
+ * more ids than the model's vocab_size. */
 int examples_load_texts(Examples *e, const char *path, const Labels *labels, const WordPiece *w,
                         size_t max_length, size_t vocab_size, Err *err);
 
-/* The bytes of a file in windows of `context`, which do not overlap: the last `held_out` part of the file
- * goes to `held`, the rest to `train`. -1: not enough for one window each (held stays empty where
- * held_out is 0, train where it is 1). */
+/* Cuts the bytes of a file into windows of `context` that do not overlap. The last `held_out` share
+ * of them goes to `held`, the rest to `train`. -1: not enough bytes for a window in each; held may
+ * stay empty if held_out is 0, train if it is 1. */
 int examples_load_bytes(Examples *train, Examples *held, const char *path, size_t context,
                         double held_out, Err *err);
 void examples_release(Examples *e);
@@ -33,8 +33,8 @@ size_t example_length(const Examples *e, size_t i);
 /* A hash of all ids and labels. */
 uint64_t examples_hash(const Examples *e);
 
-/* Lengths that grow by about a quarter (8, 16, 24, 32, 40, 56, ...), at most `most`, of which each is the
- * bucket of some example. Caller frees. */
+/* Returns the lengths of the buckets: 8, 16, 24, 32, 40, 56 and so on, each about a quarter longer,
+ * at most `most`; without buckets that no example falls into. Caller frees. */
 size_t *bucket_lengths(const Examples *const *sets, size_t num_sets, size_t most, size_t *count);
 
 typedef struct TrainBatch {
@@ -62,7 +62,8 @@ void batches_release(Batches *b);
 /* The positions that a batch fills: the lengths of its examples. */
 size_t batch_positions(const Examples *e, const TrainBatch *b);
 
-/* What a model reads of a batch whose examples lie one after the other, as model/recording.h says of rows. */
+/* A batch as the model reads it: its examples one after the other without padding, as rows in
+ * model/recording.h. */
 typedef struct BatchArrays {
     int32_t *tokens;  /* [positions] */
     int32_t *starts;  /* [batch + 1] */
@@ -72,8 +73,8 @@ typedef struct BatchArrays {
 BatchArrays batch_arrays_new(size_t batch, size_t positions);
 void batch_arrays_free(BatchArrays *a);
 
-/* For a model of so many sequences and positions, no fewer than the batch has: what is over has no target, and
- * sequences that are over are empty. */
+/* Fills the arrays of a model recorded for `batch` sequences and `positions` positions, which may
+ * be more than the batch has: positions left over have no target, sequences left over are empty. */
 void batch_fill(const Examples *e, const TrainBatch *b, size_t batch, size_t positions,
                 BatchArrays *out);
 

@@ -66,7 +66,7 @@ static Sizes sizes_of_windows(const Trainer *t, const RecordWants *wants)
     return s;
 }
 
-/* Steps so small that hardly any position of a batch is filled up. */
+/* Sizes in steps so small that a batch has hardly any padding. */
 static Sizes sizes_of_texts(const RecordWants *wants)
 {
     enum { TILE = 8 };
@@ -118,7 +118,7 @@ static int plan_classifier(Trainer *t, Checkpoint *ck, RecordWants wants, int th
     return plan_batches(t, c, wants, threads, err);
 }
 
-/* Memory is asked for before any is touched: the system would grant it and kill us later. */
+/* Asks for memory before touching any: the system would grant too much and kill us later. */
 static int alloc_model(Trainer *t, Err *err)
 {
     const ParamsMemory want = {.grads = true, .moments = true};

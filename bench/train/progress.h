@@ -1,5 +1,5 @@
-/* progress: how far a training is, on stderr: one live line on a terminal, a line now and then
- * otherwise. */
+/* progress: shows how far a training is, on stderr: one live line on a terminal, a line now and
+ * then otherwise. */
 #ifndef TARE_BENCH_TRAIN_PROGRESS_H
 #define TARE_BENCH_TRAIN_PROGRESS_H
 

@@ -78,7 +78,7 @@ static Update gradients(Trainer *t)
 
 /* ---- divergence ---- */
 
-/* The exponential mean after one more loss, and what it is once its start from 0 is made up for. */
+/* The exponential mean after one more loss; and the mean corrected for its start from 0. */
 static const double kept = 0.9;
 
 static double next_smoothed(const Trainer *t, double loss)
@@ -91,7 +91,7 @@ static double mean_loss(double smoothed, uint64_t losses)
     return smoothed / (1 - pow(kept, (double)losses));
 }
 
-/* A loss far above that of guessing is never found back from: -1 with a sentence. */
+/* Fails if the loss is far above that of guessing: no training recovers from there. */
 static int check_level(const Trainer *t, uint64_t step, const char *name, double loss, Err *err)
 {
     const double hopeless = 3;
@@ -104,7 +104,7 @@ static int check_level(const Trainer *t, uint64_t step, const char *name, double
                    step, name, loss, guessing);
 }
 
-/* Before an update. The first losses are too few to judge by, and a high one may be found back from. */
+/* Checks before an update. Skips the first losses: training recovers from a high one. */
 static int check_loss(Trainer *t, const Update *u, Err *err)
 {
     const uint64_t enough = 20;
@@ -118,8 +118,8 @@ static int check_loss(Trainer *t, const Update *u, Err *err)
     return check_level(t, step, "mean loss", mean_loss(t->state.smoothed_loss, step), err);
 }
 
-/* Before a save, which replaces the last checkpoint: at any step, and with a look at what the update did.
- * The loss after it counts as the next of the mean, for one batch alone may be a hard one. */
+/* Checks before a save, which replaces the last checkpoint: at any step, and with the loss after
+ * the update. That loss enters the mean, since one batch alone may be a hard one. */
 static int check_checkpoint(Trainer *t, const Update *u, Err *err)
 {
     const Params *p = &t->model.params;
@@ -225,7 +225,7 @@ static int save(const Trainer *t, Err *err)
     return save_model(t, err);
 }
 
-/* A training that is taken up writes its model again: the state may be newer than it. */
+/* --resume writes the model again: the state may be newer. */
 static int take_up(Trainer *t, FILE *chatter, Err *err)
 {
     char now[ARITHMETIC_SIZE];
@@ -239,7 +239,7 @@ static int take_up(Trainer *t, FILE *chatter, Err *err)
     return save_model(t, err);
 }
 
-/* What would be taken up later must not be the old training beside the new loss curve. */
+/* Removes the old state first: --resume must not find it beside the new loss curve. */
 static int begin(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err)
 {
     const char *dir = t->config.out;

@@ -11,12 +11,12 @@ typedef struct IdTable {
     char *place; /* what opens a sentence about it: "--ids", or "--ids: FILE" */
 } IdTable;
 
-/* `option` ("--ids") opens every sentence, the file where there is one follows. -1: no number, ragged rows, an empty row, not a 32-bit
- * integer, an unreadable file. */
+/* Reads text or, after '@', a file. Every error begins with `option` ("--ids") and names the file.
+ * -1: no number, ragged rows, an empty row, not a 32-bit integer, an unreadable file. */
 int ids_parse(IdTable *t, const char *option, const char *text, Err *err);
 void ids_release(IdTable *t);
 
-/* Every number within min..max; the sentence says where it is not, and that it is no `what`. */
+/* Checks that every number is within min..max. The error names the place and `what` is expected. */
 int ids_check(const IdTable *t, int32_t min, int32_t max, const char *what, Err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* lines: text read a line at a time, of any length and any bytes. A line ends at LF only; the last one
- * needs none. */
+/* lines: reads text a line at a time, of any length and any bytes. A line ends at LF only; the last
+ * line needs none. */
 #ifndef TARE_BENCH_UTIL_LINES_H
 #define TARE_BENCH_UTIL_LINES_H
 

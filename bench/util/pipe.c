@@ -18,10 +18,10 @@
 #include "bench/util/interrupt.h"
 
 enum {
-    TICK_MS = 200,         /* how late an interruption may be noticed */
-    SETTLE_TICK_MS = 2,    /* how late a worker that fell asleep */
-    FAREWELL_MS = 1000,    /* a worker that closed its channel has this long to end by itself */
-    SHOWN_OF_RUBBISH = 80, /* bytes of an answer that is none */
+    TICK_MS = 200,         /* delay at which an interruption is noticed, at most */
+    SETTLE_TICK_MS = 2,    /* delay at which a sleeping worker is noticed, at most */
+    FAREWELL_MS = 1000,    /* time for a worker that closed its channel to end by itself */
+    SHOWN_OF_RUBBISH = 80, /* bytes shown of an answer that is not JSON */
 };
 
 static void pause_ms(long ms)
@@ -53,7 +53,8 @@ _Noreturn static void become(char *const *argv, char *const *settings, int chann
     }
     for (; *settings; settings++)
         putenv(*settings);
-    /* Copies above the standard descriptors first, so that no dup2 below closes another's source. */
+    /* Copies above the standard descriptors first, so that no dup2 below closes another's
+     * source. */
     int talk = fcntl(channel, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     int noise = fcntl(log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (dup2(talk, STDIN_FILENO) < 0 || dup2(talk, STDOUT_FILENO) < 0 ||

@@ -17,8 +17,8 @@
 
 enum {
     OUTPUT_KEPT = 4096,
-    TICK_MS = 200,    /* how late an interruption or a time limit may be noticed */
-    REAP_TICK_MS = 2, /* its pipes are closed: it is about to end */
+    TICK_MS = 200,    /* delay at which an interruption or a time limit is noticed, at most */
+    REAP_TICK_MS = 2, /* the same once its pipes are closed and it is about to end */
 };
 
 /* A pipe's reading end and what has come through; fd is -1 once the other side has closed. */
@@ -70,7 +70,8 @@ _Noreturn static void become(const char *program, char *const *argv, int answer_
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(127); /* it died before we asked to die with it */
-    /* Copies above the standard descriptors first, so that no dup2 below closes another's source. */
+    /* Copies above the standard descriptors first, so that no dup2 below closes another's
+     * source. */
     int answer = fcntl(answer_fd, F_DUPFD_CLOEXEC, CHILD_RESULT_FD + 1);
     int output = fcntl(output_fd, F_DUPFD_CLOEXEC, CHILD_RESULT_FD + 1);
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -1,8 +1,9 @@
 /* process: runs one program to its end in a process of its own, and says how it ended.
  *
- * The program gets nothing on stdin; stdout and stderr are both captured, for the reason of a
- * failure. It answers on a pipe that it finds as file descriptor CHILD_RESULT_FD. It stays in our
- * process group and dies with us. We sleep while it runs. What it answers is not our business. */
+ * The one idea: the program's answer comes on a pipe, its file descriptor CHILD_RESULT_FD; its
+ * stdout and stderr are captured as the reason of a failure. It reads nothing on stdin, stays in
+ * our process group and dies with us. The parent sleeps while it runs. What an answer means is not
+ * decided here. */
 #ifndef TARE_BENCH_UTIL_PROCESS_H
 #define TARE_BENCH_UTIL_PROCESS_H
 
@@ -26,14 +27,14 @@ typedef struct Child {
     char *output; /* the last few kilobytes it printed, NUL-terminated */
 } Child;
 
-/* Runs argv (NULL-terminated, argv[0] is only its name) from the file `program`.
- * max_seconds INFINITY = no limit. -1: no process could be made. Then child_release is not needed. */
+/* Runs argv (NULL-terminated, argv[0] is only its name) from the file `program`. max_seconds
+ * INFINITY = no limit. -1: no process could be made. Then child_release is not needed. */
 int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err);
 void child_release(Child *c);
 
-/* Why it failed, one line for status_reason: "killed by SIGSEGV", "exit code 1", with the last line it
- * printed; only that line where it is one of this program's own errors, "tare: ...". For any end but
- * exit code 0. */
+/* Writes why it failed, one line for status_reason: "killed by SIGSEGV" or "exit code 1" and the
+ * last line it printed; or that line alone if it is one of this program's errors, "tare: ...". Not
+ * for exit code 0. */
 void child_reason(const Child *c, char *text, size_t size);
 
 #endif

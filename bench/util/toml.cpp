@@ -1,4 +1,5 @@
-/* toml: see toml.h. The only C++ of the project: no C parser of TOML 1.0 is packaged in Debian 12. */
+/* toml: see toml.h. The only C++ of the project: no C parser of TOML 1.0 is packaged in Debian
+ * 12. */
 #define _Noreturn [[noreturn]] /* base.h is C */
 #include "bench/util/toml.h"
 
@@ -8,10 +9,9 @@
 #include <string>
 #include <string_view>
 
-/* Two ways in which toml++ 3.3 takes broken files for impossible ones, found by fuzzing. It asserts
- * that a table header goes on after its brackets: here a violated assertion is one more way in which
- * a file is wrong. And its table of spaces ends in "unreachable" for most code points above U+009F:
- * here they are no spaces. */
+/* Mends two faults of toml++ 3.3 that fuzzing found. It asserts that a table header goes on after
+ * its brackets: here a violated assertion is a parse error. And its table of spaces ends in
+ * "unreachable" for most code points above U+009F: here they are not spaces. */
 struct BrokenInvariant {
 };
 
@@ -104,7 +104,7 @@ static void fill(TomlNode *out, const toml::node &node)
     }
 }
 
-/* Behind the comment or string that begins at `at`; what has no end goes on to the end of the text. */
+/* Returns the place behind the comment or string that begins at `at`, or the end of the text. */
 static size_t skip_quoted(std::string_view text, size_t at)
 {
     const char quote = text[at];
@@ -122,8 +122,8 @@ static size_t skip_quoted(std::string_view text, size_t at)
     return text.size();
 }
 
-/* The line of a key of too many parts, or 0. Each part is a table inside the one before it, and walking down
- * them takes stack; toml++ limits only how deep values nest. */
+/* Returns the line of a key of too many parts, or 0. Each part is a table inside the one before it,
+ * and walking down the tables takes stack; toml++ limits only how deep values nest. */
 static long line_of_deep_key(std::string_view text)
 {
     const int most = 64;
