@@ -129,7 +129,7 @@ static void prove(const CellRun *r)
 static void note_memory(CellEntry *record)
 {
     int64_t bytes = peak_rss_bytes(record->implementation->peer.pid);
-    if (bytes != SAMPLE_NONE && (size_t)bytes > record->peak_rss_bytes)
+    if (bytes != INT_MISSING && (size_t)bytes > record->peak_rss_bytes)
         record->peak_rss_bytes = (size_t)bytes;
 }
 

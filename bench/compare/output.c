@@ -10,123 +10,58 @@
 
 #include "bench/machine/machine.h"
 #include "bench/row/stamp.h"
-#include "bench/result/csv.h"
 #include "bench/util/units.h"
 
-/* ---- columns ---- */
+/* ---- reports ---- */
 
-static Column *append(Columns *c, const char *name)
+static void write_csv(const Report *r, time_t started, FILE *f)
 {
-    CHECK(c->count < MAX_COLUMNS, "more than %d columns", MAX_COLUMNS);
-    c->at[c->count] = (Column){.name = name, .kind = COLUMN_EMPTY};
-    return &c->at[c->count++];
-}
-
-void column_empty(Columns *c, const char *name)
-{
-    append(c, name);
-}
-
-void column_text(Columns *c, const char *name, const char *text)
-{
-    Column *column = append(c, name);
-    column->kind = COLUMN_TEXT;
-    column->text = text;
-}
-
-void column_real(Columns *c, const char *name, double value)
-{
-    Column *column = append(c, name);
-    column->kind = isnan(value) ? COLUMN_EMPTY : COLUMN_REAL;
-    column->real = value;
-}
-
-void column_count(Columns *c, const char *name, size_t value)
-{
-    Column *column = append(c, name);
-    column->kind = value ? COLUMN_COUNT : COLUMN_EMPTY;
-    column->integer = value;
-}
-
-void column_bool(Columns *c, const char *name, bool value)
-{
-    Column *column = append(c, name);
-    column->kind = COLUMN_BOOL;
-    column->integer = value;
-}
-
-void columns_write_header(const Columns *c, FILE *f)
-{
-    const char *names[MAX_COLUMNS];
-    for (size_t i = 0; i < c->count; i++)
-        names[i] = c->at[i].name;
-    csv_write_record(f, names, c->count);
-}
-
-/* The caller frees. */
-static char *cell_of(const Column *c)
-{
-    switch (c->kind) {
-    case COLUMN_TEXT:
-        return xstrdup(c->text);
-    case COLUMN_REAL:
-        return xasprintf("%.9g", c->real);
-    case COLUMN_COUNT:
-        return xasprintf("%zu", c->integer);
-    case COLUMN_BOOL:
-        return xstrdup(c->integer ? "True" : "False");
-    case COLUMN_EMPTY:
-        break;
+    void *record = xmalloc(r->schema->size);
+    (void)started;
+    schema_write_header(r->schema, f);
+    for (size_t i = 0; i < r->count; i++) {
+        schema_init(r->schema, record);
+        r->record(r->of, i, record);
+        schema_write_record(r->schema, record, f);
     }
-    return xstrdup("");
+    free(record);
 }
 
-void columns_write_record(const Columns *c, FILE *f)
+static void write_json(const Report *r, time_t started, FILE *f)
 {
-    char *cells[MAX_COLUMNS];
-    for (size_t i = 0; i < c->count; i++)
-        cells[i] = cell_of(&c->at[i]);
-    csv_write_record(f, (const char *const *)cells, c->count);
-    for (size_t i = 0; i < c->count; i++)
-        free(cells[i]);
-}
-
-static json_t *value_of(const Column *c)
-{
-    switch (c->kind) {
-    case COLUMN_TEXT:
-        return json_string(c->text);
-    case COLUMN_REAL:
-        return json_real(c->real);
-    case COLUMN_COUNT:
-        return json_integer((json_int_t)c->integer);
-    case COLUMN_BOOL:
-        return json_boolean(c->integer);
-    case COLUMN_EMPTY:
-        break;
+    void *record = xmalloc(r->schema->size);
+    json_t *records = json_array();
+    for (size_t i = 0; i < r->count; i++) {
+        schema_init(r->schema, record);
+        r->record(r->of, i, record);
+        json_t *object = schema_to_json(r->schema, record);
+        r->details(r->of, i, object);
+        json_array_append_new(records, object);
     }
-    return json_null();
+    json_t *document = r->document(r->of, started, records);
+    CHECK(document, "a report that is no JSON");
+    json_dumpf(document, f, JSON_INDENT(2) | JSON_REAL_PRECISION(REPORT_DIGITS));
+    fputc('\n', f);
+    json_decref(document);
+    free(record);
 }
 
-json_t *columns_to_json(const Columns *c)
+static void write_markdown(const Report *r, time_t started, FILE *f)
 {
-    json_t *object = json_object();
-    for (size_t i = 0; i < c->count; i++)
-        json_object_set_new(object, c->at[i].name, value_of(&c->at[i]));
-    return object;
+    r->markdown(r->of, started, f);
 }
 
-/* ---- files ---- */
+typedef void WriteReport(const Report *r, time_t started, FILE *f);
 
 /* Through a temporary file, so that a result is never half written. */
-static int write_file(const char *path, ReportWriter *write, const void *report, time_t started,
+static int write_file(const char *path, WriteReport *write, const Report *r, time_t started,
                       Err *err)
 {
     char *partial = xasprintf("%s.tmp", path);
     FILE *f = fopen(partial, "w");
     bool written = false;
     if (f) {
-        write(report, started, f);
+        write(r, started, f);
         written = fflush(f) == 0 && !ferror(f);
         written = fclose(f) == 0 && written && rename(partial, path) == 0;
     }
@@ -137,22 +72,47 @@ static int write_file(const char *path, ReportWriter *write, const void *report,
     return status;
 }
 
-int report_files_write(const char *folder, time_t started, const ReportWriters *writers,
-                       const void *report, Err *err)
+int report_write(const Report *r, const char *folder, time_t started, Err *err)
 {
-    const struct {
+    static const struct {
         const char *extension;
-        ReportWriter *write;
-    } formats[] = {{"json", writers->json}, {"csv", writers->csv}, {"md", writers->markdown}};
+        WriteReport *write;
+    } formats[] = {{"json", write_json}, {"csv", write_csv}, {"md", write_markdown}};
     char stamp[32];
     strftime(stamp, sizeof stamp, "%Y%m%d_%H%M%S", gmtime(&started));
     int status = 0;
     for (size_t i = 0; i < COUNT_OF(formats) && status == 0; i++) {
         char *path = xasprintf("%s/benchmark_%s.%s", folder, stamp, formats[i].extension);
-        status = write_file(path, formats[i].write, report, started, err);
+        status = write_file(path, formats[i].write, r, started, err);
         free(path);
     }
     return status;
+}
+
+/* ---- an entry ---- */
+
+void entry_record_fill(EntryRecord *r, const Session *s, const Implementation *a, const Entry *e,
+                       bool shows_ratio)
+{
+    const Peaks *peaks = session_peaks(s);
+    text_set(r->implementation, a->name);
+    text_set(r->status, entry_state_names[entry_state(e, peaks)]);
+    r->median_ms = e->median_ms;
+    r->median_lo_ms = e->interval.lo;
+    r->median_hi_ms = e->interval.hi;
+    if (shows_ratio) {
+        r->ratio = e->ratio.ratio;
+        r->ratio_lo = e->ratio.interval.lo;
+        r->ratio_hi = e->ratio.interval.hi;
+    }
+    if (e->has_parity) {
+        r->parity_max_abs = e->parity.max_abs;
+        r->parity_ok = e->parity.ok;
+    }
+    r->empty_call_ms = a->empty_call_ms;
+    r->rounds = int_unless_zero(e->rounds);
+    r->gflops_per_s = e->claim.gflops;
+    r->peak_fraction = entry_peak_fraction(e, peaks);
 }
 
 /* ---- the machine ---- */
@@ -191,6 +151,13 @@ json_t *system_info(time_t started)
                              (json_int_t)context.cpus_allowed, "memory_bytes", (json_int_t)memory,
                              "os", system, "kernel", u.release, "architecture", u.machine);
     CHECK(info, "a machine that is no JSON");
+    return info;
+}
+
+json_t *system_info_and(time_t started, json_t *more)
+{
+    json_t *info = system_info(started);
+    CHECK(json_object_update_new(info, more) == 0, "a report that is no JSON");
     return info;
 }
 

@@ -1,61 +1,61 @@
-/* output: what the reports of `tare compare` have in common: records as lists of columns, files
- * that appear whole, and the machine they belong to. What is in a report is decided elsewhere. */
+/* output: what the reports of `tare compare` and `tare precision` share: files that appear whole,
+ * the columns every entry has, and the machine they belong to.
+ *
+ * The one idea: a Report names its records by a Schema; CSV and JSON follow from it. What is in a
+ * report is decided elsewhere. */
 #ifndef TARE_BENCH_COMPARE_OUTPUT_H
 #define TARE_BENCH_COMPARE_OUTPUT_H
 
-#include <jansson.h>
-#include <stdio.h>
 #include <time.h>
 
-#include "autograd/base.h"
+#include "bench/compare/session.h"
+#include "bench/util/fields.h"
 
-/* ---- columns ---- */
+/* ---- reports ---- */
 
-/* Of one record: names and values, in order. A missing value is empty in CSV and null in JSON. */
-typedef struct Column {
-    const char *name;
-    enum { COLUMN_TEXT, COLUMN_REAL, COLUMN_COUNT, COLUMN_BOOL, COLUMN_EMPTY } kind;
-    const char *text;
-    double real;
-    size_t integer;
-} Column;
+/* Every function is given `of`, the subject of the report. */
+typedef struct Report {
+    const void *of;
+    const Schema *schema; /* of a record */
+    size_t count;         /* of records */
+    /* fills record i, in which every field is missing */
+    void (*record)(const void *of, size_t i, void *record);
+    /* adds what only JSON has to the object of record i */
+    void (*details)(const void *of, size_t i, json_t *object);
+    /* makes the whole JSON; takes over `records`, an array */
+    json_t *(*document)(const void *of, time_t started, json_t *records);
+    void (*markdown)(const void *of, time_t started, FILE *f);
+} Report;
 
-enum { MAX_COLUMNS = 64 };
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC), each through a temporary file,
+ * replacing what an earlier call with the same start wrote. */
+int report_write(const Report *r, const char *folder, time_t started, Err *err);
 
-typedef struct Columns {
-    Column at[MAX_COLUMNS];
-    size_t count;
-} Columns;
+enum { REPORT_DIGITS = 9 }; /* significant ones of a REAL */
 
-/* Each appends one. Names and texts are borrowed. */
-void column_text(Columns *c, const char *name, const char *text);
-void column_real(Columns *c, const char *name, double value);  /* NaN is missing */
-void column_count(Columns *c, const char *name, size_t value); /* 0 is missing */
-void column_bool(Columns *c, const char *name, bool value);
-void column_empty(Columns *c, const char *name);
+/* ---- an entry ---- */
 
-void columns_write_header(const Columns *c, FILE *f); /* CSV */
-void columns_write_record(const Columns *c, FILE *f); /* CSV */
-json_t *columns_to_json(const Columns *c);
+/* What a record of `tare compare` begins with: one implementation's figures. */
+typedef struct EntryRecord {
+#define ENTRY(kind, name) Field##kind name;
+#include "bench/compare/fields.def"
+#undef ENTRY
+} EntryRecord;
 
-/* ---- files ---- */
+/* For bench/compare/fields.def in the table of a struct that begins with an EntryRecord. */
+#define ENTRY_FIELD(kind, name) FIELD(EntryRecord, kind, #name, name, .digits = REPORT_DIGITS),
 
-typedef void ReportWriter(const void *report, time_t started, FILE *f);
-
-typedef struct ReportWriters {
-    ReportWriter *json, *csv, *markdown;
-} ReportWriters;
-
-/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC), each through a temporary file, replacing
- * what an earlier call with the same start wrote. */
-int report_files_write(const char *folder, time_t started, const ReportWriters *writers,
-                       const void *report, Err *err);
+/* Fills all but component, model, batch_size and seq_len. */
+void entry_record_fill(EntryRecord *r, const Session *s, const Implementation *a, const Entry *e,
+                       bool shows_ratio);
 
 /* ---- the machine ---- */
 
-/* Hardware, operating system, time and commit: {"timestamp_utc", "cpu_model", "cpus", ...}. Python and
- * library versions are the implementations'. */
+/* Hardware, operating system, time and commit: {"timestamp_utc", "cpu_model", "cpus", ...}. Python
+ * and library versions are the implementations'. */
 json_t *system_info(time_t started);
+/* The same and then the keys of `more`, which it takes over. */
+json_t *system_info_and(time_t started, json_t *more);
 /* The same as lines of Markdown. */
 void system_info_print(time_t started, int64_t threads, FILE *f);
 /* A line of Markdown: CPUs that others kept busy; NaN where the system does not tell. */

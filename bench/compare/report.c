@@ -1,4 +1,4 @@
-/* report: the machine-readable files; see report.h. */
+/* report: the columns and the JSON; see report.h. */
 #include "bench/compare/report.h"
 
 #include <math.h>
@@ -6,68 +6,49 @@
 
 #include "model/families/family.h"
 #include "bench/compare/output.h"
-#include "bench/util/number_json.h"
 #include "bench/compare/rounds.h"
 
 enum { SCHEMA = 1 };
 
-static void columns_of(const Comparison *c, const CellEntry *r, Columns *out)
-{
-    const CompareCell *cell = r->cell;
-    bool ratio = cell_entry_shows_ratio(c, r);
-    double gflops = r->entry.claim.gflops;
-    *out = (Columns){.count = 0};
-    column_text(out, "component", cell->component->name);
-    column_text(out, "model", c->config->models[cell->model].name);
-    column_count(out, "batch_size", cell->batch_size);
-    column_count(out, "seq_len", cell->seq_len);
-    column_text(out, "implementation", r->implementation->name);
-    column_real(out, "median_ms", r->entry.median_ms);
-    column_real(out, "median_lo_ms", r->entry.interval.lo);
-    column_real(out, "median_hi_ms", r->entry.interval.hi);
-    column_real(out, "ratio", ratio ? r->entry.ratio.ratio : NAN);
-    column_real(out, "ratio_lo", ratio ? r->entry.ratio.interval.lo : NAN);
-    column_real(out, "ratio_hi", ratio ? r->entry.ratio.interval.hi : NAN);
-    column_real(out, "parity_max_abs", r->entry.has_parity ? r->entry.parity.max_abs : NAN);
-    if (r->entry.has_parity)
-        column_bool(out, "parity_ok", r->entry.parity.ok);
-    else
-        column_empty(out, "parity_ok");
-    column_real(out, "empty_call_ms", r->implementation->empty_call_ms);
-    column_count(out, "rounds", r->entry.rounds);
-    column_text(out, "status", entry_state_names[cell_entry_state(c, r)]);
-    column_real(out, "gflops_per_s", gflops);
-    column_real(out, "peak_fraction", entry_peak_fraction(&r->entry, session_peaks(&c->session)));
-    column_real(out, "bytes_per_s",
-                r->input_bytes ? (double)r->input_bytes / (r->entry.median_ms / 1e3) : NAN);
-    column_count(out, "peak_rss_bytes", r->peak_rss_bytes);
-}
+typedef struct CompareRecord {
+    EntryRecord entry;
+    FieldREAL bytes_per_s; /* of a tokenizer's texts */
+    FieldINT peak_rss_bytes;
+} CompareRecord;
 
-/* ---- CSV ---- */
+static const Field fields[] = {
+#define ENTRY ENTRY_FIELD
+#include "bench/compare/fields.def"
+#undef ENTRY
+    FIELD(CompareRecord, REAL, "bytes_per_s", bytes_per_s, .digits = REPORT_DIGITS),
+    FIELD(CompareRecord, INT, "peak_rss_bytes", peak_rss_bytes, .digits = 0),
+};
+static const Schema schema = {"a record", fields, COUNT_OF(fields), sizeof(CompareRecord)};
 
-static void write_csv(const void *comparison, time_t started, FILE *f)
+static void fill_record(const void *comparison, size_t i, void *record)
 {
-    (void)started;
     const Comparison *c = comparison;
-    for (size_t i = 0; i < c->num_records; i++) {
-        Columns columns;
-        columns_of(c, &c->records[i], &columns);
-        if (i == 0)
-            columns_write_header(&columns, f);
-        columns_write_record(&columns, f);
-    }
+    const CellEntry *r = &c->records[i];
+    const CompareCell *cell = r->cell;
+    CompareRecord *out = record;
+    EntryRecord *e = &out->entry;
+    entry_record_fill(e, &c->session, r->implementation, &r->entry, cell_entry_shows_ratio(c, r));
+    text_set(e->component, cell->component->name);
+    text_set(e->model, c->config->models[cell->model].name);
+    e->batch_size = int_unless_zero(cell->batch_size);
+    e->seq_len = int_unless_zero(cell->seq_len);
+    if (r->input_bytes)
+        out->bytes_per_s = (double)r->input_bytes / (r->entry.median_ms / 1e3);
+    out->peak_rss_bytes = int_unless_zero(r->peak_rss_bytes);
 }
 
 /* ---- JSON ---- */
 
-static json_t *cell_entry_json(const Comparison *c, const CellEntry *r)
+static void add_details(const void *comparison, size_t i, json_t *object)
 {
-    Columns columns;
-    columns_of(c, r, &columns);
-    json_t *object = columns_to_json(&columns), *samples = json_array();
-    for (size_t i = 0; i < r->entry.rounds; i++)
-        json_array_append_new(samples, json_real(r->entry.ms[i]));
-    json_object_set_new(object, "samples_ms", samples);
+    const Comparison *c = comparison;
+    const CellEntry *r = &c->records[i];
+    json_object_set_new(object, "samples_ms", numbers_json(r->entry.ms, r->entry.rounds));
     json_object_set_new(object, "calls_per_sample", json_integer(r->calls));
     json_object_set_new(object, "untimed_call_before", json_boolean(r->warm_call));
     json_object_set_new(object, "fresh_process", json_boolean(r->cell->fresh_process));
@@ -86,7 +67,6 @@ static json_t *cell_entry_json(const Comparison *c, const CellEntry *r)
         json_object_set_new(object, "parity_reason", json_string(r->entry.parity.reason));
     }
     json_object_set_new(object, "failure", json_string(r->entry.failure.msg));
-    return object;
 }
 
 static json_t *models_json(const Comparison *c)
@@ -105,32 +85,31 @@ static json_t *models_json(const Comparison *c)
     return models;
 }
 
-static void write_json(const void *comparison, time_t started, FILE *f)
+static json_t *make_document(const void *comparison, time_t started, json_t *records)
 {
     const Comparison *c = comparison;
-    json_t *records = json_array(), *all = system_info(started);
-    for (size_t i = 0; i < c->num_records; i++)
-        json_array_append_new(records, cell_entry_json(c, &c->records[i]));
-    json_t *rest = json_pack(
-        "{s:i, s:s, s:o, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA, "name",
-        c->config->name, "other_cpus_before", number_json(c->session.other_cpus), "threads",
-        (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed, "parity_tolerance",
-        parity_tolerance, "sample_min_ms", TURN_NS / 1e6, "peaks",
-        peaks_to_json(session_peaks(&c->session)), "models", models_json(c), "implementations",
-        implementations_to_json(c->session.implementations), "left_out",
-        implementations_left_out(c->session.implementations), "records", records);
-    CHECK(rest, "a comparison that is no JSON");
-    json_object_update(all, rest);
-    json_decref(rest);
-    json_dumpf(all, f, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    fputc('\n', f);
-    json_decref(all);
+    return system_info_and(
+        started,
+        json_pack("{s:i, s:s, s:o, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA,
+                  "name", c->config->name, "other_cpus_before", number_json(c->session.other_cpus),
+                  "threads", (json_int_t)c->config->threads, "seed", (json_int_t)c->config->seed,
+                  "parity_tolerance", parity_tolerance, "sample_min_ms", TURN_NS / 1e6, "peaks",
+                  schema_to_json(&peaks_schema, session_peaks(&c->session)), "models",
+                  models_json(c), "implementations",
+                  implementations_to_json(c->session.implementations), "left_out",
+                  implementations_left_out(c->session.implementations), "records", records));
 }
 
 int compare_report_write(const Comparison *c, const char *folder, time_t started, Err *err)
 {
-    const ReportWriters writers = {write_json, write_csv, compare_report_markdown};
-    return report_files_write(folder, started, &writers, c, err);
+    const Report report = {.of = c,
+                           .schema = &schema,
+                           .count = c->num_records,
+                           .record = fill_record,
+                           .details = add_details,
+                           .document = make_document,
+                           .markdown = compare_report_markdown};
+    return report_write(&report, folder, started, err);
 }
 
 void compare_speedup(const Comparison *c, const CellEntry *r, char *text)

@@ -7,15 +7,16 @@
 
 #include "bench/compare/cell.h"
 
-/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; the time the comparison started) with all
- * records so far, replacing what an earlier call wrote. */
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; the time the comparison started)
+ * with all records so far, replacing what an earlier call wrote. */
 int compare_report_write(const Comparison *c, const char *folder, time_t started, Err *err);
 
-/* The Markdown report of a Comparison: parity first, then medians and shares of the peak, one table a
+/* Prints a Comparison as Markdown: parity, then medians and shares of the peak, one table a
  * model. */
 void compare_report_markdown(const void *comparison, time_t started, FILE *f);
 
-/* Ratio to words, as in "3.1x Faster [3.0, 3.3]"; or why there is none. `text` has room for 128 bytes. */
+/* Ratio to words, as in "3.1x Faster [3.0, 3.3]"; or why there is none. text has room for 128
+ * bytes. */
 void compare_speedup(const Comparison *c, const CellEntry *r, char *text);
 
 #endif

@@ -2,40 +2,20 @@
 #include "bench/machine/peaks.h"
 
 #include <math.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "autograd/kernels/cpu.h"
 #include "autograd/kernels/kernels.h"
 #include "autograd/kernels/peak.h"
 #include "bench/util/process.h"
 #include "bench/machine/machine.h"
-#include "bench/util/number_json.h"
 
-static const struct {
-    const char *name;
-    size_t offset;
-} peak_fields[] = {
-    {"threads", offsetof(Peaks, threads)},
-    {"fma", offsetof(Peaks, fma)},
-    {"gemm", offsetof(Peaks, gemm)},
-    {"bandwidth", offsetof(Peaks, bandwidth)},
-    {"theoretical", offsetof(Peaks, theoretical)},
-    {"bf16", offsetof(Peaks, bf16)},
-    {"f16", offsetof(Peaks, f16)},
-    {"i8", offsetof(Peaks, i8)},
+#define PEAK(name) FIELD(Peaks, REAL, #name, name, .unit = "")
+static const Field fields[] = {
+    PEAK(threads),     PEAK(fma),  PEAK(gemm), PEAK(bandwidth),
+    PEAK(theoretical), PEAK(bf16), PEAK(f16),  PEAK(i8),
 };
-
-static double *field_at(Peaks *p, size_t i)
-{
-    return (double *)((char *)p + peak_fields[i].offset);
-}
-
-static double field_of(const Peaks *p, size_t i)
-{
-    return *(const double *)((const char *)p + peak_fields[i].offset);
-}
+const Schema peaks_schema = {"the peaks", fields, COUNT_OF(fields), sizeof(Peaks)};
 
 /* The best of as many products as fit into a fifth of a second. NaN when memory is refused. */
 static double measure_gemm(int threads)
@@ -71,9 +51,9 @@ static double measure_gemm(int threads)
     return best;
 }
 
-/* threads x FMA units x lanes x 2 x clock. How many units a thread has is not told; it is the smallest
- * whole number that explains the measured rate (a little more is allowed for a clock above the one
- * named). */
+/* threads x FMA units x lanes x 2 x clock. How many units a thread has is not told; it is the
+ * smallest whole number that explains the measured rate (a little more is allowed for a clock
+ * above the one named). */
 static double theoretical_rate(double threads, double measured)
 {
     const double clock_slack = 0.25;
@@ -102,27 +82,6 @@ void peaks_measure(int64_t threads, Peaks *p)
     p->i8 = peak_product_gflops(DT_I8, used);
 }
 
-json_t *peaks_to_json(const Peaks *p)
-{
-    if (!p)
-        return json_null();
-    json_t *object = json_object();
-    for (size_t i = 0; i < COUNT_OF(peak_fields); i++)
-        json_object_set_new(object, peak_fields[i].name, number_json(field_of(p, i)));
-    return object;
-}
-
-int peaks_from_json(const json_t *object, Peaks *p, Err *err)
-{
-    for (size_t i = 0; i < COUNT_OF(peak_fields); i++) {
-        const json_t *value = json_object_get(object, peak_fields[i].name);
-        if (!json_is_number(value) && !json_is_null(value))
-            return err_set(err, "the peaks have no number '%s'", peak_fields[i].name);
-        *field_at(p, i) = json_is_null(value) ? NAN : json_number_value(value);
-    }
-    return 0;
-}
-
 static int parse_answer(const Child *c, Peaks *p, Err *err)
 {
     if (c->end != CHILD_EXITED || c->code != 0) {
@@ -132,7 +91,7 @@ static int parse_answer(const Child *c, Peaks *p, Err *err)
     }
     json_error_t where;
     json_t *object = json_loadb(c->answer, c->answer_len, 0, &where);
-    int status = object ? peaks_from_json(object, p, err)
+    int status = object ? schema_from_json(&peaks_schema, object, p, err)
                         : err_set(err, "the machine's peaks are not JSON: %s", where.text);
     json_decref(object);
     return status;
@@ -154,8 +113,10 @@ int peaks_spawn(int64_t threads, Peaks *p, Err *err)
 
 void peaks_raise(Peaks *p, const Peaks *other)
 {
-    for (size_t i = 0; i < COUNT_OF(peak_fields); i++)
-        *field_at(p, i) = fmax(field_of(p, i), field_of(other, i));
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        const Field *f = &fields[i];
+        *(FieldREAL *)field_at(f, p) = fmax(field_number(f, p), field_number(f, other));
+    }
 }
 
 /* fmax takes the number where the other side is NaN. */

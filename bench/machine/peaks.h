@@ -1,16 +1,16 @@
 /* peaks: the rates this machine cannot exceed, measured on as many threads as a row uses.
  *
  * A rate is shown as a share of them, and one above them is not believed (plausible.h). The whole
- * measurement takes under a second. A parent that never runs a kernel asks a child process: peaks_spawn. */
+ * measurement takes under a second. A parent that never runs a kernel asks a child process:
+ * peaks_spawn. */
 #ifndef TARE_BENCH_MACHINE_PEAKS_H
 #define TARE_BENCH_MACHINE_PEAKS_H
 
-#include <jansson.h>
-
 #include "autograd/base.h"
 #include "autograd/dtype.h"
+#include "bench/util/fields.h"
 
-/* Rates are in 1e9 per second. NaN = not known. */
+/* Rates are in 1e9 per second. NaN = not known. peaks_schema: all of them, for JSON. */
 typedef struct Peaks {
     double threads;
     double fma;           /* multiply-adds from registers, FLOPs */
@@ -20,26 +20,26 @@ typedef struct Peaks {
     double bf16, f16, i8; /* like fma, of products in that format by the best this CPU has for it */
 } Peaks;
 
+extern const Schema peaks_schema;
+
 /* In this process; starts its team of threads. More threads than allowed CPUs reach no more. */
 void peaks_measure(int64_t threads, Peaks *p);
 
 /* In a process of its own: `tare run --peaks`. */
 int peaks_spawn(int64_t threads, Peaks *p, Err *err);
 
-json_t *peaks_to_json(const Peaks *p); /* null for NULL */
-int peaks_from_json(const json_t *object, Peaks *p, Err *err);
-
 /* The higher of each rate. */
 void peaks_raise(Peaks *p, const Peaks *other);
 
-/* What the peak_fraction of a row with products in this format divides by: the highest rate measured of
- * them, or of fp32 where that is higher. */
+/* What the peak_fraction of a row with products in this format divides by: the highest rate
+ * measured of them, or of fp32 where that is higher. */
 double peaks_of_product(const Peaks *p, DType product);
 
 /* A rate as a share of that; NaN where one of them is not known. p may be NULL. */
 double peaks_fraction(const Peaks *p, DType product, double gflops);
 
-/* The rate above which such a row is not believed: 1.05 x the highest of all, theoretical included. */
+/* The rate above which such a row is not believed: 1.05 x the highest of all, theoretical
+ * included. */
 double peaks_limit_of_product(const Peaks *p, DType product);
 
 /* Both for fp32. */

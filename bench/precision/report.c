@@ -1,4 +1,4 @@
-/* report: the machine-readable files; see report.h. */
+/* report: the JSON beside the columns; see report.h. */
 #include "bench/precision/report.h"
 
 #include <math.h>
@@ -6,8 +6,6 @@
 
 #include "model/families/family.h"
 #include "bench/compare/output.h"
-#include "bench/result/csv.h"
-#include "bench/util/number_json.h"
 
 enum { SCHEMA = 1 };
 
@@ -31,35 +29,7 @@ void text_start(const char *text, size_t bytes, char *out)
     strcpy(out + kept, text[n] ? "..." : "");
 }
 
-/* ---- CSV ---- */
-
-static void write_csv(const void *report, time_t started, FILE *f)
-{
-    const Study *s = report;
-    char texts[num_study_fields][sizeof(FieldTEXT)];
-    const char *cells[num_study_fields];
-    (void)started;
-    for (size_t k = 0; k < num_study_fields; k++)
-        cells[k] = study_fields[k].name;
-    csv_write_record(f, cells, num_study_fields);
-    for (size_t i = 0; i < s->num_records; i++) {
-        for (size_t k = 0; k < num_study_fields; k++) {
-            study_field_cell(&study_fields[k], &s->records[i], texts[k], sizeof texts[k]);
-            cells[k] = texts[k];
-        }
-        csv_write_record(f, cells, num_study_fields);
-    }
-}
-
 /* ---- JSON ---- */
-
-static json_t *numbers(const double *x, size_t count)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; x && i < count; i++)
-        json_array_append_new(list, number_json(x[i]));
-    return list;
-}
 
 static json_t *flips_json(const Study *s, const StudyRecord *r)
 {
@@ -79,23 +49,26 @@ static json_t *flips_json(const Study *s, const StudyRecord *r)
     return list;
 }
 
-static json_t *cell_entry_json(const Study *s, const StudyRecord *r)
+static void fill_record(const void *study, size_t i, void *record)
 {
-    json_t *object = json_object();
-    for (size_t k = 0; k < num_study_fields; k++)
-        json_object_set_new(object, study_fields[k].name, study_field_json(&study_fields[k], r));
+    *(StudyRecord *)record = ((const Study *)study)->records[i];
+}
+
+static void add_details(const void *study, size_t i, json_t *object)
+{
+    const Study *s = study;
+    const StudyRecord *r = &s->records[i];
     json_object_set_new(object, "ranked", json_boolean(r->ranked));
     if (r->ms) {
         size_t rounds = (size_t)r->rounds;
         json_object_set_new(object, "calls_per_sample", json_integer(r->calls));
         json_object_set_new(object, "untimed_call_before", json_boolean(r->untimed_call));
-        json_object_set_new(object, "samples_ms", numbers(r->ms, rounds));
-        json_object_set_new(object, "turn_seconds", numbers(r->seconds, rounds));
-        json_object_set_new(object, "turn_joules", numbers(r->joules, rounds));
+        json_object_set_new(object, "samples_ms", numbers_json(r->ms, rounds));
+        json_object_set_new(object, "turn_seconds", numbers_json(r->seconds, rounds));
+        json_object_set_new(object, "turn_joules", numbers_json(r->joules, rounds));
     }
     if (r->total != INT_MISSING && r->correct != INT_MISSING)
         json_object_set_new(object, "flip_list", flips_json(s, r));
-    return object;
 }
 
 static json_t *energy_json(const Study *s)
@@ -137,23 +110,16 @@ static json_t *orderings_json(const Study *s)
     return list;
 }
 
-static void write_json(const void *report, time_t started, FILE *f)
+static json_t *make_document(const void *study, time_t started, json_t *records)
 {
-    const Study *s = report;
-    json_t *records = json_array();
-    for (size_t i = 0; i < s->num_records; i++)
-        json_array_append_new(records, cell_entry_json(s, &s->records[i]));
-    json_t *all = json_pack(
-        "{s:i, s:s, s:o, s:I, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "schema", SCHEMA,
-        "name", s->config->name, "system", system_info(started), "threads",
-        (json_int_t)s->config->threads, "seed", (json_int_t)s->config->seed, "other_cpus_before",
-        number_json(s->other_cpus_before), "isa", kernels()->isa, "ops", precision_ops(),
-        "include_emulated", (int)s->include_emulated, "energy", energy_json(s), "models",
-        models_json(s), "records", records, "orderings", orderings_json(s));
-    CHECK(all, "a study that is no JSON");
-    json_dumpf(all, f, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    fputc('\n', f);
-    json_decref(all);
+    const Study *s = study;
+    return json_pack("{s:i, s:s, s:o, s:I, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "schema",
+                     SCHEMA, "name", s->config->name, "system", system_info(started), "threads",
+                     (json_int_t)s->config->threads, "seed", (json_int_t)s->config->seed,
+                     "other_cpus_before", number_json(s->other_cpus_before), "isa", kernels()->isa,
+                     "ops", precision_ops(), "include_emulated", (int)s->include_emulated, "energy",
+                     energy_json(s), "models", models_json(s), "records", records, "orderings",
+                     orderings_json(s));
 }
 
 static void write_markdown(const void *report, time_t started, FILE *f)
@@ -163,6 +129,12 @@ static void write_markdown(const void *report, time_t started, FILE *f)
 
 int study_report_write(const Study *s, const char *folder, time_t started, Err *err)
 {
-    return report_files_write(folder, started,
-                              &(ReportWriters){write_json, write_csv, write_markdown}, s, err);
+    const Report report = {.of = s,
+                           .schema = &study_schema,
+                           .count = s->num_records,
+                           .record = fill_record,
+                           .details = add_details,
+                           .document = make_document,
+                           .markdown = write_markdown};
+    return report_write(&report, folder, started, err);
 }

@@ -14,8 +14,8 @@ int study_report_write(const Study *s, const char *folder, time_t started, Err *
 /* The Markdown report: formats, times, sizes, accuracy, perplexity, expectations. */
 void study_report_markdown(const Study *s, time_t started, FILE *f);
 
-/* At most `bytes` bytes of the text's start, whole characters, one line, with nothing that Markdown would
- * take for a table; "..." behind what was cut. `out` has room for bytes + 4. */
+/* Copies the start of a text for Markdown: at most `bytes` bytes, whole characters, one line,
+ * blanks for what would end a table's cell, "..." behind a cut. `out` has room for bytes + 4. */
 void text_start(const char *text, size_t bytes, char *out);
 
 /* The subject of a record. */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "bench/util/name_index.h"
-#include "bench/util/options.h"
 
 /* ---- reading ---- */
 
@@ -177,54 +176,26 @@ const char *csv_cell(const CsvTable *t, size_t row, size_t column)
     return t->text + t->cells[(1 + row) * t->columns + column];
 }
 
-int csv_read_row(const CsvTable *t, size_t row, RowResult *r, Err *err)
+int csv_read_record(const CsvTable *t, size_t row, const Schema *s, void *record, Err *err)
 {
-    row_result_init(r);
+    schema_init(s, record);
     for (size_t c = 0; c < t->columns; c++) {
         const char *name = csv_name(t, c);
-        bool expected = c < num_row_fields && strcmp(row_fields[c].name, name) == 0;
-        const Field *f = expected ? &row_fields[c] : row_field(name);
-        if (f && field_parse(f, r, csv_cell(t, row, c), err) != 0)
+        bool expected = c < s->count && strcmp(s->fields[c].name, name) == 0;
+        const Field *f = expected ? &s->fields[c] : schema_field(s, name);
+        if (f && field_parse(f, record, csv_cell(t, row, c), err) != 0)
             return err_prefix(err, "%s:%d", t->path, t->lines[row]);
     }
     return 0;
 }
 
-static int parse_sample_cell(const char *cell, int64_t *value)
-{
-    *value = SAMPLE_NONE;
-    if (*cell == '\0')
-        return 0;
-    *value = strcmp(cell, "True") == 0;
-    if (*value || strcmp(cell, "False") == 0)
-        return 0;
-    if (parse_int(cell, value) == 0)
-        return 0;
-    double real;
-    if (parse_real(cell, &real) != 0 || real < -0x1p62 || real > 0x1p62)
-        return -1;
-    *value = (int64_t)real;
-    return 0;
-}
-
-int csv_read_sample(const CsvTable *t, size_t row, char *id, Sample *s, Err *err)
+int csv_read_sample(const CsvTable *t, size_t row, FieldTEXT id, Sample *s, Err *err)
 {
     size_t id_column = csv_column(t, "row_id");
     if (id_column == SIZE_MAX)
         return err_set(err, "%s:1: there is no column row_id", t->path);
-    *s = sample_empty();
     text_set(id, csv_cell(t, row, id_column));
-    for (size_t c = 0; c < num_sample_columns; c++) {
-        size_t column = csv_column(t, sample_columns[c].name);
-        int64_t value;
-        if (column == SIZE_MAX)
-            continue;
-        if (parse_sample_cell(csv_cell(t, row, column), &value) != 0)
-            return err_set(err, "%s:%d: %s is '%s', not an integer", t->path, t->lines[row],
-                           sample_columns[c].name, csv_cell(t, row, column));
-        sample_set(s, c, value);
-    }
-    return 0;
+    return csv_read_record(t, row, &sample_schema, s, err);
 }
 
 char *samples_path(const char *path)
@@ -237,45 +208,16 @@ char *samples_path(const char *path)
 
 /* ---- writing ---- */
 
-void csv_write_header(FILE *f)
-{
-    const char **names = xmalloc(num_row_fields * sizeof *names);
-    for (size_t i = 0; i < num_row_fields; i++)
-        names[i] = row_fields[i].name;
-    csv_write_record(f, names, num_row_fields);
-    free(names);
-}
-
-void csv_write_row(FILE *f, const RowResult *r)
-{
-    FieldTEXT *texts = xmalloc(num_row_fields * sizeof *texts);
-    const char **cells = xmalloc(num_row_fields * sizeof *cells);
-    for (size_t i = 0; i < num_row_fields; i++) {
-        field_cell(&row_fields[i], r, texts[i]);
-        cells[i] = texts[i];
-    }
-    csv_write_record(f, cells, num_row_fields);
-    free(cells);
-    free(texts);
-}
-
 void csv_write_samples_header(FILE *f)
 {
-    fputs("row_id", f);
-    for (size_t i = 0; i < num_sample_columns; i++)
-        fprintf(f, ",%s", sample_columns[i].name);
-    fputc('\n', f);
+    fputs("row_id,", f);
+    schema_write_header(&sample_schema, f);
 }
 
 void csv_write_samples(FILE *f, const char *id, const Samples *s)
 {
     for (size_t i = 0; i < s->count; i++) {
-        fputs(id, f);
-        for (size_t c = 0; c < num_sample_columns; c++) {
-            char cell[32];
-            sample_cell(&s->at[i], c, cell, sizeof cell);
-            fprintf(f, ",%s", cell);
-        }
-        fputc('\n', f);
+        fprintf(f, "%s,", id);
+        schema_write_record(&sample_schema, &s->at[i], f);
     }
 }

@@ -36,19 +36,17 @@ size_t csv_column(const CsvTable *t, const char *name);
 const char *csv_name(const CsvTable *t, size_t column);
 const char *csv_cell(const CsvTable *t, size_t row, size_t column);
 
-/* Reads one row of a result file. Skips columns that this version does not know; columns that the
- * file lacks are missing values. -1, with "path:line: ...": a cell that cannot be read. */
-int csv_read_row(const CsvTable *t, size_t row, RowResult *r, Err *err);
+/* Reads one record. Skips columns that the schema does not have; columns that the file lacks are
+ * missing values. -1, with "path:line: ...": a cell that cannot be read. */
+int csv_read_record(const CsvTable *t, size_t row, const Schema *s, void *record, Err *err);
 
-/* One record of a samples file, the same way; id has room for TEXT_SIZE bytes. */
-int csv_read_sample(const CsvTable *t, size_t row, char *id, Sample *s, Err *err);
+/* One record of a samples file, the same way. */
+int csv_read_sample(const CsvTable *t, size_t row, FieldTEXT id, Sample *s, Err *err);
 
 /* NAME.samples.csv for NAME.csv. Caller frees. */
 char *samples_path(const char *path);
 
-/* Write to a stream. The caller checks it (ferror, fflush). */
-void csv_write_header(FILE *f);
-void csv_write_row(FILE *f, const RowResult *r);
+/* Write to a stream. The caller checks it (ferror, fflush). schema_write_record writes rows. */
 void csv_write_samples_header(FILE *f);
 void csv_write_samples(FILE *f, const char *id, const Samples *s);
 

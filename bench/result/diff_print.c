@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "bench/result/diff.h"
-#include "bench/util/number_json.h"
+#include "bench/util/fields.h"
 #include "bench/util/table.h"
 
 static void write_note(const Diff *d, const DiffRow *r, char *text)

@@ -218,7 +218,7 @@ static int write_headers(ResultFile *f, Err *err)
     if (text_append(&text, f->samples_fd, f->samples_path, err) != 0)
         return -1;
     text_open(&text);
-    csv_write_header(text.stream);
+    schema_write_header(&row_schema, text.stream);
     return text_append(&text, f->fd, f->path, err);
 }
 
@@ -278,7 +278,7 @@ int result_file_append(ResultFile *f, const RowResult *r, const Samples *samples
     if (text_append(&text, f->samples_fd, f->samples_path, err) != 0)
         return -1;
     text_open(&text);
-    csv_write_row(text.stream, r);
+    schema_write_record(&row_schema, r, text.stream);
     return text_append(&text, f->fd, f->path, err);
 }
 
@@ -288,10 +288,10 @@ int result_file_write(ResultFile *f, const ResultLine *lines, size_t count, Err 
     text_open(&samples);
     text_open(&rows);
     csv_write_samples_header(samples.stream);
-    csv_write_header(rows.stream);
+    schema_write_header(&row_schema, rows.stream);
     for (size_t i = 0; i < count; i++) {
         csv_write_samples(samples.stream, lines[i].row->row_id, lines[i].samples);
-        csv_write_row(rows.stream, lines[i].row);
+        schema_write_record(&row_schema, lines[i].row, rows.stream);
     }
     /* A row whose samples are gone would be worse than samples without their row. */
     if (text_replace(&rows, &f->fd, f->path, err) == 0)

@@ -30,13 +30,16 @@ static bool ran(const RowResult *r)
 /* ---- files ---- */
 
 /* Whether a killed sweep may have left this and no more: not even the whole header. */
-static bool is_torn_header(const char *text, size_t len, void (*write_header)(FILE *))
+static bool is_torn_header(const char *text, size_t len, const Schema *s)
 {
     char *header;
     size_t size;
     FILE *f = open_memstream(&header, &size);
     CHECK(f, "no memory for a stream");
-    write_header(f);
+    if (s == &sample_schema)
+        csv_write_samples_header(f);
+    else
+        schema_write_header(s, f);
     fclose(f);
     bool torn = len < size && memcmp(text, header, len) == 0;
     free(header);
@@ -44,8 +47,7 @@ static bool is_torn_header(const char *text, size_t len, void (*write_header)(FI
 }
 
 /* An empty table, t->columns = 0, where there is no more than a torn header. */
-static int load_table(CsvTable *t, const char *path, StoredUse use, void (*write_header)(FILE *),
-                      Err *err)
+static int load_table(CsvTable *t, const char *path, StoredUse use, const Schema *s, Err *err)
 {
     size_t len;
     int status = 0;
@@ -55,7 +57,7 @@ static int load_table(CsvTable *t, const char *path, StoredUse use, void (*write
     const char *newline = memrchr(text, '\n', len);
     if (use == STORED_CONTINUE && newline)
         len = (size_t)(newline - text) + 1;
-    if (use != STORED_CONTINUE || !is_torn_header(text, len, write_header))
+    if (use != STORED_CONTINUE || !is_torn_header(text, len, s))
         status = csv_load_text(t, text, len, path, err);
     free(text);
     return status;
@@ -69,26 +71,16 @@ static int require_columns(const CsvTable *t, const char *const *names, size_t c
     return 0;
 }
 
-static int refuse_columns(const CsvTable *t, Err *err)
+/* The columns of this version, behind row_id in a samples file. */
+static int require_all_columns(const CsvTable *t, const Schema *s, Err *err)
 {
-    return err_set(err, "%s:1: its columns are not those of this version; use another --out",
-                   t->path);
-}
-
-static int require_row_columns(const CsvTable *t, Err *err)
-{
-    bool same = t->columns == num_row_fields;
-    for (size_t i = 0; same && i < num_row_fields; i++)
-        same = strcmp(csv_name(t, i), row_fields[i].name) == 0;
-    return same ? 0 : refuse_columns(t, err);
-}
-
-static int require_sample_columns(const CsvTable *t, Err *err)
-{
-    bool same = t->columns == num_sample_columns + 1 && strcmp(csv_name(t, 0), "row_id") == 0;
-    for (size_t i = 0; same && i < num_sample_columns; i++)
-        same = strcmp(csv_name(t, i + 1), sample_columns[i].name) == 0;
-    return same ? 0 : refuse_columns(t, err);
+    size_t first = s == &sample_schema ? 1 : 0;
+    bool same = t->columns == first + s->count && (!first || strcmp(csv_name(t, 0), "row_id") == 0);
+    for (size_t i = 0; same && i < s->count; i++)
+        same = strcmp(csv_name(t, first + i), s->fields[i].name) == 0;
+    return same ? 0
+                : err_set(err, "%s:1: its columns are not those of this version; use another --out",
+                          t->path);
 }
 
 /* ---- rows ---- */
@@ -111,14 +103,15 @@ static int read_rows(StoredResult *s, const CsvTable *t, StoredUse use, Err *err
 {
     static const char *const needed[] = {"row_id", "status"};
     if (t->columns &&
-        (use == STORED_CONTINUE ? require_row_columns(t, err)
+        (use == STORED_CONTINUE ? require_all_columns(t, &row_schema, err)
                                 : require_columns(t, needed, COUNT_OF(needed), err)) != 0)
         return -1;
     s->rows = xcalloc(t->rows + 1, sizeof *s->rows);
     for (size_t i = 0; i < t->rows; i++, s->count++) {
         StoredRow *stored = &s->rows[i];
         stored->line = t->lines[i];
-        if (csv_read_row(t, i, &stored->row, err) != 0 || check_row(s, stored, err) != 0)
+        if (csv_read_record(t, i, &row_schema, &stored->row, err) != 0 ||
+            check_row(s, stored, err) != 0)
             return -1;
         name_index_add(&s->by_id, stored->row.row_id);
     }
@@ -138,10 +131,10 @@ static int check_sample(const CsvTable *t, size_t record, const StoredRow *owner
                         Err *err)
 {
     int64_t expected = (int64_t)owner->samples.count + 1;
-    if (s->trial != SAMPLE_NONE && s->trial != expected)
+    if (s->trial != INT_MISSING && s->trial != expected)
         return err_set(err, "%s:%d: trial %" PRId64 " of row %s where trial %" PRId64 " is due",
                        t->path, t->lines[record], s->trial, owner->row.row_id, expected);
-    if (s->wall_ns <= 0) /* SAMPLE_NONE too */
+    if (s->wall_ns <= 0) /* INT_MISSING too */
         return err_set(err, "%s:%d: wall_ns is '%s', not a positive time", t->path,
                        t->lines[record], csv_cell(t, record, csv_column(t, "wall_ns")));
     return 0;
@@ -153,7 +146,7 @@ static int read_samples(StoredResult *s, const CsvTable *t, StoredUse use, Err *
 {
     static const char *const needed[] = {"row_id", "is_warmup", "wall_ns"};
     if (t->columns &&
-        (use == STORED_CONTINUE ? require_sample_columns(t, err)
+        (use == STORED_CONTINUE ? require_all_columns(t, &sample_schema, err)
                                 : require_columns(t, needed, COUNT_OF(needed), err)) != 0)
         return -1;
     StoredRow *owner = NULL;
@@ -213,11 +206,11 @@ int stored_read(StoredResult *s, const char *path, StoredUse use, Err *err)
 {
     CsvTable table = {0}, samples = {0};
     *s = (StoredResult){.path = xstrdup(path), .samples_path = samples_path(path)};
-    int status = load_table(&table, s->path, use, csv_write_header, err);
+    int status = load_table(&table, s->path, use, &row_schema, err);
     if (status == 0)
         status = read_rows(s, &table, use, err);
     if (status == 0)
-        status = load_table(&samples, s->samples_path, use, csv_write_samples_header, err);
+        status = load_table(&samples, s->samples_path, use, &sample_schema, err);
     if (status == 0)
         status = read_samples(s, &samples, use, err);
     for (size_t i = 0; i < s->count && status == 0; i++)

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/result/csv.h"
 #include "bench/row/config.h"
 
 static double known(int64_t value)
@@ -81,7 +80,7 @@ static void show_json(FILE *out, const RowResult *const *rows, size_t count)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(array, row_to_json(rows[i]));
+        json_array_append_new(array, schema_to_json(&row_schema, rows[i]));
     json_dumpf(array, out, JSON_INDENT(2));
     fputc('\n', out);
     json_decref(array);
@@ -89,9 +88,9 @@ static void show_json(FILE *out, const RowResult *const *rows, size_t count)
 
 static void show_csv(FILE *out, const RowResult *const *rows, size_t count)
 {
-    csv_write_header(out);
+    schema_write_header(&row_schema, out);
     for (size_t i = 0; i < count; i++)
-        csv_write_row(out, rows[i]);
+        schema_write_record(&row_schema, rows[i], out);
 }
 
 void show_rows(FILE *out, TableFormat format, const RowResult *const *rows, size_t count)

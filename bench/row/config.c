@@ -38,16 +38,6 @@ static bool set_warmup_mode(RowConfig *c, const char *text)
     return named;
 }
 
-/* Reads one field through the table, which works on whole results. */
-static int set_plain(RowConfig *c, const Field *f, const char *text, Err *err)
-{
-    RowResult r = {.config = *c};
-    if (field_parse(f, &r, text, err) != 0)
-        return -1;
-    *c = r.config;
-    return 0;
-}
-
 void row_config_init(RowConfig *c)
 {
     memset(c, 0, sizeof *c);
@@ -55,7 +45,7 @@ void row_config_init(RowConfig *c)
         Err err;
         const Field *f = &row_fields[i];
         if (is_config(f) && f->fallback)
-            CHECK(set_plain(c, f, f->fallback, &err) == 0, "default of %s: %s", f->name, err.msg);
+            CHECK(field_parse(f, c, f->fallback, &err) == 0, "default of %s: %s", f->name, err.msg);
     }
     c->threads = threads_default();
     text_set(c->gemm, gemm_backend());
@@ -70,7 +60,7 @@ int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err)
     }
     if (text[0] == '\0')
         return err_set(err, "%s is empty", f->name);
-    return set_plain(c, f, text, err);
+    return field_parse(f, c, text, err);
 }
 
 int row_config_complete(RowConfig *c, Err *err)
@@ -108,15 +98,14 @@ ModelConfig row_config_model(const RowConfig *c)
                             (size_t)c->vocab_size, (size_t)c->context_length);
 }
 
-/* The field as identity and command line have it: warmups that are found while running are "auto" or
- * "window", however many they were. */
+/* The field as identity and command line have it: warmups counted while running are "auto" or
+ * "window". */
 static void config_text(const Field *f, const RowConfig *c, char *text)
 {
-    RowResult r = {.config = *c};
     if (is_num_warmups(f) && row_config_finds_warmups(c))
         text_set(text, c->warmup_mode);
     else
-        field_cell(f, &r, text);
+        field_cell(f, c, text);
 }
 
 static uint64_t fnv1a(uint64_t hash, const char *text)

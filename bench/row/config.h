@@ -14,27 +14,27 @@
  * CPUs this process may use. gemm: what gemm_select chose last, which main does by TARE_GEMM. */
 void row_config_init(RowConfig *c);
 
-/* Sets one field from text, with the checks of fields.def: wrong type, out of range, no such choice.
- * num_warmups also takes "auto" and "window" and a number takes them back. The sentence names the value,
- * not the place: the caller prefixes that. */
+/* Sets one field from text, with the checks of fields.def: wrong type, out of range, no such
+ * choice. num_warmups also takes "auto" and "window"; a number ends those modes. The error names
+ * field and value; the caller prefixes the place. */
 int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err);
 
-/* Whether the row finds out while running how many warmups it needs: num_warmups = "auto", "window". */
+/* Whether the row counts its warmups while it runs: num_warmups = "auto" or "window". */
 bool row_config_finds_warmups(const RowConfig *c);
 
 /* Dimensions not given yet are those of the built-in size of that name. -1: no such size. */
 int row_config_complete(RowConfig *c, Err *err);
 
-/* What no single field can tell: heads divide d_model, the weights and the tokens of a trial can be
- * counted. */
+/* Checks fields against each other: heads divide d_model, the weights and the tokens of a trial
+ * can be counted. */
 int row_config_check(const RowConfig *c, Err *err);
 
 ModelConfig row_config_model(const RowConfig *c);
 
 enum { ROW_ID_SIZE = 18 };
-/* "r" and 16 hexadecimal digits: FNV-1a (Fowler, Noll & Vo) of "name=value\n" over the config fields that
- * are not at their fallback, so that a new column changes no id; a fallback that changes raises
- * ROW_SCHEMA. num_warmups counts as "auto" or "window" where it is. */
+/* "r" and 16 hexadecimal digits: FNV-1a (Fowler, Noll & Vo) of "name=value\n" over the config
+ * fields that are not at their fallback, so that a new column changes no id; a fallback that
+ * changes raises ROW_SCHEMA. num_warmups counts as "auto" or "window" where it is. */
 void row_id(const RowConfig *c, char id[ROW_ID_SIZE]);
 
 /* small/128/fwdbwd/w5 or small/128/fwd/wauto, into TEXT_SIZE bytes. */

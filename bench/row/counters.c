@@ -65,7 +65,7 @@ static int64_t read_steal(void)
     int64_t ticks;
     if (!read_proc(AT_FDCWD, "/proc/stat", text, sizeof text) ||
         sscanf(text, "cpu %*d %*d %*d %*d %*d %*d %*d %" SCNd64, &ticks) != 1)
-        return SAMPLE_NONE;
+        return INT_MISSING;
     return ticks * (1000000000 / sysconf(_SC_CLK_TCK));
 }
 
@@ -74,7 +74,7 @@ static int64_t read_runqueue(void)
 {
     DIR *tasks = opendir("/proc/self/task");
     if (!tasks)
-        return SAMPLE_NONE;
+        return INT_MISSING;
     int64_t sum = 0, waited;
     bool known = false;
     for (struct dirent *d; (d = readdir(tasks));) {
@@ -89,7 +89,7 @@ static int64_t read_runqueue(void)
         known = true;
     }
     closedir(tasks);
-    return known ? sum : SAMPLE_NONE;
+    return known ? sum : INT_MISSING;
 }
 
 static void read_outer(Counters *c)
@@ -125,7 +125,7 @@ void counters_after(Counters *c)
 
 static int64_t difference(int64_t before, int64_t after)
 {
-    return before == SAMPLE_NONE || after == SAMPLE_NONE ? SAMPLE_NONE : after - before;
+    return before == INT_MISSING || after == INT_MISSING ? INT_MISSING : after - before;
 }
 
 void counters_difference(const Counters *before, const Counters *after, Sample *s)
@@ -145,9 +145,9 @@ int64_t peak_rss_bytes(pid_t pid)
     int64_t kib;
     snprintf(path, sizeof path, "/proc/%lld/status", (long long)pid);
     if (!read_proc(AT_FDCWD, path, text, sizeof text))
-        return SAMPLE_NONE;
+        return INT_MISSING;
     const char *line = strstr(text, "\nVmHWM:");
     if (!line || sscanf(line, "\nVmHWM: %" SCNd64, &kib) != 1)
-        return SAMPLE_NONE;
+        return INT_MISSING;
     return kib * 1024;
 }

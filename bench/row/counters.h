@@ -14,7 +14,7 @@ typedef struct ClockCost {
 
 ClockCost clock_cost(void); /* takes about a millisecond */
 
-/* Totals of this process since its start (steal: of the machine since boot). SAMPLE_NONE if the
+/* Totals of this process since its start (steal: of the machine since boot). INT_MISSING if the
  * kernel has no figure: /proc/self/task/N/schedstat needs CONFIG_SCHED_INFO. */
 typedef struct Counters {
     int64_t cpu_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches;
@@ -26,11 +26,11 @@ typedef struct Counters {
 void counters_before(Counters *c);
 void counters_after(Counters *c);
 
-/* Fills the columns of `s` that are differences of counters; SAMPLE_NONE if either side is. */
+/* Fills the columns of `s` that are differences of counters; INT_MISSING if either side is. */
 void counters_difference(const Counters *before, const Counters *after, Sample *s);
 
 /* VmHWM of a process in bytes: the most memory it held at once. (ru_maxrss would be inherited
- * from a larger parent.) SAMPLE_NONE when /proc does not tell. */
+ * from a larger parent.) INT_MISSING when /proc does not tell. */
 int64_t peak_rss_bytes(pid_t pid);
 
 #endif

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "autograd/ops.h"
-#include "bench/util/number_json.h"
+#include "bench/util/fields.h"
 
 void profile_init(Profile *p)
 {

@@ -1,11 +1,10 @@
-/* report: the machine-readable files; see report.h. */
+/* report: the columns and the JSON; see report.h. */
 #include "bench/serving/report.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "bench/compare/output.h"
-#include "bench/util/number_json.h"
 #include "bench/serving/score.h"
 
 enum { SCHEMA = 1 };
@@ -15,97 +14,91 @@ const char *serving_entry_name(const ServingEntry *c)
     return c->implementation->name;
 }
 
-/* ---- one implementation as columns ---- */
+/* ---- one implementation as a record ---- */
 
-/* Names of a set's accuracy columns. */
-static const struct {
-    const char *texts, *right, *share, *lo, *hi;
-} set_columns[NUM_SETS] = {
-    [SET_BENCHMARK] = {"benchmark_texts", "benchmark_right", "benchmark_accuracy",
-                       "benchmark_accuracy_lo", "benchmark_accuracy_hi"},
-    [SET_VALIDATION] = {"validation_texts", "validation_right", "validation_accuracy",
-                        "validation_accuracy_lo", "validation_accuracy_hi"},
-    [SET_TEST] = {"test_texts", "test_right", "test_accuracy", "test_accuracy_lo",
-                  "test_accuracy_hi"},
+/* How often the labels of a set are right. */
+typedef struct SetRecord {
+    FieldINT texts;
+    FieldREAL right, accuracy, lo, hi;
+} SetRecord;
+
+typedef struct ServingRecord {
+    EntryRecord entry;
+    FieldINT requests;
+    Summary latency;
+    FieldREAL text_p99_ratio, requests_per_s, tokenizer_share;
+    FieldREAL start_ms, load_ms, first_request_ms;
+    SetRecord sets[NUM_SETS];
+    FieldREAL agreement_with_tare;
+} ServingRecord;
+
+#define OWN(kind, name, member) FIELD(ServingRecord, kind, name, member, .digits = REPORT_DIGITS)
+#define OWN_SET(name, set)                                                                         \
+    OWN(INT, name "_texts", sets[set].texts), OWN(REAL, name "_right", sets[set].right),           \
+        OWN(REAL, name "_accuracy", sets[set].accuracy),                                           \
+        OWN(REAL, name "_accuracy_lo", sets[set].lo), OWN(REAL, name "_accuracy_hi", sets[set].hi)
+
+static const Field fields[] = {
+#define ENTRY ENTRY_FIELD
+#include "bench/compare/fields.def"
+#undef ENTRY
+    OWN(INT, "requests", requests),
+    OWN(REAL, "mean_ms", latency.mean),
+    OWN(REAL, "std_ms", latency.std),
+    OWN(REAL, "cv", latency.cv),
+    OWN(REAL, "min_ms", latency.min),
+    OWN(REAL, "max_ms", latency.max),
+    OWN(REAL, "p95_ms", latency.p95),
+    OWN(REAL, "p99_ms", latency.p99),
+    OWN(REAL, "text_p99_ratio", text_p99_ratio),
+    OWN(REAL, "requests_per_s", requests_per_s),
+    OWN(REAL, "tokenizer_share", tokenizer_share),
+    OWN(REAL, "start_ms", start_ms),
+    OWN(REAL, "load_ms", load_ms),
+    OWN(REAL, "first_request_ms", first_request_ms),
+    OWN_SET("benchmark", SET_BENCHMARK),
+    OWN_SET("validation", SET_VALIDATION),
+    OWN_SET("test", SET_TEST),
+    OWN(REAL, "agreement_with_tare", agreement_with_tare),
 };
+static const Schema schema = {"a record", fields, COUNT_OF(fields), sizeof(ServingRecord)};
 
-/* The columns that every record of `tare compare` begins with. */
-static void common_columns(const Serving *s, const ServingEntry *c, Columns *out)
+static void fill_set(const Serving *s, const ServingEntry *c, ServingSet set, SetRecord *r)
 {
-    column_text(out, "component", component_find("classify")->name);
-    column_text(out, "model", s->config->name);
-    column_count(out, "batch_size", 1);
-    column_empty(out, "seq_len");
-    column_text(out, "implementation", serving_entry_name(c));
-    column_real(out, "median_ms", c->latency.median);
-    column_real(out, "median_lo_ms", c->entry.interval.lo);
-    column_real(out, "median_hi_ms", c->entry.interval.hi);
-    column_real(out, "ratio", c->entry.ratio.ratio);
-    column_real(out, "ratio_lo", c->entry.ratio.interval.lo);
-    column_real(out, "ratio_hi", c->entry.ratio.interval.hi);
-    column_real(out, "parity_max_abs", c->entry.has_parity ? c->entry.parity.max_abs : NAN);
-    if (c->entry.has_parity)
-        column_bool(out, "parity_ok", c->entry.parity.ok);
-    else
-        column_empty(out, "parity_ok");
-    column_real(out, "empty_call_ms", c->implementation->empty_call_ms);
-    column_count(out, "rounds", c->entry.rounds);
-    column_text(out, "status", entry_state_names[serving_entry_state(s, c)]);
-    column_real(out, "gflops_per_s", c->entry.claim.gflops);
-    column_real(out, "peak_fraction", entry_peak_fraction(&c->entry, session_peaks(&s->session)));
+    Score score = score_of(&s->sets[set], c->labels + serving_first(s, set), NULL);
+    if (score.total == 0)
+        return;
+    *r = (SetRecord){(FieldINT)score.total, (FieldREAL)score.right, score.share, score.interval.lo,
+                     score.interval.hi};
 }
 
-static void score_columns(const Serving *s, const ServingEntry *c, ServingSet set, Columns *out)
+static void fill_record(const void *serving, size_t i, void *record)
 {
-    Score score = {.share = NAN, .interval = interval_missing()};
-    if (c->labels)
-        score = score_of(&s->sets[set], c->labels + serving_first(s, set), NULL);
-    column_count(out, set_columns[set].texts, score.total);
-    column_real(out, set_columns[set].right, score.total ? (double)score.right : NAN);
-    column_real(out, set_columns[set].share, score.share);
-    column_real(out, set_columns[set].lo, score.interval.lo);
-    column_real(out, set_columns[set].hi, score.interval.hi);
-}
-
-static void columns_of(const Serving *s, const ServingEntry *c, Columns *out)
-{
-    const Summary *l = &c->latency;
+    const Serving *s = serving;
+    const ServingEntry *c = &s->entries[i];
     const int32_t *ours = s->entries[0].labels;
-    bool both = c->labels && ours;
-    *out = (Columns){.count = 0};
-    common_columns(s, c, out);
-    column_count(out, "requests", l->n);
-    column_real(out, "mean_ms", l->mean);
-    column_real(out, "std_ms", l->std);
-    column_real(out, "cv", l->cv);
-    column_real(out, "min_ms", l->min);
-    column_real(out, "max_ms", l->max);
-    column_real(out, "p95_ms", l->p95);
-    column_real(out, "p99_ms", l->p99);
-    column_real(out, "text_p99_ratio", c->text_p99);
-    column_real(out, "requests_per_s", 1e3 / l->mean);
-    column_real(out, "tokenizer_share", c->tokenizer_share);
-    column_real(out, "start_ms", c->labels ? c->start_ms : NAN);
-    column_real(out, "load_ms", c->labels ? c->load_ms : NAN);
-    column_real(out, "first_request_ms", c->labels ? c->first_ms : NAN);
+    ServingRecord *out = record;
+    EntryRecord *e = &out->entry;
+    entry_record_fill(e, &s->session, c->implementation, &c->entry, true);
+    text_set(e->component, component_find("classify")->name);
+    text_set(e->model, s->config->name);
+    e->batch_size = 1;
+    e->median_ms = c->latency.median; /* of all requests; the interval is the rounds' */
+    out->requests = int_unless_zero(c->latency.n);
+    out->latency = c->latency;
+    out->text_p99_ratio = c->text_p99;
+    out->requests_per_s = 1e3 / c->latency.mean;
+    out->tokenizer_share = c->tokenizer_share;
+    if (!c->labels)
+        return;
+    out->start_ms = c->start_ms;
+    out->load_ms = c->load_ms;
+    out->first_request_ms = c->first_ms;
     for (ServingSet set = 0; set < NUM_SETS; set++)
-        score_columns(s, c, set, out);
-    column_real(out, "agreement_with_tare",
-                both ? (double)agreements(c->labels, ours, s->num_texts) / (double)s->num_texts
-                     : NAN);
-}
-
-static void write_csv(const void *sentiment, time_t started, FILE *f)
-{
-    (void)started;
-    const Serving *s = sentiment;
-    for (size_t i = 0; i < s->count; i++) {
-        Columns columns;
-        columns_of(s, &s->entries[i], &columns);
-        if (i == 0)
-            columns_write_header(&columns, f);
-        columns_write_record(&columns, f);
-    }
+        fill_set(s, c, set, &out->sets[set]);
+    if (ours)
+        out->agreement_with_tare =
+            (double)agreements(c->labels, ours, s->num_texts) / (double)s->num_texts;
 }
 
 /* ---- JSON ---- */
@@ -139,21 +132,17 @@ static json_t *categories_json(const Serving *s, const ServingEntry *c)
     return sets;
 }
 
-static json_t *cell_entry_json(const Serving *s, const ServingEntry *c)
+static void add_details(const void *serving, size_t i, json_t *object)
 {
-    Columns columns;
-    columns_of(s, c, &columns);
-    json_t *object = columns_to_json(&columns), *samples = json_array();
-    for (size_t i = 0; i < c->latency.n; i++)
-        json_array_append_new(samples, json_real(c->ms[i]));
-    json_object_set_new(object, "samples_ms", samples);
+    const Serving *s = serving;
+    const ServingEntry *c = &s->entries[i];
+    json_object_set_new(object, "samples_ms", numbers_json(c->ms, c->latency.n));
     json_object_set_new(object, "categories", categories_json(s, c));
     if (c->entry.has_parity) {
         json_object_set_new(object, "parity_max_rel", json_real(c->entry.parity.max_rel));
         json_object_set_new(object, "parity_reason", json_string(c->entry.parity.reason));
     }
     json_object_set_new(object, "failure", json_string(c->entry.failure.msg));
-    return object;
 }
 
 /* Whether two of them label this text differently. */
@@ -223,31 +212,30 @@ static json_t *config_json(const Serving *s)
                      "data", data);
 }
 
-static void write_json(const void *sentiment, time_t started, FILE *f)
+static json_t *make_document(const void *serving, time_t started, json_t *records)
 {
-    const Serving *s = sentiment;
-    json_t *records = json_array(), *all = system_info(started);
-    for (size_t i = 0; i < s->count; i++)
-        json_array_append_new(records, cell_entry_json(s, &s->entries[i]));
-    json_t *rest = json_pack(
-        "{s:i, s:s, s:s, s:o, s:o, s:o, s:{s:s, s:s}, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
-        SCHEMA, "task", "sentiment", "name", s->config->name, "other_cpus_before",
-        number_json(s->session.other_cpus), "config", config_json(s), "peaks",
-        peaks_to_json(session_peaks(&s->session)), "model", "dir", s->model.dir, "sha256",
-        s->model.sha256, "implementations", implementations_to_json(s->session.implementations),
-        "left_out", implementations_left_out(s->session.implementations), "records", records,
-        "agreement", agreement_json(s), "disagreements", disagreements_json(s), "findings",
-        serving_findings(s));
-    CHECK(rest, "a comparison that is no JSON");
-    json_object_update(all, rest);
-    json_decref(rest);
-    json_dumpf(all, f, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    fputc('\n', f);
-    json_decref(all);
+    const Serving *s = serving;
+    return system_info_and(
+        started,
+        json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:{s:s, s:s}, s:o, s:o, s:o, s:o, s:o, s:o}",
+                  "schema", SCHEMA, "task", "sentiment", "name", s->config->name,
+                  "other_cpus_before", number_json(s->session.other_cpus), "config", config_json(s),
+                  "peaks", schema_to_json(&peaks_schema, session_peaks(&s->session)), "model",
+                  "dir", s->model.dir, "sha256", s->model.sha256, "implementations",
+                  implementations_to_json(s->session.implementations), "left_out",
+                  implementations_left_out(s->session.implementations), "records", records,
+                  "agreement", agreement_json(s), "disagreements", disagreements_json(s),
+                  "findings", serving_findings(s)));
 }
 
 int serving_report_write(const Serving *s, const char *folder, time_t started, Err *err)
 {
-    const ReportWriters writers = {write_json, write_csv, serving_report_markdown};
-    return report_files_write(folder, started, &writers, s, err);
+    const Report report = {.of = s,
+                           .schema = &schema,
+                           .count = s->count,
+                           .record = fill_record,
+                           .details = add_details,
+                           .document = make_document,
+                           .markdown = serving_report_markdown};
+    return report_write(&report, folder, started, err);
 }

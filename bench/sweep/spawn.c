@@ -15,33 +15,20 @@
 json_t *row_document(const RowResult *r, const Samples *samples, const Profile *profile)
 {
     json_t *document = json_object();
-    json_object_set_new(document, "result", row_to_json(r));
+    json_object_set_new(document, "result", schema_to_json(&row_schema, r));
     json_object_set_new(document, "samples", samples_to_json(samples));
     if (profile)
         json_object_set_new(document, "profile", profile_to_json(profile));
     return document;
 }
 
-static void copy_value(const Field *f, const RowResult *from, RowResult *to)
-{
-    static const size_t sizes[] = {[FIELD_TEXT] = sizeof(FieldTEXT),
-                                   [FIELD_BOOL] = sizeof(FieldBOOL),
-                                   [FIELD_INT] = sizeof(FieldINT),
-                                   [FIELD_REAL] = sizeof(FieldREAL)};
-    memcpy((char *)to + f->offset, (const char *)from + f->offset, sizes[f->kind]);
-}
-
 /* Copies the result columns that `to` lacks, and the number of warmups that ran. */
 static void add_results(RowResult *to, const RowResult *from)
 {
-    char cell[TEXT_SIZE];
     for (size_t i = 0; i < num_row_fields; i++) {
         const Field *f = &row_fields[i];
-        if (f->group != FIELD_RESULT)
-            continue;
-        field_cell(f, to, cell);
-        if (cell[0] == '\0')
-            copy_value(f, from, to);
+        if (f->group == FIELD_RESULT && field_is_missing(f, to))
+            field_copy(f, from, to);
     }
     to->config.num_warmups = from->config.num_warmups;
 }
@@ -55,7 +42,7 @@ int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samp
     json_t *document = json_loadb(text, len, 0, &where);
     if (!document)
         return err_set(err, "the row's answer is not JSON: %s", where.text);
-    int status = row_from_json(json_object_get(document, "result"), &answered, err);
+    int status = schema_from_json(&row_schema, json_object_get(document, "result"), &answered, err);
     if (status == 0)
         status = samples_from_json(json_object_get(document, "samples"), samples, err);
     if (status == 0 && profile)

@@ -273,14 +273,13 @@ static int refuse_unknown_row(const Runner *r, const NameIndex *stored, const Ro
     row_name(c, name);
     for (size_t i = 0; i < s->count; i++) {
         const RowResult *now = &s->items[i].result;
-        const RowResult then = {.config = *c};
         FieldTEXT before, after;
         row_name(&now->config, here);
         if (strcmp(here, name) != 0 || name_index_find(stored, now->row_id) != SIZE_MAX)
             continue;
         const Field *f = row_config_difference(c, &now->config);
         CHECK(f, "two rows of one config with two ids");
-        field_cell(f, &then, before);
+        field_cell(f, c, before);
         field_cell(f, now, after);
         return err_set(err,
                        "%s: row %.60s was run with %s %.60s, the config now has %.60s; "

@@ -1,7 +1,6 @@
 /* table: see table.h. */
 #include "bench/util/table.h"
 
-#include <csv.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -11,7 +10,6 @@
 
 #include "autograd/base.h"
 #include "bench/util/fields.h"
-#include "bench/util/number_json.h"
 #include "bench/util/units.h"
 
 struct TableColumn {
@@ -322,30 +320,4 @@ void table_end(Table *t)
     if (t->num_rows > 0 || t->format == TABLE_CSV)
         print_lines(t);
     release(t);
-}
-
-/* ---- CSV ---- */
-
-/* libcsv quotes whatever it writes, so it only gets what needs quotes. Readers drop blanks at the
- * ends of a field without quotes, and a byte-order mark where it begins the file. */
-static bool needs_quotes(const char *cell)
-{
-    static const char byte_order_mark[] = "\xef\xbb\xbf";
-    size_t len = strlen(cell);
-    return strpbrk(cell, ",\"\r\n") ||
-           strncmp(cell, byte_order_mark, sizeof byte_order_mark - 1) == 0 ||
-           (len && (strchr(" \t", cell[0]) || strchr(" \t", cell[len - 1])));
-}
-
-void csv_write_record(FILE *f, const char *const *cells, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (i)
-            fputc(',', f);
-        if (needs_quotes(cells[i]))
-            csv_fwrite(f, cells[i], strlen(cells[i]));
-        else
-            fputs(cells[i], f);
-    }
-    fputc('\n', f);
 }

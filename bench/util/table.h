@@ -64,7 +64,4 @@ void table_end(Table *t);
  * nothing. */
 json_t *table_end_json(Table *t);
 
-/* One record of CSV (RFC 4180): quotes where needed, LF at the end. */
-void csv_write_record(FILE *f, const char *const *cells, size_t count);
-
 #endif

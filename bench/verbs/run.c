@@ -114,7 +114,7 @@ static int run_peaks(const RunCommand *run, Err *err)
     Peaks p;
     peaks_measure(run->config.threads, &p);
     int64_t fd = run->result_fd >= 0 ? run->result_fd : STDOUT_FILENO;
-    return write_answer(peaks_to_json(&p), fd, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+    return write_answer(schema_to_json(&peaks_schema, &p), fd, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
 }
 
 /* The row in this process; its answer goes to the parent. */

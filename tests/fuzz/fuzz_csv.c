@@ -48,15 +48,15 @@ static void check_row(const CsvTable *t, size_t i)
     Err err;
     char *text;
     size_t len;
-    if (csv_read_row(t, i, &r, &err) != 0)
+    if (csv_read_record(t, i, &row_schema, &r, &err) != 0)
         return;
     FILE *f = open_memstream(&text, &len);
-    csv_write_header(f);
-    csv_write_row(f, &r);
+    schema_write_header(&row_schema, f);
+    schema_write_record(&row_schema, &r, f);
     fclose(f);
     CsvTable again;
     load_again(&again, text, len);
-    CHECK(csv_read_row(&again, 0, &back, &err) == 0, "%s", err.msg);
+    CHECK(csv_read_record(&again, 0, &row_schema, &back, &err) == 0, "%s", err.msg);
     for (size_t k = 0; k < num_row_fields; k++) {
         FieldTEXT before, after;
         field_cell(&row_fields[k], &r, before);

@@ -80,7 +80,7 @@ Test(measure, wall_time_is_cpu_time_plus_waiting)
     double least = INFINITY;
     for (int i = 0; i < 40 && least >= 5e6; i++) {
         Sample s = counted(compute_for_50_ms);
-        if (s.runqueue_ns == SAMPLE_NONE)
+        if (s.runqueue_ns == INT_MISSING)
             cr_skip_test("this kernel does not count waiting");
         least = fmin(least, fabs((double)(s.wall_ns - s.cpu_ns - s.runqueue_ns)));
     }
@@ -161,11 +161,11 @@ Test(measure, columns_leave_out_warmups_and_the_unknown)
 
 Test(measure, cells_are_as_the_contract_wants_them)
 {
-    char cell[32];
     Samples s = three_samples();
-    for (size_t c = 0; c < num_sample_columns; c++) {
-        sample_cell(&s.at[0], c, cell, sizeof cell);
-        const char *name = sample_columns[c].name;
+    for (size_t c = 0; c < sample_schema.count; c++) {
+        FieldTEXT cell;
+        const char *name = sample_schema.fields[c].name;
+        field_cell(&sample_schema.fields[c], &s.at[0], cell);
         const char *want = strcmp(name, "trial") == 0       ? "1"
                            : strcmp(name, "is_warmup") == 0 ? "True"
                            : strcmp(name, "wall_ns") == 0   ? "1000000"

@@ -96,8 +96,8 @@ static char *written(const RowResult *r)
     char *text;
     size_t len;
     FILE *f = open_memstream(&text, &len);
-    csv_write_header(f);
-    csv_write_row(f, r);
+    schema_write_header(&row_schema, f);
+    schema_write_record(&row_schema, r, f);
     fclose(f);
     return text;
 }
@@ -108,7 +108,7 @@ Test(csv, row_reads_back_as_it_was)
     Err err;
     char *text = written(&r), *again;
     CsvTable t = table_of(text);
-    cr_assert(csv_read_row(&t, 0, &back, &err) == 0, "%s", err.msg);
+    cr_assert(csv_read_record(&t, 0, &row_schema, &back, &err) == 0, "%s", err.msg);
     again = written(&back);
     cr_expect(eq(str, text, again));
     cr_expect(back.mean_time_ms == r.mean_time_ms && back.num_params == r.num_params);
@@ -151,7 +151,7 @@ Test(csv, other_columns_and_exponents_are_read)
     Err err;
     CsvTable t = table_of("future,model_size,mean_time_ms,forward_only,num_trials\n"
                           "?,small,1.9265e+02,True,1e1\n");
-    cr_assert(csv_read_row(&t, 0, &r, &err) == 0, "%s", err.msg);
+    cr_assert(csv_read_record(&t, 0, &row_schema, &r, &err) == 0, "%s", err.msg);
     cr_expect(eq(dbl, r.mean_time_ms, 192.65));
     cr_expect(r.config.forward_only && r.config.num_trials == 10);
     csv_release(&t);
@@ -162,7 +162,7 @@ static void expect_bad_cell(const char *text, const char *message)
     RowResult r;
     Err err = {""};
     CsvTable t = table_of(text);
-    cr_expect(csv_read_row(&t, 0, &r, &err) == -1, "accepted: %s", text);
+    cr_expect(csv_read_record(&t, 0, &row_schema, &r, &err) == -1, "accepted: %s", text);
     cr_expect(eq(str, err.msg, (char *)message));
     csv_release(&t);
 }

@@ -194,14 +194,14 @@ Test(row, json_gives_the_row_back)
     r.mean_time_ms = 0.1;
     r.num_params = INT64_C(1) << 62;
     text_set(r.noise, "trial 7: +212 ms");
-    json_t *object = row_to_json(&r);
+    json_t *object = schema_to_json(&row_schema, &r);
     cr_expect(json_object_get(object, "std_time_ms") == json_null());
-    cr_assert(row_from_json(object, &back, &err) == 0, "%s", err.msg);
-    json_t *again = row_to_json(&back);
+    cr_assert(schema_from_json(&row_schema, object, &back, &err) == 0, "%s", err.msg);
+    json_t *again = schema_to_json(&row_schema, &back);
     cr_expect(json_equal(object, again) == 1);
     cr_expect(isnan(back.std_time_ms) && back.mean_time_ms == 0.1);
     json_object_set_new(object, "what", json_true());
-    cr_expect(row_from_json(object, &back, &err) == -1);
+    cr_expect(schema_from_json(&row_schema, object, &back, &err) == -1);
     json_decref(object);
     json_decref(again);
 }

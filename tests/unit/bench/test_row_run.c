@@ -36,7 +36,7 @@ Test(row_run, result_and_samples_agree)
         cr_expect(eq(i64, s.at[i].trial, (int64_t)i + 1));
         cr_expect(eq(i64, s.at[i].is_warmup, i < 2));
         cr_expect(eq(i64, s.at[i].wall_ns, s.at[i].forward_ns + s.at[i].backward_ns));
-        cr_expect(eq(i64, s.at[i].optimizer_ns, SAMPLE_NONE));
+        cr_expect(eq(i64, s.at[i].optimizer_ns, INT_MISSING));
         sum += i < 2 ? 0 : (double)s.at[i].wall_ns * 1e-6;
     }
     cr_expect(epsilon_eq(dbl, r.mean_time_ms, sum / 6, 1e-9 * sum));
@@ -77,7 +77,7 @@ Test(row_run, forward_only_has_no_backward)
     cr_expect(eq(sz, s.count, 6));
     cr_expect(eq(i64, s.at[0].is_warmup, 0));
     cr_expect(isnan(r.backward_ms));
-    cr_expect(eq(i64, s.at[0].backward_ns, SAMPLE_NONE));
+    cr_expect(eq(i64, s.at[0].backward_ns, INT_MISSING));
     cr_expect(eq(dbl, r.loss, both.loss), "backward changes no weight");
     cr_expect(epsilon_eq(dbl, both.model_flops, 3 * r.model_flops, 1));
     samples_release(&s);
@@ -461,10 +461,10 @@ Test(row_run, peaks_of_this_machine)
     cr_expect(gt(dbl, p.fma, 0));
     cr_expect(gt(dbl, p.gemm, 0));
     cr_expect(le(dbl, p.gemm, peaks_limit(&p)));
-    json_t *json = peaks_to_json(&p);
-    cr_assert(peaks_from_json(json, &back, &err) == 0);
+    json_t *json = schema_to_json(&peaks_schema, &p);
+    cr_assert(schema_from_json(&peaks_schema, json, &back, &err) == 0);
     cr_expect(eq(dbl, back.fma, p.fma));
     json_object_del(json, "fma");
-    cr_expect(peaks_from_json(json, &back, &err) == -1);
+    cr_expect(schema_from_json(&peaks_schema, json, &back, &err) == -1);
     json_decref(json);
 }

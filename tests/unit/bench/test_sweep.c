@@ -130,7 +130,7 @@ static void expect_complete(size_t rows)
     for (size_t i = 0; i < t.rows; i++) {
         RowResult r;
         Err err;
-        cr_assert(csv_read_row(&t, i, &r, &err) == 0, "%s", err.msg);
+        cr_assert(csv_read_record(&t, i, &row_schema, &r, &err) == 0, "%s", err.msg);
         cr_expect(r.row_number > last);
         last = r.row_number;
         int64_t count =
@@ -259,7 +259,7 @@ static RowResult row_of_file(size_t index)
     RowResult r;
     Err err;
     CsvTable t = load(result_path);
-    cr_assert(csv_read_row(&t, index, &r, &err) == 0, "%s", err.msg);
+    cr_assert(csv_read_record(&t, index, &row_schema, &r, &err) == 0, "%s", err.msg);
     csv_release(&t);
     return r;
 }
