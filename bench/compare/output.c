@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "bench/machine/machine.h"
-#include "bench/row/stamp.h"
 #include "bench/util/units.h"
+#include "commit.h"
 
 /* ---- reports ---- */
 
@@ -135,20 +135,17 @@ static void name_system(char *name, size_t size, const struct utsname *u)
 json_t *system_info(time_t started)
 {
     struct utsname u;
-    Machine context;
-    RowResult stamp;
+    Machine machine;
     char when[32], system[128];
     uname(&u);
-    row_result_init(&stamp);
-    row_stamp(&stamp);
-    machine_read(&context, "");
+    machine_read(&machine, "");
     name_system(system, sizeof system, &u);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&started));
     int64_t memory = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
     json_t *info = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "timestamp_utc", when,
-                             "git_commit", stamp.git_commit, "cpu_model", stamp.cpu_model,
-                             "cpus_online", (json_int_t)context.cpus_online, "cpus",
-                             (json_int_t)context.cpus_allowed, "memory_bytes", (json_int_t)memory,
+                             "git_commit", TARE_GIT_COMMIT, "cpu_model", machine.cpu_model,
+                             "cpus_online", (json_int_t)machine.cpus_online, "cpus",
+                             (json_int_t)machine.cpus_allowed, "memory_bytes", (json_int_t)memory,
                              "os", system, "kernel", u.release, "architecture", u.machine);
     CHECK(info, "a machine that is no JSON");
     return info;

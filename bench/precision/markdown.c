@@ -294,8 +294,9 @@ static void write_left_out(const Study *s, FILE *f)
                     s->subjects[i].left_out.msg);
 }
 
-void study_report_markdown(const Study *s, time_t started, FILE *f)
+void study_report_markdown(const void *study, time_t started, FILE *f)
 {
+    const Study *s = study;
     fprintf(f, "# Precision: %s\n\n", s->config->name);
     system_info_print(started, s->config->threads, f);
     fprintf(f, "**Kernels:** %s\n", kernels()->isa);

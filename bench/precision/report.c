@@ -122,11 +122,6 @@ static json_t *make_document(const void *study, time_t started, json_t *records)
                      orderings_json(s));
 }
 
-static void write_markdown(const void *report, time_t started, FILE *f)
-{
-    study_report_markdown(report, started, f);
-}
-
 int study_report_write(const Study *s, const char *folder, time_t started, Err *err)
 {
     const Report report = {.of = s,
@@ -135,6 +130,6 @@ int study_report_write(const Study *s, const char *folder, time_t started, Err *
                            .record = fill_record,
                            .details = add_details,
                            .document = make_document,
-                           .markdown = write_markdown};
+                           .markdown = study_report_markdown};
     return report_write(&report, folder, started, err);
 }

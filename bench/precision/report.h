@@ -11,8 +11,8 @@
  * records so far, replacing what an earlier call wrote. */
 int study_report_write(const Study *s, const char *folder, time_t started, Err *err);
 
-/* The Markdown report: formats, times, sizes, accuracy, perplexity, expectations. */
-void study_report_markdown(const Study *s, time_t started, FILE *f);
+/* The Markdown report of a Study: formats, times, sizes, accuracy, perplexity, expectations. */
+void study_report_markdown(const void *study, time_t started, FILE *f);
 
 /* Copies the start of a text for Markdown: at most `bytes` bytes, whole characters, one line,
  * blanks for what would end a table's cell, "..." behind a cut. `out` has room for bytes + 4. */
