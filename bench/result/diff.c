@@ -22,15 +22,15 @@ void diff_release(Diff *d)
     *d = (Diff){0};
 }
 
-static void test_row(DiffRow *r, double threshold, bool paired)
+static void test_row(DiffRow *r, const DiffRule *rule)
 {
     double old_cv = robust_cv_of(r->old_ms, r->old_count);
     double new_cv = robust_cv_of(r->new_ms, r->new_count);
-    r->least_change = fmax(threshold, r->wait);
+    r->least_change = fmax(rule->threshold, r->wait);
     r->old_median = median_of(r->old_ms, r->old_count);
     r->new_median = median_of(r->new_ms, r->new_count);
     r->cv = sqrt((old_cv * old_cv + new_cv * new_cv) / 2);
-    r->test = paired
+    r->test = rule->paired
                   ? paired_ratio(r->old_ms, r->new_ms, r->old_count, CONFIDENCE_LEVEL)
                   : rank_ratio(r->old_ms, r->old_count, r->new_ms, r->new_count, CONFIDENCE_LEVEL);
     r->welch = welch_ratio(r->old_ms, r->old_count, r->new_ms, r->new_count, CONFIDENCE_LEVEL);
@@ -41,9 +41,12 @@ static void test_row(DiffRow *r, double threshold, bool paired)
         r->detectable = minimum_detectable_effect(r->cv, r->old_count, r->new_count);
 }
 
-/* Keeps `v` unless it claims a change that the interval does not show to exceed least_change. */
-static Verdict believed(Verdict v, Interval ratio, double least_change)
+/* `v`, unless nobody knows what processes of one build differ by, or it is a change that the interval
+ * does not show to exceed least_change. */
+static Verdict believed(const Diff *d, Verdict v, Interval ratio, double least_change)
 {
+    if (!d->spread_known)
+        return VERDICT_INCONCLUSIVE;
     bool change = v == VERDICT_IMPROVEMENT || v == VERDICT_REGRESSION;
     return change && verdict_of(ratio, least_change) != v ? VERDICT_INCONCLUSIVE : v;
 }
@@ -58,7 +61,7 @@ static void judge_rows(Diff *d)
         DiffRow *r = &d->rows[i];
         r->q = q[i];
         Verdict v = verdict_among_rows(r->test.interval, d->threshold, q[i]);
-        r->verdict = believed(v, r->test.interval, r->least_change);
+        r->verdict = believed(d, v, r->test.interval, r->least_change);
     }
     free(p);
     free(q);
@@ -78,21 +81,22 @@ static void judge_file(Diff *d)
                       ? interval_missing()
                       : geometric_mean_interval(ratios, d->count, CONFIDENCE_LEVEL);
     Verdict mean = verdict_of(d->interval, d->threshold);
-    d->verdict = verdict_of_file(verdicts, d->count, believed(mean, d->interval, least_change));
+    d->verdict = verdict_of_file(verdicts, d->count, believed(d, mean, d->interval, least_change));
     free(ratios);
     free(verdicts);
 }
 
-int diff_judge(Diff *d, double threshold, bool paired, Err *err)
+int diff_judge(Diff *d, const DiffRule *rule, Err *err)
 {
-    d->threshold = threshold;
+    d->threshold = rule->threshold;
+    d->spread_known = rule->threshold_given;
     for (size_t i = 0; i < d->count; i++) {
         DiffRow *r = &d->rows[i];
-        if (paired && r->old_count != r->new_count)
+        if (rule->paired && r->old_count != r->new_count)
             return err_set(err,
                            "--paired: row %s has %zu trials in the old file and %zu in the new",
                            r->name, r->old_count, r->new_count);
-        test_row(r, threshold, paired);
+        test_row(r, rule);
     }
     judge_rows(d);
     judge_file(d);

@@ -1,8 +1,10 @@
 /* diff: two result files, joined row by row and judged.
  *
- * The one idea: trials are compared, not printed means, so times come from the samples files beside
- * the two results; rows that cannot be compared are listed with the reason. diff_load reads and
- * joins, diff_judge is pure, diff_print shows. Verdicts are defined in stats/verdict.h. */
+ * The one idea: the process is the unit (Kalibera & Jones 2013). Trials, read from the samples files
+ * beside the two results, tell how much one process varies; what processes of one build differ by, a
+ * row of one process a side cannot tell, so its verdict is inconclusive unless a threshold says it. Rows
+ * that cannot be compared honestly are listed, not guessed.
+ * diff_load reads and joins, diff_judge is pure, diff_print shows. What a verdict is: stats/verdict.h. */
 #ifndef TARE_BENCH_RESULT_DIFF_H
 #define TARE_BENCH_RESULT_DIFF_H
 
@@ -46,10 +48,13 @@ typedef struct Diff {
     size_t count;
     DiffSkipped *skipped;
     size_t num_skipped;
-    FieldTEXT differences;   /* "cpu_model: 'A' and 'B'; ..." that the guard let pass, or "" */
-    double threshold, ratio; /* geometric mean of new / old */
-    Interval interval;       /* of that; missing for fewer than 6 rows */
-    Verdict verdict;         /* of the file */
+    FieldTEXT differences; /* "cpu_model: 'A' and 'B'; ..." that the guard let pass, or "" */
+    double threshold;
+    bool
+        spread_known; /* between processes of one build; without it every verdict is inconclusive */
+    double ratio;     /* geometric mean of new / old */
+    Interval interval; /* of that; missing for fewer than 6 rows */
+    Verdict verdict;   /* of the file */
 } Diff;
 
 /* Machine, build, and the part of a row's config that the machine may have chosen. */
@@ -69,9 +74,14 @@ int diff_load(Diff *d, const char *old_path, const char *new_path, const DiffGua
               Err *err);
 void diff_release(Diff *d);
 
-/* Tests every row and the file. threshold is a fraction. `paired`: trial i of both files ran in the
- * same round; -1 if a row has more trials in one file than in the other. */
-int diff_judge(Diff *d, double threshold, bool paired, Err *err);
+typedef struct DiffRule {
+    double threshold;     /* changes up to this fraction count as none */
+    bool threshold_given; /* by the user, who thereby says what processes of one build differ by */
+    bool paired;          /* trial i of both files ran in the same round */
+} DiffRule;
+
+/* Tests every row and the file. -1: `paired`, and a row has not equally many trials in both files. */
+int diff_judge(Diff *d, const DiffRule *rule, Err *err);
 
 /* Prints rows and summary. format: "table", "csv", "md" or "json"; csv has the rows alone. Shares
  * are fractions, times ms. */

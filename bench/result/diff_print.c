@@ -14,6 +14,8 @@ static void write_note(const Diff *d, const DiffRow *r, char *text)
     if (isnan(r->detectable))
         snprintf(text, TEXT_SIZE, "%zu and %zu trials are too few to test", r->old_count,
                  r->new_count);
+    else if (!d->spread_known)
+        snprintf(text, TEXT_SIZE, "one process a side");
     else if (r->least_change > d->threshold)
         snprintf(text, TEXT_SIZE, "threads waited for a CPU: only changes beyond %.2g %% tell",
                  100 * r->least_change);
@@ -26,6 +28,14 @@ static void write_note(const Diff *d, const DiffRow *r, char *text)
     else
         snprintf(text, TEXT_SIZE, "changes from %.2g %% would show",
                  100 * (d->threshold + r->detectable));
+}
+
+/* What would settle an inconclusive verdict, or NULL. */
+static const char *advice_of(const Diff *d)
+{
+    return d->spread_known ? NULL
+                           : "one process a side tells nothing of the spread between processes: "
+                             "give --threshold";
 }
 
 static Table table_of_rows(const Diff *d, TableFormat format, FILE *out)
@@ -72,12 +82,15 @@ static void print_json(const Diff *d, FILE *out)
         table_text(&skipped, d->skipped[i].reason);
         table_row_end(&skipped);
     }
+    const char *advice = advice_of(d);
     json_t *root = json_object();
     json_object_set_new(root, "verdict", json_string(verdict_name(d->verdict)));
     json_object_set_new(root, "ratio", number_json(d->ratio));
     json_object_set_new(root, "ratio_lo", number_json(d->interval.lo));
     json_object_set_new(root, "ratio_hi", number_json(d->interval.hi));
     json_object_set_new(root, "threshold", json_real(d->threshold));
+    json_object_set_new(root, "spread_known", json_boolean(d->spread_known));
+    json_object_set_new(root, "advice", advice ? json_string(advice) : json_null());
     json_object_set_new(root, "differences", json_string_nocheck(d->differences));
     json_object_set_new(root, "rows", table_end_json(&rows));
     json_object_set_new(root, "not_compared", table_end_json(&skipped));
@@ -101,6 +114,8 @@ void diff_print_summary(const Diff *d, FILE *out)
     if (!isnan(d->interval.lo))
         fprintf(out, ", 95 %% interval %.4g to %.4g", d->interval.lo, d->interval.hi);
     fprintf(out, "; changes within %.3g %% count as none\n", 100 * d->threshold);
+    if (advice_of(d))
+        fprintf(out, "%s\n", advice_of(d));
     size_t waited = 0;
     for (size_t i = 0; i < d->count; i++)
         waited += d->rows[i].least_change > d->threshold;

@@ -1,4 +1,5 @@
 /* diff: `tare diff`: did the times of two result files change? The verdict is the exit code. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,11 @@
 static const char notes[] =
     "Times are the timed trials in OLD.samples.csv and NEW.samples.csv. Rows are joined on "
     "row_id;\n"
-    "only rows that are ok in both are compared. A row is a regression when the 95 % interval of\n"
+    "only rows that are ok in both are compared. Processes of one build differ by more than trials "
+    "of\n"
+    "one process tell, so without --threshold, the change that processes may make by themselves, "
+    "every\n"
+    "verdict is inconclusive. With it a row is a regression when the 95 % interval of\n"
     "new / old lies above 1 + threshold, an improvement when it lies below 1 - threshold, "
     "equivalent\n"
     "when it lies within, inconclusive otherwise. Where threads waited for a CPU (cpu_wait), a "
@@ -33,9 +38,9 @@ static int check_allowed(const TextList *allowed, Err *err)
 }
 
 /* Judges, prints, and picks the exit code. */
-static int judge_and_print(Diff *d, double threshold_pct, bool paired, const char *format, Err *err)
+static int judge_and_print(Diff *d, const DiffRule *rule, const char *format, Err *err)
 {
-    if (diff_judge(d, threshold_pct / 100, paired, err) != 0)
+    if (diff_judge(d, rule, err) != 0)
         return EXIT_BAD_INPUT;
     if (d->differences[0])
         fprintf(stderr, "compared although machine or build differ (%s)\n", d->differences);
@@ -48,12 +53,12 @@ static int judge_and_print(Diff *d, double threshold_pct, bool paired, const cha
 int cmd_diff(int argc, char **argv, Err *err)
 {
     const char *paths[2], *format = "table";
-    double threshold_pct = 100 * NOISE_THRESHOLD;
+    double threshold_pct = NAN;
     bool force = false, paired = false;
     TextList allowed = {0};
     const Option options[] = {
         option_real("--threshold", "PCT", &threshold_pct, 0, 100,
-                    "changes up to this many per cent count as none; default 2"),
+                    "changes up to this many per cent count as none; needed for a verdict"),
         option_flag("--paired", &paired,
                     "trial i of both files ran in the same round: compare trial by trial"),
         option_list("--allow", "COLUMN", &allowed, DIFF_CONTEXT_COLUMNS,
@@ -77,10 +82,12 @@ int cmd_diff(int argc, char **argv, Err *err)
     OptionsOutcome outcome = options_parse(&command, argc, argv, paths, &count, err);
     int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
     if (outcome == OPTIONS_RUN) {
+        bool given = !isnan(threshold_pct);
+        DiffRule rule = {given ? threshold_pct / 100 : NOISE_THRESHOLD, given, paired};
         DiffGuard guard = {force, allowed.at, allowed.count};
         if (check_allowed(&allowed, err) == 0 &&
             diff_load(&d, paths[0], paths[1], &guard, err) == 0)
-            code = judge_and_print(&d, threshold_pct, paired, format, err);
+            code = judge_and_print(&d, &rule, format, err);
     }
     diff_release(&d);
     text_list_release(&allowed);

@@ -3,6 +3,7 @@
 #
 # Each round runs the same sweep three times in turns: A, A again, and B, in which every run is made to
 # take 1.05 times as long (tests/faults/faults.c). Counts the verdicts of A against A and of A against B.
+# The threshold of 2 % says that processes of one build do not differ by more, which the counts put to the test.
 # A count, not a test: on a noisy machine look at the noise floor first, `tare doctor`.
 #
 #   bash tests/slow/diff_rates.sh [ROUNDS]      10 by default, about a quarter of a minute each
@@ -38,7 +39,7 @@ sweep() {
 # judge OLD NEW KIND: the file's verdict and exit code to KIND.files, the rows' verdicts to KIND.rows.
 judge() {
     local code=0
-    "$tare" diff "$1.csv" "$2.csv" --format json >diff.json || code=$?
+    "$tare" diff "$1.csv" "$2.csv" --threshold 2 --format json >diff.json || code=$?
     echo "$(sed -n 's/^ "verdict": "\(.*\)".*/\1/p' diff.json), exit $code" >>"$3.files"
     sed -n 's/^  .*"verdict": "\([a-z]*\)".*/\1/p' diff.json >>"$3.rows"
     sed -n 's/^ "ratio": \([0-9.]*\).*/\1/p' diff.json >>"$3.ratios"

@@ -37,10 +37,12 @@ static void add_row(Diff *d, size_t n, double old_level, double new_level)
     d->count++;
 }
 
+static const DiffRule two_percent = {.threshold = 0.02, .threshold_given = true};
+
 static void judge(Diff *d)
 {
     Err err = {""};
-    cr_assert_eq(diff_judge(d, 0.02, false, &err), 0, "%s", err.msg);
+    cr_assert_eq(diff_judge(d, &two_percent, &err), 0, "%s", err.msg);
 }
 
 Test(diff, four_verdicts)
@@ -60,6 +62,30 @@ Test(diff, four_verdicts)
     cr_expect(d.rows[0].q >= d.rows[0].test.p && d.rows[0].q < 0.001);
     cr_expect_eq(d.verdict, VERDICT_REGRESSION);
     cr_expect(isnan(d.interval.lo), "four rows are too few for an interval of their mean");
+    diff_release(&d);
+}
+
+/* Ten trials of one process say nothing of the next process: neither a change nor its absence. */
+Test(diff, one_process_a_side_is_inconclusive)
+{
+    Diff d = {0};
+    Err err = {""};
+    char text[4096];
+    for (int i = 0; i < 6; i++)
+        add_row(&d, 10, 100, i == 0 ? 150 : 100);
+    cr_assert_eq(diff_judge(&d, &(DiffRule){.threshold = 0.02}, &err), 0);
+    for (size_t i = 0; i < d.count; i++)
+        cr_expect_eq(d.rows[i].verdict, VERDICT_INCONCLUSIVE);
+    cr_expect_eq(d.verdict, VERDICT_INCONCLUSIVE);
+    cr_expect_lt(d.rows[0].q, 0.001, "the figures of the trials are shown all the same");
+    FILE *out = fmemopen(text, sizeof text, "w");
+    diff_print_summary(&d, out);
+    fclose(out);
+    cr_expect(strstr(text, "one process a side tells nothing of the spread between processes"),
+              "%s", text);
+    judge(&d);
+    cr_expect_eq(d.rows[0].verdict, VERDICT_REGRESSION);
+    cr_expect_eq(d.rows[1].verdict, VERDICT_EQUIVALENT);
     diff_release(&d);
 }
 
@@ -130,11 +156,13 @@ Test(diff, pairing_needs_equally_many_trials)
 {
     Diff d = {0};
     Err err = {""};
+    DiffRule paired = two_percent;
+    paired.paired = true;
     add_row(&d, 10, 100, 105);
-    cr_expect_eq(diff_judge(&d, 0.02, true, &err), 0);
+    cr_expect_eq(diff_judge(&d, &paired, &err), 0);
     cr_expect_eq(d.rows[0].verdict, VERDICT_REGRESSION);
     d.rows[0].new_count = 9;
-    cr_expect_eq(diff_judge(&d, 0.02, true, &err), -1);
+    cr_expect_eq(diff_judge(&d, &paired, &err), -1);
     cr_expect_str_eq(err.msg,
                      "--paired: row small/128/fwd/w1 has 10 trials in the old file and 9 in "
                      "the new");
@@ -236,9 +264,12 @@ Test(diff, exit_codes)
     same.level = 100.1;
     cr_expect_eq(run_diff(plain, same, NULL, NULL, &err), 0, "%s", err.msg);
     cr_expect_eq(run_diff(plain, faster, NULL, NULL, &err), 0, "%s", err.msg);
-    cr_expect_eq(run_diff(plain, slower, NULL, NULL, &err), 3, "%s", err.msg);
+    cr_expect_eq(run_diff(plain, slower, NULL, NULL, &err), 0, "%s", err.msg);
+    cr_expect_eq(run_diff(plain, slower, "--threshold=2", NULL, &err), 3, "%s", err.msg);
+    cr_expect_eq(run_diff(plain, faster, "--threshold=2", NULL, &err), 0, "%s", err.msg);
     cr_expect_eq(run_diff(plain, slower, "--threshold", "10", &err), 0, "%s", err.msg);
-    cr_expect_eq(run_diff(plain, slower, "--paired", NULL, &err), 3, "%s", err.msg);
+    cr_expect_eq(run_diff(plain, slower, "--paired", NULL, &err), 0, "%s", err.msg);
+    cr_expect_eq(run_diff(plain, slower, "--paired", "--threshold=2", &err), 3, "%s", err.msg);
     cr_expect_eq(run_diff(plain, slower, "--threshold", "-1", &err), 2);
     cr_expect_str_eq(err.msg, "--threshold is -1, outside 0 to 100");
 }
@@ -259,6 +290,28 @@ Test(diff, other_machines_and_builds_are_refused)
     other.git_commit = "def";
     cr_expect_eq(run_diff(plain, other, NULL, NULL, &err), 2);
     cr_expect(strstr(err.msg, "git_commit: 'abc' and 'def'"), "%s", err.msg);
+}
+
+/* Two of five sweeps of one build, one after another on a busy host: medians are up to a third apart.
+ * Tests of their trials find all rows changed; the spread between processes is not known. */
+Test(diff, one_build_twice_is_no_change)
+{
+    static const char *const paths[] = {"tests/golden/one_build_1.csv",
+                                        "tests/golden/one_build_2.csv"};
+    for (int turn = 0; turn < 2; turn++) {
+        Diff d;
+        Err err = {""};
+        const char *old = paths[turn], *new = paths[1 - turn];
+        cr_assert_eq(diff_load(&d, old, new, &(DiffGuard){0}, &err), 0, "%s", err.msg);
+        cr_assert_eq(d.count, 4u);
+        judge(&d);
+        cr_expect(turn == 1 || d.verdict == VERDICT_REGRESSION, "taken at its trials' word");
+        cr_assert_eq(diff_judge(&d, &(DiffRule){.threshold = 0.02}, &err), 0);
+        for (size_t i = 0; i < d.count; i++)
+            cr_expect_eq(d.rows[i].verdict, VERDICT_INCONCLUSIVE);
+        cr_expect_eq(d.verdict, VERDICT_INCONCLUSIVE);
+        diff_release(&d);
+    }
 }
 
 static RowResult stamped(const char *build, const char *governor, double quota)
