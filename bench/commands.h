@@ -21,7 +21,7 @@ enum {
 #define COMMANDS                                                                                   \
     COMMAND(sweep, "run every row of a config file; the main job")                                 \
     COMMAND(run, "run one row")                                                                    \
-    COMMAND(diff, "compare two result files")                                                      \
+    COMMAND(diff, "compare two result files, or two programs in turns")                            \
     COMMAND(merge, "join the result files of shards")                                              \
     COMMAND(compare, "beside PyTorch, ONNX Runtime and tokenizers, in turns, parity first")        \
     COMMAND(precision, "fp32, fp16, bf16, mixed and int8, in turns, each only where it is real")   \

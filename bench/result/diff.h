@@ -2,8 +2,9 @@
  *
  * The one idea: the process is the unit (Kalibera & Jones 2013). Trials, read from the samples files
  * beside the two results, tell how much one process varies; what processes of one build differ by, a
- * row of one process a side cannot tell, so its verdict is inconclusive unless a threshold says it. Rows
- * that cannot be compared honestly are listed, not guessed.
+ * row of one process a side cannot tell, so its verdict is inconclusive unless a threshold says it.
+ * Where both builds ran in several processes (sweep/diff_run.h), their medians are compared instead.
+ * Rows that cannot be compared honestly are listed, not guessed.
  * diff_load reads and joins, diff_judge is pure, diff_print shows. What a verdict is: stats/verdict.h. */
 #ifndef TARE_BENCH_RESULT_DIFF_H
 #define TARE_BENCH_RESULT_DIFF_H
@@ -15,7 +16,17 @@
 #include "bench/row/row.h"
 #include "bench/stats/verdict.h"
 
-/* A row that is `ok` in both files: timed trials in ms, in run order. */
+/* What a time is that is compared. */
+typedef enum DiffUnit {
+    DIFF_TRIALS,        /* a timed trial; those of a side are of one process */
+    DIFF_PAIRED_TRIALS, /* the same; trial i of both sides ran in the same round */
+    DIFF_PROCESSES      /* the median of a process; process i of both sides ran in the same round */
+} DiffUnit;
+
+/* With fewer processes a side no verdict is given. */
+enum { FEWEST_PROCESSES = 5 };
+
+/* A row that is `ok` on both sides: its units in ms, in run order. */
 typedef struct DiffRow {
     FieldTEXT name, row_id;
     double *old_ms, *new_ms;
@@ -31,8 +42,9 @@ typedef struct DiffRow {
     RatioTest test;  /* of new / old; its interval is judged */
     RatioTest welch; /* the same by Welch, for a second opinion */
     double q;        /* p adjusted for the number of rows */
-    double cv;       /* robust, of both sides together */
-    /* Smallest relative change beyond the threshold that these trials show with 80 % power; NaN if
+    /* Of a unit: robust, of both sides together; of processes, from the ratios in their rounds. */
+    double cv;
+    /* Smallest relative change beyond the threshold that these units show with 80 % power; NaN when
      * they are too few to test. */
     double detectable;
     Verdict verdict;
@@ -48,6 +60,9 @@ typedef struct Diff {
     size_t count;
     DiffSkipped *skipped;
     size_t num_skipped;
+    size_t failed;          /* rows that a program failed while they were compared */
+    double process_seconds; /* that one process took; 0 = not known */
+    DiffUnit unit;
     FieldTEXT differences; /* "cpu_model: 'A' and 'B'; ..." that the guard let pass, or "" */
     double threshold;
     bool
@@ -74,13 +89,16 @@ int diff_load(Diff *d, const char *old_path, const char *new_path, const DiffGua
               Err *err);
 void diff_release(Diff *d);
 
+/* Lists a row as not compared; d->skipped has room. */
+void diff_skip(Diff *d, const char *name, const char *reason);
+
 typedef struct DiffRule {
+    DiffUnit unit;
     double threshold;     /* changes up to this fraction count as none */
     bool threshold_given; /* by the user, who thereby says what processes of one build differ by */
-    bool paired;          /* trial i of both files ran in the same round */
 } DiffRule;
 
-/* Tests every row and the file. -1: `paired`, and a row has not equally many trials in both files. */
+/* Tests every row and the whole. -1: paired trials, and a row has not equally many in both files. */
 int diff_judge(Diff *d, const DiffRule *rule, Err *err);
 
 /* Prints rows and summary. format: "table", "csv", "md" or "json"; csv has the rows alone. Shares

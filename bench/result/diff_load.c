@@ -28,9 +28,9 @@ static bool is_ok(const RowResult *r)
 
 static void skip_row(Diff *d, const RowResult *r, const char *reason)
 {
-    DiffSkipped *s = &d->skipped[d->num_skipped++];
-    row_name(&r->config, s->name);
-    text_set(s->reason, reason);
+    FieldTEXT name;
+    row_name(&r->config, name);
+    diff_skip(d, name, reason);
 }
 
 /* Why a row of one side, or of both, is not compared: "failed in the new file". */

@@ -4,16 +4,24 @@
 #include "bench/result/diff.h"
 #include "bench/util/fields.h"
 #include "bench/util/table.h"
+#include "bench/util/units.h"
+
+/* The change that a note says how to find: twice the threshold; between processes 5 % at least. */
+static double wanted_change(const Diff *d)
+{
+    return fmax(2 * d->threshold, d->unit == DIFF_PROCESSES ? 0.05 : 0);
+}
 
 static void write_note(const Diff *d, const DiffRow *r, char *text)
 {
     text[0] = '\0';
     if (r->verdict != VERDICT_INCONCLUSIVE)
         return;
-    double trials = trials_to_detect(r->cv, d->threshold);
+    const char *units = d->unit == DIFF_PROCESSES ? "processes" : "trials";
+    double wanted = wanted_change(d), needed = trials_to_detect(r->cv, wanted - d->threshold);
     if (isnan(r->detectable))
-        snprintf(text, TEXT_SIZE, "%zu and %zu trials are too few to test", r->old_count,
-                 r->new_count);
+        snprintf(text, TEXT_SIZE, "%zu and %zu %s are too few to test", r->old_count, r->new_count,
+                 units);
     else if (!d->spread_known)
         snprintf(text, TEXT_SIZE, "one process a side");
     else if (r->least_change > d->threshold)
@@ -21,21 +29,40 @@ static void write_note(const Diff *d, const DiffRow *r, char *text)
                  100 * r->least_change);
     else if (verdict_of(r->test.interval, d->threshold) != VERDICT_INCONCLUSIVE)
         snprintf(text, TEXT_SIZE, "could be chance among this many rows");
-    else if (d->threshold > 0 && trials > (double)r->old_count)
+    else if (wanted > 0 && needed > (double)r->old_count)
         snprintf(text, TEXT_SIZE,
-                 "changes from %.2g %% would show; with %.0f trials a side, from %.2g %%",
-                 100 * (d->threshold + r->detectable), trials, 200 * d->threshold);
+                 "changes from %.2g %% would show; with %.0f %s a side, from %.2g %%",
+                 100 * (d->threshold + r->detectable), needed, units, 100 * wanted);
     else
         snprintf(text, TEXT_SIZE, "changes from %.2g %% would show",
                  100 * (d->threshold + r->detectable));
 }
 
-/* What would settle an inconclusive verdict, or NULL. */
-static const char *advice_of(const Diff *d)
+/* Processes a side with which every row that is inconclusive now would show wanted_change. */
+static double processes_needed(const Diff *d)
 {
-    return d->spread_known ? NULL
-                           : "one process a side tells nothing of the spread between processes: "
-                             "give --threshold";
+    double needed = FEWEST_PROCESSES;
+    for (size_t i = 0; i < d->count; i++)
+        if (d->rows[i].verdict == VERDICT_INCONCLUSIVE)
+            needed = fmax(needed, trials_to_detect(d->rows[i].cv, wanted_change(d) - d->threshold));
+    return needed;
+}
+
+/* What would settle an inconclusive verdict, or "". */
+static void write_advice(const Diff *d, FieldTEXT text)
+{
+    char duration[UNIT_TEXT_SIZE];
+    text[0] = '\0';
+    if (!d->spread_known) {
+        snprintf(text, TEXT_SIZE,
+                 "one process a side tells nothing of the spread between processes: use "
+                 "tare diff --run OLD NEW CONFIG, or --threshold");
+    } else if (d->unit == DIFF_PROCESSES && d->verdict == VERDICT_INCONCLUSIVE && d->count > 0) {
+        double needed = processes_needed(d);
+        format_duration(duration, 2 * needed * (double)d->count * d->process_seconds);
+        snprintf(text, TEXT_SIZE, "a change of %.2g %% needs --processes %.0f, about %s",
+                 100 * wanted_change(d), needed, duration);
+    }
 }
 
 static Table table_of_rows(const Diff *d, TableFormat format, FILE *out)
@@ -82,15 +109,17 @@ static void print_json(const Diff *d, FILE *out)
         table_text(&skipped, d->skipped[i].reason);
         table_row_end(&skipped);
     }
-    const char *advice = advice_of(d);
+    FieldTEXT advice;
+    write_advice(d, advice);
     json_t *root = json_object();
     json_object_set_new(root, "verdict", json_string(verdict_name(d->verdict)));
     json_object_set_new(root, "ratio", number_json(d->ratio));
     json_object_set_new(root, "ratio_lo", number_json(d->interval.lo));
     json_object_set_new(root, "ratio_hi", number_json(d->interval.hi));
     json_object_set_new(root, "threshold", json_real(d->threshold));
+    json_object_set_new(root, "unit", json_string(d->unit == DIFF_PROCESSES ? "process" : "trial"));
     json_object_set_new(root, "spread_known", json_boolean(d->spread_known));
-    json_object_set_new(root, "advice", advice ? json_string(advice) : json_null());
+    json_object_set_new(root, "advice", advice[0] ? json_string(advice) : json_null());
     json_object_set_new(root, "differences", json_string_nocheck(d->differences));
     json_object_set_new(root, "rows", table_end_json(&rows));
     json_object_set_new(root, "not_compared", table_end_json(&skipped));
@@ -102,6 +131,7 @@ static void print_json(const Diff *d, FILE *out)
 void diff_print_summary(const Diff *d, FILE *out)
 {
     size_t seen[VERDICT_REGRESSION + 1] = {0};
+    FieldTEXT advice;
     for (size_t i = 0; i < d->count; i++)
         seen[d->rows[i].verdict]++;
     for (size_t i = 0; i < d->num_skipped; i++)
@@ -110,12 +140,16 @@ void diff_print_summary(const Diff *d, FILE *out)
     fprintf(out, "%zu rows", d->count);
     for (int v = VERDICT_REGRESSION; v >= VERDICT_INCONCLUSIVE; v--)
         fprintf(out, "%s %zu %s", v == VERDICT_REGRESSION ? ":" : ",", seen[v], verdict_name(v));
-    fprintf(out, "\nnew / old: geometric mean %.4g", d->ratio);
+    fputc('\n', out);
+    if (d->count > 0)
+        fprintf(out, "new / old: geometric mean %.4g", d->ratio);
     if (!isnan(d->interval.lo))
         fprintf(out, ", 95 %% interval %.4g to %.4g", d->interval.lo, d->interval.hi);
-    fprintf(out, "; changes within %.3g %% count as none\n", 100 * d->threshold);
-    if (advice_of(d))
-        fprintf(out, "%s\n", advice_of(d));
+    if (d->count > 0)
+        fprintf(out, "; changes within %.3g %% count as none\n", 100 * d->threshold);
+    write_advice(d, advice);
+    if (advice[0])
+        fprintf(out, "%s\n", advice);
     size_t waited = 0;
     for (size_t i = 0; i < d->count; i++)
         waited += d->rows[i].least_change > d->threshold;

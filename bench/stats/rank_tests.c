@@ -211,3 +211,24 @@ RatioTest welch_ratio(const double *a, size_t n, const double *b, size_t m, doub
     free(to);
     return test;
 }
+
+static RatioTest one_sample_shift(const double *d, size_t n, double level)
+{
+    double shift = mean_of(d, n), error = std_of(d, n) / sqrt((double)n);
+    double p = error == 0 ? shift == 0 : 2 * student_cdf(-fabs(shift) / error, (double)(n - 1));
+    return ratio_from_logs(shift, mean_t_interval(d, n, level), p);
+}
+
+RatioTest paired_t_ratio(const double *a, const double *b, size_t rounds, double level)
+{
+    double *from = logs_of(a, rounds), *d = logs_of(b, rounds);
+    RatioTest test = ratio_missing();
+    if (from && d && rounds >= 2) {
+        for (size_t i = 0; i < rounds; i++)
+            d[i] -= from[i];
+        test = one_sample_shift(d, rounds, level);
+    }
+    free(from);
+    free(d);
+    return test;
+}

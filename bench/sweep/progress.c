@@ -24,7 +24,10 @@ static void format_left(char text[LEFT_SIZE], TimeLeft left)
     format_duration(about, left.seconds);
     format_duration(low, left.low);
     format_duration(high, left.high);
-    snprintf(text, LEFT_SIZE, ", about %s left (%s to %s)", about, low, high);
+    if (left.low < left.high)
+        snprintf(text, LEFT_SIZE, ", about %s left (%s to %s)", about, low, high);
+    else
+        snprintf(text, LEFT_SIZE, ", about %s left", about);
 }
 
 static void draw_bar(Progress *p, const char *name, TimeLeft left)

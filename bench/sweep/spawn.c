@@ -104,7 +104,8 @@ int row_spawn_profiled(RowResult *r, Samples *samples, Profile *profile, const R
     r->status[0] = r->status_reason[0] = '\0';
     samples->count = 0;
     char **argv = child_argv(&r->config, profile != NULL, limits);
-    int status = child_run(&c, "/proc/self/exe", argv, limits->max_seconds, err);
+    const char *program = limits->program ? limits->program : "/proc/self/exe";
+    int status = child_run(&c, program, argv, limits->max_seconds, err);
     argv_free(argv);
     if (status != 0)
         return -1;

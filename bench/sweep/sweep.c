@@ -16,7 +16,7 @@
 #include "bench/sweep/progress.h"
 #include "bench/row/warning.h"
 
-static int64_t memory_limit(const Sweep *s)
+int64_t sweep_memory_limit(const Sweep *s)
 {
     return s->config.max_memory ? s->config.max_memory : memory_auto_limit();
 }
@@ -60,7 +60,7 @@ void sweep_release(Sweep *s)
 
 void sweep_plan(Sweep *s)
 {
-    int64_t limit = memory_limit(s);
+    int64_t limit = sweep_memory_limit(s);
     for (size_t i = 0; i < s->count; i++) {
         RowResult *r = &s->items[i].result;
         if (!s->items[i].selected)
@@ -138,7 +138,7 @@ static void learn_from_file(Sweep *s)
 /* Makes the first predictions by the measured peak; without one they use an assumed rate. */
 static void estimate_all(Runner *r)
 {
-    int64_t limit = memory_limit(r->s);
+    int64_t limit = sweep_memory_limit(r->s);
     int64_t threads = r->count ? r->s->items[r->order[0]].result.config.threads : 1;
     Err err;
     const Peaks *peaks = NULL;
@@ -172,7 +172,7 @@ static TimeLeft time_left(const Runner *r, size_t next)
 /* Runs an admitted row and judges it. */
 static int execute(Runner *r, RowResult *result, Samples *samples, int64_t limit, Err *err)
 {
-    RowLimits limits = {(size_t)limit, r->s->config.max_row_time};
+    RowLimits limits = {.memory_limit = (size_t)limit, .max_seconds = r->s->config.max_row_time};
     int64_t start = clock_ns();
     if (r->run->execute(result, samples, &limits, err) != 0)
         return -1;
@@ -194,7 +194,7 @@ static int run_item(Runner *r, size_t place, Err *err)
 {
     SweepItem *item = &r->s->items[r->order[place]];
     RowResult *result = &item->result;
-    int64_t limit = memory_limit(r->s);
+    int64_t limit = sweep_memory_limit(r->s);
     Samples samples;
     samples_init(&samples);
     progress_row_begins(&r->progress, item->name, time_left(r, place));

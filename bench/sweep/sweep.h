@@ -42,6 +42,9 @@ void sweep_release(Sweep *s);
  * adding rows to a config moves none. -1: a bad expression, or one that matches nothing. */
 int sweep_select(Sweep *s, const char *filter, int64_t shard, int64_t shards, Err *err);
 
+/* Bytes that a row may need: what the config says, or what there is. */
+int64_t sweep_memory_limit(const Sweep *s);
+
 /* Estimates the selected rows and makes them `planned`; the reason says if they would be skipped. */
 void sweep_plan(Sweep *s);
 

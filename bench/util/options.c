@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bench/util/man.h"
+#include "bench/util/units.h"
 
 void text_list_release(TextList *l)
 {
@@ -290,4 +291,12 @@ OptionsOutcome options_parse(const Command *command, int argc, char **argv, cons
     if (num_arguments)
         *num_arguments = count;
     return check_argument_count(command, count, err) == 0 ? OPTIONS_RUN : OPTIONS_WRONG;
+}
+
+int option_set_duration(void *target, const void *context, const char *value, Err *err)
+{
+    (void)context;
+    if (parse_duration(value, target) != 0)
+        return err_set(err, "'%s' is not a time such as 90s, 45m or 2h", value);
+    return 0;
 }

@@ -86,6 +86,9 @@ int choice_among(const char *what, const char *const *names, size_t count, const
 int choice_find(const char *what, const char *choices, const char *text, Err *err);
 int choice_check(const char *what, const char *choices, const char *text, Err *err);
 
+/* `set` of an OPTION_CALL whose target is a double of seconds: "90s", "45m", "2h". */
+int option_set_duration(void *target, const void *context, const char *value, Err *err);
+
 /* The whole of text as an integer or a finite number. -1: it is not one (or does not fit). */
 int parse_int(const char *text, int64_t *value);
 int parse_real(const char *text, double *value);

@@ -43,14 +43,6 @@ static int set_max_memory(void *target, const void *context, const char *value, 
     return 0;
 }
 
-static int set_max_row_time(void *target, const void *context, const char *value, Err *err)
-{
-    (void)context;
-    if (parse_duration(value, target) != 0)
-        return err_set(err, "'%s' is not a time such as 90s, 45m or 2h", value);
-    return 0;
-}
-
 static OptionsOutcome parse(RunCommand *run, int argc, char **argv, Err *err)
 {
     const Option own[] = {
@@ -70,7 +62,7 @@ static OptionsOutcome parse(RunCommand *run, int argc, char **argv, Err *err)
          .kind = OPTION_CALL,
          .value_name = "TIME",
          .target = &run->max_row_time,
-         .set = set_max_row_time,
+         .set = option_set_duration,
          .help = "stop a row that takes longer: 90s, 45m, 2h; no limit by default"},
         {.name = "--profile",
          .kind = OPTION_FLAG,
@@ -137,7 +129,7 @@ static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Prof
 {
     TimeModel time;
     Guard guard;
-    RowLimits limits = {(size_t)run->max_memory, run->max_row_time};
+    RowLimits limits = {.memory_limit = (size_t)run->max_memory, .max_seconds = run->max_row_time};
     time_model_init(&time, NAN, r->config.threads);
     row_estimate(r, run->max_memory, &time);
     if (!row_admit(r, run->max_memory, INFINITY)) {

@@ -157,7 +157,7 @@ Test(diff, pairing_needs_equally_many_trials)
     Diff d = {0};
     Err err = {""};
     DiffRule paired = two_percent;
-    paired.paired = true;
+    paired.unit = DIFF_PAIRED_TRIALS;
     add_row(&d, 10, 100, 105);
     cr_expect_eq(diff_judge(&d, &paired, &err), 0);
     cr_expect_eq(d.rows[0].verdict, VERDICT_REGRESSION);
@@ -166,6 +166,86 @@ Test(diff, pairing_needs_equally_many_trials)
     cr_expect_str_eq(err.msg,
                      "--paired: row small/128/fwd/w1 has 10 trials in the old file and 9 in "
                      "the new");
+    diff_release(&d);
+}
+
+/* A row of processes a side: round k is drift[k] times slower for both, new `factor` times and a little. */
+static void add_processes(Diff *d, size_t n, double factor)
+{
+    static const double drift[] = {1, 1.3, 0.8, 1.1, 0.9, 1.6};
+    add_row(d, n, 100, 100 * factor);
+    DiffRow *r = &d->rows[d->count - 1];
+    for (size_t i = 0; i < n; i++) {
+        r->old_ms[i] *= drift[i % COUNT_OF(drift)];
+        r->new_ms[i] *= drift[i % COUNT_OF(drift)];
+    }
+}
+
+static void judge_processes(Diff *d, double threshold)
+{
+    Err err = {""};
+    DiffRule rule = {.unit = DIFF_PROCESSES, .threshold = threshold};
+    cr_assert_eq(diff_judge(d, &rule, &err), 0, "%s", err.msg);
+}
+
+/* Five processes a side in turns settle what ten trials of one do not, whatever the machine did meanwhile. */
+Test(diff, processes_that_took_turns_give_verdicts)
+{
+    Diff d = {0};
+    add_processes(&d, 5, 1.10);
+    add_processes(&d, 5, 0.90);
+    add_processes(&d, 5, 1);
+    add_processes(&d, 5, 1.02);
+    judge_processes(&d, 0.02);
+    cr_expect_eq(d.rows[0].verdict, VERDICT_REGRESSION);
+    cr_expect_eq(d.rows[1].verdict, VERDICT_IMPROVEMENT);
+    cr_expect_eq(d.rows[2].verdict, VERDICT_EQUIVALENT);
+    cr_expect_eq(d.rows[3].verdict, VERDICT_INCONCLUSIVE);
+    cr_expect_lt(d.rows[0].cv, 0.02, "the drift is in no ratio of a round");
+    cr_expect_eq(d.verdict, VERDICT_REGRESSION);
+    diff_release(&d);
+}
+
+/* Processes of 15 % spread: no verdict, but how many would give one, and in what time. */
+Test(diff, too_few_processes_name_how_many_would_do)
+{
+    static const double spread[] = {1.2, 0.8, 1.1, 1.0, 0.9};
+    Diff d = {0};
+    char text[4096];
+    add_processes(&d, 5, 1);
+    for (size_t i = 0; i < 5; i++)
+        d.rows[0].new_ms[i] *= spread[i];
+    d.process_seconds = 0.5;
+    judge_processes(&d, 0);
+    cr_expect_eq(d.verdict, VERDICT_INCONCLUSIVE);
+    double needed = trials_to_detect(d.rows[0].cv, 0.05);
+    cr_expect(needed > 60 && needed < 100, "%g", needed);
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "a change of 5 %% needs --processes %.0f, about 1 min", needed);
+    FILE *out = fmemopen(text, sizeof text, "w");
+    diff_print(&d, "table", out);
+    fclose(out);
+    cr_expect(strstr(text, wanted), "%s", text);
+    d.rows[0].old_count = d.rows[0].new_count = 4;
+    judge_processes(&d, 0);
+    out = fmemopen(text, sizeof text, "w");
+    diff_print(&d, "table", out);
+    fclose(out);
+    cr_expect(strstr(text, "4 and 4 processes are too few to test"), "%s", text);
+    diff_release(&d);
+}
+
+/* In six rows one round was slow for the new program in all of them: that is one look, not six. */
+Test(diff, rows_of_a_round_are_one_look)
+{
+    Diff d = {0};
+    for (int i = 0; i < 6; i++) {
+        add_processes(&d, 5, 1);
+        d.rows[i].new_ms[2] *= 1.5;
+    }
+    judge_processes(&d, 0.02);
+    cr_expect(d.interval.lo < 1 && d.interval.hi > 1.2, "%g to %g", d.interval.lo, d.interval.hi);
+    cr_expect_eq(d.verdict, VERDICT_INCONCLUSIVE);
     diff_release(&d);
 }
 

@@ -59,12 +59,33 @@ Test(rank_tests, samples_too_small_to_test)
     cr_expect(isnan(welch_ratio(a, 1, b, 3, 0.95).ratio));
 }
 
+/* With 2 degrees of freedom Student's p is 1 - t / sqrt(2 + t^2), so t(0.975) = 0.95 sqrt(2 / (1 -
+ * 0.95^2)). The common drift of a round cancels. */
+Test(rank_tests, paired_t_in_closed_form)
+{
+    const double a[] = {1, 10, 0.1}, b[] = {1.1, 12, 0.13};
+    double d[3], mean = 0, squares = 0;
+    for (int i = 0; i < 3; i++)
+        mean += (d[i] = log(b[i] / a[i])) / 3;
+    for (int i = 0; i < 3; i++)
+        squares += (d[i] - mean) * (d[i] - mean);
+    double error = sqrt(squares / 2 / 3), t = mean / error;
+    double half = error * 0.95 * sqrt(2 / (1 - 0.95 * 0.95));
+    RatioTest test = paired_t_ratio(a, b, 3, 0.95);
+    near(test.ratio, cbrt(1.1 * 1.2 * 1.3), ROUNDING, "ratio of geometric means");
+    near(test.p, 1 - t / sqrt(2 + t * t), TAIL, "p");
+    near(test.interval.lo, exp(mean - half), TAIL, "lo");
+    near(test.interval.hi, exp(mean + half), TAIL, "hi");
+    cr_expect(isnan(paired_t_ratio(a, b, 1, 0.95).ratio));
+}
+
 Test(rank_tests, times_that_are_none)
 {
     const double a[] = {1, 2, 0, 3, 4, 5}, b[] = {1, 2, 3, 4, 5, 6};
     cr_expect(isnan(rank_ratio(a, 6, b, 6, 0.95).p));
     cr_expect(isnan(paired_ratio(b, a, 6, 0.95).ratio));
     cr_expect(isnan(welch_ratio(a, 6, b, 6, 0.95).ratio));
+    cr_expect(isnan(paired_t_ratio(a, b, 6, 0.95).p));
 }
 
 Test(rank_tests, identical_samples)
