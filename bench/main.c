@@ -1,4 +1,5 @@
 /* main: picks the verb, prints the one error, decides the exit code. */
+#include <omp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 #include <unistd.h>
 
 #include "autograd/kernels/kernels.h"
+#include "autograd/kernels/placement.h"
 #include "bench/commands.h"
 #include "bench/util/man.h"
 #include "bench/util/pipe.h"
@@ -105,12 +107,24 @@ static void reexecute_with_short_spin(char **argv)
         return;
     setenv(SPIN_COUNT, "5000", 1);
     setenv(SPIN_COUNT_IS_OURS, "1", 1);
-    execv("/proc/self/exe", argv); /* if it fails, run with the default */
+    cpu_set_t pinned;
+    placement_unpin(&pinned);
+    execv("/proc/self/exe", argv);
+    sched_setaffinity(0, sizeof pinned, &pinned); /* if it fails, run with the default */
+}
+
+/* Makes a team have the threads that --threads asks for, whatever OMP_DYNAMIC and
+ * OMP_MAX_ACTIVE_LEVELS say. OMP_THREAD_LIMIT cannot be undone: threads_seen tells. */
+static void start_all_threads(void)
+{
+    omp_set_dynamic(0);
+    omp_set_max_active_levels(1);
 }
 
 int main(int argc, char **argv)
 {
     reexecute_with_short_spin(argv);
+    start_all_threads();
     if (argc < 2) {
         fprintf(stderr, "tare: no verb given\ntry: tare --help\n");
         return EXIT_BAD_INPUT;

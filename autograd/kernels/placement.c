@@ -2,7 +2,6 @@
 #include "autograd/kernels/placement.h"
 
 #include <omp.h>
-#include <sched.h>
 #include <unistd.h>
 
 enum { MAX_THREADS = 256 };
@@ -42,4 +41,31 @@ void placement_mend(void)
     for (int i = 1; i < MAX_THREADS && places[i].thread != 0; i++)
         if (places[i].cpu == leader)
             keep_off(&places[i]);
+}
+
+/* Empty where OpenMP binds no thread. */
+static cpu_set_t cpus_of_all_places(void)
+{
+    cpu_set_t all;
+    CPU_ZERO(&all);
+    for (int place = 0; place < omp_get_num_places(); place++) {
+        int ids[CPU_SETSIZE], count = omp_get_place_num_procs(place);
+        if (count > CPU_SETSIZE)
+            continue;
+        omp_get_place_proc_ids(place, ids);
+        for (int i = 0; i < count; i++)
+            CPU_SET((size_t)ids[i], &all);
+    }
+    return all;
+}
+
+void placement_unpin(cpu_set_t *pinned)
+{
+    cpu_set_t now, all = cpus_of_all_places();
+    if (sched_getaffinity(0, sizeof now, &now) != 0)
+        CPU_ZERO(&now);
+    if (pinned)
+        *pinned = now;
+    if (CPU_COUNT(&all) > 0)
+        sched_setaffinity(0, sizeof all, &all);
 }

@@ -48,7 +48,7 @@ double implementation_time(Implementation *a, const char *what, int64_t calls, E
 /* ---- starting ---- */
 
 /* Our own worker is this program; the others are one Python file. All of them get the same
- * threads. */
+ * threads, and nothing in the environment that would start fewer. */
 static void describe(Implementation *a, size_t index, const Project *p,
                      const ImplementationOptions *o)
 {
@@ -61,6 +61,8 @@ static void describe(Implementation *a, size_t index, const Project *p,
     a->argv[2] = ours ? NULL : xstrdup(a->name);
     for (size_t i = 0; i < COUNT_OF(variables); i++)
         a->settings[i] = xasprintf("%s=%lld", variables[i], (long long)o->threads);
+    a->settings[COUNT_OF(variables)] = xstrdup("OMP_DYNAMIC=false");
+    a->settings[COUNT_OF(variables) + 1] = xstrdup("OMP_MAX_ACTIVE_LEVELS=1");
 }
 
 /* Starts the process and says hello. Returns the answer, or NULL. */

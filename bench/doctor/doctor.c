@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "model/precision.h"
+#include "bench/machine/threads.h"
 #include "bench/util/units.h"
 #include "bench/stats/verdict.h"
 
@@ -80,8 +81,10 @@ void doctor_build(Findings *f, const char *isa, const char *best_isa, const char
 
 /* ---- the processor ---- */
 
-static void check_threads(Findings *f, const Machine *c, int64_t threads)
+static void check_threads(Findings *f, const Machine *c, int64_t threads, int64_t seen)
 {
+    char doubt[THREADS_TEXT_SIZE];
+    threads_doubt(seen, threads, doubt);
     if (c->cpus_allowed != INT_MISSING && threads > c->cpus_allowed)
         add(f, FINDING_FIX, "threads", "set OMP_NUM_THREADS or --threads to the CPUs allowed",
             "%" PRId64 " threads on %" PRId64 " CPUs take turns", threads, c->cpus_allowed);
@@ -91,11 +94,14 @@ static void check_threads(Findings *f, const Machine *c, int64_t threads)
             "still for most of a period and the others wait for it",
             "%" PRId64 " threads, but the control group allows %.3g CPUs of time", threads,
             c->cpu_quota);
+    else if (doubt[0])
+        add(f, FINDING_FIX, "threads", "unset what keeps them back, or use fewer threads", "%s",
+            doubt);
     else
         add(f, FINDING_OK, "threads", NULL, "%" PRId64, threads);
 }
 
-void doctor_processor(Findings *f, const Machine *c, int64_t threads)
+void doctor_processor(Findings *f, const Machine *c, int64_t threads, int64_t seen)
 {
     char quota[64] = "";
     if (!isnan(c->cpu_quota))
@@ -108,7 +114,7 @@ void doctor_processor(Findings *f, const Machine *c, int64_t threads)
     else
         add(f, FINDING_OK, "cpu", NULL, "%s, %" PRId64 " CPUs%s", c->cpu_model, c->cpus_online,
             quota);
-    check_threads(f, c, threads);
+    check_threads(f, c, threads, seen);
     if (c->smt == 1)
         add(f, FINDING_NOTE, "smt",
             "one thread a core is steadier: OMP_PLACES=cores with half as many",

@@ -34,7 +34,7 @@ const char *finding_level_name(FindingLevel level);
 
 /* Each appends its findings. threads: what rows would run on. */
 void doctor_build(Findings *f, const char *isa, const char *best_isa, const char *blas);
-void doctor_processor(Findings *f, const Machine *c, int64_t threads);
+void doctor_processor(Findings *f, const Machine *c, int64_t threads, int64_t seen);
 void doctor_memory(Findings *f, const Machine *c);
 /* One a precision: native, converted or emulated by the kernels in use, and by which instruction;
  * then one that says which ops that is about. */

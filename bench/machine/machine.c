@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "autograd/kernels/cpu.h"
+#include "autograd/kernels/placement.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -201,10 +202,12 @@ static void read_cpu_list(const char *root, char *list, size_t size)
 
 static void read_cpus(Machine *c, const char *root)
 {
-    cpu_set_t set;
+    cpu_set_t set, pinned;
+    placement_unpin(&pinned);
     read_cpu_list(root, c->cpu_list, sizeof c->cpu_list);
     c->cpus_online = sysconf(_SC_NPROCESSORS_ONLN);
     c->cpus_allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : INT_MISSING;
+    sched_setaffinity(0, sizeof pinned, &pinned);
     snprintf(c->cpu_model, sizeof c->cpu_model, "%s", cpu_features()->name);
 }
 

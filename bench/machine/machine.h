@@ -12,7 +12,7 @@
 
 typedef struct Machine {
     char cpu_model[64];
-    int64_t cpus_online, cpus_allowed; /* of the machine; in this process's affinity mask */
+    int64_t cpus_online, cpus_allowed; /* of the machine; in the mask this process started with */
     char cpu_list[256];                /* the allowed ones as the kernel lists them: "0-3,8" */
     double cpu_quota;         /* CPUs' worth of time that the cgroup allows; NaN = no limit */
     int64_t memory_available; /* MemAvailable, bytes */

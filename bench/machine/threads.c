@@ -1,7 +1,10 @@
 /* threads: see threads.h. */
 #include "bench/machine/threads.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +29,44 @@ int64_t threads_default(void)
         cpus = threads_for(&m);
     }
     return cpus;
+}
+
+int64_t threads_seen(int64_t threads)
+{
+    int team = 0;
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+#pragma omp parallel num_threads((int)threads)
+    {
+        cpu_set_t own;
+        if (sched_getaffinity(0, sizeof own, &own) != 0)
+            CPU_ZERO(&own);
+#pragma omp critical
+        {
+            CPU_OR(&cpus, &cpus, &own);
+            team++;
+        }
+    }
+    int count = CPU_COUNT(&cpus); /* 0: the kernel has more CPUs than the set */
+    return count > 0 && count < team ? count : team;
+}
+
+void threads_doubt(int64_t seen, int64_t threads, char text[THREADS_TEXT_SIZE])
+{
+    text[0] = '\0';
+    if (seen != INT_MISSING && seen < threads)
+        snprintf(text, THREADS_TEXT_SIZE,
+                 "only %" PRId64 " of %" PRId64 " threads can run at once: look at "
+                 "OMP_THREAD_LIMIT, OMP_PLACES and the affinity mask",
+                 seen, threads);
+}
+
+void threads_warn(int64_t threads)
+{
+    char text[THREADS_TEXT_SIZE];
+    threads_doubt(threads_seen(threads), threads, text);
+    if (text[0])
+        fprintf(stderr, "warning: %s\n", text);
 }
 
 Option threads_option(int64_t *threads)

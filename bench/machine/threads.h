@@ -1,4 +1,5 @@
-/* threads: how many threads a verb uses unless told, and the option that tells it. */
+/* threads: how many threads a verb uses unless told, the option that tells it, and how many threads
+ * really run. It places none: autograd/kernels/placement.h does. */
 #ifndef TARE_BENCH_MACHINE_THREADS_H
 #define TARE_BENCH_MACHINE_THREADS_H
 
@@ -14,6 +15,18 @@ int64_t threads_default(void);
 /* The CPUs of the affinity mask, but no more than the control group's quota, rounded up: a
  * throttled thread stands still and the others wait for it. At least 1. */
 int64_t threads_for(const Machine *c);
+
+/* How many threads can run at once where `threads` are asked for: those of a team of OpenMP, but no more
+ * than the CPUs that they may run on. Starts the team. */
+int64_t threads_seen(int64_t threads);
+
+/* Writes "only 1 of 2 threads can run at once: ..." and what to look at; "" where none is missing or `seen`
+ * is INT_MISSING. */
+enum { THREADS_TEXT_SIZE = 160 };
+void threads_doubt(int64_t seen, int64_t threads, char text[THREADS_TEXT_SIZE]);
+
+/* The same as a warning on stderr, for a verb that has no rows to say it. */
+void threads_warn(int64_t threads);
 
 /* --threads N; *threads has its default before the options are read. */
 Option threads_option(int64_t *threads);

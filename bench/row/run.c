@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/machine/threads.h"
 #include "bench/row/counters.h"
 #include "bench/row/result.h"
 #include "bench/row/config.h"
@@ -170,6 +171,7 @@ static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras
     r->config.num_warmups = run_all(&runs, c);
     r->loss = (double)model_loss(m);
     r->peak_rss_bytes = peak_rss_bytes(getpid());
+    r->threads_seen = threads_seen(c->threads); /* now, so that the first run starts the team */
     if (extras->profile)
         run_profiled(&runs, c->num_trials, extras->profile);
     free(runs.batch.tokens);

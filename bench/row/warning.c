@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/machine/threads.h"
 #include "bench/stats/outliers.h"
 #include "bench/stats/steady.h"
 
@@ -20,6 +21,12 @@ static bool mean_is_off(const RowResult *r, double right)
 {
     const double matters = 0.02; /* the change that `tare diff` looks for, too */
     return !(fabs(r->mean_time_ms / right - 1) <= matters);
+}
+
+static void append(FieldTEXT text, const char *sentence)
+{
+    size_t used = strlen(text);
+    snprintf(text + used, TEXT_SIZE - used, "%s%s", used && sentence[0] ? "; " : "", sentence);
 }
 
 /* How its runs went from the first to the last. */
@@ -41,19 +48,24 @@ static void settling_warning(const RowResult *r, FieldTEXT text)
 
 static void noise_warning(const RowResult *r, FieldTEXT text)
 {
-    size_t used = strlen(text);
     bool waited = r->cpu_wait > CPU_WAIT_LIMIT;
-    if (r->noise[0] && (waited || mean_is_off(r, r->median_ms)))
-        snprintf(text + used, TEXT_SIZE - used, "%s%.300s%s", used ? "; " : "", r->noise,
-                 waited ? " (stop other work, or use fewer threads)" : "");
+    char sentence[TEXT_SIZE];
+    if (!r->noise[0] || !(waited || mean_is_off(r, r->median_ms)))
+        return;
+    snprintf(sentence, sizeof sentence, "%.300s%s", r->noise,
+             waited ? " (stop other work, or use fewer threads)" : "");
+    append(text, sentence);
 }
 
 bool row_warning(const RowResult *r, FieldTEXT text)
 {
+    char doubt[THREADS_TEXT_SIZE];
     text[0] = '\0';
     if (strcmp(r->status, STATUS_OK) != 0)
         return false;
     settling_warning(r, text);
     noise_warning(r, text);
+    threads_doubt(r->threads_seen, r->config.threads, doubt);
+    append(text, doubt);
     return text[0] != '\0';
 }

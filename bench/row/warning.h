@@ -9,7 +9,7 @@
 
 /* Writes the warning of an `ok` row, or "", and returns whether there is one. Reasons: the row did
  * not settle; slow first runs or outliers moved its mean by more than 2 % (`noise` says why); its
- * threads waited for CPUs. */
+ * threads waited for CPUs; fewer of them could run at once than it was given. */
 bool row_warning(const RowResult *r, FieldTEXT text);
 
 #endif

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "autograd/kernels/placement.h"
 #include "bench/util/interrupt.h"
 
 enum {
@@ -60,6 +61,7 @@ _Noreturn static void become(char *const *argv, char *const *settings, int chann
     if (dup2(talk, STDIN_FILENO) < 0 || dup2(talk, STDOUT_FILENO) < 0 ||
         dup2(noise, STDERR_FILENO) < 0)
         _exit(127);
+    placement_unpin(NULL);
     execv(argv[0], argv);
     dprintf(STDERR_FILENO, "cannot execute '%s': %s\n", argv[0], strerror(errno));
     _exit(127);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "autograd/kernels/placement.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/units.h"
 
@@ -63,7 +64,7 @@ static void stream_drain(Stream *s)
     }
 }
 
-/* In the new process, between fork and exec. We have one thread, so no lock is held by another. */
+/* In the new process, between fork and exec: calls nothing that another thread could have locked. */
 _Noreturn static void become(const char *program, char *const *argv, int answer_fd, int output_fd,
                              pid_t parent)
 {
@@ -79,6 +80,7 @@ _Noreturn static void become(const char *program, char *const *argv, int answer_
         dup2(output, STDERR_FILENO) < 0 || dup2(answer, CHILD_RESULT_FD) < 0)
         _exit(127);
     signal(SIGPIPE, SIG_DFL);
+    placement_unpin(NULL);
     execv(program, argv);
     dprintf(STDERR_FILENO, "cannot execute '%s': %s\n", program, strerror(errno));
     _exit(127);

@@ -120,5 +120,6 @@ int cmd_classify(int argc, char **argv, Err *err)
     OptionsOutcome outcome = options_parse(&command, argc, argv, arguments, &count, err);
     if (outcome != OPTIONS_RUN)
         return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+    threads_warn(o.threads);
     return run(arguments[0], arguments[1], &o, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
 }

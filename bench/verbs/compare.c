@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench/machine/threads.h"
 #include "bench/commands.h"
 #include "bench/compare/cell.h"
 #include "bench/compare/report.h"
@@ -215,6 +216,7 @@ static int run_cells(const CompareCommand *o, const ConfigDocument *d, Err *err)
     CompareConfig config;
     if (config_read(d, &config, &o->config.settings, err) != 0)
         return EXIT_BAD_INPUT;
+    threads_warn(config.threads);
     int code = compare_config_filter(&config, o->config.filter, err) == 0
                    ? compare(&config, o->folder, err)
                    : EXIT_BAD_INPUT;
@@ -231,6 +233,7 @@ static int run_serving(const CompareCommand *o, const ConfigDocument *d, Err *er
     }
     if (config_read(d, &config, &o->config.settings, err) != 0)
         return EXIT_BAD_INPUT;
+    threads_warn(config.threads);
     int code = compare_serving(&config, o->folder, err);
     config_release(d->file, &config);
     return code;

@@ -32,7 +32,7 @@ static void examine(Findings *f, const Machine *c, int64_t threads)
 {
     ClockCost cost = clock_cost();
     doctor_build(f, kernels()->isa, best_isa(), gemm_blas_description());
-    doctor_processor(f, c, threads);
+    doctor_processor(f, c, threads, threads_seen(threads));
     doctor_formats(f);
     doctor_memory(f, c);
     doctor_clock(f, c, &cost);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bench/machine/threads.h"
 #include "bench/commands.h"
 #include "bench/util/config_command.h"
 #include "bench/util/interrupt.h"
@@ -187,6 +188,7 @@ static int run_config(const PrecisionCommand *c, Err *err)
     StudyConfig config;
     if (config_load(&study_config_file, &config, c->config.path, &c->config.settings, err) != 0)
         return EXIT_BAD_INPUT;
+    threads_warn(config.threads);
     interrupt_install();
     int code = study_config_filter(&config, c->config.filter, err) == 0 ? study(&config, c, err)
                                                                         : EXIT_BAD_INPUT;

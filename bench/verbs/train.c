@@ -122,6 +122,7 @@ static int run_config(TrainCommand *c, Err *err)
         config.out = xstrdup(c->out);
     }
     c->options.threads = (int)c->threads;
+    threads_warn(c->threads);
     interrupt_install();
     if (!c->dry_run && train_check_out(&config, &c->options, err) != 0) {
         train_config_release(&config);

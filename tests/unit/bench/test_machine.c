@@ -169,7 +169,7 @@ Test(context, a_good_machine_has_nothing_to_fix)
     Findings f = {0};
     Machine c = quiet_machine();
     doctor_build(&f, "avx2", "avx2", "OpenBLAS 0.3, threads by OpenMP");
-    doctor_processor(&f, &c, 4);
+    doctor_processor(&f, &c, 4, 4);
     doctor_memory(&f, &c);
     doctor_quiet(&f, &c, 0.02, 0);
     doctor_clock(&f, &c, &(ClockCost){20, 1});
@@ -191,7 +191,7 @@ Test(context, each_trouble_is_found)
     c.turbo = 1;
     c.smt = 1;
     doctor_build(&f, "generic", "avx2", "OpenBLAS 0.3, threads by pthreads");
-    doctor_processor(&f, &c, 8);
+    doctor_processor(&f, &c, 8, 8);
     doctor_memory(&f, &c);
     doctor_quiet(&f, &c, NAN, 0.05);
     doctor_clock(&f, &c, &(ClockCost){2000, 1000});
@@ -223,7 +223,16 @@ Test(context, quota_below_threads_is_found)
     Findings f = {0};
     Machine c = quiet_machine();
     c.cpu_quota = 1.5;
-    doctor_processor(&f, &c, 2);
+    doctor_processor(&f, &c, 2, 2);
+    expect_level(&f, "threads", FINDING_FIX);
+    findings_release(&f);
+}
+
+Test(context, threads_that_cannot_run_are_found)
+{
+    Findings f = {0};
+    Machine c = quiet_machine();
+    doctor_processor(&f, &c, 2, 1);
     expect_level(&f, "threads", FINDING_FIX);
     findings_release(&f);
 }
@@ -233,7 +242,7 @@ Test(context, quota_is_told_where_it_is_enough)
     Findings f = {0};
     Machine c = quiet_machine();
     c.cpu_quota = 2.5;
-    doctor_processor(&f, &c, 2);
+    doctor_processor(&f, &c, 2, 2);
     expect_level(&f, "threads", FINDING_OK);
     cr_expect(strstr(f.at[0].fact, ", 2.5 CPUs of time by the control group's quota") != NULL);
     findings_release(&f);
