@@ -11,7 +11,7 @@ import sys
 
 from svg import LIGHT, beside, run_ticks
 from table import EXTRA_KEYS, Problem, count, digits, missing_module, mode_name, warn
-from verdicts import best_rows, judge
+from verdicts import believed_rows, best_rows, judge
 
 try:
     import matplotlib
@@ -50,16 +50,20 @@ def draw_all(table, folder):
     if table.ran.empty:
         raise Problem(f"{table.path}: nothing to draw, no row has a time")
     judged = judge(table.ran)
+    pictures = [("warmup_curves", _warmup_curves)]
+    if believed_rows(judged).empty:
+        warn(f"{table.path}: no row is believed, so only the runs are drawn and nothing is compared")
+    else:
+        pictures += [
+            ("mean_by_warmups", _by_warmups),
+            ("forward_backward", _forward_backward),
+            ("time_by_context", _by_context),
+            ("growth", _growth),
+        ]
     try:
         os.makedirs(folder, exist_ok=True)
         with plt.rc_context(STYLE):
-            for name, draw in (
-                ("warmup_curves", _warmup_curves),
-                ("mean_by_warmups", _by_warmups),
-                ("forward_backward", _forward_backward),
-                ("time_by_context", _by_context),
-                ("growth", _growth),
-            ):
+            for name, draw in pictures:
                 figure = draw(table, judged)
                 if figure is not None:
                     path = os.path.join(folder, f"{table.name}.{name}.png")
@@ -154,6 +158,7 @@ def _curve(axis, runs, which, shift):
 
 
 def _by_warmups(table, judged):
+    judged = believed_rows(judged)
     mean = judged.pivot_table(
         values="mean_time_ms", index="series", sort=False, columns=["forward_only", "num_warmups"]
     )
@@ -210,11 +215,11 @@ def _forward_backward(table, judged):
 
 
 def _by_context(table, judged):
-    contexts = sorted(set(judged["context_length"]))
+    best = best_rows(judged)
+    contexts = sorted(set(best["context_length"]))
     if len(contexts) < 2:
         warn("only one context length was measured: time against context is not drawn")
         return None
-    best = best_rows(judged)
     names = list(dict.fromkeys(best["series"]))
     groups = list(best.groupby("forward_only", sort=True))[::-1]
     figure, axes = _grid(len(groups), 2, 4.2, 4)

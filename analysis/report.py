@@ -13,7 +13,7 @@ from html import escape
 import figures
 import svg
 from table import DESCRIBES_MACHINE, count, digits, load, row_name, run_main, write_file
-from verdicts import BUSY, MEANING, NOT_SETTLED, SETTLED, best_rows, judge, warmup_answers
+from verdicts import BUSY, MEANING, NOT_SETTLED, SETTLED, believed_rows, best_rows, judge, warmup_answers
 
 MARKS = {
     "settled": "✓",
@@ -57,7 +57,7 @@ def _chapter(table):
         _warnings(judged),
         _excluded(table),
         figures.curves(table, judged),
-        figures.by_warmups(judged),
+        figures.by_warmups(believed_rows(judged)),
         figures.forward_backward(best),
         figures.by_context(best),
         figures.by_size(best),
@@ -80,6 +80,12 @@ def _key_points(table, judged):
         doubtful = list(judged.loc[judged["verdict"] == verdict, "name"])
         if doubtful:
             points.append(f"Do not quote, {what}: {_some(doubtful)}")
+    others = judged[~judged["verdict"].isin([NOT_SETTLED, BUSY])]
+    others = others[~others.index.isin(believed_rows(others).index)]
+    if not others.empty:
+        points.append(f"Do not quote, see noise and steady class: {_some(list(others['name']))}")
+    if believed_rows(judged).empty:
+        points.append("No row is believed, so nothing is compared below.")
     implausible = [
         row_name(row) for _, row in table.rest.iterrows() if row["status"] == "implausible"
     ]

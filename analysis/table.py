@@ -54,6 +54,7 @@ OPTIONAL_NUMBERS = [
     "peak_rss_bytes",
     "warmups_needed",
     "cpu_wait",
+    "threads_seen",
     "peak_gflops_per_s",
 ]
 # What may differ between rows of one model_size; a series is named after those that do.

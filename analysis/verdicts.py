@@ -37,6 +37,8 @@ AGREE = 0.10
 
 # The share of their time that threads may wait for a CPU; CPU_WAIT_LIMIT of `tare`.
 WAIT = 0.02
+# Outliers that move the mean this far from the median spoil a row; mean_is_off of bench/row/warning.c.
+MOVED = 0.02
 
 SETTLED, COLD, NOISY, BUSY = "settled", "cold", "noisy", "busy"
 NOT_SETTLED, DISAGREES, UNKNOWN = "not settled", "disagrees", "unknown"
@@ -109,10 +111,34 @@ def two_levels(mean, std, n, level):
     return k, level + shift * n / k
 
 
+def row_is_believed(row):
+    """Whether conclusions may be drawn from a judged row.
+
+    The rule of row_is_believed in bench/row/warning.c, for rows that ended ok: it reached a steady
+    state, in runs enough to tell; its threads did not wait for a CPU, and all could run; outliers
+    did not move its mean. A slow start in the mean is no reason: it tells how many warmups it takes.
+    Rows without a class have their verdict instead.
+    """
+    kind = row.get("steady_class", "")
+    if row["verdict"] in (NOT_SETTLED, DISAGREES, UNKNOWN) or kind in UNSTEADY or kind == "too_few":
+        return False
+    if row.get("cpu_wait", 0) > WAIT:
+        return False
+    if row.get("threads_seen", math.nan) < float(row.get("threads") or math.nan):
+        return False
+    moved = abs(row["mean_time_ms"] / row.get("median_ms", math.nan) - 1) > MOVED
+    return not (row.get("noise") and moved and row["verdict"] != COLD)
+
+
+def believed_rows(judged):
+    return judged.loc[[index for index, row in judged.iterrows() if row_is_believed(row)]]
+
+
 def best_rows(judged):
-    """One row for each series, context and mode: the believable one with the most warmups."""
-    order = {SETTLED: 2, NOISY: 1, BUSY: 1, UNKNOWN: 1}
-    rank = judged.assign(rank=judged["verdict"].map(order).fillna(0))
+    """One row for each series, context and mode that has a believed row: the settled one with the
+    most warmups, else a noisy one, else a cold one."""
+    judged = believed_rows(judged)
+    rank = judged.assign(rank=judged["verdict"].map({SETTLED: 2, NOISY: 1}).fillna(0))
     rank = rank.sort_values(["rank", "num_warmups"], ascending=False, kind="stable")
     best = rank.groupby(["series", "context_length", "forward_only"], sort=False).head(1)
     return judged.loc[sorted(best.index)]
@@ -127,31 +153,41 @@ def warmup_answers(judged):
 
 
 def _warmup_answer(group):
-    cost = (group["cold_ms"] - group["steady_ms"]).dropna()
+    believed = believed_rows(group)
+    cost = (believed["cold_ms"] - believed["steady_ms"]).dropna()
     if cost.empty:
-        price = "no cold trial was seen"
+        price = ""
     elif cost.max() < 1.05 * cost.min():
-        price = f"the cold trial costs {show_ms(cost.max())}"
+        price = f"; the cold trial costs {show_ms(cost.max())}"
     else:
-        price = f"the cold trial costs {show_ms(cost.min())} to {show_ms(cost.max())}"
-    if "warmups_needed" in group and group["warmups_needed"].notna().any():
-        return f"{_from_every_run(group)}; {price}"
+        price = f"; the cold trial costs {show_ms(cost.min())} to {show_ms(cost.max())}"
+    if "steady_class" in group and (group["steady_class"] != "").any():
+        return _from_every_run(group, believed) + price
+    if believed.empty:
+        return _not_believed(len(group), len(group))
     bad = group["verdict"].isin([COLD, NOT_SETTLED, DISAGREES])
-    good = sorted(set(group["num_warmups"]) - set(group.loc[bad, "num_warmups"]))
+    good = sorted(set(believed["num_warmups"]) - set(group.loc[bad, "num_warmups"]))
     if not good:
-        return f"no warmup count of this file is enough; {price}"
-    return f"{_enough(good[0])}; {price}"
+        return f"no warmup count of this file is enough{price}"
+    return _enough(good[0]) + price
 
 
-def _from_every_run(group):
-    """The answer of `tare sweep`: what three quarters of the rows that became steady tell."""
-    needed = group["warmups_needed"].dropna()
-    unsettled = group["steady_class"].isin(["slowdown", "no_steady_state"]).sum()
-    judged = len(needed) + unsettled
-    if unsettled >= len(needed):
-        return f"{unsettled} of {judged} rows did not settle, so warmups cannot be judged"
+def _from_every_run(group, believed):
+    """The answer of `tare sweep`: what three quarters of the believed rows tell."""
+    needed = believed["warmups_needed"].dropna()
+    judged = (group["steady_class"] != "too_few").sum()
+    if judged == 0:
+        return "no row had runs enough to tell how many warmups it needs"
+    if judged >= 2 * len(needed):
+        return _not_believed(judged - len(needed), judged)
     enough = math.ceil(needed.quantile(0.75))
     return f"{_enough(enough)} (in {(needed <= enough).sum()} of {judged} rows)"
+
+
+def _not_believed(doubted, judged):
+    return (
+        f"{doubted} of {judged} rows cannot be believed (see the warnings), so warmups cannot be judged"
+    )
 
 
 def _enough(warmups):

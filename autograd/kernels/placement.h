@@ -6,8 +6,9 @@
  * inherit a pin. So only a thread found on the leader's CPU is barred from that CPU. The system
  * chooses among all others and places the leader.
  *
- * Where OMP_PROC_BIND or OMP_PLACES is set, OpenMP places the threads, and nothing is mended. It pins
- * the initial thread before main starts. placement_unpin keeps the pin from the processes we start. */
+ * Where OMP_PROC_BIND or OMP_PLACES is set, OpenMP places the threads, and nothing is mended. It
+ * pins the initial thread before main starts. placement_unpin keeps the pin from the processes we
+ * start. */
 #ifndef TARE_AUTOGRAD_KERNELS_PLACEMENT_H
 #define TARE_AUTOGRAD_KERNELS_PLACEMENT_H
 
@@ -20,9 +21,10 @@ void placement_note(void);
  * nanoseconds, and a system call for each thread that has to move. */
 void placement_mend(void);
 
-/* Gives this thread the CPUs of all OpenMP places, which are those that the process was started with;
- * without a pin it changes nothing. `pinned` gets the mask from before, for sched_setaffinity; NULL: not
- * wanted. Call it before exec and before the mask is read. Takes no lock and no memory. */
+/* Gives this thread the CPUs of all OpenMP places, which are those that the process was started
+ * with; without a pin it changes nothing. `pinned` gets the mask from before, for
+ * sched_setaffinity; NULL: not wanted. Call it before exec and before the mask is read. Takes no
+ * lock and no memory. */
 void placement_unpin(cpu_set_t *pinned);
 
 #endif

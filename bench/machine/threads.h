@@ -16,12 +16,12 @@ int64_t threads_default(void);
  * throttled thread stands still and the others wait for it. At least 1. */
 int64_t threads_for(const Machine *c);
 
-/* How many threads can run at once where `threads` are asked for: those of a team of OpenMP, but no more
- * than the CPUs that they may run on. Starts the team. */
+/* How many threads can run at once where `threads` are asked for: those of a team of OpenMP, but
+ * no more than the CPUs that they may run on. Starts the team. */
 int64_t threads_seen(int64_t threads);
 
-/* Writes "only 1 of 2 threads can run at once: ..." and what to look at; "" where none is missing or `seen`
- * is INT_MISSING. */
+/* Writes "only 1 of 2 threads can run at once: ..." and what to look at; "" where none is missing
+ * or `seen` is INT_MISSING. */
 enum { THREADS_TEXT_SIZE = 160 };
 void threads_doubt(int64_t seen, int64_t threads, char text[THREADS_TEXT_SIZE]);
 

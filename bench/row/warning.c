@@ -23,6 +23,21 @@ static bool mean_is_off(const RowResult *r, double right)
     return !(fabs(r->mean_time_ms / right - 1) <= matters);
 }
 
+static bool has_waited(const RowResult *r)
+{
+    return r->cpu_wait > CPU_WAIT_LIMIT;
+}
+
+static bool outliers_moved_mean(const RowResult *r)
+{
+    return r->noise[0] && mean_is_off(r, r->median_ms);
+}
+
+static bool has_slow_start(const RowResult *r)
+{
+    return is_class(r, STEADY_WARMUP) && r->warmups_needed > r->config.num_warmups;
+}
+
 static void append(FieldTEXT text, const char *sentence)
 {
     size_t used = strlen(text);
@@ -38,8 +53,7 @@ static void settling_warning(const RowResult *r, FieldTEXT text)
         snprintf(text, TEXT_SIZE,
                  "slower from run %" PRId64 " on: look for heat or other work, and run it again",
                  r->steady_start);
-    else if (is_class(r, STEADY_WARMUP) && r->warmups_needed > r->config.num_warmups &&
-             mean_is_off(r, r->steady_mean_ms))
+    else if (has_slow_start(r) && mean_is_off(r, r->steady_mean_ms))
         snprintf(text, TEXT_SIZE,
                  "slow first runs are in the mean: it takes --warmups %" PRId64
                  " to leave them out",
@@ -48,9 +62,9 @@ static void settling_warning(const RowResult *r, FieldTEXT text)
 
 static void noise_warning(const RowResult *r, FieldTEXT text)
 {
-    bool waited = r->cpu_wait > CPU_WAIT_LIMIT;
+    bool waited = has_waited(r);
     char sentence[TEXT_SIZE];
-    if (!r->noise[0] || !(waited || mean_is_off(r, r->median_ms)))
+    if (!waited && !outliers_moved_mean(r))
         return;
     snprintf(sentence, sizeof sentence, "%.300s%s", r->noise,
              waited ? " (stop other work, or use fewer threads)" : "");
@@ -68,4 +82,12 @@ bool row_warning(const RowResult *r, FieldTEXT text)
     threads_doubt(r->threads_seen, r->config.threads, doubt);
     append(text, doubt);
     return text[0] != '\0';
+}
+
+bool row_is_believed(const RowResult *r)
+{
+    bool steady = is_class(r, STEADY_FLAT) || is_class(r, STEADY_WARMUP);
+    bool disturbed = has_waited(r) || (outliers_moved_mean(r) && !has_slow_start(r));
+    bool all_ran = r->threads_seen == INT_MISSING || r->threads_seen >= r->config.threads;
+    return strcmp(r->status, STATUS_OK) == 0 && steady && !disturbed && all_ran;
 }

@@ -12,4 +12,10 @@
  * threads waited for CPUs; fewer of them could run at once than it was given. */
 bool row_warning(const RowResult *r, FieldTEXT text);
 
+/* Whether conclusions may be drawn from a row: it ended ok; it reached a steady state, in runs
+ * enough to tell; its threads did not wait for a CPU, and all could run; outliers did not move its
+ * mean. A slow start in the mean is no reason: it tells how many warmups it takes.
+ * analysis/verdicts.py has the same rule. */
+bool row_is_believed(const RowResult *r);
+
 #endif

@@ -7,15 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/row/warning.h"
 #include "bench/stats/moments.h"
 #include "bench/stats/steady.h"
 #include "bench/util/units.h"
-
-static bool is_unsettled(const RowResult *r)
-{
-    return strcmp(r->steady_class, steady_class_name(STEADY_NONE)) == 0 ||
-           strcmp(r->steady_class, steady_class_name(STEADY_SLOWDOWN)) == 0;
-}
 
 /* What a slow first run cost above the median of the steady ones, in seconds; NaN where none
  * was. */
@@ -34,9 +29,11 @@ WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const 
         const RowResult *r = rows[i];
         if (strcmp(r->config.model_size, model_size) != 0 || strcmp(r->status, STATUS_OK) != 0)
             continue;
-        if (r->warmups_needed != INT_MISSING)
-            needed[a.told++] = (double)r->warmups_needed;
-        a.unsettled += is_unsettled(r);
+        if (!row_is_believed(r)) {
+            a.doubted += strcmp(r->steady_class, steady_class_name(STEADY_TOO_FEW)) != 0;
+            continue;
+        }
+        needed[a.told++] = (double)r->warmups_needed;
         a.cold_least = fmin(a.cold_least, cold_seconds(r)); /* of a number and NaN: the number */
         a.cold_most = fmax(a.cold_most, cold_seconds(r));
     }
@@ -68,15 +65,17 @@ void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, Field
 {
     char cold[2 * UNIT_TEXT_SIZE + 64];
     cold_clause(a, cold, sizeof cold);
-    if (a->told + a->unsettled == 0)
+    size_t judged = a->told + a->doubted;
+    if (judged == 0)
         snprintf(text, TEXT_SIZE, "%s: no row had runs enough to tell how many warmups it needs",
                  model_size);
-    else if (a->unsettled >= a->told)
+    else if (a->doubted >= a->told)
         snprintf(text, TEXT_SIZE,
-                 "%s: %zu of %zu rows did not settle, so warmups cannot be judged%s", model_size,
-                 a->unsettled, a->told + a->unsettled, cold);
+                 "%s: %zu of %zu rows cannot be believed (see the warnings), so warmups cannot be "
+                 "judged%s",
+                 model_size, a->doubted, judged, cold);
     else
         snprintf(text, TEXT_SIZE, "%s: %" PRId64 " warmup%s enough (in %zu of %zu rows)%s",
-                 model_size, a->warmups, a->warmups == 1 ? " is" : "s are", a->enough_for,
-                 a->told + a->unsettled, cold);
+                 model_size, a->warmups, a->warmups == 1 ? " is" : "s are", a->enough_for, judged,
+                 cold);
 }

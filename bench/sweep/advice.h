@@ -1,18 +1,18 @@
 /* advice: how many warmups a model needed, from what a sweep saw.
  *
- * The one idea: each row with enough runs tells after how many runs it was steady, and the advice
- * is enough for most rows. A single row is judged by stats/steady.h. */
+ * The one idea: each row that is believed (row/warning.h) tells after how many runs it was steady,
+ * and the advice is enough for most rows. */
 #ifndef TARE_BENCH_SWEEP_ADVICE_H
 #define TARE_BENCH_SWEEP_ADVICE_H
 
 #include "bench/row/row.h"
 
 typedef struct WarmupAdvice {
-    size_t told, unsettled; /* rows that became steady; rows that had enough runs and did not */
-    int64_t warmups;        /* enough for three quarters of those that became steady */
-    size_t enough_for;      /* in how many of them it was enough */
+    size_t told, doubted; /* rows that are believed; rows that had enough runs and are not */
+    int64_t warmups;      /* enough for three quarters of those believed */
+    size_t enough_for;    /* in how many of them it was enough */
     /* Seconds that a slow first run took above the median of the steady runs: least and most over
-     * the rows that had one; NaN without any. */
+     * the believed rows that had one; NaN without any. */
     double cold_least, cold_most;
 } WarmupAdvice;
 

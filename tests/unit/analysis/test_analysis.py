@@ -434,15 +434,61 @@ class Verdicts(TempDir):
         judged = self.judge(synthetic(self.dir, sizes=("small", "large"), contexts=(128,)))
         self.assertRegex(
             "|".join(verdicts.warmup_answers(judged)),
-            r"small: 1 warmup is enough \(in 6 of 6 rows\); the cold trial costs [^|]*"
+            r"small: 1 warmup is enough \(in 5 of 6 rows\); the cold trial costs [^|]*"
             r"\|large: 1 warmup is enough \(in 5 of 6 rows\); the cold",
         )
         judged["steady_class"], judged["warmups_needed"] = "no_steady_state", math.nan
         judged.loc[judged.index[0], ["steady_class", "warmups_needed"]] = "flat", 0
         self.assertIn(
-            "small: 5 of 6 rows did not settle, so warmups cannot be judged",
+            "small: 5 of 6 rows cannot be believed (see the warnings), so warmups cannot be judged",
             verdicts.warmup_answers(judged)[0],
         )
+
+    def test_what_is_believed(self):
+        """The cases of `belief_needs_a_steady_undisturbed_row` in test_row_run.c."""
+        good = {
+            "verdict": verdicts.SETTLED,
+            "steady_class": "flat",
+            "mean_time_ms": 100.0,
+            "median_ms": 100.0,
+            "cpu_wait": 0.0,
+            "threads": "2",
+            "threads_seen": 2.0,
+            "noise": "",
+        }
+        slow = {"noise": "trial 1: +9 ms", "mean_time_ms": 103.0}
+        for change, believed in (
+            ({}, True),
+            ({"steady_class": "too_few"}, False),
+            ({"steady_class": "no_steady_state"}, False),
+            ({"steady_class": "slowdown"}, False),
+            ({"verdict": verdicts.UNKNOWN}, False),
+            ({"cpu_wait": 0.03}, False),
+            ({"threads_seen": 1.0}, False),
+            ({"threads_seen": math.nan}, True),
+            ({"noise": "trial 7: +1 ms"}, True),
+            (slow, False),
+            ({**slow, "verdict": verdicts.COLD}, True),
+        ):
+            self.assertEqual(verdicts.row_is_believed({**good, **change}), believed, change)
+
+    def test_nothing_is_concluded_from_rows_that_are_not_believed(self):
+        path = synthetic(self.dir, sizes=("small",))
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        write_csv(path, [{**row, "cpu_wait": "0.3"} for row in rows])
+        sentence = "small: 12 of 12 rows cannot be believed (see the warnings), so warmups cannot be judged\n"
+        self.assertIn(sentence, run("verdicts.py", path).stdout)
+        result = run("summarize.py", path, "--plots", self.dir)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("no row is believed, so only the runs are drawn", result.stderr)
+        self.assertEqual(result.stderr.count("wrote "), 1)
+        result = run("report.py", path, "-o", self.path("r.html"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        page = read(self.path("r.html"))
+        self.assertIn("No row is believed, so nothing is compared below.", page)
+        self.assertNotIn("Time against", page)
+        self.assertNotIn("enough", page)
 
     def test_best_rows_prefer_the_settled(self):
         best = verdicts.best_rows(verdicts.judge(table.load(SEED_CSV).ran)).set_index("name")
@@ -619,7 +665,7 @@ class Report(TempDir):
         self.assertIn('killed by signal 11, "SIGSEGV"', check.text)
         self.assertIn("trial 7: +212 ms, 209 ms waiting for a CPU", check.text)
         self.assertIn("Faster than the machine can be: huge-implausible/256/fwd/w5", check.text)
-        self.assertIn("small: 1 warmup is enough (in 12 of 12 rows); the cold", check.text)
+        self.assertIn("small: 1 warmup is enough (in 11 of 12 rows); the cold", check.text)
         self.assertIn("Do not quote, waited for a CPU: small/128/fwd/w5", check.text)
 
     def test_every_trial_is_a_mark(self):

@@ -43,7 +43,23 @@ Test(warmup_advice, nothing_to_tell_and_too_noisy_to_tell)
     RowResult few[] = {row("too_few", INT_MISSING, 300, 100)};
     expect_sentence(few, 1, "small: no row had runs enough to tell how many warmups it needs");
     RowResult noisy[] = {row("no_steady_state", INT_MISSING, 90, 100), row("flat", 0, 90, 100)};
-    expect_sentence(noisy, 2, "small: 1 of 2 rows did not settle, so warmups cannot be judged");
+    expect_sentence(
+        noisy, 2,
+        "small: 1 of 2 rows cannot be believed (see the warnings), so warmups cannot be "
+        "judged");
+}
+
+/* On a busy machine flat rows once said that no warmup is needed. */
+Test(warmup_advice, disturbed_rows_tell_nothing)
+{
+    RowResult rows[] = {row("flat", 0, 90, 100), row("flat", 0, 90, 100),
+                        row("warmup", 1, 300, 100)};
+    for (size_t i = 0; i < 3; i++)
+        rows[i].cpu_wait = 0.1;
+    expect_sentence(
+        rows, 3,
+        "small: 3 of 3 rows cannot be believed (see the warnings), so warmups cannot be "
+        "judged");
 }
 
 Test(warmup_advice, cheapest_and_dearest_cold_trial)

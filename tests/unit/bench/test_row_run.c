@@ -275,6 +275,60 @@ Test(row_run, outliers_that_change_nothing_are_no_warning)
     cr_expect(eq(str, warning, "trial 7: +2 ms, 1.9 ms waiting for a CPU"));
 }
 
+Test(row_run, missing_threads_are_a_warning)
+{
+    RowResult r;
+    FieldTEXT warning;
+    row_result_init(&r);
+    text_set(r.status, STATUS_OK);
+    r.config.threads = 2;
+    r.threads_seen = 1;
+    cr_expect(row_warning(&r, warning));
+    cr_expect(eq(str, warning,
+                 "only 1 of 2 threads can run at once: look at OMP_THREAD_LIMIT, OMP_PLACES and "
+                 "the affinity mask"));
+    r.threads_seen = 2;
+    cr_expect(not(row_warning(&r, warning)), "%s", warning);
+}
+
+/* The cases of test_what_is_believed in test_analysis.py. */
+Test(row_run, belief_needs_a_steady_undisturbed_row)
+{
+    static const struct {
+        const char *status, *steady_class, *noise;
+        double mean, cpu_wait;
+        int64_t seen;
+        bool believed;
+    } cases[] = {
+        {"ok", "flat", "", 100, 0, 2, true},
+        {"implausible", "flat", "", 100, 0, 2, false},
+        {"ok", "too_few", "", 100, 0, 2, false},
+        {"ok", "no_steady_state", "", 100, 0, 2, false},
+        {"ok", "slowdown", "", 100, 0, 2, false},
+        {"ok", "flat", "", 100, 0.03, 2, false},
+        {"ok", "flat", "", 100, 0, 1, false},
+        {"ok", "flat", "", 100, 0, INT_MISSING, true},
+        {"ok", "flat", "trial 7: +1 ms", 100, 0, 2, true},
+        {"ok", "flat", "trial 1: +9 ms", 103, 0, 2, false},
+        {"ok", "warmup", "trial 1: +9 ms", 103, 0, 2, true}, /* its warmup is in the mean */
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        RowResult r;
+        row_result_init(&r);
+        text_set(r.status, cases[i].status);
+        text_set(r.steady_class, cases[i].steady_class);
+        text_set(r.noise, cases[i].noise);
+        r.mean_time_ms = cases[i].mean;
+        r.median_ms = 100;
+        r.cpu_wait = cases[i].cpu_wait;
+        r.threads_seen = cases[i].seen;
+        r.config.threads = 2;
+        r.config.num_warmups = 0;
+        r.warmups_needed = 1;
+        cr_expect(row_is_believed(&r) == cases[i].believed, "case %zu", i);
+    }
+}
+
 /* ---- the guard ---- */
 
 static RowResult row_with_rate(double gflops)
