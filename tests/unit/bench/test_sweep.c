@@ -332,7 +332,7 @@ Test(sweep, resuming_on_another_machine_is_said)
 Test(sweep, another_schema_is_refused)
 {
     run(RESULT_NEW, NULL);
-    change_file(",2\n", ",1\n");
+    change_file(",2,\n", ",1,\n"); /* threads_seen, the last column, is empty */
     expect_refused(RESULT_RESUME, NULL, "r.csv:2: its schema is not 2");
 }
 
