@@ -40,8 +40,8 @@ ClockCost clock_cost(void)
         batch[i] = last - start;
     }
     qsort(batch, BATCHES, sizeof batch[0], compare_int64);
-    return (ClockCost){.call_ns = (double)batch[BATCHES / 2] / CALLS,
-                       .resolution_ns = (double)resolution};
+    int64_t median = batch[BATCHES / 2];
+    return (ClockCost){(double)median / CALLS, .resolution_ns = (double)resolution};
 }
 
 /* Reads the beginning of a small file of /proc without allocating; false when it cannot. */
