@@ -13,8 +13,10 @@ for file in bin/tare share/tare/bench/peers/worker.py share/tare/bench/peers/req
     share/tare/configs/quick.toml share/tare/configs/data share/man/man1/tare.1; do
     [ -e "$prefix/$file" ] || fail "$file is not installed"
 done
-blas() { ldd "$1" | sed -n 's/.*blas.* => \([^ ]*\).*/\1/p'; }
-[ "$(blas "$prefix/bin/tare")" = "$(blas "$tare")" ] || fail "installed, tare loads $(blas "$prefix/bin/tare")"
+# The same BLAS is found, and described.
+hello() { echo '{"do":"hello"}' | TARE_GEMM=openblas "$1" worker; }
+[[ $(hello "$tare") == *'"blas"'* && $(hello "$prefix/bin/tare") == "$(hello "$tare")" ]] ||
+    fail "installed, tare says $(hello "$prefix/bin/tare")"
 
 # ---- compare ----
 
