@@ -16,21 +16,11 @@ OptionsOutcome config_command_parse(ConfigCommand *c, const Command *command,
                                     char **argv, Err *err)
 {
     const Option shared[] = {
-        {.name = "--set",
-         .kind = OPTION_LIST,
-         .value_name = "KEY=VALUE",
-         .target = &c->settings,
-         .help = "a key of CONFIG.toml, but of a [[table]], in its place; repeatable"},
-        {.name = "--keys",
-         .kind = OPTION_PRINT,
-         .set = print_keys,
-         .context = file,
-         .help = "print what each key of CONFIG.toml means, as Markdown"},
-        {.name = "--filter",
-         .kind = OPTION_TEXT,
-         .value_name = "REGEX",
-         .target = &c->filter,
-         .help = filter_help},
+        option_list("--set", "KEY=VALUE", &c->settings, NULL,
+                    "a key of CONFIG.toml, but of a [[table]], in its place; repeatable"),
+        option_print("--keys", print_keys, file,
+                     "print what each key of CONFIG.toml means, as Markdown"),
+        option_text("--filter", "REGEX", &c->filter, NULL, filter_help),
     };
     size_t count = COUNT_OF(shared) - !filter_help;
     Option *options = xmalloc((command->num_options + count) * sizeof *options);

@@ -128,6 +128,13 @@ Option option_call(const char *name, const char *value_name,
     return (Option){name, OPTION_CALL, value_name, help, .target = target, .set = set};
 }
 
+Option option_print(const char *name,
+                    int (*print)(void *target, const void *context, const char *value, Err *err),
+                    const void *context, const char *help)
+{
+    return (Option){name, OPTION_PRINT, .help = help, .context = context, .set = print};
+}
+
 /* ---- help ---- */
 
 static void print_option(const Option *o)

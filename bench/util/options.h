@@ -55,6 +55,9 @@ Option option_list(const char *name, const char *value_name, TextList *target, c
 Option option_call(const char *name, const char *value_name,
                    int (*set)(void *target, const void *context, const char *value, Err *err),
                    void *target, const char *help);
+Option option_print(const char *name,
+                    int (*print)(void *target, const void *context, const char *value, Err *err),
+                    const void *context, const char *help);
 
 typedef struct Command {
     const char *verb;      /* "sweep" */

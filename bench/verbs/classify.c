@@ -90,14 +90,10 @@ int cmd_classify(int argc, char **argv, Err *err)
 {
     ClassifyOptions o = {.threads = threads_default()};
     const Option options[] = {
-        {.name = "--scores",
-         .kind = OPTION_FLAG,
-         .target = &o.scores,
-         .help = "print every label and its score, in the order of the labels' numbers"},
-        {.name = "--pair",
-         .kind = OPTION_FLAG,
-         .target = &o.pair,
-         .help = "two texts a line with a tab between them, classified together"},
+        option_flag("--scores", &o.scores,
+                    "print every label and its score, in the order of the labels' numbers"),
+        option_flag("--pair", &o.pair,
+                    "two texts a line with a tab between them, classified together"),
         threads_option(&o.threads),
     };
     const Command command = {

@@ -180,17 +180,10 @@ static int set_rounds(void *target, const void *context, const char *value, Err 
 static OptionsOutcome read_command(CompareCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
-        {.name = "--out",
-         .kind = OPTION_TEXT,
-         .value_name = "DIR",
-         .target = &c->folder,
-         .help = "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"},
-        {.name = "--rounds",
-         .kind = OPTION_CALL,
-         .value_name = "N",
-         .target = c,
-         .set = set_rounds,
-         .help = "rounds of every cell, or of requests: --set rounds=N"},
+        option_text("--out", "DIR", &c->folder, NULL,
+                    "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"),
+        option_call("--rounds", "N", set_rounds, c,
+                    "rounds of every cell, or of requests: --set rounds=N"),
     };
     const Command command = {
         .verb = "compare",

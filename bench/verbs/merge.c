@@ -168,19 +168,9 @@ int cmd_merge(int argc, char **argv, Err *err)
     bool force = false, overwrite = false;
     size_t count = 0;
     const Option options[] = {
-        {.name = "--out",
-         .kind = OPTION_TEXT,
-         .value_name = "FILE.csv",
-         .target = &out,
-         .help = "the file to write; samples beside it"},
-        {.name = "--force",
-         .kind = OPTION_FLAG,
-         .target = &force,
-         .help = "also results of different machines or builds"},
-        {.name = "--overwrite",
-         .kind = OPTION_FLAG,
-         .target = &overwrite,
-         .help = "replace an existing file"},
+        option_text("--out", "FILE.csv", &out, NULL, "the file to write; samples beside it"),
+        option_flag("--force", &force, "also results of different machines or builds"),
+        option_flag("--overwrite", &overwrite, "replace an existing file"),
     };
     const Command command = {.verb = "merge",
                              .arguments = "FILE.csv...",

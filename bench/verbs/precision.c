@@ -44,21 +44,12 @@ typedef struct PrecisionCommand {
 static OptionsOutcome read_command(PrecisionCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
-        {.name = "--out",
-         .kind = OPTION_TEXT,
-         .value_name = "DIR",
-         .target = &c->folder,
-         .help = "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"},
-        {.name = "--include-emulated",
-         .kind = OPTION_FLAG,
-         .target = &c->options.include_emulated,
-         .help = "also formats that this CPU has no instruction for; they are never ranked"},
-        {.name = "--energy-model",
-         .kind = OPTION_CALL,
-         .value_name = "watts=N",
-         .target = &c->options.model_watts,
-         .set = read_energy_model,
-         .help = "estimate energy as N watts times the time, labelled as a model"},
+        option_text("--out", "DIR", &c->folder, NULL,
+                    "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"),
+        option_flag("--include-emulated", &c->options.include_emulated,
+                    "also formats that this CPU has no instruction for; they are never ranked"),
+        option_call("--energy-model", "watts=N", read_energy_model, &c->options.model_watts,
+                    "estimate energy as N watts times the time, labelled as a model"),
     };
     const Command command = {
         .verb = "precision",

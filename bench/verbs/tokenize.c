@@ -61,13 +61,8 @@ int cmd_tokenize(int argc, char **argv, Err *err)
 {
     int64_t max_length = 0;
     const Option options[] = {
-        {.name = "--max-length",
-         .kind = OPTION_INT,
-         .value_name = "N",
-         .help = "at most N ids a line, the two special ones included (default: all)",
-         .target = &max_length,
-         .min = 2,
-         .max = INT32_MAX},
+        option_int("--max-length", "N", &max_length, 2, INT32_MAX,
+                   "at most N ids a line, the two special ones included (default: all)"),
     };
     const Command command = {
         .verb = "tokenize",

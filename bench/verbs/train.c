@@ -77,23 +77,14 @@ typedef struct TrainCommand {
 static OptionsOutcome read_command(TrainCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
-        {.name = "--out",
-         .kind = OPTION_TEXT,
-         .value_name = "DIR",
-         .help = "the checkpoint's directory, in the place of the config's",
-         .target = &c->out},
-        {.name = "--resume",
-         .kind = OPTION_FLAG,
-         .help = "go on from the last checkpoint; without one, begin",
-         .target = &c->options.resume},
-        {.name = "--overwrite",
-         .kind = OPTION_FLAG,
-         .help = "begin anew where there is a checkpoint or another model",
-         .target = &c->options.overwrite},
-        {.name = "--dry-run",
-         .kind = OPTION_FLAG,
-         .help = "print the batches (epoch, length, examples), train nothing",
-         .target = &c->dry_run},
+        option_text("--out", "DIR", &c->out, NULL,
+                    "the checkpoint's directory, in the place of the config's"),
+        option_flag("--resume", &c->options.resume,
+                    "go on from the last checkpoint; without one, begin"),
+        option_flag("--overwrite", &c->options.overwrite,
+                    "begin anew where there is a checkpoint or another model"),
+        option_flag("--dry-run", &c->dry_run,
+                    "print the batches (epoch, length, examples), train nothing"),
         threads_option(&c->threads),
     };
     const Command command = {
