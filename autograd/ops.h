@@ -32,9 +32,9 @@ typedef struct Sequences {
 
 /* y[i, :] = word[tokens[i], :] + position[t, :] + type[types[i], :] for row i, the t-th of its
  * sequence; tokens i32 [B,T], or [1,n] with starts; word [V,C], position [P,C] with P >= T (or
- * longest) or NULL, type [S,C] or NULL; types i32 like tokens, or NULL, which is 0 everywhere. Whoever
- * writes tokens and types checks them. The row of the token `untrained` gets no gradient (PyTorch's
- * padding_idx); -1: every row does. */
+ * longest) or NULL, type [S,C] or NULL; types i32 like tokens, or NULL, which is 0 everywhere.
+ * Whoever writes tokens and types checks them. The row of the token `untrained` gets no gradient
+ * (PyTorch's padding_idx); -1: every row does. */
 Tensor *op_embedding(Graph *g, Tensor *tokens, Sequences s, Tensor *word, Tensor *position,
                      Tensor *type, Tensor *types, int32_t untrained);
 
@@ -45,8 +45,8 @@ Tensor *op_layernorm(Graph *g, Tensor *x, Tensor *w, Tensor *b, float eps);
  * NULL. With an activation there is no residual. */
 Tensor *op_linear(Graph *g, Tensor *x, Tensor *w, Tensor *b, Act act, Tensor *residual);
 
-/* The heads of an attention: `count` of q, of `channels` each; `kv` of k and of v, a divisor of count,
- * each shared by count / kv neighbouring heads of q. */
+/* The heads of an attention: `count` of q, of `channels` each; `kv` of k and of v, a divisor of
+ * count, each shared by count / kv neighbouring heads of q. */
 typedef struct Heads {
     size_t count, kv, channels;
 } Heads;
@@ -73,9 +73,9 @@ Tensor *op_rmsnorm(Graph *g, Tensor *x, Tensor *w, float eps);
  * wk; v is copied. */
 Tensor *op_qk_norm(Graph *g, Tensor *qkv, Tensor *wq, Tensor *wk, Heads heads, float eps);
 
-/* y [n, heads_width] from qkv: rotary position embedding (Su et al. 2021). Each head of q and of k is
- * turned, in row t of a sequence, by the angles t * frequency[i] in the planes of channels i and i +
- * channels/2, or, `interleaved`, 2i and 2i+1; v is copied. frequency [channels/2] is copied. */
+/* y [n, heads_width] from qkv: rotary position embedding (Su et al. 2021). Each head of q and of k
+ * is turned, in row t of a sequence, by the angles t * frequency[i] in the planes of channels i and
+ * i + channels/2, or, `interleaved`, 2i and 2i+1; v is copied. frequency [channels/2] is copied. */
 Tensor *op_rope(Graph *g, Tensor *qkv, Sequences s, Heads heads, const float *frequency,
                 bool interleaved);
 

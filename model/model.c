@@ -60,8 +60,8 @@ static bool fits(const Model *m)
     return !m->options.memory_limit || model_predicted_bytes(m) <= m->options.memory_limit;
 }
 
-/* As few blocks at a time as fit, else as take least memory: kept block ends become fewer, the blocks
- * that are made again larger. */
+/* As few blocks at a time as fit, else as take least memory: kept block ends become fewer, the
+ * blocks that are made again larger. */
 static void plan_blocks(Model *m)
 {
     size_t layers = m->config.num_layers, best = 1;

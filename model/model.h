@@ -12,8 +12,8 @@
 #include "model/families/family.h"
 #include "model/precision.h"
 
-/* What the user asks for. Auto recomputes cheap steps; where memory is short whole blocks, and where
- * that does not fit either, the number of blocks at a time that takes least memory. */
+/* What the user asks for. Auto recomputes cheap steps; where memory is short whole blocks, and
+ * where that does not fit either, the number of blocks at a time that takes least memory. */
 typedef enum RecomputeChoice {
     CHOOSE_AUTO,
     CHOOSE_NONE,

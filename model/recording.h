@@ -14,8 +14,8 @@ typedef struct RecordWants {
      * and follow each other without padding, in `rows` positions together. */
     size_t rows;
     bool mask; /* an input that hides keys; not with rows */
-    bool
-        types; /* an input of token types, where the family has a table for them; without, all are 0 */
+    /* an input of token types, where the family has a table for them; without, all are 0 */
+    bool types;
     bool loss; /* targets, and the mean cross-entropy over those >= 0 */
     /* Keep every hidden state readable. Without, the last one of a classifier is [B,C], of the
      * first tokens alone. */

@@ -1,6 +1,7 @@
-/* attention: divides heads among threads. One thread works one head of one sequence, backward all heads
- * that share their keys, from beginning to end (simd/attention.c), so results do not depend on the number of threads. Where forward has
- * fewer heads than threads, the queries of a head are divided too. */
+/* attention: divides heads among threads. One thread works one head of one sequence, backward all
+ * heads that share their keys, from beginning to end (simd/attention.c), so results do not depend
+ * on the number of threads. Where forward has fewer heads than threads, the queries of a head are
+ * divided too. */
 #include "autograd/kernels/gemm/low_kernel.h"
 
 #include <omp.h>

@@ -157,11 +157,12 @@ const char *gemm_blas_description(void);
  * over keys with key_mask[b*T+s] != 0 when there is a mask. Worked in tiles with memory linear in T
  * (Dao et al. 2022): no T x T buffer exists, causal tiles above the diagonal are skipped. Element
  * (b,t,h,d) of q, and of k and v with h < KV, is at [(b*T + t)*qkv_stride + h*D + d]: packed qkv is
- * three pointers into one buffer with stride (H + 2 KV) D. out has stride H*D. A query without any visible key gets zeros. */
+ * three pointers into one buffer with stride (H + 2 KV) D. out has stride H*D. A query without any
+ * visible key gets zeros. */
 typedef struct Attention {
     size_t B, T, H, D;
-    /* Heads of k and v, a divisor of H; 0 stands for H. Query heads h to h + H/KV - 1, h a multiple of
-     * H/KV, share key/value head h / (H/KV) (Ainslie et al. 2023). */
+    /* Heads of k and v, a divisor of H; 0 stands for H. Query heads h to h + H/KV - 1, h a multiple
+     * of H/KV, share key/value head h / (H/KV) (Ainslie et al. 2023). */
     size_t KV;
     const void *q, *k, *v; /* of `type` */
     size_t qkv_stride;

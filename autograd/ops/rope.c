@@ -1,8 +1,8 @@
 /* rope: rotary position embedding of q and k (Su et al. 2021); v is copied.
  *
- * The angles of a row are computed when it is turned: they cost less than a thousandth of the products
- * around them. Angle and frequency are fp32, as in Hugging Face's library, so that long contexts meet
- * the rounding that checkpoints were trained with. Backward turns back. */
+ * The angles of a row are computed when it is turned: they cost less than a thousandth of the
+ * products around them. Angle and frequency are fp32, as in Hugging Face's library, so that long
+ * contexts meet the rounding that checkpoints were trained with. Backward turns back. */
 #include <math.h>
 #include <string.h>
 

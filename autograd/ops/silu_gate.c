@@ -1,6 +1,7 @@
 /* silu_gate: y[n,F] = silu(x[:, :F]) x[:, F:], the gate of SwiGLU (Shazeer 2020).
  *
- * Gate and up projection are one product; its result x is kept for backward, y is made again from it. */
+ * Gate and up projection are one product; its result x is kept for backward, y is made again from
+ * it. */
 #include "autograd/ops.h"
 #include "autograd/ops/rows.h"
 

@@ -94,8 +94,8 @@ static int load(const CellRun *r, Implementation *a, Err *err)
     return implementation_tell(a, request, err);
 }
 
-/* Loads, writes what it computes and times one call, to know how many make a sample. In fresh processes
- * there is one model in memory at a time, and one call a sample. */
+/* Loads, writes what it computes and times one call, to know how many make a sample. In fresh
+ * processes there is one model in memory at a time, and one call a sample. */
 static void prepare(const CellRun *r, CellEntry *record)
 {
     Implementation *a = record->implementation;

@@ -1,10 +1,10 @@
-/* session: what every comparison of implementations has: their processes, the peaks of their threads, and
- * the files by which their outputs are compared.
+/* session: what every comparison of implementations has: their processes, the peaks of their
+ * threads, and the files by which their outputs are compared.
  *
- * The one idea of a failure: a worker that ends or answers wrongly fails its entry, which takes no more turns
- * (rounds.h); implementation_wake starts and greets it again before the next load. An interruption is no
- * failure of anybody. Progress is one line on stderr an entry or cell, printed by who measures it. What is
- * measured is decided by cell.h and serving. */
+ * The one idea of a failure: a worker that ends or answers wrongly fails its entry, which takes no
+ * more turns (rounds.h); implementation_wake starts and greets it again before the next load. An
+ * interruption is no failure of anybody. Progress is one line on stderr an entry or cell, printed
+ * by who measures it. What is measured is decided by cell.h and serving. */
 #ifndef TARE_BENCH_COMPARE_SESSION_H
 #define TARE_BENCH_COMPARE_SESSION_H
 
@@ -31,8 +31,8 @@ int session_start(Session *s, const ImplementationOptions *o, Err *err);
 const Peaks *session_peaks(const Session *s);
 /* Measures them, or again; on failure they stay as they are, with a line on stderr. */
 void session_measure_peaks(Session *s);
-/* Measures them again, where they are known, while the claim is above them (guard_doubt): at once, while
- * the machine is as it was. */
+/* Measures them again, where they are known, while the claim is above them (guard_doubt): at once,
+ * while the machine is as it was. */
 void session_doubt(Session *s, const Claim *c);
 
 /* The path of FOLDER/NAME.safetensors; the caller frees. */

@@ -72,7 +72,8 @@ static int load_texts(WorkerJob *job, const json_t *request, Err *err)
     return 0;
 }
 
-/* Fresh ids [batch, length] below `limit` from the inputs file. The first table fixes batch and length. */
+/* Fresh ids [batch, length] below `limit` from the inputs file. The first table fixes batch and
+ * length. */
 static int load_ids(WorkerJob *job, const SafeTensors *file, const char *name, size_t limit,
                     int32_t **ids, Err *err)
 {

@@ -36,8 +36,8 @@ static int read_count(int fd, uint64_t *count)
 
 /* ---- powercap ---- */
 
-/* Adds the zone if it is a package; its parts (cores, memory) are within it, "psys" is around it. -1 when
- * the package's counter cannot be read. */
+/* Adds the zone if it is a package; its parts (cores, memory) are within it, "psys" is around it.
+ * -1 when the package's counter cannot be read. */
 static int add_zone(Energy *e, const char *zone)
 {
     char path[512], line[LINE_BYTES];

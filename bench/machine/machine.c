@@ -64,8 +64,8 @@ static int64_t number_after(const char *text, const char *key)
 
 /* ---- control groups ---- */
 
-/* This process's group in the hierarchy of `controller` ("" = version 2), as /proc/self/cgroup lines
- * "id:controllers:/path" tell. False when it has none. */
+/* This process's group in the hierarchy of `controller` ("" = version 2), as /proc/self/cgroup
+ * lines "id:controllers:/path" tell. False when it has none. */
 static bool cgroup_path(const char *root, const char *controller, char *path, size_t size)
 {
     char *text = read_text(root, "/proc/self/cgroup"), *rest = text;
@@ -113,7 +113,8 @@ static void lower_memory(Machine *c, const char *root, const char *folder)
         c->memory_limit = left > 0 ? left : 0;
 }
 
-/* cpu.max is "QUOTA PERIOD" in microseconds, QUOTA "max" for none; version 1 has a file for each. */
+/* cpu.max is "QUOTA PERIOD" in microseconds, QUOTA "max" for none; version 1 has a file for
+ * each. */
 static void lower_quota(Machine *c, const char *root, const char *folder)
 {
     char path[700], line[64];
@@ -128,8 +129,9 @@ static void lower_quota(Machine *c, const char *root, const char *folder)
         c->cpu_quota = quota / period;
 }
 
-/* Lowers the limits to those of the process's group in the hierarchy mounted at `mount` and of each above,
- * up to its root: a limit of a group holds for all below it. A container may see its own group as "/". */
+/* Lowers the limits to those of the process's group in the hierarchy mounted at `mount` and of each
+ * above, up to its root: a limit of a group holds for all below it. A container may see its own
+ * group as "/". */
 static void lower_limits(Machine *c, const char *root, const char *controller, const char *mount)
 {
     char path[512], folder[600];

@@ -1,8 +1,8 @@
 /* machine: the machine and the build that a result belongs to, as far as Linux tells.
  *
  * The one idea: every reading is a small function of files under a root folder ("" = the real
- * machine), so tests can show it another machine. It measures nothing and judges nothing: doctor does.
- * What a machine does not tell is empty, NaN or INT_MISSING, never a guess. */
+ * machine), so tests can show it another machine. It measures nothing and judges nothing: doctor
+ * does. What a machine does not tell is empty, NaN or INT_MISSING, never a guess. */
 #ifndef TARE_BENCH_MACHINE_MACHINE_H
 #define TARE_BENCH_MACHINE_MACHINE_H
 
@@ -29,8 +29,8 @@ typedef struct Machine {
 
 void machine_read(Machine *c, const char *root);
 
-/* The first line of the small file root/path without blanks around it, "" when there is none; and as a whole
- * number, INT_MISSING for any other text. */
+/* The first line of the small file root/path without blanks around it, "" when there is none; and
+ * as a whole number, INT_MISSING for any other text. */
 void machine_line(const char *root, const char *path, char *line, size_t size);
 int64_t machine_number(const char *root, const char *path);
 
@@ -41,8 +41,8 @@ int64_t machine_memory(const Machine *c);
 /* memory = "auto": machine_memory less 512 MiB for the rest of the machine. */
 int64_t memory_auto_limit(void);
 
-/* CPU time so far, in s: of all CPUs since boot, and of this process and its children that have ended;
- * NaN if unknown. */
+/* CPU time so far, in s: of all CPUs since boot, and of this process and its children that have
+ * ended; NaN if unknown. */
 typedef struct CpuTime {
     double busy, stolen, total; /* stolen: the host ran others meanwhile */
     double own;

@@ -70,7 +70,8 @@ static int read_texts(StudySubject *s, Err *err)
     return status;
 }
 
-/* Compares the text with what its training says: the share that it held out, and the rest, `data`. */
+/* Compares the text with what its training says: the share that it held out, and the rest,
+ * `data`. */
 static int check_trained(StudySubject *s, double held_out, const char *data, Err *err)
 {
     const StudyModel *m = s->asked;
@@ -93,7 +94,8 @@ static int check_trained(StudySubject *s, double held_out, const char *data, Err
     return 0;
 }
 
-/* Leaves the subject out where a training beside the model says that it may have seen the windows. */
+/* Leaves the subject out where a training beside the model says that it may have seen the
+ * windows. */
 static int check_unseen(StudySubject *s, Err *err)
 {
     char *data = NULL, *held_out = NULL;
@@ -215,7 +217,8 @@ void study_begin(Study *s)
     s->begun = machine_cpu_time("");
 }
 
-/* Above idle; an estimate has no idle power in it. Nobody waits for a window after an interrupted study. */
+/* Above idle; an estimate has no idle power in it. Nobody waits for a window after an interrupted
+ * study. */
 static double idle_power(const Study *s)
 {
     if (s->energy.source == ENERGY_MODEL)

@@ -8,8 +8,8 @@
 #include "bench/stats/moments.h"
 #include "bench/stats/stats.h"
 
-/* With fewer rows the bootstrap over rows has too few different resamples to mean anything, and their mean
- * says little that the rows do not. */
+/* With fewer rows the bootstrap over rows has too few different resamples to mean anything, and
+ * their mean says little that the rows do not. */
 enum { FEWEST_ROWS_FOR_MEAN = 6 };
 
 void diff_release(Diff *d)
@@ -75,8 +75,8 @@ static void test_row(DiffRow *r, const DiffRule *rule)
         r->detectable = minimum_detectable_effect(r->cv, r->old_count, r->new_count);
 }
 
-/* `v`, unless nobody knows what processes of one build differ by, or it is a change that the interval
- * does not show to exceed least_change. */
+/* `v`, unless nobody knows what processes of one build differ by, or it is a change that the
+ * interval does not show to exceed least_change. */
 static Verdict believed(const Diff *d, Verdict v, Interval ratio, double least_change)
 {
     if (!d->spread_known)
@@ -101,8 +101,8 @@ static void judge_rows(Diff *d)
     free(q);
 }
 
-/* Rows of one round share what happened in it, so the round is the unit: Student's t over the rounds
- * that all rows finished, of the rows' mean ratio in each. */
+/* Rows of one round share what happened in it, so the round is the unit: Student's t over the
+ * rounds that all rows finished, of the rows' mean ratio in each. */
 static Interval interval_over_rounds(const Diff *d)
 {
     size_t rounds = SIZE_MAX;

@@ -1,11 +1,11 @@
 /* diff: two result files, joined row by row and judged.
  *
- * The one idea: the process is the unit (Kalibera & Jones 2013). Trials, read from the samples files
- * beside the two results, tell how much one process varies; what processes of one build differ by, a
- * row of one process a side cannot tell, so its verdict is inconclusive unless a threshold says it.
- * Where both builds ran in several processes (sweep/diff_run.h), their medians are compared instead.
- * Rows that cannot be compared honestly are listed, not guessed.
- * diff_load reads and joins, diff_judge is pure, diff_print shows. What a verdict is: stats/verdict.h. */
+ * The one idea: the process is the unit (Kalibera & Jones 2013). Trials, read from the samples
+ * files beside the two results, tell how much one process varies; what processes of one build
+ * differ by, a row of one process a side cannot tell, so its verdict is inconclusive unless a
+ * threshold says it. Where both builds ran in several processes (sweep/diff_run.h), their medians
+ * are compared instead. Rows that cannot be compared honestly are listed, not guessed. diff_load
+ * reads and joins, diff_judge is pure, diff_print shows. What a verdict is: stats/verdict.h. */
 #ifndef TARE_BENCH_RESULT_DIFF_H
 #define TARE_BENCH_RESULT_DIFF_H
 
@@ -65,9 +65,9 @@ typedef struct Diff {
     DiffUnit unit;
     FieldTEXT differences; /* "cpu_model: 'A' and 'B'; ..." that the guard let pass, or "" */
     double threshold;
-    bool
-        spread_known; /* between processes of one build; without it every verdict is inconclusive */
-    double ratio;     /* geometric mean of new / old */
+    /* between processes of one build; without it every verdict is inconclusive */
+    bool spread_known;
+    double ratio;      /* geometric mean of new / old */
     Interval interval; /* of that; missing for fewer than 6 rows */
     Verdict verdict;   /* of the file */
 } Diff;
@@ -98,7 +98,8 @@ typedef struct DiffRule {
     bool threshold_given; /* by the user, who thereby says what processes of one build differ by */
 } DiffRule;
 
-/* Tests every row and the whole. -1: paired trials, and a row has not equally many in both files. */
+/* Tests every row and the whole. -1: paired trials, and a row has not equally many in both
+ * files. */
 int diff_judge(Diff *d, const DiffRule *rule, Err *err);
 
 /* Prints rows and summary. format: "table", "csv", "md" or "json"; csv has the rows alone. Shares

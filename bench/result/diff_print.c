@@ -1,4 +1,5 @@
-/* diff_print: a judged Diff as a table, CSV, Markdown or JSON. The columns are listed once, below. */
+/* diff_print: a judged Diff as a table, CSV, Markdown or JSON. The columns are listed once,
+ * below. */
 #include <math.h>
 
 #include "bench/result/diff.h"

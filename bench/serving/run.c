@@ -96,8 +96,8 @@ static int request_piece(ServingEntry *c, const size_t *texts, size_t count, dou
     return status;
 }
 
-/* Labels these texts one after the other; total and tokenizer time of each. In pieces: a reply has to stay
- * below PEER_REPLY_BYTES. */
+/* Labels these texts one after the other; total and tokenizer time of each. In pieces: a reply has
+ * to stay below PEER_REPLY_BYTES. */
 static int request_texts(ServingEntry *c, const size_t *texts, size_t count, double *ms,
                          double *tokenizer_ms, Err *err)
 {
@@ -253,8 +253,8 @@ static double turn(void *serving, size_t i, Err *err)
 
 /* ---- figures ---- */
 
-/* Model FLOPs of the benchmark samples over the time of the median round, in GFLOP/s. The lengths are tare's
- * own; parity says that the others' are equal. */
+/* Model FLOPs of the benchmark samples over the time of the median round, in GFLOP/s. The lengths
+ * are tare's own; parity says that the others' are equal. */
 static double gflops_of(const Serving *s, const ServingEntry *c)
 {
     const int32_t *lengths = s->entries[0].lengths;
@@ -267,7 +267,8 @@ static double gflops_of(const Serving *s, const ServingEntry *c)
     return flops / (median_of(c->round_mean_ms, c->entry.rounds) * (double)n * 1e6);
 }
 
-/* What is left of a tail when each request is beside others of its own text, so of its own length. */
+/* What is left of a tail when each request is beside others of its own text, so of its own
+ * length. */
 static double text_p99(const Serving *s, const ServingEntry *c)
 {
     size_t n = samples_of(s)->count, rounds = c->entry.rounds, requests = rounds * n;

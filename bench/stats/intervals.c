@@ -118,8 +118,8 @@ size_t two_level_best_trials(const TwoLevel *t, double process_cost, double tria
     return (size_t)fmax(1, ceil(sqrt(ratio)));
 }
 
-/* As few units, each with this variance of its mean, as give an interval of at most `half` either way; 0
- * where 1000 do not. */
+/* As few units, each with this variance of its mean, as give an interval of at most `half` either
+ * way; 0 where 1000 do not. */
 static size_t units_for(double variance, double half, double level)
 {
     const size_t most = 1000;

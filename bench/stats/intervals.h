@@ -1,5 +1,5 @@
-/* intervals: confidence intervals for a mean, a quantile, a proportion and nested processes, and the
- * exact test of two classifiers on the same cases.
+/* intervals: confidence intervals for a mean, a quantile, a proportion and nested processes, and
+ * the exact test of two classifiers on the same cases.
  *
  * Pure functions of samples in run order. An interval the sample is too small for has NaN ends.
  * Resampling intervals are in bootstrap.h; comparing two samples is in rank_tests.h. */
@@ -8,16 +8,16 @@
 
 #include <stddef.h>
 
-/* Ends in the samples' unit. `coverage` is the probability the ends were chosen for: the level asked
- * for, or what the ranks achieve where only whole ranks exist (at least the level). */
+/* Ends in the samples' unit. `coverage` is the probability the ends were chosen for: the level
+ * asked for, or what the ranks achieve where only whole ranks exist (at least the level). */
 typedef struct Interval {
     double lo, hi, coverage;
 } Interval;
 
 Interval interval_missing(void);
 
-/* Student's interval of the mean, mean +- t s / sqrt(n). Missing for n < 2. With occasional spikes no
- * interval of the mean covers what it says at n <= 30; the median's does. */
+/* Student's interval of the mean, mean +- t s / sqrt(n). Missing for n < 2. With occasional spikes
+ * no interval of the mean covers what it says at n <= 30; the median's does. */
 Interval mean_t_interval(const double *x, size_t n, double level);
 
 /* Ranks 1 <= lo and hi <= n (1-based) of the distribution-free interval of quantile p (David &
@@ -48,18 +48,18 @@ double mcnemar_exact(size_t only_a, size_t only_b);
 typedef struct TwoLevel {
     double mean;            /* over everything */
     double within_variance; /* T1^2 = S1^2: mean variance of the trials inside a process */
-    double
-        between_variance; /* T2^2 = S2^2 - S1^2/trials, S2^2 the variance of the process means: what
-                                processes add of themselves; not positive when they add nothing */
-    Interval interval;    /* mean +- t(processes - 1) sqrt(S2^2 / processes) */
+    /* T2^2 = S2^2 - S1^2/trials, S2^2 the variance of the process means: what processes add of
+     * themselves; not positive when they add nothing */
+    double between_variance;
+    Interval interval; /* mean +- t(processes - 1) sqrt(S2^2 / processes) */
 } TwoLevel;
 
 /* Variances and interval are missing for fewer than 2 processes or (variances) 2 trials. */
 TwoLevel two_level_of(const double *x, size_t processes, size_t trials, double level);
 
 /* Trials a process for the narrowest interval in a given time, when starting a process costs
- * `process_cost` and a trial `trial_cost` (same unit): ceil(sqrt(process_cost/trial_cost T1^2/T2^2)),
- * at least 1. 0 means that processes add no variance: one process is enough. */
+ * `process_cost` and a trial `trial_cost` (same unit): ceil(sqrt(process_cost/trial_cost
+ * T1^2/T2^2)), at least 1. 0 means that processes add no variance: one process is enough. */
 size_t two_level_best_trials(const TwoLevel *t, double process_cost, double trial_cost);
 
 /* How often to measure: processes x trials in each. */
@@ -67,9 +67,9 @@ typedef struct TrialPlan {
     size_t processes, trials;
 } TrialPlan;
 
-/* The plan whose interval of the mean reaches no further than `half_width` (a fraction of the mean) to
- * either side: two_level_best_trials a process, as few processes as will do; one process where they add
- * no variance. {0, 0} where 1000 are too few. t from 2 processes and 2 trials or more. */
+/* The plan whose interval of the mean reaches no further than `half_width` (a fraction of the mean)
+ * to either side: two_level_best_trials a process, as few processes as will do; one process where
+ * they add no variance. {0, 0} where 1000 are too few. t from 2 processes and 2 trials or more. */
 TrialPlan two_level_plan(const TwoLevel *t, double process_cost, double trial_cost,
                          double half_width, double level);
 

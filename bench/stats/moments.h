@@ -39,16 +39,17 @@ double robust_cv_of(const double *x, size_t n);
 /* A fresh ascending copy; the caller frees. */
 double *sorted_copy(const double *x, size_t n);
 
-/* Percentile 0 <= p <= 1, between the samples at h = (n-1)p: Hyndman & Fan's (1996) type 7, the default
- * of NumPy and pandas. The p90 of 1..10 is 9.1. NaN for n = 0. The first needs ascending order. */
+/* Percentile 0 <= p <= 1, between the samples at h = (n-1)p: Hyndman & Fan's (1996) type 7, the
+ * default of NumPy and pandas. The p90 of 1..10 is 9.1. NaN for n = 0. The first needs ascending
+ * order. */
 double percentile_of_sorted(const double *sorted, size_t n, double p);
 double percentile_of(const double *x, size_t n, double p);
 
 /* The same; NaN where n samples cannot show it, n < 1 / (1 - p): p95 needs 20, p99 100. */
 double supported_percentile_of(const double *x, size_t n, double p);
 
-/* The fewest samples whose largest bounds percentile p from above with this confidence: the smallest n with
- * p^n <= 1 - confidence. */
+/* The fewest samples whose largest bounds percentile p from above with this confidence: the
+ * smallest n with p^n <= 1 - confidence. */
 size_t samples_for_upper_bound(double p, double confidence);
 
 #endif

@@ -34,9 +34,9 @@ RatioTest paired_ratio(const double *a, const double *b, size_t rounds, double l
  * approximation with tie and continuity corrections (Hollander, Wolfe & Chicken 2014, 4.1-4.3). */
 RatioTest rank_ratio(const double *a, size_t n, const double *b, size_t m, double level);
 
-/* A and B took turns, each time one process's: Student's t on the d of paired_ratio; ratio of geometric
- * means (Kalibera & Jones 2013). Unlike ranks it can tell something from 5 rounds. Missing for fewer than
- * 2. */
+/* A and B took turns, each time one process's: Student's t on the d of paired_ratio; ratio of
+ * geometric means (Kalibera & Jones 2013). Unlike ranks it can tell something from 5 rounds.
+ * Missing for fewer than 2. */
 RatioTest paired_t_ratio(const double *a, const double *b, size_t rounds, double level);
 
 /* Secondary: Welch's t test on logarithms; ratio of geometric means. Missing for n or m < 2. */

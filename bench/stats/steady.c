@@ -40,8 +40,8 @@ static double sigma_from_differences(const double *y, size_t n, double floor)
     return fmax(sigma, floor);
 }
 
-/* Copies y to z with lone spikes replaced by the median of the five trials around them (fewer at the
- * ends). The first trial stays: being slow is its nature, not noise. Returns how many. */
+/* Copies y to z with lone spikes replaced by the median of the five trials around them (fewer at
+ * the ends). The first trial stays: being slow is its nature, not noise. Returns how many. */
 static size_t despike(const double *y, size_t n, double sigma, double *z)
 {
     size_t spikes = 0;
@@ -90,7 +90,8 @@ static double segment_cost(const Costs *c, size_t from, size_t to)
     return fmax(squares - sum * sum / (double)(to - from), 0) / (c->sigma * c->sigma);
 }
 
-/* How many boundaries are looked at, and where the k-th of them is, the 0-th before the first value. */
+/* How many boundaries are looked at, and where the k-th of them is, the 0-th before the first
+ * value. */
 static size_t boundary_count(size_t n)
 {
     return n < STEADY_EXACT_N ? n : STEADY_EXACT_N;
@@ -104,7 +105,8 @@ static size_t boundary_at(size_t k, size_t n)
     return every + (k - every) * (n - every) / rest;
 }
 
-/* Walks the best last boundaries back from the end and writes the segments' ends in ascending order. */
+/* Walks the best last boundaries back from the end and writes the segments' ends in ascending
+ * order. */
 static size_t ends_from_boundaries(const size_t *last, size_t n, size_t *ends)
 {
     size_t count = 0;

@@ -1,8 +1,8 @@
 /* diff_run: the rows of a sweep by two programs in turns, for `tare diff --run OLD NEW CONFIG`.
  *
- * The one idea: the process is the unit. A round runs every row once by each program, one process right
- * after the other, in an order drawn from the seed, so whatever drifts drifts for both; what is kept of
- * a process is its median. Judging is result/diff.h's business. */
+ * The one idea: the process is the unit. A round runs every row once by each program, one process
+ * right after the other, in an order drawn from the seed, so whatever drifts drifts for both; what
+ * is kept of a process is its median. Judging is result/diff.h's business. */
 #ifndef TARE_BENCH_SWEEP_DIFF_RUN_H
 #define TARE_BENCH_SWEEP_DIFF_RUN_H
 
@@ -17,10 +17,10 @@ typedef struct DiffRun {
     FILE *log; /* progress */
 } DiffRun;
 
-/* Fills *d, to be judged as DIFF_PROCESSES, from the selected rows of s. Unit i of both sides is round
- * i. A row that one program fails runs no more: it is in d->skipped, and d->failed counts it. Ends
- * early, and in order, when interrupted() or late, with the rounds that both sides finished. -1: a
- * program that cannot be executed, or no process can be made; release d also then. */
+/* Fills *d, to be judged as DIFF_PROCESSES, from the selected rows of s. Unit i of both sides is
+ * round i. A row that one program fails runs no more: it is in d->skipped, and d->failed counts it.
+ * Ends early, and in order, when interrupted() or late, with the rounds that both sides finished.
+ * -1: a program that cannot be executed, or no process can be made; release d also then. */
 int diff_run(Diff *d, Sweep *s, const DiffRun *run, Err *err);
 
 #endif

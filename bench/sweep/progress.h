@@ -13,8 +13,8 @@ typedef struct Progress {
     size_t total, done;
 } Progress;
 
-/* Seconds left, and the range it is likely in, which is not shown where both ends are the same; NaN where
- * nothing is known. */
+/* Seconds left, and the range it is likely in, which is not shown where both ends are the same; NaN
+ * where nothing is known. */
 typedef struct TimeLeft {
     double seconds, low, high;
 } TimeLeft;

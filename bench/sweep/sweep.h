@@ -2,9 +2,9 @@
  *
  *   config_load -> sweep_expand -> row_estimate -> row_admit -> execute -> result_judge -> append
  *
- * The one idea: every row of the config ends up in the file, also those that did not run, in the order
- * of the config whatever the order of execution; and what is in the file is never run again. How a row
- * is run is the executor's business: row_spawn, or what a test puts there. */
+ * The one idea: every row of the config ends up in the file, also those that did not run, in the
+ * order of the config whatever the order of execution; and what is in the file is never run again.
+ * How a row is run is the executor's business: row_spawn, or what a test puts there. */
 #ifndef TARE_BENCH_SWEEP_SWEEP_H
 #define TARE_BENCH_SWEEP_SWEEP_H
 
@@ -37,15 +37,17 @@ typedef struct Sweep {
 int sweep_init(Sweep *s, const char *config_path, const TextList *settings, Err *err);
 void sweep_release(Sweep *s);
 
-/* Selects the rows whose name matches a POSIX extended regular expression (NULL = all) and whose hash
- * falls into shard 1..shards: of the config alone, so that it is the same shard on every machine, and that
- * adding rows to a config moves none. -1: a bad expression, or one that matches nothing. */
+/* Selects the rows whose name matches a POSIX extended regular expression (NULL = all) and whose
+ * hash falls into shard 1..shards: of the config alone, so that it is the same shard on every
+ * machine, and that adding rows to a config moves none. -1: a bad expression, or one that matches
+ * nothing. */
 int sweep_select(Sweep *s, const char *filter, int64_t shard, int64_t shards, Err *err);
 
 /* Bytes that a row may need: what the config says, or what there is. */
 int64_t sweep_memory_limit(const Sweep *s);
 
-/* Estimates the selected rows and makes them `planned`; the reason says if they would be skipped. */
+/* Estimates the selected rows and makes them `planned`; the reason says if they would be
+ * skipped. */
 void sweep_plan(Sweep *s);
 
 typedef struct SweepRun {
@@ -58,8 +60,8 @@ typedef struct SweepRun {
     FILE *log;    /* progress */
 } SweepRun;
 
-/* Runs what is selected and not in the file yet. Ends early, and in order, when interrupted(). -1: the
- * result file cannot be used, or no process can be made. */
+/* Runs what is selected and not in the file yet. Ends early, and in order, when interrupted(). -1:
+ * the result file cannot be used, or no process can be made. */
 int sweep_run(Sweep *s, const SweepRun *run, Err *err);
 
 /* The selected rows that are planned or in the file, in order; `rows` has room for s->count. */

@@ -1,9 +1,9 @@
 /* options: the command line of a verb, as a table.
  *
  * The one idea: a verb lists its options once; reading them, refusing what is wrong, writing --help
- * and the manual page (man.h) are loops over that list. `--name value` and `--name=value` both work;
- * a value may begin with '-'; after `--` everything is an argument. Nothing here prints an error or
- * ends the program. */
+ * and the manual page (man.h) are loops over that list. `--name value` and `--name=value` both
+ * work; a value may begin with '-'; after `--` everything is an argument. Nothing here prints an
+ * error or ends the program. */
 #ifndef TARE_BENCH_UTIL_OPTIONS_H
 #define TARE_BENCH_UTIL_OPTIONS_H
 
@@ -17,7 +17,8 @@ typedef enum OptionKind {
     OPTION_LIST, /* target: TextList *, may be repeated */
     /* set(target, context, value) decides; a flag if value_name is NULL, then value is NULL. */
     OPTION_CALL,
-    /* A flag whose set(target, context, NULL) prints to stdout, like --help: the verb does not run. */
+    /* A flag whose set(target, context, NULL) prints to stdout, like --help: the verb does not
+     * run. */
     OPTION_PRINT,
 } OptionKind;
 
@@ -41,8 +42,8 @@ typedef struct Option {
     int (*set)(void *target, const void *context, const char *value, Err *err);
 } Option;
 
-/* Set the option's kind and what belongs to it. A target of the wrong type does not compile. `choices`
- * may be NULL. */
+/* Set the option's kind and what belongs to it. A target of the wrong type does not compile.
+ * `choices` may be NULL. */
 Option option_flag(const char *name, bool *target, const char *help);
 Option option_text(const char *name, const char *value_name, const char **target,
                    const char *choices, const char *help);

@@ -64,7 +64,8 @@ static void stream_drain(Stream *s)
     }
 }
 
-/* In the new process, between fork and exec: calls nothing that another thread could have locked. */
+/* In the new process, between fork and exec: calls nothing that another thread could have
+ * locked. */
 _Noreturn static void become(const char *program, char *const *argv, int answer_fd, int output_fd,
                              pid_t parent)
 {

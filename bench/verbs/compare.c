@@ -1,5 +1,6 @@
-/* compare: `tare compare`: this implementation beside its peers, in turns, parity first. A config has
- * cells, each of which is on disk before the next one starts, or it measures a sentiment classifier. */
+/* compare: `tare compare`: this implementation beside its peers, in turns, parity first. A config
+ * has cells, each of which is on disk before the next one starts, or it measures a sentiment
+ * classifier. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* diff: `tare diff`: did times change, between two result files or, with --run, two programs that take
- * turns? The verdict is the exit code. */
+/* diff: `tare diff`: did times change, between two result files or, with --run, two programs that
+ * take turns? The verdict is the exit code. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* merge: `tare merge`: the result files of shards into one, samples included.
  *
- * The one idea: everything is read and checked before the new file is made. Rows stand in the order of
- * their config. Results of different machines or builds are refused unless forced: a table that mixes
- * them compares nothing. */
+ * The one idea: everything is read and checked before the new file is made. Rows stand in the order
+ * of their config. Results of different machines or builds are refused unless forced: a table that
+ * mixes them compares nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* precision: `tare precision`: one model in several number formats, each only where it is real. Every
- * piece of work is on disk before the next one starts. */
+/* precision: `tare precision`: one model in several number formats, each only where it is real.
+ * Every piece of work is on disk before the next one starts. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>

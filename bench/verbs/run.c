@@ -1,8 +1,8 @@
 /* run: `tare run`: one row.
  *
- * For a user: refuse what does not fit, run the row in a fresh process, compare it with the machine's
- * peaks, print it. With --result-fd it is that fresh process: it runs the row, or measures the peaks,
- * and answers in JSON. */
+ * For a user: refuse what does not fit, run the row in a fresh process, compare it with the
+ * machine's peaks, print it. With --result-fd it is that fresh process: it runs the row, or
+ * measures the peaks, and answers in JSON. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,10 +3,10 @@
  *
  *   {"do":"hello"}                 {"versions":{...}}
  *   {"do":"load", ...}             {"ns":time}        see compare/worker_job.h
- *   {"do":"run","calls":N}         {"ns":mean time of one call, measured here, around the calls only}
+ *   {"do":"run","calls":N}         {"ns":mean time of one call, measured here around the calls}
  *   {"do":"nothing","calls":N}     {"ns":the same for a call that does nothing}
  *   {"do":"outputs","path":FILE}   {}                 one untimed call, its results in FILE
- *   {"do":"requests","texts":[I]}  {"ns":[...],"tokenizer_ns":[...]}   of a classifier, text by text
+ *   {"do":"requests","texts":[I]}  {"ns":[...],"tokenizer_ns":[...]}  of a classifier, text by text
  *
  * Any failure is {"error":"a sentence"}, and the worker goes on. It ends when stdin does. */
 #include <jansson.h>

@@ -59,8 +59,8 @@ struct Family {
     bool rotary;
     bool qkv_bias, qk_norm;
     size_t default_kv_heads, default_head_dim; /* 0: they follow from the heads */
-    size_t
-        default_window; /* of a sliding window that a missing key stands for, which is not built */
+    /* of a sliding window that a missing key stands for, which is not built */
+    size_t default_window;
     void (*record)(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want,
                    Recording *r);           /* layers, logits, loss; r has its inputs */
     double (*params)(const ModelConfig *c); /* as model_num_params */

@@ -2,7 +2,8 @@
  * (without its window), Qwen2 (a bias on q, k and v), Qwen3 (norms of q and k).
  *
  *   x = word[token]
- *   num_layers times:  x = x + out(attention(rope(qkv(norm1(x)))));  x = x + down(gate(up(norm2(x))))
+ *   num_layers times:  x = x + out(attention(rope(qkv(norm1(x)))))
+ *                      x = x + down(gate(up(norm2(x))))
  *   hidden = norm(x);  logits = hidden head^T
  *
  * Norms are RMS norms, the gate is that of SwiGLU, groups of heads may share keys and values; only

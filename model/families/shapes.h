@@ -1,8 +1,9 @@
-/* shapes: the decoders that need no file: architectures, named sizes, and a configuration from both.
+/* shapes: the decoders that need no file: architectures, named sizes, and a configuration from
+ * both.
  *
- * The five sizes small to 2.7B are those of GPT-2 (Radford et al. 2019) and the 2.7B of GPT-3 (Brown
- * et al. 2020, table 2.1); they mean the same width, layers and heads in every architecture. The
- * others are the shapes of published models and bring everything with them. */
+ * The five sizes small to 2.7B are those of GPT-2 (Radford et al. 2019) and the 2.7B of GPT-3
+ * (Brown et al. 2020, table 2.1); they mean the same width, layers and heads in every architecture.
+ * The others are the shapes of published models and bring everything with them. */
 #ifndef TARE_MODEL_FAMILIES_SHAPES_H
 #define TARE_MODEL_FAMILIES_SHAPES_H
 

@@ -1,5 +1,5 @@
-/* Fuzzes the CSV reader: any bytes are either refused with a sentence that names the file, or give a
- * table that reads back the same after it was written; rows and samples in it likewise.
+/* Fuzzes the CSV reader: any bytes are either refused with a sentence that names the file, or give
+ * a table that reads back the same after it was written; rows and samples in it likewise.
  *
  *   build/fuzz_csv -max_total_time=600 -max_len=4096 NEW_INPUTS tests/fuzz/corpus_csv */
 #include "bench/result/csv.h"

@@ -1,5 +1,5 @@
-/* Any bytes as a file of labelled texts: read whole or refused with a line, and what is read holds what
- * text/jsonl.h promises. */
+/* Any bytes as a file of labelled texts: read whole or refused with a line, and what is read holds
+ * what text/jsonl.h promises. */
 #include "bench/text/jsonl.h"
 
 #include <stdlib.h>

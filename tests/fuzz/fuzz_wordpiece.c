@@ -1,6 +1,6 @@
-/* Fuzzes the tokenizer. The first byte says what the rest is: 'c' a tokenizer_config.json, anything else
- * text, for one of four tokenizers. A config is refused with a sentence or complete; text gives ids
- * between [CLS] and [SEP] that truncation cuts and repair does not change.
+/* Fuzzes the tokenizer. The first byte says what the rest is: 'c' a tokenizer_config.json, anything
+ * else text, for one of four tokenizers. A config is refused with a sentence or complete; text
+ * gives ids between [CLS] and [SEP] that truncation cuts and repair does not change.
  *
  *   build/fuzz_wordpiece -dict=tests/fuzz/wordpiece.dict -max_total_time=600 \
  *       NEW_INPUTS tests/fuzz/corpus_wordpiece */

@@ -1,5 +1,5 @@
-/* Fuzzes vocab.txt: any bytes are refused with file and line, or give a vocabulary in which every stretch
- * of the file is found by the trie and by the table of short words alike.
+/* Fuzzes vocab.txt: any bytes are refused with file and line, or give a vocabulary in which every
+ * stretch of the file is found by the trie and by the table of short words alike.
  *
  *   build/fuzz_wordpiece_vocab -max_total_time=600 NEW_INPUTS tests/fuzz/corpus_wordpiece_vocab */
 #include "model/tokenizer/vocab.h"

@@ -1,9 +1,9 @@
 /* bench_kernels: what share of the fp32 FMA peak the matrix products and attention reach, and what
  * share of fp32's time the products of small formats take.
  *
- * Each line takes its candidates in turns, the peak among them, for some rounds, and prints medians:
- * on a noisy machine only ratios within one line mean anything. Not a test; run it by hand:
- * bench_kernels [threads] [rounds] [filter]. */
+ * Each line takes its candidates in turns, the peak among them, for some rounds, and prints
+ * medians: on a noisy machine only ratios within one line mean anything. Not a test; run it by
+ * hand: bench_kernels [threads] [rounds] [filter]. */
 #include "autograd/kernels/kernels.h"
 #include "autograd/kernels/peak.h"
 

@@ -1,10 +1,10 @@
 /* simulate_steady: does the classifier reach the rates its design promises?
  *
- * Times are drawn with 2 % noise in the ways that trials go wrong, classified, and the share that gets
- * the right class is compared with the promised one. The promise comes from 200 repetitions itself, so
- * both have a binomial error; a difference of more than 3 of their joint standard errors (and the half
- * per cent to which the promise is rounded) fails. Exit 1 if any does. Takes some seconds; not part of
- * the quick tests. */
+ * Times are drawn with 2 % noise in the ways that trials go wrong, classified, and the share that
+ * gets the right class is compared with the promised one. The promise comes from 200 repetitions
+ * itself, so both have a binomial error; a difference of more than 3 of their joint standard errors
+ * (and the half per cent to which the promise is rounded) fails. Exit 1 if any does. Takes some
+ * seconds; not part of the quick tests. */
 #include <math.h>
 #include <stdio.h>
 
@@ -104,7 +104,8 @@ static double percent_classified(const Scenario *s, size_t n, Xoshiro *r)
     return 100.0 * (double)right / REPETITIONS;
 }
 
-/* In per cent. The rate behind a promise of 100 of 200 may be 99.5: hence at most that is assumed. */
+/* In per cent. The rate behind a promise of 100 of 200 may be 99.5: hence at most that is
+ * assumed. */
 static double allowed_difference(double promised)
 {
     double p = fmin(promised / 100, 1 - 1.0 / PROMISED_REPETITIONS);

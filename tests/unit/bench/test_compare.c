@@ -1,5 +1,5 @@
-/* `tare compare` before and after the workers: its config file, and the comparison of outputs. Whole
- * runs are in tests/cli and tests/parity. */
+/* `tare compare` before and after the workers: its config file, and the comparison of outputs.
+ * Whole runs are in tests/cli and tests/parity. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <math.h>

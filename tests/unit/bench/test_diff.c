@@ -169,7 +169,8 @@ Test(diff, pairing_needs_equally_many_trials)
     diff_release(&d);
 }
 
-/* A row of processes a side: round k is drift[k] times slower for both, new `factor` times and a little. */
+/* A row of processes a side: round k is drift[k] times slower for both, new `factor` times and a
+ * little. */
 static void add_processes(Diff *d, size_t n, double factor)
 {
     static const double drift[] = {1, 1.3, 0.8, 1.1, 0.9, 1.6};
@@ -188,7 +189,8 @@ static void judge_processes(Diff *d, double threshold)
     cr_assert_eq(diff_judge(d, &rule, &err), 0, "%s", err.msg);
 }
 
-/* Five processes a side in turns settle what ten trials of one do not, whatever the machine did meanwhile. */
+/* Five processes a side in turns settle what ten trials of one do not, whatever the machine did
+ * meanwhile. */
 Test(diff, processes_that_took_turns_give_verdicts)
 {
     Diff d = {0};
@@ -372,8 +374,8 @@ Test(diff, other_machines_and_builds_are_refused)
     cr_expect(strstr(err.msg, "git_commit: 'abc' and 'def'"), "%s", err.msg);
 }
 
-/* Two of five sweeps of one build, one after another on a busy host: medians are up to a third apart.
- * Tests of their trials find all rows changed; the spread between processes is not known. */
+/* Two of five sweeps of one build, one after another on a busy host: medians are up to a third
+ * apart. Tests of their trials find all rows changed; the spread between processes is not known. */
 Test(diff, one_build_twice_is_no_change)
 {
     static const char *const paths[] = {"tests/golden/one_build_1.csv",

@@ -1,5 +1,6 @@
-/* The precision study without its models: what two formats changed, what was expected against what was
- * seen, configs, records, turns. Numbers beside a formula were computed once with Python's math module. */
+/* The precision study without its models: what two formats changed, what was expected against what
+ * was seen, configs, records, turns. Numbers beside a formula were computed once with Python's math
+ * module. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <math.h>
@@ -123,7 +124,8 @@ Test(precision_study, regions_and_intervals)
 
 enum { ROUNDS = 20 };
 
-/* Samples about `center`: the noise of a round, which all formats share, and a smaller one of their own. */
+/* Samples about `center`: the noise of a round, which all formats share, and a smaller one of their
+ * own. */
 static Series made_up(Precision format, double center, double own_noise)
 {
     Series s = {.format = format, .at = xcalloc(ROUNDS, sizeof(double)), .count = ROUNDS};
@@ -336,7 +338,8 @@ Test(precision_study, accuracy_is_judged_by_the_paired_interval)
     orderings_release(&o);
 }
 
-/* The rule, on a processor that lacks what is hidden. Where there is no AVX2 the kernels are generic anyway. */
+/* The rule, on a processor that lacks what is hidden. Where there is no AVX2 the kernels are
+ * generic anyway. */
 Test(precision_study, hidden_features_make_a_format_unsupported)
 {
     Err err;

@@ -43,8 +43,8 @@ Test(row_run, result_and_samples_agree)
     cr_expect(epsilon_eq(dbl, r.first_trial_ms, (double)s.at[0].wall_ns * 1e-6, 1e-12));
     cr_expect(epsilon_eq(dbl, r.tokens_per_s, 32 / (r.median_ms * 1e-3), 1e-6));
     cr_expect(isnan(r.optimizer_ms) && !isnan(r.backward_ms) && isnan(r.p95_ms));
-    /* an untrained model guesses: logits have a standard deviation of 0.02 sqrt(32), which moves the
-     * mean over 32 targets; observed 0.047 above ln(101) */
+    /* an untrained model guesses: logits have a standard deviation of 0.02 sqrt(32), which moves
+     * the mean over 32 targets; observed 0.047 above ln(101) */
     cr_expect(epsilon_eq(dbl, r.loss, log(101), 0.1));
     samples_release(&s);
 }
@@ -381,8 +381,8 @@ Test(row_run, guard_believes_what_the_machine_can_do)
     cr_expect(eq(str, r.status, "ok"), "slow while the peaks were measured");
 }
 
-/* A clock at a tenth of its speed makes peaks and row ten times too fast alike; the scheduler's count of
- * CPU time does not follow it. */
+/* A clock at a tenth of its speed makes peaks and row ten times too fast alike; the scheduler's
+ * count of CPU time does not follow it. */
 Test(row_run, guard_sees_a_slow_clock_by_the_cpu_time)
 {
     Peaks p = {.threads = 2, .fma = 1000, .gemm = 800, .bandwidth = 100, .theoretical = NAN};
@@ -404,7 +404,8 @@ Test(row_run, guard_sees_a_slow_clock_by_the_cpu_time)
     cr_expect(eq(str, r.status, "ok"));
 }
 
-/* Peaks measured 30 % too low, and a row at full speed: the guard measures again before it accuses. */
+/* Peaks measured 30 % too low, and a row at full speed: the guard measures again before it
+ * accuses. */
 Test(row_run, peaks_are_raised_by_a_later_measurement)
 {
     Peaks slow = {.threads = 1, .fma = 70, .gemm = 60, .bandwidth = 10, .theoretical = NAN};

@@ -1,5 +1,5 @@
-/* The sentiment benchmark before and after the workers: its config file, and how labels are scored. Whole
- * runs are in tests/cli and tests/parity. */
+/* The sentiment benchmark before and after the workers: its config file, and how labels are scored.
+ * Whole runs are in tests/cli and tests/parity. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <math.h>

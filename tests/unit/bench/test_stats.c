@@ -1,5 +1,5 @@
-/* Stats: distributions, moments, percentiles, intervals and the bootstrap against NumPy, SciPy and exact
- * arithmetic (golden/make_stats_golden.py), and against published test vectors. */
+/* Stats: distributions, moments, percentiles, intervals and the bootstrap against NumPy, SciPy and
+ * exact arithmetic (golden/make_stats_golden.py), and against published test vectors. */
 #include <criterion/criterion.h>
 
 #include <math.h>
@@ -11,8 +11,9 @@
 #include "autograd/base.h"
 #include "tests/golden/stats_golden.h"
 
-/* Relative errors: means and sums agree with NumPy to 9e-16, as observed; quantiles and tails of few
- * trials with SciPy to 5e-13; binomial tails at n = 1e5, from differences of log-gammas, to 1e-10. */
+/* Relative errors: means and sums agree with NumPy to 9e-16, as observed; quantiles and tails of
+ * few trials with SciPy to 5e-13; binomial tails at n = 1e5, from differences of log-gammas, to
+ * 1e-10. */
 static const double ROUNDING = 4e-15;
 static const double SPECIAL = 2e-12;
 static const double LONG_TAIL = 4e-10;
@@ -67,7 +68,8 @@ Test(stats, one_sample_agrees_with_numpy_and_scipy)
     }
 }
 
-/* Five times in nanoseconds from a bug report: the difference of sums of squares overflows there. */
+/* Five times in nanoseconds from a bug report: the difference of sums of squares overflows
+ * there. */
 Test(stats, std_of_large_numbers)
 {
     const double ns[] = {12140144300, 12308847400, 12225136900, 12154929400, 11909783400};

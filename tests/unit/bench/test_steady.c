@@ -137,7 +137,8 @@ Test(steady, a_step_within_delta_is_no_change)
     cr_expect_eq(steady_of(x, 40, 0.01, 0).steady_class, STEADY_SLOWDOWN);
 }
 
-/* A clock with steps of 2 ms shows 100 and 102: without its resolution that looks like exact levels. */
+/* A clock with steps of 2 ms shows 100 and 102: without its resolution that looks like exact
+ * levels. */
 Test(steady, coarse_clock)
 {
     double x[40];
@@ -148,7 +149,8 @@ Test(steady, coarse_clock)
     cr_expect_eq(steady_of(x, 40, 0.01, 0).sigma, 1e-4, "the floor of the noise");
 }
 
-/* A slow wave looks like shifts to independent noise; allowing for autocorrelation makes it flat. */
+/* A slow wave looks like shifts to independent noise; allowing for autocorrelation makes it
+ * flat. */
 Test(steady, correlated_noise_widens_sigma)
 {
     double x[60], smooth = 0;
@@ -196,8 +198,8 @@ Test(steady, identical_times)
 }
 
 /* As many trials as a row may have take a moment, not hours; a shift among them is still found, the
- * cold first runs to the run. Longer than STEADY_EXACT_N a boundary in the rest may be up to one of 1000
- * even distances late. */
+ * cold first runs to the run. Longer than STEADY_EXACT_N a boundary in the rest may be up to one of
+ * 1000 even distances late. */
 Test(steady, long_series)
 {
     enum { N = 1000000, SHIFT = 600000, LATE = N / 1000 };

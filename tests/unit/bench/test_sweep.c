@@ -1,5 +1,5 @@
-/* The sweep around its rows: what is in the file is kept, run once, in order, and survives a kill at
- * any moment. The rows are made up by an executor of this file; that a real row runs is seen in
+/* The sweep around its rows: what is in the file is kept, run once, in order, and survives a kill
+ * at any moment. The rows are made up by an executor of this file; that a real row runs is seen in
  * tests/cli. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
