@@ -2,6 +2,7 @@
 #include "autograd/base.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,27 +36,58 @@ size_t utf8_piece(const unsigned char *p, size_t len, bool *well_formed)
     return n;
 }
 
-/* Copies `text` into err->msg, where control characters and what is no UTF-8 become visible; cuts
- * what does not fit, between two characters: reports are UTF-8. */
-static void store_one_line(Err *err, const char *text)
+/* Whether a well-formed sequence does something to a terminal, or to the line it is in, beside
+ * being shown: C0, DEL, C1, line separators, and what turns the direction of text. */
+static bool is_control(const unsigned char *p, size_t n)
+{
+    if (n == 1)
+        return *p < 0x20 || *p == 0x7f;
+    if (n == 2) /* U+0080 to U+009F, U+061C */
+        return (p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xd8 && p[1] == 0x9c);
+    bool bidi =
+        (p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae))) ||
+        (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
+    return n == 3 && p[0] == 0xe2 && bidi; /* U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069 */
+}
+
+void text_clean(const char *text, char *clean, size_t size)
 {
     size_t out = 0;
     const unsigned char *p = (const unsigned char *)text, *end = p + strlen(text);
     while (p < end) {
         bool shown;
         size_t n = utf8_piece(p, (size_t)(end - p), &shown);
-        shown &= *p >= 0x20 && *p != 0x7f;
+        shown = shown && !is_control(p, n);
         size_t need = shown ? n : 4;
-        if (out + need >= sizeof err->msg)
+        if (out + need >= size)
             break;
         if (shown)
-            memcpy(err->msg + out, p, n);
+            memcpy(clean + out, p, n);
         else
-            snprintf(err->msg + out, 5, "\\x%02x", *p);
+            snprintf(clean + out, 5, "\\x%02x", *p);
         out += need;
         p += shown ? n : 1;
     }
-    err->msg[out] = '\0';
+    clean[out] = '\0';
+}
+
+char *text_cleaned(const char *text)
+{
+    size_t size = 4 * strlen(text) + 1;
+    char *clean = xmalloc(size);
+    text_clean(text, clean, size);
+    return clean;
+}
+
+void print_clean(FILE *f, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *text = xvasprintf(fmt, ap), *clean = text_cleaned(text);
+    va_end(ap);
+    fprintf(f, "%s\n", clean);
+    free(clean);
+    free(text);
 }
 
 int err_set(Err *err, const char *fmt, ...)
@@ -65,7 +97,7 @@ int err_set(Err *err, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    store_one_line(err, text);
+    text_clean(text, err->msg, sizeof err->msg);
     return -1;
 }
 
@@ -180,19 +212,20 @@ int64_t clock_ns(void)
 
 char *file_read(const char *path, size_t max_bytes, size_t *len, Err *err)
 {
-    FILE *f = fopen(path, "rb");
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a FIFO must not wait */
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
     if (!f) {
         err_set(err, "cannot open '%s': %s", path, strerror(errno));
         return NULL;
     }
     char *data = NULL;
-    struct stat st;
-    if (fstat(fileno(f), &st) != 0 || S_ISDIR(st.st_mode)) {
-        err_set(err, "cannot read '%s': it is a directory", path);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        err_set(err, "cannot read '%s': it is %s", path,
+                S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
         goto done;
     }
-    size_t size = 0,
-           capacity = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size + 1 : 4096;
+    size_t size = 0, capacity = st.st_size > 0 ? (size_t)st.st_size + 1 : 4096;
     if (capacity > max_bytes)
         capacity = max_bytes + 1; /* one byte too many shows that the file is too large */
     data = xmalloc(capacity + 1);

@@ -11,17 +11,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 typedef struct Err {
     char msg[1024];
 } Err;
 
 /* Formats the sentence and returns -1, so that callers write `return err_set(err, ...)`. An Err is
- * always one line of UTF-8: control characters and all other bytes are shown as \xNN. */
+ * always one line of clean UTF-8 (text_clean). */
 int err_set(Err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "prefix: " before the sentence in err; returns -1. */
 int err_prefix(Err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Texts from files, made safe for a terminal: one line of UTF-8, in which every byte of a control
+ * character (C0, DEL, C1, line separators, directions of text) and of what is no UTF-8 is shown as
+ * \xNN. What does not fit in `size` bytes is cut, between two characters. */
+void text_clean(const char *text, char *clean, size_t size);
+char *text_cleaned(const char *text); /* whole; caller frees */
+/* Formats one line, made clean, and ends it. */
+void print_clean(FILE *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 _Noreturn void check_failed(const char *file, int line, const char *cond, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -62,7 +71,8 @@ size_t utf8_piece(const unsigned char *p, size_t len, bool *well_formed);
 int64_t clock_ns(void);
 
 /* Reads a whole regular file into a fresh NUL-terminated buffer (the NUL is not counted in *len).
- * Refuses directories and files above max_bytes. Caller frees. */
+ * Refuses at once what is no regular file (a FIFO would never end), and files above max_bytes.
+ * Caller frees. */
 char *file_read(const char *path, size_t max_bytes, size_t *len, Err *err);
 
 /* Whether both paths lead to one existing file or directory; follows links. */

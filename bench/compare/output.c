@@ -5,9 +5,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "model/files/paths.h"
 #include "bench/machine/machine.h"
 #include "bench/util/units.h"
 #include "commit.h"
@@ -53,22 +55,34 @@ static void write_markdown(const Report *r, time_t started, FILE *f)
 
 typedef void WriteReport(const Report *r, time_t started, FILE *f);
 
+int report_folder_make(const char *folder, Err *err)
+{
+    struct stat s;
+    char *target = path_to_make(folder);
+    bool there = mkdir(target, 0777) == 0 || (stat(target, &s) == 0 && S_ISDIR(s.st_mode));
+    free(target);
+    return there ? 0
+                 : err_set(err, "--out '%s': %s", folder,
+                           errno == EEXIST ? "not a folder" : strerror(errno));
+}
+
 /* Through a temporary file, so that a result is never half written. */
 static int write_file(const char *path, WriteReport *write, const Report *r, time_t started,
                       Err *err)
 {
-    char *partial = xasprintf("%s.tmp", path);
+    char *target = path_target(path), *partial = xasprintf("%s.tmp", target); /* a link stays one */
     FILE *f = fopen(partial, "w");
     bool written = false;
     if (f) {
         write(r, started, f);
         written = fflush(f) == 0 && !ferror(f);
-        written = fclose(f) == 0 && written && rename(partial, path) == 0;
+        written = fclose(f) == 0 && written && rename(partial, target) == 0;
     }
     int status = written ? 0 : err_set(err, "cannot write '%s': %s", path, strerror(errno));
     if (status != 0)
         unlink(partial);
     free(partial);
+    free(target);
     return status;
 }
 

@@ -49,6 +49,9 @@ typedef struct EntryRecord {
 void entry_record_fill(EntryRecord *r, const Session *s, const Implementation *a, const Entry *e,
                        bool shows_ratio);
 
+/* Makes the folder of --out where it is missing. */
+int report_folder_make(const char *folder, Err *err);
+
 /* ---- the machine ---- */
 
 /* Hardware, operating system, time and commit: {"timestamp_utc", "cpu_model", "cpus", ...}. Python

@@ -140,11 +140,17 @@ void doctor_processor(Findings *f, const Machine *c, int64_t threads, int64_t se
 void doctor_memory(Findings *f, const Machine *c)
 {
     char available[UNIT_TEXT_SIZE], limit[UNIT_TEXT_SIZE] = "";
-    format_bytes(available, (double)machine_memory(c));
+    int64_t memory = machine_memory(c);
+    if (memory != INT_MISSING)
+        format_bytes(available, (double)memory);
     if (c->memory_limit != INT_MISSING)
         format_bytes(limit, (double)c->memory_limit);
-    add(f, FINDING_OK, "memory", NULL, "%s for rows%s%s%s", available,
-        limit[0] ? " (the control group leaves " : "", limit, limit[0] ? ")" : "");
+    if (memory == INT_MISSING)
+        add(f, FINDING_FIX, "memory", "make /proc readable, or give max_memory",
+            "this system does not tell how much there is, so no row is skipped for it");
+    else
+        add(f, FINDING_OK, "memory", NULL, "%s for rows%s%s%s", available,
+            limit[0] ? " (the control group leaves " : "", limit, limit[0] ? ")" : "");
     if (is(c->huge_pages, "never"))
         add(f, FINDING_FIX, "huge pages",
             "as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",

@@ -254,7 +254,7 @@ void machine_read(Machine *c, const char *root)
 int64_t machine_memory(const Machine *c)
 {
     if (c->memory_available == INT_MISSING)
-        return c->memory_limit == INT_MISSING ? 0 : c->memory_limit;
+        return c->memory_limit;
     return c->memory_limit != INT_MISSING && c->memory_limit < c->memory_available
                ? c->memory_limit
                : c->memory_available;
@@ -266,6 +266,8 @@ int64_t memory_auto_limit(void)
     Machine c;
     machine_read(&c, "");
     int64_t memory = machine_memory(&c);
+    if (memory == INT_MISSING)
+        return INT_MISSING;
     return memory > reserve ? memory - reserve : 0;
 }
 

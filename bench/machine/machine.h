@@ -34,11 +34,12 @@ void machine_read(Machine *c, const char *root);
 void machine_line(const char *root, const char *path, char *line, size_t size);
 int64_t machine_number(const char *root, const char *path);
 
-/* What one process may allocate: the smaller of available memory and what the cgroup leaves. 0 when
- * neither is known. */
+/* What one process may allocate: the smaller of available memory and what the cgroup leaves.
+ * INT_MISSING when neither is known. */
 int64_t machine_memory(const Machine *c);
 
-/* memory = "auto": machine_memory less 512 MiB for the rest of the machine. */
+/* memory = "auto": machine_memory less 512 MiB for the rest of the machine; INT_MISSING when that
+ * is not known: then nothing is refused for its memory. */
 int64_t memory_auto_limit(void);
 
 /* CPU time so far, in s: of all CPUs since boot, and of this process and its children that have

@@ -25,7 +25,9 @@ extern const Schema peaks_schema;
 /* In this process; starts its team of threads. More threads than allowed CPUs reach no more. */
 void peaks_measure(int64_t threads, Peaks *p);
 
-/* In a process of its own: `tare run --peaks`. */
+/* In a process of its own: `tare run --peaks`. -1 also where that takes longer than the limit: it
+ * is stopped, or hangs. */
+enum { PEAKS_MAX_SECONDS = 60 };
 int peaks_spawn(int64_t threads, Peaks *p, Err *err);
 
 /* The higher of each rate. */

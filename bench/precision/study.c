@@ -305,7 +305,7 @@ static bool fits(const Model *m, StudyRecord *r)
     char needed[UNIT_TEXT_SIZE], usable[UNIT_TEXT_SIZE], reason[TEXT_SIZE];
     size_t bytes = model_predicted_bytes(m);
     int64_t limit = memory_auto_limit();
-    if (limit <= 0 || bytes <= (size_t)limit)
+    if (limit == INT_MISSING || bytes <= (size_t)limit)
         return true;
     format_bytes(needed, (double)bytes);
     format_bytes(usable, (double)limit);

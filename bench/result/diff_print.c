@@ -136,7 +136,7 @@ void diff_print_summary(const Diff *d, FILE *out)
     for (size_t i = 0; i < d->count; i++)
         seen[d->rows[i].verdict]++;
     for (size_t i = 0; i < d->num_skipped; i++)
-        fprintf(out, "not compared: %s: %s\n", d->skipped[i].name, d->skipped[i].reason);
+        print_clean(out, "not compared: %s: %s", d->skipped[i].name, d->skipped[i].reason);
     fprintf(out, "verdict: %s\n", verdict_name(d->verdict));
     fprintf(out, "%zu rows", d->count);
     for (int v = VERDICT_REGRESSION; v >= VERDICT_INCONCLUSIVE; v--)

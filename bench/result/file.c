@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/files/paths.h"
 #include "bench/result/csv.h"
 #include "bench/result/read.h"
 #include "bench/row/config.h"
-#include "bench/util/paths.h"
 
 /* ---- bytes to disk ---- */
 

@@ -80,7 +80,8 @@ static void keep(Pair *p, int side, const RowResult *r, const Samples *samples)
 /* One process. -1: none could be made. */
 static int take_turn(Turns *t, Pair *p, int side, Err *err)
 {
-    RowLimits limits = {.memory_limit = (size_t)sweep_memory_limit(t->s),
+    int64_t memory = sweep_memory_limit(t->s);
+    RowLimits limits = {.memory_limit = memory == INT_MISSING ? 0 : (size_t)memory,
                         .max_seconds = t->s->config.max_row_time,
                         .program = t->run->programs[side]};
     RowResult r = p->item->result;

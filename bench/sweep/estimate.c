@@ -162,7 +162,7 @@ bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds)
         text_set(r->status, STATUS_UNSUPPORTED);
         return false;
     }
-    if (r->predicted_peak_bytes > memory_limit) {
+    if (memory_limit != INT_MISSING && r->predicted_peak_bytes > memory_limit) {
         format_bytes(needed, (double)r->predicted_peak_bytes);
         format_bytes(allowed, (double)memory_limit);
         text_set(r->status, STATUS_SKIPPED_MEMORY);

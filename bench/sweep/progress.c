@@ -2,6 +2,7 @@
 #include "bench/sweep/progress.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -32,13 +33,14 @@ static void format_left(char text[LEFT_SIZE], TimeLeft left)
 
 static void draw_bar(Progress *p, const char *name, TimeLeft left)
 {
-    char rest[LEFT_SIZE], bar[BAR_WIDTH + 1];
+    char rest[LEFT_SIZE], bar[BAR_WIDTH + 1], *shown = text_cleaned(name);
     size_t full = p->total ? p->done * BAR_WIDTH / p->total : BAR_WIDTH;
     memset(bar, '.', BAR_WIDTH);
     memset(bar, '#', full);
     bar[BAR_WIDTH] = '\0';
     format_left(rest, left);
-    fprintf(p->out, ERASE_LINE "[%s] %zu/%zu %s%s", bar, p->done, p->total, name, rest);
+    fprintf(p->out, ERASE_LINE "[%s] %zu/%zu %s%s", bar, p->done, p->total, shown, rest);
+    free(shown);
     fflush(p->out);
 }
 
@@ -57,9 +59,10 @@ void progress_row_ended(Progress *p, const char *name, const RowResult *r, TimeL
     else if (!isnan(r->mean_time_ms))
         snprintf(figures, sizeof figures, ", %.2f ms", r->mean_time_ms);
     format_left(rest, left);
-    fprintf(p->out, "%s[%*zu/%zu] %s: %s%s%s%s%s\n", p->bar ? ERASE_LINE : "",
-            snprintf(NULL, 0, "%zu", p->total), p->done, p->total, name, r->status, figures,
-            *r->status_reason ? ", " : "", r->status_reason, p->bar ? "" : rest);
+    fputs(p->bar ? ERASE_LINE : "", p->out);
+    print_clean(p->out, "[%*zu/%zu] %s: %s%s%s%s%s", snprintf(NULL, 0, "%zu", p->total), p->done,
+                p->total, name, r->status, figures, *r->status_reason ? ", " : "", r->status_reason,
+                p->bar ? "" : rest);
     fflush(p->out);
     if (p->bar && p->done < p->total)
         draw_bar(p, name, left);
@@ -78,8 +81,9 @@ void progress_note(Progress *p, const char *fmt, ...)
     if (p->bar)
         fputs(ERASE_LINE, p->out);
     va_start(ap, fmt);
-    vfprintf(p->out, fmt, ap);
+    char *text = xvasprintf(fmt, ap);
     va_end(ap);
-    fputc('\n', p->out);
+    print_clean(p->out, "%s", text);
+    free(text);
     fflush(p->out);
 }

@@ -172,7 +172,8 @@ static TimeLeft time_left(const Runner *r, size_t next)
 /* Runs an admitted row and judges it. */
 static int execute(Runner *r, RowResult *result, Samples *samples, int64_t limit, Err *err)
 {
-    RowLimits limits = {.memory_limit = (size_t)limit, .max_seconds = r->s->config.max_row_time};
+    RowLimits limits = {.memory_limit = limit == INT_MISSING ? 0 : (size_t)limit,
+                        .max_seconds = r->s->config.max_row_time};
     int64_t start = clock_ns();
     if (r->run->execute(result, samples, &limits, err) != 0)
         return -1;
@@ -250,6 +251,10 @@ static int run_rows(Runner *r, Err *err)
         resumed |= r->s->items[i].in_file;
     choose_order(r);
     progress_start(&r->progress, r->run->log, r->count);
+    if (sweep_memory_limit(r->s) == INT_MISSING)
+        progress_note(&r->progress,
+                      "how much memory there is is not known, so no row is skipped for "
+                      "it; max_memory sets a limit");
     estimate_all(r);
     for (size_t i = 0; i < r->count && status == 0 && !interrupted(); i++)
         status = run_item(r, i, err);
@@ -304,8 +309,8 @@ static void note_other_machine(const Runner *r)
         if (r->s->items[i].in_file)
             fingerprint_add(differences, FINGERPRINT_COLUMNS, &r->s->items[i].result, &here);
     if (*differences)
-        fprintf(r->run->log, "warning: rows in %s are of another machine or build (%s)\n",
-                r->file.path, differences);
+        print_clean(r->run->log, "warning: rows in %s are of another machine or build (%s)",
+                    r->file.path, differences);
 }
 
 /* Takes over the rows of the file, except failed rows that are selected: they run again. */

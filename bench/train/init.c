@@ -124,7 +124,7 @@ static int alloc_model(Trainer *t, Err *err)
     const ParamsMemory want = {.grads = true, .moments = true};
     size_t bytes = bucketed_bytes(&t->model, want);
     int64_t limit = memory_auto_limit();
-    if (limit > 0 && bytes > (size_t)limit) {
+    if (limit != INT_MISSING && bytes > (size_t)limit) {
         char needed[UNIT_TEXT_SIZE], there[UNIT_TEXT_SIZE];
         format_bytes(needed, (double)bytes);
         format_bytes(there, (double)limit);

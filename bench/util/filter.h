@@ -6,6 +6,8 @@
 
 #include "autograd/base.h"
 
+enum { FILTER_MAX_BYTES = 1000, FILTER_MAX_NESTING = 50 };
+
 typedef struct NameFilter {
     const char *text; /* borrowed; NULL = everything is kept */
     regex_t pattern;
@@ -13,8 +15,8 @@ typedef struct NameFilter {
     size_t asked, kept;
 } NameFilter;
 
-/* `regex` is a POSIX extended regular expression, or NULL. -1: it is none, and there is nothing to
- * close. */
+/* `regex` is a POSIX extended regular expression, or NULL. -1: it is none, or above the
+ * limits, and there is nothing to close. */
 int name_filter_open(NameFilter *f, const char *regex, Err *err);
 
 /* Whether some part of the name matches. */

@@ -64,6 +64,18 @@ static void stream_drain(Stream *s)
     }
 }
 
+/* In the new process: the reason goes where its output would. */
+__attribute__((format(printf, 1, 2))) _Noreturn static void give_up(const char *fmt, ...)
+{
+    int why = errno;
+    va_list ap;
+    va_start(ap, fmt);
+    vdprintf(STDERR_FILENO, fmt, ap);
+    dprintf(STDERR_FILENO, ": %s\n", strerror(why));
+    va_end(ap);
+    _exit(127);
+}
+
 /* In the new process, between fork and exec: calls nothing that another thread could have
  * locked. */
 _Noreturn static void become(const char *program, char *const *argv, int answer_fd, int output_fd,
@@ -77,14 +89,16 @@ _Noreturn static void become(const char *program, char *const *argv, int answer_
     int answer = fcntl(answer_fd, F_DUPFD_CLOEXEC, CHILD_RESULT_FD + 1);
     int output = fcntl(output_fd, F_DUPFD_CLOEXEC, CHILD_RESULT_FD + 1);
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (dup2(nothing, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
-        dup2(output, STDERR_FILENO) < 0 || dup2(answer, CHILD_RESULT_FD) < 0)
+    if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
+        dup2(answer, CHILD_RESULT_FD) < 0)
         _exit(127);
+    if (nothing < 0)
+        give_up("cannot open '/dev/null'");
+    dup2(nothing, STDIN_FILENO);
     signal(SIGPIPE, SIG_DFL);
     placement_unpin(NULL);
     execv(program, argv);
-    dprintf(STDERR_FILENO, "cannot execute '%s': %s\n", program, strerror(errno));
-    _exit(127);
+    give_up("cannot execute '%s'", program);
 }
 
 static int open_pipe(int ends[2], Err *err)
@@ -195,7 +209,7 @@ static char *last_line(char *output)
 void child_reason(const Child *c, char *text, size_t size)
 {
     static const char own_prefix[] = "tare: ";
-    char *copy = xstrdup(c->output), *line = last_line(copy), limit[UNIT_TEXT_SIZE];
+    char *copy = xstrdup(c->output), *line = text_cleaned(last_line(copy)), limit[UNIT_TEXT_SIZE];
     const char *colon = *line ? ": " : "", *name = sigabbrev_np(c->code);
     if (c->end == CHILD_TIMED_OUT) {
         format_duration(limit, c->max_seconds);
@@ -210,5 +224,6 @@ void child_reason(const Child *c, char *text, size_t size)
     } else {
         snprintf(text, size, "exit code %d%s%s", c->code, colon, line);
     }
+    free(line);
     free(copy);
 }

@@ -71,25 +71,13 @@ void table_columns(Table *t, const char *names, TableShow show)
 /* The text as one line of UTF-8 that stays in its cell. The caller frees. */
 static char *readable(const char *text, bool markdown)
 {
-    char *line;
-    size_t len;
-    FILE *f = open_memstream(&line, &len);
-    CHECK(f, "no memory for a cell");
-    const unsigned char *p = (const unsigned char *)text, *end = p + strlen(text);
-    while (p < end) {
-        utf8proc_int32_t c;
-        utf8proc_ssize_t n = utf8proc_iterate(p, end - p, &c);
-        bool shown = n > 0 && utf8proc_category(c) != UTF8PROC_CATEGORY_CC;
+    char *line = text_cleaned(text), *cell = xmalloc(2 * strlen(line) + 1), *end = cell;
+    for (const char *p = line; *p; *end++ = *p++)
         if (markdown && *p == '|')
-            fputc('\\', f);
-        if (shown)
-            fwrite(p, 1, (size_t)n, f);
-        else
-            fprintf(f, "\\x%02x", *p);
-        p += shown ? n : 1;
-    }
-    fclose(f);
-    return line;
+            *end++ = '\\';
+    *end = '\0';
+    free(line);
+    return cell;
 }
 
 /* Takes over both. */

@@ -25,8 +25,11 @@ static void print_line(const Classifier *c, const float *logits, double *scores,
 {
     size_t best = classifier_best(logits, c->labels.count);
     classifier_scores(c, logits, scores);
-    for (size_t k = all ? 0 : best; k < (all ? c->labels.count : best + 1); k++)
-        printf("%s%s\t%.6f", all && k ? "\t" : "", c->labels.at[k], scores[k]);
+    for (size_t k = all ? 0 : best; k < (all ? c->labels.count : best + 1); k++) {
+        char *name = text_cleaned(c->labels.at[k]); /* it comes from a file */
+        printf("%s%s\t%.6f", all && k ? "\t" : "", name, scores[k]);
+        free(name);
+    }
     putchar('\n');
 }
 

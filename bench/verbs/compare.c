@@ -5,27 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench/machine/threads.h"
 #include "bench/commands.h"
 #include "bench/compare/cell.h"
+#include "bench/compare/output.h"
 #include "bench/compare/report.h"
 #include "bench/util/config_command.h"
 #include "bench/util/interrupt.h"
 #include "bench/serving/report.h"
 
 /* ---- before the first cell ---- */
-
-static int make_folder(const char *folder, Err *err)
-{
-    struct stat s;
-    if (mkdir(folder, 0777) == 0 || (stat(folder, &s) == 0 && S_ISDIR(s.st_mode)))
-        return 0;
-    return err_set(err, "--out '%s': %s", folder,
-                   errno == EEXIST ? "not a folder" : strerror(errno));
-}
 
 /* Finds or makes what cells use, and checks that the models can do what is asked. */
 static int find_inputs(Comparison *c, Err *err)
@@ -111,7 +102,7 @@ static int compare(const CompareConfig *config, const char *folder, Err *err)
     bool passed = true;
     session_init(&c.session);
     int status = find_inputs(&c, err);
-    if (status == 0 && (make_folder(folder, err) != 0 || comparison_start(&c, err) != 0))
+    if (status == 0 && (report_folder_make(folder, err) != 0 || comparison_start(&c, err) != 0))
         status = -1;
     if (status == 0)
         status = measure_all(&c, folder, &passed, err);
@@ -149,7 +140,7 @@ static int compare_serving(const ServingConfig *config, const char *folder, Err 
 {
     Serving s;
     int status = serving_open(&s, config, err);
-    if (status == 0 && (make_folder(folder, err) != 0 || serving_start(&s, err) != 0))
+    if (status == 0 && (report_folder_make(folder, err) != 0 || serving_start(&s, err) != 0))
         status = -1;
     if (status == 0)
         status = measure_serving(&s, folder, err);

@@ -1,8 +1,10 @@
 /* convert: `tare convert`: a checkpoint in another number format, as a new directory. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/files/convert.h"
+#include "model/files/paths.h"
 #include "bench/commands.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/options.h"
@@ -43,7 +45,10 @@ int cmd_convert(int argc, char **argv, Err *err)
         return EXIT_BAD_INPUT;
     }
     interrupt_install();
-    if (model_convert(arguments[0], arguments[1], format_of(format), interrupted, err) == 0)
+    char *out = path_to_make(arguments[1]);
+    int status = model_convert(arguments[0], out, format_of(format), interrupted, err);
+    free(out);
+    if (status == 0)
         return EXIT_OK;
     return interrupted() ? EXIT_INTERRUPTED : EXIT_BAD_INPUT;
 }

@@ -108,7 +108,7 @@ static int judge_and_print(Diff *d, const DiffCommand *c, Err *err)
     if (diff_judge(d, &rule, err) != 0)
         return EXIT_BAD_INPUT;
     if (d->differences[0])
-        fprintf(stderr, "compared although machine or build differ (%s)\n", d->differences);
+        print_clean(stderr, "compared although machine or build differ (%s)", d->differences);
     diff_print(d, c->format, stdout);
     if (strcmp(c->format, "csv") == 0)
         diff_print_summary(d, stderr);

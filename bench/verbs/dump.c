@@ -1,13 +1,18 @@
 /* dump: `tare dump`: what a checkpoint computes on given ids, written as a safetensors file for
  * other programs to compare with. Names and shapes are Hugging Face's. It times nothing. */
+#include <dirent.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/files/checkpoint.h"
 #include "model/model.h"
 #include "bench/commands.h"
 #include "bench/util/ids.h"
 #include "bench/util/options.h"
+#include "bench/util/units.h"
+#include "bench/machine/machine.h"
 #include "bench/machine/threads.h"
 
 typedef struct Inputs {
@@ -121,10 +126,46 @@ static void add_outputs(const Model *m, TensorList *out)
         add_output(out, "loss", 0, NULL, r->loss);
 }
 
-/* Forward, and backward where there are targets, then everything into the file. */
-static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char *path, Err *err)
+/* Says on one line which tensors have a value that is no finite number; whether none has. */
+static bool all_finite(const TensorList *out)
 {
-    if (model_alloc(m, err) != 0 || checkpoint_load(ck, &m->params, err) != 0)
+    const size_t most_named = 8;
+    size_t found = 0;
+    for (size_t i = 0; i < out->count; i++) {
+        const STensor *t = &out->at[i];
+        const float *x = t->data;
+        size_t n = stensor_count(t), k = 0;
+        while (k < n && isfinite(x[k]))
+            k++;
+        if (k < n && found++ < most_named)
+            fprintf(stderr, "%s %s", found == 1 ? "tare: not finite:" : ",", t->name);
+    }
+    if (found > most_named)
+        fprintf(stderr, " and %zu more", found - most_named);
+    if (found)
+        fputc('\n', stderr);
+    return found == 0;
+}
+
+/* Asked before any memory is touched: the system would grant it and kill us later. */
+static int admit(const Model *m, Err *err)
+{
+    char needed[UNIT_TEXT_SIZE], there[UNIT_TEXT_SIZE];
+    size_t bytes = model_predicted_bytes(m);
+    int64_t limit = memory_auto_limit();
+    if (limit == INT_MISSING || bytes <= (size_t)limit)
+        return 0;
+    format_bytes(needed, (double)bytes);
+    format_bytes(there, (double)limit);
+    return err_set(err, "dump: this needs %s, but only %s can be used; give fewer or shorter rows",
+                   needed, there);
+}
+
+/* Forward, and backward where there are targets, then everything into the file. */
+static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char *path, bool *finite,
+                         Err *err)
+{
+    if (admit(m, err) != 0 || model_alloc(m, err) != 0 || checkpoint_load(ck, &m->params, err) != 0)
         return -1;
     unused_print(ck->unused);
     model_set_tokens(m, in->ids.at);
@@ -140,6 +181,7 @@ static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char 
     if (m->options.backward)
         checkpoint_export(&ck->config, ck->prefixed, &m->params, m->params.grads, "grad.", &out);
     int status = safetensors_write(path, out.at, out.count, NULL, err);
+    *finite = status != 0 || all_finite(&out);
     tensor_list_release(&out);
     return status;
 }
@@ -149,10 +191,27 @@ typedef struct DumpOptions {
     int64_t threads;
 } DumpOptions;
 
-static int dump(const char *dir, const Inputs *in, const DumpOptions *o, Err *err)
+/* A file of the model that is read is not to be replaced, whatever name or link leads to it. */
+static int check_out(const char *out, const char *dir, Err *err)
+{
+    DIR *files = opendir(dir);
+    int status = 0;
+    for (struct dirent *d; files && status == 0 && (d = readdir(files));) {
+        char *path = xasprintf("%s/%s", dir, d->d_name);
+        if (strcmp(d->d_name, "..") != 0 && file_is_same(out, path))
+            status = err_set(err, "--out '%s' is '%s' of the model itself; use another name", out,
+                             d->d_name);
+        free(path);
+    }
+    if (files)
+        closedir(files);
+    return status;
+}
+
+static int dump(const char *dir, const Inputs *in, const DumpOptions *o, bool *finite, Err *err)
 {
     Precision precision;
-    if (precision_parse(o->precision, &precision, err) != 0)
+    if (precision_parse(o->precision, &precision, err) != 0 || check_out(o->out, dir, err) != 0)
         return -1;
     Checkpoint ck;
     if (checkpoint_open(&ck, dir, err) != 0)
@@ -175,7 +234,7 @@ static int dump(const char *dir, const Inputs *in, const DumpOptions *o, Err *er
                             .backward = in->targets.rows > 0 && precision_has_backward(precision),
                             .recompute = recompute,
                             .threads = (int)o->threads});
-        status = run_and_write(&ck, &m, in, o->out, err);
+        status = run_and_write(&ck, &m, in, o->out, finite, err);
         model_release(&m);
     }
     checkpoint_release(&ck);
@@ -195,7 +254,9 @@ int cmd_dump(int argc, char **argv, Err *err)
             "--targets", "ROWS", &targets, NULL,
             "the right id at each position, or a label a row (-1 = ignored); adds the loss, and "
             "gradients where the precision has a backward pass"),
-        option_text("--out", "FILE", &dumped.out, NULL, "the safetensors file to write"),
+        option_text(
+            "--out", "FILE", &dumped.out, NULL,
+            "the safetensors file to write; replaces one that is there, but none of MODEL_DIR"),
         option_text(
             "--recompute", "MODE", &dumped.recompute, NULL,
             "auto, none, cheap, block or block:K, K blocks at a time; results are identical"),
@@ -211,7 +272,9 @@ int cmd_dump(int argc, char **argv, Err *err)
                              .options = options,
                              .num_options = COUNT_OF(options),
                              .min_arguments = 1,
-                             .max_arguments = 1};
+                             .max_arguments = 1,
+                             .notes = "exit: 0 ok, 1 written, but a value is not finite, 2 bad "
+                                      "command or input\n"};
     size_t count = 0;
     OptionsOutcome outcome = options_parse(&command, argc, argv, &dir, &count, err);
     if (outcome != OPTIONS_RUN)
@@ -221,9 +284,12 @@ int cmd_dump(int argc, char **argv, Err *err)
         return EXIT_BAD_INPUT;
     }
     Inputs in = {0};
+    bool finite = true;
     int status = parse_inputs(&in, ids, mask, targets, err);
     if (status == 0)
-        status = dump(dir, &in, &dumped, err);
+        status = dump(dir, &in, &dumped, &finite, err);
     inputs_release(&in);
-    return status == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+    if (status != 0)
+        return EXIT_BAD_INPUT;
+    return finite ? EXIT_OK : EXIT_NOT_OK;
 }

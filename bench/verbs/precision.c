@@ -1,25 +1,15 @@
 /* precision: `tare precision`: one model in several number formats, each only where it is real.
  * Every piece of work is on disk before the next one starts. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "bench/machine/threads.h"
 #include "bench/commands.h"
 #include "bench/util/config_command.h"
 #include "bench/util/interrupt.h"
+#include "bench/compare/output.h"
 #include "bench/precision/report.h"
-
-static int make_folder(const char *folder, Err *err)
-{
-    struct stat s;
-    if (mkdir(folder, 0777) == 0 || (stat(folder, &s) == 0 && S_ISDIR(s.st_mode)))
-        return 0;
-    return err_set(err, "--out '%s': %s", folder,
-                   errno == EEXIST ? "not a folder" : strerror(errno));
-}
 
 /* ---- the command ---- */
 
@@ -163,7 +153,7 @@ static int study(const StudyConfig *config, const PrecisionCommand *c, Err *err)
     Run run = {.study = &s, .folder = c->folder, .started = time(NULL), .passed = true};
     int status = study_open(&s, config, &c->options, err);
     if (status == 0)
-        status = make_folder(c->folder, err);
+        status = report_folder_make(c->folder, err);
     if (status == 0)
         status = run_all(&run, err);
     study_release(&s);

@@ -26,7 +26,7 @@
 typedef struct RunCommand {
     RowConfig config;
     const char *format;  /* NULL: not given */
-    int64_t max_memory;  /* bytes */
+    int64_t max_memory;  /* bytes; INT_MISSING = not known */
     double max_row_time; /* seconds */
     bool profile, peaks;
     int64_t result_fd; /* -1: none */
@@ -90,13 +90,18 @@ static int run_peaks(const RunCommand *run, Err *err)
     return write_answer(schema_to_json(&peaks_schema, &p), fd, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
 }
 
+/* 0 = no limit. */
+static size_t memory_of(const RunCommand *run)
+{
+    return run->max_memory == INT_MISSING ? 0 : (size_t)run->max_memory;
+}
+
 /* The row in this process; its answer goes to the parent. */
 static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *err)
 {
     Profile profile;
     profile_init(&profile);
-    RowExtras extras = {.memory_limit = (size_t)run->max_memory,
-                        .profile = run->profile ? &profile : NULL};
+    RowExtras extras = {.memory_limit = memory_of(run), .profile = run->profile ? &profile : NULL};
     int status = row_run(r, samples, &extras, err);
     if (status == 0)
         status = write_answer(row_document(r, samples, extras.profile), run->result_fd, err);
@@ -110,7 +115,7 @@ static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Prof
 {
     TimeModel time;
     Guard guard;
-    RowLimits limits = {.memory_limit = (size_t)run->max_memory, .max_seconds = run->max_row_time};
+    RowLimits limits = {.memory_limit = memory_of(run), .max_seconds = run->max_row_time};
     time_model_init(&time, NAN, r->config.threads);
     row_estimate(r, run->max_memory, &time);
     if (!row_admit(r, run->max_memory, INFINITY)) {

@@ -135,7 +135,7 @@ void checkpoint_release(Checkpoint *ck)
 void unused_print(const char *unused)
 {
     if (unused)
-        fprintf(stderr, "tare: not used: %s\n", unused);
+        print_clean(stderr, "tare: not used: %s", unused);
 }
 
 /* ---- loading ---- */
@@ -245,21 +245,34 @@ static bool known_unused(const Family *f, const char *name)
     return false;
 }
 
+__attribute__((format(printf, 2, 3))) static void name_another(char **list, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *more = xvasprintf(fmt, ap), *longer = xasprintf("%s%s", *list ? *list : "", more);
+    va_end(ap);
+    free(more);
+    free(*list);
+    *list = longer;
+}
+
 static int account_for_rest(Checkpoint *ck, const bool *used, Err *err)
 {
     free(ck->unused);
     ck->unused = NULL;
+    const size_t most_named = 20;
+    size_t count = 0;
     for (size_t i = 0; i < safetensors_count(ck->file); i++) {
         const char *name = safetensors_at(ck->file, i)->name;
         if (used[i])
             continue;
         if (!known_unused(ck->config.family, name))
             return err_set(err, "unknown tensor '%s'", name);
-        char *longer =
-            xasprintf("%s%s%s", ck->unused ? ck->unused : "", ck->unused ? ", " : "", name);
-        free(ck->unused);
-        ck->unused = longer;
+        if (count++ < most_named)
+            name_another(&ck->unused, "%s%s", ck->unused ? ", " : "", name);
     }
+    if (count > most_named)
+        name_another(&ck->unused, " and %zu more", count - most_named);
     return 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "model/families/family.h"
 #include "model/files/config_json.h"
+#include "model/files/paths.h"
 
 /* ---- labels ---- */
 
@@ -87,18 +88,20 @@ int labels_find(const Labels *l, const char *name)
 
 int file_write(const char *path, const char *text, size_t len, Err *err)
 {
-    char *temporary = xasprintf("%s.tmp.%ld", path, (long)getpid());
+    char *target = path_target(path); /* a link stays one */
+    char *temporary = xasprintf("%s.tmp.%ld", target, (long)getpid());
     FILE *f = fopen(temporary, "wb");
     bool ok =
         f && (len == 0 || fwrite(text, len, 1, f) == 1) && fflush(f) == 0 && fsync(fileno(f)) == 0;
     if (f && fclose(f) != 0)
         ok = false;
-    ok = ok && rename(temporary, path) == 0;
+    ok = ok && rename(temporary, target) == 0;
     if (!ok) {
         err_set(err, "cannot write '%s': %s", path, strerror(errno));
         unlink(temporary);
     }
     free(temporary);
+    free(target);
     return ok ? 0 : -1;
 }
 

@@ -69,9 +69,9 @@ int safetensors_to_f32(const STensor *t, float *dst, Err *err);
 /* Writes n tensors of different names: wider dtypes first, so that every tensor is aligned in the
  * file, otherwise in the order given. `metadata` is key, value, key, value, ..., NULL, or NULL for
  * none; PyTorch's loaders expect "format", "pt". The file appears only when it is complete and on
- * disk: it is written as PATH.tmp.PID, synchronised and renamed. A path that exists and is no
- * regular file (a device, a pipe, a symbolic link) is written in place. -1 when any of that fails;
- * a regular file that was there before stays as it was. */
+ * disk: it is written as PATH.tmp.PID, synchronised and renamed. A symbolic link stays one: what it
+ * names is written. A device or a pipe is written in place. -1 when any of that fails; a regular
+ * file that was there before stays as it was. */
 int safetensors_write(const char *path, const STensor *tensors, size_t n,
                       const char *const *metadata, Err *err);
 

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/files/paths.h"
+
 static json_t *entry_of(const STensor *t, size_t begin)
 {
     json_t *shape = json_array();
@@ -72,7 +74,7 @@ static const STensor **aligned_order(const STensor *tensors, size_t n)
     return order;
 }
 
-/* A device, a pipe or a symbolic link must stay what it is: rename would replace it. */
+/* A device or a pipe must stay what it is: rename would replace it. */
 static bool must_write_in_place(const char *path)
 {
     struct stat st;
@@ -82,10 +84,11 @@ static bool must_write_in_place(const char *path)
 int safetensors_write(const char *path, const STensor *tensors, size_t n,
                       const char *const *metadata, Err *err)
 {
-    bool in_place = must_write_in_place(path);
-    char *target = in_place ? xstrdup(path) : xasprintf("%s.tmp.%ld", path, (long)getpid());
+    char *target = path_target(path); /* a link stays one */
+    bool in_place = must_write_in_place(target);
+    char *written = in_place ? xstrdup(target) : xasprintf("%s.tmp.%ld", target, (long)getpid());
     int status = 0;
-    FILE *f = fopen(target, "wb");
+    FILE *f = fopen(written, "wb");
     if (!f) {
         status = err_set(err, "cannot create '%s': %s", path, strerror(errno));
         goto done;
@@ -96,11 +99,12 @@ int safetensors_write(const char *path, const STensor *tensors, size_t n,
     free(order);
     if (fclose(f) != 0 && status == 0)
         status = err_set(err, "cannot write '%s': %s", path, strerror(errno));
-    if (status == 0 && !in_place && rename(target, path) != 0)
-        status = err_set(err, "cannot rename '%s' to '%s': %s", target, path, strerror(errno));
+    if (status == 0 && !in_place && rename(written, target) != 0)
+        status = err_set(err, "cannot rename '%s' to '%s': %s", written, path, strerror(errno));
     if (status != 0 && !in_place)
-        unlink(target);
+        unlink(written);
 done:
+    free(written);
     free(target);
     return status;
 }

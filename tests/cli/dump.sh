@@ -38,4 +38,43 @@ refused "a file is named" "--targets: labels: row 2, number 1: 7 is not -1 or a 
 printf '1;\nx\n' >labels
 refused "a file is named" "--targets: labels: row 2, number 1: 'x' is not an integer" @labels
 
+# ---- the file ----
+
+# kept NAME OUT LINE: refused, and MODEL_DIR as it was.
+sum=$(cat classifier/* | cksum)
+kept() {
+    local err got=0
+    err=$("$tare" dump classifier "--ids=1 2 3" --out "$2" 2>&1) || got=$?
+    [ "$got" = 2 ] && [ "$err" = "tare: $3" ] || fail "$1: exit $got: '$err', wanted '$3'"
+    [ "$sum" = "$(cat classifier/* | cksum)" ] || fail "$1: the model was changed"
+}
+own="of the model itself; use another name"
+kept "its own weights" classifier/model.safetensors "--out 'classifier/model.safetensors' is 'model.safetensors' $own"
+kept "another of its files" classifier/vocab.txt "--out 'classifier/vocab.txt' is 'vocab.txt' $own"
+ln -s classifier/config.json link
+kept "a link to one" link "--out 'link' is 'config.json' $own"
+ln classifier/config.json hard
+kept "a hard link to one" hard "--out 'hard' is 'config.json' $own"
+ln -s made dangling
+"$tare" dump classifier "--ids=1 2 3" --out dangling 2>err || fail "a dangling link: $(cat err)"
+[ -L dangling ] && [ -s made ] || fail "a dangling link is not its target"
+"$tare" dump classifier "--ids=1 2 3" --out dangling 2>err || fail "an existing file: $(cat err)"
+[ -L dangling ] && [ -z "$(find . -name '*.tmp*')" ] || fail "an existing file: $(ls -l)"
+
+# The last four bytes of the file are classifier.bias[1]: an infinity there reaches the logits only.
+cp -r classifier infinite
+size=$(stat -c %s infinite/model.safetensors)
+printf '\0\0\200\177' | dd of=infinite/model.safetensors bs=1 conv=notrunc seek=$((size - 4)) 2>/dev/null
+rm -f out
+"$tare" dump infinite "--ids=1 2 3" --out out 2>err
+[ $? = 1 ] && [ -s out ] && [ "$(cat err)" = "tare: not finite: logits" ] || fail "an infinity: $(cat err)"
+
+# What a terminal would obey is shown.
+printf '{"model_type":"distilbert","vocab_size":12,"dim":8,"n_heads":2,"n_layers":1,"hidden_dim":16}' >base.json
+mkdir odd && cp base.json odd/config.json && cp classifier/vocab.txt odd
+{ distilbert_tensors | sed 's/^/distilbert./' && printf 'vocab_layer_norm.\xe2\x80\xaeweight 3\n'; } |
+    safetensors_of_zeros >odd/model.safetensors
+"$tare" dump odd "--ids=1 2 3" --out out 2>err
+[ "$(cat err)" = 'tare: not used: vocab_layer_norm.\xe2\x80\xaeweight' ] || fail "an odd name: $(cat err)"
+
 exit $failed

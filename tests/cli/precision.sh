@@ -123,12 +123,35 @@ zeros_with() {
 zeros_with foo
 expect "an unknown tensor" 2 "tare: foo/model.safetensors: unknown tensor 'foo'" "$tare" convert foo new --format bf16
 
-# A pipe that nobody writes holds the conversion up when its weights are written. In the foreground `timeout`
-# sends one signal; otherwise two, of which the second ends a program at once.
+# A pipe that nobody writes would hold the conversion up for ever.
 cp -r zeros piped && mkfifo piped/tokenizer.json
-timeout --foreground --preserve-status -s INT 2 "$tare" convert piped new --format bf16 >stdout 2>err
-[ $? = 130 ] || fail "an interrupted conversion did not exit with 130: $(cat err)"
-[ -z "$(ls -d new* 2>/dev/null)" ] || fail "an interrupted conversion leaves $(ls -d new*)"
+expect "a pipe" 2 "tare: cannot read 'piped/tokenizer.json': it is not a regular file" \
+    timeout 60 "$tare" convert piped new --format bf16
+[ -z "$(ls -d new* 2>/dev/null)" ] || fail "a refused conversion leaves $(ls -d new*)"
+
+# Interrupted at any moment of its work it exits with 130 and leaves nothing. In the foreground `timeout` sends one
+# signal; otherwise two, of which the second ends a program at once.
+mkdir big && cp zeros/vocab.txt big && sed 's/"vocab_size":12/"vocab_size":6000000/' zeros/config.json >big/config.json
+classifier_tensors | sed 's/ 12,8/ 6000000,8/' | safetensors_of_zeros >big/model.safetensors
+interruptions=0
+for seconds in .1 .15 .2 .3 .4 .6 1 2; do
+    timeout --foreground --preserve-status -s INT $seconds "$tare" convert big new --format bf16 >stdout 2>err
+    code=$?
+    [ $code = 0 ] && break
+    [ $code = 130 ] || fail "an interrupted conversion did not exit with 130: $code $(cat err)"
+    [ -z "$(ls -d new* 2>/dev/null)" ] || fail "an interrupted conversion leaves $(ls -d new*)"
+    interruptions=$((interruptions + 1))
+done
+rm -rf new
+[ $interruptions != 0 ] || fail "no conversion was interrupted"
+rm -rf big
+
+# A link to a directory that is not there yet counts as that directory.
+ln -s made linked
+expect "a dangling link" 0 "" "$tare" convert zeros linked --format bf16
+[ -L linked ] && [ -s made/model.safetensors ] || fail "a dangling link: $(ls -ld linked made)"
+expect "an existing directory" 2 "tare: 'linked' exists; a conversion makes a new directory" \
+    "$tare" convert zeros linked --format bf16
 
 # A limit on file sizes stands for a full disk.
 limited() { (trap '' XFSZ; ulimit -f 1; "$tare" convert gpt new --format bf16); }

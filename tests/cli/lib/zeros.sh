@@ -3,7 +3,7 @@
 
 # Lines "name shape" on stdin become a safetensors file of zeros on stdout.
 safetensors_of_zeros() {
-    local name shape bytes=0 end header='{' size n
+    local name shape bytes=0 end header='{' size n LC_ALL=C # lengths in bytes
     while read -r name shape; do
         size=4
         for n in ${shape//,/ }; do size=$((size * n)); done

@@ -64,6 +64,25 @@ static void expect_admitted(const RowConfig *c)
     cr_expect(r.predicted_peak_bytes > 0 && r.predicted_time_s > 0);
 }
 
+/* Unknown is not zero: no row is left out for it. Zero is zero. */
+Test(row_precision, memory_that_is_not_known_admits)
+{
+    const struct {
+        int64_t limit;
+        bool admitted;
+    } cases[] = {{INT_MISSING, true}, {0, false}, {INT64_MAX, true}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        TimeModel time;
+        RowResult r;
+        time_model_init(&time, NAN, 1);
+        row_result_init(&r);
+        r.config = tiny("fp32");
+        row_estimate(&r, cases[i].limit, &time);
+        cr_expect_eq(row_admit(&r, cases[i].limit, INFINITY), cases[i].admitted, "%s",
+                     r.status_reason);
+    }
+}
+
 Test(row_precision, small_formats_have_no_backward)
 {
     const char *const small[] = {"fp16", "bf16", "int8"}, *const others[] = {"fp32", "mixed"};

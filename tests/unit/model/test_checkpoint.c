@@ -434,6 +434,21 @@ Test(checkpoint, what_is_known_and_not_used_is_named)
     free(unused);
 }
 
+Test(checkpoint, few_of_many_unused_are_named)
+{
+    char *unused = NULL, name[64];
+    Err err;
+    write_only(gpt2);
+    for (int i = 0; i < 30; i++) {
+        snprintf(name, sizeof name, "transformer.h.%d.attn.bias", i);
+        rewrite(NULL, name);
+    }
+    cr_assert(open_and_load(false, &unused, &err) == 0, "%s", err.msg);
+    cr_expect(strstr(unused, ".attn.bias and 10 more"), "%s", unused);
+    cr_expect(strlen(unused) < 1000);
+    free(unused);
+}
+
 Test(checkpoint, a_missing_head_may_be_fresh)
 {
     Err err;

@@ -1,5 +1,5 @@
 /* paths: see paths.h. */
-#include "bench/util/paths.h"
+#include "model/files/paths.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -29,6 +29,8 @@ char *path_target(const char *path)
     char *real = realpath(path, NULL);
     if (real)
         return real;
+    if (access(path, F_OK) == 0)
+        return xstrdup(path); /* what a link of /proc/self/fd leads to need not have a path */
     char *end = xstrdup(path);
     for (int i = 0; i < MOST_LINKS; i++) {
         char *next = link_target(end);
@@ -39,4 +41,9 @@ char *path_target(const char *path)
     }
     free(end);
     return xstrdup(path); /* a circle: opening it will say so */
+}
+
+char *path_to_make(const char *path)
+{
+    return access(path, F_OK) == 0 ? xstrdup(path) : path_target(path);
 }
