@@ -186,7 +186,7 @@ def _forward_backward(table, judged):
     """Bars of the most believable row of each series, context and mode."""
     best = best_rows(judged)
     if best["forward_only"].nunique() < 2:
-        warn("only one mode was measured: forward against forward + backward is not drawn")
+        warn("the rows that are believed have one mode only: forward against forward + backward is not drawn")
         return None
     time = best.pivot_table(
         values="mean_time_ms",
@@ -195,7 +195,7 @@ def _forward_backward(table, judged):
         columns="forward_only",
     ).dropna()
     if time.empty:
-        warn("no configuration was measured in both modes: they are not drawn")
+        warn("no configuration is believed in both modes: they are not drawn")
         return None
     figure, (axis,) = _grid(1, 1, max(6, 0.85 * len(time) + 2), 3.6)
     for i, forward_only in enumerate((True, False)):
@@ -218,7 +218,7 @@ def _by_context(table, judged):
     best = best_rows(judged)
     contexts = sorted(set(best["context_length"]))
     if len(contexts) < 2:
-        warn("only one context length was measured: time against context is not drawn")
+        warn("the rows that are believed have one context length only: time against context is not drawn")
         return None
     names = list(dict.fromkeys(best["series"]))
     groups = list(best.groupby("forward_only", sort=True))[::-1]
@@ -253,7 +253,10 @@ def _growth(table, judged):
     best = best_rows(judged)
     curves = [curve for key in GROWTH for curve in _curves_of(best, key)]
     if not curves:
-        warn(f"neither context nor batch has {LEAST_STEPS} values: how cost grows is not drawn")
+        warn(
+            f"neither context nor batch has {LEAST_STEPS} values among the rows that are believed: "
+            "how cost grows is not drawn"
+        )
         return None
     figure, axes = _grid(2 * len(curves), 2, 5, 3.2)
     for i, (key, title, rows) in enumerate(curves):

@@ -13,7 +13,7 @@ else
     build_tare -DBUILD_TESTING=OFF
 fi
 mkdir -p results
-build/tare sweep configs/quick.toml --overwrite --format md
+build/tare sweep configs/quick.toml --overwrite
 
 reports=0
 if python_with "$ROOT/analysis/requirements.txt"; then

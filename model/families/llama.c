@@ -201,8 +201,8 @@ static const char *const qwen3_classes[] = {"Qwen3ForCausalLM", NULL};
                                  [NUM_LABELS] = {"num_labels", NULL, 2}},                          \
     .act_key = "hidden_act", .default_act = "silu", .eps_key = "rms_norm_eps",                     \
     .default_eps = 1e-6, .lm_classes = classes, .prefix = "model.", .heads = heads,                \
-    .unused = unused, .causal = true, .rotary = true, .record = record, .params = params,          \
-    .flops = flops
+    .table = "embed_tokens.weight", .lm_head = "lm_head.weight", .unused = unused, .causal = true, \
+    .rotary = true, .record = record, .params = params, .flops = flops
 
 const Family family_llama = {LLAMA_ROW("llama", llama_classes, 32000, 4096, 11008, 32)};
 const Family family_mistral = {LLAMA_ROW("mistral", mistral_classes, 32000, 4096, 14336, 32),

@@ -454,3 +454,36 @@ Test(config, refuses_what_is_no_file)
     cr_expect_eq(model_config_load(temp_dir, &c, &err), -1);
     cr_expect(strstr(err.msg, "directory"), "%s", err.msg);
 }
+
+/* What model/files reads of every row that has an LM head: its parameters under these names. */
+Test(config, every_family_names_what_a_tied_head_shares)
+{
+    static const Family *const families[] = {
+#define FAMILY(name) &family_##name,
+#include "model/families/families.def"
+#undef FAMILY
+    };
+    for (size_t i = 0; i < COUNT_OF(families); i++) {
+        const Family *f = families[i];
+        ModelConfig c = {.family = f,
+                         .head = f->lm_classes ? HEAD_LM : HEAD_NONE,
+                         .vocab_size = 11,
+                         .d_model = 8,
+                         .num_layers = 1,
+                         .num_heads = 2,
+                         .d_ff = 8,
+                         .max_positions = 4,
+                         .type_vocab_size = 2,
+                         .norm_eps = 1e-5f,
+                         .rope = {.theta = 10}};
+        Params p;
+        model_declare(&p, &c);
+        cr_expect((f->table != NULL) == (f->lm_classes != NULL), "%s", f->model_type);
+        size_t found = 0;
+        for (size_t k = 0; k < p.count && f->table; k++)
+            found +=
+                strcmp(p.list[k]->name, f->table) == 0 || strcmp(p.list[k]->name, f->lm_head) == 0;
+        cr_expect(found == (f->table ? 2u : 0u), "%s: %zu of its two tables", f->model_type, found);
+        params_release(&p);
+    }
+}
