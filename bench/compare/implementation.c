@@ -107,10 +107,12 @@ static int introduce(Implementation *a, const json_t *reply, bool *no_device, Er
     if (reason)
         return err_set(err, "%s", reason);
     a->versions = json_incref(json_object_get(reply, "versions"));
-    if (json_is_object(a->versions))
-        return measure_empty_calls(a, err);
-    peer_stop(&a->peer);
-    return err_set(err, "%s answered 'hello' without its versions", a->name);
+    int status = json_is_object(a->versions)
+                     ? measure_empty_calls(a, err)
+                     : err_set(err, "%s answered 'hello' without its versions", a->name);
+    if (status != 0)
+        peer_stop(&a->peer); /* it is there, and lacks nothing */
+    return status;
 }
 
 /* A worker that answers with a sentence lacks something; any other end is a fault of it. */
@@ -158,6 +160,7 @@ int implementations_start(Implementation list[NUM_IMPLEMENTATIONS], const Projec
         if (k > 0 && !o->wanted[k])
             continue;
         if (k > 0 && alone) {
+            *misbehaved |= !p->root; /* without Python nothing can be wrong with the peers */
             a->name = implementation_names[k];
             err_set(&a->left_out, "no %s", missing);
             continue;

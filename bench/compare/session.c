@@ -1,14 +1,22 @@
 /* session: see session.h. */
 #include "bench/compare/session.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define FOLDER_NAME "tare-compare-"
 
 void session_init(Session *s)
 {
-    *s = (Session){.threads = 1};
+    *s = (Session){.threads = 1, .lock = -1};
     guard_init(&s->guard);
     project_find(&s->project);
 }
@@ -20,14 +28,55 @@ void session_release(Session *s)
     project_release(&s->project);
     if (s->folder[0])
         rmdir(s->folder);
+    if (s->lock >= 0)
+        close(s->lock);
+}
+
+/* Removes a folder that holds no folders, if it is ours and nobody has locked it. */
+static void remove_folder(int parent, const char *name)
+{
+    struct stat s;
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool stale =
+        fd >= 0 && fstat(fd, &s) == 0 && s.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    DIR *files = stale ? fdopendir(fd) : NULL;
+    for (struct dirent *d; files && (d = readdir(files));)
+        unlinkat(fd, d->d_name, 0);
+    if (stale)
+        unlinkat(parent, name, AT_REMOVEDIR);
+    if (files)
+        closedir(files);
+    else if (fd >= 0)
+        close(fd);
+}
+
+/* A process of another container may have the same number, hence the lock; the number is for the
+ * moment before a folder is locked. */
+static void remove_stale_folders(const char *tmp)
+{
+    DIR *dir = opendir(tmp);
+    for (struct dirent *d; dir && (d = readdir(dir));) {
+        long pid;
+        if (sscanf(d->d_name, FOLDER_NAME "%ld-", &pid) == 1 && pid > 0 &&
+            kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+            remove_folder(dirfd(dir), d->d_name);
+    }
+    if (dir)
+        closedir(dir);
 }
 
 static int make_folder(Session *s, Err *err)
 {
     const char *set = getenv("TMPDIR"), *tmp = set && *set ? set : "/tmp";
-    int n = snprintf(s->folder, sizeof s->folder, "%s/tare-compare-XXXXXX", tmp);
-    if (n >= 0 && n < (int)sizeof s->folder && mkdtemp(s->folder))
+    int n =
+        snprintf(s->folder, sizeof s->folder, "%s/" FOLDER_NAME "%ld-XXXXXX", tmp, (long)getpid());
+    remove_stale_folders(tmp);
+    if (n >= 0 && n < (int)sizeof s->folder && mkdtemp(s->folder)) {
+        s->lock = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (s->lock >= 0)
+            flock(s->lock, LOCK_EX | LOCK_NB);
         return 0;
+    }
     s->folder[0] = '\0';
     return err_set(err, "cannot make a temporary folder in '%s'", tmp);
 }

@@ -17,14 +17,16 @@ typedef struct Session {
     Implementation implementations[NUM_IMPLEMENTATIONS];
     Guard guard;
     double other_cpus; /* kept busy by others before anything was started */
-    char folder[64];   /* temporary, for inputs and outputs of workers; "" = none */
+    char folder[96];   /* temporary, for inputs and outputs of workers; "" = none */
+    int lock;          /* the folder, open and locked as long as we live; -1 = none */
     bool misbehaved;   /* an implementation was left out by a fault of its own */
 } Session;
 
 void session_init(Session *s);
 void session_release(Session *s);
 
-/* Makes the folder and starts the implementations (implementations_start). */
+/* Makes the folder, removes those that killed runs of this user left, and starts the
+ * implementations (implementations_start). */
 int session_start(Session *s, const ImplementationOptions *o, Err *err);
 
 /* The peaks of its threads; NULL = not known. */

@@ -228,6 +228,11 @@ int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult 
     bool existed, samples_existed;
     *rows = NULL;
     *count = 0;
+    *f = (ResultFile){.fd = -1, .samples_fd = -1};
+    if (strcmp(path, "-") == 0)
+        return err_set(err,
+                       "--out -: a result is two files, so it cannot go to standard output; use "
+                       "--out FILE.csv, and --format csv for its columns on standard output");
     /* A link stays a link when the file is replaced. */
     *f = (ResultFile){.path = path_target(path), .fd = -1, .samples_fd = -1};
     f->samples_path = samples_path(f->path);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "autograd/kernels/kernels.h"
 #include "bench/machine/machine.h"
@@ -94,6 +95,7 @@ typedef struct Runner {
     int64_t last_order; /* the highest run_order of the file that is continued */
     size_t *order;      /* indices of the items to run, in the order of execution */
     size_t count;
+    bool rest_due; /* a row has run */
 } Runner;
 
 static void choose_order(Runner *r)
@@ -169,11 +171,21 @@ static TimeLeft time_left(const Runner *r, size_t next)
     return (TimeLeft){sum, fmax(sum - error, 0), sum + error};
 }
 
+static void rest(double seconds)
+{
+    const int64_t end = clock_ns() + (int64_t)(seconds * 1e9), tick_ns = 100000000;
+    for (int64_t left; !interrupted() && (left = end - clock_ns()) > 0;)
+        nanosleep(&(struct timespec){.tv_nsec = left < tick_ns ? left : tick_ns}, NULL);
+}
+
 /* Runs an admitted row and judges it. */
 static int execute(Runner *r, RowResult *result, Samples *samples, int64_t limit, Err *err)
 {
     RowLimits limits = {.memory_limit = limit == INT_MISSING ? 0 : (size_t)limit,
                         .max_seconds = r->s->config.max_row_time};
+    if (r->rest_due)
+        rest(r->run->delay);
+    r->rest_due = true;
     int64_t start = clock_ns();
     if (r->run->execute(result, samples, &limits, err) != 0)
         return -1;

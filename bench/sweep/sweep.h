@@ -56,6 +56,7 @@ typedef struct SweepRun {
     bool shuffle; /* run in a random order, made from order_seed */
     int64_t order_seed;
     RowExecutor execute;
+    double delay; /* seconds of rest between two rows that run, for the machine to cool down */
     Guard *guard; /* judges the finished rows; NULL = nobody does */
     FILE *log;    /* progress */
 } SweepRun;

@@ -32,20 +32,39 @@ static int check_text(const char *text, Err *err)
     return 0;
 }
 
-static int add_object(LabelledTexts *t, const json_t *object, const Labels *labels, Err *err)
+/* Its place among the labels, by name or as a number from 0; -1 with a sentence. */
+static int find_label(const json_t *object, const Labels *labels, Err *err)
 {
-    const char *text = NULL, *label = NULL, *category = NULL;
-    if (get_string(object, "text", &text, err) != 0 || check_text(text, err) != 0 ||
-        get_string(object, "expected_label", &label, err) != 0 ||
-        get_string(object, "category", &category, err) != 0)
+    const char *name = NULL;
+    const json_t *field = json_object_get(object, "expected_label");
+    if (json_is_integer(field)) {
+        json_int_t place = json_integer_value(field);
+        if (place >= 0 && place < (json_int_t)labels->count)
+            return (int)place;
+        return err_set(err, "label %" JSON_INTEGER_FORMAT " is not one of 0 to %zu", place,
+                       labels->count - 1);
+    }
+    if (get_string(object, "expected_label", &name, err) != 0)
         return -1;
-    if (!label)
+    if (!name)
         return err_set(err, "there is no \"expected_label\"");
-    int place = labels_find(labels, label);
+    int place = labels_find(labels, name);
     if (place < 0)
         return err_set(
-            err, "unknown label '%.60s'%s", label,
-            did_you_mean((Hint){0}, label, (const char *const *)labels->at, labels->count));
+            err, "unknown label '%.60s'%s", name,
+            did_you_mean((Hint){0}, name, (const char *const *)labels->at, labels->count));
+    return place;
+}
+
+static int add_object(LabelledTexts *t, const json_t *object, const Labels *labels, Err *err)
+{
+    const char *text = NULL, *category = NULL;
+    if (get_string(object, "text", &text, err) != 0 || check_text(text, err) != 0 ||
+        get_string(object, "category", &category, err) != 0)
+        return -1;
+    int place = find_label(object, labels, err);
+    if (place < 0)
+        return -1;
     if (t->count == t->room) {
         t->room = t->room ? 2 * t->room : 64;
         t->at = xrealloc(t->at, t->room * sizeof *t->at);

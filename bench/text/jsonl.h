@@ -1,5 +1,6 @@
 /* jsonl: labelled texts, one JSON object a line: {"text": "...", "expected_label": "positive",
- * "category": "negation"}; "category" may be missing, further fields are ignored.
+ * "category": "negation"}; a label may also be its number, from 0; "category" may be missing,
+ * further fields are ignored.
  *
  * The one idea: a file is read whole or refused with the line of its first fault. Fine are a byte
  * order mark at the start, CRLF, blank lines, and no line end at the end. Refused are a line that

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "model/families/shapes.h"
 #include "model/files/checkpoint.h"
@@ -204,7 +205,7 @@ static void make_identity(Trainer *t)
 
 int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err)
 {
-    *t = (Trainer){.config = *config, .epoch = UINT64_MAX};
+    *t = (Trainer){.config = *config, .epoch = UINT64_MAX, .lock = -1};
     *config = (TrainConfig){0};
     bool sentiment = t->config.task == TASK_SENTIMENT;
     RecordWants wants = {.batch = (size_t)t->config.batch_size,
@@ -232,5 +233,7 @@ void train_release(Trainer *t)
     batch_arrays_free(&t->arrays);
     free(t->lengths);
     free(t->identity);
+    if (t->lock >= 0)
+        close(t->lock);
     train_config_release(&t->config);
 }

@@ -1,8 +1,10 @@
 /* out: whether a training may have its directory, and making it; see train.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,7 +62,7 @@ int train_check_out(const TrainConfig *c, const TrainOptions *o, Err *err)
     return check_place(dir, err);
 }
 
-int train_make_out(const char *dir, Err *err)
+static int make_out(const char *dir, Err *err)
 {
     char *path = xstrdup(dir);
     int status = 0;
@@ -74,4 +76,17 @@ int train_make_out(const char *dir, Err *err)
     }
     free(path);
     return status;
+}
+
+int train_lock_out(const char *dir, Err *err)
+{
+    if (make_out(dir, err) != 0)
+        return -1;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, "cannot open '%s': %s", dir, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    close(fd);
+    return err_set(err, "'%s' is being written by another training", dir);
 }

@@ -1,6 +1,7 @@
 /* state: see state.h. */
 #include "bench/train/state.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -135,11 +136,13 @@ static int read_metadata(const SafeTensors *file, TrainState *s, const char *ide
     char *end_of_updates, *end_of_loss;
     if (!updates || !smoothed || !saved)
         return err_set(err, "this is not the state of a training");
+    errno = 0;
     *s = (TrainState){.updates = strtoull(updates, &end_of_updates, 10),
                       .smoothed_loss = strtod(smoothed, &end_of_loss)};
     if (arithmetic)
         snprintf(s->arithmetic, sizeof s->arithmetic, "%s", arithmetic);
-    if (*end_of_updates || *end_of_loss || !isfinite(s->smoothed_loss))
+    bool counted = isdigit((unsigned char)*updates) && !*end_of_updates && errno == 0;
+    if (!counted || !*smoothed || *end_of_loss || !isfinite(s->smoothed_loss))
         return err_set(err, "its progress cannot be read");
     return same_identity(saved, identity, err);
 }

@@ -231,6 +231,10 @@ static int take_up(Trainer *t, FILE *chatter, Err *err)
     char now[ARITHMETIC_SIZE];
     if (train_state_load(t->config.out, &t->model, &t->state, t->identity, err) != 0)
         return -1;
+    if (t->state.updates > t->total_updates)
+        return err_set(
+            err, "cannot resume from '%s': it has %" PRIu64 " updates, this training %" PRIu64,
+            t->config.out, t->state.updates, t->total_updates);
     train_arithmetic(now);
     if (*t->state.arithmetic && strcmp(t->state.arithmetic, now) != 0)
         fprintf(chatter,
@@ -243,7 +247,8 @@ static int take_up(Trainer *t, FILE *chatter, Err *err)
 static int begin(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err)
 {
     const char *dir = t->config.out;
-    if (train_check_out(&t->config, o, err) != 0 || train_make_out(dir, err) != 0)
+    t->lock = train_lock_out(dir, err);
+    if (t->lock < 0 || train_check_out(&t->config, o, err) != 0)
         return -1;
     bool resumed = o->resume && train_state_exists(dir);
     if ((resumed ? take_up(t, chatter, err) : train_state_remove(dir, err)) != 0)

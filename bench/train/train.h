@@ -20,6 +20,7 @@ typedef struct Trainer {
     uint64_t epoch, updates_per_epoch, total_updates;
     TrainState state;
     LossCurve curve;
+    int lock; /* config.out, open and locked while it is trained into; -1 = not yet */
 } Trainer;
 
 typedef struct TrainOptions {
@@ -32,8 +33,9 @@ typedef struct TrainOptions {
  * checkpoint to start from, or it cannot be made a directory. */
 int train_check_out(const TrainConfig *c, const TrainOptions *o, Err *err);
 
-/* Creates a directory, and those above it, where they are missing. */
-int train_make_out(const char *dir, Err *err);
+/* Creates a directory, and those above it, where they are missing, and locks it. The descriptor,
+ * or -1, also where another training has the lock. */
+int train_lock_out(const char *dir, Err *err);
 
 /* The key of an identity that stands for the training data, and its value. Caller frees. */
 extern const char train_data_key[];

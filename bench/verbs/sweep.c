@@ -19,6 +19,7 @@ typedef struct SweepCommand {
     bool resume, overwrite, dry_run;
     int64_t shard, shards;
     int64_t order_seed; /* INT_MISSING = in file order */
+    double delay;
 } SweepCommand;
 
 static int set_shard(void *target, const void *context, const char *value, Err *err)
@@ -59,6 +60,8 @@ static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *
         option_flag("--overwrite", &c->overwrite, "replace an existing result"),
         option_int("--shuffle", "SEED", &c->order_seed, 0, INT64_MAX,
                    "run in a random order; the file keeps its own"),
+        option_real("--delay", "SECONDS", &c->delay, 0, 86400,
+                    "let the machine cool down so long between two rows"),
         option_flag("--dry-run", &c->dry_run,
                     "print the rows with their predictions, run none, write nothing"),
         option_text("--format", "FORMAT", &c->format, TABLE_FORMATS, "of standard output"),
@@ -90,6 +93,37 @@ static char *result_path(const SweepCommand *c, const char *name, Err *err)
         return NULL;
     }
     return xasprintf("results/%s.csv", name);
+}
+
+/* Whether pandas.read_csv makes something else of a cell than its text, quoted or not. */
+static bool reads_otherwise(const char *cell)
+{
+    static const char *const words[] = {"#N/A", "#N/A N/A", "#NA",     "-1.#IND", "-1.#QNAN",
+                                        "<NA>", "1.#IND",   "1.#QNAN", "N/A",     "NA",
+                                        "NULL", "None",     "n/a",     "null",    "True",
+                                        "TRUE", "true",     "False",   "FALSE",   "false"};
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (strcmp(cell, words[i]) == 0)
+            return true;
+    char *end;
+    (void)strtod(cell, &end);
+    return *cell && !*end;
+}
+
+static void warn_of_names(const Sweep *s)
+{
+    const char *before = "";
+    for (size_t i = 0; i < s->count; i++) {
+        const char *size = s->items[i].result.config.model_size;
+        if (strcmp(size, before) != 0 && reads_otherwise(size))
+            print_clean(
+                stderr,
+                "tare: warning: pandas reads the model size '%s' as a number, a truth value "
+                "or a missing one; give read_csv dtype=str and keep_default_na=False, or "
+                "use another name",
+                size);
+        before = size;
+    }
 }
 
 static void print_warmup_advice(const RowResult *const *rows, size_t count)
@@ -145,6 +179,7 @@ static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
                     .shuffle = c->order_seed != INT_MISSING,
                     .order_seed = c->order_seed,
                     .execute = row_spawn,
+                    .delay = c->delay,
                     .guard = &guard,
                     .log = stderr};
     int code = sweep_run(s, &run, err) == 0 ? report(s, c, path) : EXIT_BAD_INPUT;
@@ -159,6 +194,7 @@ static int plan_or_run(const SweepCommand *c, Err *err)
     int code = EXIT_BAD_INPUT;
     if (sweep_init(&s, c->config.path, &c->config.settings, err) != 0)
         return EXIT_BAD_INPUT;
+    warn_of_names(&s);
     if (sweep_select(&s, c->config.filter, c->shard, c->shards, err) != 0) {
         code = EXIT_BAD_INPUT;
     } else if (c->dry_run) {

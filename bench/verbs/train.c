@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "model/files/paths.h"
 #include "bench/commands.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/config_command.h"
@@ -108,10 +109,9 @@ static int run_config(TrainCommand *c, Err *err)
     TrainConfig config;
     if (config_load(&train_config_file, &config, c->config.path, &c->config.settings, err) != 0)
         return EXIT_BAD_INPUT;
-    if (c->out) {
-        free(config.out);
-        config.out = xstrdup(c->out);
-    }
+    char *out = path_to_make(c->out ? c->out : config.out);
+    free(config.out);
+    config.out = out;
     c->options.threads = (int)c->threads;
     threads_warn(c->threads);
     interrupt_install();

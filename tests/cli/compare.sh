@@ -54,7 +54,9 @@ while read -r line; do
             echo '{"versions":{"fake":"1.2"}}' ;;
         *'"do":"load"'*Zurich*) [ "$FAKE" = hangs_at_8 ] && sleep 600; echo '{}' ;;
         *'"do":"load"'*) echo '{}' ;;
-        *'"do":"nothing"'*) echo '{"ns":50}' ;;
+        *'"do":"nothing"'*)
+            [ "$FAKE" = negative ] && echo '{"ns":-50}' && continue
+            echo '{"ns":50}' ;;
         *'"do":"outputs"'*)
             path=${line#*\"path\":\"} path=${path%%\"*} ours=${path%/*}/tare.safetensors
             if [ "$FAKE" = wrong ]; then
@@ -134,6 +136,25 @@ compare no_device 0
 has "$work/err" '^tare: tokenizers is not available here: no such GPU$'
 has "$work/out" '^\*\*tokenizers:\*\* left out: not available here: no such GPU$'
 has "$(echo "$work"/results/*.json)" '"tokenizers": "not available here: no such GPU"'
+
+# Of this program alone, far from the peers' script, nothing can be compared.
+mkdir "$work/alone"
+cp "$tare" "$work/alone/tare"
+pushd "$work/alone" >/dev/null
+tare=$work/alone/tare compare no_script 1
+popd >/dev/null
+has "$work/err" 'no bench/peers/worker.py, so tare is measured alone'
+
+compare negative 1
+has "$work/err" "tokenizers is left out: tokenizers answered 'nothing' without a time\$"
+
+# Folders of killed runs go; those of a process that lives, or of another name, stay.
+sleep 0 & wait $!
+mkdir -p "$work"/tmp/tare-compare-{$!-aaaaaa,$$-aaaaaa,x-aaaaaa}
+touch "$work"/tmp/tare-compare-{$!,$$}-aaaaaa/inputs.safetensors
+TMPDIR=$work/tmp compare good 0
+[ "$(ls "$work/tmp" | xargs)" = "$(printf '%s\n' tare-compare-{$$,x}-aaaaaa | sort | xargs)" ] ||
+    { echo "stale folders: $(ls "$work/tmp")"; failed=1; }
 
 PYTHON=/no/such/python compare no_python 0
 has "$work/err" 'no Python, so tare is measured alone; to install the peers: python3 -m venv'

@@ -258,6 +258,29 @@ for i in $(seq 50); do
 done
 
 # ---- refusals ----
+refuse "--out -: a result is two files" sweep tiny.toml --out -
+refuse "--out -: a result is two files" merge shard1.csv --out -
+[ ! -e - ] || fail "a file named -"
+refuse "an expression of 60000 bytes" sweep tiny.toml --filter "$(printf '(%.0s' {1..30000})$(printf ')%.0s' {1..30000})"
+mkfifo pipe
+refuse "cannot read 'pipe': it is not a regular file" sweep pipe
+
+# Names that pandas reads as something else are warned of; others are not.
+for name in NA nan null 007 1e5 True; do
+    sed "s/\"tiny\"/\"$name\"/" tiny.toml >odd.toml
+    "$tare" sweep odd.toml --dry-run >/dev/null 2>err || fail "the name $name: $(cat err)"
+    expect "the name $name" 1 "$(grep -c "pandas reads the model size '$name' as a number" err)"
+done
+"$tare" sweep tiny.toml --dry-run >/dev/null 2>err
+[ ! -s err ] || fail "an ordinary name: $(cat err)"
+
+# Two rows of milliseconds, with a second of rest between them.
+begin=$(date +%s%N)
+"$tare" sweep tiny.toml --filter '/8/fwd/w' --set num_trials=1 --set num_warmups='[0, 1]' --out rests.csv --delay 1.5 >/dev/null 2>err || fail "--delay: $(cat err)"
+rows=$(column rests.csv status | grep -c ok)
+took=$((($(date +%s%N) - begin) / 1000000))
+[ $took -ge $((1500 * (rows - 1))) ] && [ "$rows" -ge 2 ] || fail "--delay: $rows rows took $took ms"
+refuse "--delay" sweep tiny.toml --out none.csv --delay -1
 refuse "cannot open 'none.toml'" sweep none.toml
 refuse "it is a directory" sweep "$work"
 refuse "CONFIG.toml is missing" sweep

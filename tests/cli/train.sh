@@ -60,6 +60,21 @@ sed 's/epochs = 2/epochs = 3/' gpt.toml >more.toml
 expect "another config" 2 \
     "tare: cannot resume from 'gpt/training.safetensors': this training began with epochs=2, and the config now says epochs=3" \
     "$tare" train more.toml --resume
+# edited NAME UPDATES: the state with these two bytes for its count of updates, 24.
+edited() {
+    rm -rf edited && cp -r gpt edited
+    LC_ALL=C sed -i "s/\"updates\":\"24\"/\"updates\":$2/" edited/training.safetensors
+    expect "$1" 2 "tare: cannot resume from 'edited$3" "$tare" train gpt.toml --out edited --resume
+}
+unread="/training.safetensors': its progress cannot be read"
+edited "negative updates" '"-4"' "$unread"
+edited "no updates" '""  ' "$unread"
+edited "updates that are no number" '"na"' "$unread"
+edited "updates behind a blank" '" 4"' "$unread"
+edited "updates beyond the end" '"25"' "': it has 25 updates, this training 24"
+ln -s made dangling
+"$tare" train gpt.toml --out dangling >/dev/null 2>err || fail "a dangling link: $(tail -n 1 err)"
+[ -L dangling ] && [ -s made/model.safetensors ] || fail "a dangling link is not its target"
 [ "$("$tare" train gpt.toml --dry-run 2>/dev/null | wc -l)" = 24 ] || fail "--dry-run lists other batches"
 
 [ "$("$tare" train gpt.toml --dry-run --set epochs=1 2>/dev/null | wc -l)" = 12 ] || fail "--set epochs has no effect"
@@ -114,6 +129,8 @@ sed 's/epochs = 2/epochs = 200/' gpt.toml >long.toml
 "$tare" train long.toml --out long >/dev/null 2>err &
 child=$!
 while kill -0 $child 2>/dev/null && [ "$(cat long/loss.csv 2>/dev/null | wc -l)" -le 3 ]; do sleep 0.05; done
+expect "two trainings at once" 2 "tare: 'long' is being written by another training" \
+    "$tare" train long.toml --out long --overwrite
 kill -TERM $child
 wait $child
 [ $? = 130 ] || fail "an interrupted training did not exit with 130"

@@ -82,6 +82,21 @@ Test(jsonl, reads_what_python_writes)
     labelled_texts_release(&t);
 }
 
+Test(jsonl, labels_may_be_numbers)
+{
+    LabelledTexts t;
+    Err err = {""};
+    cr_assert_eq(load(&t, "{\"text\": \"x\", \"expected_label\": 1}", &err), 0, "%s", err.msg);
+    cr_expect_eq(t.at[0].label, 1);
+    labelled_texts_release(&t);
+    expect_refused("{\"text\": \"x\", \"expected_label\": 2}",
+                   "f.jsonl:1: label 2 is not one of 0 to 1");
+    expect_refused("{\"text\": \"x\", \"expected_label\": -1}",
+                   "f.jsonl:1: label -1 is not one of 0 to 1");
+    expect_refused("{\"text\": \"x\", \"expected_label\": 1.0}",
+                   "\"expected_label\" is not a string");
+}
+
 Test(jsonl, says_where_a_file_is_broken)
 {
     expect_refused(GOOD "\n\n{\"text\": \"x\"", "f.jsonl:3: column ");
