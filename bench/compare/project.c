@@ -8,6 +8,7 @@
 
 #include "model/families/family.h"
 #include "model/files/config_json.h"
+#include "model/files/weights.h"
 #include "bench/util/process.h"
 
 enum { MAKE_SECONDS = 1800, HASH_SECONDS = 300 };
@@ -91,10 +92,9 @@ void project_release(Project *p)
 
 static bool is_model(const char *dir)
 {
-    char *weights = xasprintf("%s/model.safetensors", dir);
-    bool there = access(weights, R_OK) == 0;
+    char *weights = weights_find(dir);
     free(weights);
-    return there;
+    return weights;
 }
 
 static int run_maker(const char *name, const char *cache, const Project *p, Err *err)
@@ -132,19 +132,30 @@ static int make_model(ModelFiles *f, const char *name, const Project *p, Err *er
     return status;
 }
 
-/* By a program that everybody has, so that everybody can check it. */
+/* By programs that everybody has, so that everybody can check it. */
 static void hash_weights(ModelFiles *f)
 {
     Child child;
     Err ignored;
-    char *weights = xasprintf("%s/model.safetensors", f->dir);
-    char *argv[] = {"sha256sum", weights, NULL};
-    if (child_run(&child, "/usr/bin/sha256sum", argv, HASH_SECONDS, &ignored) == 0) {
+    WeightFiles files = {0};
+    char *weights = weights_find(f->dir);
+    if (!weights || weight_files_list(&files, weights, &ignored) != 0) {
+        free(weights);
+        return;
+    }
+    const char *const shell[] = {
+        "sh", "-c", "for f; do test -r \"$f\" || exit 1; done; cat -- \"$@\" | sha256sum", "sh"};
+    char **argv = xcalloc(COUNT_OF(shell) + files.count + 1, sizeof *argv);
+    memcpy(argv, shell, sizeof shell);
+    memcpy(argv + COUNT_OF(shell), files.at, files.count * sizeof *argv);
+    if (child_run(&child, "/bin/sh", argv, HASH_SECONDS, &ignored) == 0) {
         const size_t digits = sizeof f->sha256 - 1;
         if (child.end == CHILD_EXITED && child.code == 0 && strlen(child.output) > digits)
             memcpy(f->sha256, child.output, digits);
         child_release(&child);
     }
+    free(argv);
+    weight_files_release(&files);
     free(weights);
 }
 

@@ -27,7 +27,9 @@ void project_release(Project *p);
 typedef struct ModelFiles {
     char *dir;
     ModelConfig config;
-    char sha256[65]; /* of model.safetensors, by coreutils; "" where that is missing */
+    /* Of model.safetensors, or of its shards one after the other in the order of their names, by
+     * coreutils; "" where there are none. */
+    char sha256[65];
 } ModelFiles;
 
 /* Makes the model if it is asked for and not there yet, saying so on stderr; reads its config.

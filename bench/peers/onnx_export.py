@@ -7,6 +7,7 @@ and that quantised by ONNX Runtime's own quantize_dynamic with its defaults.
 """
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +20,27 @@ def onnx_path(model_dir, component):
     return Path(model_dir) / f"{ONNX_PARTS.get(component, 'model')}.onnx"
 
 
+def hash_weights(model_dir):
+    """Of model.safetensors, or of the shards of its index in the order of their names, as tare does."""
+    whole = Path(model_dir) / "model.safetensors"
+    files = [whole]
+    if not whole.exists():
+        index = json.loads((Path(model_dir) / "model.safetensors.index.json").read_text())
+        files = [whole.with_name(name) for name in sorted(set(index["weight_map"].values()))]
+    digest = hashlib.sha256()
+    for path in files:
+        with open(path, "rb") as weights:
+            while piece := weights.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
 def make_onnx(model_dir, component):
     """Exports the part of the model that the component needs, unless that was done for these very weights:
     their hash lies beside the file."""
     path = onnx_path(model_dir, component)
     mark = path.with_suffix(".onnx.sha256")
-    with open(Path(model_dir) / "model.safetensors", "rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256").hexdigest()
+    digest = hash_weights(model_dir)
     if path.exists() and mark.exists() and mark.read_text().strip() == digest:
         return
     done = subprocess.run([sys.executable, __file__, str(model_dir), component],

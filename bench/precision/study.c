@@ -9,6 +9,7 @@
 
 #include "model/files/checkpoint.h"
 #include "model/files/convert.h"
+#include "model/files/weights.h"
 #include "bench/compare/implementation.h"
 #include "bench/stats/stats.h"
 #include "bench/train/train.h"
@@ -24,10 +25,12 @@ static bool look(StudySubject *s)
 {
     const StudyModel *m = s->asked;
     const char *data = m->test ? m->test : m->text;
-    char *weights = xasprintf("%s/model.safetensors", m->source.dir ? m->source.dir : "");
-    bool there = !m->source.dir || access(weights, F_OK) == 0;
+    char *weights = m->source.dir ? weights_find(m->source.dir) : NULL;
+    bool there = !m->source.dir || weights;
     free(weights);
-    if (!there)
+    if (!there && weights_advice(m->source.dir))
+        weights_missing(m->source.dir, &s->left_out);
+    else if (!there)
         err_set(&s->left_out, "there is no model in '%s'%s%s", m->source.dir,
                 m->made_by ? "; to make it: " : "", m->made_by ? m->made_by : "");
     else if (data && access(data, F_OK) != 0)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "model/families/family.h"
+#include "model/files/weights.h"
 
 /* ---- opening ---- */
 
@@ -15,10 +16,11 @@ static int open_model(Serving *s, Err *err)
 {
     Checkpoint ck;
     const char *dir = s->config->model;
-    char *weights = xasprintf("%s/model.safetensors", dir);
-    bool there = access(weights, R_OK) == 0;
+    char *weights = weights_find(dir);
     free(weights);
-    if (!there)
+    if (!weights && weights_advice(dir))
+        return weights_missing(dir, err);
+    if (!weights)
         return err_set(err,
                        "there is no model in '%s'; to make it: tare train "
                        "configs/sentiment_train.toml",

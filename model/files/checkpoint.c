@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "model/families/family.h"
 #include "model/files/checkpoint_names.h"
 #include "model/files/checkpoint_rows.h"
 #include "model/files/config_json.h"
+#include "model/files/weights.h"
 
 /* Rows of part `i`. */
 static size_t part_rows(const ParamSpec *spec, size_t parts, size_t i)
@@ -72,38 +72,13 @@ static void settle_tie(Checkpoint *ck)
             same_tensor(head, table) && same_tensor(find_scale(ck, head), find_scale(ck, table));
 }
 
-/* Says what is there instead of model.safetensors, and what to do. */
-static int explain_missing(const char *model_dir, Err *err)
-{
-    static const struct {
-        const char *file, *advice;
-    } others[] = {
-        {"model.safetensors.index.json",
-         "its weights are in several files, which are not read yet; in Python, "
-         "save_pretrained(dir, max_shard_size=\"1TB\") writes one"},
-        {"pytorch_model.bin", "its pytorch_model.bin is not read; in Python, from_pretrained and "
-                              "then save_pretrained write model.safetensors"},
-        {"pytorch_model.bin.index.json",
-         "its pytorch_model-*.bin are not read; in Python, from_pretrained and then "
-         "save_pretrained(dir, max_shard_size=\"1TB\") write model.safetensors"},
-    };
-    for (size_t i = 0; i < COUNT_OF(others); i++) {
-        char *path = xasprintf("%s/%s", model_dir, others[i].file);
-        bool there = access(path, F_OK) == 0;
-        free(path);
-        if (there)
-            return err_set(err, "'%s' has no model.safetensors: %s", model_dir, others[i].advice);
-    }
-    return -1;
-}
-
 static int open_weights(Checkpoint *ck, const char *model_dir, Err *err)
 {
-    ck->path = xasprintf("%s/model.safetensors", model_dir);
-    ck->file = safetensors_open(ck->path, err);
-    if (ck->file)
-        return 0;
-    return access(ck->path, F_OK) == 0 ? -1 : explain_missing(model_dir, err);
+    ck->path = weights_find(model_dir);
+    if (!ck->path)
+        return weights_missing(model_dir, err);
+    ck->file = weights_open(ck->path, err);
+    return ck->file ? 0 : -1;
 }
 
 int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err)

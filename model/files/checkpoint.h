@@ -20,7 +20,7 @@
 #define SCALE_SUFFIX ".scale"
 
 typedef struct Checkpoint {
-    char *path; /* of model.safetensors */
+    char *path; /* of model.safetensors, or of the index of its shards */
     SafeTensors *file;
     ModelConfig config;
     bool prefixed; /* base tensors carry the model's prefix */
@@ -32,8 +32,8 @@ typedef struct Checkpoint {
     char *unused;
 } Checkpoint;
 
-/* Reads MODEL_DIR/config.json, opens model.safetensors and, where the config leaves the head open,
- * settles it by the weights. -1 for what either file refuses, and for fewer than half of the
+/* Reads MODEL_DIR/config.json, opens the weights that weights.h finds and, where the config leaves
+ * the head open, settles it by them. -1 for what either refuses, and for fewer than half of the
  * weights that the config says. */
 int checkpoint_open(Checkpoint *ck, const char *model_dir, Err *err);
 void checkpoint_release(Checkpoint *ck);

@@ -138,6 +138,8 @@ struct SafeTensors {
     STensor *tensors;
     size_t count;
     const STensor **by_name;
+    SafeTensors **joined; /* the files that it was made of; it has no map and no header then */
+    size_t num_joined;
 };
 
 static int map_file(SafeTensors *s, const char *path, Err *err)
@@ -297,11 +299,23 @@ static int check_coverage(const SafeTensors *s, size_t data_begin, Err *err)
     return rest ? err_set(err, "%zu unused bytes after the last tensor", rest) : 0;
 }
 
-static int read_tensors(SafeTensors *s, size_t data_begin, Err *err)
+/* Room for so many tensors. */
+static void make_room(SafeTensors *s, size_t most)
 {
-    size_t most = json_object_size(s->header);
     s->tensors = xcalloc(most + 1, sizeof *s->tensors);
     s->by_name = xcalloc(most + 1, sizeof *s->by_name);
+}
+
+static void sort_names(SafeTensors *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        s->by_name[i] = &s->tensors[i];
+    qsort(s->by_name, s->count, sizeof *s->by_name, compare_names);
+}
+
+static int read_tensors(SafeTensors *s, size_t data_begin, Err *err)
+{
+    make_room(s, json_object_size(s->header));
     for (void *it = json_object_iter(s->header); it; it = json_object_iter_next(s->header, it)) {
         const char *name = json_object_iter_key(it);
         json_t *entry = json_object_iter_value(it);
@@ -316,9 +330,7 @@ static int read_tensors(SafeTensors *s, size_t data_begin, Err *err)
             return -1;
     }
     qsort(s->tensors, s->count, sizeof *s->tensors, compare_places);
-    for (size_t i = 0; i < s->count; i++)
-        s->by_name[i] = &s->tensors[i];
-    qsort(s->by_name, s->count, sizeof *s->by_name, compare_names);
+    sort_names(s);
     return check_coverage(s, data_begin, err);
 }
 
@@ -338,10 +350,33 @@ fail:
     return NULL;
 }
 
+SafeTensors *safetensors_join(SafeTensors **files, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += files[i]->count;
+    SafeTensors *s = xcalloc(1, sizeof *s);
+    make_room(s, count);
+    s->joined = xcalloc(n + 1, sizeof *s->joined);
+    for (size_t i = 0; i < n; i++) {
+        s->joined[s->num_joined++] = files[i];
+        for (size_t k = 0; k < files[i]->count; k++)
+            s->tensors[s->count++] = files[i]->tensors[k];
+    }
+    sort_names(s);
+    for (size_t i = 1; i < s->count; i++)
+        CHECK(compare_names(&s->by_name[i - 1], &s->by_name[i]) < 0, "two tensors '%s'",
+              s->by_name[i]->name);
+    return s;
+}
+
 void safetensors_free(SafeTensors *s)
 {
     if (!s)
         return;
+    for (size_t i = 0; i < s->num_joined; i++)
+        safetensors_free(s->joined[i]);
+    free(s->joined);
     if (s->map)
         munmap((void *)s->map, s->map_bytes);
     json_decref(s->header);

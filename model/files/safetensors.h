@@ -51,6 +51,11 @@ typedef struct SafeTensors SafeTensors;
  * Truncating the file later ends the process with SIGBUS at the next read of the lost part, as with
  * any mapped file. */
 SafeTensors *safetensors_open(const char *path, Err *err);
+
+/* All tensors of n opened files as if they were of one, in the order of the files; no two may have
+ * the same name. Takes over the files, not the list. */
+SafeTensors *safetensors_join(SafeTensors **files, size_t n);
+
 void safetensors_free(SafeTensors *s); /* NULL is fine; the tensors of s are gone with it */
 
 /* Tensors in the order of their data in the file. */

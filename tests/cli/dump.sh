@@ -69,6 +69,45 @@ rm -f out
 "$tare" dump infinite "--ids=1 2 3" --out out 2>err
 [ $? = 1 ] && [ -s out ] && [ "$(cat err)" = "tare: not finite: logits" ] || fail "an infinity: $(cat err)"
 
+# ---- weights in several files ----
+
+# shard I FIRST LAST: these lines of classifier_tensors as shards/I and entries of the index on stdout.
+shard() {
+    classifier_tensors | sed -n "$2,$3p" | safetensors_of_zeros >"shards/$1"
+    classifier_tensors | sed -n "$2,$3p" | sed 's/ .*//; s/.*/"&": "'"$1"'",/'
+}
+mkdir shards && cp classifier/config.json classifier/vocab.txt shards
+map=$(shard one 1 9; shard two 10 100)
+index() { printf '{"weight_map": {%s}}' "$1" >shards/model.safetensors.index.json; }
+index "${map%,}"
+"$tare" dump classifier "--ids=1 2 3" --targets 1 --out whole 2>err || fail "in one file: $(cat err)"
+"$tare" dump shards "--ids=1 2 3" --targets 1 --out pieces 2>err || fail "in two files: $(cat err)"
+cmp whole pieces || fail "in two files: other figures"
+[ "$(echo the quick | "$tare" classify shards)" = "$(echo the quick | "$tare" classify classifier)" ] ||
+    fail "in two files: other labels"
+"$tare" convert shards narrow --format bf16 2>err && cmp narrow/model.safetensors \
+    <("$tare" convert classifier narrow2 --format bf16 && cat narrow2/model.safetensors) || fail "converted: $(cat err)"
+[ "$(cd narrow && echo *)" = "config.json model.safetensors vocab.txt" ] || fail "converted: $(ls narrow)"
+
+# lying MAP LINE: the index with this map is refused with this line by whoever reads weights.
+lying() {
+    local err got verb
+    index "$1"
+    for verb in "dump shards --ids=1 --out no" "convert shards no --format fp16" "classify shards -"; do
+        got=0
+        err=$("$tare" $verb 2>&1 </dev/null) || got=$?
+        [ "$got" = 2 ] && [[ $err = *"$2" ]] && [ "$(wc -l <<<"$err")" = 1 ] ||
+            fail "$verb: exit $got: '$err', wanted '$2'"
+    done
+}
+at=shards/model.safetensors.index.json
+lying "$map \"x\": \"three\"" "cannot open 'shards/three': No such file or directory"
+lying "$map \"x\": \"../shards/two\"" "$at: weight_map: 'x' is in '../shards/two', which is no file beside it"
+lying "$map \"x\": \"two\"" "$at: weight_map has tensor 'x' in 'two', which lacks it"
+lying "$(sed 1d <<<"${map%,}")" \
+    "$at: 'one' has a tensor 'distilbert.embeddings.word_embeddings.weight' that weight_map does not name"
+lying "${map%,}}" "end of file expected near '}'"
+
 # What a terminal would obey is shown.
 printf '{"model_type":"distilbert","vocab_size":12,"dim":8,"n_heads":2,"n_layers":1,"hidden_dim":16}' >base.json
 mkdir odd && cp base.json odd/config.json && cp classifier/vocab.txt odd

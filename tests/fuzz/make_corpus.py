@@ -1,7 +1,7 @@
 """Writes the fuzzers' seed inputs, small and always the same: good files of every kind and one of each
 lie that the readers refuse. Standard library only.
 
-    python3 tests/fuzz/make_corpus.py    # rewrites corpus_safetensors and corpus_config_json
+    python3 tests/fuzz/make_corpus.py    # rewrites the folders named at its end
 """
 
 import json
@@ -92,6 +92,29 @@ def config_seeds():
     yield "truncated.json", b'{"model_type": "gp\n'
 
 
+def index_seeds():
+    def index(weight_map):
+        return json.dumps({"metadata": {"total_size": 8}, "weight_map": weight_map}).encode()
+
+    yield "good.json", index({"x": "a", "y": "b"})
+    yield "one.json", index({"y": "b"})
+    yield "missing.json", index({"x": "a", "y": "c"})
+    yield "swapped.json", index({"x": "b", "y": "a"})
+    yield "lacks.json", index({"x": "a", "y": "b", "z": "b"})
+    yield "extra.json", index({"z": "b"})
+    yield "above.json", index({"x": "../a"})
+    yield "absolute.json", index({"x": "/dev/zero"})
+    yield "itself.json", index({"x": "model.safetensors.index.json"})
+    yield "folder.json", index({"x": "."})
+    yield "nul.json", b'{"weight_map": {"x": "a\\u0000b"}}'
+    yield "number.json", index({"x": 1})
+    yield "none.json", index({})
+    yield "list.json", index([])
+    yield "twice.json", b'{"weight_map": {"x": "b", "x": "a"}}'
+    yield "no_map.json", b"{}"
+    yield "no_json.json", b"weights"
+
+
 def write(name, seeds):
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -102,3 +125,4 @@ def write(name, seeds):
 
 write("corpus_safetensors", safetensors_seeds())
 write("corpus_config_json", config_seeds())
+write("corpus_weights_index", index_seeds())

@@ -65,6 +65,17 @@ def other_head(directory):
     save_file(tensors, path)
 
 
+def shard(directory):
+    """Writes it again in pieces, as the library does."""
+    import transformers
+
+    name = json.loads((directory / "config.json").read_text())["architectures"][0]
+    model = getattr(transformers, name).from_pretrained(directory)
+    (directory / "model.safetensors").unlink()
+    model.save_pretrained(directory, max_shard_size="40KB")
+    assert len(list(directory.glob("model-*-of-*.safetensors"))) > 1
+
+
 # name, model, what is done to its directory
 WEIGHTS = [
     ("gamma and beta", "bert-small", lambda d: rewrite(d, until_2019)),
@@ -73,6 +84,8 @@ WEIGHTS = [
     ("a head of its own", "gpt2-odd", other_head),
     ("a head for the table", "gpt2-odd",
      lambda d: rewrite(d, lambda n, t: ("lm_head.weight" if n.endswith("wte.weight") else n, t))),
+    ("shards of BERT", "bert-small", shard),
+    ("shards of GPT-2", "gpt2-odd", shard),
     ("sinusoidal", "distilbert-small", lambda d: set_config(d, sinusoidal_pos_embds=True)),
     ("pad_token_id -1", "bert-small", lambda d: set_config(d, pad_token_id=-1)),
     ("numbers of Python", "bert-small", lambda d: set_config(d, max_length=int(1e30), x=float("inf"), y=[float("nan")])),
@@ -184,6 +197,16 @@ def cases(tare, folder):
         set_config(directory, **keys)
         return check_scores(tare, directory, pair)
 
+    def of_shards(model):
+        whole, pieces = copy(model), copy(model)
+        shard(pieces)
+        for directory in whole, pieces:
+            run(tare, "dump", directory, "--ids", "1 2 3;4 5 6", "--targets", "1;0" if "bert" in model else "2 3 -1;5 6 -1",
+                "--out", directory / "out")
+        return 0 if (whole / "out").read_bytes() == (pieces / "out").read_bytes() else 1
+
+    for model in "bert-small", "gpt2-odd":
+        yield f"shards of {model}, bit for bit", lambda: of_shards(model)
     for name, model, change in WEIGHTS:
         yield name, lambda: of_weights(model, change)
     for name, settings, change in TOKENIZERS:

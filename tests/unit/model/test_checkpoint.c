@@ -323,8 +323,6 @@ Test(checkpoint, a_tied_head_that_differs_is_a_head)
 Test(checkpoint, weights_in_files_that_are_not_read)
 {
     static const char *const cases[][2] = {
-        {"model.safetensors.index.json",
-         "has no model.safetensors: its weights are in several files"},
         {"pytorch_model.bin", "has no model.safetensors: its pytorch_model.bin is not read"},
         {"pytorch_model.bin.index.json", "its pytorch_model-*.bin are not read"},
     };
