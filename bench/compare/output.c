@@ -16,10 +16,9 @@
 
 /* ---- reports ---- */
 
-static void write_csv(const Report *r, time_t started, FILE *f)
+static void write_csv(const Report *r, FILE *f)
 {
     void *record = xmalloc(r->schema->size);
-    (void)started;
     schema_write_header(r->schema, f);
     for (size_t i = 0; i < r->count; i++) {
         schema_init(r->schema, record);
@@ -37,23 +36,16 @@ static void write_json(const Report *r, time_t started, FILE *f)
         schema_init(r->schema, record);
         r->record(r->of, i, record);
         json_t *object = schema_to_json(r->schema, record);
-        r->details(r->of, i, object);
+        CHECK(json_object_update_new(object, r->details(r->of, i)) == 0, "no JSON of a record");
         json_array_append_new(records, object);
     }
+    free(record);
     json_t *document = r->document(r->of, started, records);
     CHECK(document, "a report that is no JSON");
     json_dumpf(document, f, JSON_INDENT(2) | JSON_REAL_PRECISION(REPORT_DIGITS));
     fputc('\n', f);
     json_decref(document);
-    free(record);
 }
-
-static void write_markdown(const Report *r, time_t started, FILE *f)
-{
-    r->markdown(r->of, started, f);
-}
-
-typedef void WriteReport(const Report *r, time_t started, FILE *f);
 
 int report_folder_make(const char *folder, Err *err)
 {
@@ -66,15 +58,27 @@ int report_folder_make(const char *folder, Err *err)
                            errno == EEXIST ? "not a folder" : strerror(errno));
 }
 
+static const char *const extensions[] = {"json", "csv", "md"};
+
+static void write_as(const Report *r, const char *extension, time_t started, FILE *f)
+{
+    if (strcmp(extension, "json") == 0)
+        write_json(r, started, f);
+    else if (strcmp(extension, "csv") == 0)
+        write_csv(r, f);
+    else
+        r->markdown(r->of, started, f);
+}
+
 /* Through a temporary file, so that a result is never half written. */
-static int write_file(const char *path, WriteReport *write, const Report *r, time_t started,
+static int write_file(const char *path, const char *extension, const Report *r, time_t started,
                       Err *err)
 {
     char *target = path_target(path), *partial = xasprintf("%s.tmp", target); /* a link stays one */
     FILE *f = fopen(partial, "w");
     bool written = false;
     if (f) {
-        write(r, started, f);
+        write_as(r, extension, started, f);
         written = fflush(f) == 0 && !ferror(f);
         written = fclose(f) == 0 && written && rename(partial, target) == 0;
     }
@@ -88,16 +92,12 @@ static int write_file(const char *path, WriteReport *write, const Report *r, tim
 
 int report_write(const Report *r, const char *folder, time_t started, Err *err)
 {
-    static const struct {
-        const char *extension;
-        WriteReport *write;
-    } formats[] = {{"json", write_json}, {"csv", write_csv}, {"md", write_markdown}};
     char stamp[32];
     strftime(stamp, sizeof stamp, "%Y%m%d_%H%M%S", gmtime(&started));
     int status = 0;
-    for (size_t i = 0; i < COUNT_OF(formats) && status == 0; i++) {
-        char *path = xasprintf("%s/benchmark_%s.%s", folder, stamp, formats[i].extension);
-        status = write_file(path, formats[i].write, r, started, err);
+    for (size_t i = 0; i < COUNT_OF(extensions) && status == 0; i++) {
+        char *path = xasprintf("%s/benchmark_%s.%s", folder, stamp, extensions[i]);
+        status = write_file(path, extensions[i], r, started, err);
         free(path);
     }
     return status;
@@ -172,29 +172,53 @@ json_t *system_info_and(time_t started, json_t *more)
     return info;
 }
 
+static const char *text_of(const json_t *info, const char *key)
+{
+    return json_string_value(json_object_get(info, key));
+}
+
 void system_info_print(time_t started, int64_t threads, FILE *f)
 {
     char memory[UNIT_TEXT_SIZE];
     json_t *info = system_info(started);
-    json_int_t cpus, online, bytes;
-    const char *when, *cpu, *os, *kernel, *architecture, *commit;
-    int status = json_unpack(info, "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "timestamp_utc",
-                             &when, "cpu_model", &cpu, "os", &os, "kernel", &kernel, "architecture",
-                             &architecture, "git_commit", &commit, "cpus", &cpus, "cpus_online",
-                             &online, "memory_bytes", &bytes);
-    CHECK(status == 0, "a field of the machine is missing");
-    format_bytes(memory, (double)bytes);
-    fprintf(f, "**Date:** %s\n**Hardware:** %s, %lld of %lld CPUs, %s of memory\n", when, cpu,
-            (long long)cpus, (long long)online, memory);
-    fprintf(f, "**System:** %s, Linux %s, %s\n**Threads:** %lld\n**Commit:** %s\n", os, kernel,
-            architecture, (long long)threads, commit);
+    format_bytes(memory, json_number_value(json_object_get(info, "memory_bytes")));
+    fprintf(f,
+            "**Date:** %s\n**Hardware:** %s, %.0f of %.0f CPUs, %s of memory\n"
+            "**System:** %s, Linux %s, %s\n**Threads:** %" PRId64 "\n**Commit:** %s\n",
+            text_of(info, "timestamp_utc"), text_of(info, "cpu_model"),
+            json_number_value(json_object_get(info, "cpus")),
+            json_number_value(json_object_get(info, "cpus_online")), memory, text_of(info, "os"),
+            text_of(info, "kernel"), text_of(info, "architecture"), threads, TARE_GIT_COMMIT);
     json_decref(info);
 }
 
 void other_cpus_print(double cpus, FILE *f)
 {
-    char text[32] = "not known";
-    if (!isnan(cpus))
-        snprintf(text, sizeof text, "%.2f", cpus);
-    fprintf(f, "**CPUs kept busy by others before:** %s\n", text);
+    fputs("**CPUs kept busy by others before:** ", f);
+    if (isnan(cpus))
+        fputs("not known\n", f);
+    else
+        fprintf(f, "%.2f\n", cpus);
+}
+
+void session_print(const Session *s, const char *title, const char *name, time_t started, FILE *f)
+{
+    fprintf(f, "# %s: %s\n\n", title, name);
+    system_info_print(started, s->threads, f);
+    other_cpus_print(s->other_cpus, f);
+    implementations_print(s->implementations, f);
+}
+
+/* ---- a row of parity ---- */
+
+void add_parity_verdict(Table *t, const Entry *e, const char *passed)
+{
+    if (entry_failed(e))
+        table_cells(t, "**not measured**: %s", e->failure.msg);
+    else if (!e->has_parity)
+        table_text(t, "**not proven**: tare failed");
+    else if (!e->parity.ok)
+        table_cells(t, "**FAILED**: %s", e->parity.reason);
+    else
+        table_cells(t, *passed ? "**PASS** (%s)" : "**PASS**%s", passed);
 }

@@ -10,6 +10,7 @@
 
 #include "bench/compare/session.h"
 #include "bench/util/fields.h"
+#include "bench/util/table.h"
 
 /* ---- reports ---- */
 
@@ -20,8 +21,8 @@ typedef struct Report {
     size_t count;         /* of records */
     /* fills record i, in which every field is missing */
     void (*record)(const void *of, size_t i, void *record);
-    /* adds what only JSON has to the object of record i */
-    void (*details)(const void *of, size_t i, json_t *object);
+    /* an object of what only JSON has of record i */
+    json_t *(*details)(const void *of, size_t i);
     /* makes the whole JSON; takes over `records`, an array */
     json_t *(*document)(const void *of, time_t started, json_t *records);
     void (*markdown)(const void *of, time_t started, FILE *f);
@@ -49,6 +50,9 @@ typedef struct EntryRecord {
 void entry_record_fill(EntryRecord *r, const Session *s, const Implementation *a, const Entry *e,
                        bool shows_ratio);
 
+/* A cell: whether its parity is proven, else why not. `passed`: what is said of one that is. */
+void add_parity_verdict(Table *t, const Entry *e, const char *passed);
+
 /* Makes the folder of --out where it is missing. */
 int report_folder_make(const char *folder, Err *err);
 
@@ -63,5 +67,7 @@ json_t *system_info_and(time_t started, json_t *more);
 void system_info_print(time_t started, int64_t threads, FILE *f);
 /* A line of Markdown: CPUs that others kept busy; NaN where the system does not tell. */
 void other_cpus_print(double cpus, FILE *f);
+/* The title of a report, both of these, and the implementations. */
+void session_print(const Session *s, const char *title, const char *name, time_t started, FILE *f);
 
 #endif

@@ -1,14 +1,25 @@
-/* report: the columns and the JSON; see report.h. */
+/* report: the columns, the JSON and the Markdown of a comparison; see report.h. */
 #include "bench/compare/report.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "model/families/family.h"
 #include "bench/compare/output.h"
-#include "bench/compare/rounds.h"
 
 enum { SCHEMA = 1 };
+
+static const char *model_name(const Comparison *c, const CellEntry *r)
+{
+    return c->config->models[r->cell->model].name;
+}
+
+static double bytes_per_s(const CellEntry *r)
+{
+    return r->input_bytes ? (double)r->input_bytes / (r->entry.median_ms / 1e3) : NAN;
+}
+
+/* ---- columns ---- */
 
 typedef struct CompareRecord {
     EntryRecord entry;
@@ -29,44 +40,42 @@ static void fill_record(const void *comparison, size_t i, void *record)
 {
     const Comparison *c = comparison;
     const CellEntry *r = &c->records[i];
-    const CompareCell *cell = r->cell;
     CompareRecord *out = record;
-    EntryRecord *e = &out->entry;
-    entry_record_fill(e, &c->session, r->implementation, &r->entry, cell_entry_shows_ratio(c, r));
-    text_set(e->component, cell->component->name);
-    text_set(e->model, c->config->models[cell->model].name);
-    e->batch_size = int_unless_zero(cell->batch_size);
-    e->seq_len = int_unless_zero(cell->seq_len);
-    if (r->input_bytes)
-        out->bytes_per_s = (double)r->input_bytes / (r->entry.median_ms / 1e3);
+    entry_record_fill(&out->entry, &c->session, r->implementation, &r->entry,
+                      cell_entry_shows_ratio(c, r));
+    text_set(out->entry.component, r->cell->component->name);
+    text_set(out->entry.model, model_name(c, r));
+    out->entry.batch_size = int_unless_zero(r->cell->batch_size);
+    out->entry.seq_len = int_unless_zero(r->cell->seq_len);
+    out->bytes_per_s = bytes_per_s(r);
     out->peak_rss_bytes = int_unless_zero(r->peak_rss_bytes);
 }
 
 /* ---- JSON ---- */
 
-static void add_details(const void *comparison, size_t i, json_t *object)
+/* NULL, which leaves the key out, where it is not known. */
+static json_t *if_known(double value, bool known)
 {
-    const Comparison *c = comparison;
-    const CellEntry *r = &c->records[i];
-    json_object_set_new(object, "samples_ms", numbers_json(r->entry.ms, r->entry.rounds));
-    json_object_set_new(object, "calls_per_sample", json_integer(r->calls));
-    json_object_set_new(object, "untimed_call_before", json_boolean(r->warm_call));
-    json_object_set_new(object, "fresh_process", json_boolean(r->cell->fresh_process));
-    if (r->cell->texts)
-        json_object_set_new(object, "texts", json_string(r->cell->texts));
-    if (r->entry.rounds > 0 && !isnan(r->entry.interval.lo))
-        json_object_set_new(object, "median_coverage", json_real(r->entry.interval.coverage));
-    if (!isnan(r->entry.ratio.ratio) && !isnan(r->entry.ratio.interval.lo)) {
-        json_object_set_new(object, "ratio_coverage", json_real(r->entry.ratio.interval.coverage));
-        json_object_set_new(object, "ratio_p", json_real(r->entry.ratio.p));
-    }
-    if (r->entry.has_parity) {
-        if (*r->entry.parity.worst)
-            json_object_set_new(object, "parity_max_rel", json_real(r->entry.parity.max_rel));
-        json_object_set_new(object, "parity_tolerance", json_real(r->entry.parity.tolerance));
-        json_object_set_new(object, "parity_reason", json_string(r->entry.parity.reason));
-    }
-    json_object_set_new(object, "failure", json_string(r->entry.failure.msg));
+    return known ? json_real(value) : NULL;
+}
+
+static json_t *record_details(const void *comparison, size_t i)
+{
+    const CellEntry *r = &((const Comparison *)comparison)->records[i];
+    const Entry *e = &r->entry;
+    bool interval = e->rounds > 0 && !isnan(e->interval.lo);
+    bool tested = !isnan(e->ratio.ratio) && !isnan(e->ratio.interval.lo);
+    return json_pack(
+        "{s:o, s:I, s:b, s:b, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*}", "samples_ms",
+        numbers_json(e->ms, e->rounds), "calls_per_sample", (json_int_t)r->calls,
+        "untimed_call_before", (int)r->warm_call, "fresh_process", (int)r->cell->fresh_process,
+        "texts", r->cell->texts ? json_string(r->cell->texts) : NULL, "median_coverage",
+        if_known(e->interval.coverage, interval), "ratio_coverage",
+        if_known(e->ratio.interval.coverage, tested), "ratio_p", if_known(e->ratio.p, tested),
+        "parity_max_rel", if_known(e->parity.max_rel, e->has_parity && *e->parity.worst),
+        "parity_tolerance", if_known(e->parity.tolerance, e->has_parity), "parity_reason",
+        e->has_parity ? json_string(e->parity.reason) : NULL, "failure",
+        json_string(e->failure.msg));
 }
 
 static json_t *models_json(const Comparison *c)
@@ -100,38 +109,206 @@ static json_t *make_document(const void *comparison, time_t started, json_t *rec
                   implementations_left_out(c->session.implementations), "records", records));
 }
 
-int compare_report_write(const Comparison *c, const char *folder, time_t started, Err *err)
+/* ---- Markdown: parity and memory ---- */
+
+static void write_parity(const Comparison *c, FILE *f)
 {
-    const Report report = {.of = c,
-                           .schema = &schema,
-                           .count = c->num_records,
-                           .record = fill_record,
-                           .details = add_details,
-                           .document = make_document,
-                           .markdown = compare_report_markdown};
-    return report_write(&report, folder, started, err);
+    fprintf(
+        f,
+        "\n## 1. Correctness Verification\n\n"
+        "Outputs of this run, each implementation's against tare's on the same weights and\n"
+        "inputs: token ids, hidden states, or the loss and gradients. Ids have to be equal; of\n"
+        "every other tensor the largest difference is at most %g of the largest value; INT8, of\n"
+        "which every implementation has its own rounding, has a wider bound.\n\n",
+        parity_tolerance);
+    Table t = table_new(f, TABLE_MARKDOWN,
+                        "Model|Dimensions|Layers|Vocab|Component|Batch Size|Sequence Length|"
+                        "Against|Max Diff|Verdict");
+    for (size_t i = 0; i < c->num_records; i++) {
+        const CellEntry *r = &c->records[i];
+        const Component *component = r->cell->component;
+        const ModelConfig *m = &c->models[r->cell->model].config;
+        bool failed = entry_failed(&r->entry);
+        char passed[96] = "ids equal";
+        if (r == cell_entry_ours(c, r) && !failed)
+            continue;
+        if (component->kind != COMPONENT_TOKENIZER)
+            snprintf(passed, sizeof passed, "%.1e of the largest value%s", r->entry.parity.max_rel,
+                     component->tolerance > 0 ? ", a wider bound" : "");
+        table_cells(&t, "**%s**|dim=%zu|%" PRId64 "|%" PRId64 "|%s|%" PRId64 "|%" PRId64 "|%s|%.3g",
+                    model_name(c, r), m->d_model, int_unless_zero(m->num_layers),
+                    int_unless_zero(m->vocab_size), component->title,
+                    int_unless_zero(r->cell->batch_size), int_unless_zero(r->cell->seq_len),
+                    r->implementation->name,
+                    r->entry.has_parity && !failed ? r->entry.parity.max_abs : NAN);
+        add_parity_verdict(&t, &r->entry, passed);
+        table_row_end(&t);
+    }
+    table_end(&t);
 }
 
-void compare_speedup(const Comparison *c, const CellEntry *r, char *text)
+/* Of cells whose turns are processes of their own; others hold what earlier cells left. */
+static void write_memory(const Comparison *c, FILE *f)
 {
-    const size_t size = 128;
-    double ratio = r->entry.ratio.ratio, lo = r->entry.ratio.interval.lo,
-           hi = r->entry.ratio.interval.hi;
-    if (r->entry.failure.msg[0])
-        snprintf(text, size, "failed");
-    else if (r->entry.has_parity && !r->entry.parity.ok)
-        snprintf(text, size, "parity FAILED");
-    else if (cell_entry_state(c, r) == ENTRY_IMPLAUSIBLE)
-        snprintf(text, size, "implausible");
-    else if (!cell_entry_shows_ratio(c, r))
-        snprintf(text, size, "-");
-    else if (lo <= 1 && hi >= 1)
-        snprintf(text, size, "no clear difference [%.2f, %.2f]", 1 / hi, 1 / lo);
-    else if (isnan(lo))
-        snprintf(text, size, "%.2fx %s (too few rounds)", ratio < 1 ? 1 / ratio : ratio,
-                 ratio < 1 ? "Faster" : "Slower");
-    else if (ratio < 1)
-        snprintf(text, size, "**%.2fx Faster** [%.2f, %.2f]", 1 / ratio, 1 / hi, 1 / lo);
+    Table t = table_new(f, TABLE_MARKDOWN,
+                        "Model|Component|Batch Size|Sequence Length|Implementation|MiB|"
+                        "tare's share");
+    table_heading(&t, "\n## 3. Peak Memory\n\n"
+                      "Of a whole process that loads the model and makes two calls (VmHWM).\n");
+    for (size_t i = 0; i < c->num_records; i++) {
+        const CellEntry *r = &c->records[i], *ours = cell_entry_ours(c, r);
+        double bytes = (double)r->peak_rss_bytes, own = (double)ours->peak_rss_bytes;
+        if (bytes > 0)
+            table_row(&t, "**%s**|%s|%" PRId64 "|%" PRId64 "|%s|%.0f|%.2f", model_name(c, r),
+                      r->cell->component->title, int_unless_zero(r->cell->batch_size),
+                      int_unless_zero(r->cell->seq_len), r->implementation->name, bytes / (1 << 20),
+                      r != ours && own > 0 ? own / bytes : NAN);
+    }
+    table_end(&t);
+}
+
+/* ---- Markdown: times ---- */
+
+/* The records of one cell stand together, ours first. */
+static size_t end_of_cell(const Comparison *c, size_t first)
+{
+    size_t end = first;
+    while (end < c->num_records && c->records[end].cell == c->records[first].cell)
+        end++;
+    return end;
+}
+
+static void add_time(Table *t, const CellEntry *r, double best)
+{
+    const Entry *e = r ? &r->entry : NULL;
+    if (!e || e->rounds == 0)
+        table_text(t, NULL);
+    else if (e->median_ms != best)
+        table_cells(t, "%.4g [%.4g, %.4g]", e->median_ms, e->interval.lo, e->interval.hi);
+    else if (isnan(e->interval.lo))
+        table_cells(t, "**%.4g**", best);
     else
-        snprintf(text, size, "%.2fx Slower [%.2f, %.2f]", ratio, lo, hi);
+        table_cells(t, "**%.4g** [%.4g, %.4g]", best, e->interval.lo, e->interval.hi);
+}
+
+/* Ratio to words, or why there is none. */
+static void add_speedup(Table *t, const Comparison *c, const CellEntry *r)
+{
+    double ratio = r ? r->entry.ratio.ratio : NAN, lo = r ? r->entry.ratio.interval.lo : NAN,
+           hi = r ? r->entry.ratio.interval.hi : NAN;
+    EntryState state = r ? cell_entry_state(c, r) : ENTRY_OK;
+    if (state != ENTRY_OK)
+        table_text(t, state == ENTRY_DIFFERS ? "parity FAILED" : entry_state_names[state]);
+    else if (!r || !cell_entry_shows_ratio(c, r))
+        table_text(t, r ? "-" : NULL);
+    else if (lo <= 1 && hi >= 1)
+        table_cells(t, "no clear difference [%.2f, %.2f]", 1 / hi, 1 / lo);
+    else if (isnan(lo))
+        table_cells(t, "%.2fx %s (too few rounds)", ratio < 1 ? 1 / ratio : ratio,
+                    ratio < 1 ? "Faster" : "Slower");
+    else if (ratio < 1)
+        table_cells(t, "**%.2fx Faster** [%.2f, %.2f]", 1 / ratio, 1 / hi, 1 / lo);
+    else
+        table_cells(t, "%.2fx Slower [%.2f, %.2f]", ratio, lo, hi);
+}
+
+/* Of the machine's peak, or a tokenizer's bytes a second. */
+static void add_share(Table *t, const Comparison *c, const CellEntry *r)
+{
+    double share = r ? entry_peak_fraction(&r->entry, session_peaks(&c->session)) : NAN;
+    if (r && r->entry.rounds > 0 && r->input_bytes > 0)
+        table_cells(t, "%.3g MB/s", bytes_per_s(r) / 1e6);
+    else if (r && cell_entry_state(c, r) == ENTRY_IMPLAUSIBLE)
+        table_cells(t, "%.2g **%s**", share, entry_state_names[ENTRY_IMPLAUSIBLE]);
+    else
+        table_cells(t, "%.2g", share);
+}
+
+/* A row from record `first` on, three groups of cells for the implementations. */
+static void add_times(Table *t, const Comparison *c, size_t first)
+{
+    const CompareCell *cell = c->records[first].cell;
+    const CellEntry *of[NUM_IMPLEMENTATIONS] = {NULL}; /* NULL: took no part */
+    double best = INFINITY;
+    for (size_t i = first; i < end_of_cell(c, first); i++) {
+        of[c->records[i].implementation - c->session.implementations] = &c->records[i];
+        best = fmin(best, c->records[i].entry.median_ms);
+    }
+    table_cells(t, "**%s**|%" PRId64 "|%" PRId64, cell->component->title,
+                int_unless_zero(cell->batch_size), int_unless_zero(cell->seq_len));
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++)
+        add_time(t, of[k], best);
+    for (size_t k = 1; k < NUM_IMPLEMENTATIONS; k++)
+        add_speedup(t, c, of[k]);
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++)
+        add_share(t, c, of[k]);
+    table_row_end(t);
+}
+
+/* A column for each implementation, shown where it has a value. */
+static void add_columns(Table *t, const char *before, const char *after, size_t from)
+{
+    for (size_t k = from; k < NUM_IMPLEMENTATIONS; k++) {
+        char *name = xasprintf("%s%s%s", before, implementation_names[k], after);
+        table_columns(t, name, TABLE_IF_KNOWN);
+        free(name);
+    }
+}
+
+static void write_times(const Comparison *c, size_t model, FILE *f)
+{
+    const ModelConfig *m = &c->models[model].config;
+    Table t = table_new(f, TABLE_MARKDOWN, "Component|Batch Size|Sequence Length");
+    table_heading(&t, "\n### %s (dim=%zu, layers=%zu)\n", c->config->models[model].name, m->d_model,
+                  m->num_layers);
+    add_columns(&t, "", " (ms)[]", 0);
+    add_columns(&t, "tare vs ", "", 1);
+    add_columns(&t, "", " peak_fraction (or MB/s)", 0);
+    for (size_t i = 0; i < c->num_records; i = end_of_cell(c, i))
+        if (c->records[i].cell->model == model)
+            add_times(&t, c, i);
+    table_end(&t);
+}
+
+static void write_method(const Comparison *c, FILE *f)
+{
+    fprintf(f,
+            "\n## 2. Performance Benchmarks\n\n"
+            "All implementations took turns in one run, on the same threads. Median of the rounds\n"
+            "with its 95 %% interval, in ms a call; a sample of a short call is the mean over at\n"
+            "least %g ms of calls. The speed-up is paired by round, its interval widened for the\n"
+            "number of implementations; where that contains 1 there is no clear difference.\n",
+            TURN_NS / 1e6);
+    const Peaks *p = session_peaks(&c->session);
+    if (p)
+        fprintf(
+            f,
+            "`peak_fraction` is model FLOPs over the median, as a share of %.4g GFLOP/s, the\n"
+            "highest fp32 rate that these threads reached in this run (multiply-adds from\n"
+            "registers %.4g, a matrix product %.4g); above %.4g nothing is believed. INT8's is a\n"
+            "share of %.4g, the rate of int8 products where an instruction multiplies them.\n",
+            peaks_measured(p), p->fma, p->gemm, peaks_limit(p), peaks_of_product(p, DT_I8));
+}
+
+void compare_report_markdown(const void *comparison, time_t started, FILE *f)
+{
+    const Comparison *c = comparison;
+    session_print(&c->session, "Benchmark Results", c->config->name, started, f);
+    write_parity(c, f);
+    write_method(c, f);
+    for (size_t m = 0; m < c->config->num_models; m++)
+        write_times(c, m, f);
+    write_memory(c, f);
+}
+
+int compare_report_write(const Comparison *c, const char *folder, time_t started, Err *err)
+{
+    const Report report = {c,
+                           &schema,
+                           c->num_records,
+                           fill_record,
+                           record_details,
+                           make_document,
+                           compare_report_markdown};
+    return report_write(&report, folder, started, err);
 }

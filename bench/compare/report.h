@@ -15,8 +15,4 @@ int compare_report_write(const Comparison *c, const char *folder, time_t started
  * model. */
 void compare_report_markdown(const void *comparison, time_t started, FILE *f);
 
-/* Ratio to words, as in "3.1x Faster [3.0, 3.3]"; or why there is none. text has room for 128
- * bytes. */
-void compare_speedup(const Comparison *c, const CellEntry *r, char *text);
-
 #endif

@@ -109,11 +109,8 @@ void show_columns(FILE *out)
     for (size_t i = 0; i < num_row_fields; i++) {
         const Field *f = &row_fields[i];
         const char *quote = f->option ? "`" : "";
-        table_printf(&t, "`%s`", f->name);
-        table_text(&t, f->unit);
-        table_printf(&t, "%s%s%s", quote, f->option ? f->option : "", quote);
-        table_text(&t, f->doc);
-        table_row_end(&t);
+        table_row(&t, "`%s`|%s|%s%s%s|%s", f->name, f->unit, quote, f->option ? f->option : "",
+                  quote, f->doc);
     }
     table_end(&t);
 }

@@ -1,4 +1,4 @@
-/* report: the columns and the JSON; see report.h. */
+/* report: the columns, the JSON and the Markdown of a sentiment comparison; see report.h. */
 #include "bench/serving/report.h"
 
 #include <math.h>
@@ -12,6 +12,22 @@ enum { SCHEMA = 1 };
 const char *serving_entry_name(const ServingEntry *c)
 {
     return c->implementation->name;
+}
+
+/* Of the texts of a set, or of one category of it. */
+static Score score_in(const Serving *s, const ServingEntry *c, ServingSet set, const char *category)
+{
+    if (!c->labels)
+        return (Score){.share = NAN};
+    return score_of(&s->sets[set], c->labels + serving_first(s, set), category);
+}
+
+/* Texts that both label alike, as a share of all; NaN where one has no labels. */
+static double agreement(const Serving *s, const ServingEntry *a, const ServingEntry *b)
+{
+    if (!a->labels || !b->labels)
+        return NAN;
+    return (double)agreements(a->labels, b->labels, s->num_texts) / (double)s->num_texts;
 }
 
 /* ---- one implementation as a record ---- */
@@ -63,20 +79,10 @@ static const Field fields[] = {
 };
 static const Schema schema = {"a record", fields, COUNT_OF(fields), sizeof(ServingRecord)};
 
-static void fill_set(const Serving *s, const ServingEntry *c, ServingSet set, SetRecord *r)
-{
-    Score score = score_of(&s->sets[set], c->labels + serving_first(s, set), NULL);
-    if (score.total == 0)
-        return;
-    *r = (SetRecord){(FieldINT)score.total, (FieldREAL)score.right, score.share, score.interval.lo,
-                     score.interval.hi};
-}
-
 static void fill_record(const void *serving, size_t i, void *record)
 {
     const Serving *s = serving;
     const ServingEntry *c = &s->entries[i];
-    const int32_t *ours = s->entries[0].labels;
     ServingRecord *out = record;
     EntryRecord *e = &out->entry;
     entry_record_fill(e, &s->session, c->implementation, &c->entry, true);
@@ -94,22 +100,16 @@ static void fill_record(const void *serving, size_t i, void *record)
     out->start_ms = c->start_ms;
     out->load_ms = c->load_ms;
     out->first_request_ms = c->first_ms;
-    for (ServingSet set = 0; set < NUM_SETS; set++)
-        fill_set(s, c, set, &out->sets[set]);
-    if (ours)
-        out->agreement_with_tare =
-            (double)agreements(c->labels, ours, s->num_texts) / (double)s->num_texts;
+    out->agreement_with_tare = agreement(s, c, &s->entries[0]);
+    for (ServingSet set = 0; set < NUM_SETS; set++) {
+        Score score = score_in(s, c, set, NULL);
+        if (score.total > 0)
+            out->sets[set] = (SetRecord){(FieldINT)score.total, (FieldREAL)score.right, score.share,
+                                         score.interval.lo, score.interval.hi};
+    }
 }
 
 /* ---- JSON ---- */
-
-static json_t *score_json(const Score *score)
-{
-    return json_pack("{s:I, s:I, s:o, s:o, s:o}", "right", (json_int_t)score->right, "texts",
-                     (json_int_t)score->total, "accuracy", number_json(score->share), "accuracy_lo",
-                     number_json(score->interval.lo), "accuracy_hi",
-                     number_json(score->interval.hi));
-}
 
 /* {"test": {"plain": {...}}} */
 static json_t *categories_json(const Serving *s, const ServingEntry *c)
@@ -120,63 +120,66 @@ static json_t *categories_json(const Serving *s, const ServingEntry *c)
         json_t *scores = json_object();
         const char **names = categories_of(&s->sets[set], &count);
         for (size_t i = 0; i < count; i++) {
-            Score score = score_of(&s->sets[set], c->labels + serving_first(s, set), names[i]);
-            json_object_set_new(scores, names[i], score_json(&score));
+            Score score = score_in(s, c, set, names[i]);
+            json_object_set_new(scores, names[i],
+                                json_pack("{s:I, s:I, s:f, s:f, s:f}", "right",
+                                          (json_int_t)score.right, "texts", (json_int_t)score.total,
+                                          "accuracy", score.share, "accuracy_lo", score.interval.lo,
+                                          "accuracy_hi", score.interval.hi));
         }
         free(names);
         if (s->sets[set].count > 0)
-            json_object_set_new(sets, serving_set_names[set], scores);
-        else
-            json_decref(scores);
+            json_object_set(sets, serving_set_names[set], scores);
+        json_decref(scores);
     }
     return sets;
 }
 
-static void add_details(const void *serving, size_t i, json_t *object)
+static json_t *record_details(const void *serving, size_t i)
 {
     const Serving *s = serving;
     const ServingEntry *c = &s->entries[i];
-    json_object_set_new(object, "samples_ms", numbers_json(c->ms, c->latency.n));
-    json_object_set_new(object, "categories", categories_json(s, c));
-    if (c->entry.has_parity) {
-        json_object_set_new(object, "parity_max_rel", json_real(c->entry.parity.max_rel));
-        json_object_set_new(object, "parity_reason", json_string(c->entry.parity.reason));
-    }
-    json_object_set_new(object, "failure", json_string(c->entry.failure.msg));
+    const Parity *p = c->entry.has_parity ? &c->entry.parity : NULL;
+    return json_pack("{s:o, s:o, s:o*, s:o*, s:o*}", "samples_ms",
+                     numbers_json(c->ms, c->latency.n), "categories", categories_json(s, c),
+                     "parity_max_rel", p ? json_real(p->max_rel) : NULL, "parity_reason",
+                     p ? json_string(p->reason) : NULL, "failure",
+                     json_string(c->entry.failure.msg));
 }
 
-/* Whether two of them label this text differently. */
-static bool is_disputed(const Serving *s, size_t text)
+/* The label that each gives to a text; NULL where they agree. */
+static json_t *disputed_labels(const Serving *s, size_t text)
 {
+    json_t *labels = json_object();
     const int32_t *first = NULL;
-    for (size_t i = 0; i < s->count; i++) {
-        const int32_t *labels = s->entries[i].labels;
-        if (labels && first && labels[text] != first[text])
-            return true;
-        first = labels && !first ? labels : first;
+    bool disputed = false;
+    for (size_t k = 0; k < s->count; k++) {
+        const int32_t *own = s->entries[k].labels;
+        if (!own)
+            continue;
+        first = first ? first : own;
+        disputed |= own[text] != first[text];
+        json_object_set_new(labels, serving_entry_name(&s->entries[k]),
+                            json_string(s->labels.at[own[text]]));
     }
-    return false;
+    if (disputed)
+        return labels;
+    json_decref(labels);
+    return NULL;
 }
 
-/* The texts on which implementations disagree, with the label of each. */
 static json_t *disagreements_json(const Serving *s)
 {
     json_t *all = json_array();
     for (ServingSet set = 0; set < NUM_SETS; set++)
         for (size_t i = 0; i < s->sets[set].count; i++) {
-            size_t text = serving_first(s, set) + i;
             const LabelledText *t = &s->sets[set].at[i];
-            if (!is_disputed(s, text))
-                continue;
-            json_t *labels = json_object();
-            for (size_t k = 0; k < s->count; k++)
-                if (s->entries[k].labels)
-                    json_object_set_new(labels, serving_entry_name(&s->entries[k]),
-                                        json_string(s->labels.at[s->entries[k].labels[text]]));
-            json_array_append_new(all,
-                                  json_pack("{s:s, s:s, s:s, s:o}", "set", serving_set_names[set],
-                                            "text", t->text, "expected_label",
-                                            s->labels.at[t->label], "labels", labels));
+            json_t *labels = disputed_labels(s, serving_first(s, set) + i);
+            if (labels)
+                json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:o}", "set",
+                                                     serving_set_names[set], "text", t->text,
+                                                     "expected_label", s->labels.at[t->label],
+                                                     "labels", labels));
         }
     return all;
 }
@@ -228,14 +231,184 @@ static json_t *make_document(const void *serving, time_t started, json_t *record
                   "findings", serving_findings(s)));
 }
 
+/* ---- Markdown ---- */
+
+static void write_head(const Serving *s, time_t started, FILE *f)
+{
+    const ServingConfig *c = s->config;
+    const ModelConfig *m = &s->model.config;
+    session_print(&s->session, "Serving Benchmark", c->name, started, f);
+    fprintf(f, "**Model:** %s (dim=%zu, layers=%zu, vocab=%zu), sha256 %.16s\n", s->model.dir,
+            m->d_model, m->num_layers, m->vocab_size, s->model.sha256);
+    fprintf(f, "**Requests:** %zu samples x %lld rounds, after %lld warmups\n",
+            s->sets[SET_BENCHMARK].count, (long long)c->rounds, (long long)c->warmups);
+}
+
+static void add_speedup(Table *t, const RatioTest *r, EntryState state)
+{
+    if (state != ENTRY_OK)
+        table_cells(t, "**%s**", entry_state_names[state]);
+    else if (isnan(r->ratio))
+        table_text(t, NULL);
+    else if (isnan(r->interval.lo))
+        table_cells(t, "%.2fx %s", 1 / r->ratio, "(too few rounds)");
+    else
+        table_cells(t, "%.2fx [%.2f, %.2f]", 1 / r->ratio, 1 / r->interval.hi, 1 / r->interval.lo);
+}
+
+static void write_latency(const Serving *s, FILE *f)
+{
+    fprintf(f, "\n## Key Findings\n\n");
+    Table t = table_new(f, TABLE_MARKDOWN,
+                        "Implementation|Mean Latency|Median (ms)[]|P95 Latency|P99 Latency|"
+                        "Throughput|CV|Validation Accuracy|Tokenizer Share|peak_fraction|"
+                        "tare Is Faster By");
+    for (size_t i = 0; i < s->count; i++) {
+        const ServingEntry *c = &s->entries[i];
+        const Summary *l = &c->latency;
+        table_cells(&t,
+                    "**%s**|%.4g ms|%.4g [%.4g, %.4g]|%.4g ms|%.4g ms|%.4g req/s|%.2f|%.1f%%|"
+                    "%.2g%%|%.2f",
+                    serving_entry_name(c), l->mean, l->median, c->entry.interval.lo,
+                    c->entry.interval.hi, l->p95, l->p99, 1e3 / l->mean, l->cv,
+                    100 * score_in(s, c, SET_VALIDATION, NULL).share, 100 * c->tokenizer_share,
+                    entry_peak_fraction(&c->entry, session_peaks(&s->session)));
+        add_speedup(&t, &c->entry.ratio, serving_entry_state(s, c));
+        table_row_end(&t);
+    }
+    table_end(&t);
+}
+
+static void write_findings(const Serving *s, FILE *f)
+{
+    json_t *findings = serving_findings(s), *sentence;
+    size_t i;
+    fputc('\n', f);
+    json_array_foreach (findings, i, sentence)
+        fprintf(f, "- %s\n", json_string_value(sentence));
+    json_decref(findings);
+}
+
+static void write_cold(const Serving *s, FILE *f)
+{
+    fprintf(f,
+            "\n## Cold Start\n\nMedians over fresh processes (%lld of each); files lie in the page "
+            "cache. Process\n"
+            "start is up to the first answer, imports included.\n\n",
+            (long long)s->config->cold_starts);
+    Table t = table_new(f, TABLE_MARKDOWN,
+                        "Implementation|Process Start|Model Load|First Request|First / Median");
+    for (size_t i = 0; i < s->count; i++) {
+        const ServingEntry *c = &s->entries[i];
+        table_cells(&t, "**%s**", serving_entry_name(c));
+        if (c->labels)
+            table_cells(&t, "%.4g ms|%.4g ms|%.4g ms|%.1f", c->start_ms, c->load_ms, c->first_ms,
+                        c->first_ms / c->latency.median);
+        table_row_end(&t);
+    }
+    table_end(&t);
+}
+
+/* One column for each implementation behind those of `first`. */
+static Table table_by_implementation(const Serving *s, const char *first, FILE *f)
+{
+    Table t = table_new(f, TABLE_MARKDOWN, first);
+    for (size_t i = 0; i < s->count; i++)
+        table_columns(&t, serving_entry_name(&s->entries[i]), TABLE_ALWAYS);
+    return t;
+}
+
+/* The scores of all implementations in a set, or in one category of it. */
+static void add_scores(Table *t, const Serving *s, ServingSet set, const char *category)
+{
+    for (size_t k = 0; k < s->count; k++) {
+        Score c = score_in(s, &s->entries[k], set, category);
+        if (c.total == 0)
+            table_text(t, NULL);
+        else
+            table_cells(t, "%.1f %% (%zu of %zu) [%.1f, %.1f]", 100 * c.share, c.right, c.total,
+                        100 * c.interval.lo, 100 * c.interval.hi);
+    }
+    table_row_end(t);
+}
+
+static void write_categories(const Serving *s, ServingSet set, FILE *f)
+{
+    size_t count;
+    const char **names = categories_of(&s->sets[set], &count);
+    Table t = table_by_implementation(s, "Category|Texts", f);
+    table_heading(&t, "\n### Per category: %s\n", serving_set_names[set]);
+    for (size_t i = 0; i < count; i++) {
+        table_cells(&t, "%s|%" PRId64, names[i],
+                    int_unless_zero(score_in(s, &s->entries[0], set, names[i]).total));
+        add_scores(&t, s, set, names[i]);
+    }
+    table_end(&t);
+    free(names);
+}
+
+static void write_accuracy(const Serving *s, FILE *f)
+{
+    fprintf(f, "\n## Accuracy\n\nRight labels, with Wilson's 95 %% interval.\n\n");
+    Table t = table_by_implementation(s, "Set", f);
+    for (ServingSet set = 0; set < NUM_SETS; set++) {
+        if (s->sets[set].count == 0)
+            continue;
+        table_text(&t, serving_set_names[set]);
+        add_scores(&t, s, set, NULL);
+    }
+    table_end(&t);
+    for (ServingSet set = 0; set < NUM_SETS; set++)
+        write_categories(s, set, f);
+}
+
+static void write_agreement(const Serving *s, FILE *f)
+{
+    fprintf(f, "\n## Agreement\n\nOf all %zu texts.\n\n", s->num_texts);
+    Table t = table_by_implementation(s, "Same label for", f);
+    for (size_t i = 0; i < s->count; i++) {
+        table_cells(&t, "**%s**", serving_entry_name(&s->entries[i]));
+        for (size_t k = 0; k < s->count; k++)
+            table_cells(&t, "%.2f%%", 100 * agreement(s, &s->entries[i], &s->entries[k]));
+        table_row_end(&t);
+    }
+    table_end(&t);
+}
+
+static void write_parity(const Serving *s, FILE *f)
+{
+    fprintf(f,
+            "\n## Parity\n\nToken counts and logits of all texts against tare's; a logit may "
+            "differ by\n"
+            "%g of the largest. Without parity no speed-up is shown.\n\n",
+            parity_tolerance);
+    Table t = table_new(f, TABLE_MARKDOWN, "Implementation|Max Diff|Of the Largest|Verdict");
+    for (size_t i = 1; i < s->count; i++) {
+        const Entry *e = &s->entries[i].entry;
+        table_cells(&t, "**%s**|%.1e|%.1e", serving_entry_name(&s->entries[i]),
+                    e->has_parity ? e->parity.max_abs : NAN,
+                    e->has_parity ? e->parity.max_rel : NAN);
+        add_parity_verdict(&t, e, "");
+        table_row_end(&t);
+    }
+    table_end(&t);
+}
+
+void serving_report_markdown(const void *serving, time_t started, FILE *f)
+{
+    const Serving *s = serving;
+    write_head(s, started, f);
+    write_latency(s, f);
+    write_findings(s, f);
+    write_cold(s, f);
+    write_accuracy(s, f);
+    write_agreement(s, f);
+    write_parity(s, f);
+}
+
 int serving_report_write(const Serving *s, const char *folder, time_t started, Err *err)
 {
-    const Report report = {.of = s,
-                           .schema = &schema,
-                           .count = s->count,
-                           .record = fill_record,
-                           .details = add_details,
-                           .document = make_document,
-                           .markdown = serving_report_markdown};
+    const Report report = {
+        s, &schema, s->count, fill_record, record_details, make_document, serving_report_markdown};
     return report_write(&report, folder, started, err);
 }

@@ -11,7 +11,7 @@
 int serving_report_write(const Serving *s, const char *folder, time_t started, Err *err);
 
 /* The Markdown report of a Serving, which is the console's as well. */
-void serving_report_markdown(const void *sentiment, time_t started, FILE *f);
+void serving_report_markdown(const void *serving, time_t started, FILE *f);
 
 /* Sentences, each of which follows from the figures of this run alone: an array of strings. */
 json_t *serving_findings(const Serving *s);

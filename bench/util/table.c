@@ -1,7 +1,6 @@
 /* table: see table.h. */
 #include "bench/util/table.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -101,16 +100,6 @@ void table_text(Table *t, const char *text)
     free(line);
 }
 
-void table_printf(Table *t, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    char *text = xvasprintf(format, ap);
-    va_end(ap);
-    table_text(t, text);
-    free(text);
-}
-
 void table_int(Table *t, int64_t value)
 {
     if (value == INT_MISSING)
@@ -164,6 +153,79 @@ void table_duration(Table *t, double seconds)
     char text[UNIT_TEXT_SIZE];
     format_duration(text, seconds);
     add_number(t, xstrdup(text), seconds);
+}
+
+/* A conversion's argument: 's'tring, 'f'loating, 'w'ide or other 'i'nteger; of a cell at most
+ * CELL_ARGUMENTS, "" behind the last. */
+enum { CELL_ARGUMENTS = 8 };
+
+static void read_kinds(const char *format, char kinds[CELL_ARGUMENTS + 1])
+{
+    size_t n = 0;
+    for (const char *p = format; (p = strchr(p, '%')); p++) {
+        p += 1 + strspn(p + 1, "0123456789.+-");
+        bool wide = *p == 'z' || *p == 'l';
+        p += strspn(p, "zl");
+        CHECK(n < CELL_ARGUMENTS && *p && strchr("%sefgdiu", *p), "a cell '%s'", format);
+        if (*p != '%')
+            kinds[n++] = *p == 's' ? 's' : strchr("efg", *p) ? 'f' : wide ? 'w' : 'i';
+    }
+    kinds[n] = '\0';
+}
+
+/* Takes the arguments of this cell. */
+static void add_formatted(Table *t, const char *format, va_list *ap)
+{
+    char kinds[CELL_ARGUMENTS + 1];
+    const char *text = NULL;
+    double reals[CELL_ARGUMENTS];
+    int64_t whole = 0;
+    va_list again;
+    va_copy(again, *ap);
+    char *printed = xvasprintf(format, again);
+    va_end(again);
+    read_kinds(format, kinds);
+    for (size_t i = 0; kinds[i]; i++)
+        if (kinds[i] == 's')
+            text = va_arg(*ap, const char *);
+        else if (kinds[i] == 'f')
+            reals[i] = va_arg(*ap, double);
+        else
+            whole = kinds[i] == 'w' ? va_arg(*ap, int64_t) : va_arg(*ap, int);
+    char *first = xasprintf("%.*s", (int)strcspn(format, " "), format);
+    if (strcmp(format, "%s") == 0)
+        table_text(t, text);
+    else if (*format == '%' && strcmp(kinds, "f") == 0)
+        add_number(t, xstrdup(printed), reals[0]);
+    else if (*format == '%' && strcmp(kinds, "fff") == 0 && t->columns[t->next].interval)
+        table_interval(t, first, reals[0], reals[1], reals[2]);
+    else if (*format == '%' && (strcmp(kinds, "w") == 0 || strcmp(kinds, "i") == 0))
+        table_int(t, whole);
+    else
+        table_text(t, printed);
+    free(first);
+    free(printed);
+}
+
+void table_cells(Table *t, const char *formats, ...)
+{
+    va_list ap;
+    va_start(ap, formats);
+    for (int n; *formats; formats += n + (formats[n] == '|')) {
+        n = (int)strcspn(formats, "|");
+        char *format = xasprintf("%.*s", n, formats);
+        add_formatted(t, format, &ap);
+        free(format);
+    }
+    va_end(ap);
+}
+
+void table_heading(Table *t, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    t->heading = xvasprintf(format, ap);
+    va_end(ap);
 }
 
 void table_row_end(Table *t)
@@ -250,6 +312,8 @@ static void print_rule(const Table *t, const Layout *layouts)
 
 static void print_lines(const Table *t)
 {
+    if (t->heading && t->format == TABLE_MARKDOWN)
+        fprintf(t->out, "%s\n", t->heading);
     Layout *layouts = xcalloc(t->num_columns, sizeof *layouts);
     const char **texts = xcalloc(t->num_columns, sizeof *texts);
     for (size_t i = 0; i <= t->num_rows; i++) { /* the names of the columns first */
@@ -280,6 +344,7 @@ static void release(Table *t)
         free(t->columns[c].name);
     free(t->cells);
     free(t->columns);
+    free(t->heading);
 }
 
 json_t *table_end_json(Table *t)

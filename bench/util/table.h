@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 typedef enum TableFormat { TABLE_TEXT, TABLE_MARKDOWN, TABLE_CSV, TABLE_JSON } TableFormat;
@@ -30,6 +30,7 @@ typedef enum TableShow {
 typedef struct Table {
     FILE *out;
     TableFormat format;
+    char *heading;
     struct TableColumn *columns;
     struct TableCell *cells; /* [num_rows, num_columns], and behind them those of the next row */
     size_t num_columns, num_rows, next;
@@ -46,8 +47,7 @@ void table_columns(Table *t, const char *names, TableShow show);
  * \xNN, and Markdown a bar as \|. CSV has every byte; JSON escapes by itself, and shows what is no
  * UTF-8. */
 void table_text(Table *t, const char *text); /* NULL is missing, "" is an empty text */
-void table_printf(Table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void table_int(Table *t, int64_t value); /* INT_MISSING is missing */
+void table_int(Table *t, int64_t value);     /* INT_MISSING is missing */
 /* `format` takes a double; NaN is missing. */
 void table_value(Table *t, const char *format, double value);
 /* The same with an interval, as in "7.1 [6.9, 7.3]"; without it where an end is NaN. */
@@ -55,8 +55,17 @@ void table_interval(Table *t, const char *format, double value, double lo, doubl
 void table_bytes(Table *t, double bytes);      /* "1.86 GiB" */
 void table_duration(Table *t, double seconds); /* "4.1 s" */
 
+/* Cells from printf formats, as in "%s|%zu|%.4g ms|%.2f [%.2f, %.2f]". A cell of %s alone is a
+ * text, one that begins with its only conversion a number; three conversions of doubles, in a
+ * column NAME[], are an interval. Everything else is text. A value is missing as above. */
+void table_cells(Table *t, const char *formats, ...) __attribute__((format(printf, 2, 3)));
+#define table_row(t, ...) (table_cells(t, __VA_ARGS__), table_row_end(t))
+
 /* Cells that were not added are missing. */
 void table_row_end(Table *t);
+
+/* A line of Markdown before the table, where it has rows. */
+void table_heading(Table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Prints the table and releases it. Without rows it prints nothing in text and Markdown. */
 void table_end(Table *t);

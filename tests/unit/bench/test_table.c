@@ -55,10 +55,7 @@ static void fill_values(Table *t)
     table_int(t, -7);
     table_value(t, "%.2f", 100.0 / 3);
     table_row_end(t);
-    table_printf(t, "b%d", 2);
-    table_int(t, 12345);
-    table_value(t, "%.2f", 2);
-    table_row_end(t);
+    table_row(t, "b%d|%zu|%.2f", 2, (size_t)12345, 2.0);
 }
 
 Test(table, one_description_in_every_format)
@@ -101,9 +98,9 @@ static void fill_missing(Table *t)
 }
 
 /* The second row has an empty text, which is not missing, and ends early. */
-Test(table, missing_values_have_one_spelling_a_format)
+static void expect_missing(void (*fill)(Table *t))
 {
-    expect_all_formats(fill_missing, "a|b|c|d[]",
+    expect_all_formats(fill, "a|b|c|d[]",
                        "a  b  c  d\n"
                        "-  -  -  -\n"
                        "   0  -  -\n",
@@ -132,6 +129,23 @@ Test(table, missing_values_have_one_spelling_a_format)
                        "    \"d_hi\": null\n"
                        "  }\n"
                        "]\n");
+}
+
+static void fill_missing_by_formats(Table *t)
+{
+    const char *volatile none = NULL; /* unknown to the compiler, which warns of a null %s */
+    table_row(t, "%s|%" PRId64 "|%.1f|%.1f [%.1f, %.1f]", none, INT_MISSING, NAN, NAN, NAN, NAN);
+    table_row(t, "%s|%d", "", 0);
+}
+
+Test(table, missing_values_of_formats_are_the_same)
+{
+    expect_missing(fill_missing_by_formats);
+}
+
+Test(table, missing_values_have_one_spelling_a_format)
+{
+    expect_missing(fill_missing);
 }
 
 static void fill_intervals(Table *t)
@@ -310,4 +324,60 @@ Test(table, rows_as_json_for_a_document)
     cr_expect_eq(json_array_size(rows), 1u);
     cr_expect_eq(json_integer_value(json_object_get(json_array_get(rows, 0), "a")), 5);
     json_decref(rows);
+}
+
+/* A cell is a number, an interval or a text by its conversions alone, whatever stands behind. */
+static void fill_by_formats(Table *t)
+{
+    table_row(t, "%s|%.1f ms|%.0f%%|%.1f [%.1f, %.1f]|%zu of %d", "a", 1.25, 50.0, 2.0, 1.0, 3.0,
+              (size_t)3, 4);
+    table_cells(t, "**%.1f**|%.1f %s", 7.0, 8.0, "x");
+    table_cells(t, "%d|%.1f [%.1f, %.1f]", 9, 2.0, NAN, 3.0);
+    table_row_end(t);
+}
+
+Test(table, cells_by_formats)
+{
+    expect_all_formats(fill_by_formats, "a|b|c|d[]|e",
+                       "a             b    c               d  e\n"
+                       "a        1.2 ms  50%  2.0 [1.0, 3.0]  3 of 4\n"
+                       "**7.0**   8.0 x    9             2.0  -\n",
+                       "| a | b | c | d | e |\n"
+                       "|:--|--:|--:|--:|:--|\n"
+                       "| a | 1.2 ms | 50% | 2.0 [1.0, 3.0] | 3 of 4 |\n"
+                       "| **7.0** | 8.0 x | 9 | 2.0 | - |\n",
+                       "a,b,c,d,d_lo,d_hi,e\n"
+                       "a,1.25,50,2,1,3,3 of 4\n"
+                       "**7.0**,8.0 x,9,2,,3,\n",
+                       "[\n"
+                       "  {\n"
+                       "    \"a\": \"a\",\n"
+                       "    \"b\": 1.25,\n"
+                       "    \"c\": 50.0,\n"
+                       "    \"d\": 2.0,\n"
+                       "    \"d_lo\": 1.0,\n"
+                       "    \"d_hi\": 3.0,\n"
+                       "    \"e\": \"3 of 4\"\n"
+                       "  },\n"
+                       "  {\n"
+                       "    \"a\": \"**7.0**\",\n"
+                       "    \"b\": \"8.0 x\",\n"
+                       "    \"c\": 9,\n"
+                       "    \"d\": 2.0,\n"
+                       "    \"d_lo\": null,\n"
+                       "    \"d_hi\": 3.0,\n"
+                       "    \"e\": null\n"
+                       "  }\n"
+                       "]\n");
+}
+
+Test(table, a_heading_stands_before_rows_only)
+{
+    Table t = begin(TABLE_MARKDOWN, "a"), empty;
+    table_heading(&t, "\n## %s\n", "A");
+    table_row(&t, "%s", "x");
+    expect_printed(&t, "\n## A\n\n| a |\n|:--|\n| x |\n");
+    empty = begin(TABLE_MARKDOWN, "a");
+    table_heading(&empty, "\n## %s\n", "A");
+    expect_printed(&empty, "");
 }
