@@ -70,6 +70,15 @@ EXTRA_KEYS = [
     "gemm",
     "vocab_size",
     "seed",
+    "arch",
+    "d_ff",
+    "num_kv_heads",
+    "head_dim",
+    "rope_theta",
+    "norm_eps",
+    "tied_head",
+    "qk_norm",
+    "qkv_bias",
 ]
 DESCRIBES_MACHINE = ["cpu_model", "isa", "blas", "threads", "git_commit"]
 

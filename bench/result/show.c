@@ -17,6 +17,17 @@ static void add_text(Table *t, const char *text)
     table_text(t, *text ? text : NULL);
 }
 
+/* What a model has of its own: nothing of a GPT-2's usual shape. */
+#define OWN "arch|d_ff|kv heads"
+
+static void add_own(Table *t, const RowConfig *c)
+{
+    bool plain_ff = c->d_ff == 4 * c->d_model, plain_kv = c->num_kv_heads == c->num_heads;
+    table_text(t, strcmp(c->arch, "gpt2") == 0 || !*c->arch ? NULL : c->arch);
+    table_value(t, "%.0f", plain_ff ? NAN : known(c->d_ff));
+    table_value(t, "%.0f", plain_kv ? NAN : known(c->num_kv_heads));
+}
+
 /* What was swept, beside what the name of a row says. */
 #define SWEPT "threads|precision|gemm|recompute|optimizer|seed"
 
@@ -26,6 +37,7 @@ static void add_config(Table *t, const RowConfig *c)
     row_name(c, name);
     table_text(t, name);
     table_int(t, c->batch_size);
+    add_own(t, c);
     table_int(t, c->threads);
     add_text(t, c->precision);
     add_text(t, c->gemm);
@@ -60,6 +72,7 @@ static void show_table(FILE *out, TableFormat format, const RowResult *const *ro
 {
     bool planned = count > 0 && strcmp(rows[0]->status, STATUS_PLANNED) == 0;
     Table t = table_new(out, format, "row|batch");
+    table_columns(&t, OWN, TABLE_IF_KNOWN);
     table_columns(&t, SWEPT, TABLE_IF_VARIED);
     table_columns(&t,
                   planned ? "M params|GFLOP|recomputes|peak memory|time"

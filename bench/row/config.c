@@ -2,6 +2,7 @@
 #include "bench/row/config.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "autograd/kernels/kernels.h"
 #include "model/families/family.h"
 #include "model/families/shapes.h"
+#include "model/model.h"
 #include "bench/machine/threads.h"
 
 #define WARMUP_FIXED "fixed"
@@ -16,6 +18,11 @@
 static bool is_config(const Field *f)
 {
     return f->group != FIELD_RESULT;
+}
+
+static bool is_of_model(const Field *f)
+{
+    return f->group == FIELD_MODEL || f->group == FIELD_SHAPE;
 }
 
 static bool is_num_warmups(const Field *f)
@@ -44,11 +51,20 @@ void row_config_init(RowConfig *c)
     for (size_t i = 0; i < num_row_fields; i++) {
         Err err;
         const Field *f = &row_fields[i];
-        if (is_config(f) && f->fallback)
+        if (is_of_model(f))
+            field_clear(f, c);
+        else if (is_config(f) && f->fallback)
             CHECK(field_parse(f, c, f->fallback, &err) == 0, "default of %s: %s", f->name, err.msg);
     }
     c->threads = threads_default();
     text_set(c->gemm, gemm_backend());
+}
+
+static bool is_recompute(const char *text)
+{
+    RecomputeChoice choice;
+    Err err;
+    return recompute_parse(text, &choice, &err) == 0;
 }
 
 int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err)
@@ -60,19 +76,118 @@ int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err)
     }
     if (text[0] == '\0')
         return err_set(err, "%s is empty", f->name);
+    if (f->offset == offsetof(RowConfig, recompute) && !is_recompute(text))
+        return choice_check(f->name, "auto|none|cheap|block|block:K", text, err);
     return field_parse(f, c, text, err);
+}
+
+/* ---- the model ---- */
+
+static FieldINT or_missing(size_t value)
+{
+    return value ? (FieldINT)value : INT_MISSING;
+}
+
+/* The published model of that name, or NULL. */
+static const NamedShape *published(const RowConfig *c)
+{
+    const NamedShape *named = model_shape_find(c->model_size);
+    return named && named->arch ? named : NULL;
+}
+
+static const Arch *arch_of(const RowConfig *c)
+{
+    const Arch *arch = arch_find(c->arch[0] ? c->arch : row_field("arch")->fallback);
+    CHECK(arch, "arch '%s'", c->arch); /* row_config_set has refused it */
+    return arch;
+}
+
+void row_config_fill(RowConfig *c, const RowConfig *from)
+{
+    for (size_t i = 0; i < num_row_fields; i++)
+        if (is_of_model(&row_fields[i]) && field_is_missing(&row_fields[i], c))
+            field_copy(&row_fields[i], from, c);
+}
+
+void row_config_take_shape(RowConfig *c)
+{
+    const NamedShape *named = model_shape_find(c->model_size);
+    RowConfig all;
+    if (!named)
+        return;
+    const DecoderShape *s = &named->shape;
+    row_config_init(&all);
+    all.d_model = (FieldINT)s->d_model;
+    all.num_layers = (FieldINT)s->num_layers;
+    all.num_heads = (FieldINT)s->num_heads;
+    if (named->arch) {
+        text_set(all.arch, named->arch);
+        all.num_kv_heads = or_missing(s->num_kv_heads);
+        all.head_dim = or_missing(s->head_dim);
+        all.d_ff = (FieldINT)s->d_ff;
+        all.vocab_size = (FieldINT)s->vocab_size;
+        all.rope_theta = s->rope_theta;
+        all.norm_eps = s->norm_eps;
+        all.tied_head = s->tied_head;
+        all.qk_norm = s->qk_norm;
+        all.qkv_bias = s->qkv_bias;
+    }
+    row_config_fill(c, &all);
+}
+
+/* What follows from the dimensions and the arch. */
+static void fill_defaults(RowConfig *c)
+{
+    const Arch *arch = arch_of(c);
+    RowConfig plain;
+    row_config_init(&plain);
+    for (size_t i = 0; i < num_row_fields; i++) {
+        Err err;
+        const Field *f = &row_fields[i];
+        if (f->group == FIELD_SHAPE && f->fallback)
+            CHECK(field_parse(f, &plain, f->fallback, &err) == 0, "default of %s", f->name);
+    }
+    plain.d_ff = 4 * c->d_model;
+    plain.num_kv_heads = c->num_heads;
+    if (c->d_model % c->num_heads == 0) /* else row_config_check refuses them */
+        plain.head_dim = c->d_model / c->num_heads;
+    plain.tied_head = arch->tied_head;
+    if (!arch->rotary) {
+        plain.rope_theta = NAN;
+        plain.qk_norm = plain.qkv_bias = INT_MISSING;
+    }
+    row_config_fill(c, &plain);
 }
 
 int row_config_complete(RowConfig *c, Err *err)
 {
-    if (c->d_model && c->num_layers && c->num_heads)
-        return 0;
-    const NamedShape *size = model_shape_find(c->model_size);
-    if (!size || size->arch) /* rows are GPT-2's so far */
+    const NamedShape *real = published(c);
+    row_config_take_shape(c);
+    if (c->d_model == INT_MISSING || c->num_layers == INT_MISSING || c->num_heads == INT_MISSING)
         return err_set(err, "model_size '%s' is not built in: give its dimensions", c->model_size);
-    c->d_model = c->d_model ? c->d_model : (int64_t)size->shape.d_model;
-    c->num_layers = c->num_layers ? c->num_layers : (int64_t)size->shape.num_layers;
-    c->num_heads = c->num_heads ? c->num_heads : (int64_t)size->shape.num_heads;
+    if (real && strcmp(real->arch, c->arch) != 0)
+        return err_set(err, "model_size '%s' is a %s, but arch is '%s'", real->name, real->arch,
+                       c->arch);
+    fill_defaults(c);
+    return 0;
+}
+
+/* What gpt2 does not have. */
+static int check_plain(const RowConfig *c, Err *err)
+{
+    static const char *const absent[] = {"rope_theta", "qk_norm", "qkv_bias"};
+    for (size_t i = 0; i < COUNT_OF(absent); i++)
+        if (!field_is_missing(row_field(absent[i]), c))
+            return err_set(err, "%s is set, but arch gpt2 has none; llama and cs336 do", absent[i]);
+    if (c->num_kv_heads != INT_MISSING && c->num_kv_heads != c->num_heads)
+        return err_set(
+            err, "num_kv_heads is %" PRId64 ", but arch gpt2 has as many as num_heads, %" PRId64,
+            c->num_kv_heads, c->num_heads);
+    if (c->head_dim != INT_MISSING && c->head_dim * c->num_heads != c->d_model)
+        return err_set(err,
+                       "head_dim is %" PRId64
+                       ", but in arch gpt2 it is d_model / num_heads, %" PRId64 " / %" PRId64,
+                       c->head_dim, c->d_model, c->num_heads);
     return 0;
 }
 
@@ -82,7 +197,7 @@ int row_config_complete(RowConfig *c, Err *err)
 int row_config_check(const RowConfig *c, Err *err)
 {
     ModelConfig model = row_config_model(c);
-    if (model_config_check(&model, err) != 0)
+    if (model_config_check(&model, err) != 0 || (!arch_of(c)->rotary && check_plain(c, err) != 0))
         return -1;
     if (c->batch_size > MAX_TOKENS / c->context_length)
         return err_set(err,
@@ -92,11 +207,34 @@ int row_config_check(const RowConfig *c, Err *err)
     return 0;
 }
 
+static size_t or_zero(FieldINT value)
+{
+    return value == INT_MISSING ? 0 : (size_t)value;
+}
+
 ModelConfig row_config_model(const RowConfig *c)
 {
-    return model_config_gpt((size_t)c->d_model, (size_t)c->num_layers, (size_t)c->num_heads,
-                            (size_t)c->vocab_size, (size_t)c->context_length);
+    const Arch *arch = arch_of(c);
+    const NamedShape *real = published(c);
+    DecoderShape s = {
+        .d_model = (size_t)c->d_model,
+        .num_layers = (size_t)c->num_layers,
+        .num_heads = (size_t)c->num_heads,
+        .num_kv_heads = or_zero(c->num_kv_heads),
+        .head_dim = or_zero(c->head_dim),
+        .d_ff = or_zero(c->d_ff),
+        .vocab_size = (size_t)c->vocab_size,
+        .rope_theta = c->rope_theta,
+        .norm_eps = c->norm_eps,
+        .tied_head = c->tied_head == INT_MISSING ? arch->tied_head : c->tied_head != 0,
+        .qk_norm = c->qk_norm == 1,
+        .qkv_bias = c->qkv_bias == 1,
+        .scaling = real ? real->shape.scaling : (Rope){0},
+    };
+    return model_config_decoder(arch, &s, (size_t)c->context_length);
 }
+
+/* ---- identity ---- */
 
 /* The field as identity and command line have it: warmups counted while running are "auto" or
  * "window". */
@@ -106,6 +244,20 @@ static void config_text(const Field *f, const RowConfig *c, char *text)
         text_set(text, c->warmup_mode);
     else
         field_cell(f, c, text);
+}
+
+/* Whether completing the row without the field gives it the same value. */
+static bool is_implied(const Field *f, const RowConfig *c)
+{
+    FieldTEXT given, implied;
+    RowConfig without = *c;
+    Err err;
+    field_clear(f, &without);
+    if (row_config_complete(&without, &err) != 0)
+        return false;
+    field_cell(f, c, given);
+    field_cell(f, &without, implied);
+    return strcmp(given, implied) == 0;
 }
 
 static uint64_t fnv1a(uint64_t hash, const char *text)
@@ -124,7 +276,9 @@ void row_id(const RowConfig *c, char id[ROW_ID_SIZE])
         if (!is_config(f))
             continue;
         config_text(f, c, text);
-        if (*text == '\0' || (f->fallback && strcmp(text, f->fallback) == 0))
+        if (*text == '\0' ||
+            (f->group == FIELD_SHAPE ? is_implied(f, c)
+                                     : f->fallback && strcmp(text, f->fallback) == 0))
             continue;
         hash = fnv1a(hash, f->name);
         hash = fnv1a(hash, "=");
@@ -169,7 +323,7 @@ char **row_argv(const RowConfig *c, const char *program)
         if (!is_config(f) || !f->option)
             continue;
         config_text(f, c, text);
-        if (f->kind == FIELD_BOOL && strcmp(text, "False") == 0)
+        if (!*text || (f->kind == FIELD_BOOL && strcmp(text, "False") == 0))
             continue;
         argv[n++] = xstrdup(f->option);
         if (f->kind != FIELD_BOOL)
@@ -195,6 +349,8 @@ static const char *value_name(const Field *f)
     switch (f->kind) {
     case FIELD_BOOL:
         return NULL;
+    case FIELD_FLAG:
+        return "[BOOL]";
     case FIELD_TEXT:
         return f->choices ? "WORD" : "NAME";
     default:
@@ -216,7 +372,8 @@ size_t row_options(RowConfig *c, Option *options)
                                     .target = c,
                                     .choices = f->choices,
                                     .context = f,
-                                    .set = set_from_option};
+                                    .set = set_from_option,
+                                    .truth = f->kind == FIELD_FLAG};
     }
     return count;
 }

@@ -10,23 +10,33 @@
 #include "bench/util/options.h"
 #include "bench/row/row.h"
 
-/* Every field at its default, no model chosen. threads: OMP_NUM_THREADS if it is a count, else the
- * CPUs this process may use. gemm: what gemm_select chose last, which main does by TARE_GEMM. */
+/* Every field at its default, no model chosen: MODEL and SHAPE fields are missing. threads:
+ * OMP_NUM_THREADS if it is a count, else the CPUs this process may use. gemm: what gemm_select
+ * chose last, which main does by TARE_GEMM. */
 void row_config_init(RowConfig *c);
 
 /* Sets one field from text, with the checks of fields.def: wrong type, out of range, no such
- * choice. num_warmups also takes "auto" and "window"; a number ends those modes. The error names
- * field and value; the caller prefixes the place. */
+ * choice. recompute takes what recompute_parse does. num_warmups also takes "auto" and "window"; a
+ * number ends those modes. The error names field and value; the caller prefixes the place. */
 int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err);
 
 /* Whether the row counts its warmups while it runs: num_warmups = "auto" or "window". */
 bool row_config_finds_warmups(const RowConfig *c);
 
-/* Dimensions not given yet are those of the built-in size of that name. -1: no such size. */
+/* Copies the MODEL and SHAPE fields that c is missing. */
+void row_config_fill(RowConfig *c, const RowConfig *from);
+
+/* Fills what is missing of the model from the built-in shape that model_size names: width, layers
+ * and heads of the five sizes of any arch, everything of a published model. A name that is not
+ * built in fills nothing. */
+void row_config_take_shape(RowConfig *c);
+
+/* The same, then the defaults of what is still missing. -1: no such shape and no dimensions, or a
+ * published model with another arch than its own. */
 int row_config_complete(RowConfig *c, Err *err);
 
-/* Checks fields against each other: heads divide d_model, the weights and the tokens of a trial
- * can be counted. */
+/* Checks fields against each other: heads divide d_model, the arch has what is set, the weights and
+ * the tokens of a trial can be counted. */
 int row_config_check(const RowConfig *c, Err *err);
 
 ModelConfig row_config_model(const RowConfig *c);
@@ -34,7 +44,8 @@ ModelConfig row_config_model(const RowConfig *c);
 enum { ROW_ID_SIZE = 18 };
 /* "r" and 16 hexadecimal digits: FNV-1a (Fowler, Noll & Vo) of "name=value\n" over the config
  * fields that are not at their fallback, so that a new column changes no id; a fallback that
- * changes raises ROW_SCHEMA. num_warmups counts as "auto" or "window" where it is. */
+ * changes raises ROW_SCHEMA. A SHAPE field counts where row_config_complete would not make it what
+ * it is. num_warmups counts as "auto" or "window" where it is. */
 void row_id(const RowConfig *c, char id[ROW_ID_SIZE]);
 
 /* small/128/fwdbwd/w5 or small/128/fwd/wauto, into TEXT_SIZE bytes. */

@@ -2,7 +2,7 @@
 #include "bench/row/row.h"
 
 #include "bench/machine/threads.h"
-#include "model/config.h"
+#include "model/families/shapes.h"
 #include "model/precision.h"
 
 _Static_assert(offsetof(RowResult, config) == 0, "a config field has one offset in both structs");
@@ -10,11 +10,15 @@ _Static_assert(offsetof(RowResult, config) == 0, "a config field has one offset 
 #define RANGE(low, high) .min = (low), .max = (high)
 #define ONE_OF(names)    .choices = (names)
 #define ANY              .choices = NULL
+#define POSITIVE         .positive = true
 
 const Field row_fields[] = {
 #define MODEL(kind, name, option_, allowed, doc_)                                                  \
     FIELD(RowConfig, kind, #name, name, .group = FIELD_MODEL, .unit = "", .doc = (doc_),           \
           .option = (option_), allowed),
+#define SHAPE(kind, name, option_, fallback_, allowed, doc_)                                       \
+    FIELD(RowConfig, kind, #name, name, .group = FIELD_SHAPE, .unit = "", .doc = (doc_),           \
+          .option = (option_), .fallback = (fallback_), allowed),
 #define CONFIG(kind, name, option_, fallback_, allowed, doc_)                                      \
     FIELD(RowConfig, kind, #name, name, .group = FIELD_CONFIG, .unit = "", .doc = (doc_),          \
           .option = (option_), .fallback = (fallback_), allowed),

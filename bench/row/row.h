@@ -8,7 +8,7 @@
 
 #include "bench/util/fields.h"
 
-enum { ROW_SCHEMA = 2 };
+enum { ROW_SCHEMA = 3 };
 
 /* What a row is told to do: everything its row_id stands for. */
 typedef struct RowConfig {
@@ -40,7 +40,7 @@ typedef struct RowResult {
 
 /* Field.group of a column. A field that is no result has the same offset in RowConfig and
  * RowResult: the functions of util/fields.h take either. */
-typedef enum FieldGroup { FIELD_MODEL, FIELD_CONFIG, FIELD_RESULT } FieldGroup;
+typedef enum FieldGroup { FIELD_MODEL, FIELD_SHAPE, FIELD_CONFIG, FIELD_RESULT } FieldGroup;
 
 extern const Field row_fields[];
 extern const size_t num_row_fields;

@@ -50,12 +50,12 @@ ModelOptions row_model_options(const RowConfig *c, size_t memory_limit)
     };
 }
 
-static int32_t *random_ids(const RowConfig *c, uint64_t stream)
+static int32_t *random_ids(const RowConfig *c, size_t vocab, uint64_t stream)
 {
     size_t count = (size_t)(c->batch_size * c->context_length);
     int32_t *ids = xmalloc(count * sizeof *ids);
     for (size_t i = 0; i < count; i++)
-        ids[i] = (int32_t)(rng_uniform((uint64_t)c->seed, stream, i) * (double)c->vocab_size);
+        ids[i] = (int32_t)(rng_uniform((uint64_t)c->seed, stream, i) * (double)vocab);
     return ids;
 }
 
@@ -164,10 +164,12 @@ static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras
     if (model_alloc(m, err) != 0)
         return -1;
     params_randomize(&m->params, (uint64_t)c->seed, (int)c->threads);
-    Runs runs = {.model = m,
-                 .batch = {random_ids(c, STREAM_TOKENS), random_ids(c, STREAM_TARGETS)},
-                 .adamw = adamw_defaults(),
-                 .samples = samples};
+    size_t vocab = m->config.vocab_size;
+    Runs runs = {
+        .model = m,
+        .batch = {random_ids(c, vocab, STREAM_TOKENS), random_ids(c, vocab, STREAM_TARGETS)},
+        .adamw = adamw_defaults(),
+        .samples = samples};
     r->config.num_warmups = run_all(&runs, c);
     r->loss = (double)model_loss(m);
     r->peak_rss_bytes = peak_rss_bytes(getpid());

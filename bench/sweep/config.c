@@ -27,12 +27,18 @@ static void axis_clear(Axis *a)
 static int axis_add(Axis *a, const Field *f, const char *text, Err *err)
 {
     RowConfig scratch;
+    FieldTEXT number;
     row_config_init(&scratch);
+    if (row_config_set(&scratch, f, text, err) != 0)
+        return -1;
+    field_cell(f, &scratch, number);
+    if (f->kind == FIELD_REAL) /* TOML's has more digits than need be */
+        text = number;
     for (size_t i = 0; i < a->count; i++)
         if (strcmp(a->values[i], text) == 0)
             return err_set(err, "%s lists '%s' twice", f->name, text);
     a->values[a->count++] = xstrdup(text);
-    return row_config_set(&scratch, f, text, err);
+    return 0;
 }
 
 static int set_axis(const ConfigAt *at, Err *err)
@@ -49,6 +55,7 @@ static int set_axis(const ConfigAt *at, Err *err)
     Axis *a = &s->axes[f - row_fields];
     axis_clear(a);
     a->place = place_of(at);
+    a->is_default = strcmp(at->section->name, "defaults") == 0;
     a->values = xcalloc(count, sizeof *a->values);
     for (size_t i = 0; i < count; i++)
         if (axis_add(a, f, items[i].text, err) != 0)
@@ -59,25 +66,28 @@ static int set_axis(const ConfigAt *at, Err *err)
 /* warmup_mode is a column, but follows from num_warmups. */
 static bool is_key(const Field *f)
 {
-    return f->group == FIELD_CONFIG && f->option;
+    return (f->group == FIELD_CONFIG || f->group == FIELD_SHAPE) && f->option;
 }
 
-static ConfigKey key_of(const Field *f)
+static ConfigKey key_of(const Field *f, ConfigCount count, ConfigCall set)
 {
     static const ConfigKind kinds[] = {[FIELD_TEXT] = CONFIG_TEXT,
                                        [FIELD_BOOL] = CONFIG_BOOL,
+                                       [FIELD_FLAG] = CONFIG_BOOL,
                                        [FIELD_INT] = CONFIG_INT,
                                        [FIELD_REAL] = CONFIG_REAL};
     bool warmups = strcmp(f->name, "num_warmups") == 0;
     return (ConfigKey){.name = f->name,
                        .kind = f->choices ? CONFIG_CHOICE : kinds[f->kind],
-                       .count = CONFIG_SOME,
+                       .count = count,
+                       .required = f->group == FIELD_MODEL,
                        .min = (double)f->min,
                        .max = (double)f->max,
+                       .positive = f->positive,
                        .choices = warmups ? "auto|window" : f->choices,
                        .fallback = f->fallback && *f->fallback ? f->fallback : NULL,
                        .doc = f->doc,
-                       .set = set_axis};
+                       .set = set};
 }
 
 /* ---- [[model]] ---- */
@@ -99,29 +109,21 @@ static int check_model(const ConfigAt *at, Err *err)
 {
     const SweepConfig *s = at->out;
     SweepModel *m = at->table;
-    RowConfig whole;
     m->place = place_of(at);
     for (const SweepModel *other = s->models; other < m; other++)
         if (strcmp(other->size, m->size) == 0)
             return err_set(err, "size '%s' is already defined at %s", m->size, other->place);
-    row_config_init(&whole);
-    text_set(whole.model_size, m->size);
-    whole.d_model = m->dimensions.d_model;
-    whole.num_layers = m->dimensions.num_layers;
-    whole.num_heads = m->dimensions.num_heads;
-    m->dimensions = whole;
-    return row_config_check(&whole, err);
+    text_set(m->config.model_size, m->size);
+    return 0;
 }
 
-static ConfigKey dimension_of(const Field *f)
+static int set_model_field(const ConfigAt *at, Err *err)
 {
-    return (ConfigKey){.name = f->name,
-                       .kind = CONFIG_INT,
-                       .required = true,
-                       .offset = offsetof(SweepModel, dimensions) + f->offset,
-                       .min = (double)f->min,
-                       .max = (double)f->max,
-                       .doc = f->doc};
+    SweepModel *m = at->table;
+    if (!m->begun)
+        row_config_init(&m->config);
+    m->begun = true;
+    return row_config_set(&m->config, row_field(at->key->name), at->value->text, err);
 }
 
 /* ---- the rest ---- */
@@ -161,9 +163,10 @@ static char *stem_of(const char *path)
 
 static int finish(void *out, Err *err)
 {
+    (void)err;
     SweepConfig *s = out;
-    if (!s->axes || s->axes[row_field("model_size") - row_fields].count == 0)
-        return err_set(err, "[sweep] has no model_size");
+    if (!s->axes)
+        s->axes = xcalloc(num_row_fields, sizeof *s->axes);
     if (!s->name)
         s->name = stem_of(s->path);
     if (s->max_row_time == 0)
@@ -202,10 +205,11 @@ const ConfigFile *sweep_config_file(void)
                               .doc = "name of the model's dimensions, for model_size");
     for (size_t i = 0; i < num_row_fields; i++) {
         CHECK(rows < MAX_KEYS && dimensions < MAX_KEYS, "more than %d keys", MAX_KEYS);
-        if (is_key(&row_fields[i]))
-            row_keys[rows++] = key_of(&row_fields[i]);
-        else if (row_fields[i].group == FIELD_MODEL)
-            model_keys[dimensions++] = dimension_of(&row_fields[i]);
+        const Field *f = &row_fields[i];
+        if (is_key(f))
+            row_keys[rows++] = key_of(f, CONFIG_SOME, set_axis);
+        if (f->group == FIELD_MODEL || f->group == FIELD_SHAPE)
+            model_keys[dimensions++] = key_of(f, CONFIG_ONE, set_model_field);
     }
     sections[1].num_keys = dimensions;
     sections[2].num_keys = sections[3].num_keys = rows;

@@ -12,12 +12,14 @@
 typedef struct Axis {
     char **values;
     size_t count;
-    char *place; /* "sweep.toml:12" or "--set key=value", for messages */
+    char *place;     /* "sweep.toml:12" or "--set key=value", for messages */
+    bool is_default; /* from [defaults]: what a model says of itself goes before */
 } Axis;
 
 typedef struct SweepModel {
     char *size;
-    RowConfig dimensions; /* its MODEL fields and its model_size */
+    RowConfig config; /* its MODEL and SHAPE fields; missing where it does not say */
+    bool begun;       /* config holds something */
     char *place;
 } SweepModel;
 
@@ -41,7 +43,9 @@ typedef struct SweepRow {
 enum { MAX_SWEEP_ROWS = 10000 };
 
 /* The rows, in the order of the product: model_size (outermost), context_length, num_warmups,
- * forward_only, then any other key in the order of the columns. Caller frees *rows. */
+ * forward_only, then any other key in the order of the columns. What a row's model is, the first
+ * that says it decides: [sweep] and --set, its [[model]], the built-in shape, [defaults], the
+ * default. Caller frees *rows. */
 int sweep_expand(const SweepConfig *s, SweepRow **rows, size_t *count, Err *err);
 
 #endif

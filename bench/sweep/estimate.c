@@ -52,8 +52,10 @@ static PeakMemory extrapolate_memory(const RowConfig *c, size_t memory_limit)
  * reads and writes at least, in fp32. */
 static double activation_bytes(const RowConfig *c)
 {
-    return (double)c->batch_size * (double)c->context_length *
-           ((double)c->d_model * 16 + (double)c->num_heads) * sizeof(float);
+    ModelConfig m = row_config_model(c);
+    double C = (double)m.d_model, heads = (double)heads_width(model_heads(&m));
+    double channels = 4 * C + 2 * heads + 2 * (double)m.d_ff + (double)m.num_heads;
+    return (double)c->batch_size * (double)c->context_length * channels * sizeof(float);
 }
 
 static PeakMemory estimate_peak_bytes(const RowConfig *c, size_t memory_limit)

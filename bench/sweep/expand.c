@@ -33,15 +33,16 @@ static size_t nesting(const SweepConfig *s, const Field **order)
     return count;
 }
 
+/* ---- the model of a row ---- */
+
 static int unknown_size(const SweepConfig *s, const char *place, const char *size, Err *err)
 {
     const char **known = xmalloc((s->num_models + num_model_shapes) * sizeof *known);
     size_t count = 0;
     for (size_t i = 0; i < s->num_models; i++)
-        known[count++] = s->models[i].dimensions.model_size;
+        known[count++] = s->models[i].size;
     for (size_t i = 0; i < num_model_shapes; i++)
-        if (!model_shapes[i].arch)
-            known[count++] = model_shapes[i].name;
+        known[count++] = model_shapes[i].name;
     Hint hint;
     did_you_mean(hint, size, known, count);
     free(known);
@@ -49,26 +50,65 @@ static int unknown_size(const SweepConfig *s, const char *place, const char *siz
                    hint);
 }
 
-/* Gives the row the dimensions of its size; a [[model]] goes before a built-in one. */
-static int set_dimensions(const SweepConfig *s, RowConfig *c, Err *err)
+static const SweepModel *find_model(const SweepConfig *s, const char *size)
 {
-    const char *place = s->axes[row_field("model_size") - row_fields].place;
-    for (size_t i = 0; i < s->num_models; i++) {
-        const RowConfig *m = &s->models[i].dimensions;
-        if (strcmp(m->model_size, c->model_size) != 0)
-            continue;
-        place = s->models[i].place;
-        c->d_model = m->d_model;
-        c->num_layers = m->num_layers;
-        c->num_heads = m->num_heads;
+    for (size_t i = 0; i < s->num_models; i++)
+        if (strcmp(s->models[i].size, size) == 0)
+            return &s->models[i];
+    return NULL;
+}
+
+/* Whether the model itself may say what this axis says, which then does not count. */
+static bool is_model_default(const Field *f, const Axis *a)
+{
+    return f->group == FIELD_SHAPE && a->is_default;
+}
+
+/* Of a row whose other fields are set. */
+static void fill_model(const SweepConfig *s, RowConfig *c, const SweepModel *m)
+{
+    if (m)
+        row_config_fill(c, &m->config);
+    row_config_take_shape(c);
+    for (size_t i = 0; i < num_row_fields; i++) {
+        Err err;
+        const Axis *a = &s->axes[i];
+        const Field *f = &row_fields[i];
+        if (a->count && is_model_default(f, a) && field_is_missing(f, c))
+            CHECK(row_config_set(c, f, a->values[0], &err) == 0, "%s", err.msg);
     }
-    const NamedShape *shape = model_shape_find(c->model_size);
-    if (c->d_model == 0 && (!shape || shape->arch))
+}
+
+static int set_model(const SweepConfig *s, RowConfig *c, Err *err)
+{
+    const SweepModel *m = find_model(s, c->model_size);
+    const char *place = m ? m->place : s->axes[row_field("model_size") - row_fields].place;
+    if (!m && !model_shape_find(c->model_size))
         return unknown_size(s, place, c->model_size, err);
+    fill_model(s, c, m);
     if (row_config_complete(c, err) != 0 || row_config_check(c, err) != 0)
         return err_prefix(err, "%s", place);
     return 0;
 }
+
+/* Models that no row has are checked too, with the first value of every list. */
+static int check_models(const SweepConfig *s, Err *err)
+{
+    for (size_t m = 0; m < s->num_models; m++) {
+        RowConfig c;
+        row_config_init(&c);
+        for (size_t i = 0; i < num_row_fields; i++)
+            if (s->axes[i].count && row_fields[i].group == FIELD_SHAPE && !s->axes[i].is_default)
+                CHECK(row_config_set(&c, &row_fields[i], s->axes[i].values[0], err) == 0, "%s",
+                      err->msg);
+        text_set(c.model_size, s->models[m].size);
+        if (set_model(s, &c, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- the product ---- */
 
 static void name_row(SweepRow *row, const SweepConfig *s, const Field *const *order, size_t depth,
                      const size_t *index)
@@ -88,22 +128,36 @@ static int make_row(SweepRow *row, const SweepConfig *s, const Field *const *ord
 {
     row_config_init(&row->config);
     for (size_t d = 0; d < depth; d++) {
-        const char *value = s->axes[order[d] - row_fields].values[index[d]];
-        CHECK(row_config_set(&row->config, order[d], value, err) == 0, "%s", err->msg);
+        const Axis *a = &s->axes[order[d] - row_fields];
+        if (!is_model_default(order[d], a))
+            CHECK(row_config_set(&row->config, order[d], a->values[index[d]], err) == 0, "%s",
+                  err->msg);
     }
-    if (set_dimensions(s, &row->config, err) != 0)
+    if (set_model(s, &row->config, err) != 0)
         return -1;
     name_row(row, s, order, depth, index);
     return 0;
 }
 
+static int check_config(const SweepConfig *s, Err *err)
+{
+    if (check_models(s, err) != 0)
+        return -1;
+    if (s->axes[row_field("model_size") - row_fields].count == 0)
+        return err_set(err, "%s: [sweep] has no model_size", s->path);
+    return 0;
+}
+
 int sweep_expand(const SweepConfig *s, SweepRow **rows, size_t *count, Err *err)
 {
+    *rows = NULL;
+    *count = 0;
+    if (check_config(s, err) != 0)
+        return -1;
     const Field **order = xcalloc(num_row_fields, sizeof *order);
     size_t *index = xcalloc(num_row_fields, sizeof *index);
     size_t depth = nesting(s, order), total = 1;
     int status = 0;
-    *rows = NULL;
     for (size_t d = 0; d < depth && total <= MAX_SWEEP_ROWS; d++)
         total *= s->axes[order[d] - row_fields].count;
     if (total > MAX_SWEEP_ROWS)

@@ -56,6 +56,7 @@ typedef struct ConfigKey {
     bool required;
     size_t offset;   /* in the section's struct */
     double min, max; /* of INT and REAL, inclusive */
+    bool positive;   /* of REAL: above 0 and finite, instead of min and max */
     /* CHOICE: "a|b|c". INT: words that `set` takes too. BYTES: a word that stands for 0. */
     const char *choices;
     /* CHOICE, instead of `choices`: the i-th name; NULL = no more. `out` is NULL for --keys. */

@@ -15,7 +15,9 @@ static void print_type(const ConfigKey *key, FILE *out)
         [CONFIG_CHOICE] = "",
     };
     fprintf(out, "%s", names[key->kind]);
-    if (key->max > 0x1p52)
+    if (key->positive)
+        fprintf(out, " above 0");
+    else if (key->max > 0x1p52)
         fprintf(out, " from %.16g", key->min);
     else if (key->max > 0)
         fprintf(out, " %.16g to %.16g", key->min, key->max);

@@ -2,6 +2,7 @@
  * config.h. */
 #include "bench/util/config.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,10 @@ static int wrong_kind(const ConfigKey *key, const TomlNode *v, Err *err)
 
 static int check_range(const ConfigKey *key, const TomlNode *v, Err *err)
 {
+    if (key->positive)
+        return v->real > 0 && v->real <= DBL_MAX
+                   ? 0
+                   : err_set(err, "%s is %s, not a positive number", key->name, v->text);
     if (v->real >= key->min && v->real <= key->max)
         return 0;
     if (key->max > 0x1p62)

@@ -200,6 +200,8 @@ int field_parse(const Field *f, void *record, const char *cell, Err *err)
     case FIELD_REAL:
         if (parse_real(cell, field_at(f, record)) != 0)
             return err_set(err, "%s is '%s', not a finite number", f->name, cell);
+        if (f->positive && real_of(f, record) <= 0)
+            return err_set(err, "%s is %s, not a positive number", f->name, cell);
         return 0;
     }
     return 0;

@@ -37,6 +37,7 @@ typedef struct Field {
     /* what field_parse allows */
     const char *choices; /* TEXT: "a|b|c"; NULL = any */
     int64_t min, max;    /* INT: inclusive; both 0 = any */
+    bool positive;       /* REAL: above 0 */
     /* REAL: significant digits of a cell; 0 = the fewest that read back as the same double */
     int digits;
 } Field;

@@ -237,6 +237,12 @@ static int set_option(const Option *o, const char *value, Err *err)
     return 0;
 }
 
+static bool is_truth(const char *word)
+{
+    return strcmp(word, "true") == 0 || strcmp(word, "false") == 0 || strcmp(word, "True") == 0 ||
+           strcmp(word, "False") == 0;
+}
+
 /* Reads the option at argv[*i] and, where it has one, its value; moves *i to the last word read.
  * Sets *printed where the option prints something instead of running the verb. */
 static int read_option(const Command *c, int argc, char **argv, int *i, bool *printed, Err *err)
@@ -254,6 +260,8 @@ static int read_option(const Command *c, int argc, char **argv, int *i, bool *pr
     }
     if (equals)
         return set_option(o, equals + 1, err);
+    if (o->truth && (*i + 1 >= argc || !is_truth(argv[*i + 1])))
+        return set_option(o, "true", err);
     if (*i + 1 >= argc)
         return err_set(err, "%s needs a value: %s", o->name, o->value_name);
     *i += 1;

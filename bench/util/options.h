@@ -40,6 +40,8 @@ typedef struct Option {
     int64_t min, max;    /* OPTION_INT and OPTION_REAL; both 0 = any */
     const void *context; /* OPTION_CALL, OPTION_PRINT */
     int (*set)(void *target, const void *context, const char *value, Err *err);
+    /* OPTION_CALL: a flag, but a next word that is true or false is its value. */
+    bool truth;
 } Option;
 
 /* Set the option's kind and what belongs to it. A target of the wrong type does not compile.

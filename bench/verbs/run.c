@@ -169,11 +169,16 @@ static int run_and_print(const RunCommand *run, RowResult *r, Samples *samples, 
     return code;
 }
 
+static bool own_dimensions(const RowConfig *c)
+{
+    return c->d_model != INT_MISSING || c->num_layers != INT_MISSING || c->num_heads != INT_MISSING;
+}
+
 /* Without a name: the small model, or dimensions of one's own. */
 static void name_model(RowConfig *c)
 {
     if (!c->model_size[0])
-        text_set(c->model_size, c->d_model || c->num_layers || c->num_heads ? "custom" : "small");
+        text_set(c->model_size, own_dimensions(c) ? "custom" : "small");
 }
 
 static int run_row(RunCommand *run, Err *err)

@@ -69,6 +69,10 @@ static bool is_used(const ModelConfig *c, Dimension d)
     return d == NUM_LABELS ? c->head == HEAD_CLASSIFIER : c->family->keys[d].name != NULL;
 }
 
+/* Beyond these, angles overflow a float or all but the first plane stand still. */
+#define LEAST_THETA 1e-6
+#define MOST_THETA  1e30
+
 static int check_heads(const ModelConfig *c, Err *err)
 {
     const Heads h = model_heads(c);
@@ -81,8 +85,9 @@ static int check_heads(const ModelConfig *c, Err *err)
     if ((double)h.count * (double)h.channels > MAX_DIMENSION)
         return err_set(err, "num_heads x head_dim is %zu x %zu, more than %d", h.count, h.channels,
                        MAX_DIMENSION);
-    if (!(c->rope.theta > 0) || isinf(c->rope.theta))
-        return err_set(err, "rope_theta is %g, but must be positive", c->rope.theta);
+    if (!(c->rope.theta >= LEAST_THETA && c->rope.theta <= MOST_THETA))
+        return err_set(err, "rope_theta is %g, outside %g to %g", c->rope.theta, LEAST_THETA,
+                       MOST_THETA);
     return 0;
 }
 

@@ -85,6 +85,65 @@ expect "a shard keeps its rows when rows are added" "$(ids "context_length=[8, 1
     "$(ids "context_length=[4, 8, 9, 17, 32]" 2/3 | grep -xF "$(ids "context_length=[8, 17]" 1/1)")"
 expect "planning leaves nothing" "err plan.csv tiny.toml" "$(touch err; ls | paste -sd' ')"
 
+# ---- decoders ----
+cat >decoders.toml <<'END'
+[[model]]
+size = "tiny"
+d_model = 36
+num_layers = 2
+num_heads = 6
+num_kv_heads = 3
+vocab_size = 101
+[defaults]
+batch_size = 2
+num_trials = 2
+context_length = 8
+threads = 1
+arch = "llama"
+optimizer = "adamw"
+[sweep]
+model_size = "tiny"
+rope_theta = [5e3, 1e6]
+recompute = ["none", "block:2"]
+END
+# params SETTING...: the parameters of the planned rows.
+params() {
+    local settings=()
+    for setting in "$@"; do settings+=(--set "$setting"); done
+    "$tare" sweep decoders.toml --dry-run --format csv --set rope_theta=1e4 --set recompute=auto --set max_memory=64GiB \
+        "${settings[@]}" >shapes.csv 2>err || fail "dry run: $*" "$(cat err)"
+    column shapes.csv num_params | paste -sd' '
+}
+expect "the course's sizes" "128625408 423183360 969411840 1998235200 3406809600" \
+    "$(params 'model_size=["small", "medium", "large", "xl", "2.7B"]' arch=cs336 vocab_size=10000)"
+expect "published models" "134515008 1235814400 596049920" \
+    "$(params 'model_size=["smollm2-135m", "llama-3.2-1b", "qwen3-0.6b"]')"
+"$tare" sweep decoders.toml --out decoders.csv >table 2>err || fail "decoders: exit $?" "$(cat err)"
+expect "decoders run" "4 ok" "$(column decoders.csv status | sort | uniq -c | xargs)"
+expect "what recompute became" "none none block:2 block:2" "$(column decoders.csv recompute_used | xargs)"
+"$tare" sweep decoders.toml --dry-run --format csv >plan.csv || fail "dry run: exit $?"
+expect "planned as they ran" "$(column decoders.csv row_id)" "$(column plan.csv row_id)"
+expect "their shape" "4 llama 144 3 6" "$(paste -d' ' <(column plan.csv arch) <(column plan.csv d_ff) \
+    <(column plan.csv num_kv_heads) <(column plan.csv head_dim) | uniq -c | xargs)"
+expect "recomputation changes no loss" 2 "$(column decoders.csv loss | sort -u | wc -l)"
+cp decoders.csv before.csv
+"$tare" sweep decoders.toml --out decoders.csv --resume >table 2>err || fail "resume: exit $?" "$(cat err)"
+expect "resume runs no decoder again" "$(cat before.csv)" "$(cat decoders.csv)"
+refuse "was run with d_ff 144, the config now has 150" sweep decoders.toml --out decoders.csv --resume --set d_ff=150
+"$tare" sweep decoders.toml --dry-run >table || fail "dry run: exit $?"
+grep -qE '^tiny/8/fwdbwd/w1 +2 +llama +3 +block:2 ' table || fail "the table" "$(cat table)"
+refuse "decoders.toml:1: head_dim 5 is odd, but rotary embedding turns pairs" sweep decoders.toml --set head_dim=5
+refuse "decoders.toml:1: num_kv_heads 4 does not divide num_heads 6" sweep decoders.toml --set num_kv_heads=4
+refuse "model_size 'smollm2-135m' is a llama, but arch is 'gpt2'" run --model smollm2-135m --arch gpt2
+"$tare" run --model tiny --d-model 36 --layers 1 --heads 6 --kv-heads 3 --arch cs336 --vocab 50 --batch 2 --context 8 --threads 1 \
+    --trials 2 --tied-head --qk-norm --qkv-bias false --d-ff 40 --head-dim 4 --rope-theta 5e3 --norm-eps 1e-6 --format json \
+    >row.json 2>err || fail "run: exit $?" "$(cat err)"
+for line in '"arch": "cs336"' '"d_ff": 40' '"head_dim": 4' '"rope_theta": 5000.0' '"norm_eps": 9.9*5e-7' \
+    '"tied_head": true' '"qk_norm": true' '"qkv_bias": false' '"num_params": 8828'; do
+    grep -qE "$line" row.json || fail "no $line in the row" "$(cat row.json)"
+done
+rm -f decoders.* before.csv shapes.csv row.json table
+
 # ---- running ----
 "$tare" sweep tiny.toml >table 2>err || fail "sweep: exit $?" "$(cat err)"
 expect "all ok" "8 ok" "$(column results/tiny.csv status | sort | uniq -c | xargs)"

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "autograd/kernels/kernels.h"
+#include "model/families/family.h"
+#include "bench/result/read.h"
 #include "bench/row/config.h"
 
 static RowConfig config_of(const char *size)
@@ -76,9 +78,31 @@ Test(row, id_leaves_out_what_is_at_its_fallback)
     row_id(&c, id);
     text_set(c.recompute, ""); /* as read from a file that lacks the column */
     c.seed = INT_MISSING;
+    text_set(c.arch, "");
+    c.d_ff = c.num_kv_heads = c.head_dim = c.tied_head = INT_MISSING;
+    c.norm_eps = NAN;
     row_id(&c, blank);
     cr_expect(eq(str, id, blank));
     cr_expect(eq(str, id, "r8c7861bee23544b0"));
+}
+
+/* Ids written before rows knew arch, by schema 2. */
+Test(row, ids_of_older_files_stay)
+{
+    StoredResult s;
+    Err err;
+    cr_assert(stored_read(&s, "tests/golden/one_build_1.csv", STORED_JUDGE, &err) == 0, "%s",
+              err.msg);
+    cr_expect(gt(sz, s.count, 0));
+    for (size_t i = 0; i < s.count; i++) {
+        char id[ROW_ID_SIZE];
+        RowConfig c = s.rows[i].row.config;
+        cr_expect(eq(str, c.arch, ""));
+        cr_assert(row_config_complete(&c, &err) == 0, "%s", err.msg);
+        row_id(&c, id);
+        cr_expect(eq(str, id, s.rows[i].row.row_id));
+    }
+    stored_release(&s);
 }
 
 Test(row, id_changes_with_every_config_field)
@@ -89,7 +113,10 @@ Test(row, id_changes_with_every_config_field)
         {"num_warmups", "2"},   {"num_warmups", "auto"},  {"num_warmups", "window"},
         {"num_trials", "11"},   {"forward_only", "True"}, {"threads", "3"},
         {"recompute", "block"}, {"gemm", "openblas"},     {"optimizer", "adamw"},
-        {"seed", "2"},          {"vocab_size", "50258"}};
+        {"seed", "2"},          {"vocab_size", "50258"},  {"arch", "llama"},
+        {"d_ff", "3071"},       {"num_kv_heads", "4"},    {"head_dim", "32"},
+        {"rope_theta", "1e4"},  {"norm_eps", "1e-6"},     {"tied_head", "false"},
+        {"qk_norm", "false"},   {"qkv_bias", "true"}};
     char id[ROW_ID_SIZE], other[ROW_ID_SIZE];
     RowConfig c = config_of("small");
     row_id(&c, id);
@@ -130,12 +157,17 @@ Test(row, command_line_gives_the_row_back)
     set(&c, "forward_only", "True");
     set(&c, "optimizer", "adamw");
     set(&c, "seed", "9223372036854775807");
+    set(&c, "recompute", "block:3");
+    set(&c, "arch", "llama");
+    set(&c, "rope_theta", "123456.789");
+    set(&c, "tied_head", "false");
+    set(&c, "qk_norm", "true");
     char **argv = row_argv(&c, "tare");
     int argc = 0;
     while (argv[argc])
         argc++;
 
-    Option options[96];
+    Option options[128];
     cr_assert(num_row_fields <= COUNT_OF(options));
     const Command command = {.verb = "run",
                              .arguments = "",
@@ -169,6 +201,101 @@ Test(row, wrong_values_are_refused)
                    "gemm is 'pakced'; did you mean 'packed'? It may be packed or openblas");
     expect_refused("num_warmups", "many", "num_warmups is 'many', not an integer of 64 bits");
     expect_refused("gemm", "", "gemm is empty");
+    expect_refused("arch", "lama",
+                   "arch is 'lama'; did you mean 'llama'? It may be gpt2, llama or cs336");
+    expect_refused("d_ff", "16777217", "d_ff is 16777217, outside 1 to 16777216");
+    expect_refused("rope_theta", "0", "rope_theta is 0, not a positive number");
+    expect_refused("rope_theta", "nan", "rope_theta is 'nan', not a finite number");
+    expect_refused("norm_eps", "-1e-5", "norm_eps is -1e-5, not a positive number");
+    expect_refused("recompute", "block:0",
+                   "recompute is 'block:0'; did you mean 'block:K'? It may be auto, none, cheap, "
+                   "block or block:K");
+}
+
+/* What a row's model became, in one line. */
+static void expect_model(const char *size, const char *arch, const char *expected)
+{
+    static const char *const names[] = {"arch",       "d_ff",      "num_kv_heads", "head_dim",
+                                        "rope_theta", "norm_eps",  "tied_head",    "qk_norm",
+                                        "qkv_bias",   "vocab_size"};
+    char line[256] = "";
+    RowConfig c;
+    Err err;
+    row_config_init(&c);
+    text_set(c.model_size, size);
+    text_set(c.arch, arch);
+    cr_assert(row_config_complete(&c, &err) == 0 && row_config_check(&c, &err) == 0, "%s", err.msg);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        FieldTEXT cell;
+        field_cell(row_field(names[i]), &c, cell);
+        strcat(strcat(line, i ? " " : ""), *cell ? cell : "-");
+    }
+    cr_expect(eq(str, line, (char *)expected));
+}
+
+Test(row, a_model_gets_what_nobody_gave)
+{
+    expect_model("small", "", "gpt2 3072 12 64 - 1e-05 True - - 50257");
+    expect_model("2.7B", "llama", "llama 10240 32 80 10000 1e-05 False False False 50257");
+    expect_model("xl", "cs336", "cs336 6400 25 64 10000 1e-05 False False False 50257");
+    expect_model("smollm2-135m", "", "llama 1536 3 64 100000 1e-05 True False False 49152");
+    expect_model("llama-3.2-1b", "llama", "llama 8192 8 64 500000 1e-05 True False False 128256");
+    expect_model("qwen3-0.6b", "", "llama 3072 8 128 1000000 1e-06 True True False 151936");
+}
+
+/* The scaling has no column: it comes with the name. */
+Test(row, a_published_model_is_that_model)
+{
+    RowConfig c = config_of("llama-3.2-1b");
+    ModelConfig m = row_config_model(&c);
+    cr_expect(eq(sz, model_num_params(&m), 1235814400));
+    cr_expect(m.rope.factor == 32 && m.rope.original == 8192 && m.rope.theta == 500000);
+    c = config_of("qwen3-0.6b");
+    m = row_config_model(&c);
+    cr_expect(m.qk_norm && m.norm_eps == 1e-6f && m.rope.factor == 0 && !m.xavier);
+    c = config_of("small");
+    set(&c, "arch", "cs336");
+    c.tied_head = 0;
+    m = row_config_model(&c);
+    cr_expect(m.xavier && m.rope.interleaved && !m.tied_head);
+}
+
+static void expect_impossible(const char *const (*set_to)[2], size_t count, const char *message)
+{
+    RowConfig c;
+    Err err = {""};
+    row_config_init(&c);
+    set(&c, "model_size", "small");
+    for (size_t i = 0; i < count; i++)
+        set(&c, set_to[i][0], set_to[i][1]);
+    cr_expect(row_config_complete(&c, &err) != 0 || row_config_check(&c, &err) != 0);
+    cr_expect(eq(str, err.msg, (char *)message));
+}
+
+#define IMPOSSIBLE(message, ...)                                                                   \
+    do {                                                                                           \
+        const char *const given[][2] = {__VA_ARGS__};                                              \
+        expect_impossible(given, COUNT_OF(given), message);                                        \
+    } while (0)
+
+Test(row, shapes_that_cannot_be_are_refused)
+{
+    IMPOSSIBLE("num_kv_heads 5 does not divide num_heads 12", {"arch", "llama"},
+               {"num_kv_heads", "5"});
+    IMPOSSIBLE("head_dim 63 is odd, but rotary embedding turns pairs", {"arch", "cs336"},
+               {"head_dim", "63"});
+    IMPOSSIBLE("num_heads 7 does not divide d_model 768", {"arch", "llama"}, {"num_heads", "7"});
+    IMPOSSIBLE("rope_theta is 1e-07, outside 1e-06 to 1e+30", {"arch", "llama"},
+               {"rope_theta", "1e-7"});
+    IMPOSSIBLE("model_size 'qwen3-0.6b' is a llama, but arch is 'cs336'", {"arch", "cs336"},
+               {"model_size", "qwen3-0.6b"});
+    IMPOSSIBLE("rope_theta is set, but arch gpt2 has none; llama and cs336 do",
+               {"rope_theta", "10000"});
+    IMPOSSIBLE("qkv_bias is set, but arch gpt2 has none; llama and cs336 do", {"qkv_bias", "true"});
+    IMPOSSIBLE("num_kv_heads is 4, but arch gpt2 has as many as num_heads, 12",
+               {"num_kv_heads", "4"});
+    IMPOSSIBLE("head_dim is 32, but in arch gpt2 it is d_model / num_heads, 768 / 12",
+               {"head_dim", "32"});
 }
 
 Test(row, impossible_configs_are_refused)

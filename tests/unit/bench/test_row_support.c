@@ -214,6 +214,33 @@ Test(row_precision, memory_is_predicted)
     }
 }
 
+Test(row_precision, memory_of_every_arch_is_predicted)
+{
+#ifdef __SANITIZE_ADDRESS__
+    cr_skip_test("the sanitizer takes memory of its own");
+#endif
+    const char *const archs[] = {"llama", "cs336"};
+    for (size_t i = 0; i < COUNT_OF(archs); i++) {
+        RowConfig c = tiny("fp32");
+        text_set(c.arch, archs[i]);
+        text_set(c.optimizer, "adamw");
+        c.d_model = 512;
+        c.num_layers = 4 + 2 * (int64_t)i; /* the peak only grows */
+        c.num_heads = 8;
+        c.num_kv_heads = 4;
+        c.d_ff = 1408;
+        c.vocab_size = 10000;
+        c.context_length = 64;
+        c.forward_only = false;
+        c.num_trials = 1;
+        RowResult r = run_row(&c);
+        double ratio = (double)r.peak_rss_bytes / (double)r.predicted_peak_bytes;
+        cr_log_info("%s: %.3f", c.arch, ratio);
+        cr_expect(ratio > 0.9 && ratio < 1.1, "%s: measured / predicted = %.3f", c.arch, ratio);
+        cr_expect(fabs(r.loss - log(10000)) < 4, "%s: an untrained loss of %g", c.arch, r.loss);
+    }
+}
+
 /* ---- what they are judged by ---- */
 
 static Peaks known;

@@ -332,8 +332,8 @@ Test(sweep, resuming_on_another_machine_is_said)
 Test(sweep, another_schema_is_refused)
 {
     run(RESULT_NEW, NULL);
-    change_file(",2,\n", ",1,\n"); /* threads_seen, the last column, is empty */
-    expect_refused(RESULT_RESUME, NULL, "r.csv:2: its schema is not 2");
+    change_file(",3,,gpt2,", ",2,,gpt2,"); /* schema, threads_seen, arch */
+    expect_refused(RESULT_RESUME, NULL, "r.csv:2: its schema is not 3");
 }
 
 Test(sweep, rows_added_to_the_config_are_run)

@@ -93,6 +93,50 @@ Test(sweep_config, models_of_the_file_go_before_built_in_ones)
     free(rows);
 }
 
+/* The first that says it: [sweep] and --set, the [[model]], a published model, [defaults]. */
+Test(sweep_config, who_decides_what_a_model_is)
+{
+    static const char text[] = "[[model]]\nsize = \"own\"\nd_model = 24\nnum_layers = 1\n"
+                               "num_heads = 2\nvocab_size = 50\n"
+                               "[defaults]\narch = \"cs336\"\nvocab_size = 70\nrope_theta = 500\n"
+                               "[sweep]\nmodel_size = [\"own\", \"small\", \"smollm2-135m\"]\n";
+    size_t count;
+    SweepRow *rows = rows_of(text, NULL, &count);
+    cr_assert(eq(sz, count, 3));
+    cr_expect(eq(str, rows[0].config.arch, "cs336"));
+    cr_expect(eq(i64, rows[0].config.vocab_size, 50));
+    cr_expect(eq(dbl, rows[0].config.rope_theta, 500));
+    cr_expect(eq(i64, rows[1].config.vocab_size, 70));
+    cr_expect(eq(str, rows[2].config.arch, "llama"));
+    cr_expect(eq(i64, rows[2].config.vocab_size, 49152));
+    cr_expect(eq(dbl, rows[2].config.rope_theta, 100000));
+    free(rows);
+    rows = rows_of(text, "vocab_size=[30, 40]", &count);
+    cr_assert(eq(sz, count, 6));
+    for (size_t i = 0; i < count; i++)
+        cr_expect(eq(i64, rows[i].config.vocab_size, i % 2 ? 40 : 30));
+    cr_expect(eq(str, rows[1].name, "own/128/fwdbwd/w1/vocab_size=40"));
+    free(rows);
+    rows = rows_of(text, "sweep.arch=llama", &count);
+    cr_expect(eq(str, rows[0].config.arch, "llama"));
+    free(rows);
+}
+
+Test(sweep_config, lists_of_what_a_model_may_be)
+{
+    size_t count;
+    SweepRow *rows = rows_of("[sweep]\nmodel_size = \"small\"\narch = [\"gpt2\", \"llama\"]\n"
+                             "d_ff = [64, 128]\ntied_head = [false, true]\nnorm_eps = 1e-6\n",
+                             NULL, &count);
+    cr_assert(eq(sz, count, 8));
+    cr_expect(eq(str, rows[7].name, "small/128/fwdbwd/w1/arch=llama/d_ff=128/tied_head=True"));
+    cr_expect(eq(i64, rows[7].config.tied_head, 1));
+    cr_expect(eq(i64, rows[6].config.tied_head, 0));
+    cr_expect(eq(dbl, rows[0].config.norm_eps, 1e-6));
+    cr_expect(eq(i64, rows[0].config.d_ff, 64));
+    free(rows);
+}
+
 Test(sweep_config, settings_take_the_place_of_the_file)
 {
     size_t count;
@@ -154,6 +198,29 @@ Test(sweep_config, wrong_files_are_refused_with_file_and_line)
                    "s.toml:3: seed lists '1' twice");
     expect_refused("[defaults]\nseed = [1, 2]\n",
                    "s.toml:2: seed is a list; lists belong in [sweep]");
+    expect_refused("[sweep]\nmodel_size = \"small\"\nrope_theta = [1e4, 10000.0]\n",
+                   "s.toml:3: rope_theta lists '10000' twice");
+    expect_refused("[sweep]\nmodel_size = \"small\"\nrope_theta = nan\n",
+                   "s.toml:3: rope_theta is nan, not a positive number");
+    expect_refused("[[model]]\nsize = \"a\"\nnorm_eps = 0\n",
+                   "s.toml:3: norm_eps is 0, not a positive number");
+    expect_refused("[sweep]\nmodel_size = \"small\"\narch = \"cs337\"\n",
+                   "s.toml:3: arch is 'cs337'; did you mean 'cs336'? It may be gpt2, llama or "
+                   "cs336");
+    expect_refused("[[model]]\nsize = \"a\"\nnum_kv_heads = [1, 2]\n",
+                   "s.toml:3: num_kv_heads is a list, not an integer");
+    expect_refused(
+        "[sweep]\nmodel_size = \"smollm2-135\"\n",
+        "s.toml:2: model_size 'smollm2-135' is neither built in nor a [[model]]; did you "
+        "mean 'smollm2-135m'?");
+    expect_refused("[sweep]\nmodel_size = \"smollm2-135m\"\narch = [\"llama\", \"gpt2\"]\n",
+                   "s.toml:2: model_size 'smollm2-135m' is a llama, but arch is 'gpt2'");
+    expect_refused("[defaults]\nnum_kv_heads = 4\n[sweep]\nmodel_size = \"small\"\n",
+                   "s.toml:4: num_kv_heads is 4, but arch gpt2 has as many as num_heads, 12");
+    expect_refused(
+        "[sweep]\nmodel_size = \"small\"\nrecompute = \"block:x\"\n",
+        "s.toml:3: recompute is 'block:x'; did you mean 'block:K'? It may be auto, none, "
+        "cheap, block or block:K");
     expect_refused("[defaults]\nd_model = 8\n", "s.toml:2: 'd_model' belongs in [[model]]");
     char deep[600] = "name = \"\"\"........\n\"\"\" # ........\n\"\\\"\".";
     for (size_t i = 0; i < 64; i++)
