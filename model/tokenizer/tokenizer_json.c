@@ -45,27 +45,63 @@ static int check_model(const json_t *model, Err *err)
     return 0;
 }
 
-/* BertProcessing has [token, id] under cls and sep, TemplateProcessing a list of parts. */
-static int check_post_processor(const json_t *root, const char *cls, const char *sep, Err *err)
+/* Finds what stands around a text. BertProcessing has [token, id] under cls and sep,
+ * TemplateProcessing a list of parts. */
+static int read_post_processor(json_t *object, const char **first, const char **last, Err *err)
 {
-    json_t *object = json_object_get(root, "post_processor");
-    const char *type = json_string_value(json_object_get(object, "type"));
-    const char *first, *text, *last;
+    const char *type = json_string_value(json_object_get(object, "type")), *text;
     int status;
-    if (!object || json_is_null(object))
-        return 0;
     if (type && strcmp(type, "BertProcessing") == 0)
-        status = json_unpack(object, "{s:[s], s:[s]}", "cls", &first, "sep", &last);
+        status = json_unpack(object, "{s:[s], s:[s]}", "cls", first, "sep", last);
     else if (type && strcmp(type, "TemplateProcessing") == 0)
         status =
             json_unpack(object, "{s:[{s:{s:s}}, {s:{s:s}}, {s:{s:s}}!]}", "single", "SpecialToken",
-                        "id", &first, "Sequence", "id", &text, "SpecialToken", "id", &last);
+                        "id", first, "Sequence", "id", &text, "SpecialToken", "id", last);
     else
         return err_set(err, "post_processor '%.60s' is not built; BERT's is TemplateProcessing",
                        type ? type : "");
-    if (status != 0 || strcmp(first, cls) != 0 || strcmp(last, sep) != 0)
+    return status == 0 ? 0 : err_set(err, "post_processor: a text must be between two tokens");
+}
+
+static int check_post_processor(const json_t *root, const char *cls, const char *sep, Err *err)
+{
+    json_t *object = json_object_get(root, "post_processor");
+    const char *first, *last;
+    if (!object || json_is_null(object))
+        return 0;
+    if (read_post_processor(object, &first, &last, err) != 0)
+        return -1;
+    if (strcmp(first, cls) != 0 || strcmp(last, sep) != 0)
         return err_set(err, "post_processor: a text must be between '%.60s' and '%.60s'", cls, sep);
     return 0;
+}
+
+/* ---- settings ---- */
+
+json_t *tokenizer_json_settings(json_t *root, Err *err)
+{
+    static const char *const parts[] = {"normalizer", "pre_tokenizer", "post_processor", "model"};
+    json_t *normalizer = json_object_get(root, "normalizer"), *accents;
+    const char *unk, *cls, *sep;
+    int clean, chinese, lowercase;
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        if (!json_is_object(json_object_get(root, parts[i])))
+            return err_set(err, "%s is missing", parts[i]), NULL;
+    if (check_type(root, "normalizer", "BertNormalizer", err) != 0 ||
+        read_post_processor(json_object_get(root, "post_processor"), &cls, &sep, err) != 0)
+        return NULL;
+    if (json_unpack(normalizer, "{s:b, s:b, s:o, s:b}", "clean_text", &clean,
+                    "handle_chinese_chars", &chinese, "strip_accents", &accents, "lowercase",
+                    &lowercase) != 0 ||
+        !clean)
+        return err_set(err, "normalizer: not BERT's clean_text, handle_chinese_chars, "
+                            "strip_accents and lowercase"),
+               NULL;
+    if (json_unpack(json_object_get(root, "model"), "{s:s}", "unk_token", &unk) != 0)
+        return err_set(err, "model: 'unk_token' must be a string"), NULL;
+    return json_pack("{s:b, s:O, s:b, s:s, s:s, s:s}", "do_lower_case", lowercase, "strip_accents",
+                     accents, "tokenize_chinese_chars", chinese, "unk_token", unk, "cls_token", cls,
+                     "sep_token", sep);
 }
 
 /* ---- the vocabulary ---- */

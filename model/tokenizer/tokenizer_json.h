@@ -3,8 +3,9 @@
  *
  * The one idea: the library's BertTokenizer takes from this file the vocabulary and the added
  * tokens, and nothing else; its settings are those of tokenizer_config.json. So the rest of the
- * file is only checked: a part that is not BERT's is refused by name. Truncation, padding and the
- * decoder are ignored. Added tokens are read by wordpiece_config. */
+ * file is only checked: a part that is not BERT's is refused by name. Where tokenizer_config.json
+ * names another class, as PreTrainedTokenizerFast, the settings are those of the parts. Truncation,
+ * padding and the decoder are ignored. Added tokens are read by wordpiece_config. */
 #ifndef TARE_MODEL_TOKENIZER_TOKENIZER_JSON_H
 #define TARE_MODEL_TOKENIZER_TOKENIZER_JSON_H
 
@@ -23,5 +24,11 @@ json_t *tokenizer_file(const char *model_dir, const char *name, Err *err);
  * than BERT's, and a template other than `cls` text `sep`. */
 int tokenizer_json_vocab(Vocab *v, const json_t *root, const char *cls, const char *sep,
                          const char *path, Err *err);
+
+/* The settings that the parts of `root` stand for, under the keys that tokenizer_config.json has
+ * for a BertTokenizer: do_lower_case, strip_accents, tokenize_chinese_chars, unk_token, cls_token,
+ * sep_token. The caller gives the object to json_decref. NULL, naming the part, where one is
+ * missing or not BERT's. */
+json_t *tokenizer_json_settings(json_t *root, Err *err);
 
 #endif

@@ -31,20 +31,20 @@ static int get_side(const json_t *object, const char *key, bool *left, Err *err)
     return 0;
 }
 
-static int read_settings(WordPieceConfig *c, const json_t *config, Err *err)
+static int read_settings(WordPieceConfig *c, const json_t *config, const json_t *settings, Err *err)
 {
     BertOptions *o = &c->normalizer;
     *o = (BertOptions){.lowercase = true, .isolate_cjk = true};
-    if (get_bool(config, "do_lower_case", &o->lowercase, err) != 0 ||
-        get_bool(config, "tokenize_chinese_chars", &o->isolate_cjk, err) != 0 ||
+    if (get_bool(settings, "do_lower_case", &o->lowercase, err) != 0 ||
+        get_bool(settings, "tokenize_chinese_chars", &o->isolate_cjk, err) != 0 ||
         get_bool(config, "split_special_tokens", &c->split_special, err) != 0 ||
         get_side(config, "truncation_side", &c->truncate_left, err) != 0 ||
         get_side(config, "padding_side", &c->pad_left, err) != 0)
         return -1;
     o->strip_accents = o->lowercase;
-    if (json_is_null(json_object_get(config, "strip_accents")))
+    if (json_is_null(json_object_get(settings, "strip_accents")))
         return 0;
-    return get_bool(config, "strip_accents", &o->strip_accents, err);
+    return get_bool(settings, "strip_accents", &o->strip_accents, err);
 }
 
 /* ---- lists of tokens ---- */
@@ -310,47 +310,92 @@ static void merge_side(json_t *config, const char *key, const json_t *object)
         json_object_set_new(config, key, json_string(strcmp(side, "Left") == 0 ? "left" : "right"));
 }
 
-/* Another class would give other ids, from the same files. */
-static int check_class(const json_t *config, Err *err)
+/* The library looks into config.json for a class that tokenizer_config.json does not name. */
+static int read_class(json_t *config, const char *model_dir, Err *err)
+{
+    static const char key[] = "tokenizer_class";
+    if (json_object_get(config, key) && !json_is_null(json_object_get(config, key)))
+        return 0;
+    json_t *model = tokenizer_file(model_dir, "config.json", err);
+    if (model && json_object_get(model, key))
+        json_object_set(config, key, json_object_get(model, key));
+    json_decref(model);
+    return model ? 0 : -1;
+}
+
+static bool is_bert(const json_t *class)
 {
     static const char *const built[] = {"BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer",
                                         "DistilBertTokenizerFast"};
-    const json_t *class = json_object_get(config, "tokenizer_class");
     const char *name = json_string_value(class);
-    if (!class || json_is_null(class))
-        return 0;
     for (size_t i = 0; name && i < COUNT_OF(built); i++)
         if (strcmp(name, built[i]) == 0)
-            return 0;
-    return err_set(err,
-                   "tokenizer_class '%.60s' is not built; BertTokenizer and "
-                   "DistilBertTokenizer are",
-                   name ? name : "");
+            return true;
+    return !class || json_is_null(class);
 }
 
-int wordpiece_config_load(WordPieceConfig *c, const char *model_dir, const json_t *tokenizer,
-                          Err *err)
+/* What a BertTokenizer has where a key is missing is nothing for another class. */
+static void set_no_names(json_t *config)
+{
+    for (size_t i = 0; i < COUNT_OF(token_names); i++)
+        if (!json_object_get(config, token_names[i].key))
+            json_object_set_new(config, token_names[i].key, json_null());
+}
+
+/* The object that settings and tokens around a text are read from, with a reference: a BERT class
+ * has them in `config`, any other, as in the library, in tokenizer.json, which must say all. */
+static json_t *settings_of(json_t *config, const char *model_dir, json_t *tokenizer, Err *err)
+{
+    const json_t *class = json_object_get(config, "tokenizer_class");
+    const char *name = json_is_string(class) ? json_string_value(class) : "";
+    if (is_bert(class))
+        return json_incref(config);
+    if (json_object_size(tokenizer) == 0) {
+        err_set(err,
+                "%s/tokenizer_config.json: tokenizer_class '%.60s' is not built without a "
+                "tokenizer.json; BertTokenizer and DistilBertTokenizer are",
+                model_dir, name);
+        return NULL;
+    }
+    json_t *settings = tokenizer_json_settings(tokenizer, err);
+    if (!settings)
+        err_prefix(err, "%s/tokenizer.json", model_dir);
+    set_no_names(config);
+    return settings;
+}
+
+static int read_config(WordPieceConfig *c, json_t *config, const json_t *settings, Err *err)
+{
+    return read_settings(c, config, settings, err) != 0 || read_added(c, config, err) != 0 ||
+                   read_name(&c->unk, settings, "unk_token", false, err) != 0 ||
+                   read_name(&c->cls, settings, "cls_token", false, err) != 0 ||
+                   read_name(&c->sep, settings, "sep_token", false, err) != 0 ||
+                   read_name(&c->pad, config, "pad_token", true, err) != 0
+               ? -1
+               : 0;
+}
+
+int wordpiece_config_load(WordPieceConfig *c, const char *model_dir, json_t *tokenizer, Err *err)
 {
     *c = (WordPieceConfig){0};
-    json_t *config = tokenizer_file(model_dir, "tokenizer_config.json", err);
-    if (!config)
-        return -1;
-    int rc = check_class(config, err);
+    json_t *config = tokenizer_file(model_dir, "tokenizer_config.json", err), *settings = NULL;
+    int rc = -1;
+    if (!config || read_class(config, model_dir, err) != 0 ||
+        !(settings = settings_of(config, model_dir, tokenizer, err)))
+        goto done;
     merge_side(config, "truncation_side", json_object_get(tokenizer, "truncation"));
     merge_side(config, "padding_side", json_object_get(tokenizer, "padding"));
-    if (rc != 0)
-        err_prefix(err, "%s/tokenizer_config.json", model_dir);
-    else if (!json_object_get(config, "added_tokens_decoder"))
-        rc = merge_legacy(config, model_dir, tokenizer, err);
+    if (!json_object_get(config, "added_tokens_decoder") &&
+        merge_legacy(config, model_dir, tokenizer, err) != 0)
+        goto done;
     set_default_names(config);
-    if (rc == 0 && (read_settings(c, config, err) != 0 || read_added(c, config, err) != 0 ||
-                    read_name(&c->unk, config, "unk_token", false, err) != 0 ||
-                    read_name(&c->cls, config, "cls_token", false, err) != 0 ||
-                    read_name(&c->sep, config, "sep_token", false, err) != 0 ||
-                    read_name(&c->pad, config, "pad_token", true, err) != 0))
-        rc = err_prefix(err, "%s/tokenizer_config.json", model_dir);
-    if (rc != 0)
+    rc = read_config(c, config, settings, err);
+    if (rc != 0) {
+        err_prefix(err, "%s/tokenizer_config.json", model_dir);
         wordpiece_config_release(c);
+    }
+done:
+    json_decref(settings);
     json_decref(config);
     return rc;
 }

@@ -132,6 +132,13 @@ TOKENIZERS = [
     ("added tokens", {"extra_special_tokens": ["good"]}, lambda d: None),
     ("truncation and padding", {}, lambda d: change_json(d, lambda t: t.update(
         truncation={"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}))),
+    ("PreTrainedTokenizerFast", {"do_lower_case": False},
+     lambda d: set_config(d, "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast", do_lower_case=True)),
+    ("class of config.json", {"do_lower_case": False}, lambda d: (
+        (d / "tokenizer_config.json").unlink(), set_config(d, tokenizer_class="PreTrainedTokenizerFast"))),
+    ("a class of nobody", {"strip_accents": False}, lambda d: (
+        set_config(d, "tokenizer_config.json", tokenizer_class="OwnTokenizer"),
+        change_json(d, lambda t: t["post_processor"]["single"][0]["SpecialToken"].update(id="[SEP]")))),
 ]
 
 

@@ -545,7 +545,61 @@ Test(wordpiece, the_class_of_the_tokenizer_counts)
     wordpiece_free(w);
     static const char other[] = "{\"tokenizer_class\": \"PreTrainedTokenizerFast\"}";
     temp_write("tokenizer_config.json", other);
-    expect_refused("tokenizer_class 'PreTrainedTokenizerFast' is not built");
+    expect_refused("tokenizer_class 'PreTrainedTokenizerFast' is not built without a");
+    static const char nothing[] = "{}";
+    temp_write("tokenizer_config.json", nothing);
+    temp_write("config.json", other);
+    expect_refused("tokenizer_class 'PreTrainedTokenizerFast' is not built without a");
+}
+
+/* The normalizer of a tokenizer.json whose other parts are `fast`'s. */
+#define NORMALIZER(settings) "\"normalizer\": {\"type\": \"BertNormalizer\"" settings "}, "
+#define PARTS(normalizer, first, unk)                                                              \
+    "{" normalizer "\"pre_tokenizer\": {\"type\": \"BertPreTokenizer\"}, " TEMPLATE(               \
+        first) ", \"model\": {\"type\": \"WordPiece\", \"unk_token\": \"" unk                      \
+               "\", \"vocab\": {" VOCAB ", \"good\": 5, \"movie\": 7, \"\u00e9\": 8}}}"
+#define ALL(lowercase, accents)                                                                    \
+    NORMALIZER(                                                                                    \
+        ", \"clean_text\": true, \"handle_chinese_chars\": true, \"strip_accents\": " accents      \
+        ", \"lowercase\": " lowercase)
+
+/* Beside the library itself: tests/parity/directory_parity.py. */
+Test(wordpiece, another_class_has_the_settings_of_tokenizer_json)
+{
+    static const struct {
+        const char *json, *ids;
+    } cases[] = {
+        {PARTS(ALL("false", "null"), "[CLS]", "[UNK]"), "2 1 1 7 8 3"},
+        {PARTS(ALL("true", "false"), "[MASK]", "[PAD]"), "4 5 0 7 8 3"},
+        {PARTS(ALL("true", "null"), "[CLS]", "[UNK]"), "2 5 1 7 1 3"},
+    };
+    static const char config[] =
+        "{\"tokenizer_class\": \"TokenizersBackend\", \"do_lower_case\": true, \"cls_token\": "
+        "\"[SEP]\", \"unk_token\": \"[SEP]\"}";
+    temp_write("tokenizer_config.json", config);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        temp_write("tokenizer.json", cases[i].json);
+        Err err;
+        WordPiece *w = wordpiece_load(temp_dir, &err);
+        cr_assert(w, "%s", err.msg);
+        expect(w, "Good Bad movie \u00e9", cases[i].ids);
+        wordpiece_free(w);
+    }
+}
+
+Test(wordpiece, a_tokenizer_json_that_does_not_say_all_is_refused_for_another_class)
+{
+    static const char *const cases[][2] = {
+        {"{" MODEL "{" VOCAB "}}}", "tokenizer.json: normalizer is missing"},
+        {PARTS(NORMALIZER(", \"lowercase\": false"), "[CLS]", "[UNK]"), "not BERT's clean_text"},
+        {PARTS("\"normalizer\": {\"type\": \"NFC\"}, ", "[CLS]", "[UNK]"), "normalizer 'NFC'"},
+    };
+    static const char config[] = "{\"tokenizer_class\": \"PreTrainedTokenizerFast\"}";
+    temp_write("tokenizer_config.json", config);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        temp_write("tokenizer.json", cases[i][0]);
+        expect_refused(cases[i][1]);
+    }
 }
 
 Test(wordpiece, bad_configs_are_refused_with_their_key)
