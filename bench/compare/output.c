@@ -2,6 +2,7 @@
 #include "bench/compare/output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,30 +75,64 @@ static void write_as(const Report *r, const char *extension, time_t started, FIL
 static int write_file(const char *path, const char *extension, const Report *r, time_t started,
                       Err *err)
 {
-    char *target = path_target(path), *partial = xasprintf("%s.tmp", target); /* a link stays one */
-    FILE *f = fopen(partial, "w");
+    char *target = path_target(path),
+         *partial = path_temporary(target, NULL); /* a link stays one */
+    FILE *f = fopen(partial, "wx");
     bool written = false;
     if (f) {
+        temporary_lock(fileno(f));
         write_as(r, extension, started, f);
         written = fflush(f) == 0 && !ferror(f);
         written = fclose(f) == 0 && written && rename(partial, target) == 0;
     }
     int status = written ? 0 : err_set(err, "cannot write '%s': %s", path, strerror(errno));
-    if (status != 0)
+    if (f && status != 0)
         unlink(partial);
     free(partial);
     free(target);
     return status;
 }
 
-int report_write(const Report *r, const char *folder, time_t started, Err *err)
+/* Caller frees. */
+static char *report_path(const ReportPlace *p, size_t format)
 {
     char stamp[32];
-    strftime(stamp, sizeof stamp, "%Y%m%d_%H%M%S", gmtime(&started));
+    strftime(stamp, sizeof stamp, "%Y%m%d_%H%M%S", gmtime(&p->named));
+    return xasprintf("%s/benchmark_%s.%s", p->folder, stamp, extensions[format]);
+}
+
+/* Makes the first of the place's files, empty, which nobody else then can. False where one of them
+ * is there already; any other fault is write_file's to say. */
+static bool take(const ReportPlace *p)
+{
+    bool is_free = true;
+    for (size_t i = COUNT_OF(extensions); i-- > 0 && is_free;) {
+        char *path = report_path(p, i);
+        if (i > 0) {
+            is_free = access(path, F_OK) != 0;
+        } else {
+            int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+            is_free = fd >= 0 || errno != EEXIST;
+            if (fd >= 0)
+                close(fd);
+        }
+        free(path);
+    }
+    return is_free;
+}
+
+int report_write(const Report *r, ReportPlace *place, Err *err)
+{
+    bool first = place->named == 0;
     int status = 0;
+    if (first)
+        for (place->named = place->started; !take(place);)
+            place->named++;
     for (size_t i = 0; i < COUNT_OF(extensions) && status == 0; i++) {
-        char *path = xasprintf("%s/benchmark_%s.%s", folder, stamp, extensions[i]);
-        status = write_file(path, extensions[i], r, started, err);
+        char *path = report_path(place, i);
+        status = write_file(path, extensions[i], r, place->started, err);
+        if (status != 0 && first && i == 0)
+            unlink(path); /* the empty one */
         free(path);
     }
     return status;

@@ -28,9 +28,17 @@ typedef struct Report {
     void (*markdown)(const void *of, time_t started, FILE *f);
 } Report;
 
+/* Where the reports of one run go. */
+typedef struct ReportPlace {
+    const char *folder;
+    time_t started;
+    time_t named; /* the second in the files' names, from the first report_write on; 0 before */
+} ReportPlace;
+
 /* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC), each through a temporary file,
- * replacing what an earlier call with the same start wrote. */
-int report_write(const Report *r, const char *folder, time_t started, Err *err);
+ * replacing what an earlier call with the same place wrote. The second is that of the start, or the
+ * next one that no other report has. */
+int report_write(const Report *r, ReportPlace *place, Err *err);
 
 enum { REPORT_DIGITS = 9 }; /* significant ones of a REAL */
 

@@ -301,7 +301,7 @@ void compare_report_markdown(const void *comparison, time_t started, FILE *f)
     write_memory(c, f);
 }
 
-int compare_report_write(const Comparison *c, const char *folder, time_t started, Err *err)
+int compare_report_write(const Comparison *c, ReportPlace *place, Err *err)
 {
     const Report report = {c,
                            &schema,
@@ -310,5 +310,5 @@ int compare_report_write(const Comparison *c, const char *folder, time_t started
                            record_details,
                            make_document,
                            compare_report_markdown};
-    return report_write(&report, folder, started, err);
+    return report_write(&report, place, err);
 }

@@ -6,10 +6,11 @@
 #include <time.h>
 
 #include "bench/compare/cell.h"
+#include "bench/compare/output.h"
 
-/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; the time the comparison started)
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; see output.h)
  * with all records so far, replacing what an earlier call wrote. */
-int compare_report_write(const Comparison *c, const char *folder, time_t started, Err *err);
+int compare_report_write(const Comparison *c, ReportPlace *place, Err *err);
 
 /* Prints a Comparison as Markdown: parity, then medians and shares of the peak, one table a
  * model. */

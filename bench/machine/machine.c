@@ -202,13 +202,52 @@ static void read_cpu_list(const char *root, char *list, size_t size)
     free(text);
 }
 
+/* The lowest CPU of `cpus` in a list as the kernel writes it, "0-3,8"; -1: none, or no list. */
+static int lowest_of(const char *list, const cpu_set_t *cpus)
+{
+    for (const char *p = list; *p;) {
+        char *end;
+        long first = strtol(p, &end, 10), last = first;
+        if (end == p)
+            return -1;
+        if (*end == '-')
+            last = strtol(end + 1, &end, 10);
+        for (long cpu = first; cpu <= last && cpu < CPU_SETSIZE; cpu++)
+            if (cpu >= 0 && CPU_ISSET((int)cpu, cpus))
+                return (int)cpu;
+        p = *end == ',' ? end + 1 : "";
+    }
+    return -1;
+}
+
+int64_t machine_cores(const char *root, const cpu_set_t *cpus)
+{
+    static const char *const names[] = {"core_cpus_list", "thread_siblings_list"}; /* since 5.3 */
+    int64_t cores = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        int lowest = -1;
+        for (size_t i = 0; CPU_ISSET(cpu, cpus) && lowest < 0 && i < COUNT_OF(names); i++) {
+            char path[96], list[1024];
+            snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/%s", cpu, names[i]);
+            machine_line(root, path, list, sizeof list);
+            lowest = lowest_of(list, cpus);
+        }
+        if (CPU_ISSET(cpu, cpus) && lowest < 0)
+            return INT_MISSING;
+        cores += CPU_ISSET(cpu, cpus) && lowest == cpu;
+    }
+    return cores;
+}
+
 static void read_cpus(Machine *c, const char *root)
 {
     cpu_set_t set, pinned;
     placement_unpin(&pinned);
     read_cpu_list(root, c->cpu_list, sizeof c->cpu_list);
     c->cpus_online = sysconf(_SC_NPROCESSORS_ONLN);
-    c->cpus_allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : INT_MISSING;
+    bool known = sched_getaffinity(0, sizeof set, &set) == 0;
+    c->cpus_allowed = known ? CPU_COUNT(&set) : INT_MISSING;
+    c->cores_allowed = known ? machine_cores(root, &set) : INT_MISSING;
     sched_setaffinity(0, sizeof pinned, &pinned);
     snprintf(c->cpu_model, sizeof c->cpu_model, "%s", cpu_features()->name);
 }

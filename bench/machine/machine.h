@@ -6,6 +6,7 @@
 #ifndef TARE_BENCH_MACHINE_MACHINE_H
 #define TARE_BENCH_MACHINE_MACHINE_H
 
+#include <sched.h>
 #include <stddef.h>
 
 #include "bench/util/fields.h"
@@ -13,6 +14,7 @@
 typedef struct Machine {
     char cpu_model[64];
     int64_t cpus_online, cpus_allowed; /* of the machine; in the mask this process started with */
+    int64_t cores_allowed;             /* physical cores of the allowed CPUs */
     char cpu_list[256];                /* the allowed ones as the kernel lists them: "0-3,8" */
     double cpu_quota;         /* CPUs' worth of time that the cgroup allows; NaN = no limit */
     int64_t memory_available; /* MemAvailable, bytes */
@@ -28,6 +30,10 @@ typedef struct Machine {
 } Machine;
 
 void machine_read(Machine *c, const char *root);
+
+/* The physical cores that a set of CPUs belongs to, by the topology in root/sys/devices/system/cpu;
+ * INT_MISSING where it is not told for every CPU. */
+int64_t machine_cores(const char *root, const cpu_set_t *cpus);
 
 /* The first line of the small file root/path without blanks around it, "" when there is none; and
  * as a whole number, INT_MISSING for any other text. */

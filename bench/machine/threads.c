@@ -10,7 +10,8 @@
 
 int64_t threads_for(const Machine *c)
 {
-    double cpus = c->cpus_allowed == INT_MISSING ? 1 : (double)c->cpus_allowed;
+    int64_t known = c->cores_allowed == INT_MISSING ? c->cpus_allowed : c->cores_allowed;
+    double cpus = known == INT_MISSING ? 1 : (double)known;
     return (int64_t)fmax(1, fmin(cpus, ceil(c->cpu_quota))); /* fmin passes over a NaN */
 }
 
@@ -72,5 +73,5 @@ void threads_warn(int64_t threads)
 Option threads_option(int64_t *threads)
 {
     return option_int("--threads", "N", threads, 1, THREADS_MAX,
-                      "threads; OMP_NUM_THREADS, else the CPUs it may use");
+                      "threads; OMP_NUM_THREADS, else the physical cores of the CPUs it may use");
 }

@@ -8,11 +8,11 @@
 
 enum { THREADS_MAX = 4096 }; /* more than any machine has: a typing error */
 
-/* OMP_NUM_THREADS if it is a count that --threads would take, else the CPUs this process may
- * use. */
+/* OMP_NUM_THREADS if it is a count that --threads would take, else threads_for this machine. */
 int64_t threads_default(void);
 
-/* The CPUs of the affinity mask, but no more than the control group's quota, rounded up: a
+/* The physical cores of the CPUs in the affinity mask, where the system tells, else these CPUs: two
+ * threads of one core share its multipliers. No more than the control group's quota, rounded up: a
  * throttled thread stands still and the others wait for it. At least 1. */
 int64_t threads_for(const Machine *c);
 

@@ -364,7 +364,7 @@ void study_report_markdown(const void *study, time_t started, FILE *f)
     write_orderings(s, f);
 }
 
-int study_report_write(const Study *s, const char *folder, time_t started, Err *err)
+int study_report_write(const Study *s, ReportPlace *place, Err *err)
 {
     const Report report = {s,
                            &study_schema,
@@ -373,5 +373,5 @@ int study_report_write(const Study *s, const char *folder, time_t started, Err *
                            record_details,
                            make_document,
                            study_report_markdown};
-    return report_write(&report, folder, started, err);
+    return report_write(&report, place, err);
 }

@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "bench/compare/output.h"
 #include "bench/precision/study.h"
 
-/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; the time the study started) with all
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; see output.h) with all
  * records so far, replacing what an earlier call wrote. */
-int study_report_write(const Study *s, const char *folder, time_t started, Err *err);
+int study_report_write(const Study *s, ReportPlace *place, Err *err);
 
 /* The Markdown report of a Study: formats, times, sizes, accuracy, perplexity, expectations. */
 void study_report_markdown(const void *study, time_t started, FILE *f);

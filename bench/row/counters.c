@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/stats/stats.h"
+
 static int64_t cpu_ns(void)
 {
     struct timespec t;
@@ -137,6 +139,32 @@ void counters_difference(const Counters *before, const Counters *after, Sample *
     s->involuntary_switches = difference(before->involuntary_switches, after->involuntary_switches);
     s->runqueue_ns = difference(before->runqueue_ns, after->runqueue_ns);
     s->steal_ns = difference(before->steal_ns, after->steal_ns);
+}
+
+/* The median of a few readings around nothing, in ns. */
+static int64_t reading_ns(void)
+{
+    enum { READINGS = 11 };
+    int64_t took[READINGS];
+    for (int i = 0; i < READINGS; i++) {
+        Counters c;
+        int64_t start = clock_ns();
+        counters_before(&c);
+        counters_after(&c);
+        took[i] = clock_ns() - start;
+    }
+    qsort(took, READINGS, sizeof took[0], compare_int64);
+    return took[READINGS / 2];
+}
+
+void counters_doubt(Samples *s)
+{
+    double *wall_ns = xmalloc((s->count + 1) * sizeof *wall_ns);
+    size_t n = samples_column(s, ALL_RUNS, "wall_ns", 1, wall_ns);
+    if (n > 0 && median_of(wall_ns, n) < (double)reading_ns())
+        for (size_t i = 0; i < s->count; i++)
+            s->at[i].runqueue_ns = INT_MISSING;
+    free(wall_ns);
 }
 
 int64_t peak_rss_bytes(pid_t pid)

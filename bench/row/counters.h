@@ -26,6 +26,10 @@ typedef struct Counters {
 void counters_before(Counters *c);
 void counters_after(Counters *c);
 
+/* Empties runqueue_ns of every sample where the counters take longer to read than the median run:
+ * most of the waits between two readings are then those of reading. */
+void counters_doubt(Samples *s);
+
 /* Fills the columns of `s` that are differences of counters; INT_MISSING if either side is. */
 void counters_difference(const Counters *before, const Counters *after, Sample *s);
 

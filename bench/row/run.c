@@ -171,6 +171,7 @@ static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras
         .adamw = adamw_defaults(),
         .samples = samples};
     r->config.num_warmups = run_all(&runs, c);
+    counters_doubt(samples);
     r->loss = (double)model_loss(m);
     r->peak_rss_bytes = peak_rss_bytes(getpid());
     r->threads_seen = threads_seen(c->threads); /* now, so that the first run starts the team */

@@ -406,9 +406,9 @@ void serving_report_markdown(const void *serving, time_t started, FILE *f)
     write_parity(s, f);
 }
 
-int serving_report_write(const Serving *s, const char *folder, time_t started, Err *err)
+int serving_report_write(const Serving *s, ReportPlace *place, Err *err)
 {
     const Report report = {
         s, &schema, s->count, fill_record, record_details, make_document, serving_report_markdown};
-    return report_write(&report, folder, started, err);
+    return report_write(&report, place, err);
 }

@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "bench/compare/output.h"
 #include "bench/serving/serving.h"
 
 /* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md}. */
-int serving_report_write(const Serving *s, const char *folder, time_t started, Err *err);
+int serving_report_write(const Serving *s, ReportPlace *place, Err *err);
 
 /* The Markdown report of a Serving, which is the console's as well. */
 void serving_report_markdown(const void *serving, time_t started, FILE *f);

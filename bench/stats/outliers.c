@@ -153,5 +153,5 @@ double cpu_wait_of(const double *wall_ns, const double *runqueue_ns, size_t n, d
         share[i] = runqueue_ns[i] / (threads * wall_ns[i]);
     double median = median_of(share, n);
     free(share);
-    return median;
+    return median <= 1 ? median : NAN;
 }

@@ -57,7 +57,8 @@ void outlier_describe(const double *wall_ns, const TrialCounters *counters, cons
                       size_t index, long number, char *text, size_t size);
 
 /* The share of a trial in which a thread was ready and waited for a CPU: mean of the threads,
- * median of the n trials. NaN where runqueue_ns, the sum over threads, is NULL. */
+ * median of the n trials. NaN where runqueue_ns, the sum over threads, is NULL, or says that they
+ * waited longer than the trial took. */
 double cpu_wait_of(const double *wall_ns, const double *runqueue_ns, size_t n, double threads);
 
 /* Above this cpu_wait a row deserves a warning, though no trial may stand out: every thread then

@@ -76,23 +76,23 @@ static void say_cell(const Comparison *c, size_t first, size_t number)
 
 static int measure_all(Comparison *c, const char *folder, bool *passed, Err *err)
 {
-    time_t started = time(NULL);
+    ReportPlace place = {.folder = folder, .started = time(NULL)};
     for (size_t i = 0; i < c->config->num_cells; i++) {
         size_t first = c->num_records;
         if (comparison_measure(c, &c->config->cells[i], err) != 0)
             return -1;
         say_cell(c, first, i + 1);
-        if (compare_report_write(c, folder, started, err) != 0)
+        if (compare_report_write(c, &place, err) != 0)
             return -1;
     }
     if (session_peaks(&c->session)) { /* the machine may have become faster meanwhile */
         session_measure_peaks(&c->session);
-        if (compare_report_write(c, folder, started, err) != 0)
+        if (compare_report_write(c, &place, err) != 0)
             return -1;
     }
     for (size_t i = 0; i < c->num_records; i++)
         *passed &= cell_entry_state(c, &c->records[i]) == ENTRY_OK;
-    compare_report_markdown(c, started, stdout);
+    compare_report_markdown(c, place.started, stdout);
     return 0;
 }
 
@@ -129,10 +129,10 @@ static int exit_code(const Serving *s)
 
 static int measure_serving(Serving *s, const char *folder, Err *err)
 {
-    time_t started = time(NULL);
-    if (serving_measure(s, err) != 0 || serving_report_write(s, folder, started, err) != 0)
+    ReportPlace place = {.folder = folder, .started = time(NULL)};
+    if (serving_measure(s, err) != 0 || serving_report_write(s, &place, err) != 0)
         return -1;
-    serving_report_markdown(s, started, stdout);
+    serving_report_markdown(s, place.started, stdout);
     return 0;
 }
 

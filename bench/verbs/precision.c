@@ -87,8 +87,7 @@ static bool say_work(const Study *s, size_t first)
 
 typedef struct Run {
     Study *study;
-    const char *folder;
-    time_t started;
+    ReportPlace place;
     bool passed;
 } Run;
 
@@ -97,7 +96,7 @@ static int finish_work(Run *r, size_t first, Err *err)
 {
     r->passed &= say_work(r->study, first);
     study_judge(r->study);
-    return study_report_write(r->study, r->folder, r->started, err);
+    return study_report_write(r->study, &r->place, err);
 }
 
 static int run_times(Run *r, const StudySubject *subject, Err *err)
@@ -139,18 +138,18 @@ static int run_all(Run *r, Err *err)
     if (status == 0 || (interrupted() && s->num_records > 0)) {
         study_end(s);
         study_judge(s);
-        if (study_report_write(s, r->folder, r->started, err) != 0)
+        if (study_report_write(s, &r->place, err) != 0)
             status = -1;
     }
     if (status == 0)
-        study_report_markdown(s, r->started, stdout);
+        study_report_markdown(s, r->place.started, stdout);
     return status;
 }
 
 static int study(const StudyConfig *config, const PrecisionCommand *c, Err *err)
 {
     Study s;
-    Run run = {.study = &s, .folder = c->folder, .started = time(NULL), .passed = true};
+    Run run = {.study = &s, .place = {.folder = c->folder, .started = time(NULL)}, .passed = true};
     int status = study_open(&s, config, &c->options, err);
     if (status == 0)
         status = report_folder_make(c->folder, err);

@@ -328,9 +328,8 @@ static int read_config(const json_t *root, ModelConfig *c, Err *err)
 
 json_t *config_json_read(const char *model_dir, Err *err)
 {
-    enum { MAX_CONFIG_BYTES = 16 << 20 };
     char *path = xasprintf("%s/config.json", model_dir);
-    json_t *root = json_read_object(path, MAX_CONFIG_BYTES, err);
+    json_t *root = json_read_object(path, CONFIG_JSON_MAX_BYTES, err);
     free(path);
     return root;
 }

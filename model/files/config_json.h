@@ -22,6 +22,8 @@
  * head_open set. num_labels is set in any case. */
 int model_config_load(const char *model_dir, ModelConfig *c, Err *err);
 
+enum { CONFIG_JSON_MAX_BYTES = 16 << 20 }; /* a larger file is refused */
+
 /* The file itself, an object, for other keys of it: to be given to json_decref. NULL: err is
  * set. */
 json_t *config_json_read(const char *model_dir, Err *err);

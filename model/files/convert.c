@@ -1,7 +1,6 @@
 /* convert: see convert.h. */
 #include "model/files/convert.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -13,6 +12,7 @@
 
 #include "model/families/family.h"
 #include "model/files/model_dir.h"
+#include "model/files/paths.h"
 #include "model/precision.h"
 
 /* What a format is called in a safetensors file and in config.json, and its largest number. */
@@ -216,25 +216,10 @@ static int write_weights(const char *folder, const Converted *c, Err *err)
     return status;
 }
 
-/* Removes a folder that holds no folders. */
-static void remove_folder(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir)
-        closedir(dir);
-    rmdir(folder);
-}
-
 /* Synchronises the folder, then gives it its name. */
-static int publish(const char *folder, const char *out_dir, Err *err)
+static int publish(int fd, const char *folder, const char *out_dir, Err *err)
 {
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return ok && rename(folder, out_dir) == 0
+    return fd >= 0 && fsync(fd) == 0 && rename(folder, out_dir) == 0
                ? 0
                : err_set(err, "cannot write '%s': %s", out_dir, strerror(errno));
 }
@@ -245,17 +230,23 @@ static int write_folder(const Converted *c, const char *model_dir, const char *o
     size_t length = strlen(out_dir);
     while (length > 1 && out_dir[length - 1] == '/')
         length--;
-    char *folder = xasprintf("%.*s.tmp.%ld", (int)length, out_dir, (long)getpid());
-    int status = 0;
-    if (mkdir(folder, 0777) != 0) {
-        status = err_set(err, "cannot create '%s': %s", out_dir, strerror(errno));
+    char *bare = xasprintf("%.*s", (int)length, out_dir);
+    char *folder = path_temporary(bare, model_dir_files);
+    int status = mkdir(folder, 0777), fd = -1;
+    if (status == 0)
+        temporary_lock(fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (status != 0) {
+        err_set(err, "cannot create '%s': %s", out_dir, strerror(errno));
     } else if (write_weights(folder, c, err) != 0 ||
                config_write_dtype(model_dir, folder, formats[format].dtype, err) != 0 ||
                tokenizer_copy(model_dir, folder, err) != 0 || go_on(stop, err) != 0 ||
-               publish(folder, out_dir, err) != 0) {
+               publish(fd, folder, out_dir, err) != 0) {
         status = -1;
-        remove_folder(folder);
+        folder_remove(folder);
     }
+    if (fd >= 0)
+        close(fd);
+    free(bare);
     free(folder);
     return status;
 }

@@ -12,6 +12,7 @@
 #include "model/families/family.h"
 #include "model/files/config_json.h"
 #include "model/files/paths.h"
+#include "model/json_edit.h"
 
 /* ---- labels ---- */
 
@@ -89,38 +90,49 @@ int labels_find(const Labels *l, const char *name)
 int file_write(const char *path, const char *text, size_t len, Err *err)
 {
     char *target = path_target(path); /* a link stays one */
-    char *temporary = xasprintf("%s.tmp.%ld", target, (long)getpid());
-    FILE *f = fopen(temporary, "wb");
+    char *temporary = path_temporary(target, NULL);
+    FILE *f = fopen(temporary, "wbx");
+    if (f)
+        temporary_lock(fileno(f));
     bool ok =
         f && (len == 0 || fwrite(text, len, 1, f) == 1) && fflush(f) == 0 && fsync(fileno(f)) == 0;
     if (f && fclose(f) != 0)
         ok = false;
     ok = ok && rename(temporary, target) == 0;
-    if (!ok) {
+    if (!ok)
         err_set(err, "cannot write '%s': %s", path, strerror(errno));
+    if (f && !ok)
         unlink(temporary);
-    }
     free(temporary);
     free(target);
     return ok ? 0 : -1;
 }
 
-/* Takes over root. */
-static int config_write(json_t *root, const char *to_dir, Err *err)
+static int config_write(const char *to_dir, const char *text, Err *err)
 {
     char *path = xasprintf("%s/config.json", to_dir);
-    char *json = json_dumps(root, JSON_INDENT(2));
-    CHECK(json, "out of memory for %s", path);
-    char *text = xasprintf("%s\n", json);
     int status = file_write(path, text, strlen(text), err);
-    free(text);
-    free(json);
     free(path);
-    json_decref(root);
     return status;
 }
 
-static void set_labels(json_t *root, const Labels *l)
+/* Writes the config.json of from_dir with other values for the keys of `changes`, which it takes
+ * over. */
+static int config_edit(const char *from_dir, const char *to_dir, json_t *changes, Err *err)
+{
+    size_t len;
+    char *path = xasprintf("%s/config.json", from_dir);
+    char *old = file_read(path, CONFIG_JSON_MAX_BYTES, &len, err);
+    char *text = old ? json_edit(old, changes) : NULL;
+    int status = text ? config_write(to_dir, text, err) : -1;
+    free(text);
+    free(old);
+    free(path);
+    json_decref(changes);
+    return status;
+}
+
+static void set_labels(json_t *changes, const Labels *l)
 {
     json_t *id2label = json_object(), *label2id = json_object();
     for (size_t i = 0; i < l->count; i++) {
@@ -129,31 +141,35 @@ static void set_labels(json_t *root, const Labels *l)
         json_object_set_new(id2label, id, json_string(l->at[i]));
         json_object_set_new(label2id, l->at[i], json_integer((json_int_t)i));
     }
-    json_object_set_new(root, "id2label", id2label);
-    json_object_set_new(root, "label2id", label2id);
-    json_object_del(root, "num_labels");
+    json_object_set_new(changes, "id2label", id2label);
+    json_object_set_new(changes, "label2id", label2id);
+    json_object_set_new(changes, "num_labels", json_null());
 }
 
-/* Under the library's present key, and the older one where the file has it. */
-static void set_dtype(json_t *root, const char *dtype)
+/* {"dtype": dtype}: under the library's present key, and the older one where from_dir's config.json
+ * has it. NULL: err is set. */
+static json_t *dtype_changes(const char *from_dir, const char *dtype, Err *err)
 {
-    json_object_set_new(root, "dtype", json_string(dtype));
+    json_t *root = config_json_read(from_dir, err), *changes = NULL;
+    if (root)
+        changes = json_pack("{s:s}", "dtype", dtype);
     if (json_object_get(root, "torch_dtype"))
-        json_object_set_new(root, "torch_dtype", json_string(dtype));
+        json_object_set_new(changes, "torch_dtype", json_string(dtype));
+    json_decref(root);
+    return changes;
 }
 
 int config_write_classifier(const char *from_dir, const char *to_dir, const ModelConfig *c,
                             const Labels *l, Err *err)
 {
-    json_t *root = config_json_read(from_dir, err);
-    if (!root)
+    json_t *changes = dtype_changes(from_dir, "float32", err);
+    if (!changes)
         return -1;
     CHECK(c->family->classifier_class, "a classifier of a %s", c->family->model_type);
-    json_object_set_new(root, "architectures", json_pack("[s]", c->family->classifier_class));
-    json_object_set_new(root, "problem_type", json_string("single_label_classification"));
-    set_dtype(root, "float32");
-    set_labels(root, l);
-    return config_write(root, to_dir, err);
+    json_object_set_new(changes, "architectures", json_pack("[s]", c->family->classifier_class));
+    json_object_set_new(changes, "problem_type", json_string("single_label_classification"));
+    set_labels(changes, l);
+    return config_edit(from_dir, to_dir, changes, err);
 }
 
 int config_write_lm(const char *to_dir, const ModelConfig *c, Err *err)
@@ -172,16 +188,20 @@ int config_write_lm(const char *to_dir, const ModelConfig *c, Err *err)
                                 json_integer((json_int_t)*model_dimension(&copy, d)));
     if (family->eps_key)
         json_object_set_new(root, family->eps_key, json_real((double)c->norm_eps));
-    return config_write(root, to_dir, err);
+    char *json = json_dumps(root, JSON_INDENT(2));
+    CHECK(json, "out of memory for a config.json");
+    char *text = xasprintf("%s\n", json);
+    int status = config_write(to_dir, text, err);
+    free(text);
+    free(json);
+    json_decref(root);
+    return status;
 }
 
 int config_write_dtype(const char *from_dir, const char *to_dir, const char *dtype, Err *err)
 {
-    json_t *root = config_json_read(from_dir, err);
-    if (!root)
-        return -1;
-    set_dtype(root, dtype);
-    return config_write(root, to_dir, err);
+    json_t *changes = dtype_changes(from_dir, dtype, err);
+    return changes ? config_edit(from_dir, to_dir, changes, err) : -1;
 }
 
 static int copy_file(const char *from, const char *to, Err *err)
@@ -196,16 +216,20 @@ static int copy_file(const char *from, const char *to, Err *err)
     return status;
 }
 
+const char *const model_dir_files[] = {
+    "config.json",    "model.safetensors",      "vocab.txt",  "tokenizer_config.json",
+    "tokenizer.json", "added_tokens.json",      "vocab.json", "special_tokens_map.json",
+    "merges.txt",     "generation_config.json", NULL};
+
+enum { FIRST_OF_TOKENIZER = 2 };
+
 int tokenizer_copy(const char *from_dir, const char *to_dir, Err *err)
 {
-    static const char *const names[] = {
-        "vocab.txt",         "tokenizer_config.json",   "tokenizer.json",
-        "added_tokens.json", "special_tokens_map.json", "vocab.json",
-        "merges.txt",        "generation_config.json"};
     int status = 0;
-    for (size_t i = 0; i < COUNT_OF(names) && status == 0; i++) {
-        char *from = xasprintf("%s/%s", from_dir, names[i]);
-        char *to = xasprintf("%s/%s", to_dir, names[i]);
+    for (const char *const *name = model_dir_files + FIRST_OF_TOKENIZER; *name && status == 0;
+         name++) {
+        char *from = xasprintf("%s/%s", from_dir, *name);
+        char *to = xasprintf("%s/%s", to_dir, *name);
         if (access(from, F_OK) == 0)
             status = copy_file(from, to, err);
         free(from);

@@ -35,6 +35,9 @@ int labels_find(const Labels *l, const char *name);
 /* Writes a file that appears only when it is complete and on disk; -1 leaves the old one. */
 int file_write(const char *path, const char *text, size_t len, Err *err);
 
+/* What a config.json says under keys that these functions do not set is written as it stands, byte
+ * for byte, so that Python reads what it read before. */
+
 /* Writes to_dir/config.json: that of from_dir, as its family's classifier of these labels in
  * fp32. */
 int config_write_classifier(const char *from_dir, const char *to_dir, const ModelConfig *c,
@@ -43,6 +46,9 @@ int config_write_classifier(const char *from_dir, const char *to_dir, const Mode
 /* Writes to_dir/config.json of a family's language model in fp32, without beginning and end
  * tokens. */
 int config_write_lm(const char *to_dir, const ModelConfig *c, Err *err);
+
+/* The names of the files that a conversion writes, NULL-terminated. */
+extern const char *const model_dir_files[];
 
 /* Writes to_dir/config.json: that of from_dir with another dtype, such as "bfloat16". */
 int config_write_dtype(const char *from_dir, const char *to_dir, const char *dtype, Err *err);

@@ -86,13 +86,15 @@ int safetensors_write(const char *path, const STensor *tensors, size_t n,
 {
     char *target = path_target(path); /* a link stays one */
     bool in_place = must_write_in_place(target);
-    char *written = in_place ? xstrdup(target) : xasprintf("%s.tmp.%ld", target, (long)getpid());
+    char *written = in_place ? xstrdup(target) : path_temporary(target, NULL);
     int status = 0;
-    FILE *f = fopen(written, "wb");
+    FILE *f = fopen(written, in_place ? "wb" : "wbx");
     if (!f) {
         status = err_set(err, "cannot create '%s': %s", path, strerror(errno));
         goto done;
     }
+    if (!in_place)
+        temporary_lock(fileno(f));
     const STensor **order = aligned_order(tensors, n);
     if (write_content(f, order, n, metadata) != 0 || (!in_place && fsync(fileno(f)) != 0))
         status = err_set(err, "cannot write '%s': %s", path, strerror(errno));

@@ -7,8 +7,9 @@
  * tokens (cls_token ...), extra_special_tokens or additional_special_tokens, added_tokens_decoder.
  * Where it has no added_tokens_decoder, it also reads the older special_tokens_map.json and
  * added_tokens.json and the added_tokens of tokenizer.json; where it has no side, that of the
- * latter's truncation and padding. Where it names no class, config.json may. Ignores everything else, as the library does: never_split, the
- * ids given to added tokens, which only order them. The vocabulary is wordpiece.c's business. */
+ * latter's truncation and padding. Where it names no class, config.json may. Ignores everything
+ * else, as the library does: never_split, the ids given to added tokens, which only order them. The
+ * vocabulary is wordpiece.c's business. */
 #ifndef TARE_MODEL_TOKENIZER_WORDPIECE_CONFIG_H
 #define TARE_MODEL_TOKENIZER_WORDPIECE_CONFIG_H
 

@@ -13,6 +13,7 @@ import sys
 LEVELS = [  # lowest first; rooms of one line do not know each other
     ["autograd"],
     ["model/json", "model/config", "model/params"],
+    ["model/json_edit"],
     ["model/tokenizer", "model/precision", "model/recording"],
     ["model/families"],
     ["model/files", "model/model", "model/bucketed"],

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "autograd/base.h"
 
@@ -98,4 +100,13 @@ static void expect_known(const char *name, const char *names)
 void temp_dir_expect_only(const char *names)
 {
     each_entry(expect_known, names);
+}
+
+long dead_process(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    cr_assert(waitpid(child, NULL, 0) == child);
+    return (long)child;
 }

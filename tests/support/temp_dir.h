@@ -24,4 +24,7 @@ size_t temp_dir_count(void);
 /* Expects that it holds nothing but these: names between single spaces. */
 void temp_dir_expect_only(const char *names);
 
+/* The number of a process that has ended, for the names of what it left. */
+long dead_process(void);
+
 #endif

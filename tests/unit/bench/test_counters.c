@@ -87,6 +87,28 @@ Test(measure, wall_time_is_cpu_time_plus_waiting)
     cr_expect(lt(dbl, least, 5e6), "%g ns are unexplained at best", least);
 }
 
+/* Reading takes microseconds: some files of /proc are opened. */
+Test(measure, waits_of_runs_shorter_than_reading_are_not_known)
+{
+    static const struct {
+        int64_t wall_ns, want;
+    } cases[] = {{1000, INT_MISSING}, {1000000000, 7}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        Samples s;
+        samples_init(&s);
+        for (int j = 0; j < 3; j++) {
+            Sample one = sample_empty();
+            one.wall_ns = cases[i].wall_ns;
+            one.runqueue_ns = 7;
+            samples_add(&s, one);
+        }
+        counters_doubt(&s);
+        for (size_t j = 0; j < s.count; j++)
+            cr_expect(eq(i64, s.at[j].runqueue_ns, cases[i].want));
+        samples_release(&s);
+    }
+}
+
 Test(measure, clock_has_a_cost_and_a_step)
 {
     ClockCost c = clock_cost();

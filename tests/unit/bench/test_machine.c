@@ -32,8 +32,42 @@ Test(context, nothing_told_is_nothing_known)
     cr_expect(eq(str, c.cpu_list, ""));
     cr_expect(eq(str, c.huge_pages, ""));
     cr_expect(eq(i64, c.turbo, INT_MISSING));
+    cr_expect(eq(i64, c.cores_allowed, INT_MISSING));
     cr_expect(eq(i64, machine_memory(&c), INT_MISSING), "what is unknown is not zero");
     cr_expect(isnan(machine_cpu_time(temp_dir).total));
+}
+
+static void write_siblings(int cpu, const char *file, const char *list)
+{
+    char path[96];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/%s", cpu, file);
+    temp_write(path, list);
+}
+
+static int64_t cores_of(int first, int last)
+{
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    for (int cpu = first; cpu <= last; cpu++)
+        CPU_SET(cpu, &cpus);
+    return machine_cores(temp_dir, &cpus);
+}
+
+/* Four cores: the threads of the first two are CPUs 0, 4 and 1, 5; those of the others are
+ * neighbours, 2, 3 and 6, 7. */
+Test(context, cores_are_counted_once)
+{
+    static const char *const lists[] = {"0,4\n", "1,5\n", "2-3\n", "2-3\n",
+                                        "0,4\n", "1,5\n", "6-7\n", "6-7\n"};
+    for (int cpu = 0; cpu < 8; cpu++)
+        write_siblings(cpu, cpu % 2 ? "thread_siblings_list" : "core_cpus_list", lists[cpu]);
+    cr_expect(eq(i64, cores_of(0, 7), 4));
+    cr_expect(eq(i64, cores_of(0, 3), 3));
+    cr_expect(eq(i64, cores_of(4, 7), 3), "the first thread of a core may be forbidden");
+    cr_expect(eq(i64, cores_of(3, 3), 1));
+    cr_expect(eq(i64, cores_of(0, 8), INT_MISSING), "nothing is told of CPU 8");
+    write_siblings(8, "core_cpus_list", "?\n");
+    cr_expect(eq(i64, cores_of(0, 8), INT_MISSING));
 }
 
 Test(context, cgroup_v2_nested_limits)

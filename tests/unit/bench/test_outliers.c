@@ -119,3 +119,11 @@ Test(outliers, waiting_is_a_share_of_each_thread)
     cr_expect_float_eq(cpu_wait_of(wall, runqueue, 3, 2), 0.15, 1e-12);
     cr_expect(isnan(cpu_wait_of(wall, NULL, 3, 2)));
 }
+
+/* Trials of 20 microseconds, in which a reading of the counters was preempted for 10 ms. */
+Test(outliers, threads_cannot_wait_longer_than_the_trial)
+{
+    const double wall[] = {20e3, 21e3, 22e3}, runqueue[] = {0, 10e6, 10e6}, all[] = {40e3, 0, 44e3};
+    cr_expect(isnan(cpu_wait_of(wall, runqueue, 3, 2)));
+    cr_expect_float_eq(cpu_wait_of(wall, all, 3, 2), 1, 1e-12);
+}

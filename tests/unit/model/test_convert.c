@@ -40,8 +40,10 @@ static size_t write_model(void)
     Recording r;
     Err err;
     TensorList list = {0};
-    temp_write("config.json", "{\"model_type\": \"gpt2\", \"n_embd\": 6, \"n_layer\": 1,"
-                              " \"n_head\": 3, \"vocab_size\": 11, \"n_positions\": 5}");
+    temp_write("config.json",
+               "{\"model_type\": \"gpt2\", \"n_embd\": 6, \"n_layer\": 1,"
+               " \"n_head\": 3, \"vocab_size\": 11, \"n_positions\": 5, "
+               "\"eos_token_id\": null, \"x\": [NaN, -Infinity, 1180591620717411303424]}");
     cr_assert(model_config_load(temp_dir, &c, &err) == 0, "%s", err.msg);
     params_init(&p);
     graph_init(&g);
@@ -76,11 +78,22 @@ Test(convert, stopped_anywhere_nothing_is_left_behind)
         cr_expect(asked == stop_at + 1, "%zu questions after being stopped at %zu", asked, stop_at);
         cr_expect(temp_dir_count() == before, "stopped at %zu, something is left", stop_at);
     }
+    long dead = dead_process(); /* it was killed here before */
+    char *left = xasprintf("out.tmp.%ld/model.safetensors.tmp.%ld", dead, dead);
+    temp_write(left, "half of it");
+    free(left);
     asked = 0;
     cr_assert(model_convert(temp_dir, out_path, DT_I8, stop, &err) == 0, "%s", err.msg);
     cr_expect(asked == tensors + 1, "once a tensor, and once before the directory gets its name");
     cr_expect(temp_dir_count() == before + 1);
     static const char *const names[] = {"/model.safetensors", "/config.json", ""};
+    size_t len;
+    char *config = file_read(temp_path("out/config.json"), 1 << 10, &len, &err);
+    cr_assert(config, "%s", err.msg);
+    cr_expect(strstr(config, "\"eos_token_id\": null,\n  \"x\": [NaN, -Infinity, "
+                             "1180591620717411303424],\n  \"dtype\": \"int8\""),
+              "%s", config);
+    free(config);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char *path = xasprintf("%s%s", out_path, names[i]);
         cr_expect(remove(path) == 0, "no %s", path);

@@ -1,8 +1,10 @@
 /* test_json: what Python's json module reads and jansson does not, and that nothing else is
  * touched. */
 #include "model/json.h"
+#include "model/json_edit.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *overwritten(const char *text)
@@ -72,4 +74,37 @@ Test(json, errors_have_the_places_of_the_file)
     json_error_t where;
     cr_expect_null(json_parse(text, strlen(text), &where));
     cr_expect(where.line == 2 && where.column == 22, "%d:%d", where.line, where.column);
+}
+
+/* ---- other values for some keys ---- */
+
+static void expect_edited(const char *text, const char *changes, const char *want)
+{
+    json_error_t where;
+    json_t *c = json_loads(changes, 0, &where);
+    cr_assert(c, "%s", where.text);
+    char *got = json_edit(text, c);
+    cr_expect_str_eq(got, want);
+    free(got);
+    json_decref(c);
+}
+
+Test(json, what_is_not_edited_is_copied_byte_for_byte)
+{
+    expect_edited("{ \"a\" : NaN,\n\"b\":[1000000000000000019884624838656, {\"x\": \"},\\\"\"}] ,"
+                  "\"\\ud800\": -Infinity}\n",
+                  "{\"dtype\": \"bfloat16\"}",
+                  "{\n  \"a\" : NaN,\n"
+                  "  \"b\":[1000000000000000019884624838656, {\"x\": \"},\\\"\"}],\n"
+                  "  \"\\ud800\": -Infinity,\n"
+                  "  \"dtype\": \"bfloat16\"\n}\n");
+}
+
+Test(json, edited_keys_have_one_value)
+{
+    expect_edited("{\"a\": 1, \"b\": 2, \"\\u0061\": {\"a\": 3}, \"c\": [\"b\"]}",
+                  "{\"a\": [4, 5], \"b\": null, \"d\": null}",
+                  "{\n  \"a\": [\n    4,\n    5\n  ],\n  \"c\": [\"b\"]\n}\n");
+    expect_edited(" {} ", "{\"a\": \"x\"}", "{\n  \"a\": \"x\"\n}\n");
+    expect_edited("{\"a\": 1}", "{}", "{\n  \"a\": 1\n}\n");
 }

@@ -3,8 +3,10 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,4 +80,77 @@ Test(paths, whatever_writes_a_file_keeps_the_link)
                   err.msg);
         expect_link_to_regular();
     }
+}
+
+/* ---- temporary names ---- */
+
+/* temp_dir/STEM.tmp.PIDrest; lives until the next call. */
+static const char *numbered(const char *stem, long pid, const char *rest)
+{
+    static char name[64];
+    snprintf(name, sizeof name, "%s.tmp.%ld%s", stem, pid, rest);
+    return name;
+}
+
+static void expect_after_writing(const char *left)
+{
+    Err err;
+    cr_assert(file_write(temp_path("model"), "text", 4, &err) == 0, "%s", err.msg);
+    char *names = xasprintf("%s%smodel", left, *left ? " " : "");
+    temp_dir_expect_only(names);
+    free(names);
+    unlink(temp_path("model"));
+}
+
+Test(paths, what_a_killed_process_left_is_removed)
+{
+    long dead = dead_process();
+    temp_write(numbered("model", dead, ""), "half of it");
+    temp_write(numbered("model", (long)getpid(), ""), "of a process with this number before");
+    expect_after_writing("");
+}
+
+Test(paths, nothing_else_is_removed)
+{
+    const long dead = dead_process();
+    const struct {
+        const char *stem, *rest;
+        long pid;
+        bool locked;
+    } cases[] = {
+        {"model", "", (long)getppid(), false}, /* a living process */
+        {"model", "", dead, true},             /* one of another container */
+        {"model", "x", dead, false},           /* another name */
+        {"mode", "", dead, false},
+        {"model2", "", dead, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const char *name = numbered(cases[i].stem, cases[i].pid, cases[i].rest);
+        int fd = open(temp_write(name, "theirs"), O_RDONLY);
+        cr_assert(fd >= 0);
+        if (cases[i].locked)
+            temporary_lock(fd);
+        expect_after_writing(name);
+        close(fd);
+        unlink(temp_path(name));
+    }
+}
+
+Test(paths, a_folder_goes_only_with_known_files)
+{
+    static const char *const files[] = {"a", "b", NULL};
+    long dead = dead_process();
+    char folder[64], inside[128];
+    snprintf(folder, sizeof folder, "%s", numbered("out", dead, ""));
+    for (int mine = 0; mine <= 1; mine++) {
+        snprintf(inside, sizeof inside, "%s/a", folder);
+        temp_write(inside, "1");
+        snprintf(inside, sizeof inside, "%s/b.tmp.%ld", folder, dead);
+        temp_write(inside, "2");
+        snprintf(inside, sizeof inside, "%s/%s", folder, mine ? "mine" : "b");
+        temp_write(inside, "3");
+        free(path_temporary(temp_path("out"), files));
+        temp_dir_expect_only(mine ? folder : "");
+    }
+    folder_remove(temp_path(folder));
 }
