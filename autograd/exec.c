@@ -108,7 +108,8 @@ static void run_slice(Exec *e, const Plan *p, size_t slice, size_t from, size_t 
                  .parts = p->slices.by_row ? p->slices.count : 1,
                  .training = training->active,
                  .seed = training->seed,
-                 .step = training->step};
+                 .step = training->step,
+                 .past = p->state_bytes ? e->past : NULL};
     StepHook *hook = slice == 0 ? e->hook : NULL;
     size_t next = 0;
     while (next < p->count && p->buffers[next].first < from)
@@ -133,6 +134,7 @@ void exec_run(Exec *e, const Plan *p, Phase phase)
     CHECK(p->arena_bytes <= (size_t)(e->scratch - e->arena) && e->threads <= p->threads &&
               p->scratch_bytes <= e->bytes - (size_t)(e->scratch - e->arena),
           "the plan does not fit this Exec");
+    CHECK(!p->state_bytes || e->past, "a run with states needs to know how much they hold");
     size_t from = phase == PHASE_FORWARD ? 0 : s->num_forward;
     size_t to = phase == PHASE_FORWARD ? s->num_forward : s->count;
     placement_mend();
@@ -158,7 +160,7 @@ void exec_write(Exec *e, const Plan *p, const Tensor *t, const void *src)
     CHECK(t->life == LIFE_INPUT, "only inputs are written from outside");
     for (size_t i = 0; i < p->count; i++)
         if (p->buffers[i].t == t)
-            memcpy(e->arena + p->buffers[i].offset, src, tensor_bytes(t));
+            memcpy(e->arena + plan_place(p, &p->buffers[i], 0), src, tensor_bytes(t));
 }
 
 void exec_read(const Tensor *t, void *dst)

@@ -19,6 +19,7 @@ struct ExecCtx {
     size_t part, parts; /* of a sequence whose rows are divided (slices.h), else 0 of 1 */
     bool training;      /* see TrainingRun */
     uint64_t seed, step;
+    const int32_t *past; /* see Exec; NULL where the plan has no states */
 };
 
 /* Whether the gradient of in[i] has a value already. */
@@ -54,6 +55,9 @@ typedef struct Exec {
     StepHook *hook;
     void *hook_ctx;
     TrainingRun training;
+    /* [B], borrowed; of a plan with states: how many positions of each sequence these hold before
+     * the run. Its rows are the positions that follow. */
+    const int32_t *past;
 } Exec;
 
 /* Maps the arena for every plan that needs at most `arena_bytes` and `scratch_bytes`. The first run

@@ -46,6 +46,14 @@ Tensor *graph_input(Graph *g, const char *name, DType dtype, int ndim, const siz
     return t;
 }
 
+Tensor *graph_state(Graph *g, DType dtype, int ndim, const size_t *shape)
+{
+    Tensor *t = append(g, ndim, shape);
+    t->life = LIFE_STATE;
+    t->dtype = dtype;
+    return t;
+}
+
 Tensor *graph_node(Graph *g, const OpDef *op, int ndim, const size_t *shape, int num_inputs,
                    Tensor *const *inputs, size_t attr_bytes)
 {

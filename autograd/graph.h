@@ -19,6 +19,11 @@ void graph_release(Graph *g);
 /* A tensor that the caller fills before each run. `name` is borrowed. */
 Tensor *graph_input(Graph *g, const char *name, DType dtype, int ndim, const size_t *shape);
 
+/* A tensor that lasts from run to run in the arena of an Exec: all zeros at first; ops that take it
+ * as an input read it and write into it. Plans that share an Exec and its states record the same
+ * states, in shape and order. */
+Tensor *graph_state(Graph *g, DType dtype, int ndim, const size_t *shape);
+
 /* For op constructors: an fp32 node of this shape made by `op` from `inputs` (NULL: an absent one),
  * with attr_bytes zeroed bytes for settings at t->attr. */
 Tensor *graph_node(Graph *g, const OpDef *op, int ndim, const size_t *shape, int num_inputs,

@@ -23,14 +23,15 @@ extern const size_t num_ops;
 /* How the n rows of a batch are divided into sequences. Without `starts`: evenly, n = B*T. With it,
  * an input i32 [B+1]: sequence b has the rows from starts[b] to before starts[b+1], between 0 and
  * `longest` of them. Rows from starts[B] on are padding: computed, but read by no sequence. Whoever
- * writes starts checks them. */
+ * writes starts checks them. In a graph with states the rows of a sequence are the positions after
+ * those that the states hold (Exec.past). */
 typedef struct Sequences {
     size_t batch;
     Tensor *starts; /* or NULL */
     size_t longest; /* with starts */
 } Sequences;
 
-/* y[i, :] = word[tokens[i], :] + position[t, :] + type[types[i], :] for row i, the t-th of its
+/* y[i, :] = word[tokens[i], :] + position[t, :] + type[types[i], :] for row i, position t of its
  * sequence; tokens i32 [B,T], or [1,n] with starts; word [V,C], position [P,C] with P >= T (or
  * longest) or NULL, type [S,C] or NULL; types i32 like tokens, or NULL, which is 0 everywhere.
  * Whoever writes tokens and types checks them. The row of the token `untrained` gets no gradient
@@ -65,6 +66,20 @@ static inline size_t heads_width(Heads h)
 Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, Heads heads, bool causal,
                      DType product);
 
+/* A layer's keys and values of every position so far: states [B, heads.kv, capacity, channels]. */
+typedef struct KvCache {
+    Tensor *keys, *values;
+} KvCache;
+
+/* The states of such a cache; `type`: f32, bf16 or f16. */
+KvCache kv_cache(Graph *g, size_t batch, Heads heads, size_t capacity, DType type);
+
+/* Causal attention of the rows over a cache, to which it first appends their k and v (rounded to
+ * the cache's format); forward only. A sequence may not outgrow the capacity. Row by row y equals
+ * that of op_attention on the whole sequence, bit for bit, where the cache is f32, however the
+ * sequence is divided into runs. */
+Tensor *op_attention_cached(Graph *g, Tensor *qkv, KvCache cache, Sequences s, Heads heads);
+
 /* y = x / sqrt(mean(x^2) + eps) * w over the channels of each row (Zhang & Sennrich 2019); x [n,C],
  * w [C]. */
 Tensor *op_rmsnorm(Graph *g, Tensor *x, Tensor *w, float eps);
@@ -74,8 +89,9 @@ Tensor *op_rmsnorm(Graph *g, Tensor *x, Tensor *w, float eps);
 Tensor *op_qk_norm(Graph *g, Tensor *qkv, Tensor *wq, Tensor *wk, Heads heads, float eps);
 
 /* y [n, heads_width] from qkv: rotary position embedding (Su et al. 2021). Each head of q and of k
- * is turned, in row t of a sequence, by the angles t * frequency[i] in the planes of channels i and
- * i + channels/2, or, `interleaved`, 2i and 2i+1; v is copied. frequency [channels/2] is copied. */
+ * is turned, at position t of a sequence, by the angles t * frequency[i] in the planes of channels
+ * i and i + channels/2, or, `interleaved`, 2i and 2i+1; v is copied. frequency [channels/2] is
+ * copied. */
 Tensor *op_rope(Graph *g, Tensor *qkv, Sequences s, Heads heads, const float *frequency,
                 bool interleaved);
 
@@ -87,9 +103,9 @@ Tensor *op_silu_gate(Graph *g, Tensor *x);
  * be NULL. The mask is a pure function of the run's seed and step, the node and the element. */
 Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual);
 
-/* y [B,C] = the first row of each sequence of x [n,C], 0 where it has none: what a classifier
- * reads. */
-Tensor *op_first_token(Graph *g, Tensor *x, Sequences s);
+/* y [B,C] = the first row of each sequence of x [n,C], which a classifier reads, or the `last`,
+ * which decides the next token; 0 where a sequence has none. */
+Tensor *op_end_token(Graph *g, Tensor *x, Sequences s, bool last);
 
 /* loss [1] = mean over targets >= 0 of -log softmax(logits)[target]; logits [n,V], targets i32 [n]
  * or [B,T]. Negative targets are ignored; at least one is not negative. */

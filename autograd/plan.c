@@ -97,7 +97,8 @@ static void consume(Lives *l, const Step *s)
     }
 }
 
-/* Inputs live from the first step to the last; the root's gradient from the start of the phase. */
+/* Inputs and states live from the first step to the last; the root's gradient from the start of the
+ * phase. */
 static void find_lives(Plan *p, Current *current)
 {
     const Schedule *s = p->schedule;
@@ -106,7 +107,7 @@ static void find_lives(Plan *p, Current *current)
     for (size_t i = 0; i < g->count; i++) {
         current[i] = (Current){SIZE_MAX, SIZE_MAX, SIZE_MAX};
         Tensor *t = g->nodes[i];
-        if (t->life == LIFE_INPUT) {
+        if (t->life == LIFE_INPUT || t->life == LIFE_STATE) {
             current[i].data = begin(&l, t, BUFFER_DATA, tensor_bytes(t));
             p->buffers[current[i].data].last = last_step(&l);
         }
@@ -156,6 +157,11 @@ static void place(Plan *p)
     qsort(order, p->count, sizeof *order, larger_first);
     for (size_t i = 0, n = 0; i < p->count; i++) {
         Buffer *b = order[i];
+        if (b->t->life == LIFE_STATE) {
+            b->offset = p->state_bytes;
+            p->state_bytes += b->bytes;
+            continue;
+        }
         if (is_shared(p, b->t, b->kind)) {
             b->offset = p->shared_bytes;
             p->shared_bytes += b->bytes;
@@ -169,16 +175,18 @@ static void place(Plan *p)
             placed[at] = placed[at - 1];
         placed[at] = b;
     }
-    p->arena_bytes = p->shared_bytes + p->slices.count * p->slice_bytes;
+    p->arena_bytes = p->state_bytes + p->shared_bytes + p->slices.count * p->slice_bytes;
     free(order);
     free(placed);
 }
 
 size_t plan_place(const Plan *p, const Buffer *b, size_t slice)
 {
+    if (b->t->life == LIFE_STATE)
+        return b->offset;
     if (is_shared(p, b->t, b->kind))
-        return b->offset + slice * (tensor_bytes(b->t) / p->slices.count);
-    return p->shared_bytes + slice * p->slice_bytes + b->offset;
+        return p->state_bytes + b->offset + slice * (tensor_bytes(b->t) / p->slices.count);
+    return p->state_bytes + p->shared_bytes + slice * p->slice_bytes + b->offset;
 }
 
 static void measure_live(Plan *p)

@@ -22,8 +22,9 @@ typedef struct Plan {
     Buffer *buffers; /* sorted by `first` */
     size_t count, capacity;
     Slices slices;
-    /* The arena: what slices share, then one part for each slice with all other buffers. */
-    size_t shared_bytes, slice_bytes, arena_bytes;
+    /* The arena: the states, at the same place in every plan that has the same ones; what slices
+     * share; then one part for each slice with all other buffers. */
+    size_t state_bytes, shared_bytes, slice_bytes, arena_bytes;
     size_t live_bytes;    /* alive at one step at most: the lower bound of every placement */
     size_t scratch_bytes; /* of one step at most */
     int threads;          /* for which scratch was sized */

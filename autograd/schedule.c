@@ -188,6 +188,23 @@ void schedule_end_at(Schedule *s, const Tensor *t)
     s->num_forward = s->count;
 }
 
+static bool takes_state(const Tensor *t)
+{
+    for (int i = 0; i < t->num_inputs; i++)
+        if (t->in[i] && t->in[i]->life == LIFE_STATE)
+            return true;
+    return false;
+}
+
+void schedule_end_at_states(Schedule *s)
+{
+    size_t last = s->count;
+    while (last > 0 && !takes_state(s->steps[last - 1].t))
+        last--;
+    CHECK(last > 0, "no step takes a state");
+    schedule_end_at(s, s->steps[last - 1].t);
+}
+
 void schedule_release(Schedule *s)
 {
     free(s->steps);

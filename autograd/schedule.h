@@ -52,6 +52,9 @@ void schedule_release(Schedule *s);
 /* Drops every step after the forward of t; the schedule is forward only and not planned. */
 void schedule_end_at(Schedule *s, const Tensor *t);
 
+/* Drops every step after the last one that takes a state: what remains fills the states. */
+void schedule_end_at_states(Schedule *s);
+
 /* FLOPs of the matrix products that this step executes. */
 double step_flops(const Step *s);
 

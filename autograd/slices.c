@@ -76,11 +76,19 @@ static void find_shared(Slices *s, const Graph *g)
     }
 }
 
+static bool has_state(const Graph *g)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (g->nodes[i]->life == LIFE_STATE)
+            return true;
+    return false;
+}
+
 void slices_build(Slices *s, const Schedule *schedule, int threads)
 {
     const Graph *g = schedule->graph;
     *s = (Slices){.count = 1, .num_tensors = g->count};
-    if (threads < 2 || schedule->root)
+    if (threads < 2 || schedule->root || has_state(g))
         return;
     if (divides_by_sequence(schedule, (size_t)threads)) {
         s->count = (size_t)threads;

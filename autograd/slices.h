@@ -20,8 +20,8 @@ typedef struct Slices {
 } Slices;
 
 /* Divides a forward-only schedule: into one slice a thread where the threads divide its batch
- * evenly; into parts of the only sequence where no step is large enough for several threads; else
- * not at all. */
+ * evenly; into parts of the only sequence where no step is large enough for several threads; else,
+ * and where there are states, not at all. */
 void slices_build(Slices *s, const Schedule *schedule, int threads);
 void slices_release(Slices *s);
 

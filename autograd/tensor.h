@@ -15,6 +15,7 @@ enum { MAX_DIMS = 4, MAX_INPUTS = 6 };
 typedef enum Life {
     LIFE_INPUT,      /* the caller, before a run; the whole run */
     LIFE_PARAM,      /* the model, which owns data and grad; all recordings share them */
+    LIFE_STATE,      /* steps of earlier runs; from run to run, as keys and values of a decoder */
     LIFE_ACTIVATION, /* a step; until its last reader */
 } Life;
 

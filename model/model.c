@@ -26,19 +26,12 @@ int recompute_parse(const char *name, RecomputeChoice *choice, Err *err)
     return 0;
 }
 
-/* The format that fp32 operands of products are rounded to: DT_F32, not at all, unless weights stay
- * fp32 and products do not. */
-static DType rounded_to(Precision p)
-{
-    return precision_weights(p) == DT_F32 ? precision_product(p) : DT_F32;
-}
-
 static ParamsMemory memory_wanted(const ModelOptions *o)
 {
     return (ParamsMemory){.grads = o->backward,
                           .moments = o->optimizer,
                           .packs = o->pack_weights,
-                          .pack_type = rounded_to(o->precision)};
+                          .pack_type = precision_operands(o->precision)};
 }
 
 static void plan_with(Model *m, Recompute rc)
@@ -132,7 +125,7 @@ int model_alloc(Model *m, Err *err)
     if (exec_init(&m->exec, m->plan.arena_bytes, m->plan.scratch_bytes, m->options.threads, err) !=
         0)
         return -1;
-    m->exec.product = rounded_to(m->options.precision);
+    m->exec.product = precision_operands(m->options.precision);
     return 0;
 }
 

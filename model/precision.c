@@ -53,6 +53,11 @@ DType precision_product(Precision p)
     return table[p].product;
 }
 
+DType precision_operands(Precision p)
+{
+    return precision_weights(p) == DT_F32 ? precision_product(p) : DT_F32;
+}
+
 DType precision_attention(Precision p)
 {
     return table[p].attention == attention_product() ? table[p].attention : DT_F32;

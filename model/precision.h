@@ -10,7 +10,8 @@
  * Products are those of linear layers and heads, summed in fp32 (int8: in int32, exactly). int8
  * quantises activations per row. Products of attention, summed in fp32 too, are bf16 only where the
  * CPU has an instruction for it and no backward pass follows; otherwise they are fp32. Where they
- * are bf16, q, k and v are stored in bf16, which changes no product.
+ * are bf16, q, k and v are stored in bf16, which changes no product. Attention over a cache
+ * (decoder.h) is fp32, whatever the cache is stored in, and so are a decoder's logits.
  *
  * In every precision, norms, softmax, activation functions, residuals and the loss are computed in
  * fp32 and rounded once where they are stored. Embeddings are read from the table's format and
@@ -54,6 +55,10 @@ DType precision_attention(Precision p);
  * emulated: nothing is stored small, so widening gains nothing. */
 DType precision_product(Precision p);
 Support precision_support(Precision p);
+
+/* The format that fp32 operands of products are rounded to: f32, not at all, unless weights stay
+ * fp32 and products do not. */
+DType precision_operands(Precision p);
 
 /* Which ops compute in the format and which in fp32, which every CPU has: one line for reports. */
 const char *precision_ops(void);

@@ -25,6 +25,12 @@ typedef struct RecordWants {
      * before a classifier; 0 records none. Attention weights are not dropped. */
     float dropout;
     DType attention; /* of its products: see op_attention */
+    /* 0, or positions of each sequence in a cache of keys and values of cache_type, one a layer; of
+     * a causal model, with rows, without mask. The rows follow what the cache holds (Exec.past);
+     * the last hidden state and the logits are those of each sequence's last row, [B,C] and
+     * [B,V]. */
+    size_t capacity;
+    DType cache_type;
 } RecordWants;
 
 typedef struct Recording {
@@ -36,7 +42,7 @@ typedef struct Recording {
     /* [num_layers + 1] of [n,C], n positions, numbered as Hugging Face's output_hidden_states: 0 is
      * the embedding, num_layers the last hidden state. */
     Tensor **hidden;
-    Tensor *logits; /* [n,V] or [B,num_labels], or NULL */
+    Tensor *logits; /* [n,V] or, over a cache, [B,V]; of a classifier [B,num_labels]; or NULL */
     Tensor *loss;   /* [1], or NULL */
 } Recording;
 

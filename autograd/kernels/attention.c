@@ -18,12 +18,14 @@ static size_t lines(size_t floats)
 static size_t floats_per_thread(const Attention *a, bool backward)
 {
     enum { PANEL = 48, LANES = 16 }; /* the widest tile */
-    size_t T = a->T, D = a->D, forward = PANEL * (ATTENTION_KEYS + 2 * D);
+    size_t T = a->capacity ? a->capacity : a->T, D = a->D;
+    size_t forward = PANEL * (ATTENTION_KEYS + 2 * D);
+    DType keys_type = a->capacity ? a->cache_type : a->type;
     if (a->product != DT_F32) /* keys and values in units of two, weights, a staging buffer */
         forward += lines(T * (D / 2 + 1 + 2 * LINE)) + lines(D * (T / 2 + 1 + 2 * LINE)) +
                    PANEL * (ATTENTION_KEYS / 2 + 1) + LANES * D;
-    else if (a->type != DT_F32) /* keys, values and a panel of queries, widened */
-        forward += 2 * lines(T * D) + PANEL * D;
+    else if (a->type != DT_F32 || keys_type != DT_F32) /* keys, values, a panel of queries */
+        forward += (keys_type == DT_F32 ? 0 : 2 * lines(T * D)) + PANEL * D;
     if (!backward)
         return lines(forward);
     size_t row = lines(T) + LINE, keys = D * lines(T), channels = T * lines(D);
@@ -55,9 +57,8 @@ static bool worth_threads(const Attention *a)
 {
     double pairs = 0, rows = 0, C = (double)(a->H * a->D);
     for (size_t b = 0; b < a->B; b++) {
-        Range keys = sequence_rows(a->starts, a->T, b);
         double queries = (double)num_queries(a, b);
-        pairs += queries * (double)(keys.to - keys.from + 16); /* 16: the fixed cost of a head */
+        pairs += queries * (double)(attention_keys(a, b) + 16); /* 16: the fixed cost of a head */
         rows += queries;
     }
     double qkv_flops = 6 * rows * C * C;
@@ -85,6 +86,8 @@ void attention_forward(const Attention *a, int threads, void *scratch)
           dtype_name(a->product));
     CHECK(a->type == DT_F32 || a->product == DT_F32 || a->type == a->product, "%s of %s",
           dtype_name(a->product), dtype_name(a->type));
+    CHECK(!a->capacity || (a->causal && !a->key_mask && !a->lse && a->product == DT_F32),
+          "attention over a cache is causal, in fp32, for a forward pass");
     CHECK(a->KV == 0 || a->H % a->KV == 0, "%zu heads for %zu of keys", a->H, a->KV);
     if (a->B * a->H * a->T * a->D == 0)
         return;
@@ -117,7 +120,7 @@ void attention_backward(const Attention *a, const float *dout, float *dq, float 
                         int threads, void *scratch)
 {
     CHECK(a->out && a->lse, "attention backward needs out and lse of the forward pass");
-    CHECK(a->product == DT_F32 && a->type == DT_F32 && a->out_type == DT_F32,
+    CHECK(a->product == DT_F32 && a->type == DT_F32 && a->out_type == DT_F32 && !a->capacity,
           "attention backward of small formats");
     if (a->B * a->H * a->T * a->D == 0)
         return;

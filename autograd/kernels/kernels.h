@@ -158,7 +158,10 @@ const char *gemm_blas_description(void);
  * (Dao et al. 2022): no T x T buffer exists, causal tiles above the diagonal are skipped. Element
  * (b,t,h,d) of q, and of k and v with h < KV, is at [(b*T + t)*qkv_stride + h*D + d]: packed qkv is
  * three pointers into one buffer with stride (H + 2 KV) D. out has stride H*D. A query without any
- * visible key gets zeros. */
+ * visible key gets zeros.
+ *
+ * With a cache, k and v hold the keys of every position instead: of the past[b] before the rows of
+ * sequence b, then of these rows, which attention has not to write. */
 typedef struct Attention {
     size_t B, T, H, D;
     /* Heads of k and v, a divisor of H; 0 stands for H. Query heads h to h + H/KV - 1, h a multiple
@@ -172,12 +175,17 @@ typedef struct Attention {
     const int32_t *key_mask; /* [B, T], or NULL; not with starts */
     bool causal;
     float scale;
+    /* 0, or that of a cache: k and v are [B, KV, capacity, D] of cache_type (f32, bf16 or f16),
+     * past is [B]. Forward only; causal, no mask, fp32 products. */
+    size_t capacity;
+    const int32_t *past;
+    DType cache_type;
     /* Forward computes only these queries of each sequence; num_queries 0: all. */
     size_t first_query, num_queries;
     void *out; /* [B*T, H*D], of out_type */
     /* Log-sum-exp of the scaled scores, [H, T] of each sequence; NULL where no backward follows. */
     float *lse;
-    DType type, out_type; /* f32, bf16 or f16; backward: f32 */
+    DType type, out_type; /* of q (and k, v) and of out: f32, bf16 or f16; backward: f32 */
     /* What the operands of both products are rounded to: f32, or attention_product() in a forward
      * pass whose type is f32 or that product. Sums and the softmax are fp32. */
     DType product;
@@ -187,6 +195,18 @@ typedef struct Attention {
 static inline Range sequence_rows(const int32_t *starts, size_t T, size_t b)
 {
     return starts ? (Range){(size_t)starts[b], (size_t)starts[b + 1]} : (Range){b * T, (b + 1) * T};
+}
+
+/* Positions of sequence b before its rows, and with them: its keys. */
+static inline size_t attention_past(const Attention *a, size_t b)
+{
+    return a->capacity ? (size_t)a->past[b] : 0;
+}
+
+static inline size_t attention_keys(const Attention *a, size_t b)
+{
+    Range rows = sequence_rows(a->starts, a->T, b);
+    return attention_past(a, b) + rows.to - rows.from;
 }
 
 /* bf16 where product_support calls it native, else f32: the smallest format that a->product can
@@ -199,7 +219,7 @@ void attention_forward(const Attention *a, int threads, void *scratch);
  * a->lse of the forward pass. */
 void attention_backward(const Attention *a, const float *dout, float *dq, float *dk, float *dv,
                         int threads, void *scratch);
-/* Of an attention of these T, D, type and product. */
+/* Of an attention of these T, capacity, D, types and product. */
 size_t attention_scratch_bytes(const Attention *a, int threads, bool backward);
 
 #endif

@@ -1,16 +1,18 @@
 /* attention: multi-head self-attention on q, k, v side by side in each row (Vaswani et al. 2017),
  * with the softmax never stored (Dao et al. 2022).
  *
- * aux keeps the log-sum-exp of each query's scores: [H, T] of each sequence. */
+ * aux keeps the log-sum-exp of each query's scores: [H, T] of each sequence. Over a cache, forward
+ * first appends the rows' keys and values to it. */
 #include <math.h>
 #include <string.h>
 
+#include "autograd/ops/rows.h"
 #include "autograd/ops/sequences.h"
 
-enum { QKV, MASK, STARTS };
+enum { QKV, MASK, STARTS, KEYS, VALUES };
 
 typedef struct Attr {
-    size_t T; /* of the longest */
+    size_t T; /* of the longest, without a cache */
     Heads heads;
     bool causal;
     DType product;
@@ -32,6 +34,24 @@ Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, Heads hea
     return t;
 }
 
+KvCache kv_cache(Graph *g, size_t batch, Heads heads, size_t capacity, DType type)
+{
+    const size_t shape[] = {batch, heads.kv, capacity, heads.channels};
+    return (KvCache){graph_state(g, type, 4, shape), graph_state(g, type, 4, shape)};
+}
+
+Tensor *op_attention_cached(Graph *g, Tensor *qkv, KvCache cache, Sequences s, Heads heads)
+{
+    const size_t *shape = cache.keys->shape;
+    Tensor *t = op_attention(g, qkv, NULL, s, heads, true, DT_F32);
+    CHECK(shape[0] == s.batch && shape[1] == heads.kv && shape[3] == heads.channels,
+          "the cache of another attention");
+    t->in[KEYS] = cache.keys;
+    t->in[VALUES] = cache.values;
+    t->num_inputs = VALUES + 1;
+    return t;
+}
+
 /* Of t, which may be a slice of the graph's node. */
 static size_t num_sequences(const Tensor *t)
 {
@@ -43,6 +63,7 @@ static size_t num_sequences(const Tensor *t)
 static Attention shape_of(const Tensor *t)
 {
     const Attr *a = t->attr;
+    const Tensor *keys = t->in[KEYS];
     return (Attention){.B = num_sequences(t),
                        .T = a->T,
                        .H = a->heads.count,
@@ -52,6 +73,8 @@ static Attention shape_of(const Tensor *t)
                        .causal = a->causal,
                        .scale = 1.0f / sqrtf((float)a->heads.channels),
                        .type = t->in[QKV]->dtype,
+                       .capacity = keys ? keys->shape[2] : 0,
+                       .cache_type = keys ? keys->dtype : DT_F32,
                        .out_type = t->dtype,
                        .product = a->product};
 }
@@ -94,8 +117,61 @@ static void clear_padding(const Tensor *t, void *rows, size_t bytes)
     memset((char *)rows + from * bytes, 0, (t->shape[0] - from) * bytes);
 }
 
+/* Appends k (or v) of row i, `at` elements into the row of qkv, to position p of sequence b. */
+static void append_row(const Tensor *t, Tensor *cache, size_t i, size_t at, size_t b, size_t p)
+{
+    const Tensor *qkv = t->in[QKV];
+    const size_t *shape = cache->shape, capacity = shape[2], D = shape[3];
+    const size_t size = dtype_size(qkv->dtype), cached = dtype_size(cache->dtype);
+    const char *row = row_at(qkv, i);
+    for (size_t h = 0; h < shape[1]; h++) {
+        const char *from = row + (at + h * D) * size;
+        char *to = (char *)cache->data + ((b * shape[1] + h) * capacity + p) * D * cached;
+        if (qkv->dtype == cache->dtype)
+            memcpy(to, from, D * size);
+        else if (qkv->dtype == DT_F32)
+            kernels()->narrow(cache->dtype, (const float *)from, to, D);
+        else if (cache->dtype == DT_F32)
+            kernels()->widen(qkv->dtype, from, (float *)to, D);
+        else
+            CHECK(false, "%s in a cache of %s", dtype_name(qkv->dtype), dtype_name(cache->dtype));
+    }
+}
+
+static void append(const Tensor *t, const Attention *a, const ExecCtx *c)
+{
+    size_t keys = a->H * a->D, values = keys + a->KV * a->D, width = 2 * a->KV * a->D;
+    int threads = exec_threads(c, (double)t->shape[0] * (double)width);
+    for (size_t b = 0; b < a->B; b++) {
+        Range rows = sequence_rows(a->starts, a->T, b);
+        size_t past = attention_past(a, b);
+        CHECK(past + rows.to - rows.from <= a->capacity, "%zu positions in a cache of %zu",
+              past + rows.to - rows.from, a->capacity);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+        for (size_t i = rows.from; i < rows.to; i++) {
+            append_row(t, t->in[KEYS], i, keys, b, past + i - rows.from);
+            append_row(t, t->in[VALUES], i, values, b, past + i - rows.from);
+        }
+    }
+}
+
+static void forward_cached(const Tensor *t, ExecCtx *c)
+{
+    Attention a = describe(t, t->in[QKV]->data, t->data);
+    a.past = c->past;
+    a.k = t->in[KEYS]->data;
+    a.v = t->in[VALUES]->data;
+    append(t, &a, c);
+    attention_forward(&a, c->threads, c->scratch);
+}
+
 static void forward(const Tensor *t, ExecCtx *c)
 {
+    if (t->in[KEYS]) {
+        forward_cached(t, c);
+        clear_padding(t, t->data, t->shape[1] * dtype_size(t->dtype));
+        return;
+    }
     Attention a = c->parts > 1 ? describe_part(t, c) : describe(t, t->in[QKV]->data, t->data);
     attention_forward(&a, c->threads, c->scratch);
     clear_padding(t, t->data, t->shape[1] * dtype_size(t->dtype));
@@ -104,6 +180,7 @@ static void forward(const Tensor *t, ExecCtx *c)
 /* Writes dqkv and never adds to it: qkv has one reader. */
 static void backward(const Tensor *t, ExecCtx *c)
 {
+    CHECK(!t->in[KEYS], "attention over a cache has no backward pass");
     Attention a = describe(t, t->in[QKV]->data, t->data);
     float *dqkv = t->in[QKV]->grad;
     CHECK(!exec_adds(c, QKV), "the gradient of qkv has one contribution");
@@ -115,7 +192,8 @@ static void backward(const Tensor *t, ExecCtx *c)
 }
 
 /* Scores and weighted values: 4 T T C per sequence; causal: half of it, with the diagonal. Of
- * sequences whose lengths differ only the mean is known when the graph is recorded. */
+ * sequences whose lengths differ only the mean is known when the graph is recorded; of a cache
+ * nothing: it counts as empty. */
 static double flops(const Tensor *t, bool is_backward)
 {
     const Attr *a = t->attr;

@@ -49,10 +49,10 @@ static void forward(const Tensor *t, ExecCtx *c)
         float *scratch = thread_scratch(c, SCRATCH_ROWS * C), *y = row_begin(t, i, scratch);
         const float *of_word = weight_row(word, (size_t)token[i], scratch + C);
         if (position)
-            k->add(
-                of_word,
-                weight_row(position, position_of(starts, T, c->part * rows + i), scratch + 2 * C),
-                y, C);
+            k->add(of_word,
+                   weight_row(position, position_of(starts, T, c->past, c->part * rows + i),
+                              scratch + 2 * C),
+                   y, C);
         else
             memcpy(y, of_word, C * sizeof *y);
         if (type)
@@ -84,7 +84,7 @@ static void backward_slice(const Tensor *t, const Kernels *k, Slice s)
         if (word && token[i] != untrained)
             add_slice(k, word + (size_t)token[i] * s.C, dy, s);
         if (position)
-            add_slice(k, position + position_of(starts, T, i) * s.C, dy, s);
+            add_slice(k, position + position_of(starts, T, NULL, i) * s.C, dy, s);
         if (type && types)
             add_slice(k, type + (size_t)types[i] * s.C, dy, s);
     }

@@ -51,7 +51,7 @@ static void turn_row(const Tensor *t, const ExecCtx *c, size_t i, const float *x
 {
     const Attr *a = t->attr;
     size_t D = a->heads.channels, turned = a->heads.count + a->heads.kv;
-    angles_of(a, position_of(t->in[STARTS], a->T, c->part * t->shape[0] + i), angles);
+    angles_of(a, position_of(t->in[STARTS], a->T, c->past, c->part * t->shape[0] + i), angles);
     kernels()->rotate(x, angles, angles + D / 2, a->interleaved, back, y, turned, D);
     memcpy(y + turned * D, x + turned * D, a->heads.kv * D * sizeof *y);
 }

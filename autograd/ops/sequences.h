@@ -26,11 +26,12 @@ static inline size_t first_padding(const Tensor *starts, size_t rows)
     return starts ? (size_t)starts_data(starts)[starts->shape[0] - 1] : rows;
 }
 
-/* The place of a row in its sequence; of padding 0. */
-static inline size_t position_of(const Tensor *starts, size_t T, size_t row)
+/* The position of a row in its sequence, of which past[b] positions (NULL: none) came before these
+ * rows; of padding 0. */
+static inline size_t position_of(const Tensor *starts, size_t T, const int32_t *past, size_t row)
 {
     if (!starts)
-        return row % T;
+        return row % T + (past ? (size_t)past[row / T] : 0);
     const int32_t *at = starts_data(starts);
     size_t low = 0, high = starts->shape[0] - 1; /* at[low] <= row < at[high] */
     if (row >= (size_t)at[high])
@@ -39,7 +40,7 @@ static inline size_t position_of(const Tensor *starts, size_t T, size_t row)
         size_t middle = low + (high - low) / 2;
         *((size_t)at[middle] <= row ? &low : &high) = middle;
     }
-    return row - (size_t)at[low];
+    return row - (size_t)at[low] + (past ? (size_t)past[low] : 0);
 }
 
 #endif

@@ -73,7 +73,7 @@ static double step_bytes(const Step *s, bool backward)
 {
     const unsigned everything = SAVE_OUT | SAVE_AUX | (SAVE_OUT - 1);
     const OpDef *op = s->t->op;
-    if (op == &op_embedding_def || op == &op_first_token_def)
+    if (op == &op_embedding_def || op == &op_end_token_def)
         return NAN;
     if (s->kind == STEP_FORWARD)
         return bytes_of(s->t, everything, backward);

@@ -103,8 +103,8 @@ static Tensor *layer(Recorder *r, Tensor *x, bool only_first)
     Tensor *heads =
         op_attention(r->g, qkv, r->mask, r->sequences, model_heads(r->c), false, r->attention);
     if (only_first) {
-        heads = op_first_token(r->g, heads, r->sequences);
-        x = op_first_token(r->g, x, r->sequences);
+        heads = op_end_token(r->g, heads, r->sequences, false);
+        x = op_end_token(r->g, x, r->sequences, false);
     }
     x = norm(r, linear(r, heads, C, f->out, ACT_NONE, x), f->norm1);
     Tensor *up = linear(r, x, r->c->d_ff, f->up, r->c->act, NULL);
@@ -155,7 +155,7 @@ static void record(const Names *names, Graph *g, const ModelConfig *c, Params *p
     r.prefix[0] = '\0';
     if (!classifies)
         return;
-    out->logits = classifier(&r, only_first ? x : op_first_token(g, x, r.sequences));
+    out->logits = classifier(&r, only_first ? x : op_end_token(g, x, r.sequences, false));
     if (want->loss)
         out->loss = op_cross_entropy(g, out->logits, out->targets);
 }

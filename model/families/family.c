@@ -128,6 +128,10 @@ static void record_inputs(Graph *g, const ModelConfig *c, const RecordWants *wan
     CHECK(want->context <= c->max_positions, "%zu positions of %zu", want->context,
           c->max_positions);
     CHECK(!want->rows || !want->mask, "sequences without padding need no mask");
+    CHECK(!want->capacity ||
+              (c->family->causal && want->rows && want->capacity <= c->max_positions &&
+               !want->loss && !want->hidden && want->attention == DT_F32),
+          "a cache of %zu positions", want->capacity);
     CHECK(want->rows <= INT32_MAX, "%zu rows", want->rows);
     if (want->rows) {
         bt[0] = 1;
@@ -145,6 +149,22 @@ static void record_inputs(Graph *g, const ModelConfig *c, const RecordWants *wan
     if (want->loss)
         r->targets =
             graph_input(g, "targets", DT_I32, classifier ? 1 : 2, classifier ? &want->batch : bt);
+}
+
+Tensor *record_causal_attention(Graph *g, const ModelConfig *c, const RecordWants *want,
+                                const Recording *r, Tensor *qkv)
+{
+    const Heads h = model_heads(c);
+    tensor_store(qkv, want->attention); /* which rounds it to that anyway */
+    if (want->capacity == 0)
+        return op_attention(g, qkv, r->mask, r->sequences, h, true, want->attention);
+    KvCache cache = kv_cache(g, want->batch, h, want->capacity, want->cache_type);
+    return op_attention_cached(g, qkv, cache, r->sequences, h);
+}
+
+Tensor *record_wanted_rows(Graph *g, const RecordWants *want, const Recording *r, Tensor *x)
+{
+    return want->capacity ? op_end_token(g, x, r->sequences, true) : x;
 }
 
 void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r)

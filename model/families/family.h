@@ -86,6 +86,15 @@ int model_config_check(const ModelConfig *c, Err *err);
 void model_record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r);
 void recording_release(Recording *r);
 
+/* For a causal family's record: the attention that `want` asks for, over the layer's own cache or
+ * without one. */
+Tensor *record_causal_attention(Graph *g, const ModelConfig *c, const RecordWants *want,
+                                const Recording *r, Tensor *qkv);
+
+/* The rows whose last hidden state is wanted: all of x or, over a cache, the last of each
+ * sequence. */
+Tensor *record_wanted_rows(Graph *g, const RecordWants *want, const Recording *r, Tensor *x);
+
 /* Declares the parameters without a recording, and with them how checkpoints store each. Release
  * them with params_release. */
 void model_declare(Params *p, const ModelConfig *c);

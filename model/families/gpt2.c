@@ -30,8 +30,7 @@ typedef struct Layer {
     Graph *g;
     Params *p;
     const ModelConfig *c;
-    float dropout;
-    DType attention;
+    const RecordWants *want;
     size_t index;
 } Layer;
 
@@ -48,8 +47,8 @@ static Tensor *linear(const Layer *l, Tensor *x, const char *name, size_t out, A
     Tensor *w = params_get(l->p, weight, "h.%zu.%s.weight", l->index, name);
     Tensor *b = params_get(l->p, (ParamSpec){.rows = out, .init = INIT_ZEROS}, "h.%zu.%s.bias",
                            l->index, name);
-    if (residual && l->dropout > 0)
-        return op_dropout(l->g, op_linear(l->g, x, w, b, act, NULL), l->dropout, residual);
+    if (residual && l->want->dropout > 0)
+        return op_dropout(l->g, op_linear(l->g, x, w, b, act, NULL), l->want->dropout, residual);
     return op_linear(l->g, x, w, b, act, residual);
 }
 
@@ -65,9 +64,7 @@ static Tensor *layer(const Layer *l, Tensor *x, const Recording *r)
     size_t C = l->c->d_model;
     graph_block_begin(l->g);
     Tensor *qkv = linear(l, layer_norm(l, x, "ln_1"), "attn.c_attn", 3 * C, ACT_NONE, NULL);
-    tensor_store(qkv, l->attention); /* which rounds it to that anyway */
-    Tensor *heads =
-        op_attention(l->g, qkv, r->mask, r->sequences, model_heads(l->c), true, l->attention);
+    Tensor *heads = record_causal_attention(l->g, l->c, l->want, r, qkv);
     x = linear(l, heads, "attn.c_proj", C, ACT_NONE, x);
     Tensor *up = linear(l, layer_norm(l, x, "ln_2"), "mlp.c_fc", l->c->d_ff, l->c->act, NULL);
     x = linear(l, up, "mlp.c_proj", C, ACT_NONE, x);
@@ -87,9 +84,9 @@ static void record(Graph *g, const ModelConfig *c, Params *p, const RecordWants 
         x = op_dropout(g, x, want->dropout, NULL);
     for (size_t i = 0; i < c->num_layers; i++) {
         r->hidden[i] = x;
-        x = layer(&(Layer){g, p, c, want->dropout, want->attention, i}, x, r);
+        x = layer(&(Layer){g, p, c, want, i}, x, r);
     }
-    x = norm(g, p, c, x, "ln_f");
+    x = norm(g, p, c, record_wanted_rows(g, want, r, x), "ln_f");
     r->hidden[c->num_layers] = x;
     if (c->head == HEAD_NONE)
         return;

@@ -102,8 +102,7 @@ static Tensor *attend(const Layer *l, Tensor *x, const Recording *r)
         qkv = op_qk_norm(l->g, qkv, norm_weight(l, "self_attn.q_norm", h.channels),
                          norm_weight(l, "self_attn.k_norm", h.channels), h, c->norm_eps);
     qkv = op_rope(l->g, qkv, r->sequences, h, l->frequency, c->rope.interleaved);
-    tensor_store(qkv, l->want->attention); /* which rounds it to that anyway */
-    return op_attention(l->g, qkv, r->mask, r->sequences, h, true, l->want->attention);
+    return record_causal_attention(l->g, c, l->want, r, qkv);
 }
 
 static Tensor *layer(const Layer *l, Tensor *x, const Recording *r)
@@ -128,7 +127,7 @@ static void record_layers(Layer *l, Tensor *x, Recording *r)
         x = layer(l, x, r);
     }
     l->prefix[0] = '\0';
-    r->hidden[l->c->num_layers] = norm(l, x, "norm");
+    r->hidden[l->c->num_layers] = norm(l, record_wanted_rows(l->g, l->want, r, x), "norm");
 }
 
 static void record(Graph *g, const ModelConfig *c, Params *p, const RecordWants *want, Recording *r)

@@ -16,7 +16,7 @@ LEVELS = [  # lowest first; rooms of one line do not know each other
     ["model/json_edit"],
     ["model/tokenizer", "model/precision", "model/recording"],
     ["model/families"],
-    ["model/files", "model/model", "model/bucketed"],
+    ["model/files", "model/model", "model/bucketed", "model/decoder"],
     ["bench/util", "bench/stats", "bench/text"],
     ["bench/machine"],
     ["bench/row", "bench/train"],

@@ -30,7 +30,7 @@ static void hide_keys(const Queries *qs, size_t s0, size_t n, float *scores)
         for (size_t j = 0; !mask[s] && j < qs->width; j += VL)
             vstore(scores + (s - s0) * qs->width + j, hidden);
     for (size_t j = 0; qs->head->a->causal && j < qs->width; j += VL) {
-        size_t query = qs->first + j;
+        size_t query = qs->head->past + qs->first + j; /* its position among the keys */
         for (size_t s = s0 > query ? s0 : query + 1; s < s0 + n; s++) {
             float *at = scores + (s - s0) * qs->width + j;
             vstore(at, vif_less(lane, vset1((float)(s - query)), hidden, vload(at)));

@@ -8,7 +8,9 @@
 
 typedef struct Head {
     const Attention *a;
-    size_t T, D, size; /* size: bytes of an element of q, k and v */
+    size_t past, T, D; /* T: keys, of which past are before the first query */
+    DType kv_type;
+    size_t kv_stride; /* elements from a row of k and v to the next */
     /* The head's first element in q, in k and v, and in out. */
     size_t q_at, kv_at, out_at;
     float *lse;          /* or NULL */
@@ -21,37 +23,40 @@ ALWAYS_INLINE Head head_of(const AttentionTask *task, size_t i)
     const Attention *a = task->a;
     size_t h = task->h + i, shared = a->KV ? a->H / a->KV : 1;
     Range rows = sequence_rows(a->starts, a->T, task->b);
-    size_t T = rows.to - rows.from;
+    size_t T = attention_keys(a, task->b), in_cache = task->b * (a->H / shared) + h / shared;
     return (Head){
         .a = a,
+        .past = attention_past(a, task->b),
         .T = T,
         .D = a->D,
-        .size = dtype_size(a->type),
+        .kv_type = a->capacity ? a->cache_type : a->type,
+        .kv_stride = a->capacity ? a->D : a->qkv_stride,
         .q_at = rows.from * a->qkv_stride + h * a->D,
-        .kv_at = rows.from * a->qkv_stride + h / shared * a->D,
+        .kv_at = a->capacity ? in_cache * a->capacity * a->D
+                             : rows.from * a->qkv_stride + h / shared * a->D,
         .out_at = (rows.from * a->H + h) * a->D,
         .lse = a->lse ? a->lse + rows.from * a->H + h * T : NULL,
         .mask = a->key_mask ? a->key_mask + task->b * a->T : NULL,
     };
 }
 
-/* Row t of the head in q, and in x, which is k or v, in Attention.type. */
+/* Row t of the head in q, in Attention.type, and in x, which is k or v, in kv_type. */
 ALWAYS_INLINE const void *q_row(const Head *head, size_t t)
 {
     size_t at = head->q_at + t * head->a->qkv_stride;
-    return (const char *)head->a->q + at * head->size;
+    return (const char *)head->a->q + at * dtype_size(head->a->type);
 }
 
 ALWAYS_INLINE const void *kv_row(const Head *head, const void *x, size_t t)
 {
-    size_t at = head->kv_at + t * head->a->qkv_stride;
-    return (const char *)x + at * head->size;
+    size_t at = head->kv_at + t * head->kv_stride;
+    return (const char *)x + at * dtype_size(head->kv_type);
 }
 
 /* How many keys query t sees; the mask may hide more. */
 ALWAYS_INLINE size_t visible_keys(const Head *head, size_t t)
 {
-    return head->a->causal ? t + 1 : head->T;
+    return head->a->causal ? head->past + t + 1 : head->T;
 }
 
 /* Takes the next `floats` of scratch, in whole cache lines. */

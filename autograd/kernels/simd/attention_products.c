@@ -18,7 +18,7 @@ static size_t units_of(size_t elements)
 static void widen_rows(const Head *head, const void *x, size_t n, float *out)
 {
     for (size_t t = 0; t < n; t++)
-        KERNEL(widen)(head->a->type, kv_row(head, x, t), out + t * head->D, head->D);
+        KERNEL(widen)(head->kv_type, kv_row(head, x, t), out + t * head->D, head->D);
 }
 
 static void find_operands_f32(Operands *o, float **scratch)
@@ -26,10 +26,11 @@ static void find_operands_f32(Operands *o, float **scratch)
     const Head *head = o->head;
     const Attention *a = head->a;
     o->queries = take(scratch, head->D * NR);
-    if (a->type == DT_F32) {
+    o->stage = a->type == DT_F32 ? NULL : take(scratch, NR * head->D);
+    if (head->kv_type == DT_F32) {
         o->keys = kv_row(head, a->k, 0);
         o->values = kv_row(head, a->v, 0);
-        o->key_row = o->value_row = a->qkv_stride;
+        o->key_row = o->value_row = head->kv_stride;
         return;
     }
     float *keys = take(scratch, head->T * head->D), *values = take(scratch, head->T * head->D);
@@ -38,7 +39,6 @@ static void find_operands_f32(Operands *o, float **scratch)
     o->keys = keys;
     o->values = values;
     o->key_row = o->value_row = head->D;
-    o->stage = take(scratch, NR * head->D);
 }
 
 static void pack_queries_f32(const Operands *o, size_t first, size_t count)
@@ -46,13 +46,15 @@ static void pack_queries_f32(const Operands *o, size_t first, size_t count)
     const Head *head = o->head;
     const Attention *a = head->a;
     const float *q = q_row(head, first);
+    size_t stride = a->qkv_stride;
     if (a->type != DT_F32) {
         for (size_t i = 0; i < count; i++)
             KERNEL(widen)
         (a->type, q_row(head, first + i), (float *)o->stage + i * head->D, head->D);
         q = o->stage;
+        stride = head->D;
     }
-    KERNEL(pack_b)(head->D, count, 0, 1, q, 1, o->key_row, o->queries);
+    KERNEL(pack_b)(head->D, count, 0, 1, q, 1, stride, o->queries);
 }
 
 /* ---- bf16 ---- */
@@ -60,7 +62,7 @@ static void pack_queries_f32(const Operands *o, size_t first, size_t count)
 /* Prefetches a row of q, k or v: rows are too far apart for the processor's own prefetching. */
 static void prefetch_row(const Head *head, const char *row)
 {
-    for (size_t at = 0; at < head->D * head->size; at += 64)
+    for (size_t at = 0; at < head->D * dtype_size(head->a->type); at += 64)
         __builtin_prefetch(row + at);
 }
 

@@ -508,10 +508,10 @@ static Tensor *record_attention(Graph *g, Tensor *x, Params *p)
                         true, DT_F32);
 }
 
-static Tensor *record_first_token(Graph *g, Tensor *x, Params *p)
+static Tensor *record_end_token(Graph *g, Tensor *x, Params *p)
 {
     (void)p;
-    return op_first_token(g, x, (Sequences){.batch = 2});
+    return op_end_token(g, x, (Sequences){.batch = 2}, false);
 }
 
 /* y of the op on x, which is stored in `type`, as fp32. */
@@ -547,7 +547,7 @@ static void run_op(RecordOp *record, DType type, const void *x, float *y)
 
 Test(precision, ops_round_once_when_they_store)
 {
-    RecordOp *const ops[] = {record_layernorm, record_attention, record_first_token};
+    RecordOp *const ops[] = {record_layernorm, record_attention, record_end_token};
     const DType types[] = {DT_BF16, DT_F16};
     float x[ROWS * CHANNELS], y[ROWS * CHANNELS], wanted[ROWS * CHANNELS];
     uint16_t small[ROWS * CHANNELS];
