@@ -149,6 +149,13 @@ char *xstrdup(const char *s)
     return checked(strdup(s), strlen(s) + 1);
 }
 
+void free_owned(void *pointer)
+{
+    void *owned;
+    memcpy(&owned, pointer, sizeof owned);
+    free(owned);
+}
+
 char *xvasprintf(const char *fmt, va_list ap)
 {
     char *s = NULL;

@@ -57,6 +57,10 @@ char *xstrdup(const char *s);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *xvasprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 
+/* OWNED char *path = xasprintf(...): freed at the end of its scope, whichever way that is left. */
+#define OWNED __attribute__((cleanup(free_owned)))
+void free_owned(void *pointer); /* the address of one */
+
 /* Large blocks: anonymous zero pages, 2 MiB aligned, huge where the system can; untouched memory
  * costs nothing. NULL with a reason where the system refuses. block_free takes the same byte
  * count. */

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/compare/inputs.h"
 #include "model/families/family.h"
 #include "bench/row/counters.h"
 #include "bench/util/interrupt.h"
@@ -219,7 +218,7 @@ static void measure(CellRun *r)
 int comparison_measure(Comparison *c, const CompareCell *cell, Err *err)
 {
     const ModelFiles *files = &c->models[cell->model];
-    char *inputs = session_file(&c->session, "inputs");
+    OWNED char *inputs = session_file(&c->session, "inputs");
     CellRun r = {.c = c, .cell = cell};
     r.load = compare_load_request(cell, files->dir, files->config.vocab_size,
                                   (uint64_t)c->config->seed, inputs, err);
@@ -235,6 +234,5 @@ int comparison_measure(Comparison *c, const CompareCell *cell, Err *err)
         entry_release(r.entries[i]);
     free(r.records);
     json_decref(r.load);
-    free(inputs);
     return status;
 }

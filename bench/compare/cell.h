@@ -8,7 +8,7 @@
 #define TARE_BENCH_COMPARE_CELL_H
 
 #include "bench/compare/config.h"
-#include "bench/compare/session.h"
+#include "bench/compare/output.h"
 
 /* Of one implementation in one cell. */
 typedef struct CellEntry {
@@ -50,5 +50,24 @@ const CellEntry *cell_entry_ours(const Comparison *c, const CellEntry *r);
 
 /* Whether the record's ratio may be shown: nothing speaks against it, nor against tare's. */
 bool cell_entry_shows_ratio(const Comparison *c, const CellEntry *r);
+
+/* ---- report.c ---- */
+
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; see output.h) with all records so
+ * far, replacing what an earlier call wrote. */
+int compare_report_write(const Comparison *c, ReportPlace *place, Err *err);
+
+/* Prints a Comparison as Markdown: parity, then medians and shares of the peak, one table a
+ * model. */
+void compare_report_markdown(const void *comparison, time_t started, FILE *f);
+
+/* ---- inputs.c ---- */
+
+/* What all implementations of a cell are given: a load request without threads (see worker_job.h);
+ * ids go to the file `path`. Ids are uniform over the vocabulary, nothing is masked; a text has
+ * about 90 bytes, or as many words as seq_len asks for; or the texts are those of the cell's file.
+ * NULL when a file cannot be written or read. */
+json_t *compare_load_request(const CompareCell *cell, const char *model_dir, size_t vocab_size,
+                             uint64_t seed, const char *path, Err *err);
 
 #endif

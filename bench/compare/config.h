@@ -1,6 +1,7 @@
 /* config: the TOML file of `tare compare` as models and cells.
  *
- * A [[cell]]'s lists multiply out into cells. The keys are in config.c, and in Markdown in
+ * A [[cell]]'s lists multiply out into cells, the model slowest, the batch size fastest; cells
+ * borrow the lists' texts. The keys are in config.c, and in Markdown in
  * configs/README.md. Nothing here looks at a model. */
 #ifndef TARE_BENCH_COMPARE_CONFIG_H
 #define TARE_BENCH_COMPARE_CONFIG_H
@@ -51,11 +52,6 @@ extern const ConfigFile compare_config_file;
 
 /* Keeps the cells whose name matches the regular expression (NULL = all); -1 when none is left. */
 int compare_config_filter(CompareConfig *c, const char *regex, Err *err);
-
-/* Appends every combination of the lists to c->cells, the model slowest, the batch size fastest;
- * the cells borrow the lists' texts. -1 where something is missing, or lengths, sizes or texts do
- * not fit the components. */
-int compare_expand(CompareConfig *c, CellLists *lists, Err *err);
 
 /* "big/model/b8s128", "small/tokenizer/b1", "big/corpus". */
 void compare_cell_name(const CompareConfig *c, const CompareCell *cell,

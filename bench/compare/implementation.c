@@ -24,25 +24,20 @@ json_t *implementation_ask(Implementation *a, json_t *request, Err *err)
 
 int implementation_tell(Implementation *a, json_t *request, Err *err)
 {
-    json_t *reply = implementation_ask(a, request, err);
-    json_decref(reply);
+    json_auto_t *reply = implementation_ask(a, request, err);
     return reply ? 0 : -1;
 }
 
 double implementation_time(Implementation *a, const char *what, int64_t calls, Err *err)
 {
-    json_t *reply =
+    json_auto_t *reply =
         implementation_ask(a, json_pack("{s:s, s:I}", "do", what, "calls", (json_int_t)calls), err);
-    if (!reply)
-        return NAN;
     const json_t *ns = json_object_get(reply, "ns");
-    double value = json_is_number(ns) ? json_number_value(ns) : NAN;
-    json_decref(reply);
-    if (!(value >= 0)) {
+    if (json_is_number(ns) && json_number_value(ns) >= 0)
+        return json_number_value(ns);
+    if (reply)
         err_set(err, "%s answered '%s' without a time", a->name, what);
-        return NAN;
-    }
-    return value;
+    return NAN;
 }
 
 /* ---- starting ---- */
@@ -77,8 +72,7 @@ int implementation_wake(Implementation *a, Err *err)
 {
     if (peer_running(&a->peer))
         return 0;
-    json_t *reply = greet(a, err);
-    json_decref(reply);
+    json_auto_t *reply = greet(a, err);
     return reply ? 0 : -1;
 }
 
@@ -87,10 +81,9 @@ static int measure_empty_calls(Implementation *a, Err *err)
     double ms[EMPTY_CALLS];
     for (size_t i = 0; i < EMPTY_CALLS; i++) {
         int64_t start = clock_ns();
-        json_t *reply = peer_ask(&a->peer, json_pack("{s:s, s:i}", "do", "nothing", "calls", 1),
-                                 a->max_wait, err);
+        json_auto_t *reply = peer_ask(
+            &a->peer, json_pack("{s:s, s:i}", "do", "nothing", "calls", 1), a->max_wait, err);
         ms[i] = (double)(clock_ns() - start) / 1e6;
-        json_decref(reply);
         if (!reply)
             return -1;
     }
@@ -137,9 +130,8 @@ static void leave_out(Implementation *a, const Project *p, bool no_device, const
 static int start_one(Implementation *a, bool ours, const Project *p, bool *misbehaved, Err *err)
 {
     bool no_device = false;
-    json_t *reply = greet(a, err);
+    json_auto_t *reply = greet(a, err);
     a->available = reply && introduce(a, reply, &no_device, err) == 0;
-    json_decref(reply);
     if (!a->available && (ours || interrupted()))
         return -1;
     if (!a->available)

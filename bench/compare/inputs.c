@@ -1,5 +1,5 @@
-/* inputs: see inputs.h. */
-#include "bench/compare/inputs.h"
+/* inputs: what all implementations of a cell are given; see cell.h. */
+#include "bench/compare/cell.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,39 +50,30 @@ static json_t *texts_of(const CompareCell *cell)
 static json_t *texts_of_file(const char *path, Err *err)
 {
     Lines file;
-    int more;
-    size_t number = 0;
-    json_t *texts = json_array();
-    if (lines_open(&file, path, err) != 0) {
-        json_decref(texts);
+    int more = 1;
+    json_auto_t *texts = json_array();
+    if (lines_open(&file, path, err) != 0)
         return NULL;
-    }
-    while ((more = lines_next(&file, err)) == 1) {
-        json_t *object = json_loadb(file.line, file.len, 0, NULL);
-        json_t *text = json_incref(json_object_get(object, "text"));
-        json_decref(object);
-        number++;
-        if (!json_is_string(text)) {
-            json_decref(text);
-            more = err_set(err, "%s:%zu: no JSON object with a \"text\"", path, number);
-            break;
-        }
-        json_array_append_new(texts, text);
+    while (more == 1 && (more = lines_next(&file, err)) == 1) {
+        json_auto_t *object = json_loadb(file.line, file.len, 0, NULL);
+        json_t *text = json_object_get(object, "text");
+        if (json_is_string(text))
+            json_array_append(texts, text);
+        else
+            more = err_set(err, "%s:%zu: no JSON object with a \"text\"", path,
+                           json_array_size(texts) + 1);
     }
     lines_close(&file);
     if (more == 0 && json_array_size(texts) == 0)
         more = err_set(err, "%s has no texts", path);
-    if (more == 0)
-        return texts;
-    json_decref(texts);
-    return NULL;
+    return more == 0 ? json_incref(texts) : NULL;
 }
 
 static int write_ids(const CompareCell *cell, size_t vocab_size, uint64_t seed, const char *path,
                      Err *err)
 {
     size_t shape[] = {cell->batch_size, cell->seq_len}, count = shape[0] * shape[1];
-    int32_t *ids = xmalloc(3 * count * sizeof *ids);
+    OWNED int32_t *ids = xmalloc(3 * count * sizeof *ids);
     int32_t *tokens = ids, *targets = ids + count, *mask = ids + 2 * count;
     for (size_t i = 0; i < count; i++) {
         tokens[i] = (int32_t)(rng_uniform(seed, 0, i) * (double)vocab_size);
@@ -92,32 +83,21 @@ static int write_ids(const CompareCell *cell, size_t vocab_size, uint64_t seed, 
     STensor tensors[] = {stensor_make("tokens", ST_I32, 2, shape, tokens),
                          stensor_make("targets", ST_I32, 2, shape, targets),
                          stensor_make("mask", ST_I32, 2, shape, mask)};
-    int status = safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
-    free(ids);
-    return status;
+    return safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
 }
 
 json_t *compare_load_request(const CompareCell *cell, const char *model_dir, size_t vocab_size,
                              uint64_t seed, const char *path, Err *err)
 {
-    json_t *request =
+    json_auto_t *request =
         json_pack("{s:s, s:s, s:s, s:I}", "do", "load", "component", cell->component->name,
                   "model_dir", model_dir, "max_length", (json_int_t)cell->seq_len);
-    if (!request) {
+    if (!request)
         err_set(err, "'%s' is not UTF-8", model_dir);
-        return NULL;
-    }
-    int status = 0;
-    if (cell->component->from_text) {
-        json_t *texts = cell->texts ? texts_of_file(cell->texts, err) : texts_of(cell);
-        status = texts ? json_object_set_new(request, "texts", texts) : -1;
-    } else {
-        status = write_ids(cell, vocab_size, seed, path, err);
-        if (status == 0)
-            json_object_set_new(request, "inputs", json_string(path));
-    }
-    if (status == 0)
-        return request;
-    json_decref(request);
-    return NULL;
+    else if (!cell->component->from_text && write_ids(cell, vocab_size, seed, path, err) == 0)
+        json_object_set_new(request, "inputs", json_string(path));
+    else if (cell->component->from_text)
+        json_object_set_new(request, "texts",
+                            cell->texts ? texts_of_file(cell->texts, err) : texts_of(cell));
+    return json_object_size(request) > 4 ? json_incref(request) : NULL;
 }

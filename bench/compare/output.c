@@ -19,19 +19,18 @@
 
 static void write_csv(const Report *r, FILE *f)
 {
-    void *record = xmalloc(r->schema->size);
+    OWNED void *record = xmalloc(r->schema->size);
     schema_write_header(r->schema, f);
     for (size_t i = 0; i < r->count; i++) {
         schema_init(r->schema, record);
         r->record(r->of, i, record);
         schema_write_record(r->schema, record, f);
     }
-    free(record);
 }
 
 static void write_json(const Report *r, time_t started, FILE *f)
 {
-    void *record = xmalloc(r->schema->size);
+    OWNED void *record = xmalloc(r->schema->size);
     json_t *records = json_array();
     for (size_t i = 0; i < r->count; i++) {
         schema_init(r->schema, record);
@@ -40,7 +39,6 @@ static void write_json(const Report *r, time_t started, FILE *f)
         CHECK(json_object_update_new(object, r->details(r->of, i)) == 0, "no JSON of a record");
         json_array_append_new(records, object);
     }
-    free(record);
     json_t *document = r->document(r->of, started, records);
     CHECK(document, "a report that is no JSON");
     json_dumpf(document, f, JSON_INDENT(2) | JSON_REAL_PRECISION(REPORT_DIGITS));
@@ -51,9 +49,8 @@ static void write_json(const Report *r, time_t started, FILE *f)
 int report_folder_make(const char *folder, Err *err)
 {
     struct stat s;
-    char *target = path_to_make(folder);
+    OWNED char *target = path_to_make(folder);
     bool there = mkdir(target, 0777) == 0 || (stat(target, &s) == 0 && S_ISDIR(s.st_mode));
-    free(target);
     return there ? 0
                  : err_set(err, "--out '%s': %s", folder,
                            errno == EEXIST ? "not a folder" : strerror(errno));
@@ -75,8 +72,8 @@ static void write_as(const Report *r, const char *extension, time_t started, FIL
 static int write_file(const char *path, const char *extension, const Report *r, time_t started,
                       Err *err)
 {
-    char *target = path_target(path),
-         *partial = path_temporary(target, NULL); /* a link stays one */
+    OWNED char *target = path_target(path),
+               *partial = path_temporary(target, NULL); /* a link stays one */
     FILE *f = fopen(partial, "wx");
     bool written = false;
     if (f) {
@@ -88,8 +85,6 @@ static int write_file(const char *path, const char *extension, const Report *r, 
     int status = written ? 0 : err_set(err, "cannot write '%s': %s", path, strerror(errno));
     if (f && status != 0)
         unlink(partial);
-    free(partial);
-    free(target);
     return status;
 }
 
@@ -172,13 +167,12 @@ static void name_system(char *name, size_t size, const struct utsname *u)
     Err ignored;
     size_t len;
     snprintf(name, size, "%s", u->sysname);
-    char *text = file_read("/etc/os-release", 1 << 16, &len, &ignored);
+    OWNED char *text = file_read("/etc/os-release", 1 << 16, &len, &ignored);
     const char *at = text ? strstr(text, "PRETTY_NAME=\"") : NULL;
     if (at) {
         at += strlen("PRETTY_NAME=\"");
         snprintf(name, size, "%.*s", (int)strcspn(at, "\"\n"), at);
     }
-    free(text);
 }
 
 json_t *system_info(time_t started)

@@ -70,15 +70,11 @@ static int compare_tensor(const STensor *a, const STensor *b, Parity *p, Err *er
         return 0;
     }
     size_t bytes = (stensor_count(a) + 1) * sizeof(float);
-    float *x = xmalloc(bytes), *y = xmalloc(bytes);
-    int status = safetensors_to_f32(a, x, err);
-    if (status == 0)
-        status = safetensors_to_f32(b, y, err);
-    if (status == 0)
-        compare_reals(a, x, y, p);
-    free(x);
-    free(y);
-    return status;
+    OWNED float *x = xmalloc(bytes), *y = xmalloc(bytes);
+    if (safetensors_to_f32(a, x, err) != 0 || safetensors_to_f32(b, y, err) != 0)
+        return -1;
+    compare_reals(a, x, y, p);
+    return 0;
 }
 
 int parity_compare(const char *ours, const char *theirs, double tolerance, Parity *p, Err *err)

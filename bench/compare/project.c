@@ -15,10 +15,8 @@ enum { MAKE_SECONDS = 1800, HASH_SECONDS = 300 };
 
 static bool holds_peers(const char *root)
 {
-    char *worker = xasprintf("%s/bench/peers/worker.py", root);
-    bool there = access(worker, R_OK) == 0;
-    free(worker);
-    return there;
+    OWNED char *worker = xasprintf("%s/bench/peers/worker.py", root);
+    return access(worker, R_OK) == 0;
 }
 
 static bool find_below(Project *p, const char *folder)
@@ -40,13 +38,13 @@ static bool find_below(Project *p, const char *folder)
 
 static void find_root(Project *p)
 {
-    char *folder = xstrdup(p->program), *slash;
+    OWNED char *folder = xstrdup(p->program);
+    char *slash;
     bool found = find_below(p, ".");
     while (!found && (slash = strrchr(folder, '/')) && slash != folder) {
         *slash = '\0';
         found = find_below(p, folder);
     }
-    free(folder);
     if (!found)
         p->local = xstrdup(".");
 }
@@ -90,46 +88,32 @@ void project_release(Project *p)
 
 /* ---- models ---- */
 
-static bool is_model(const char *dir)
-{
-    char *weights = weights_find(dir);
-    free(weights);
-    return weights;
-}
-
 static int run_maker(const char *name, const char *cache, const Project *p, Err *err)
 {
     Child child;
-    char *script = xasprintf("%s/bench/peers/make_models.py", p->root);
+    OWNED char *script = xasprintf("%s/bench/peers/make_models.py", p->root);
     char *argv[] = {p->python, script, (char *)cache, "--only", (char *)name, NULL};
     fprintf(stderr, "tare: making model '%s' in %s, once\n", name, cache);
-    int status = child_run(&child, p->python, argv, MAKE_SECONDS, err);
-    free(script);
-    if (status != 0)
+    if (child_run(&child, p->python, argv, MAKE_SECONDS, err) != 0)
         return -1;
-    if (child.end != CHILD_EXITED || child.code != 0) {
-        char reason[512];
-        child_reason(&child, reason, sizeof reason);
-        status = err_set(err, "model '%s' could not be made: %s", name, reason);
-    }
+    char reason[512];
+    bool made = child.end == CHILD_EXITED && child.code == 0;
+    child_reason(&child, reason, sizeof reason);
     child_release(&child);
-    return status;
+    return made ? 0 : err_set(err, "model '%s' could not be made: %s", name, reason);
 }
 
 static int make_model(ModelFiles *f, const char *name, const Project *p, Err *err)
 {
-    char *cache = xasprintf("%s/.cache/models", p->local);
+    OWNED char *cache = xasprintf("%s/.cache/models", p->local);
     f->dir = xasprintf("%s/%s", cache, name);
-    int status = 0;
-    if (is_model(f->dir))
-        status = 0;
-    else if (!p->root || !p->python)
-        status = err_set(err, "model '%s' has to be made once, which needs Python: %s", name,
+    OWNED char *weights = weights_find(f->dir);
+    if (weights)
+        return 0;
+    return p->root && p->python
+               ? run_maker(name, cache, p, err)
+               : err_set(err, "model '%s' has to be made once, which needs Python: %s", name,
                          p->install);
-    else
-        status = run_maker(name, cache, p, err);
-    free(cache);
-    return status;
 }
 
 /* By programs that everybody has, so that everybody can check it. */
@@ -138,14 +122,12 @@ static void hash_weights(ModelFiles *f)
     Child child;
     Err ignored;
     WeightFiles files = {0};
-    char *weights = weights_find(f->dir);
-    if (!weights || weight_files_list(&files, weights, &ignored) != 0) {
-        free(weights);
+    OWNED char *weights = weights_find(f->dir);
+    if (!weights || weight_files_list(&files, weights, &ignored) != 0)
         return;
-    }
     const char *const shell[] = {
         "sh", "-c", "for f; do test -r \"$f\" || exit 1; done; cat -- \"$@\" | sha256sum", "sh"};
-    char **argv = xcalloc(COUNT_OF(shell) + files.count + 1, sizeof *argv);
+    OWNED char **argv = xcalloc(COUNT_OF(shell) + files.count + 1, sizeof *argv);
     memcpy(argv, shell, sizeof shell);
     memcpy(argv + COUNT_OF(shell), files.at, files.count * sizeof *argv);
     if (child_run(&child, "/bin/sh", argv, HASH_SECONDS, &ignored) == 0) {
@@ -154,9 +136,7 @@ static void hash_weights(ModelFiles *f)
             memcpy(f->sha256, child.output, digits);
         child_release(&child);
     }
-    free(argv);
     weight_files_release(&files);
-    free(weights);
 }
 
 int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err *err)

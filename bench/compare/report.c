@@ -1,11 +1,10 @@
-/* report: the columns, the JSON and the Markdown of a comparison; see report.h. */
-#include "bench/compare/report.h"
+/* report: the columns, the JSON and the Markdown of a comparison; see cell.h. */
+#include "bench/compare/cell.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "model/families/family.h"
-#include "bench/compare/output.h"
 
 enum { SCHEMA = 1 };
 

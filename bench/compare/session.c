@@ -120,24 +120,18 @@ char *session_file(const Session *s, const char *name)
 
 void session_remove_file(const Session *s, const char *name)
 {
-    char *path = session_file(s, name);
+    OWNED char *path = session_file(s, name);
     unlink(path);
-    free(path);
 }
 
 int session_write_outputs(const Session *s, Implementation *a, Err *err)
 {
-    char *path = session_file(s, a->name);
-    int status =
-        implementation_tell(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
-    free(path);
-    return status;
+    OWNED char *path = session_file(s, a->name);
+    return implementation_tell(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
 }
 
 void session_prove(const Session *s, const char *name, double tolerance, Entry *e)
 {
-    char *ours = session_file(s, implementation_names[0]), *theirs = session_file(s, name);
+    OWNED char *ours = session_file(s, implementation_names[0]), *theirs = session_file(s, name);
     e->has_parity = parity_compare(ours, theirs, tolerance, &e->parity, &e->failure) == 0;
-    free(ours);
-    free(theirs);
 }

@@ -19,7 +19,8 @@ struct WorkerJob {
     size_t batch, length; /* length 0 for a tokenizer */
     /* from text */
     WordPiece *words;
-    char **texts; /* [batch] */
+    json_t *request;    /* holds the texts */
+    const char **texts; /* [batch] */
     size_t *text_lens, max_length;
     IdBuffer ids;
     TokenBatch encoded;
@@ -35,8 +36,7 @@ void worker_job_free(WorkerJob *job)
 {
     if (!job)
         return;
-    for (size_t i = 0; job->texts && i < job->batch; i++)
-        free(job->texts[i]);
+    json_decref(job->request);
     free(job->texts);
     free(job->text_lens);
     id_buffer_release(&job->ids);
@@ -53,9 +53,10 @@ void worker_job_free(WorkerJob *job)
 
 /* ---- inputs ---- */
 
-static int load_texts(WorkerJob *job, const json_t *request, Err *err)
+static int load_texts(WorkerJob *job, json_t *request, Err *err)
 {
     const json_t *texts = json_object_get(request, "texts");
+    job->request = json_incref(request);
     job->batch = json_array_size(texts);
     job->max_length = (size_t)json_integer_value(json_object_get(request, "max_length"));
     if (job->batch == 0)
@@ -66,7 +67,7 @@ static int load_texts(WorkerJob *job, const json_t *request, Err *err)
         const json_t *text = json_array_get(texts, i);
         if (!json_is_string(text))
             return err_set(err, "text %zu of the request is no string", i + 1);
-        job->texts[i] = xstrdup(json_string_value(text));
+        job->texts[i] = json_string_value(text);
         job->text_lens[i] = json_string_length(text);
     }
     return 0;
@@ -111,8 +112,8 @@ static int load_inputs(WorkerJob *job, const json_t *request, const ModelConfig 
 
 static int encode(WorkerJob *job, Err *err)
 {
-    return wordpiece_encode_batch(job->words, (const char *const *)job->texts, job->text_lens,
-                                  job->batch, job->max_length, &job->encoded, err);
+    return wordpiece_encode_batch(job->words, job->texts, job->text_lens, job->batch,
+                                  job->max_length, &job->encoded, err);
 }
 
 /* ---- the model ---- */
@@ -121,13 +122,6 @@ static int encode(WorkerJob *job, Err *err)
 static size_t last_hidden(const WorkerJob *job)
 {
     return job->component->only_embeddings ? 0 : job->model.config.num_layers;
-}
-
-static int check_length(const WorkerJob *job, const ModelConfig *c, Err *err)
-{
-    if (job->length <= c->max_positions)
-        return 0;
-    return err_set(err, "%zu ids, but the model has %zu positions", job->length, c->max_positions);
 }
 
 /* An encoder packs its weights: they never change here, and its batches are small. */
@@ -168,8 +162,9 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
     } else if (load_inputs(job, request, c, err) != 0) {
         return -1;
     }
-    if (check_length(job, c, err) != 0)
-        return -1;
+    if (job->length > c->max_positions)
+        return err_set(err, "%zu ids, but the model has %zu positions", job->length,
+                       c->max_positions);
     ModelOptions options = model_options(job, threads_of(request));
     model_plan(&job->model, c, &options);
     job->has_model = true;
@@ -180,7 +175,7 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
     return checkpoint_load(ck, &job->model.params, err);
 }
 
-static int load(WorkerJob *job, const json_t *request, Err *err)
+static int load(WorkerJob *job, json_t *request, Err *err)
 {
     const char *dir = json_string_value(json_object_get(request, "model_dir"));
     if (!dir)
@@ -202,7 +197,7 @@ static int load(WorkerJob *job, const json_t *request, Err *err)
     return status;
 }
 
-WorkerJob *worker_job_new(const json_t *request, Err *err)
+WorkerJob *worker_job_new(json_t *request, Err *err)
 {
     const char *name = json_string_value(json_object_get(request, "component"));
     const Component *component = name ? component_find(name) : NULL;
@@ -221,11 +216,13 @@ WorkerJob *worker_job_new(const json_t *request, Err *err)
 
 /* ---- running ---- */
 
-static void run_tokenizer(WorkerJob *job)
+static int run_tokenizer(WorkerJob *job, Err *err)
 {
+    (void)err;
     job->ids.count = 0;
     for (size_t i = 0; i < job->batch; i++)
         wordpiece_encode(job->words, job->texts[i], job->text_lens[i], job->max_length, &job->ids);
+    return 0;
 }
 
 static int run_encoder(WorkerJob *job, Err *err)
@@ -243,9 +240,10 @@ static int run_encoder(WorkerJob *job, Err *err)
     return 0;
 }
 
-static void run_gpt(WorkerJob *job)
+static int run_gpt(WorkerJob *job, Err *err)
 {
     Model *m = &job->model;
+    (void)err;
     model_set_tokens(m, job->tokens);
     model_set_targets(m, job->targets);
     model_forward(m);
@@ -253,22 +251,6 @@ static void run_gpt(WorkerJob *job)
         model_backward(m);
     if (m->options.optimizer)
         model_update(m, &job->adamw);
-}
-
-int worker_job_run(WorkerJob *job, Err *err)
-{
-    switch (job->component->kind) {
-    case COMPONENT_TOKENIZER:
-        run_tokenizer(job);
-        return 0;
-    case COMPONENT_ENCODER:
-        return run_encoder(job, err);
-    case COMPONENT_GPT:
-        run_gpt(job);
-        return 0;
-    case COMPONENT_CLASSIFIER:
-        return err_set(err, "'%s' is run by requests of single texts", job->component->name);
-    }
     return 0;
 }
 
@@ -290,9 +272,9 @@ size_t worker_job_label(WorkerJob *job)
 
 /* ---- outputs ---- */
 
-static int write_ids(const WorkerJob *job, const char *path, Err *err)
+static int write_ids(WorkerJob *job, const char *path, Err *err)
 {
-    int32_t *lengths = xcalloc(job->batch, sizeof *lengths);
+    OWNED int32_t *lengths = xcalloc(job->batch, sizeof *lengths);
     IdBuffer one = {0};
     for (size_t i = 0; i < job->batch; i++) {
         one.count = 0;
@@ -303,21 +285,18 @@ static int write_ids(const WorkerJob *job, const char *path, Err *err)
                          stensor_make("lengths", ST_I32, 1, &job->batch, lengths)};
     int status = safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
     id_buffer_release(&one);
-    free(lengths);
     return status;
 }
 
-static int write_hidden(const WorkerJob *job, const char *path, Err *err)
+static int write_hidden(WorkerJob *job, const char *path, Err *err)
 {
     const Model *m = &job->model;
     size_t shape[] = {job->batch, job->length, m->config.d_model};
     const char *name = job->component->only_embeddings ? "hidden_states.0" : "last_hidden_state";
-    float *hidden = xcalloc(shape[0] * shape[1] * shape[2], sizeof *hidden);
+    OWNED float *hidden = xcalloc(shape[0] * shape[1] * shape[2], sizeof *hidden);
     exec_read(m->record.hidden[last_hidden(job)], hidden);
     STensor tensor = stensor_make(name, ST_F32, 3, shape, hidden);
-    int status = safetensors_write(path, &tensor, 1, NULL, err);
-    free(hidden);
-    return status;
+    return safetensors_write(path, &tensor, 1, NULL, err);
 }
 
 static void add_grads(const Params *p, TensorList *out)
@@ -327,10 +306,9 @@ static void add_grads(const Params *p, TensorList *out)
         for (size_t i = 0; i < COUNT_OF(shown_grads); i++) {
             if (strcmp(q->name, shown_grads[i]) != 0)
                 continue;
-            char *name = xasprintf("grad.%s", q->name);
+            OWNED char *name = xasprintf("grad.%s", q->name);
             tensor_list_add(out, name, q->spec.cols ? 2 : 1, (size_t[]){q->spec.rows, q->spec.cols},
                             p->grads + q->offset);
-            free(name);
         }
     }
 }
@@ -356,40 +334,39 @@ static int write_loss(WorkerJob *job, const char *path, Err *err)
 static int write_logits(WorkerJob *job, const char *path, Err *err)
 {
     size_t shape[] = {job->batch, job->classifier.labels.count};
-    float *logits = xcalloc(shape[0] * shape[1], sizeof *logits);
-    int32_t *lengths = xcalloc(shape[0], sizeof *lengths);
-    int status = 0;
-    for (size_t i = 0; i < job->batch && status == 0; i++) {
+    OWNED float *logits = xcalloc(shape[0] * shape[1], sizeof *logits);
+    OWNED int32_t *lengths = xcalloc(shape[0], sizeof *lengths);
+    for (size_t i = 0; i < job->batch; i++) {
         float *own = logits + i * shape[1];
         lengths[i] = (int32_t)worker_job_encode(job, i);
         memcpy(own, classifier_run(&job->classifier), shape[1] * sizeof *own);
         if (!classifier_finite(own, shape[1]))
-            status = err_set(err, "the model's output for text %zu is not finite", i + 1);
+            return err_set(err, "the model's output for text %zu is not finite", i + 1);
     }
     STensor tensors[] = {stensor_make("logits", ST_F32, 2, shape, logits),
                          stensor_make("lengths", ST_I32, 1, shape, lengths)};
-    if (status == 0)
-        status = safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
-    free(logits);
-    free(lengths);
-    return status;
+    return safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
+}
+
+/* What each kind of component runs, and writes of it. A classifier is run by requests. */
+static const struct {
+    int (*run)(WorkerJob *job, Err *err);
+    int (*write)(WorkerJob *job, const char *path, Err *err);
+} kinds[] = {[COMPONENT_TOKENIZER] = {run_tokenizer, write_ids},
+             [COMPONENT_ENCODER] = {run_encoder, write_hidden},
+             [COMPONENT_GPT] = {run_gpt, write_loss},
+             [COMPONENT_CLASSIFIER] = {NULL, write_logits}};
+
+int worker_job_run(WorkerJob *job, Err *err)
+{
+    if (kinds[job->component->kind].run)
+        return kinds[job->component->kind].run(job, err);
+    return err_set(err, "'%s' is run by requests of single texts", job->component->name);
 }
 
 int worker_job_outputs(WorkerJob *job, const char *path, Err *err)
 {
-    if (job->component->kind == COMPONENT_CLASSIFIER)
-        return write_logits(job, path, err);
-    if (worker_job_run(job, err) != 0)
+    if (kinds[job->component->kind].run && worker_job_run(job, err) != 0)
         return -1;
-    switch (job->component->kind) {
-    case COMPONENT_TOKENIZER:
-        return write_ids(job, path, err);
-    case COMPONENT_ENCODER:
-        return write_hidden(job, path, err);
-    case COMPONENT_GPT:
-        return write_loss(job, path, err);
-    case COMPONENT_CLASSIFIER:
-        break;
-    }
-    return 0;
+    return kinds[job->component->kind].write(job, path, err);
 }

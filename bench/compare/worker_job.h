@@ -13,8 +13,8 @@ typedef struct WorkerJob WorkerJob;
 /* What a load request says: component (a name of component.h), model_dir, threads, and
  *   texts       an array of strings, with max_length (0 = no limit), where the input is text
  *   inputs      a safetensors file with I32 [B,T]: tokens, and mask (encoder) or targets (GPT)
- * The model is read from its Hugging Face directory. NULL with a sentence. */
-WorkerJob *worker_job_new(const json_t *request, Err *err);
+ * The model is read from its Hugging Face directory. Keeps the request. NULL with a sentence. */
+WorkerJob *worker_job_new(json_t *request, Err *err);
 void worker_job_free(WorkerJob *job);
 
 /* One call: from inputs that lie ready to outputs that lie ready. Not for a classifier. */

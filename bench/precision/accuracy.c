@@ -91,11 +91,10 @@ ClassifierChange classifier_change(const Scored *a, const Scored *b)
 
 PerplexityChange perplexity_change(const double *loss_a, const double *loss_b, size_t windows)
 {
-    double *difference = xcalloc(windows, sizeof *difference);
+    OWNED double *difference = xcalloc(windows, sizeof *difference);
     for (size_t i = 0; i < windows; i++)
         difference[i] = loss_b[i] - loss_a[i];
     Summary s = summary_of(difference, windows);
-    free(difference);
     double loss = mean_of(loss_b, windows);
     return (PerplexityChange){exp(loss),
                               loss / log(2),

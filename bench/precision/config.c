@@ -120,10 +120,8 @@ const ConfigFile study_config_file = CONFIG_FILE(sections, StudyConfig, .title =
 
 static bool keeps(NameFilter *f, const StudyModel *m, const char *work)
 {
-    char *name = xasprintf("%s/%s", m->source.name, work);
-    bool kept = name_filter_keeps(f, name);
-    free(name);
-    return kept;
+    OWNED char *name = xasprintf("%s/%s", m->source.name, work);
+    return name_filter_keeps(f, name);
 }
 
 static void keep_quality(NameFilter *f, const StudyModel *m, char **data, const char *work)

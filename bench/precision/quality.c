@@ -56,12 +56,11 @@ static Outputs classify_all(const Study *s, const StudySubject *subject, StudyRe
     BatchArrays arrays = batch_arrays_new(ROWS, wants.rows);
     batches_build(&batches, e, &length, 1, (BatchOrder){.batch_size = ROWS});
     out.logits = xcalloc(e->count * m.config.num_labels, sizeof *out.logits);
-    float *of_batch = xcalloc(ROWS * m.config.num_labels, sizeof *of_batch);
+    OWNED float *of_batch = xcalloc(ROWS * m.config.num_labels, sizeof *of_batch);
     for (size_t i = 0; i < batches.count && !interrupted(); i++)
         classify_batch(&m, e, &batches.at[i], &arrays, of_batch, out.logits);
     if (!interrupted() && !classifier_finite(out.logits, e->count * m.config.num_labels))
         study_fail_not_finite(r);
-    free(of_batch);
     batches_release(&batches);
     batch_arrays_free(&arrays);
     model_release(&m);
@@ -155,7 +154,7 @@ static int study_quality(Study *s, const StudySubject *subject, const Quality *q
 {
     size_t n = s->config->num_formats;
     StudyRecord *records = study_new_records(s, subject, q->work);
-    Outputs *outputs = xcalloc(n, sizeof *outputs);
+    OWNED Outputs *outputs = xcalloc(n, sizeof *outputs);
     for (size_t i = 0; i < n && !interrupted(); i++)
         if (study_record_ok(&records[i]))
             outputs[i] = q->run(s, subject, &records[i]);
@@ -167,7 +166,6 @@ static int study_quality(Study *s, const StudySubject *subject, const Quality *q
         free(outputs[i].logits);
         free(outputs[i].losses);
     }
-    free(outputs);
     return study_finish(s, records, err);
 }
 

@@ -1,15 +1,14 @@
-/* report: the JSON beside the columns, and the Markdown; see report.h. */
-#include "bench/precision/report.h"
+/* report: the JSON beside the columns, and the Markdown; see study.h. */
+#include "bench/precision/study.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "model/families/family.h"
-#include "bench/compare/output.h"
 
 enum { SCHEMA = 1 };
 
-const StudySubject *study_subject_of(const Study *s, const StudyRecord *r)
+static const StudySubject *study_subject_of(const Study *s, const StudyRecord *r)
 {
     size_t i = 0;
     while (strcmp(s->config->models[i].source.name, r->model) != 0)

@@ -25,9 +25,8 @@ static bool look(StudySubject *s)
 {
     const StudyModel *m = s->asked;
     const char *data = m->test ? m->test : m->text;
-    char *weights = m->source.dir ? weights_find(m->source.dir) : NULL;
+    OWNED char *weights = m->source.dir ? weights_find(m->source.dir) : NULL;
     bool there = !m->source.dir || weights;
-    free(weights);
     if (!there && weights_advice(m->source.dir))
         weights_missing(m->source.dir, &s->left_out);
     else if (!there)
@@ -82,7 +81,7 @@ static int check_trained(StudySubject *s, double held_out, const char *data, Err
     if (examples_load_bytes(&trained, &held, m->text, s->files.config.max_positions, held_out,
                             err) != 0)
         return -1;
-    char *now = train_data_value(&trained);
+    OWNED char *now = train_data_value(&trained);
     if (strcmp(now, data) != 0)
         err_set(&s->left_out,
                 "'%s' is not, or no longer, the text that '%s' was trained on, so no part of it "
@@ -91,7 +90,6 @@ static int check_trained(StudySubject *s, double held_out, const char *data, Err
     else if (m->held_out > held_out)
         err_set(&s->left_out, "held_out = %g, but its training held out only %g", m->held_out,
                 held_out);
-    free(now);
     examples_release(&trained);
     examples_release(&held);
     return 0;
@@ -101,14 +99,12 @@ static int check_trained(StudySubject *s, double held_out, const char *data, Err
  * windows. */
 static int check_unseen(StudySubject *s, Err *err)
 {
-    char *data = NULL, *held_out = NULL;
+    OWNED char *data = NULL, *held_out = NULL;
     int status = train_state_value(s->files.dir, train_data_key, &data, err);
     if (status == 0)
         status = train_state_value(s->files.dir, "held_out", &held_out, err);
     if (status == 0 && data && held_out)
         status = check_trained(s, strtod(held_out, NULL), data, err);
-    free(data);
-    free(held_out);
     return status;
 }
 
@@ -231,7 +227,7 @@ static double idle_power(const Study *s)
 
 static void fill_energy(const Study *s, StudyRecord *r)
 {
-    double *each = energy_per_sample(r, idle_power(s));
+    OWNED double *each = energy_per_sample(r, idle_power(s));
     if (!each) {
         bool flawed = r->joules && *r->energy_flaw;
         text_set(r->energy_reason, s->energy.source == ENERGY_NONE ? s->energy.reason.msg
@@ -247,7 +243,6 @@ static void fill_energy(const Study *s, StudyRecord *r)
     r->energy_per_token_j = r->energy_per_sample_j / tokens;
     r->energy_per_token_lo_j = i.lo / tokens;
     r->energy_per_token_hi_j = i.hi / tokens;
-    free(each);
 }
 
 void study_end(Study *s)

@@ -9,7 +9,7 @@
 #define TARE_BENCH_PRECISION_STUDY_H
 
 #include "model/model.h"
-#include "bench/compare/project.h"
+#include "bench/compare/output.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/energy.h"
 #include "bench/machine/plausible.h"
@@ -83,5 +83,18 @@ void study_fail_not_finite(StudyRecord *record);
  * release. */
 bool study_load(const Study *s, const StudySubject *subject, const RecordWants *wants,
                 StudyRecord *record, Model *m);
+
+/* ---- report.c ---- */
+
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; see output.h) with all records so
+ * far, replacing what an earlier call wrote. */
+int study_report_write(const Study *s, ReportPlace *place, Err *err);
+
+/* The Markdown report of a Study: formats, times, sizes, accuracy, perplexity, expectations. */
+void study_report_markdown(const void *study, time_t started, FILE *f);
+
+/* Copies the start of a text for Markdown: at most `bytes` bytes, whole characters, one line,
+ * blanks for what would end a table's cell, "..." behind a cut. `out` has room for bytes + 4. */
+void text_start(const char *text, size_t bytes, char *out);
 
 #endif

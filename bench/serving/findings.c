@@ -1,4 +1,4 @@
-/* findings: what can be said of a sentiment comparison, in sentences; see report.h.
+/* findings: what can be said of a sentiment comparison, in sentences; see serving.h.
  *
  * The one idea: every sentence is made from figures of this run and says nothing that their
  * intervals do not carry. Where there is nothing to say there is no sentence. */
@@ -9,17 +9,16 @@
 #include <string.h>
 
 #include "bench/machine/machine.h"
-#include "bench/serving/report.h"
+#include "bench/serving/serving.h"
 #include "bench/serving/score.h"
 
 __attribute__((format(printf, 2, 3))) static void say(json_t *list, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    char *sentence = xvasprintf(format, arguments);
+    OWNED char *sentence = xvasprintf(format, arguments);
     va_end(arguments);
     json_array_append_new(list, json_string(sentence));
-    free(sentence);
 }
 
 /* Appends to *text, which it replaces, behind a comma where it is not empty. */
@@ -27,10 +26,9 @@ __attribute__((format(printf, 2, 3))) static void add(char **text, const char *f
 {
     va_list arguments;
     va_start(arguments, format);
-    char *more = xvasprintf(format, arguments);
+    OWNED char *more = xvasprintf(format, arguments);
     va_end(arguments);
     char *longer = xasprintf("%s%s%s", *text, **text ? ", " : "", more);
-    free(more);
     free(*text);
     *text = longer;
 }
@@ -105,7 +103,7 @@ static void name_doubtful(const Serving *s, json_t *list)
 /* One sentence for each kind of figure, with all implementations that have it. */
 static void list_figures(const Serving *s, json_t *list)
 {
-    char *tails = xstrdup(""), *shares = xstrdup(""), *starts = xstrdup("");
+    OWNED char *tails = xstrdup(""), *shares = xstrdup(""), *starts = xstrdup("");
     for (size_t i = 0; i < s->count; i++) {
         const ServingEntry *c = &s->entries[i];
         const char *name = serving_entry_name(c);
@@ -126,9 +124,6 @@ static void list_figures(const Serving *s, json_t *list)
     if (*starts)
         say(list, "From nothing to the first label (process, model load, first request): %s.",
             starts);
-    free(tails);
-    free(shares);
-    free(starts);
 }
 
 /* ---- labels ---- */

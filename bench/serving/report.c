@@ -1,10 +1,9 @@
-/* report: the columns, the JSON and the Markdown of a sentiment comparison; see report.h. */
-#include "bench/serving/report.h"
+/* report: the columns, the JSON and the Markdown of a sentiment comparison; see serving.h. */
+#include "bench/serving/serving.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#include "bench/compare/output.h"
 #include "bench/serving/score.h"
 
 enum { SCHEMA = 1 };

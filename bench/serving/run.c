@@ -85,15 +85,11 @@ static int request_piece(ServingEntry *c, const size_t *texts, size_t count, dou
     json_t *numbers = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(numbers, json_integer((json_int_t)texts[i]));
-    json_t *reply = implementation_ask(
+    json_auto_t *reply = implementation_ask(
         c->implementation, json_pack("{s:s, s:o}", "do", "requests", "texts", numbers), err);
-    if (!reply)
-        return -1;
-    int status = read_times(c, reply, "ns", count, ms, err);
-    if (status == 0)
-        status = read_times(c, reply, "tokenizer_ns", count, tokenizer_ms, err);
-    json_decref(reply);
-    return status;
+    return reply && read_times(c, reply, "ns", count, ms, err) == 0
+               ? read_times(c, reply, "tokenizer_ns", count, tokenizer_ms, err)
+               : -1;
 }
 
 /* Labels these texts one after the other; total and tokenizer time of each. In pieces: a reply has
@@ -125,12 +121,11 @@ static int cold_start(const Serving *s, ServingEntry *c, double ms[COLD_TIMES], 
     if (implementation_wake(c->implementation, err) != 0)
         return -1;
     ms[COLD_START] = (double)(clock_ns() - start) / 1e6;
-    json_t *reply = implementation_ask(c->implementation, load_request(s), err);
+    json_auto_t *reply = implementation_ask(c->implementation, load_request(s), err);
     if (!reply)
         return -1;
     const json_t *ns = json_object_get(reply, "ns");
     ms[COLD_LOAD] = json_is_number(ns) ? json_number_value(ns) / 1e6 : NAN;
-    json_decref(reply);
     return request_texts(c, &first_text, 1, &ms[COLD_FIRST], &tokenizer_ms, err);
 }
 
@@ -138,20 +133,18 @@ static int cold_start(const Serving *s, ServingEntry *c, double ms[COLD_TIMES], 
 static int cold_starts(const Serving *s, ServingEntry *c, Err *err)
 {
     size_t count = (size_t)s->config->cold_starts;
-    double *all = xcalloc(COLD_TIMES * count, sizeof *all), one[COLD_TIMES];
-    int status = 0;
-    for (size_t i = 0; i < count && status == 0; i++) {
-        status = cold_start(s, c, one, err);
-        for (size_t k = 0; k < COLD_TIMES && status == 0; k++)
+    OWNED double *all = xcalloc(COLD_TIMES * count, sizeof *all);
+    double one[COLD_TIMES];
+    for (size_t i = 0; i < count; i++) {
+        if (cold_start(s, c, one, err) != 0)
+            return -1;
+        for (size_t k = 0; k < COLD_TIMES; k++)
             all[k * count + i] = one[k];
     }
-    if (status == 0) {
-        c->start_ms = median_of(all + COLD_START * count, count);
-        c->load_ms = median_of(all + COLD_LOAD * count, count);
-        c->first_ms = median_of(all + COLD_FIRST * count, count);
-    }
-    free(all);
-    return status;
+    c->start_ms = median_of(all + COLD_START * count, count);
+    c->load_ms = median_of(all + COLD_LOAD * count, count);
+    c->first_ms = median_of(all + COLD_FIRST * count, count);
+    return 0;
 }
 
 /* ---- labels ---- */
@@ -164,33 +157,29 @@ static int read_labels(const Serving *s, ServingEntry *c, const char *path, Err 
         return -1;
     const STensor *logits = safetensors_find(file, "logits"),
                   *lengths = safetensors_find(file, "lengths");
-    int status = 0;
-    if (!logits || logits->dtype != ST_F32 || stensor_count(logits) != n * k || !lengths ||
-        lengths->dtype != ST_I32 || stensor_count(lengths) != n)
-        status = err_set(err, "%s did not write logits and lengths of %zu texts",
-                         c->implementation->name, n);
-    if (status == 0) {
+    bool right = logits && logits->dtype == ST_F32 && stensor_count(logits) == n * k && lengths &&
+                 lengths->dtype == ST_I32 && stensor_count(lengths) == n;
+    OWNED float *values = xcalloc(n * k, sizeof *values);
+    if (right) {
         c->labels = xcalloc(n, sizeof *c->labels);
         c->lengths = xcalloc(n, sizeof *c->lengths);
-        float *values = xcalloc(n * k, sizeof *values);
         memcpy(c->lengths, lengths->data, n * sizeof *c->lengths);
         memcpy(values, logits->data, n * k * sizeof *values);
         for (size_t i = 0; i < n; i++)
             c->labels[i] = (int32_t)classifier_best(values + i * k, k);
-        free(values);
     }
     safetensors_free(file);
-    return status;
+    return right ? 0
+                 : err_set(err, "%s did not write logits and lengths of %zu texts",
+                           c->implementation->name, n);
 }
 
 static int label_all(const Serving *s, ServingEntry *c, Err *err)
 {
-    char *path = session_file(&s->session, c->implementation->name);
-    int status = session_write_outputs(&s->session, c->implementation, err);
-    if (status == 0)
-        status = read_labels(s, c, path, err);
-    free(path);
-    return status;
+    OWNED char *path = session_file(&s->session, c->implementation->name);
+    return session_write_outputs(&s->session, c->implementation, err) != 0
+               ? -1
+               : read_labels(s, c, path, err);
 }
 
 /* Compares with ours, where there is ours. */
@@ -205,14 +194,12 @@ static void prove(const Serving *s, ServingEntry *c)
 
 static int warm_up(const Serving *s, ServingEntry *c, Err *err)
 {
-    size_t count = (size_t)s->config->warmups, *texts = xcalloc(count + 1, sizeof *texts);
-    double *ms = xcalloc(2 * count + 1, sizeof *ms);
+    size_t count = (size_t)s->config->warmups;
+    OWNED size_t *texts = xcalloc(count + 1, sizeof *texts);
+    OWNED double *ms = xcalloc(2 * count + 1, sizeof *ms);
     for (size_t i = 0; i < count; i++)
         texts[i] = i % samples_of(s)->count;
-    int status = request_texts(c, texts, count, ms, ms + count, err);
-    free(texts);
-    free(ms);
-    return status;
+    return request_texts(c, texts, count, ms, ms + count, err);
 }
 
 /* texts[samples + 1]: a random order of the samples, the first of them twice. */
@@ -236,19 +223,16 @@ static double turn(void *serving, size_t i, Err *err)
 {
     Serving *s = serving;
     ServingEntry *c = &s->entries[i];
-    size_t n = samples_of(s)->count, round = c->entry.rounds,
-           *texts = xcalloc(n + 1, sizeof *texts);
-    double *ms = xcalloc(2 * (n + 1), sizeof *ms), *tokenizer_ms = ms + n + 1, median = NAN;
+    size_t n = samples_of(s)->count, round = c->entry.rounds;
+    OWNED size_t *texts = xcalloc(n + 1, sizeof *texts);
+    OWNED double *ms = xcalloc(2 * (n + 1), sizeof *ms);
     draw_order(s, round, texts);
-    if (request_texts(c, texts, n + 1, ms, tokenizer_ms, err) == 0) {
-        memcpy(c->ms + round * n, ms + 1, n * sizeof *ms);
-        memcpy(c->tokenizer_ms + round * n, tokenizer_ms + 1, n * sizeof *ms);
-        c->round_mean_ms[round] = mean_of(ms + 1, n);
-        median = median_of(ms + 1, n);
-    }
-    free(texts);
-    free(ms);
-    return median;
+    if (request_texts(c, texts, n + 1, ms, ms + n + 1, err) != 0)
+        return NAN;
+    memcpy(c->ms + round * n, ms + 1, n * sizeof *ms);
+    memcpy(c->tokenizer_ms + round * n, ms + n + 2, n * sizeof *ms);
+    c->round_mean_ms[round] = mean_of(ms + 1, n);
+    return median_of(ms + 1, n);
 }
 
 /* ---- figures ---- */
@@ -272,8 +256,8 @@ static double gflops_of(const Serving *s, const ServingEntry *c)
 static double text_p99(const Serving *s, const ServingEntry *c)
 {
     size_t n = samples_of(s)->count, rounds = c->entry.rounds, requests = rounds * n;
-    size_t *texts = xcalloc(n + 1, sizeof *texts);
-    double *by_text = xcalloc(requests + 1, sizeof *by_text);
+    OWNED size_t *texts = xcalloc(n + 1, sizeof *texts);
+    OWNED double *by_text = xcalloc(requests + 1, sizeof *by_text);
     for (size_t round = 0; round < rounds; round++) {
         draw_order(s, round, texts);
         for (size_t i = 0; i < n; i++)
@@ -284,10 +268,7 @@ static double text_p99(const Serving *s, const ServingEntry *c)
         for (size_t round = 0; round < rounds; round++)
             ms[round] /= median;
     }
-    double p99 = supported_percentile_of(by_text, requests, 0.99);
-    free(texts);
-    free(by_text);
-    return p99;
+    return supported_percentile_of(by_text, requests, 0.99);
 }
 
 static void summarise(Serving *s)

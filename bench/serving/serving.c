@@ -16,8 +16,7 @@ static int open_model(Serving *s, Err *err)
 {
     Checkpoint ck;
     const char *dir = s->config->model;
-    char *weights = weights_find(dir);
-    free(weights);
+    OWNED char *weights = weights_find(dir);
     if (!weights && weights_advice(dir))
         return weights_missing(dir, err);
     if (!weights)

@@ -9,7 +9,7 @@
 #ifndef TARE_BENCH_SERVING_SERVING_H
 #define TARE_BENCH_SERVING_SERVING_H
 
-#include "bench/compare/session.h"
+#include "bench/compare/output.h"
 #include "bench/serving/config.h"
 #include "bench/text/jsonl.h"
 
@@ -60,5 +60,20 @@ RatioTest serving_entry_ratio(const Serving *s, const ServingEntry *a, const Ser
 
 /* Place of the first text of a set among all texts. */
 size_t serving_first(const Serving *s, ServingSet set);
+
+/* ---- report.c ---- */
+
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md}. */
+int serving_report_write(const Serving *s, ReportPlace *place, Err *err);
+
+/* The Markdown report of a Serving, which is the console's as well. */
+void serving_report_markdown(const void *serving, time_t started, FILE *f);
+
+/* findings.c: sentences, each of which follows from the figures of this run alone: an array of
+ * strings. */
+json_t *serving_findings(const Serving *s);
+
+/* "tare" of one entry. */
+const char *serving_entry_name(const ServingEntry *c);
 
 #endif

@@ -83,34 +83,31 @@ Interval bca_mean_interval(const double *x, size_t n, double level)
     if (n < 2)
         return interval_missing();
     Xoshiro r = xoshiro_from_seed(FIXED_SEED);
-    double *means = xmalloc(BOOTSTRAP_RESAMPLES * sizeof *means), mean = mean_of(x, n);
+    OWNED double *means = xmalloc(BOOTSTRAP_RESAMPLES * sizeof *means);
+    double mean = mean_of(x, n);
     size_t below = 0;
     for (size_t i = 0; i < BOOTSTRAP_RESAMPLES; i++) {
         means[i] = resampled_mean(x, n, &r);
         below += means[i] < mean;
     }
-    double *sorted = sorted_copy(means, BOOTSTRAP_RESAMPLES);
+    OWNED double *sorted = sorted_copy(means, BOOTSTRAP_RESAMPLES);
     double from = (1 - level) / 2, to = 1 - from, acceleration = acceleration_of_mean(x, n);
     if (isfinite(acceleration) && below > 0 && below < BOOTSTRAP_RESAMPLES) {
         double z0 = normal_quantile((double)below / BOOTSTRAP_RESAMPLES);
         from = bca_percentile(from, z0, acceleration);
         to = bca_percentile(to, z0, acceleration);
     }
-    Interval ends = percentile_interval(sorted, BOOTSTRAP_RESAMPLES, from, to, level);
-    free(sorted);
-    free(means);
-    return ends;
+    return percentile_interval(sorted, BOOTSTRAP_RESAMPLES, from, to, level);
 }
 
 Interval geometric_mean_interval(const double *ratio, size_t n, double level)
 {
-    double *logs = xmalloc(n * sizeof *logs);
+    OWNED double *logs = xmalloc(n * sizeof *logs);
     for (size_t i = 0; i < n; i++) {
         CHECK(ratio[i] > 0, "ratio %g", ratio[i]);
         logs[i] = log(ratio[i]);
     }
     Interval of_logs = bca_mean_interval(logs, n, level);
-    free(logs);
     return (Interval){exp(of_logs.lo), exp(of_logs.hi), of_logs.coverage};
 }
 
@@ -130,14 +127,12 @@ Interval nested_ratio_interval(Nested numerator, Nested denominator, double leve
         return interval_missing();
     CHECK(numerator.trials > 0 && denominator.trials > 0, "processes without trials");
     Xoshiro r = xoshiro_from_seed(FIXED_SEED);
-    double *ratios = xmalloc(BOOTSTRAP_RESAMPLES * sizeof *ratios);
+    OWNED double *ratios = xmalloc(BOOTSTRAP_RESAMPLES * sizeof *ratios);
     for (size_t i = 0; i < BOOTSTRAP_RESAMPLES; i++) {
         double top = resampled_nested_mean(numerator, &r);
         ratios[i] = top / resampled_nested_mean(denominator, &r);
     }
-    double *sorted = sorted_copy(ratios, BOOTSTRAP_RESAMPLES), tail = (1 - level) / 2;
-    Interval ends = percentile_interval(sorted, BOOTSTRAP_RESAMPLES, tail, 1 - tail, level);
-    free(sorted);
-    free(ratios);
-    return ends;
+    OWNED double *sorted = sorted_copy(ratios, BOOTSTRAP_RESAMPLES);
+    double tail = (1 - level) / 2;
+    return percentile_interval(sorted, BOOTSTRAP_RESAMPLES, tail, 1 - tail, level);
 }

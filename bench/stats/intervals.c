@@ -48,13 +48,12 @@ Interval quantile_interval(const double *x, size_t n, double p, double level)
     double coverage = quantile_interval_ranks(n, p, level, &lo, &hi);
     if (lo == 0 && hi == n + 1)
         return interval_missing();
-    double *sorted = sorted_copy(x, n);
+    OWNED double *sorted = sorted_copy(x, n);
     Interval ends = {
         .lo = lo >= 1 ? sorted[lo - 1] : NAN,
         .hi = hi <= n ? sorted[hi - 1] : NAN,
         .coverage = coverage,
     };
-    free(sorted);
     return ends;
 }
 
@@ -94,8 +93,8 @@ TwoLevel two_level_of(const double *x, size_t processes, size_t trials, double l
     TwoLevel t = {mean_of(x, processes * trials), NAN, NAN, interval_missing()};
     if (processes < 2 || trials < 1)
         return t;
-    double *means = xmalloc(processes * sizeof *means),
-           *variances = xmalloc(processes * sizeof *means);
+    OWNED double *means = xmalloc(processes * sizeof *means),
+                 *variances = xmalloc(processes * sizeof *means);
     for (size_t i = 0; i < processes; i++) {
         means[i] = mean_of(x + i * trials, trials);
         variances[i] = pow(std_of(x + i * trials, trials), 2);
@@ -104,8 +103,6 @@ TwoLevel two_level_of(const double *x, size_t processes, size_t trials, double l
     t.within_variance = mean_of(variances, processes);
     t.between_variance = of_means - t.within_variance / (double)trials;
     t.interval = mean_t_interval(means, processes, level);
-    free(means);
-    free(variances);
     return t;
 }
 

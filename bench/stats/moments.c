@@ -92,12 +92,10 @@ double mad_of(const double *x, size_t n)
     if (n == 0)
         return NAN;
     double median = median_of(x, n);
-    double *distance = xmalloc(n * sizeof *distance);
+    OWNED double *distance = xmalloc(n * sizeof *distance);
     for (size_t i = 0; i < n; i++)
         distance[i] = fabs(x[i] - median);
-    double mad = median_of(distance, n);
-    free(distance);
-    return mad;
+    return median_of(distance, n);
 }
 
 double robust_cv_of(const double *x, size_t n)
@@ -135,10 +133,8 @@ double percentile_of_sorted(const double *sorted, size_t n, double p)
 
 double percentile_of(const double *x, size_t n, double p)
 {
-    double *sorted = sorted_copy(x, n);
-    double value = percentile_of_sorted(sorted, n, p);
-    free(sorted);
-    return value;
+    OWNED double *sorted = sorted_copy(x, n);
+    return percentile_of_sorted(sorted, n, p);
 }
 
 double supported_percentile_of(const double *x, size_t n, double p)

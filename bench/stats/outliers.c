@@ -18,10 +18,8 @@ static Fences fences_of_sorted(const double *sorted, size_t n)
 
 Fences tukey_fences(const double *x, size_t n)
 {
-    double *sorted = sorted_copy(x, n);
-    Fences fences = fences_of_sorted(sorted, n);
-    free(sorted);
-    return fences;
+    OWNED double *sorted = sorted_copy(x, n);
+    return fences_of_sorted(sorted, n);
 }
 
 bool is_outlier(const Fences *f, double value)
@@ -58,16 +56,14 @@ static Usual usual_of(const double *x, size_t n)
 {
     if (!x)
         return (Usual){NAN, NAN};
-    double *known = xmalloc(n * sizeof *known);
+    OWNED double *known = xmalloc(n * sizeof *known);
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
         if (!isnan(x[i]))
             known[count++] = x[i];
-    double *sorted = sorted_copy(known, count);
+    OWNED double *sorted = sorted_copy(known, count);
     Usual usual = {.median = percentile_of_sorted(sorted, count, 0.5),
                    .high = fences_of_sorted(sorted, count).high};
-    free(sorted);
-    free(known);
     return usual;
 }
 
@@ -148,10 +144,9 @@ double cpu_wait_of(const double *wall_ns, const double *runqueue_ns, size_t n, d
 {
     if (!runqueue_ns)
         return NAN;
-    double *share = xmalloc(n * sizeof *share);
+    OWNED double *share = xmalloc(n * sizeof *share);
     for (size_t i = 0; i < n; i++)
         share[i] = runqueue_ns[i] / (threads * wall_ns[i]);
     double median = median_of(share, n);
-    free(share);
     return median <= 1 ? median : NAN;
 }

@@ -54,7 +54,7 @@ static double sign_test_p(const double *d, size_t n)
 
 RatioTest paired_ratio(const double *a, const double *b, size_t rounds, double level)
 {
-    double *from = logs_of(a, rounds), *d = logs_of(b, rounds);
+    OWNED double *from = logs_of(a, rounds), *d = logs_of(b, rounds);
     RatioTest test = ratio_missing();
     if (from && d && rounds > 0) {
         for (size_t i = 0; i < rounds; i++)
@@ -62,8 +62,6 @@ RatioTest paired_ratio(const double *a, const double *b, size_t rounds, double l
         Interval interval = median_interval(d, rounds, level);
         test = ratio_from_logs(median_of(d, rounds), interval, sign_test_p(d, rounds));
     }
-    free(from);
-    free(d);
     return test;
 }
 
@@ -98,12 +96,13 @@ typedef struct RankSum {
 static RankSum rank_sum_of(const double *a, size_t n, const double *b, size_t m)
 {
     RankSum r = {0};
-    double *all = xmalloc((n + m) * sizeof *all), ties = 0, count = (double)(n + m);
+    OWNED double *all = xmalloc((n + m) * sizeof *all);
+    double ties = 0, count = (double)(n + m);
     for (size_t i = 0; i < n; i++)
         all[i] = a[i];
     for (size_t j = 0; j < m; j++)
         all[n + j] = b[j];
-    double *sorted = sorted_copy(all, n + m);
+    OWNED double *sorted = sorted_copy(all, n + m);
     for (size_t from = 0, to; from < n + m; from = to) {
         for (to = from + 1; to < n + m && sorted[to] == sorted[from];)
             to++;
@@ -115,8 +114,6 @@ static RankSum rank_sum_of(const double *a, size_t n, const double *b, size_t m)
             r.u += b[j] > a[i] ? 1 : b[j] == a[i] ? 0.5 : 0;
     r.ties = ties > 0;
     r.sigma = sqrt((double)n * (double)m / 12 * (count + 1 - ties / (count * (count - 1))));
-    free(all);
-    free(sorted);
     return r;
 }
 
@@ -128,7 +125,7 @@ typedef struct RankDecision {
 
 static RankDecision decide_exactly(double u, size_t n, size_t m, double level)
 {
-    double *probability = mann_whitney_distribution(n, m);
+    OWNED double *probability = mann_whitney_distribution(n, m);
     size_t top = n * m, least = (size_t)fmin(u, (double)top - u);
     RankDecision d = {0};
     for (size_t i = 0; i <= least; i++)
@@ -138,7 +135,6 @@ static RankDecision decide_exactly(double u, size_t n, size_t m, double level)
     while (d.k < top / 2 && below + probability[d.k] <= tail)
         below += probability[d.k++];
     d.coverage = 1 - 2 * below;
-    free(probability);
     return d;
 }
 
@@ -169,23 +165,20 @@ static RatioTest rank_shift(const double *a, size_t n, const double *b, size_t m
     RankSum r = rank_sum_of(a, n, b, m);
     bool exact = n <= LARGEST_EXACT_SAMPLE && m <= LARGEST_EXACT_SAMPLE && !r.ties;
     RankDecision d = exact ? decide_exactly(r.u, n, m, level) : decide_normally(r, n, m, level);
-    double *differences = sorted_differences(a, n, b, m);
+    OWNED double *differences = sorted_differences(a, n, b, m);
     Interval interval = interval_missing();
     if (d.k > 0)
         interval = (Interval){differences[d.k - 1], differences[n * m - d.k], d.coverage};
     double shift = percentile_of_sorted(differences, n * m, 0.5);
-    free(differences);
     return ratio_from_logs(shift, interval, d.p);
 }
 
 RatioTest rank_ratio(const double *a, size_t n, const double *b, size_t m, double level)
 {
-    double *from = logs_of(a, n), *to = logs_of(b, m);
+    OWNED double *from = logs_of(a, n), *to = logs_of(b, m);
     RatioTest test = ratio_missing();
     if (from && to && n > 0 && m > 0)
         test = rank_shift(from, n, to, m, level);
-    free(from);
-    free(to);
     return test;
 }
 
@@ -203,12 +196,10 @@ static RatioTest welch_shift(const double *a, size_t n, const double *b, size_t 
 
 RatioTest welch_ratio(const double *a, size_t n, const double *b, size_t m, double level)
 {
-    double *from = logs_of(a, n), *to = logs_of(b, m);
+    OWNED double *from = logs_of(a, n), *to = logs_of(b, m);
     RatioTest test = ratio_missing();
     if (from && to && n >= 2 && m >= 2)
         test = welch_shift(from, n, to, m, level);
-    free(from);
-    free(to);
     return test;
 }
 
@@ -221,14 +212,12 @@ static RatioTest one_sample_shift(const double *d, size_t n, double level)
 
 RatioTest paired_t_ratio(const double *a, const double *b, size_t rounds, double level)
 {
-    double *from = logs_of(a, rounds), *d = logs_of(b, rounds);
+    OWNED double *from = logs_of(a, rounds), *d = logs_of(b, rounds);
     RatioTest test = ratio_missing();
     if (from && d && rounds >= 2) {
         for (size_t i = 0; i < rounds; i++)
             d[i] -= from[i];
         test = one_sample_shift(d, rounds, level);
     }
-    free(from);
-    free(d);
     return test;
 }

@@ -32,11 +32,10 @@ const char *steady_class_name(SteadyClass c)
 /* Noise from the differences of neighbours, which a few level shifts do not move. */
 static double sigma_from_differences(const double *y, size_t n, double floor)
 {
-    double *step = xmalloc(n * sizeof *step);
+    OWNED double *step = xmalloc(n * sizeof *step);
     for (size_t i = 0; i + 1 < n; i++)
         step[i] = fabs(y[i + 1] - y[i]);
     double sigma = MAD_TO_SIGMA * median_of(step, n - 1) / M_SQRT2;
-    free(step);
     return fmax(sigma, floor);
 }
 
@@ -123,10 +122,10 @@ size_t steady_segments(const double *y, size_t n, double sigma, double penalty, 
     CHECK(n > 0 && sigma > 0, "%zu values with noise %g", n, sigma);
     Costs costs = costs_new(y, n, sigma);
     size_t places = boundary_count(n), room = places + 1;
-    double *best = xmalloc(room * sizeof *best);   /* F(t): least cost up to boundary t */
-    size_t *last = xmalloc(room * sizeof *last);   /* where its last segment begins */
-    size_t *live = xmalloc(room * sizeof *live);   /* boundaries that may still be the best */
-    double *total = xmalloc(room * sizeof *total); /* F(live) + cost from there to t */
+    OWNED double *best = xmalloc(room * sizeof *best);   /* F(t): least cost up to boundary t */
+    OWNED size_t *last = xmalloc(room * sizeof *last);   /* where its last segment begins */
+    OWNED size_t *live = xmalloc(room * sizeof *live);   /* boundaries that may still be the best */
+    OWNED double *total = xmalloc(room * sizeof *total); /* F(live) + cost from there to t */
     size_t live_count = 1;
     best[0] = -penalty;
     live[0] = 0;
@@ -149,10 +148,6 @@ size_t steady_segments(const double *y, size_t n, double sigma, double penalty, 
     }
     size_t count = ends_from_boundaries(last, n, ends);
     costs_free(&costs);
-    free(best);
-    free(last);
-    free(live);
-    free(total);
     return count;
 }
 
@@ -251,7 +246,7 @@ static Steady steady_unknown(SteadyClass c)
 static Steady segment_and_classify(const double *x, size_t n, double delta, double sigma_floor,
                                    size_t *start)
 {
-    double *y = xmalloc(n * sizeof *y);
+    OWNED double *y = xmalloc(n * sizeof *y);
     for (size_t i = 0; i < n; i++)
         y[i] = log(x[i]);
     Levels l = {.z = xmalloc(n * sizeof *l.z),
@@ -266,7 +261,6 @@ static Steady segment_and_classify(const double *x, size_t n, double delta, doub
     s.steady_class = levels_classify(&l, delta, start);
     s.segments = l.count;
     s.sigma = l.sigma;
-    free(y);
     free(l.z);
     free(l.ends);
     free(l.means);

@@ -53,7 +53,7 @@ static int by_p(const void *a, const void *b)
 
 void benjamini_hochberg(const double *p, size_t count, double *q)
 {
-    Ranked *tested = xmalloc(count * sizeof *tested);
+    OWNED Ranked *tested = xmalloc(count * sizeof *tested);
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
         q[i] = NAN;
@@ -67,7 +67,6 @@ void benjamini_hochberg(const double *p, size_t count, double *q)
         least = fmin(least, r.p * (double)n / (double)rank);
         q[r.row] = least;
     }
-    free(tested);
 }
 
 Verdict verdict_of_file(const Verdict *rows, size_t count, Verdict mean)

@@ -10,11 +10,9 @@
 #include "bench/machine/threads.h"
 #include "bench/commands.h"
 #include "bench/compare/cell.h"
-#include "bench/compare/output.h"
-#include "bench/compare/report.h"
 #include "bench/util/config_command.h"
 #include "bench/util/interrupt.h"
-#include "bench/serving/report.h"
+#include "bench/serving/serving.h"
 
 /* ---- before the first cell ---- */
 

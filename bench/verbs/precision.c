@@ -8,8 +8,7 @@
 #include "bench/commands.h"
 #include "bench/util/config_command.h"
 #include "bench/util/interrupt.h"
-#include "bench/compare/output.h"
-#include "bench/precision/report.h"
+#include "bench/precision/study.h"
 
 /* ---- the command ---- */
 

@@ -47,7 +47,7 @@ static json_t *answer_hello(void)
                      kernels()->isa, "gemm", gemm_backend(), "blas", gemm_blas_description());
 }
 
-static json_t *answer_load(WorkerJob **job, const json_t *request, Err *err)
+static json_t *answer_load(WorkerJob **job, json_t *request, Err *err)
 {
     worker_job_free(*job); /* first: two models may not fit */
     int64_t start = clock_ns();
@@ -89,7 +89,7 @@ static json_t *answer_outputs(WorkerJob *job, const json_t *request, Err *err)
 }
 
 /* A new reference, or NULL with a sentence. *job: what is loaded; NULL before the first load. */
-static json_t *answer(WorkerJob **job, const json_t *request, Err *err)
+static json_t *answer(WorkerJob **job, json_t *request, Err *err)
 {
     const char *verb = json_string_value(json_object_get(request, "do"));
     if (!verb)

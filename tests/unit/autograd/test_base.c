@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -69,4 +70,23 @@ Test(base, an_error_too_long_ends_between_two_characters)
         size_t n = strlen(err.msg);
         cr_expect(n > sizeof(Err) - 8 && (n - (size_t)before) % 2 == 0, "%zu bytes", n);
     }
+}
+
+static int leaves_early(bool early)
+{
+    OWNED char *text = xmalloc(4096), *none = NULL;
+    text[0] = '\0';
+    if (early)
+        return -1;
+    return none ? 1 : text[0];
+}
+
+/* mallinfo2 counts the bytes that are in use. */
+Test(base, owned_memory_is_freed_on_every_way_out)
+{
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < 1000; i++)
+        leaves_early(i % 2 == 0);
+    size_t after = mallinfo2().uordblks;
+    cr_expect(lt(sz, after, before + 4096), "%zu bytes, then %zu", before, after);
 }

@@ -11,7 +11,7 @@
 
 #include "bench/compare/output.h"
 #include "bench/doctor/doctor.h"
-#include "bench/precision/report.h"
+#include "bench/precision/study.h"
 #include "bench/train/train.h"
 #include "bench/compare/rounds.h"
 #include "tests/support/temp_dir.h"
