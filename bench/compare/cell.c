@@ -63,23 +63,18 @@ void comparison_release(Comparison *c)
     session_release(&c->session);
 }
 
-EntryState cell_entry_state(const Comparison *c, const CellEntry *r)
-{
-    return entry_state(&r->entry, session_peaks(&c->session));
-}
-
 /* Records of a cell stand together, ours first. */
 const CellEntry *cell_entry_ours(const Comparison *c, const CellEntry *r)
 {
-    while (r->implementation != &c->session.implementations[0])
+    while (r->entry.implementation != &c->session.implementations[0])
         r--;
     return r;
 }
 
 bool cell_entry_shows_ratio(const Comparison *c, const CellEntry *r)
 {
-    return !isnan(r->entry.ratio.ratio) && cell_entry_state(c, r) == ENTRY_OK &&
-           cell_entry_state(c, cell_entry_ours(c, r)) == ENTRY_OK;
+    return !isnan(r->entry.ratio.ratio) && session_state(&c->session, &r->entry) == ENTRY_OK &&
+           session_state(&c->session, &cell_entry_ours(c, r)->entry) == ENTRY_OK;
 }
 
 /* ---- loading, and the proof ---- */
@@ -97,7 +92,7 @@ static int load(const CellRun *r, Implementation *a, Err *err)
  * processes there is one model in memory at a time, and one call a sample. */
 static void prepare(const CellRun *r, CellEntry *record)
 {
-    Implementation *a = record->implementation;
+    Implementation *a = record->entry.implementation;
     Err *err = &record->entry.failure;
     record->calls = 1;
     record->warm_call = true;
@@ -113,21 +108,11 @@ static void prepare(const CellRun *r, CellEntry *record)
         peer_stop(&a->peer);
 }
 
-/* Compares everybody's outputs with ours. */
-static void prove(const CellRun *r)
-{
-    double own = r->cell->component->tolerance, tolerance = own > 0 ? own : parity_tolerance;
-    for (size_t i = 1; i < r->count && !entry_failed(r->entries[0]); i++)
-        if (!entry_failed(r->entries[i]))
-            session_prove(&r->c->session, r->records[i].implementation->name, tolerance,
-                          r->entries[i]);
-}
-
 /* ---- turns ---- */
 
 static void note_memory(CellEntry *record)
 {
-    int64_t bytes = peak_rss_bytes(record->implementation->peer.pid);
+    int64_t bytes = peak_rss_bytes(record->entry.implementation->peer.pid);
     if (bytes != INT_MISSING && (size_t)bytes > record->peak_rss_bytes)
         record->peak_rss_bytes = (size_t)bytes;
 }
@@ -136,7 +121,7 @@ static double turn(void *run, size_t i, Err *err)
 {
     const CellRun *r = run;
     CellEntry *record = &r->records[i];
-    Implementation *a = record->implementation;
+    Implementation *a = record->entry.implementation;
     double ns = NAN;
     bool ready = !r->cell->fresh_process || load(r, a, err) == 0;
     if (ready && (!record->warm_call || !isnan(implementation_time(a, "run", 1, err))))
@@ -170,7 +155,7 @@ static void choose(CellRun *r)
         if (!a->available || (k > 0 && !component_has_peer(r->cell->component, a->name)))
             continue;
         r->records[r->count] =
-            (CellEntry){.cell = r->cell, .implementation = a, .input_bytes = bytes};
+            (CellEntry){.cell = r->cell, .entry.implementation = a, .input_bytes = bytes};
         r->entries[r->count] = &r->records[r->count].entry;
         r->count++;
     }
@@ -184,12 +169,10 @@ static void take_turns(CellRun *r)
                              .rounds = r->cell->rounds};
     rounds_run(r->entries, r->count, &plan, turn, r);
     double flops = flops_of(r->c, r->cell);
-    for (size_t i = 0; i < r->count; i++) {
-        r->entries[i]->claim = (Claim){.product = precision_product(r->cell->component->precision),
-                                       .gflops = flops / (r->entries[i]->median_ms * 1e6),
-                                       .cpus_used = NAN};
-        session_doubt(&r->c->session, &r->entries[i]->claim);
-    }
+    for (size_t i = 0; i < r->count; i++)
+        session_claim(&r->c->session, r->entries[i],
+                      precision_product(r->cell->component->precision),
+                      flops / (r->entries[i]->median_ms * 1e6));
 }
 
 static void keep(CellRun *r)
@@ -203,15 +186,17 @@ static void keep(CellRun *r)
 static void measure(CellRun *r)
 {
     Session *s = &r->c->session;
-    if (r->cell
-            ->fresh_process) /* idle workers of earlier cells hold memory that these are short of */
+    double own = r->cell->component->tolerance;
+    /* idle workers of earlier cells hold memory that fresh processes are short of */
+    if (r->cell->fresh_process)
         implementations_stop(s->implementations);
     choose(r);
     for (size_t i = 0; i < r->count && !interrupted(); i++)
         prepare(r, &r->records[i]);
-    prove(r);
     for (size_t i = 0; i < r->count; i++)
-        session_remove_file(s, r->records[i].implementation->name);
+        session_prove(s, r->entries[0], r->entries[i], own > 0 ? own : parity_tolerance);
+    for (size_t i = 0; i < r->count; i++)
+        session_remove_file(s, r->entries[i]->implementation->name);
     take_turns(r);
 }
 

@@ -14,7 +14,6 @@
 typedef struct CellEntry {
     Entry entry; /* its claim: model FLOPs over the median; NaN where the cell has no matrix work */
     const CompareCell *cell;
-    Implementation *implementation;
     int64_t calls;         /* a sample */
     bool warm_call;        /* an untimed call goes before each sample */
     size_t peak_rss_bytes; /* of a whole fresh process, the highest of all turns; 0 = not known */
@@ -42,8 +41,6 @@ void comparison_release(Comparison *c);
  * implementation that fails has its failure in its record. -1: the inputs cannot be read or
  * written, or we were interrupted, and nothing was appended. */
 int comparison_measure(Comparison *c, const CompareCell *cell, Err *err);
-
-EntryState cell_entry_state(const Comparison *c, const CellEntry *r);
 
 /* Tare's record of the same cell. */
 const CellEntry *cell_entry_ours(const Comparison *c, const CellEntry *r);

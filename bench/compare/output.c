@@ -135,12 +135,10 @@ int report_write(const Report *r, ReportPlace *place, Err *err)
 
 /* ---- an entry ---- */
 
-void entry_record_fill(EntryRecord *r, const Session *s, const Implementation *a, const Entry *e,
-                       bool shows_ratio)
+void entry_record_fill(EntryRecord *r, const Session *s, const Entry *e, bool shows_ratio)
 {
-    const Peaks *peaks = session_peaks(s);
-    text_set(r->implementation, a->name);
-    text_set(r->status, entry_state_names[entry_state(e, peaks)]);
+    text_set(r->implementation, e->implementation->name);
+    text_set(r->status, entry_state_names[session_state(s, e)]);
     r->median_ms = e->median_ms;
     r->median_lo_ms = e->interval.lo;
     r->median_hi_ms = e->interval.hi;
@@ -153,10 +151,10 @@ void entry_record_fill(EntryRecord *r, const Session *s, const Implementation *a
         r->parity_max_abs = e->parity.max_abs;
         r->parity_ok = e->parity.ok;
     }
-    r->empty_call_ms = a->empty_call_ms;
+    r->empty_call_ms = e->implementation->empty_call_ms;
     r->rounds = int_unless_zero(e->rounds);
     r->gflops_per_s = e->claim.gflops;
-    r->peak_fraction = entry_peak_fraction(e, peaks);
+    r->peak_fraction = entry_peak_fraction(e, session_peaks(s));
 }
 
 /* ---- the machine ---- */

@@ -55,8 +55,7 @@ typedef struct EntryRecord {
 #define ENTRY_FIELD(kind, name) FIELD(EntryRecord, kind, #name, name, .digits = REPORT_DIGITS),
 
 /* Fills all but component, model, batch_size and seq_len. */
-void entry_record_fill(EntryRecord *r, const Session *s, const Implementation *a, const Entry *e,
-                       bool shows_ratio);
+void entry_record_fill(EntryRecord *r, const Session *s, const Entry *e, bool shows_ratio);
 
 /* A cell: whether its parity is proven, else why not. `passed`: what is said of one that is. */
 void add_parity_verdict(Table *t, const Entry *e, const char *passed);

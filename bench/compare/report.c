@@ -40,8 +40,7 @@ static void fill_record(const void *comparison, size_t i, void *record)
     const Comparison *c = comparison;
     const CellEntry *r = &c->records[i];
     CompareRecord *out = record;
-    entry_record_fill(&out->entry, &c->session, r->implementation, &r->entry,
-                      cell_entry_shows_ratio(c, r));
+    entry_record_fill(&out->entry, &c->session, &r->entry, cell_entry_shows_ratio(c, r));
     text_set(out->entry.component, r->cell->component->name);
     text_set(out->entry.model, model_name(c, r));
     out->entry.batch_size = int_unless_zero(r->cell->batch_size);
@@ -138,7 +137,7 @@ static void write_parity(const Comparison *c, FILE *f)
                     model_name(c, r), m->d_model, int_unless_zero(m->num_layers),
                     int_unless_zero(m->vocab_size), component->title,
                     int_unless_zero(r->cell->batch_size), int_unless_zero(r->cell->seq_len),
-                    r->implementation->name,
+                    r->entry.implementation->name,
                     r->entry.has_parity && !failed ? r->entry.parity.max_abs : NAN);
         add_parity_verdict(&t, &r->entry, passed);
         table_row_end(&t);
@@ -160,8 +159,8 @@ static void write_memory(const Comparison *c, FILE *f)
         if (bytes > 0)
             table_row(&t, "**%s**|%s|%" PRId64 "|%" PRId64 "|%s|%.0f|%.2f", model_name(c, r),
                       r->cell->component->title, int_unless_zero(r->cell->batch_size),
-                      int_unless_zero(r->cell->seq_len), r->implementation->name, bytes / (1 << 20),
-                      r != ours && own > 0 ? own / bytes : NAN);
+                      int_unless_zero(r->cell->seq_len), r->entry.implementation->name,
+                      bytes / (1 << 20), r != ours && own > 0 ? own / bytes : NAN);
     }
     table_end(&t);
 }
@@ -195,7 +194,7 @@ static void add_speedup(Table *t, const Comparison *c, const CellEntry *r)
 {
     double ratio = r ? r->entry.ratio.ratio : NAN, lo = r ? r->entry.ratio.interval.lo : NAN,
            hi = r ? r->entry.ratio.interval.hi : NAN;
-    EntryState state = r ? cell_entry_state(c, r) : ENTRY_OK;
+    EntryState state = r ? session_state(&c->session, &r->entry) : ENTRY_OK;
     if (state != ENTRY_OK)
         table_text(t, state == ENTRY_DIFFERS ? "parity FAILED" : entry_state_names[state]);
     else if (!r || !cell_entry_shows_ratio(c, r))
@@ -217,7 +216,7 @@ static void add_share(Table *t, const Comparison *c, const CellEntry *r)
     double share = r ? entry_peak_fraction(&r->entry, session_peaks(&c->session)) : NAN;
     if (r && r->entry.rounds > 0 && r->input_bytes > 0)
         table_cells(t, "%.3g MB/s", bytes_per_s(r) / 1e6);
-    else if (r && cell_entry_state(c, r) == ENTRY_IMPLAUSIBLE)
+    else if (r && session_state(&c->session, &r->entry) == ENTRY_IMPLAUSIBLE)
         table_cells(t, "%.2g **%s**", share, entry_state_names[ENTRY_IMPLAUSIBLE]);
     else
         table_cells(t, "%.2g", share);
@@ -230,7 +229,7 @@ static void add_times(Table *t, const Comparison *c, size_t first)
     const CellEntry *of[NUM_IMPLEMENTATIONS] = {NULL}; /* NULL: took no part */
     double best = INFINITY;
     for (size_t i = first; i < end_of_cell(c, first); i++) {
-        of[c->records[i].implementation - c->session.implementations] = &c->records[i];
+        of[c->records[i].entry.implementation - c->session.implementations] = &c->records[i];
         best = fmin(best, c->records[i].entry.median_ms);
     }
     table_cells(t, "**%s**|%" PRId64 "|%" PRId64, cell->component->title,

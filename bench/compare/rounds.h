@@ -21,10 +21,11 @@ enum { TURN_NS = 5000000, UNTIMED_CALL_NS = 100000000 };
 
 /* One that is compared. */
 typedef struct Entry {
-    double *ms;        /* [rounds] samples, in their order */
-    size_t rounds;     /* complete ones; 0 after a failure */
-    double median_ms;  /* of the samples, and its interval */
-    Interval interval; /* at CONFIDENCE_LEVEL */
+    struct Implementation *implementation; /* borrowed; NULL where others than workers take turns */
+    double *ms;                            /* [rounds] samples, in their order */
+    size_t rounds;                         /* complete ones; 0 after a failure */
+    double median_ms;                      /* of the samples, and its interval */
+    Interval interval;                     /* at CONFIDENCE_LEVEL */
     /* entry 0's time over this one's, see entry_ratio; missing for entry 0 itself */
     RatioTest ratio;
     bool has_parity; /* its output was compared with entry 0's */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,11 +105,17 @@ void session_measure_peaks(Session *s)
         fprintf(stderr, "tare: %s, so shares of the peak are missing\n", err.msg);
 }
 
-void session_doubt(Session *s, const Claim *c)
+void session_claim(Session *s, Entry *e, DType product, double gflops)
 {
     Err ignored;
+    e->claim = (Claim){.product = product, .gflops = gflops, .cpus_used = NAN};
     if (session_peaks(s))
-        guard_doubt(&s->guard, s->threads, c, &ignored);
+        guard_doubt(&s->guard, s->threads, &e->claim, &ignored);
+}
+
+EntryState session_state(const Session *s, const Entry *e)
+{
+    return entry_state(e, session_peaks(s));
 }
 
 /* ---- outputs ---- */
@@ -130,8 +137,10 @@ int session_write_outputs(const Session *s, Implementation *a, Err *err)
     return implementation_tell(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
 }
 
-void session_prove(const Session *s, const char *name, double tolerance, Entry *e)
+void session_prove(const Session *s, const Entry *ours, Entry *e, double tolerance)
 {
-    OWNED char *ours = session_file(s, implementation_names[0]), *theirs = session_file(s, name);
-    e->has_parity = parity_compare(ours, theirs, tolerance, &e->parity, &e->failure) == 0;
+    OWNED char *right = session_file(s, ours->implementation->name),
+               *tested = session_file(s, e->implementation->name);
+    if (e != ours && !entry_failed(ours) && !entry_failed(e))
+        e->has_parity = parity_compare(right, tested, tolerance, &e->parity, &e->failure) == 0;
 }

@@ -33,9 +33,10 @@ int session_start(Session *s, const ImplementationOptions *o, Err *err);
 const Peaks *session_peaks(const Session *s);
 /* Measures them, or again; on failure they stay as they are, with a line on stderr. */
 void session_measure_peaks(Session *s);
-/* Measures them again, where they are known, while the claim is above them (guard_doubt): at once,
- * while the machine is as it was. */
-void session_doubt(Session *s, const Claim *c);
+/* Sets the entry's claim. Measures peaks again, where they are known, while it is above them
+ * (guard_doubt): at once, while the machine is as it was. */
+void session_claim(Session *s, Entry *e, DType product, double gflops);
+EntryState session_state(const Session *s, const Entry *e); /* entry_state at those peaks */
 
 /* The path of FOLDER/NAME.safetensors; the caller frees. */
 char *session_file(const Session *s, const char *name);
@@ -43,7 +44,7 @@ void session_remove_file(const Session *s, const char *name);
 
 /* One untimed call of a loaded worker, its outputs in the file of its name. */
 int session_write_outputs(const Session *s, Implementation *a, Err *err);
-/* Compares the outputs of `name` with ours: parity of e, or its failure. */
-void session_prove(const Session *s, const char *name, double tolerance, Entry *e);
+/* Compares the outputs of e with ours, unless one of them failed: its parity, or its failure. */
+void session_prove(const Session *s, const Entry *ours, Entry *e, double tolerance);
 
 #endif

@@ -37,7 +37,7 @@ __attribute__((format(printf, 2, 3))) static void add(char **text, const char *f
 
 static bool is_measured(const Serving *s, const ServingEntry *c)
 {
-    return c->entry.rounds > 0 && serving_entry_state(s, c) == ENTRY_OK;
+    return c->entry.rounds > 0 && session_state(&s->session, &c->entry) == ENTRY_OK;
 }
 
 static const ServingEntry *quickest(const Serving *s)
@@ -82,7 +82,7 @@ static void name_doubtful(const Serving *s, json_t *list)
         const ServingEntry *c = &s->entries[i];
         const char *name = serving_entry_name(c);
         Err why;
-        switch (serving_entry_state(s, c)) {
+        switch (session_state(&s->session, &c->entry)) {
         case ENTRY_OK:
             break;
         case ENTRY_FAILED:

@@ -10,7 +10,7 @@ enum { SCHEMA = 1 };
 
 const char *serving_entry_name(const ServingEntry *c)
 {
-    return c->implementation->name;
+    return c->entry.implementation->name;
 }
 
 /* Of the texts of a set, or of one category of it. */
@@ -84,7 +84,7 @@ static void fill_record(const void *serving, size_t i, void *record)
     const ServingEntry *c = &s->entries[i];
     ServingRecord *out = record;
     EntryRecord *e = &out->entry;
-    entry_record_fill(e, &s->session, c->implementation, &c->entry, true);
+    entry_record_fill(e, &s->session, &c->entry, true);
     text_set(e->component, component_find("classify")->name);
     text_set(e->model, s->config->name);
     e->batch_size = 1;
@@ -272,7 +272,7 @@ static void write_latency(const Serving *s, FILE *f)
                     c->entry.interval.hi, l->p95, l->p99, 1e3 / l->mean, l->cv,
                     100 * score_in(s, c, SET_VALIDATION, NULL).share, 100 * c->tokenizer_share,
                     entry_peak_fraction(&c->entry, session_peaks(&s->session)));
-        add_speedup(&t, &c->entry.ratio, serving_entry_state(s, c));
+        add_speedup(&t, &c->entry.ratio, session_state(&s->session, &c->entry));
         table_row_end(&t);
     }
     table_end(&t);

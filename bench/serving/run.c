@@ -37,7 +37,7 @@ int serving_start(Serving *s, Err *err)
         size_t requests = (size_t)c->rounds * samples_of(s)->count;
         if (implementations[k].available)
             s->entries[s->count++] =
-                (ServingEntry){.implementation = &implementations[k],
+                (ServingEntry){.entry.implementation = &implementations[k],
                                .ms = xcalloc(requests, sizeof(double)),
                                .tokenizer_ms = xcalloc(requests, sizeof(double)),
                                .round_mean_ms = xcalloc((size_t)c->rounds, sizeof(double))};
@@ -68,13 +68,13 @@ static int read_times(const ServingEntry *c, const json_t *reply, const char *ke
     const json_t *list = json_object_get(reply, key);
     if (json_array_size(list) != count)
         return err_set(err, "%s answered 'requests' without %zu times '%s'",
-                       c->implementation->name, count, key);
+                       c->entry.implementation->name, count, key);
     for (size_t i = 0; i < count; i++) {
         const json_t *ns = json_array_get(list, i);
         ms[i] = json_is_number(ns) ? json_number_value(ns) / 1e6 : NAN;
         if (!(ms[i] >= 0))
             return err_set(err, "%s answered 'requests' with a time that is none",
-                           c->implementation->name);
+                           c->entry.implementation->name);
     }
     return 0;
 }
@@ -86,7 +86,7 @@ static int request_piece(ServingEntry *c, const size_t *texts, size_t count, dou
     for (size_t i = 0; i < count; i++)
         json_array_append_new(numbers, json_integer((json_int_t)texts[i]));
     json_auto_t *reply = implementation_ask(
-        c->implementation, json_pack("{s:s, s:o}", "do", "requests", "texts", numbers), err);
+        c->entry.implementation, json_pack("{s:s, s:o}", "do", "requests", "texts", numbers), err);
     return reply && read_times(c, reply, "ns", count, ms, err) == 0
                ? read_times(c, reply, "tokenizer_ns", count, tokenizer_ms, err)
                : -1;
@@ -116,12 +116,12 @@ static int cold_start(const Serving *s, ServingEntry *c, double ms[COLD_TIMES], 
 {
     const size_t first_text = 0;
     double tokenizer_ms;
-    peer_stop(&c->implementation->peer);
+    peer_stop(&c->entry.implementation->peer);
     int64_t start = clock_ns();
-    if (implementation_wake(c->implementation, err) != 0)
+    if (implementation_wake(c->entry.implementation, err) != 0)
         return -1;
     ms[COLD_START] = (double)(clock_ns() - start) / 1e6;
-    json_auto_t *reply = implementation_ask(c->implementation, load_request(s), err);
+    json_auto_t *reply = implementation_ask(c->entry.implementation, load_request(s), err);
     if (!reply)
         return -1;
     const json_t *ns = json_object_get(reply, "ns");
@@ -171,23 +171,15 @@ static int read_labels(const Serving *s, ServingEntry *c, const char *path, Err 
     safetensors_free(file);
     return right ? 0
                  : err_set(err, "%s did not write logits and lengths of %zu texts",
-                           c->implementation->name, n);
+                           c->entry.implementation->name, n);
 }
 
 static int label_all(const Serving *s, ServingEntry *c, Err *err)
 {
-    OWNED char *path = session_file(&s->session, c->implementation->name);
-    return session_write_outputs(&s->session, c->implementation, err) != 0
+    OWNED char *path = session_file(&s->session, c->entry.implementation->name);
+    return session_write_outputs(&s->session, c->entry.implementation, err) != 0
                ? -1
                : read_labels(s, c, path, err);
-}
-
-/* Compares with ours, where there is ours. */
-static void prove(const Serving *s, ServingEntry *c)
-{
-    const ServingEntry *ours = &s->entries[0];
-    if (c != ours && !failed(ours) && !failed(c))
-        session_prove(&s->session, c->implementation->name, parity_tolerance, &c->entry);
 }
 
 /* ---- warm ---- */
@@ -279,8 +271,7 @@ static void summarise(Serving *s)
         c->latency = summary_of(c->ms, requests);
         c->text_p99 = text_p99(s, c);
         c->tokenizer_share = mean_of(c->tokenizer_ms, requests) / mean_of(c->ms, requests);
-        c->entry.claim = (Claim){.product = DT_F32, .gflops = gflops_of(s, c), .cpus_used = NAN};
-        session_doubt(&s->session, &c->entry.claim);
+        session_claim(&s->session, &c->entry, DT_F32, gflops_of(s, c));
     }
     session_measure_peaks(&s->session); /* the machine may have become faster meanwhile */
     for (size_t i = 0; i < s->count; i++)
@@ -293,13 +284,13 @@ static void prepare(const Serving *s, ServingEntry *c)
 {
     Err *err = &c->entry.failure;
     if (cold_starts(s, c, err) == 0 && label_all(s, c, err) == 0)
-        prove(s, c);
+        session_prove(&s->session, &s->entries[0].entry, &c->entry, parity_tolerance);
     bool differs = c->entry.has_parity && !c->entry.parity.ok;
     if (failed(c))
-        fprintf(stderr, "tare: %s failed: %s\n", c->implementation->name, err->msg);
+        fprintf(stderr, "tare: %s failed: %s\n", c->entry.implementation->name, err->msg);
     else
         fprintf(stderr, "tare: %s: start %.4g ms, model load %.4g ms, first request %.4g ms%s%s\n",
-                c->implementation->name, c->start_ms, c->load_ms, c->first_ms,
+                c->entry.implementation->name, c->start_ms, c->load_ms, c->first_ms,
                 differs ? ", parity FAILED: " : "", differs ? c->entry.parity.reason : "");
 }
 
@@ -311,7 +302,7 @@ int serving_measure(Serving *s, Err *err)
     for (size_t i = 0; i < s->count; i++) {
         ServingEntry *c = &s->entries[i];
         entries[i] = &c->entry;
-        session_remove_file(&s->session, c->implementation->name);
+        session_remove_file(&s->session, c->entry.implementation->name);
         if (!failed(c) && !interrupted())
             warm_up(s, c, &c->entry.failure);
     }

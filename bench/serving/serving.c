@@ -95,16 +95,11 @@ size_t serving_first(const Serving *s, ServingSet set)
 
 /* ---- figures ---- */
 
-EntryState serving_entry_state(const Serving *s, const ServingEntry *c)
-{
-    return entry_state(&c->entry, session_peaks(&s->session));
-}
-
 /* Everybody's labels were compared with ours, so without ours nothing is proven. */
 static bool is_proven(const Serving *s, const ServingEntry *c)
 {
     bool ours = c == &s->entries[0];
-    return serving_entry_state(s, c) == ENTRY_OK && (ours || c->entry.has_parity);
+    return session_state(&s->session, &c->entry) == ENTRY_OK && (ours || c->entry.has_parity);
 }
 
 RatioTest serving_entry_ratio(const Serving *s, const ServingEntry *a, const ServingEntry *b)

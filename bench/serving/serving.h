@@ -17,7 +17,6 @@
 typedef struct ServingEntry {
     /* a sample is the median request of a round; its ratio also needs plausible rates */
     Entry entry;
-    Implementation *implementation;
     double start_ms, load_ms, first_ms; /* medians of the cold starts */
     int32_t *labels;                    /* [num_texts]; NULL where it failed before */
     int32_t *lengths;                   /* [num_texts], ids of each text */
@@ -52,8 +51,6 @@ int serving_start(Serving *s, Err *err);
  * interruption the complete rounds count. -1: interrupted before there was one, or an output file
  * cannot be made. */
 int serving_measure(Serving *s, Err *err);
-
-EntryState serving_entry_state(const Serving *s, const ServingEntry *c);
 
 /* a's time over b's (entry_ratio); missing where one of them may not be compared. */
 RatioTest serving_entry_ratio(const Serving *s, const ServingEntry *a, const ServingEntry *b);

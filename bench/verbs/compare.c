@@ -38,8 +38,8 @@ static int find_inputs(Comparison *c, Err *err)
 static void say_record(const Comparison *c, const CellEntry *r)
 {
     Err why;
-    fprintf(stderr, " %s ", r->implementation->name);
-    switch (cell_entry_state(c, r)) {
+    fprintf(stderr, " %s ", r->entry.implementation->name);
+    switch (session_state(&c->session, &r->entry)) {
     case ENTRY_FAILED:
         fprintf(stderr, "failed: %s", r->entry.failure.msg);
         break;
@@ -89,7 +89,7 @@ static int measure_all(Comparison *c, const char *folder, bool *passed, Err *err
             return -1;
     }
     for (size_t i = 0; i < c->num_records; i++)
-        *passed &= cell_entry_state(c, &c->records[i]) == ENTRY_OK;
+        *passed &= session_state(&c->session, &c->records[i].entry) == ENTRY_OK;
     compare_report_markdown(c, place.started, stdout);
     return 0;
 }
@@ -121,7 +121,7 @@ static int exit_code(const Serving *s)
 {
     bool passed = !s->session.misbehaved;
     for (size_t i = 0; i < s->count; i++)
-        passed &= serving_entry_state(s, &s->entries[i]) == ENTRY_OK;
+        passed &= session_state(&s->session, &s->entries[i].entry) == ENTRY_OK;
     return passed ? EXIT_OK : EXIT_NOT_OK;
 }
 
