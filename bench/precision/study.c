@@ -100,12 +100,10 @@ static int check_trained(StudySubject *s, double held_out, const char *data, Err
 static int check_unseen(StudySubject *s, Err *err)
 {
     OWNED char *data = NULL, *held_out = NULL;
-    int status = train_state_value(s->files.dir, train_data_key, &data, err);
-    if (status == 0)
-        status = train_state_value(s->files.dir, "held_out", &held_out, err);
-    if (status == 0 && data && held_out)
-        status = check_trained(s, strtod(held_out, NULL), data, err);
-    return status;
+    if (train_state_value(s->files.dir, train_data_key, &data, err) != 0 ||
+        train_state_value(s->files.dir, "held_out", &held_out, err) != 0)
+        return -1;
+    return data && held_out ? check_trained(s, strtod(held_out, NULL), data, err) : 0;
 }
 
 static int read_windows(StudySubject *s, Err *err)
@@ -117,12 +115,11 @@ static int read_windows(StudySubject *s, Err *err)
     if (check_unseen(s, err) != 0)
         return -1;
     Examples train;
-    double share = s->asked->held_out;
-    int status =
-        examples_load_bytes(&train, &s->windows, s->asked->text, c->max_positions, share, err);
-    if (status == 0)
-        examples_release(&train);
-    return status;
+    if (examples_load_bytes(&train, &s->windows, s->asked->text, c->max_positions,
+                            s->asked->held_out, err) != 0)
+        return -1;
+    examples_release(&train);
+    return 0;
 }
 
 static int open_files(StudySubject *s, Err *err)

@@ -58,35 +58,28 @@ static size_t despike(const double *y, size_t n, double sigma, double *z)
     return spikes;
 }
 
-/* Running sums of y and y^2, so that the cost of any segment takes constant time. */
-typedef struct Costs {
-    double *sum,
-        *squares; /* [n + 1]: of the first i values, taken from y[0] against cancellation */
-    double sigma;
-} Costs;
+/* Running sums of y and y^2 over the first i values, so that the cost of any segment takes constant
+ * time; taken from y[0] against cancellation. */
+typedef struct Sums {
+    double plain, squares;
+} Sums;
 
-static Costs costs_new(const double *y, size_t n, double sigma)
+static Sums *sums_new(const double *y, size_t n)
 {
-    Costs c = {xcalloc(n + 1, sizeof(double)), xcalloc(n + 1, sizeof(double)), sigma};
+    Sums *sums = xcalloc(n + 1, sizeof *sums);
     for (size_t i = 0; i < n; i++) {
         double d = y[i] - y[0];
-        c.sum[i + 1] = c.sum[i] + d;
-        c.squares[i + 1] = c.squares[i] + d * d;
+        sums[i + 1] = (Sums){sums[i].plain + d, sums[i].squares + d * d};
     }
-    return c;
-}
-
-static void costs_free(Costs *c)
-{
-    free(c->sum);
-    free(c->squares);
+    return sums;
 }
 
 /* sum (y - mean)^2 / sigma^2 over from..to-1. */
-static double segment_cost(const Costs *c, size_t from, size_t to)
+static double segment_cost(const Sums *sums, size_t from, size_t to, double sigma)
 {
-    double sum = c->sum[to] - c->sum[from], squares = c->squares[to] - c->squares[from];
-    return fmax(squares - sum * sum / (double)(to - from), 0) / (c->sigma * c->sigma);
+    double sum = sums[to].plain - sums[from].plain;
+    double squares = sums[to].squares - sums[from].squares;
+    return fmax(squares - sum * sum / (double)(to - from), 0) / (sigma * sigma);
 }
 
 /* How many boundaries are looked at, and where the k-th of them is, the 0-th before the first
@@ -120,7 +113,7 @@ static size_t ends_from_boundaries(const size_t *last, size_t n, size_t *ends)
 size_t steady_segments(const double *y, size_t n, double sigma, double penalty, size_t *ends)
 {
     CHECK(n > 0 && sigma > 0, "%zu values with noise %g", n, sigma);
-    Costs costs = costs_new(y, n, sigma);
+    OWNED Sums *sums = sums_new(y, n);
     size_t places = boundary_count(n), room = places + 1;
     OWNED double *best = xmalloc(room * sizeof *best);   /* F(t): least cost up to boundary t */
     OWNED size_t *last = xmalloc(room * sizeof *last);   /* where its last segment begins */
@@ -133,7 +126,7 @@ size_t steady_segments(const double *y, size_t n, double sigma, double penalty, 
         size_t end = boundary_at(t, n);
         best[t] = INFINITY;
         for (size_t i = 0; i < live_count; i++) {
-            total[i] = best[live[i]] + segment_cost(&costs, boundary_at(live[i], n), end);
+            total[i] = best[live[i]] + segment_cost(sums, boundary_at(live[i], n), end, sigma);
             if (total[i] + penalty < best[t]) {
                 best[t] = total[i] + penalty;
                 last[t] = live[i];
@@ -146,9 +139,7 @@ size_t steady_segments(const double *y, size_t n, double sigma, double penalty, 
         live[kept++] = t;
         live_count = kept;
     }
-    size_t count = ends_from_boundaries(last, n, ends);
-    costs_free(&costs);
-    return count;
+    return ends_from_boundaries(last, n, ends);
 }
 
 static void segment_means(const double *y, const size_t *ends, size_t count, double *means)
@@ -246,14 +237,12 @@ static Steady steady_unknown(SteadyClass c)
 static Steady segment_and_classify(const double *x, size_t n, double delta, double sigma_floor,
                                    size_t *start)
 {
-    OWNED double *y = xmalloc(n * sizeof *y);
+    OWNED double *y = xmalloc(n * sizeof *y), *z = xmalloc(n * sizeof *z),
+                 *means = xmalloc(n * sizeof *means);
+    OWNED size_t *ends = xmalloc(n * sizeof *ends);
     for (size_t i = 0; i < n; i++)
         y[i] = log(x[i]);
-    Levels l = {.z = xmalloc(n * sizeof *l.z),
-                .ends = xmalloc(n * sizeof *l.ends),
-                .means = xmalloc(n * sizeof *l.means),
-                .n = n,
-                .sigma = sigma_from_differences(y, n, sigma_floor)};
+    Levels l = {z, ends, means, n, 0, sigma_from_differences(y, n, sigma_floor)};
     Steady s = steady_unknown(STEADY_NONE);
     s.outliers = despike(y, n, l.sigma, l.z);
     levels_segment(&l);
@@ -261,9 +250,6 @@ static Steady segment_and_classify(const double *x, size_t n, double delta, doub
     s.steady_class = levels_classify(&l, delta, start);
     s.segments = l.count;
     s.sigma = l.sigma;
-    free(l.z);
-    free(l.ends);
-    free(l.means);
     return s;
 }
 
