@@ -2,18 +2,10 @@
 #include "bench/precision/accuracy.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-#include "autograd/base.h"
 #include "bench/stats/distributions.h"
 #include "bench/stats/stats.h"
 #include "bench/text/classifier.h"
-
-void flip_list_release(FlipList *l)
-{
-    free(l->at);
-    *l = (FlipList){0};
-}
 
 static int32_t best_label(const float *logits, size_t labels)
 {
@@ -60,44 +52,62 @@ Interval paired_proportion_interval(size_t only_a, size_t only_b, size_t n, doub
 }
 
 /* One text of both. */
-static void compare_text(const Scored *a, const Scored *b, size_t i, ClassifierChange *c)
+static void compare_text(const Scored *a, const Scored *b, size_t i, StudyRecord *r)
 {
     const float *la = a->logits + i * a->labels, *lb = b->logits + i * a->labels;
     int32_t before = best_label(la, a->labels), after = best_label(lb, a->labels);
     int32_t right = a->right[i];
-    c->correct += after == right;
-    c->only_a += before == right && after != right;
-    c->only_b += before != right && after == right;
-    c->mean_kl += divergence(la, lb, a->labels) / (double)a->texts;
+    r->only_fp32_right += before == right && after != right;
+    r->only_this_right += before != right && after == right;
+    r->mean_kl += divergence(la, lb, a->labels) / (double)a->texts;
     if (before == after)
         return;
-    c->flips.at = xrealloc(c->flips.at, (c->flips.count + 1) * sizeof *c->flips.at);
-    c->flips.at[c->flips.count++] =
-        (Flip){i, right, before, after, (double)la[before] - (double)la[after]};
+    FlipList *l = &r->flip_list;
+    l->at = xrealloc(l->at, (l->count + 1) * sizeof *l->at);
+    l->at[l->count++] = (Flip){i, right, before, after, (double)la[before] - (double)la[after]};
 }
 
-ClassifierChange classifier_change(const Scored *a, const Scored *b)
+void record_accuracy(StudyRecord *r, const Scored *fp32, const Scored *own)
 {
-    CHECK(a->texts == b->texts && a->labels == b->labels && a->texts > 0, "unlike classifiers");
-    ClassifierChange c = {0};
-    for (size_t i = 0; i < a->texts; i++)
-        compare_text(a, b, i, &c);
-    drift_of(a->logits, b->logits, a->texts * a->labels, &c.mean_drift, &c.max_drift);
-    c.mcnemar_p = mcnemar_exact(c.only_a, c.only_b);
-    c.change = ((double)c.only_b - (double)c.only_a) / (double)a->texts;
-    c.change_interval = paired_proportion_interval(c.only_a, c.only_b, a->texts, CONFIDENCE_LEVEL);
-    return c;
+    size_t n = own->texts;
+    CHECK(fp32->texts == n && fp32->labels == own->labels && n > 0, "unlike classifiers");
+    r->total = (int64_t)n;
+    r->correct = 0;
+    for (size_t i = 0; i < n; i++)
+        r->correct += best_label(own->logits + i * own->labels, own->labels) == own->right[i];
+    Interval wilson = wilson_interval((size_t)r->correct, n, CONFIDENCE_LEVEL);
+    r->accuracy = (double)r->correct / (double)n;
+    r->accuracy_lo = wilson.lo;
+    r->accuracy_hi = wilson.hi;
+    if (own->logits == fp32->logits)
+        return;
+    r->only_fp32_right = r->only_this_right = 0;
+    r->mean_kl = 0;
+    for (size_t i = 0; i < n; i++)
+        compare_text(fp32, own, i, r);
+    r->flips = (int64_t)r->flip_list.count;
+    drift_of(fp32->logits, own->logits, n * own->labels, &r->logit_mean_drift, &r->logit_max_drift);
+    size_t lost = (size_t)r->only_fp32_right, gained = (size_t)r->only_this_right;
+    Interval change = paired_proportion_interval(lost, gained, n, CONFIDENCE_LEVEL);
+    r->mcnemar_p = mcnemar_exact(lost, gained);
+    r->accuracy_change = ((double)gained - (double)lost) / (double)n;
+    r->accuracy_change_lo = change.lo;
+    r->accuracy_change_hi = change.hi;
 }
 
-PerplexityChange perplexity_change(const double *loss_a, const double *loss_b, size_t windows)
+void record_perplexity(StudyRecord *r, const double *fp32, const double *own, size_t windows)
 {
+    double loss = mean_of(own, windows);
+    r->total = (int64_t)windows;
+    r->perplexity = exp(loss);
+    r->bits_per_byte = loss / log(2);
+    if (own == fp32)
+        return;
     OWNED double *difference = xcalloc(windows, sizeof *difference);
     for (size_t i = 0; i < windows; i++)
-        difference[i] = loss_b[i] - loss_a[i];
+        difference[i] = own[i] - fp32[i];
     Summary s = summary_of(difference, windows);
-    double loss = mean_of(loss_b, windows);
-    return (PerplexityChange){exp(loss),
-                              loss / log(2),
-                              expm1(s.mean),
-                              {expm1(s.mean_ci.lo), expm1(s.mean_ci.hi), s.mean_ci.coverage}};
+    r->perplexity_change = expm1(s.mean);
+    r->perplexity_change_lo = expm1(s.mean_ci.lo);
+    r->perplexity_change_hi = expm1(s.mean_ci.hi);
 }

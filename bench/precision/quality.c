@@ -6,6 +6,7 @@
 
 #include "bench/text/classifier.h"
 #include "bench/util/interrupt.h"
+#include "bench/precision/accuracy.h"
 #include "bench/precision/study.h"
 #include "bench/stats/stats.h"
 
@@ -102,42 +103,14 @@ static void fill_accuracy(const StudySubject *subject, const Outputs *fp32, cons
 {
     const Examples *e = &subject->examples;
     size_t labels = subject->files.config.num_labels;
-    Scored a = {e->count, labels, fp32->logits, e->label};
-    Scored b = {e->count, labels, own->logits, e->label};
-    ClassifierChange c = classifier_change(&a, &b);
-    Interval wilson = wilson_interval(c.correct, e->count, CONFIDENCE_LEVEL);
-    r->correct = (int64_t)c.correct;
-    r->total = (int64_t)e->count;
-    r->accuracy = (double)c.correct / (double)e->count;
-    r->accuracy_lo = wilson.lo;
-    r->accuracy_hi = wilson.hi;
-    r->flip_list = c.flips;
-    if (own == fp32)
-        return;
-    r->accuracy_change = c.change;
-    r->accuracy_change_lo = c.change_interval.lo;
-    r->accuracy_change_hi = c.change_interval.hi;
-    r->only_fp32_right = (int64_t)c.only_a;
-    r->only_this_right = (int64_t)c.only_b;
-    r->mcnemar_p = c.mcnemar_p;
-    r->flips = (int64_t)c.flips.count;
-    r->mean_kl = c.mean_kl;
-    r->logit_mean_drift = c.mean_drift;
-    r->logit_max_drift = c.max_drift;
+    record_accuracy(r, &(Scored){e->count, labels, fp32->logits, e->label},
+                    &(Scored){e->count, labels, own->logits, e->label});
 }
 
 static void fill_perplexity(const StudySubject *subject, const Outputs *fp32, const Outputs *own,
                             StudyRecord *r)
 {
-    PerplexityChange c = perplexity_change(fp32->losses, own->losses, subject->windows.count);
-    r->total = (int64_t)subject->windows.count;
-    r->perplexity = c.perplexity;
-    r->bits_per_byte = c.bits_per_byte;
-    if (own == fp32)
-        return;
-    r->perplexity_change = c.change;
-    r->perplexity_change_lo = c.interval.lo;
-    r->perplexity_change_hi = c.interval.hi;
+    record_perplexity(r, fp32->losses, own->losses, subject->windows.count);
 }
 
 /* ---- the two ---- */

@@ -40,7 +40,7 @@ void study_record_release(StudyRecord *r)
     free(r->ms);
     free(r->joules);
     free(r->seconds);
-    flip_list_release(&r->flip_list);
+    free(r->flip_list.at);
 }
 
 const char *study_format_title(Precision p)

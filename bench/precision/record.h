@@ -4,8 +4,19 @@
 #define TARE_BENCH_PRECISION_RECORD_H
 
 #include "model/precision.h"
-#include "bench/precision/accuracy.h"
 #include "bench/row/row.h"
+
+/* A text that the two formats label differently. */
+typedef struct Flip {
+    size_t text; /* from 0 */
+    int32_t right, before, after;
+    double margin; /* of the fp32 logits between their best and the label given now */
+} Flip;
+
+typedef struct FlipList {
+    Flip *at;
+    size_t count;
+} FlipList;
 
 typedef struct StudyRecord {
 #define STUDY(kind, name) Field##kind name;

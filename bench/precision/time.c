@@ -11,6 +11,7 @@
 
 #include "bench/text/classifier.h"
 #include "bench/util/interrupt.h"
+#include "bench/precision/accuracy.h"
 #include "bench/precision/study.h"
 #include "bench/compare/rounds.h"
 

@@ -11,6 +11,7 @@
 
 #include "bench/compare/output.h"
 #include "bench/doctor/doctor.h"
+#include "bench/precision/accuracy.h"
 #include "bench/precision/study.h"
 #include "bench/train/train.h"
 #include "bench/compare/rounds.h"
@@ -58,48 +59,63 @@ Test(precision_study, a_classifier_in_another_format)
     const float after[] = {1.9f, 0.1f, 1.2f, 1, 0.4f, 0.6f, 0.2f, 0.1f};
     const int32_t right[] = {0, 0, 0, 1};
     Scored a = {4, 2, before, right}, b = {4, 2, after, right};
-    ClassifierChange c = classifier_change(&a, &b);
-    cr_expect(eq(sz, c.correct, 2));
-    cr_expect(eq(sz, c.only_a, 1)); /* text 2 */
-    cr_expect(eq(sz, c.only_b, 1)); /* text 1 */
-    cr_expect(eq(dbl, c.change, 0));
-    cr_expect(eq(dbl, c.mcnemar_p, 1));
-    cr_expect(epsilon_eq(dbl, c.mean_drift, 0.2625, 1e-7));
-    cr_expect(epsilon_eq(dbl, c.max_drift, 1.2, 1e-7));
-    cr_expect(epsilon_eq(dbl, c.mean_kl, 0.05603497708520903, 1e-7));
-    cr_assert(eq(sz, c.flips.count, 2));
-    cr_expect(eq(sz, c.flips.at[0].text, 1));
-    cr_expect(eq(int, c.flips.at[0].before, 1));
-    cr_expect(eq(int, c.flips.at[0].after, 0));
-    cr_expect(epsilon_eq(dbl, c.flips.at[0].margin, 1, 1e-7));
-    cr_expect(eq(sz, c.flips.at[1].text, 2));
-    flip_list_release(&c.flips);
+    StudyRecord r;
+    study_record_init(&r, "m", "accuracy", PRECISION_INT8, true);
+    record_accuracy(&r, &a, &b);
+    cr_expect(eq(i64, r.total, 4));
+    cr_expect(eq(i64, r.correct, 2));
+    cr_expect(eq(dbl, r.accuracy, 0.5));
+    cr_expect(eq(i64, r.only_fp32_right, 1)); /* text 2 */
+    cr_expect(eq(i64, r.only_this_right, 1)); /* text 1 */
+    cr_expect(eq(dbl, r.accuracy_change, 0));
+    cr_expect(eq(dbl, r.mcnemar_p, 1));
+    cr_expect(epsilon_eq(dbl, r.logit_mean_drift, 0.2625, 1e-7));
+    cr_expect(epsilon_eq(dbl, r.logit_max_drift, 1.2, 1e-7));
+    cr_expect(epsilon_eq(dbl, r.mean_kl, 0.05603497708520903, 1e-7));
+    cr_assert(eq(i64, r.flips, 2));
+    const Flip *flips = r.flip_list.at;
+    cr_expect(eq(sz, flips[0].text, 1));
+    cr_expect(eq(int, flips[0].before, 1));
+    cr_expect(eq(int, flips[0].after, 0));
+    cr_expect(epsilon_eq(dbl, flips[0].margin, 1, 1e-7));
+    cr_expect(eq(sz, flips[1].text, 2));
+    study_record_release(&r);
 }
 
 Test(precision_study, a_classifier_beside_itself)
 {
-    const float logits[] = {0.5f, 0.5f, 3, -1};
+    const float logits[] = {0.5f, 0.5f, 3, -1}, same[] = {0.5f, 0.5f, 3, -1};
     const int32_t right[] = {1, 0};
-    Scored a = {2, 2, logits, right};
-    ClassifierChange c = classifier_change(&a, &a);
-    cr_expect(eq(sz, c.flips.count, 0));
-    cr_expect(eq(sz, c.correct, 1), "of equal logits the first is the label");
-    cr_expect(eq(dbl, c.max_drift, 0));
-    cr_expect(eq(dbl, c.mean_kl, 0));
+    Scored a = {2, 2, logits, right}, b = {2, 2, same, right};
+    StudyRecord r;
+    study_record_init(&r, "m", "accuracy", PRECISION_FP32, true);
+    record_accuracy(&r, &a, &a);
+    cr_expect(eq(i64, r.correct, 1), "of equal logits the first is the label");
+    cr_expect(eq(i64, r.flips, INT_MISSING), "its own change is none");
+    cr_expect(isnan(r.accuracy_change) && isnan(r.mean_kl) && isnan(r.logit_max_drift));
+    record_accuracy(&r, &a, &b);
+    cr_expect(eq(i64, r.flips, 0));
+    cr_expect(eq(dbl, r.logit_max_drift, 0));
+    cr_expect(eq(dbl, r.mean_kl, 0));
 }
 
 Test(precision_study, perplexity_and_its_change)
 {
     const double a[] = {1.0, 1.2, 0.8, 1.4}, b[] = {1.01, 1.21, 0.81, 1.41};
-    PerplexityChange c = perplexity_change(a, b, 4);
-    cr_expect(epsilon_eq(dbl, c.perplexity, exp(1.11), 1e-12));
-    cr_expect(epsilon_eq(dbl, c.bits_per_byte, 1.11 / log(2), 1e-12));
-    cr_expect(epsilon_eq(dbl, c.change, expm1(0.01), 1e-12));
+    StudyRecord r;
+    study_record_init(&r, "m", "perplexity", PRECISION_INT8, true);
+    record_perplexity(&r, b, b, 4);
+    cr_expect(isnan(r.perplexity_change), "its own change is none");
+    record_perplexity(&r, a, b, 4);
+    cr_expect(eq(i64, r.total, 4));
+    cr_expect(epsilon_eq(dbl, r.perplexity, exp(1.11), 1e-12));
+    cr_expect(epsilon_eq(dbl, r.bits_per_byte, 1.11 / log(2), 1e-12));
+    cr_expect(epsilon_eq(dbl, r.perplexity_change, expm1(0.01), 1e-12));
     /* Every window changed alike: the interval is the change itself. */
-    cr_expect(epsilon_eq(dbl, c.interval.lo, expm1(0.01), 1e-9));
-    cr_expect(epsilon_eq(dbl, c.interval.hi, expm1(0.01), 1e-9));
-    c = perplexity_change(a, b, 1);
-    cr_expect(isnan(c.interval.lo), "one window has no interval");
+    cr_expect(epsilon_eq(dbl, r.perplexity_change_lo, expm1(0.01), 1e-9));
+    cr_expect(epsilon_eq(dbl, r.perplexity_change_hi, expm1(0.01), 1e-9));
+    record_perplexity(&r, a, b, 1);
+    cr_expect(isnan(r.perplexity_change_lo), "one window has no interval");
 }
 
 /* ---- agreement ---- */
