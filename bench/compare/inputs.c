@@ -38,9 +38,8 @@ static json_t *texts_of(const CompareCell *cell)
 {
     json_t *texts = json_array();
     for (size_t i = 0; i < cell->batch_size; i++) {
-        char *text = text_of(i, cell->seq_len);
+        OWNED char *text = text_of(i, cell->seq_len);
         json_array_append_new(texts, json_string(text));
-        free(text);
     }
     return texts;
 }

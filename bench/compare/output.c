@@ -39,11 +39,10 @@ static void write_json(const Report *r, time_t started, FILE *f)
         CHECK(json_object_update_new(object, r->details(r->of, i)) == 0, "no JSON of a record");
         json_array_append_new(records, object);
     }
-    json_t *document = r->document(r->of, started, records);
+    json_auto_t *document = r->document(r->of, started, records);
     CHECK(document, "a report that is no JSON");
     json_dumpf(document, f, JSON_INDENT(2) | JSON_REAL_PRECISION(REPORT_DIGITS));
     fputc('\n', f);
-    json_decref(document);
 }
 
 int report_folder_make(const char *folder, Err *err)
@@ -100,37 +99,34 @@ static char *report_path(const ReportPlace *p, size_t format)
  * is there already; any other fault is write_file's to say. */
 static bool take(const ReportPlace *p)
 {
-    bool is_free = true;
-    for (size_t i = COUNT_OF(extensions); i-- > 0 && is_free;) {
-        char *path = report_path(p, i);
-        if (i > 0) {
-            is_free = access(path, F_OK) != 0;
-        } else {
-            int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-            is_free = fd >= 0 || errno != EEXIST;
-            if (fd >= 0)
-                close(fd);
-        }
-        free(path);
+    for (size_t i = 1; i < COUNT_OF(extensions); i++) {
+        OWNED char *other = report_path(p, i);
+        if (access(other, F_OK) == 0)
+            return false;
     }
-    return is_free;
+    OWNED char *path = report_path(p, 0);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return errno != EEXIST;
+    close(fd);
+    return true;
 }
 
 int report_write(const Report *r, ReportPlace *place, Err *err)
 {
     bool first = place->named == 0;
-    int status = 0;
     if (first)
         for (place->named = place->started; !take(place);)
             place->named++;
-    for (size_t i = 0; i < COUNT_OF(extensions) && status == 0; i++) {
-        char *path = report_path(place, i);
-        status = write_file(path, extensions[i], r, place->started, err);
-        if (status != 0 && first && i == 0)
+    for (size_t i = 0; i < COUNT_OF(extensions); i++) {
+        OWNED char *path = report_path(place, i);
+        if (write_file(path, extensions[i], r, place->started, err) == 0)
+            continue;
+        if (first && i == 0)
             unlink(path); /* the empty one */
-        free(path);
+        return -1;
     }
-    return status;
+    return 0;
 }
 
 /* ---- an entry ---- */
@@ -207,7 +203,7 @@ static const char *text_of(const json_t *info, const char *key)
 void system_info_print(time_t started, int64_t threads, FILE *f)
 {
     char memory[UNIT_TEXT_SIZE];
-    json_t *info = system_info(started);
+    json_auto_t *info = system_info(started);
     format_bytes(memory, json_number_value(json_object_get(info, "memory_bytes")));
     fprintf(f,
             "**Date:** %s\n**Hardware:** %s, %.0f of %.0f CPUs, %s of memory\n"
@@ -216,7 +212,6 @@ void system_info_print(time_t started, int64_t threads, FILE *f)
             json_number_value(json_object_get(info, "cpus")),
             json_number_value(json_object_get(info, "cpus_online")), memory, text_of(info, "os"),
             text_of(info, "kernel"), text_of(info, "architecture"), threads, TARE_GIT_COMMIT);
-    json_decref(info);
 }
 
 void other_cpus_print(double cpus, FILE *f)

@@ -247,9 +247,8 @@ static void add_times(Table *t, const Comparison *c, size_t first)
 static void add_columns(Table *t, const char *before, const char *after, size_t from)
 {
     for (size_t k = from; k < NUM_IMPLEMENTATIONS; k++) {
-        char *name = xasprintf("%s%s%s", before, implementation_names[k], after);
+        OWNED char *name = xasprintf("%s%s%s", before, implementation_names[k], after);
         table_columns(t, name, TABLE_IF_KNOWN);
-        free(name);
     }
 }
 

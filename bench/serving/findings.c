@@ -171,11 +171,10 @@ static void name_accuracy(const Serving *s, json_t *list)
     const int32_t *labels = s->entries[0].labels;
     for (ServingSet set = 0; set < NUM_SETS && labels; set++) {
         Score score = score_of(&s->sets[set], labels + serving_first(s, set), NULL);
-        if (score.total == 0)
+        if (score.texts == 0)
             continue;
-        say(list, "tare has %zu of %zu %s texts right: %.1f %% [%.1f, %.1f].", score.right,
-            score.total, serving_set_names[set], 100 * score.share, 100 * score.interval.lo,
-            100 * score.interval.hi);
+        say(list, "tare has %.0f of %" PRId64 " %s texts right: %.1f %% [%.1f, %.1f].", score.right,
+            score.texts, serving_set_names[set], 100 * score.share, 100 * score.lo, 100 * score.hi);
     }
 }
 
@@ -185,7 +184,7 @@ static void name_weakest_category(const Serving *s, json_t *list)
     const int32_t *labels = s->entries[0].labels;
     const LabelledTexts *texts = &s->sets[SET_BENCHMARK];
     size_t count;
-    const char **names = categories_of(texts, &count);
+    OWNED const char **names = categories_of(texts, &count);
     Score worst = {.share = 2};
     const char *name = NULL;
     for (size_t i = 0; i < count && labels; i++) {
@@ -197,9 +196,9 @@ static void name_weakest_category(const Serving *s, json_t *list)
     }
     if (name && worst.share < 1)
         say(list,
-            "Weakest category of the benchmark samples: %s, %zu of %zu right [%.0f, %.0f %%].",
-            name, worst.right, worst.total, 100 * worst.interval.lo, 100 * worst.interval.hi);
-    free(names);
+            "Weakest category of the benchmark samples: %s, %.0f of %" PRId64
+            " right [%.0f, %.0f %%].",
+            name, worst.right, worst.texts, 100 * worst.lo, 100 * worst.hi);
 }
 
 /* ---- the machine ---- */

@@ -31,26 +31,20 @@ static double agreement(const Serving *s, const ServingEntry *a, const ServingEn
 
 /* ---- one implementation as a record ---- */
 
-/* How often the labels of a set are right. */
-typedef struct SetRecord {
-    FieldINT texts;
-    FieldREAL right, accuracy, lo, hi;
-} SetRecord;
-
 typedef struct ServingRecord {
     EntryRecord entry;
     FieldINT requests;
     Summary latency;
     FieldREAL text_p99_ratio, requests_per_s, tokenizer_share;
     FieldREAL start_ms, load_ms, first_request_ms;
-    SetRecord sets[NUM_SETS];
+    Score sets[NUM_SETS];
     FieldREAL agreement_with_tare;
 } ServingRecord;
 
 #define OWN(kind, name, member) FIELD(ServingRecord, kind, name, member, .digits = REPORT_DIGITS)
 #define OWN_SET(name, set)                                                                         \
     OWN(INT, name "_texts", sets[set].texts), OWN(REAL, name "_right", sets[set].right),           \
-        OWN(REAL, name "_accuracy", sets[set].accuracy),                                           \
+        OWN(REAL, name "_accuracy", sets[set].share),                                              \
         OWN(REAL, name "_accuracy_lo", sets[set].lo), OWN(REAL, name "_accuracy_hi", sets[set].hi)
 
 static const Field fields[] = {
@@ -102,9 +96,8 @@ static void fill_record(const void *serving, size_t i, void *record)
     out->agreement_with_tare = agreement(s, c, &s->entries[0]);
     for (ServingSet set = 0; set < NUM_SETS; set++) {
         Score score = score_in(s, c, set, NULL);
-        if (score.total > 0)
-            out->sets[set] = (SetRecord){(FieldINT)score.total, (FieldREAL)score.right, score.share,
-                                         score.interval.lo, score.interval.hi};
+        if (score.texts > 0)
+            out->sets[set] = score;
     }
 }
 
@@ -117,16 +110,15 @@ static json_t *categories_json(const Serving *s, const ServingEntry *c)
     for (ServingSet set = 0; set < NUM_SETS && c->labels; set++) {
         size_t count;
         json_t *scores = json_object();
-        const char **names = categories_of(&s->sets[set], &count);
+        OWNED const char **names = categories_of(&s->sets[set], &count);
         for (size_t i = 0; i < count; i++) {
             Score score = score_in(s, c, set, names[i]);
             json_object_set_new(scores, names[i],
                                 json_pack("{s:I, s:I, s:f, s:f, s:f}", "right",
-                                          (json_int_t)score.right, "texts", (json_int_t)score.total,
-                                          "accuracy", score.share, "accuracy_lo", score.interval.lo,
-                                          "accuracy_hi", score.interval.hi));
+                                          (json_int_t)score.right, "texts", (json_int_t)score.texts,
+                                          "accuracy", score.share, "accuracy_lo", score.lo,
+                                          "accuracy_hi", score.hi));
         }
-        free(names);
         if (s->sets[set].count > 0)
             json_object_set(sets, serving_set_names[set], scores);
         json_decref(scores);
@@ -280,12 +272,12 @@ static void write_latency(const Serving *s, FILE *f)
 
 static void write_findings(const Serving *s, FILE *f)
 {
-    json_t *findings = serving_findings(s), *sentence;
+    json_auto_t *findings = serving_findings(s);
+    json_t *sentence;
     size_t i;
     fputc('\n', f);
     json_array_foreach (findings, i, sentence)
         fprintf(f, "- %s\n", json_string_value(sentence));
-    json_decref(findings);
 }
 
 static void write_cold(const Serving *s, FILE *f)
@@ -322,11 +314,11 @@ static void add_scores(Table *t, const Serving *s, ServingSet set, const char *c
 {
     for (size_t k = 0; k < s->count; k++) {
         Score c = score_in(s, &s->entries[k], set, category);
-        if (c.total == 0)
+        if (c.texts == 0)
             table_text(t, NULL);
         else
-            table_cells(t, "%.1f %% (%zu of %zu) [%.1f, %.1f]", 100 * c.share, c.right, c.total,
-                        100 * c.interval.lo, 100 * c.interval.hi);
+            table_cells(t, "%.1f %% (%.0f of %" PRId64 ") [%.1f, %.1f]", 100 * c.share, c.right,
+                        c.texts, 100 * c.lo, 100 * c.hi);
     }
     table_row_end(t);
 }
@@ -334,16 +326,15 @@ static void add_scores(Table *t, const Serving *s, ServingSet set, const char *c
 static void write_categories(const Serving *s, ServingSet set, FILE *f)
 {
     size_t count;
-    const char **names = categories_of(&s->sets[set], &count);
+    OWNED const char **names = categories_of(&s->sets[set], &count);
     Table t = table_by_implementation(s, "Category|Texts", f);
     table_heading(&t, "\n### Per category: %s\n", serving_set_names[set]);
     for (size_t i = 0; i < count; i++) {
         table_cells(&t, "%s|%" PRId64, names[i],
-                    int_unless_zero(score_in(s, &s->entries[0], set, names[i]).total));
+                    int_unless_zero((size_t)score_in(s, &s->entries[0], set, names[i]).texts));
         add_scores(&t, s, set, names[i]);
     }
     table_end(&t);
-    free(names);
 }
 
 static void write_accuracy(const Serving *s, FILE *f)

@@ -13,11 +13,13 @@ Score score_of(const LabelledTexts *texts, const int32_t *labels, const char *ca
     for (size_t i = 0; i < texts->count; i++) {
         if (category && strcmp(texts->at[i].category, category) != 0)
             continue;
-        s.total++;
+        s.texts++;
         s.right += labels[i] == texts->at[i].label;
     }
-    s.share = s.total ? (double)s.right / (double)s.total : NAN;
-    s.interval = wilson_interval(s.right, s.total, CONFIDENCE_LEVEL);
+    Interval wilson = wilson_interval((size_t)s.right, (size_t)s.texts, CONFIDENCE_LEVEL);
+    s.share = s.texts ? s.right / (double)s.texts : NAN;
+    s.lo = wilson.lo;
+    s.hi = wilson.hi;
     return s;
 }
 

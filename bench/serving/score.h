@@ -3,13 +3,14 @@
 #ifndef TARE_BENCH_SERVING_SCORE_H
 #define TARE_BENCH_SERVING_SCORE_H
 
-#include "bench/stats/intervals.h"
 #include "bench/text/jsonl.h"
+#include "bench/util/fields.h"
 
+/* Members are those of a record's columns. */
 typedef struct Score {
-    size_t right, total;
-    double share;      /* NaN for no text */
-    Interval interval; /* Wilson's, 95 % */
+    FieldINT texts;
+    FieldREAL right, share; /* share: NaN for no text */
+    FieldREAL lo, hi;       /* Wilson's, 95 % */
 } Score;
 
 /* labels[i] is that given to texts->at[i]. Only texts of this category; NULL = all. */

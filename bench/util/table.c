@@ -94,10 +94,9 @@ void table_text(Table *t, const char *text)
         add_cell(t, xstrdup(is_data(t) ? "" : "-"), json_null());
         return;
     }
-    char *line = readable(text, t->format == TABLE_MARKDOWN);
+    OWNED char *line = readable(text, t->format == TABLE_MARKDOWN);
     json_t *exact = json_string(text); /* NULL for what is no UTF-8, which JSON cannot hold */
     add_cell(t, xstrdup(is_data(t) ? text : line), exact ? exact : json_string(line));
-    free(line);
 }
 
 void table_int(Table *t, int64_t value)
@@ -136,9 +135,8 @@ void table_interval(Table *t, const char *format, double value, double lo, doubl
         table_value(t, format, value);
         return;
     }
-    char *all = xasprintf("%s [%s, %s]", format, format, format);
+    OWNED char *all = xasprintf("%s [%s, %s]", format, format, format);
     add_number(t, xasprintf(all, value, lo, hi), value);
-    free(all);
 }
 
 void table_bytes(Table *t, double bytes)
@@ -182,7 +180,7 @@ static void add_formatted(Table *t, const char *format, va_list *ap)
     int64_t whole = 0;
     va_list again;
     va_copy(again, *ap);
-    char *printed = xvasprintf(format, again);
+    OWNED char *printed = xvasprintf(format, again);
     va_end(again);
     read_kinds(format, kinds);
     for (size_t i = 0; kinds[i]; i++)
@@ -192,7 +190,7 @@ static void add_formatted(Table *t, const char *format, va_list *ap)
             reals[i] = va_arg(*ap, double);
         else
             whole = kinds[i] == 'w' ? va_arg(*ap, int64_t) : va_arg(*ap, int);
-    char *first = xasprintf("%.*s", (int)strcspn(format, " "), format);
+    OWNED char *first = xasprintf("%.*s", (int)strcspn(format, " "), format);
     if (strcmp(format, "%s") == 0)
         table_text(t, text);
     else if (*format == '%' && strcmp(kinds, "f") == 0)
@@ -203,8 +201,6 @@ static void add_formatted(Table *t, const char *format, va_list *ap)
         table_int(t, whole);
     else
         table_text(t, printed);
-    free(first);
-    free(printed);
 }
 
 void table_cells(Table *t, const char *formats, ...)
@@ -213,9 +209,8 @@ void table_cells(Table *t, const char *formats, ...)
     va_start(ap, formats);
     for (int n; *formats; formats += n + (formats[n] == '|')) {
         n = (int)strcspn(formats, "|");
-        char *format = xasprintf("%.*s", n, formats);
+        OWNED char *format = xasprintf("%.*s", n, formats);
         add_formatted(t, format, &ap);
-        free(format);
     }
     va_end(ap);
 }

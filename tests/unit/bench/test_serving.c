@@ -108,15 +108,15 @@ Test(sentiment, right_labels_are_counted_by_category)
     const int32_t labels[] = {1, 1, 1, 1, 1};
     Score all = score_of(&texts, labels, NULL), plain = score_of(&texts, labels, "plain"),
           none = score_of(&texts, labels, "missing");
-    cr_expect(eq(sz, all.right, 3));
-    cr_expect(eq(sz, all.total, 5));
+    cr_expect(eq(dbl, all.right, 3));
+    cr_expect(eq(i64, all.texts, 5));
     cr_expect(epsilon_eq(dbl, all.share, 0.6, 1e-12));
-    cr_expect(epsilon_eq(dbl, all.interval.lo, 0.2307, 1e-4)); /* Wilson, 3 of 5 */
-    cr_expect(epsilon_eq(dbl, all.interval.hi, 0.8824, 1e-4));
-    cr_expect(eq(sz, plain.right, 1));
-    cr_expect(eq(sz, plain.total, 2));
-    cr_expect(eq(sz, none.total, 0));
-    cr_expect(isnan(none.share) && isnan(none.interval.lo));
+    cr_expect(epsilon_eq(dbl, all.lo, 0.2307, 1e-4)); /* Wilson, 3 of 5 */
+    cr_expect(epsilon_eq(dbl, all.hi, 0.8824, 1e-4));
+    cr_expect(eq(dbl, plain.right, 1));
+    cr_expect(eq(i64, plain.texts, 2));
+    cr_expect(eq(i64, none.texts, 0));
+    cr_expect(isnan(none.share) && isnan(none.lo));
 }
 
 Test(sentiment, categories_are_named_once)
