@@ -152,7 +152,7 @@ static void fill_defaults(RowConfig *c)
     if (c->d_model % c->num_heads == 0) /* else row_config_check refuses them */
         plain.head_dim = c->d_model / c->num_heads;
     plain.tied_head = arch->tied_head;
-    if (!arch->rotary) {
+    if (!arch->family->rotary) {
         plain.rope_theta = NAN;
         plain.qk_norm = plain.qkv_bias = INT_MISSING;
     }
@@ -197,7 +197,8 @@ static int check_plain(const RowConfig *c, Err *err)
 int row_config_check(const RowConfig *c, Err *err)
 {
     ModelConfig model = row_config_model(c);
-    if (model_config_check(&model, err) != 0 || (!arch_of(c)->rotary && check_plain(c, err) != 0))
+    if (model_config_check(&model, err) != 0 ||
+        (!arch_of(c)->family->rotary && check_plain(c, err) != 0))
         return -1;
     if (c->batch_size > MAX_TOKENS / c->context_length)
         return err_set(err,

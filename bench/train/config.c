@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/families/shapes.h"
+
 static int set_labels(const ConfigAt *at, Err *err)
 {
     Labels *l = &((TrainConfig *)at->table)->labels;
@@ -55,6 +57,13 @@ static const ConfigKey gpt_keys[] = {
     KEY(INT, num_heads, .required = true, .min = 1, .max = MAX_DIMENSION,
         .doc = "attention heads; they divide d_model"),
     KEY(INT, context, .required = true, .min = 1, .max = 1 << 20, .doc = "bytes of a window"),
+    KEY(CHOICE, arch, .choices = ARCH_NAMES,
+        .doc = "family of decoders, as in a sweep; gpt2 by default"),
+    KEY(INT, d_ff, .min = 1, .max = MAX_DIMENSION,
+        .doc = "width inside the feed-forward layers; 4 d_model by default"),
+    KEY(INT, num_kv_heads, .min = 1, .max = MAX_DIMENSION,
+        .doc = "heads of keys and values, a divisor of num_heads and num_heads by default; not in "
+               "gpt2"),
 };
 
 static const ConfigKey training_keys[] = {
@@ -79,6 +88,10 @@ static int check_gpt(void *out, Err *err)
 {
     TrainConfig *c = out;
     c->task = TASK_GPT;
+    if (c->arch == 0 && c->num_kv_heads && c->num_kv_heads != c->num_heads)
+        return err_set(
+            err, "num_kv_heads is %" PRId64 ", but arch gpt2 has as many as num_heads, %" PRId64,
+            c->num_kv_heads, c->num_heads);
     return c->d_model % c->num_heads == 0
                ? 0
                : err_set(err, "num_heads %" PRId64 " does not divide d_model %" PRId64,
@@ -115,7 +128,7 @@ void train_config_release(TrainConfig *c)
 static char *value_text(const TrainConfig *c, const ConfigKey *key)
 {
     const void *member = (const char *)c + key->offset;
-    if (key->kind == CONFIG_INT)
+    if (key->kind == CONFIG_INT || key->kind == CONFIG_CHOICE)
         return xasprintf("%" PRId64, *(const int64_t *)member);
     if (key->kind == CONFIG_REAL)
         return xasprintf("%.17g", *(const double *)member);
@@ -128,6 +141,14 @@ static char *value_text(const TrainConfig *c, const ConfigKey *key)
     return text;
 }
 
+/* Keys that were not there before come without a default, and leave the identity as it was. */
+static bool not_given(const TrainConfig *c, const ConfigKey *key)
+{
+    const int64_t *value = (const void *)((const char *)c + key->offset);
+    bool whole = key->kind == CONFIG_INT || key->kind == CONFIG_CHOICE;
+    return whole && !key->required && !key->fallback && *value == 0;
+}
+
 /* A training that is taken up again may find its files elsewhere, and be saved more often. */
 static bool may_change(const ConfigKey *key)
 {
@@ -138,7 +159,7 @@ static bool may_change(const ConfigKey *key)
 static char *add_identity(char *all, const TrainConfig *c, const ConfigSection *s)
 {
     for (size_t i = 0; i < s->num_keys; i++) {
-        if (may_change(&s->keys[i]))
+        if (may_change(&s->keys[i]) || not_given(c, &s->keys[i]))
             continue;
         char *value = value_text(c, &s->keys[i]);
         char *longer = xasprintf("%s%s=%s\n", all, s->keys[i].name, value);

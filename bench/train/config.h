@@ -8,7 +8,7 @@
 
 typedef enum TrainTask {
     TASK_SENTIMENT, /* fine-tunes an encoder as a classifier of labelled texts */
-    TASK_GPT,       /* trains a GPT from scratch on the bytes of a text */
+    TASK_GPT,       /* trains a decoder from scratch on the bytes of a text */
 } TrainTask;
 
 typedef struct TrainConfig {
@@ -24,6 +24,8 @@ typedef struct TrainConfig {
     char *text;
     double held_out; /* the last part of the text, not trained on */
     int64_t d_model, num_layers, num_heads, context;
+    int64_t arch;               /* place in ARCH_NAMES */
+    int64_t d_ff, num_kv_heads; /* 0: the defaults of DecoderShape */
     /* both */
     int64_t epochs, batch_size, accumulate, seed, save_every;
     double learning_rate, warmup, weight_decay, max_grad_norm, dropout;

@@ -161,9 +161,17 @@ static int init_gpt(Trainer *t, RecordWants wants, int threads, Err *err)
 {
     const TrainConfig *config = &t->config;
     size_t context = (size_t)config->context;
-    ModelConfig c = model_config_gpt((size_t)config->d_model, (size_t)config->num_layers,
-                                     (size_t)config->num_heads, BYTE_VALUES, context);
-    c.max_positions = context;
+    const Arch *arch = arch_at((size_t)config->arch);
+    DecoderShape shape = {.d_model = (size_t)config->d_model,
+                          .num_layers = (size_t)config->num_layers,
+                          .num_heads = (size_t)config->num_heads,
+                          .num_kv_heads = (size_t)config->num_kv_heads,
+                          .d_ff = (size_t)config->d_ff,
+                          .vocab_size = BYTE_VALUES,
+                          .tied_head = arch->tied_head};
+    ModelConfig c = model_config_decoder(arch, &shape, context);
+    if (!arch->family->rotary)
+        c.max_positions = context;
     if (model_config_check(&c, err) != 0)
         return err_prefix(err, "%s", config->path);
     if (examples_load_bytes(&t->train, &t->development, config->text, context, config->held_out,

@@ -57,6 +57,7 @@ struct Family {
     bool pad_row_held; /* the token table's row pad_token gets no gradient (padding_idx) */
     /* A decoder with rotary embedding, SwiGLU and RMS norms; then what config.json need not say. */
     bool rotary;
+    bool interleaved; /* as Rope says */
     bool qkv_bias, qk_norm;
     size_t default_kv_heads, default_head_dim; /* 0: they follow from the heads */
     /* of a sliding window that a missing key stands for, which is not built */

@@ -1,5 +1,6 @@
 /* llama: the family of Llama (Touvron et al. 2023), decoders that differ in settings only: Mistral
- * (without its window), Qwen2 (a bias on q, k and v), Qwen3 (norms of q and k).
+ * (without its window), Qwen2 (a bias on q, k and v), Qwen3 (norms of q and k), and the model of
+ * Stanford's course CS336, which turns interleaved pairs.
  *
  *   x = word[token]
  *   num_layers times:  x = x + out(attention(rope(qkv(norm1(x)))))
@@ -190,23 +191,27 @@ static const char *const llama_classes[] = {"LlamaForCausalLM", NULL};
 static const char *const mistral_classes[] = {"MistralForCausalLM", NULL};
 static const char *const qwen2_classes[] = {"Qwen2ForCausalLM", NULL};
 static const char *const qwen3_classes[] = {"Qwen3ForCausalLM", NULL};
+static const char *const cs336_classes[] = {"Cs336ForCausalLM", NULL};
 
-#define LLAMA_ROW(type, classes, vocab, width, ff, layers)                                         \
+#define LLAMA_ROW(type, classes, vocab, width, ff, layers, eps)                                    \
     .model_type = type, .keys = {[VOCAB_SIZE] = {"vocab_size", NULL, vocab},                       \
                                  [D_MODEL] = {"hidden_size", NULL, width},                         \
                                  [NUM_LAYERS] = {"num_hidden_layers", NULL, layers},               \
                                  [NUM_HEADS] = {"num_attention_heads", NULL, 32},                  \
                                  [D_FF] = {"intermediate_size", NULL, ff},                         \
                                  [NUM_LABELS] = {"num_labels", NULL, 2}},                          \
-    .act_key = "hidden_act", .default_act = "silu", .eps_key = "rms_norm_eps",                     \
-    .default_eps = 1e-6, .lm_classes = classes, .prefix = "model.", .heads = heads,                \
-    .table = "embed_tokens.weight", .lm_head = "lm_head.weight", .unused = unused, .causal = true, \
-    .rotary = true, .record = record, .params = params, .flops = flops
+    .act_key = "hidden_act", .default_act = "silu", .eps_key = "rms_norm_eps", .default_eps = eps, \
+    .lm_classes = classes, .prefix = "model.", .heads = heads, .table = "embed_tokens.weight",     \
+    .lm_head = "lm_head.weight", .unused = unused, .causal = true, .rotary = true,                 \
+    .record = record, .params = params, .flops = flops
 
-const Family family_llama = {LLAMA_ROW("llama", llama_classes, 32000, 4096, 11008, 32)};
-const Family family_mistral = {LLAMA_ROW("mistral", mistral_classes, 32000, 4096, 14336, 32),
+const Family family_llama = {LLAMA_ROW("llama", llama_classes, 32000, 4096, 11008, 32, 1e-6)};
+const Family family_mistral = {LLAMA_ROW("mistral", mistral_classes, 32000, 4096, 14336, 32, 1e-6),
                                .default_kv_heads = 8, .default_window = 4096};
-const Family family_qwen2 = {LLAMA_ROW("qwen2", qwen2_classes, 151936, 4096, 22016, 32),
+const Family family_qwen2 = {LLAMA_ROW("qwen2", qwen2_classes, 151936, 4096, 22016, 32, 1e-6),
                              .default_kv_heads = 32, .qkv_bias = true};
-const Family family_qwen3 = {LLAMA_ROW("qwen3", qwen3_classes, 151936, 4096, 22016, 32),
+const Family family_qwen3 = {LLAMA_ROW("qwen3", qwen3_classes, 151936, 4096, 22016, 32, 1e-6),
                              .default_kv_heads = 32, .default_head_dim = 128, .qk_norm = true};
+/* No type of the transformers library, which would load it as a Llama and turn the wrong pairs. */
+const Family family_cs336 = {LLAMA_ROW("cs336", cs336_classes, 10000, 768, 3072, 12, 1e-5),
+                             .interleaved = true};

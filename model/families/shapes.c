@@ -7,8 +7,8 @@
 
 static const Arch archs[] = {
     {.name = "gpt2", .family = &family_gpt2, .tied_head = true},
-    {.name = "llama", .family = &family_llama, .rotary = true},
-    {.name = "cs336", .family = &family_llama, .rotary = true, .interleaved = true, .xavier = true},
+    {.name = "llama", .family = &family_llama},
+    {.name = "cs336", .family = &family_cs336, .xavier = true},
 };
 
 const Arch *arch_find(const char *name)
@@ -17,6 +17,12 @@ const Arch *arch_find(const char *name)
         if (strcmp(archs[i].name, name) == 0)
             return &archs[i];
     return NULL;
+}
+
+const Arch *arch_at(size_t place)
+{
+    CHECK(place < COUNT_OF(archs), "arch %zu", place);
+    return &archs[place];
 }
 
 #define SIZE(as, width, layers, heads)                                                             \
@@ -95,7 +101,7 @@ ModelConfig model_config_decoder(const Arch *arch, const DecoderShape *s, size_t
         .act = ACT_GELU_TANH,
         .norm_eps = s->norm_eps > 0 ? (float)s->norm_eps : 1e-5f,
     };
-    if (!arch->rotary)
+    if (!arch->family->rotary)
         return c;
     c.max_positions = MAX_DIMENSION;
     c.num_kv_heads = s->num_kv_heads;
@@ -104,7 +110,7 @@ ModelConfig model_config_decoder(const Arch *arch, const DecoderShape *s, size_t
     c.qkv_bias = s->qkv_bias;
     c.rope = s->scaling;
     c.rope.theta = s->rope_theta > 0 ? s->rope_theta : 10000;
-    c.rope.interleaved = arch->interleaved;
+    c.rope.interleaved = arch->family->interleaved;
     c.xavier = arch->xavier;
     return c;
 }

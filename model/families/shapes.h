@@ -15,12 +15,13 @@
 typedef struct Arch {
     const char *name;
     const Family *family;
-    bool rotary, interleaved, xavier;
+    bool xavier;
     bool tied_head; /* by default */
 } Arch;
 
 const Arch *arch_find(const char *name); /* NULL when there is none */
 #define ARCH_NAMES "gpt2|llama|cs336"
+const Arch *arch_at(size_t place); /* in ARCH_NAMES */
 
 /* What a decoder is built from. 0 and NaN stand for the default. */
 typedef struct DecoderShape {

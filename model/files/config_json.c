@@ -268,6 +268,7 @@ static int read_rotary(const json_t *root, ModelConfig *c, Err *err)
     c->max_positions = MAX_DIMENSION;
     c->qkv_bias = f->qkv_bias;
     c->qk_norm = f->qk_norm;
+    c->rope.interleaved = f->interleaved;
     if (refuse_window(root, f, err) != 0 ||
         refuse_unless(root, "attention_bias", false, err) != 0 ||
         refuse_unless(root, "mlp_bias", false, err) != 0 ||

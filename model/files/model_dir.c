@@ -172,20 +172,38 @@ int config_write_classifier(const char *from_dir, const char *to_dir, const Mode
     return config_edit(from_dir, to_dir, changes, err);
 }
 
+/* rope_theta twice: in transformers 5 it stands in rope_parameters. */
+static void set_rotary(json_t *root, const ModelConfig *c)
+{
+    const Heads h = model_heads(c);
+    CHECK(c->qkv_bias == c->family->qkv_bias && c->qk_norm == c->family->qk_norm &&
+              c->rope.factor == 0,
+          "a %s of other layers than its family's", c->family->model_type);
+    json_object_set_new(root, "num_key_value_heads", json_integer((json_int_t)h.kv));
+    json_object_set_new(root, "head_dim", json_integer((json_int_t)h.channels));
+    json_object_set_new(root, "rope_theta", json_real(c->rope.theta));
+    json_object_set_new(
+        root, "rope_parameters",
+        json_pack("{s:s, s:f}", "rope_type", "default", "rope_theta", c->rope.theta));
+}
+
 int config_write_lm(const char *to_dir, const ModelConfig *c, Err *err)
 {
     const Family *family = c->family;
     CHECK(family->lm_classes, "a language model of a %s", family->model_type);
     ModelConfig copy = *c;
-    json_t *root = json_pack("{s:[s], s:s, s:s, s:b, s:n, s:n, s:s}", "architectures",
-                             family->lm_classes[0], "model_type", family->model_type,
-                             family->act_key, config_act_name(c->act), "tie_word_embeddings",
-                             (int)c->tied_head, "bos_token_id", "eos_token_id", "dtype", "float32");
+    json_t *root = json_pack(
+        "{s:[s], s:s, s:s, s:b, s:n, s:n, s:s}", "architectures", family->lm_classes[0],
+        "model_type", family->model_type, family->act_key,
+        family->rotary ? family->default_act : config_act_name(c->act), "tie_word_embeddings",
+        (int)c->tied_head, "bos_token_id", "eos_token_id", "dtype", "float32");
     CHECK(root, "out of memory for a config.json");
     for (Dimension d = 0; d < NUM_LABELS; d++)
         if (family->keys[d].name)
             json_object_set_new(root, family->keys[d].name,
                                 json_integer((json_int_t)*model_dimension(&copy, d)));
+    if (family->rotary)
+        set_rotary(root, c);
     if (family->eps_key)
         json_object_set_new(root, family->eps_key, json_real((double)c->norm_eps));
     char *json = json_dumps(root, JSON_INDENT(2));

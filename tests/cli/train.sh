@@ -41,6 +41,21 @@ head -n 1 gpt/loss.csv | grep -qx 'step,epoch,loss,grad_norm,learning_rate,devel
 [ "$(wc -l <gpt/loss.csv)" = 25 ] || fail "loss.csv has $(wc -l <gpt/loss.csv) lines"
 [ -z "$(find gpt -name '*.tmp.*')" ] || fail "temporary files remain"
 
+for arch in llama cs336; do
+    sed "s/^context/arch = \"$arch\"\nnum_kv_heads = 1\nd_ff = 24\ncontext/" gpt.toml >$arch.toml
+    "$tare" train $arch.toml --out $arch >out 2>err || fail "a $arch: $(cat err)"
+    grep -qF "\"model_type\": \"$arch\"" $arch/config.json || fail "$arch: $(cat $arch/config.json)"
+    "$tare" dump $arch --ids "84 111" --targets "111 44" --out dumped 2>err || fail "dump of a trained $arch: $(cat err)"
+    grep -aqF '"grad.model.layers.0.self_attn.k_proj.weight":{"dtype":"F32","shape":[8,16]' dumped || fail "$arch: no k_proj"
+done
+cmp -s llama/model.safetensors cs336/model.safetensors && fail "llama and cs336 are the same"
+sed 's/^context/num_kv_heads = 1\ncontext/' gpt.toml >wrong.toml
+expect "kv heads of a gpt2" 2 "tare: wrong.toml: num_kv_heads is 1, but arch gpt2 has as many as num_heads, 2" \
+    "$tare" train wrong.toml --out wrong
+sed 's/^context/arch = "lama"\ncontext/' gpt.toml >wrong.toml
+expect "an unknown arch" 2 "tare: wrong.toml:9: arch is 'lama'; did you mean 'llama'? It may be gpt2, llama or cs336" \
+    "$tare" train wrong.toml --out wrong
+
 expect "an existing training" 2 \
     "tare: 'gpt' has a training already; --resume goes on, --overwrite begins anew" "$tare" train gpt.toml
 cp gpt/model.safetensors first

@@ -355,6 +355,16 @@ Test(config, pad_token_is_an_encoders)
     expect_refused("{\"model_type\":\"bert\",\"vocab_size\":9,\"pad_token_id\":\"0\"}", what);
 }
 
+/* The course's own type, which the transformers library does not have. */
+Test(config, a_course_model_turns_interleaved_pairs)
+{
+    ModelConfig c = load("{\"model_type\":\"cs336\",\"num_key_value_heads\":4}");
+    cr_expect(c.rope.interleaved && c.rope.theta == 10000 && c.norm_eps == 1e-5f);
+    cr_expect(c.head == HEAD_LM && !c.tied_head && c.num_kv_heads == 4 && !c.xavier);
+    c = load("{\"model_type\":\"llama\"}");
+    cr_expect(!c.rope.interleaved);
+}
+
 Test(config, refuses_bad_files)
 {
     static const struct {
@@ -366,7 +376,7 @@ Test(config, refuses_bad_files)
         {"{}", "no model_type"},
         {"{\"model_type\":3}", "no model_type"},
         {"{\"model_type\":\"t5\"}", "model_type 't5' is not built; gpt2, llama, mistral, qwen2, "
-                                    "qwen3, distilbert and bert are"},
+                                    "qwen3, cs336, distilbert and bert are"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":0}", "n_layer is 0"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":-3}", "n_layer is negative"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":1099511627776}", "n_layer is 1099511627776"},
