@@ -1,7 +1,8 @@
 /* commands: the verbs of the program, one file each.
  *
  * A verb gets its own part of the command line (argv[0] is the verb), writes results to stdout and
- * progress to stderr, and returns the exit code. For exit code 2 it fills err; main prints it. */
+ * progress to stderr, and returns the exit code, or -1 with err filled: main prints it and makes it
+ * EXIT_BAD_INPUT. */
 #ifndef TARE_BENCH_COMMANDS_H
 #define TARE_BENCH_COMMANDS_H
 

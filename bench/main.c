@@ -47,7 +47,7 @@ static int print_man(Err *err)
     for (size_t i = 0; i < COUNT_OF(verbs); i++) {
         char *argv[] = {(char *)verbs[i].name, "--man", NULL};
         if (verbs[i].help[0] && verbs[i].run(2, argv, err) != EXIT_OK)
-            return EXIT_BAD_INPUT;
+            return -1;
     }
     man_lines("EXIT STATUS", exit_codes);
     return EXIT_OK;
@@ -72,9 +72,7 @@ static int flush_results(int code, Err *err)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;
-    if (code != EXIT_BAD_INPUT)
-        err_set(err, "cannot write the result to standard output");
-    return EXIT_BAD_INPUT;
+    return code < 0 ? -1 : err_set(err, "cannot write the result to standard output");
 }
 
 static int run(int argc, char **argv, Err *err)
@@ -92,7 +90,7 @@ static int run(int argc, char **argv, Err *err)
     const Verb *verb = find_verb(argv[1], err);
     if (!verb || kernels_select(getenv("TARE_ISA"), err) != 0 ||
         gemm_select(getenv("TARE_GEMM"), err) != 0)
-        return EXIT_BAD_INPUT;
+        return -1;
     return verb->run(argc - 1, argv + 1, err);
 }
 
@@ -132,7 +130,8 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow any more is an error of that file */
     Err err = {""};
     int code = flush_results(run(argc, argv, &err), &err);
-    if (code == EXIT_BAD_INPUT)
-        fprintf(stderr, "tare: %s\n", err.msg);
-    return code;
+    if (code >= 0)
+        return code;
+    fprintf(stderr, "tare: %s\n", err.msg);
+    return EXIT_BAD_INPUT;
 }

@@ -140,6 +140,19 @@ void config_close(ConfigDocument *d);
 /* Tables of key, type, default and meaning in Markdown, of each kind of file. */
 void config_print_keys(const ConfigFile *first, FILE *out);
 
+/* What the command lines of all verbs with a config have in common: CONFIG.toml, --set, --filter
+ * and --keys. */
+typedef struct ConfigCommand {
+    const char *path, *filter; /* filter NULL = none; both borrow from argv */
+    TextList settings;
+} ConfigCommand;
+
+/* options_parse of a command that has only the verb's own options; `filter_help` NULL = the verb
+ * has nothing to filter. Release in every case. */
+int config_command_parse(ConfigCommand *c, const Command *command, const ConfigFile *file,
+                         const char *filter_help, int argc, char **argv, Err *err);
+void config_command_release(ConfigCommand *c);
+
 /* ---- between config.c and config_value.c ---- */
 
 /* Checks at->value against at->key and stores it, or hands it to `set`. */

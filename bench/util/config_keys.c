@@ -1,4 +1,5 @@
-/* config_keys: the tables of a config file as Markdown, for configs/README.md. See config.h. */
+/* config_keys: a config on the command line, and its tables as Markdown, for configs/README.md. See
+ * config.h. */
 #include "bench/util/config.h"
 
 #include <string.h>
@@ -79,4 +80,37 @@ void config_print_keys(const ConfigFile *first, FILE *out)
         fputs(f == first ? "" : "\n", out);
         print_file(f, out);
     }
+}
+
+/* ---- the command line ---- */
+
+static int print_keys_option(void *target, const void *file, const char *value, Err *err)
+{
+    (void)target, (void)value, (void)err;
+    config_print_keys(file, stdout);
+    return 0;
+}
+
+int config_command_parse(ConfigCommand *c, const Command *command, const ConfigFile *file,
+                         const char *filter_help, int argc, char **argv, Err *err)
+{
+    const Option shared[] = {
+        option_list("--set", "KEY=VALUE", &c->settings, NULL,
+                    "a key of CONFIG.toml, but of a [[table]], in its place; repeatable"),
+        option_print("--keys", print_keys_option, file,
+                     "print what each key of CONFIG.toml means, as Markdown"),
+        option_text("--filter", "REGEX", &c->filter, NULL, filter_help),
+    };
+    Command whole = *command;
+    whole.arguments.text = "CONFIG.toml";
+    whole.arguments.min = whole.arguments.max = 1;
+    whole.arguments.to = &c->path;
+    whole.more = shared;
+    whole.num_more = COUNT_OF(shared) - !filter_help;
+    return options_parse(&whole, argc, argv, err);
+}
+
+void config_command_release(ConfigCommand *c)
+{
+    text_list_release(&c->settings);
 }

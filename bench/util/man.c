@@ -66,12 +66,12 @@ static void unfilled(const char *lines)
 
 void man_verb(const Command *c)
 {
-    printf(".SS \"tare %s%s%s%s\"\n", c->verb, c->num_options ? " [OPTION]..." : "",
-           *c->arguments ? " " : "", c->arguments);
+    printf(".SS \"tare %s%s%s%s\"\n", c->verb, command_option(c, 0) ? " [OPTION]..." : "",
+           c->arguments.text ? " " : "", c->arguments.text ? c->arguments.text : "");
     text(c->summary);
     putchar('\n');
-    for (size_t i = 0; i < c->num_options; i++)
-        man_option(&c->options[i]);
+    for (size_t i = 0; command_option(c, i); i++)
+        man_option(command_option(c, i));
     if (c->notes) {
         printf(".PP\n");
         unfilled(c->notes);

@@ -90,51 +90,6 @@ int choice_check(const char *what, const char *choices, const char *text, Err *e
     return choice_find(what, choices, text, err) < 0 ? -1 : 0;
 }
 
-/* ---- kinds ---- */
-
-Option option_flag(const char *name, bool *target, const char *help)
-{
-    return (Option){name, OPTION_FLAG, .help = help, .target = target};
-}
-
-Option option_text(const char *name, const char *value_name, const char **target,
-                   const char *choices, const char *help)
-{
-    return (Option){name, OPTION_TEXT, value_name, help, .target = target, .choices = choices};
-}
-
-Option option_int(const char *name, const char *value_name, int64_t *target, int64_t min,
-                  int64_t max, const char *help)
-{
-    return (Option){name, OPTION_INT, value_name, help, .target = target, .min = min, .max = max};
-}
-
-Option option_real(const char *name, const char *value_name, double *target, int64_t min,
-                   int64_t max, const char *help)
-{
-    return (Option){name, OPTION_REAL, value_name, help, .target = target, .min = min, .max = max};
-}
-
-Option option_list(const char *name, const char *value_name, TextList *target, const char *choices,
-                   const char *help)
-{
-    return (Option){name, OPTION_LIST, value_name, help, .target = target, .choices = choices};
-}
-
-Option option_call(const char *name, const char *value_name,
-                   int (*set)(void *target, const void *context, const char *value, Err *err),
-                   void *target, const char *help)
-{
-    return (Option){name, OPTION_CALL, value_name, help, .target = target, .set = set};
-}
-
-Option option_print(const char *name,
-                    int (*print)(void *target, const void *context, const char *value, Err *err),
-                    const void *context, const char *help)
-{
-    return (Option){name, OPTION_PRINT, .help = help, .context = context, .set = print};
-}
-
 /* ---- help ---- */
 
 static void print_option(const Option *o)
@@ -148,14 +103,21 @@ static void print_option(const Option *o)
     putchar('\n');
 }
 
+const Option *command_option(const Command *c, size_t i)
+{
+    if (i < c->num_options)
+        return &c->options[i];
+    return i - c->num_options < c->num_more ? &c->more[i - c->num_options] : NULL;
+}
+
 static void print_help(const Command *c)
 {
-    printf("usage: tare %s%s%s%s\n\n%s\n", c->verb, c->num_options ? " [OPTION]..." : "",
-           *c->arguments ? " " : "", c->arguments, c->summary);
-    if (c->num_options)
-        printf("\n");
-    for (size_t i = 0; i < c->num_options; i++)
-        print_option(&c->options[i]);
+    bool any = command_option(c, 0);
+    printf("usage: tare %s%s%s%s\n\n%s\n%s", c->verb, any ? " [OPTION]..." : "",
+           c->arguments.text ? " " : "", c->arguments.text ? c->arguments.text : "", c->summary,
+           any ? "\n" : "");
+    for (size_t i = 0; command_option(c, i); i++)
+        print_option(command_option(c, i));
     printf("  %-22s %s\n", "--help", "this text");
     if (c->notes)
         printf("\n%s", c->notes);
@@ -165,20 +127,21 @@ static void print_help(const Command *c)
 
 static const Option *find_option(const Command *c, const char *name, size_t len)
 {
-    for (size_t i = 0; i < c->num_options; i++)
-        if (strlen(c->options[i].name) == len && strncmp(c->options[i].name, name, len) == 0)
-            return &c->options[i];
-    return NULL;
+    const Option *o;
+    for (size_t i = 0; (o = command_option(c, i)); i++)
+        if (strlen(o->name) == len && strncmp(o->name, name, len) == 0)
+            break;
+    return o;
 }
 
 static int unknown_option(const Command *c, const char *given, Err *err)
 {
-    const char **names = xcalloc(c->num_options + 1, sizeof *names);
-    for (size_t i = 0; i < c->num_options; i++)
-        names[i] = c->options[i].name;
-    names[c->num_options] = "--help";
+    size_t count = c->num_options + c->num_more + 1;
+    const char **names = xcalloc(count, sizeof *names);
+    for (size_t i = 0; i < count; i++)
+        names[i] = command_option(c, i) ? command_option(c, i)->name : "--help";
     Hint hint;
-    if (*did_you_mean(hint, given, names, c->num_options + 1))
+    if (*did_you_mean(hint, given, names, count))
         err_set(err, "unknown option '%s'%s", given, hint);
     else
         err_set(err, "unknown option '%s'; see tare %s --help", given, c->verb);
@@ -243,69 +206,53 @@ static bool is_truth(const char *word)
            strcmp(word, "False") == 0;
 }
 
-/* Reads the option at argv[*i] and, where it has one, its value; moves *i to the last word read.
- * Sets *printed where the option prints something instead of running the verb. */
-static int read_option(const Command *c, int argc, char **argv, int *i, bool *printed, Err *err)
+/* Reads the option at argv[*i] and, where it has one, its value; moves *i to the last word read. */
+static int read_option(const Command *c, int argc, char **argv, int *i, Err *err)
 {
     const char *word = argv[*i], *equals = strchr(word, '=');
     size_t len = equals ? (size_t)(equals - word) : strlen(word);
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        return print_help(c), OPTIONS_DONE;
+    if (strcmp(word, "--man") == 0)
+        return man_verb(c), OPTIONS_DONE;
     const Option *o = find_option(c, word, len);
     if (!o)
         return unknown_option(c, word, err);
-    *printed = o->kind == OPTION_PRINT;
-    if (!o->value_name) {
-        if (equals)
-            return err_set(err, "%s takes no value", o->name);
-        return set_option(o, NULL, err);
-    }
-    if (equals)
-        return set_option(o, equals + 1, err);
-    if (o->truth && (*i + 1 >= argc || !is_truth(argv[*i + 1])))
-        return set_option(o, "true", err);
-    if (*i + 1 >= argc)
+    bool alone = o->truth && !equals && (*i + 1 >= argc || !is_truth(argv[*i + 1]));
+    if (!o->value_name && equals)
+        return err_set(err, "%s takes no value", o->name);
+    if (o->value_name && !equals && !alone && *i + 1 >= argc)
         return err_set(err, "%s needs a value: %s", o->name, o->value_name);
-    *i += 1;
-    return set_option(o, argv[*i], err);
+    const char *value = equals ? equals + 1 : alone ? "true" : o->value_name ? argv[++*i] : NULL;
+    if (set_option(o, value, err) != 0)
+        return -1;
+    return o->kind == OPTION_PRINT ? OPTIONS_DONE : OPTIONS_RUN;
 }
 
-static int check_argument_count(const Command *c, size_t count, Err *err)
-{
-    if (count < c->min_arguments)
-        return err_set(err, "%s: %s is missing; see tare %s --help", c->verb, c->arguments,
-                       c->verb);
-    return 0;
-}
-
-OptionsOutcome options_parse(const Command *command, int argc, char **argv, const char **arguments,
-                             size_t *num_arguments, Err *err)
+int options_parse(const Command *c, int argc, char **argv, Err *err)
 {
     size_t count = 0;
-    bool only_arguments = false, printed = false;
+    bool only_arguments = false;
+    for (size_t i = 0; i < c->arguments.max; i++)
+        c->arguments.to[i] = NULL;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (!only_arguments && strcmp(word, "--") == 0) {
             only_arguments = true;
-        } else if (!only_arguments && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) {
-            print_help(command);
-            return OPTIONS_HELP;
-        } else if (!only_arguments && strcmp(word, "--man") == 0) {
-            man_verb(command);
-            return OPTIONS_HELP;
         } else if (!only_arguments && word[0] == '-' && word[1] != '\0') {
-            if (read_option(command, argc, argv, &i, &printed, err) != 0)
-                return OPTIONS_WRONG;
-            if (printed)
-                return OPTIONS_HELP;
-        } else if (count == command->max_arguments) {
-            err_set(err, "unexpected argument '%s'; see tare %s --help", word, command->verb);
-            return OPTIONS_WRONG;
+            int outcome = read_option(c, argc, argv, &i, err);
+            if (outcome != OPTIONS_RUN)
+                return outcome;
+        } else if (count == c->arguments.max) {
+            return err_set(err, "unexpected argument '%s'; see tare %s --help", word, c->verb);
         } else {
-            arguments[count++] = word;
+            c->arguments.to[count++] = word;
         }
     }
-    if (num_arguments)
-        *num_arguments = count;
-    return check_argument_count(command, count, err) == 0 ? OPTIONS_RUN : OPTIONS_WRONG;
+    if (count < c->arguments.min)
+        return err_set(err, "%s: %s is missing; see tare %s --help", c->verb, c->arguments.text,
+                       c->verb);
+    return OPTIONS_RUN;
 }
 
 int option_set_duration(void *target, const void *context, const char *value, Err *err)

@@ -44,45 +44,57 @@ typedef struct Option {
     bool truth;
 } Option;
 
-/* Set the option's kind and what belongs to it. A target of the wrong type does not compile.
- * `choices` may be NULL. */
-Option option_flag(const char *name, bool *target, const char *help);
-Option option_text(const char *name, const char *value_name, const char **target,
-                   const char *choices, const char *help);
-Option option_int(const char *name, const char *value_name, int64_t *target, int64_t min,
-                  int64_t max, const char *help);
-Option option_real(const char *name, const char *value_name, double *target, int64_t min,
-                   int64_t max, const char *help);
-Option option_list(const char *name, const char *value_name, TextList *target, const char *choices,
-                   const char *help);
-Option option_call(const char *name, const char *value_name,
-                   int (*set)(void *target, const void *context, const char *value, Err *err),
-                   void *target, const char *help);
-Option option_print(const char *name,
-                    int (*print)(void *target, const void *context, const char *value, Err *err),
-                    const void *context, const char *help);
+/* Each is an Option of that kind. A target of the wrong type does not compile; `choices` may be
+ * NULL. */
+#define OPTION(kind_, Target, name_, value_name_, target_, help_, ...)                             \
+    ((Option){.kind = OPTION_##kind_,                                                              \
+              .name = (name_),                                                                     \
+              .value_name = (value_name_),                                                         \
+              .target = 1 ? (target_) : (Target *)NULL,                                            \
+              .help = (help_),                                                                     \
+              __VA_ARGS__})
+#define option_flag(name, target, help) OPTION(FLAG, bool, name, NULL, target, help, )
+#define option_text(name, value_name, target, choices_, help)                                      \
+    OPTION(TEXT, const char *, name, value_name, target, help, .choices = (choices_))
+#define option_int(name, value_name, target, min_, max_, help)                                     \
+    OPTION(INT, int64_t, name, value_name, target, help, .min = (min_), .max = (max_))
+#define option_real(name, value_name, target, min_, max_, help)                                    \
+    OPTION(REAL, double, name, value_name, target, help, .min = (min_), .max = (max_))
+#define option_list(name, value_name, target, choices_, help)                                      \
+    OPTION(LIST, TextList, name, value_name, target, help, .choices = (choices_))
+#define option_call(name, value_name, set_, target, help)                                          \
+    OPTION(CALL, void, name, value_name, target, help, .set = (set_))
+#define option_print(name, print, context_, help)                                                  \
+    OPTION(PRINT, void, name, NULL, NULL, help, .context = (context_), .set = (print))
 
 typedef struct Command {
-    const char *verb;      /* "sweep" */
-    const char *arguments; /* "CONFIG.toml" as --help shows it, or "" */
-    const char *summary;   /* one sentence */
-    const Option *options;
-    size_t num_options;
-    size_t min_arguments, max_arguments;
+    const char *verb;             /* "sweep" */
+    const char *summary;          /* one sentence */
+    const Option *options, *more; /* in the order of --help */
+    size_t num_options, num_more;
+    /* What is no option. `to` has room for `max`, which get NULL where they are not given; min and
+     * max are numbers of words. */
+    struct {
+        const char *text; /* "MODEL_DIR [FILE]" as --help shows it; NULL = there are none */
+        size_t min, max;
+        const char **to;
+    } arguments;
     const char *notes; /* more text for --help, or NULL; ends in a newline */
 } Command;
 
-typedef enum OptionsOutcome {
-    OPTIONS_WRONG = -1, /* err says what: exit 2 */
-    OPTIONS_RUN = 0,
-    OPTIONS_HELP = 1 /* --help, --man or an OPTION_PRINT was asked for, is on stdout: exit 0 */
-} OptionsOutcome;
+#define OPTIONS(list) .options = (list), .num_options = COUNT_OF(list)
 
-/* Reads argv[1..argc-1]; argv[0] is the verb. Arguments that are no options go to arguments[0..]
- * (room for command->max_arguments), their number to *num_arguments; both may be NULL where
- * max_arguments is 0. A lone "-" is an argument. */
-OptionsOutcome options_parse(const Command *command, int argc, char **argv, const char **arguments,
-                             size_t *num_arguments, Err *err);
+/* The i-th of all options; NULL = there are no more. */
+const Option *command_option(const Command *c, size_t i);
+
+enum {
+    OPTIONS_WRONG = -1, /* err says what */
+    OPTIONS_DONE = 0,   /* --help, --man or an OPTION_PRINT was asked for, is on stdout */
+    OPTIONS_RUN = 1
+};
+
+/* Reads argv[1..argc-1]; argv[0] is the verb. A lone "-" is an argument. */
+int options_parse(const Command *command, int argc, char **argv, Err *err);
 
 /* The place of text among the names; -1: err names them and the nearest. `what` opens the
  * sentence. */

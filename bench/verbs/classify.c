@@ -16,6 +16,7 @@
 #include "bench/machine/threads.h"
 
 typedef struct ClassifyOptions {
+    const char *paths[2]; /* of the model and of the texts */
     int64_t threads;
     bool scores; /* of all labels */
     bool pair;   /* two texts a line */
@@ -33,17 +34,22 @@ static void print_line(const Classifier *c, const float *logits, double *scores,
     putchar('\n');
 }
 
-static int encode_line(Classifier *c, const Lines *in, bool pair, Err *err)
+static int classify_line(Classifier *c, const Lines *in, const ClassifyOptions *o, double *scores,
+                         Err *err)
 {
-    const char *tab = pair ? memchr(in->line, '\t', in->len) : NULL;
-    if (pair && !tab)
+    const char *tab = o->pair ? memchr(in->line, '\t', in->len) : NULL;
+    if (o->pair && !tab)
         return err_set(err, "there is no tab between two texts");
     size_t first = tab ? (size_t)(tab - in->line) : in->len;
-    if (pair)
+    if (tab)
         classifier_encode_pair(c, (WordText){in->line, first},
                                (WordText){tab + 1, in->len - first - 1});
     else
         classifier_encode(c, in->line, in->len);
+    const float *logits = classifier_run(c);
+    if (!classifier_finite(logits, c->labels.count))
+        return err_set(err, "the model's output is not finite");
+    print_line(c, logits, scores, o->scores);
     return 0;
 }
 
@@ -51,36 +57,25 @@ static int classify_lines(Classifier *c, Lines *in, const ClassifyOptions *o, Er
 {
     int more, status = 0;
     double *scores = xcalloc(c->labels.count, sizeof *scores);
-    for (size_t number = 1; status == 0 && (more = lines_next(in, err)) != 0; number++) {
-        status = more < 0 ? -1 : 0;
-        if (status != 0)
-            break;
-        if ((status = encode_line(c, in, o->pair, err)) != 0) {
+    for (size_t number = 1; status == 0 && (more = lines_next(in, err)) != 0; number++)
+        if (more < 0)
+            status = -1;
+        else if ((status = classify_line(c, in, o, scores, err)) != 0)
             err_prefix(err, "%s, line %zu", in->name, number);
-            break;
-        }
-        const float *logits = classifier_run(c);
-        if (!classifier_finite(logits, c->labels.count)) {
-            status =
-                err_set(err, "%s, line %zu: the model's output is not finite", in->name, number);
-            break;
-        }
-        print_line(c, logits, scores, o->scores);
-        if (fflush(stdout) != 0)
+        else if (fflush(stdout) != 0)
             status = err_set(err, "cannot write to standard output: %s", strerror(errno));
-    }
     free(scores);
     return status;
 }
 
-static int run(const char *dir, const char *file, const ClassifyOptions *o, Err *err)
+static int run(const ClassifyOptions *o, Err *err)
 {
     Classifier c;
     Lines in = {0};
-    int status = classifier_init(&c, dir, 0, o->pair, (int)o->threads, err);
+    int status = classifier_init(&c, o->paths[0], 0, o->pair, (int)o->threads, err);
     if (status == 0) {
         unused_print(c.unused);
-        status = lines_open(&in, file, err);
+        status = lines_open(&in, o->paths[1], err);
     }
     if (status == 0)
         status = classify_lines(&c, &in, o, err);
@@ -101,12 +96,9 @@ int cmd_classify(int argc, char **argv, Err *err)
     };
     const Command command = {
         .verb = "classify",
-        .arguments = "MODEL_DIR [FILE]",
+        .arguments = {"MODEL_DIR [FILE]", 1, 2, o.paths},
         .summary = "Prints label, tab and score for each line of FILE, or of standard input.",
-        .options = options,
-        .num_options = COUNT_OF(options),
-        .min_arguments = 1,
-        .max_arguments = 2,
+        OPTIONS(options),
         .notes =
             "MODEL_DIR is a DistilBERT or BERT sequence classifier with its tokenizer, such as\n"
             "tare train makes. Labels are called as config.json's id2label says. Its problem_type\n"
@@ -114,11 +106,9 @@ int cmd_classify(int argc, char **argv, Err *err)
             "sigmoid; for a regression the value itself. Lines end at LF only; texts longer than\n"
             "the model's positions are cut.\n",
     };
-    const char *arguments[2] = {NULL, NULL};
-    size_t count;
-    OptionsOutcome outcome = options_parse(&command, argc, argv, arguments, &count, err);
+    int outcome = options_parse(&command, argc, argv, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+        return outcome;
     threads_warn(o.threads);
-    return run(arguments[0], arguments[1], &o, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+    return run(&o, err);
 }

@@ -10,7 +10,7 @@
 #include "bench/machine/threads.h"
 #include "bench/commands.h"
 #include "bench/compare/cell.h"
-#include "bench/util/config_command.h"
+#include "bench/util/config.h"
 #include "bench/util/interrupt.h"
 #include "bench/serving/serving.h"
 
@@ -110,9 +110,7 @@ static int compare(const CompareConfig *config, const char *folder, Err *err)
     free(c.models);
     if (interrupted())
         return EXIT_INTERRUPTED;
-    if (status != 0)
-        return EXIT_BAD_INPUT;
-    return passed && !c.session.misbehaved ? EXIT_OK : EXIT_NOT_OK;
+    return status == 0 && !(passed && !c.session.misbehaved) ? EXIT_NOT_OK : status;
 }
 
 /* ---- a sentiment classifier ---- */
@@ -142,7 +140,7 @@ static int compare_serving(const ServingConfig *config, const char *folder, Err 
         status = -1;
     if (status == 0)
         status = measure_serving(&s, folder, err);
-    int code = status == 0 ? exit_code(&s) : EXIT_BAD_INPUT;
+    int code = status == 0 ? exit_code(&s) : -1;
     serving_release(&s);
     return interrupted() ? EXIT_INTERRUPTED : code;
 }
@@ -167,7 +165,7 @@ static int set_rounds(void *target, const void *context, const char *value, Err 
     return 0;
 }
 
-static OptionsOutcome read_command(CompareCommand *c, int argc, char **argv, Err *err)
+static int read_command(CompareCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
         option_text("--out", "DIR", &c->folder, NULL,
@@ -178,8 +176,7 @@ static OptionsOutcome read_command(CompareCommand *c, int argc, char **argv, Err
     const Command command = {
         .verb = "compare",
         .summary = "Measures this implementation beside its peers, in turns, parity first.",
-        .options = options,
-        .num_options = COUNT_OF(options),
+        OPTIONS(options),
         .notes =
             "CONFIG.toml lists cells, or has task = \"sentiment\" and measures a trained "
             "classifier.\n"
@@ -198,11 +195,11 @@ static int run_cells(const CompareCommand *o, const ConfigDocument *d, Err *err)
 {
     CompareConfig config;
     if (config_read(d, &config, &o->config.settings, err) != 0)
-        return EXIT_BAD_INPUT;
+        return -1;
     threads_warn(config.threads);
-    int code = compare_config_filter(&config, o->config.filter, err) == 0
-                   ? compare(&config, o->folder, err)
-                   : EXIT_BAD_INPUT;
+    int code = compare_config_filter(&config, o->config.filter, err);
+    if (code == 0)
+        code = compare(&config, o->folder, err);
     config_release(d->file, &config);
     return code;
 }
@@ -210,12 +207,10 @@ static int run_cells(const CompareCommand *o, const ConfigDocument *d, Err *err)
 static int run_serving(const CompareCommand *o, const ConfigDocument *d, Err *err)
 {
     ServingConfig config;
-    if (o->config.filter) {
-        err_set(err, "--filter chooses cells, and '%s' has none", d->path);
-        return EXIT_BAD_INPUT;
-    }
+    if (o->config.filter)
+        return err_set(err, "--filter chooses cells, and '%s' has none", d->path);
     if (config_read(d, &config, &o->config.settings, err) != 0)
-        return EXIT_BAD_INPUT;
+        return -1;
     threads_warn(config.threads);
     int code = compare_serving(&config, o->folder, err);
     config_release(d->file, &config);
@@ -227,7 +222,7 @@ static int run_config(const CompareCommand *o, Err *err)
     ConfigDocument d;
     interrupt_install();
     if (config_open(&d, &serving_config_file, o->config.path, err) != 0)
-        return EXIT_BAD_INPUT;
+        return -1;
     int code = d.file == &serving_config_file ? run_serving(o, &d, err) : run_cells(o, &d, err);
     config_close(&d);
     return code;
@@ -236,10 +231,9 @@ static int run_config(const CompareCommand *o, Err *err)
 int cmd_compare(int argc, char **argv, Err *err)
 {
     CompareCommand o = {.folder = "results"};
-    OptionsOutcome outcome = read_command(&o, argc, argv, err);
-    int code = outcome == OPTIONS_RUN    ? run_config(&o, err)
-               : outcome == OPTIONS_HELP ? EXIT_OK
-                                         : EXIT_BAD_INPUT;
+    int code = read_command(&o, argc, argv, err);
+    if (code == OPTIONS_RUN)
+        code = run_config(&o, err);
     config_command_release(&o.config);
     return code;
 }

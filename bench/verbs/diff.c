@@ -15,7 +15,6 @@ enum { DEFAULT_PROCESSES = 5 };
 
 typedef struct DiffCommand {
     const char *arguments[3]; /* OLD NEW, with --run also CONFIG */
-    size_t num_arguments;
     bool run, force, paired;
     const char *format, *filter;
     TextList allowed, settings;
@@ -56,7 +55,7 @@ static int check_command(const DiffCommand *c, Err *err)
 {
     bool of_run = c->filter || c->settings.count || isfinite(c->max_seconds) ||
                   c->processes != INT_MISSING || c->order_seed != INT_MISSING;
-    if (c->num_arguments != (c->run ? 3 : 2))
+    if (c->run != (c->arguments[2] != NULL))
         return err_set(err, "diff takes %s; see tare diff --help",
                        c->run ? "OLD NEW CONFIG.toml after --run" : "OLD.csv NEW.csv");
     if (c->run && (c->force || c->paired || c->allowed.count))
@@ -106,7 +105,7 @@ static int judge_and_print(Diff *d, const DiffCommand *c, Err *err)
                      .threshold = given ? c->threshold_pct / 100 : NOISE_THRESHOLD,
                      .threshold_given = given};
     if (diff_judge(d, &rule, err) != 0)
-        return EXIT_BAD_INPUT;
+        return -1;
     if (d->differences[0])
         print_clean(stderr, "compared although machine or build differ (%s)", d->differences);
     diff_print(d, c->format, stdout);
@@ -119,7 +118,7 @@ static int judge_and_print(Diff *d, const DiffCommand *c, Err *err)
     return d->failed ? EXIT_NOT_OK : EXIT_OK;
 }
 
-static OptionsOutcome read_command(DiffCommand *c, int argc, char **argv, Err *err)
+static int read_command(DiffCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
         option_real("--threshold", "PCT", &c->threshold_pct, 0, 100,
@@ -145,20 +144,15 @@ static OptionsOutcome read_command(DiffCommand *c, int argc, char **argv, Err *e
         option_text("--format", "FORMAT", &c->format, TABLE_FORMATS,
                     "what to print; csv prints the rows alone"),
     };
-    const Command command = {.verb = "diff",
-                             .arguments = "OLD.csv NEW.csv | --run OLD NEW CONFIG.toml",
-                             .summary = "compare two result files, or two programs in turns: "
-                                        "improvement, regression, equivalent or inconclusive",
-                             .options = options,
-                             .num_options = COUNT_OF(options),
-                             .min_arguments = 2,
-                             .max_arguments = 3,
-                             .notes = notes};
-    OptionsOutcome outcome =
-        options_parse(&command, argc, argv, c->arguments, &c->num_arguments, err);
-    if (outcome == OPTIONS_RUN && check_command(c, err) != 0)
-        return OPTIONS_WRONG;
-    return outcome;
+    const Command command = {
+        .verb = "diff",
+        .arguments = {"OLD.csv NEW.csv | --run OLD NEW CONFIG.toml", 2, 3, c->arguments},
+        .summary = "compare two result files, or two programs in turns: "
+                   "improvement, regression, equivalent or inconclusive",
+        OPTIONS(options),
+        .notes = notes};
+    int outcome = options_parse(&command, argc, argv, err);
+    return outcome == OPTIONS_RUN && check_command(c, err) != 0 ? OPTIONS_WRONG : outcome;
 }
 
 int cmd_diff(int argc, char **argv, Err *err)
@@ -169,10 +163,9 @@ int cmd_diff(int argc, char **argv, Err *err)
                      .processes = INT_MISSING,
                      .order_seed = INT_MISSING};
     Diff d = {0};
-    OptionsOutcome outcome = read_command(&c, argc, argv, err);
-    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    if (outcome == OPTIONS_RUN && load(&d, &c, err) == 0)
-        code = judge_and_print(&d, &c, err);
+    int code = read_command(&c, argc, argv, err);
+    if (code == OPTIONS_RUN)
+        code = load(&d, &c, err) == 0 ? judge_and_print(&d, &c, err) : -1;
     diff_release(&d);
     text_list_release(&c.allowed);
     text_list_release(&c.settings);

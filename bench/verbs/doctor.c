@@ -92,13 +92,9 @@ int cmd_doctor(int argc, char **argv, Err *err)
                    "rounds of a small row against itself, 10 by default; 0 = none"),
     };
     const Command command = {.verb = "doctor",
-                             .arguments = "",
                              .summary = "what this machine is, how noisy it is, and what to fix "
                                         "before measuring",
-                             .options = options,
-                             .num_options = COUNT_OF(options)};
-    OptionsOutcome outcome = options_parse(&command, argc, argv, NULL, NULL, err);
-    if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    return diagnose(threads, (size_t)rounds, err);
+                             OPTIONS(options)};
+    int outcome = options_parse(&command, argc, argv, err);
+    return outcome == OPTIONS_RUN ? diagnose(threads, (size_t)rounds, err) : outcome;
 }

@@ -26,16 +26,19 @@ static void inputs_release(Inputs *in)
     ids_release(&in->targets);
 }
 
-static int parse_inputs(Inputs *in, const char *ids, const char *mask, const char *targets,
-                        Err *err)
+typedef struct DumpOptions {
+    const char *dir, *ids, *mask, *targets, *out, *recompute, *precision;
+    int64_t threads;
+} DumpOptions;
+
+static int parse_inputs(Inputs *in, const DumpOptions *o, Err *err)
 {
-    if (!ids)
+    if (!o->ids)
         return err_set(err, "dump: --ids is missing; see tare dump --help");
-    if (ids_parse(&in->ids, "--ids", ids, err) != 0)
+    if (ids_parse(&in->ids, "--ids", o->ids, err) != 0 ||
+        (o->mask && ids_parse(&in->mask, "--mask", o->mask, err) != 0))
         return -1;
-    if (mask && ids_parse(&in->mask, "--mask", mask, err) != 0)
-        return -1;
-    return targets ? ids_parse(&in->targets, "--targets", targets, err) : 0;
+    return o->targets ? ids_parse(&in->targets, "--targets", o->targets, err) : 0;
 }
 
 static int check_shape(const IdTable *t, size_t rows, size_t cols, const char *like, Err *err)
@@ -186,11 +189,6 @@ static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char 
     return status;
 }
 
-typedef struct DumpOptions {
-    const char *out, *recompute, *precision;
-    int64_t threads;
-} DumpOptions;
-
 /* A file of the model that is read is not to be replaced, whatever name or link leads to it. */
 static int check_out(const char *out, const char *dir, Err *err)
 {
@@ -208,18 +206,16 @@ static int check_out(const char *out, const char *dir, Err *err)
     return status;
 }
 
-static int dump(const char *dir, const Inputs *in, const DumpOptions *o, bool *finite, Err *err)
+static int dump(const Inputs *in, const DumpOptions *o, bool *finite, Err *err)
 {
     Precision precision;
-    if (precision_parse(o->precision, &precision, err) != 0 || check_out(o->out, dir, err) != 0)
-        return -1;
-    Checkpoint ck;
-    if (checkpoint_open(&ck, dir, err) != 0)
-        return -1;
     RecomputeChoice recompute;
+    Checkpoint ck;
+    if (precision_parse(o->precision, &precision, err) != 0 ||
+        recompute_parse(o->recompute, &recompute, err) != 0 ||
+        check_out(o->out, o->dir, err) != 0 || checkpoint_open(&ck, o->dir, err) != 0)
+        return -1;
     int status = check_inputs(in, &ck.config, err);
-    if (status == 0)
-        status = recompute_parse(o->recompute, &recompute, err);
     if (status == 0) {
         Model m;
         model_plan(
@@ -243,53 +239,43 @@ static int dump(const char *dir, const Inputs *in, const DumpOptions *o, bool *f
 
 int cmd_dump(int argc, char **argv, Err *err)
 {
-    const char *dir = NULL, *ids = NULL, *mask = NULL, *targets = NULL;
-    DumpOptions dumped = {.recompute = "auto", .precision = "fp32", .threads = threads_default()};
+    DumpOptions o = {.recompute = "auto", .precision = "fp32", .threads = threads_default()};
     const Option options[] = {
-        option_text("--ids", "ROWS", &ids, NULL,
+        option_text("--ids", "ROWS", &o.ids, NULL,
                     "token ids, \"1 2 3;4 5 6\" or @FILE; rows equally long"),
-        option_text("--mask", "ROWS", &mask, NULL,
+        option_text("--mask", "ROWS", &o.mask, NULL,
                     "1 for a position that is seen, 0 for padding; all 1 by default"),
-        option_text(
-            "--targets", "ROWS", &targets, NULL,
-            "the right id at each position, or a label a row (-1 = ignored); adds the loss, and "
-            "gradients where the precision has a backward pass"),
-        option_text(
-            "--out", "FILE", &dumped.out, NULL,
-            "the safetensors file to write; replaces one that is there, but none of MODEL_DIR"),
-        option_text(
-            "--recompute", "MODE", &dumped.recompute, NULL,
-            "auto, none, cheap, block or block:K, K blocks at a time; results are identical"),
-        option_text("--precision", "FORMAT", &dumped.precision, PRECISION_NAMES,
+        option_text("--targets", "ROWS", &o.targets, NULL,
+                    "the right id at each position, or a label a row (-1 = ignored); adds the "
+                    "loss, and gradients where the precision has a backward pass"),
+        option_text("--out", "FILE", &o.out, NULL,
+                    "the safetensors file to write; replaces one that is there, but none of "
+                    "MODEL_DIR"),
+        option_text("--recompute", "MODE", &o.recompute, NULL,
+                    "auto, none, cheap, block or block:K, K blocks at a time; results are "
+                    "identical"),
+        option_text("--precision", "FORMAT", &o.precision, PRECISION_NAMES,
                     "what the model computes in, natively or not; the file is fp32 in any case"),
-        threads_option(&dumped.threads),
+        threads_option(&o.threads),
     };
-    const Command command = {.verb = "dump",
-                             .arguments = "MODEL_DIR",
-                             .summary =
-                                 "run a checkpoint on given ids and write its hidden states, "
-                                 "logits, loss and gradients",
-                             .options = options,
-                             .num_options = COUNT_OF(options),
-                             .min_arguments = 1,
-                             .max_arguments = 1,
-                             .notes = "exit: 0 ok, 1 written, but a value is not finite, 2 bad "
-                                      "command or input\n"};
-    size_t count = 0;
-    OptionsOutcome outcome = options_parse(&command, argc, argv, &dir, &count, err);
+    const Command command = {
+        .verb = "dump",
+        .arguments = {"MODEL_DIR", 1, 1, &o.dir},
+        .summary = "run a checkpoint on given ids and write its hidden states, logits, loss and "
+                   "gradients",
+        OPTIONS(options),
+        .notes = "exit: 0 ok, 1 written, but a value is not finite, 2 bad command or input\n",
+    };
+    int outcome = options_parse(&command, argc, argv, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    if (!dumped.out) {
-        err_set(err, "dump: --out is missing; see tare dump --help");
-        return EXIT_BAD_INPUT;
-    }
+        return outcome;
+    if (!o.out)
+        return err_set(err, "dump: --out is missing; see tare dump --help");
     Inputs in = {0};
     bool finite = true;
-    int status = parse_inputs(&in, ids, mask, targets, err);
+    int status = parse_inputs(&in, &o, err);
     if (status == 0)
-        status = dump(dir, &in, &dumped, &finite, err);
+        status = dump(&in, &o, &finite, err);
     inputs_release(&in);
-    if (status != 0)
-        return EXIT_BAD_INPUT;
-    return finite ? EXIT_OK : EXIT_NOT_OK;
+    return status == 0 && !finite ? EXIT_NOT_OK : status;
 }

@@ -37,6 +37,7 @@ static void merge_release(Merge *m)
 
 static int read_file(Merge *m, const char *path, Err *err)
 {
+    m->files = xrealloc(m->files, (m->num_files + 1) * sizeof *m->files);
     StoredResult *s = &m->files[m->num_files++];
     if (stored_read(s, path, STORED_JUDGE, err) != 0)
         return -1;
@@ -139,14 +140,14 @@ static int write_file(const Merge *m, const char *path, bool overwrite, Err *err
     return status;
 }
 
-static int merge(const char *const *paths, size_t count, const char *out, bool force,
-                 bool overwrite, Err *err)
+/* `paths` ends with NULL. */
+static int merge(const char *const *paths, const char *out, bool force, bool overwrite, Err *err)
 {
-    Merge m = {.files = xcalloc(count + 1, sizeof *m.files)};
+    Merge m = {0};
     int status = 0;
-    for (size_t i = 0; i < count && status == 0; i++)
+    for (size_t i = 0; paths[i] && status == 0; i++)
         status = check_output(paths[i], out, err);
-    for (size_t i = 0; i < count && status == 0; i++)
+    for (size_t i = 0; paths[i] && status == 0; i++)
         status = read_file(&m, paths[i], err);
     if (status == 0)
         status = check_distinct(&m, err);
@@ -166,25 +167,19 @@ int cmd_merge(int argc, char **argv, Err *err)
 {
     const char *out = NULL, **paths = xcalloc((size_t)argc + 1, sizeof *paths);
     bool force = false, overwrite = false;
-    size_t count = 0;
     const Option options[] = {
         option_text("--out", "FILE.csv", &out, NULL, "the file to write; samples beside it"),
         option_flag("--force", &force, "also results of different machines or builds"),
         option_flag("--overwrite", &overwrite, "replace an existing file"),
     };
     const Command command = {.verb = "merge",
-                             .arguments = "FILE.csv...",
+                             .arguments = {"FILE.csv...", 1, (size_t)argc, paths},
                              .summary = "Join the result files of shards, samples included.",
-                             .options = options,
-                             .num_options = COUNT_OF(options),
-                             .min_arguments = 1,
-                             .max_arguments = (size_t)argc};
-    OptionsOutcome outcome = options_parse(&command, argc, argv, paths, &count, err);
-    int code = outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    if (outcome == OPTIONS_RUN && !out)
-        err_set(err, "merge: --out is missing; see tare merge --help");
-    else if (outcome == OPTIONS_RUN)
-        code = merge(paths, count, out, force, overwrite, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+                             OPTIONS(options)};
+    int code = options_parse(&command, argc, argv, err);
+    if (code == OPTIONS_RUN)
+        code = out ? merge(paths, out, force, overwrite, err)
+                   : err_set(err, "merge: --out is missing; see tare merge --help");
     free(paths);
     return code;
 }

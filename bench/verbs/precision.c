@@ -6,7 +6,7 @@
 
 #include "bench/machine/threads.h"
 #include "bench/commands.h"
-#include "bench/util/config_command.h"
+#include "bench/util/config.h"
 #include "bench/util/interrupt.h"
 #include "bench/precision/study.h"
 
@@ -30,7 +30,7 @@ typedef struct PrecisionCommand {
     StudyOptions options;
 } PrecisionCommand;
 
-static OptionsOutcome read_command(PrecisionCommand *c, int argc, char **argv, Err *err)
+static int read_command(PrecisionCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
         option_text("--out", "DIR", &c->folder, NULL,
@@ -43,8 +43,7 @@ static OptionsOutcome read_command(PrecisionCommand *c, int argc, char **argv, E
     const Command command = {
         .verb = "precision",
         .summary = "Measures models in fp32, fp16, bf16, mixed and int8, in turns.",
-        .options = options,
-        .num_options = COUNT_OF(options),
+        OPTIONS(options),
         .notes =
             "Models and data that are missing are left out, with the command that makes them.\n"
             "Exit code 1: a format failed, or a time is impossible on this machine.\n",
@@ -157,20 +156,19 @@ static int study(const StudyConfig *config, const PrecisionCommand *c, Err *err)
     study_release(&s);
     if (interrupted())
         return EXIT_INTERRUPTED;
-    if (status != 0)
-        return EXIT_BAD_INPUT;
-    return run.passed ? EXIT_OK : EXIT_NOT_OK;
+    return status == 0 && !run.passed ? EXIT_NOT_OK : status;
 }
 
 static int run_config(const PrecisionCommand *c, Err *err)
 {
     StudyConfig config;
     if (config_load(&study_config_file, &config, c->config.path, &c->config.settings, err) != 0)
-        return EXIT_BAD_INPUT;
+        return -1;
     threads_warn(config.threads);
     interrupt_install();
-    int code = study_config_filter(&config, c->config.filter, err) == 0 ? study(&config, c, err)
-                                                                        : EXIT_BAD_INPUT;
+    int code = study_config_filter(&config, c->config.filter, err);
+    if (code == 0)
+        code = study(&config, c, err);
     config_release(&study_config_file, &config);
     return code;
 }
@@ -178,10 +176,9 @@ static int run_config(const PrecisionCommand *c, Err *err)
 int cmd_precision(int argc, char **argv, Err *err)
 {
     PrecisionCommand c = {.folder = "results"};
-    OptionsOutcome outcome = read_command(&c, argc, argv, err);
-    int code = outcome == OPTIONS_RUN    ? run_config(&c, err)
-               : outcome == OPTIONS_HELP ? EXIT_OK
-                                         : EXIT_BAD_INPUT;
+    int code = read_command(&c, argc, argv, err);
+    if (code == OPTIONS_RUN)
+        code = run_config(&c, err);
     config_command_release(&c.config);
     return code;
 }

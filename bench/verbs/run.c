@@ -43,7 +43,7 @@ static int set_max_memory(void *target, const void *context, const char *value, 
     return 0;
 }
 
-static OptionsOutcome parse(RunCommand *run, int argc, char **argv, Err *err)
+static int parse(RunCommand *run, int argc, char **argv, Err *err)
 {
     const Option own[] = {
         option_text("--format", "FORMAT", &run->format, TABLE_FORMATS,
@@ -61,15 +61,14 @@ static OptionsOutcome parse(RunCommand *run, int argc, char **argv, Err *err)
         option_int("--result-fd", "N", &run->result_fd, 0, 1 << 20,
                    "run in this process and write the result as JSON to this open descriptor"),
     };
-    Option *options = xmalloc((num_row_fields + COUNT_OF(own)) * sizeof *options);
-    size_t count = row_options(&run->config, options);
-    memcpy(options + count, own, sizeof own);
+    Option *options = xcalloc(num_row_fields, sizeof *options);
     const Command command = {.verb = "run",
-                             .arguments = "",
                              .summary = "run one row: warm up, time the trials, print the result",
                              .options = options,
-                             .num_options = count + COUNT_OF(own)};
-    OptionsOutcome outcome = options_parse(&command, argc, argv, NULL, NULL, err);
+                             .num_options = row_options(&run->config, options),
+                             .more = own,
+                             .num_more = COUNT_OF(own)};
+    int outcome = options_parse(&command, argc, argv, err);
     free(options);
     return outcome;
 }
@@ -87,7 +86,7 @@ static int run_peaks(const RunCommand *run, Err *err)
     Peaks p;
     peaks_measure(run->config.threads, &p);
     int64_t fd = run->result_fd >= 0 ? run->result_fd : STDOUT_FILENO;
-    return write_answer(schema_to_json(&peaks_schema, &p), fd, err) == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+    return write_answer(schema_to_json(&peaks_schema, &p), fd, err);
 }
 
 /* 0 = no limit. */
@@ -106,7 +105,7 @@ static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *
     if (status == 0)
         status = write_answer(row_document(r, samples, extras.profile), run->result_fd, err);
     profile_release(&profile);
-    return status == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+    return status;
 }
 
 /* The row in a process of its own, judged and stamped. */
@@ -160,7 +159,7 @@ static int run_and_print(const RunCommand *run, RowResult *r, Samples *samples, 
     profile_init(&profile);
     interrupt_install();
     int status = run_apart(run, r, samples, &profile, err);
-    int code = interrupted() ? EXIT_INTERRUPTED : status != 0 ? EXIT_BAD_INPUT : EXIT_OK;
+    int code = interrupted() ? EXIT_INTERRUPTED : status;
     if (code == EXIT_OK) {
         print_row(run, r, samples, &profile);
         code = is_fine(r) ? EXIT_OK : EXIT_NOT_OK;
@@ -185,7 +184,7 @@ static int run_row(RunCommand *run, Err *err)
 {
     name_model(&run->config);
     if (row_config_complete(&run->config, err) != 0 || row_config_check(&run->config, err) != 0)
-        return EXIT_BAD_INPUT;
+        return -1;
     RowResult *r = xmalloc(sizeof *r);
     Samples samples;
     row_result_init(r);
@@ -202,12 +201,11 @@ int cmd_run(int argc, char **argv, Err *err)
 {
     RunCommand run = {.max_memory = memory_auto_limit(), .max_row_time = INFINITY, .result_fd = -1};
     row_config_init(&run.config);
-    OptionsOutcome outcome = parse(&run, argc, argv, err);
+    int outcome = parse(&run, argc, argv, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-    if (run.profile && run.format) {
-        err_set(err, "--profile prints a table to read, which --format %s cannot hold", run.format);
-        return EXIT_BAD_INPUT;
-    }
+        return outcome;
+    if (run.profile && run.format)
+        return err_set(err, "--profile prints a table to read, which --format %s cannot hold",
+                       run.format);
     return run.peaks ? run_peaks(&run, err) : run_row(&run, err);
 }

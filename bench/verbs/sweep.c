@@ -1,13 +1,12 @@
 /* sweep: `tare sweep`: from a config file to a result file, its samples and a table. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "bench/commands.h"
-#include "bench/util/config_command.h"
+#include "bench/util/config.h"
 #include "bench/util/interrupt.h"
 #include "bench/result/show.h"
 #include "bench/sweep/sweep.h"
@@ -49,7 +48,7 @@ static int print_columns(void *target, const void *context, const char *value, E
     return 0;
 }
 
-static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *err)
+static int read_command(SweepCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
         option_text("--out", "FILE.csv", &c->out, NULL,
@@ -70,16 +69,13 @@ static OptionsOutcome read_command(SweepCommand *c, int argc, char **argv, Err *
     };
     const Command command = {.verb = "sweep",
                              .summary = "Run every row of a config file, each in a fresh process.",
-                             .options = options,
-                             .num_options = COUNT_OF(options),
+                             OPTIONS(options),
                              .notes = notes};
-    OptionsOutcome outcome = config_command_parse(
-        &c->config, &command, sweep_config_file(),
-        "only rows whose name matches, like small/128/fwdbwd/w5", argc, argv, err);
-    if (outcome == OPTIONS_RUN && c->resume && c->overwrite) {
-        err_set(err, "--resume and --overwrite exclude each other");
-        return OPTIONS_WRONG;
-    }
+    int outcome = config_command_parse(&c->config, &command, sweep_config_file(),
+                                       "only rows whose name matches, like small/128/fwdbwd/w5",
+                                       argc, argv, err);
+    if (outcome == OPTIONS_RUN && c->resume && c->overwrite)
+        return err_set(err, "--resume and --overwrite exclude each other");
     return outcome;
 }
 
@@ -168,7 +164,7 @@ static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
 {
     char *path = result_path(c, s->config.name, err);
     if (!path)
-        return EXIT_BAD_INPUT;
+        return -1;
     Guard guard;
     guard_init(&guard);
     interrupt_install();
@@ -182,7 +178,7 @@ static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
                     .delay = c->delay,
                     .guard = &guard,
                     .log = stderr};
-    int code = sweep_run(s, &run, err) == 0 ? report(s, c, path) : EXIT_BAD_INPUT;
+    int code = sweep_run(s, &run, err) == 0 ? report(s, c, path) : -1;
     guard_release(&guard);
     free(path);
     return code;
@@ -191,16 +187,14 @@ static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
 static int plan_or_run(const SweepCommand *c, Err *err)
 {
     Sweep s;
-    int code = EXIT_BAD_INPUT;
     if (sweep_init(&s, c->config.path, &c->config.settings, err) != 0)
-        return EXIT_BAD_INPUT;
+        return -1;
     warn_of_names(&s);
-    if (sweep_select(&s, c->config.filter, c->shard, c->shards, err) != 0) {
-        code = EXIT_BAD_INPUT;
-    } else if (c->dry_run) {
+    int code = sweep_select(&s, c->config.filter, c->shard, c->shards, err);
+    if (code == 0 && c->dry_run) {
         sweep_plan(&s);
         code = report(&s, c, NULL);
-    } else {
+    } else if (code == 0) {
         code = run_sweep(&s, c, err);
     }
     sweep_release(&s);
@@ -210,10 +204,9 @@ static int plan_or_run(const SweepCommand *c, Err *err)
 int cmd_sweep(int argc, char **argv, Err *err)
 {
     SweepCommand c = {.format = "table", .shard = 1, .shards = 1, .order_seed = INT_MISSING};
-    OptionsOutcome outcome = read_command(&c, argc, argv, err);
-    int code = outcome == OPTIONS_RUN    ? plan_or_run(&c, err)
-               : outcome == OPTIONS_HELP ? EXIT_OK
-                                         : EXIT_BAD_INPUT;
+    int code = read_command(&c, argc, argv, err);
+    if (code == OPTIONS_RUN)
+        code = plan_or_run(&c, err);
     config_command_release(&c.config);
     return code;
 }

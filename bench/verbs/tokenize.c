@@ -60,35 +60,30 @@ static int tokenize_lines(const WordPiece *w, Lines *in, size_t max_length, Err 
 int cmd_tokenize(int argc, char **argv, Err *err)
 {
     int64_t max_length = 0;
+    const char *paths[2]; /* of the model and of the texts */
     const Option options[] = {
         option_int("--max-length", "N", &max_length, 2, INT32_MAX,
                    "at most N ids a line, the two special ones included (default: all)"),
     };
     const Command command = {
         .verb = "tokenize",
-        .arguments = "MODEL_DIR [FILE]",
+        .arguments = {"MODEL_DIR [FILE]", 1, 2, paths},
         .summary = "Prints the token ids of each line of FILE, or of standard input.",
-        .options = options,
-        .num_options = COUNT_OF(options),
-        .min_arguments = 1,
-        .max_arguments = 2,
+        OPTIONS(options),
         .notes =
             "MODEL_DIR is a Hugging Face directory with the tokenizer.json or else the vocab.txt\n"
             "of a BERT or DistilBERT; tokenizer_config.json is honoured. Lines end at LF only;\n"
             "bytes that are not UTF-8 are read as U+FFFD.\n",
     };
-    const char *arguments[2] = {NULL, NULL};
-    size_t count;
-    OptionsOutcome outcome = options_parse(&command, argc, argv, arguments, &count, err);
+    int outcome = options_parse(&command, argc, argv, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
-
+        return outcome;
     Lines in = {0};
     int rc = -1;
-    WordPiece *w = wordpiece_load(arguments[0], err);
-    if (w && lines_open(&in, count == 2 ? arguments[1] : NULL, err) == 0)
+    WordPiece *w = wordpiece_load(paths[0], err);
+    if (w && lines_open(&in, paths[1], err) == 0)
         rc = tokenize_lines(w, &in, (size_t)max_length, err);
     lines_close(&in);
     wordpiece_free(w);
-    return rc == 0 ? EXIT_OK : EXIT_BAD_INPUT;
+    return rc;
 }

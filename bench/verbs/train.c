@@ -6,7 +6,7 @@
 #include "model/files/paths.h"
 #include "bench/commands.h"
 #include "bench/util/interrupt.h"
-#include "bench/util/config_command.h"
+#include "bench/util/config.h"
 #include "bench/machine/threads.h"
 #include "bench/train/train.h"
 
@@ -47,7 +47,7 @@ static int train(Trainer *t, const TrainOptions *o, Err *err)
             params_total(&t->model.params), (unsigned long long)t->total_updates);
     switch (train_run(t, o, stderr, err)) {
     case TRAIN_FAILED:
-        return EXIT_BAD_INPUT;
+        return -1;
     case TRAIN_DIVERGED:
         fprintf(stderr, "stopped at %s; %s%s%s\n", err->msg,
                 train_state_exists(t->config.out) ? "the last checkpoint in '"
@@ -75,7 +75,7 @@ typedef struct TrainCommand {
     bool dry_run;
 } TrainCommand;
 
-static OptionsOutcome read_command(TrainCommand *c, int argc, char **argv, Err *err)
+static int read_command(TrainCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
         option_text("--out", "DIR", &c->out, NULL,
@@ -91,8 +91,7 @@ static OptionsOutcome read_command(TrainCommand *c, int argc, char **argv, Err *
     const Command command = {
         .verb = "train",
         .summary = "Fine-tunes an encoder as a classifier, or trains a small GPT on a text.",
-        .options = options,
-        .num_options = COUNT_OF(options),
+        OPTIONS(options),
         .notes =
             "The directory gets config.json, model.safetensors and the tokenizer's files, as the\n"
             "transformers library reads them; training.safetensors, which --resume needs; and\n"
@@ -108,7 +107,7 @@ static int run_config(TrainCommand *c, Err *err)
 {
     TrainConfig config;
     if (config_load(&train_config_file, &config, c->config.path, &c->config.settings, err) != 0)
-        return EXIT_BAD_INPUT;
+        return -1;
     char *out = path_to_make(c->out ? c->out : config.out);
     free(config.out);
     config.out = out;
@@ -117,17 +116,14 @@ static int run_config(TrainCommand *c, Err *err)
     interrupt_install();
     if (!c->dry_run && train_check_out(&config, &c->options, err) != 0) {
         train_config_release(&config);
-        return EXIT_BAD_INPUT;
+        return -1;
     }
     Trainer t;
-    int code = EXIT_BAD_INPUT;
-    if (train_init(&t, &config, &c->options, err) == 0) {
-        code = EXIT_OK;
-        if (c->dry_run)
-            print_batches(&t);
-        else
-            code = train(&t, &c->options, err);
-    }
+    int code = train_init(&t, &config, &c->options, err);
+    if (code == 0 && c->dry_run)
+        print_batches(&t);
+    else if (code == 0)
+        code = train(&t, &c->options, err);
     train_release(&t);
     return code;
 }
@@ -135,10 +131,9 @@ static int run_config(TrainCommand *c, Err *err)
 int cmd_train(int argc, char **argv, Err *err)
 {
     TrainCommand c = {.threads = threads_default()};
-    OptionsOutcome outcome = read_command(&c, argc, argv, err);
-    int code = outcome == OPTIONS_RUN    ? run_config(&c, err)
-               : outcome == OPTIONS_HELP ? EXIT_OK
-                                         : EXIT_BAD_INPUT;
+    int code = read_command(&c, argc, argv, err);
+    if (code == OPTIONS_RUN)
+        code = run_config(&c, err);
     config_command_release(&c.config);
     return code;
 }

@@ -134,12 +134,11 @@ int cmd_worker(int argc, char **argv, Err *err)
 {
     const Command command = {
         .verb = "worker",
-        .arguments = "",
         .summary = "Answers requests of `tare compare`, one line of JSON each; not for people.",
     };
-    OptionsOutcome outcome = options_parse(&command, argc, argv, NULL, NULL, err);
+    int outcome = options_parse(&command, argc, argv, err);
     if (outcome != OPTIONS_RUN)
-        return outcome == OPTIONS_HELP ? EXIT_OK : EXIT_BAD_INPUT;
+        return outcome;
     WorkerJob *job = NULL;
     char *line = NULL;
     size_t room = 0;

@@ -170,14 +170,12 @@ Test(row, command_line_gives_the_row_back)
     Option options[128];
     cr_assert(num_row_fields <= COUNT_OF(options));
     const Command command = {.verb = "run",
-                             .arguments = "",
                              .summary = "",
                              .options = options,
                              .num_options = row_options(&back, options)};
     Err err = {""};
     row_config_init(&back);
-    cr_assert(options_parse(&command, argc - 1, argv + 1, NULL, NULL, &err) == OPTIONS_RUN, "%s",
-              err.msg);
+    cr_assert(options_parse(&command, argc - 1, argv + 1, &err) == OPTIONS_RUN, "%s", err.msg);
     cr_expect(row_config_difference(&c, &back) == NULL);
     cr_expect(eq(str, argv[1], "run"));
     argv_free(argv);
