@@ -144,6 +144,14 @@ void *xrealloc(void *p, size_t bytes)
     return checked(realloc(p, bytes), bytes);
 }
 
+void *xgrow(void *items, size_t count, size_t size)
+{
+    const size_t first = 16;
+    if (count != 0 && (count < first || (count & (count - 1)) != 0))
+        return items;
+    return xrealloc(items, (count ? 2 * count : first) * size);
+}
+
 char *xstrdup(const char *s)
 {
     return checked(strdup(s), strlen(s) + 1);

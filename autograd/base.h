@@ -53,6 +53,9 @@ typedef struct Range {
 void *xmalloc(size_t bytes);
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *p, size_t bytes);
+/* Makes room for one more item behind `count` of `size` bytes each; the room doubles, so that n
+ * items cost O(n). Grow an array by nothing else. */
+void *xgrow(void *items, size_t count, size_t size);
 char *xstrdup(const char *s);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *xvasprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));

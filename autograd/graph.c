@@ -23,10 +23,7 @@ void graph_release(Graph *g)
 static Tensor *append(Graph *g, int ndim, const size_t *shape)
 {
     CHECK(ndim >= 1 && ndim <= MAX_DIMS, "%d dimensions", ndim);
-    if (g->count == g->capacity) {
-        g->capacity = g->capacity ? 2 * g->capacity : 64;
-        g->nodes = xrealloc(g->nodes, g->capacity * sizeof *g->nodes);
-    }
+    g->nodes = xgrow(g->nodes, g->count, sizeof *g->nodes);
     Tensor *t = xcalloc(1, sizeof *t);
     t->index = (int)g->count;
     t->block = g->block;

@@ -7,7 +7,7 @@
 
 typedef struct Graph {
     Tensor **nodes; /* inputs and op results, in recording order; parameters are not among them */
-    size_t count, capacity;
+    size_t count;
     int block; /* the recompute block being recorded, or -1 */
     int num_blocks;
 } Graph;

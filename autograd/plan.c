@@ -29,10 +29,7 @@ static size_t begin(Lives *l, Tensor *t, BufferKind kind, size_t bytes)
     Plan *p = l->p;
     if (!is_shared(p, t, kind))
         bytes /= p->slices.count;
-    if (p->count == p->capacity) {
-        p->capacity = p->capacity ? 2 * p->capacity : 128;
-        p->buffers = xrealloc(p->buffers, p->capacity * sizeof *p->buffers);
-    }
+    p->buffers = xgrow(p->buffers, p->count, sizeof *p->buffers);
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     p->buffers[p->count] = (Buffer){t, kind, l->step, l->step, bytes, 0};
     return p->count++;

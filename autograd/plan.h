@@ -20,7 +20,7 @@ typedef struct Buffer {
 typedef struct Plan {
     const Schedule *schedule;
     Buffer *buffers; /* sorted by `first` */
-    size_t count, capacity;
+    size_t count;
     Slices slices;
     /* The arena: the states, at the same place in every plan that has the same ones; what slices
      * share; then one part for each slice with all other buffers. */

@@ -34,10 +34,7 @@ typedef struct Builder {
 
 static void emit(Schedule *s, StepKind kind, Tensor *t, unsigned add)
 {
-    if (s->count == s->capacity) {
-        s->capacity = s->capacity ? 2 * s->capacity : 128;
-        s->steps = xrealloc(s->steps, s->capacity * sizeof *s->steps);
-    }
+    s->steps = xgrow(s->steps, s->count, sizeof *s->steps);
     s->steps[s->count++] = (Step){kind, t, add};
 }
 

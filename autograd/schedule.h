@@ -40,7 +40,7 @@ typedef struct Schedule {
     const Graph *graph;
     Tensor *root; /* the scalar whose gradient is 1; NULL for forward only */
     Step *steps;
-    size_t count, capacity;
+    size_t count;
     size_t num_forward; /* steps[0..num_forward) are the forward phase; the rest is backward */
 } Schedule;
 

@@ -41,10 +41,7 @@ static Param *find(const Params *p, const char *name)
 static Param *declare(Params *p, ParamSpec spec, char *name)
 {
     CHECK(!p->weights && !p->small, "'%s' declared after the weights were allocated", name);
-    if (p->count == p->capacity) {
-        p->capacity = p->capacity ? 2 * p->capacity : 64;
-        p->list = xrealloc(p->list, p->capacity * sizeof *p->list);
-    }
+    p->list = xgrow(p->list, p->count, sizeof *p->list);
     Param *q = xcalloc(1, sizeof *q);
     q->spec = spec;
     q->name = name;

@@ -45,7 +45,7 @@ typedef struct Param {
 
 typedef struct Params {
     Param **list;
-    size_t count, capacity;
+    size_t count;
     DType format;        /* of the matrices in memory */
     size_t block_floats; /* of one flat block, each parameter padded to a cache line */
     float *weights, *grads, *moment1, *moment2; /* NULL until allocated, or not wanted */

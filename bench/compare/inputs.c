@@ -2,7 +2,6 @@
 #include "bench/compare/cell.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "model/files/safetensors.h"
 #include "bench/util/lines.h"

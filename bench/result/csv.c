@@ -18,10 +18,9 @@
 /* libcsv hands over fields and record ends one by one; the table grows by each. */
 typedef struct Reader {
     CsvTable *t;
-    size_t count, capacity; /* of t->cells */
-    size_t used, size;      /* of t->text */
-    size_t record_start;    /* index of the record's first cell */
-    size_t lines_capacity;
+    size_t count;        /* of t->cells */
+    size_t used, size;   /* of t->text */
+    size_t record_start; /* index of the record's first cell */
     int line, record_line;
     bool has_header;
     Err *err;
@@ -40,16 +39,13 @@ static void on_field(void *text, size_t len, void *data)
         r->status = err_set(r->err, "%s:%d: a NUL byte", t->path, r->line);
         return;
     }
-    if (r->count == r->capacity) {
-        r->capacity = r->capacity ? 2 * r->capacity : 64;
-        t->cells = xrealloc(t->cells, r->capacity * sizeof *t->cells);
-    }
     if (r->size - r->used <= len) {
         r->size = 2 * r->size + len + 1;
         t->text = xrealloc(t->text, r->size);
     }
     memcpy(t->text + r->used, text, len);
     t->text[r->used + len] = '\0';
+    t->cells = xgrow(t->cells, r->count, sizeof *t->cells);
     t->cells[r->count++] = r->used;
     r->used += len + 1;
 }
@@ -81,10 +77,7 @@ static int take_record(Reader *r)
     if (fields != t->columns)
         return err_set(r->err, "%s:%d: %zu fields where the header has %zu columns", t->path,
                        r->record_line, fields, t->columns);
-    if (t->rows == r->lines_capacity) {
-        r->lines_capacity = r->lines_capacity ? 2 * r->lines_capacity : 64;
-        t->lines = xrealloc(t->lines, r->lines_capacity * sizeof *t->lines);
-    }
+    t->lines = xgrow(t->lines, t->rows, sizeof *t->lines);
     t->lines[t->rows++] = r->record_line;
     r->record_start = r->count;
     return 0;

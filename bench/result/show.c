@@ -2,7 +2,6 @@
 #include "bench/result/show.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/row/config.h"

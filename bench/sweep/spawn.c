@@ -1,12 +1,6 @@
 /* spawn: see spawn.h. */
 #include "bench/sweep/spawn.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "bench/util/process.h"
 #include "bench/machine/machine.h"
 #include "bench/row/stamp.h"

@@ -65,10 +65,7 @@ static int add_object(LabelledTexts *t, const json_t *object, const Labels *labe
     int place = find_label(object, labels, err);
     if (place < 0)
         return -1;
-    if (t->count == t->room) {
-        t->room = t->room ? 2 * t->room : 64;
-        t->at = xrealloc(t->at, t->room * sizeof *t->at);
-    }
+    t->at = xgrow(t->at, t->count, sizeof *t->at);
     t->at[t->count++] = (LabelledText){.text = xstrdup(text),
                                        .category = xstrdup(category ? category : ""),
                                        .len = strlen(text),

@@ -24,7 +24,7 @@ typedef struct LabelledText {
 
 typedef struct LabelledTexts {
     LabelledText *at;
-    size_t count, room;
+    size_t count;
 } LabelledTexts;
 
 /* Reads a file; letter case does not matter in labels (labels_find). -1, naming file and line,

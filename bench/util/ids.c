@@ -6,15 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void append(IdTable *t, size_t count, size_t *room, int32_t value)
-{
-    if (count == *room) {
-        *room = *room ? 2 * *room : 256;
-        t->at = xrealloc(t->at, *room * sizeof *t->at);
-    }
-    t->at[count] = value;
-}
-
 /* Ends the row that began at number `start`. */
 static int end_row(IdTable *t, size_t start, size_t count, Err *err)
 {
@@ -38,7 +29,7 @@ static int word_length(const char *c)
 
 static int parse_rows(IdTable *t, const char *text, Err *err)
 {
-    size_t count = 0, room = 0, start = 0;
+    size_t count = 0, start = 0;
     for (const char *c = text;;) {
         while (isspace((unsigned char)*c))
             c++;
@@ -60,7 +51,8 @@ static int parse_rows(IdTable *t, const char *text, Err *err)
         if (errno || value < INT32_MIN || value > INT32_MAX)
             return err_set(err, "%s: row %zu, number %zu is beyond 32 bits", t->place, t->rows + 1,
                            count - start + 1);
-        append(t, count++, &room, (int32_t)value);
+        t->at = xgrow(t->at, count, sizeof *t->at);
+        t->at[count++] = (int32_t)value;
         c = end;
     }
 }

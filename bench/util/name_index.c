@@ -9,10 +9,7 @@
 
 void name_index_add(NameIndex *x, const char *name)
 {
-    if (x->count == x->capacity) {
-        x->capacity = x->capacity ? 2 * x->capacity : 64;
-        x->at = xrealloc(x->at, x->capacity * sizeof *x->at);
-    }
+    x->at = xgrow(x->at, x->count, sizeof *x->at);
     x->at[x->count] = (IndexedName){name, x->count};
     x->count++;
 }

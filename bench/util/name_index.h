@@ -15,7 +15,7 @@ typedef struct IndexedName {
 
 typedef struct NameIndex {
     IndexedName *at;
-    size_t count, capacity;
+    size_t count;
 } NameIndex;
 
 /* Adds a name; its place is the number of names added before. */

@@ -9,7 +9,6 @@
  * sqrt(2 layers). */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "autograd/ops.h"
 #include "model/families/family.h"

@@ -306,11 +306,8 @@ void tensor_list_release(TensorList *l)
 static void append(TensorList *l, char *name, size_t ndim, const size_t *shape, const float *data,
                    void *owned)
 {
-    if (l->count == l->capacity) {
-        l->capacity = l->capacity ? 2 * l->capacity : 64;
-        l->at = xrealloc(l->at, l->capacity * sizeof *l->at);
-        l->owned = xrealloc(l->owned, l->capacity * sizeof *l->owned);
-    }
+    l->at = xgrow(l->at, l->count, sizeof *l->at);
+    l->owned = xgrow(l->owned, l->count, sizeof *l->owned);
     l->at[l->count] = stensor_make(name, ST_F32, ndim, shape, data);
     l->owned[l->count++] = owned;
 }

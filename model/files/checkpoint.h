@@ -55,7 +55,7 @@ int checkpoint_load(Checkpoint *ck, Params *p, Err *err);
 typedef struct TensorList {
     STensor *at;
     void **owned;
-    size_t count, capacity;
+    size_t count;
 } TensorList;
 
 void tensor_list_release(TensorList *l);

@@ -8,7 +8,6 @@
 
 #include <cblas.h>
 #include <dlfcn.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

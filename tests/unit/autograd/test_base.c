@@ -90,3 +90,15 @@ Test(base, owned_memory_is_freed_on_every_way_out)
     size_t after = mallinfo2().uordblks;
     cr_expect(lt(sz, after, before + 4096), "%zu bytes, then %zu", before, after);
 }
+
+Test(base, a_growing_array_keeps_its_items)
+{
+    int *items = NULL;
+    for (int i = 0; i < 1000; i++) {
+        items = xgrow(items, (size_t)i, sizeof *items);
+        items[i] = i;
+        for (int k = 0; k <= i; k += 1 + i / 8)
+            cr_assert(eq(int, items[k], k), "item %d of %d", k, i);
+    }
+    free(items);
+}

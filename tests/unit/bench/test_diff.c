@@ -333,6 +333,7 @@ static int run_diff(Made old, Made new, const char *option, const char *value, E
     cr_redirect_stderr();
     err->msg[0] = '\0';
     int code = cmd_diff(argc, argv, err);
+    code = code < 0 ? EXIT_BAD_INPUT : code; /* as main does */
     temp_dir_remove();
     return code;
 }
