@@ -152,7 +152,7 @@ static void choose(CellRun *r)
     r->records = xcalloc(NUM_IMPLEMENTATIONS, sizeof *r->records);
     for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++) {
         Implementation *a = &r->c->session.implementations[k];
-        if (!a->available || (k > 0 && !component_has_peer(r->cell->component, a->name)))
+        if (!a->available || (k != IMPL_TARE && !(r->cell->component->peers >> k & 1)))
             continue;
         r->records[r->count] =
             (CellEntry){.cell = r->cell, .entry.implementation = a, .input_bytes = bytes};

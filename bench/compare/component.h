@@ -19,9 +19,6 @@ enum {
 };
 extern const char *const implementation_names[NUM_IMPLEMENTATIONS];
 
-/* The index of a name, or NUM_IMPLEMENTATIONS. */
-size_t implementation_find(const char *name);
-
 typedef enum ComponentKind {
     COMPONENT_TOKENIZER,  /* texts in, ids out */
     COMPONENT_ENCODER,    /* a hidden state out */
@@ -32,7 +29,7 @@ typedef enum ComponentKind {
 typedef struct Component {
     const char *name, *title; /* in files; in tables */
     ComponentKind kind;
-    const char *peers;     /* those that can do it: "pytorch|onnxruntime" */
+    unsigned peers;        /* a bit for each that can do it, 1 << IMPL_PYTORCH; tare can do all */
     bool from_text;        /* its input is text, cut to seq_len ids where there is a seq_len */
     bool only_embeddings;  /* an encoder that stops at hidden state 0 */
     bool backward, update; /* of a GPT */
@@ -45,8 +42,5 @@ extern const Component components[];
 extern const size_t num_components;
 
 const Component *component_find(const char *name); /* NULL when there is none */
-
-/* Whether this peer can do it; tare can do everything. */
-bool component_has_peer(const Component *c, const char *peer);
 
 #endif

@@ -174,16 +174,15 @@ Test(compare, components_know_their_peers)
     const Component *gpt = component_find("gpt_step"), *model = component_find("model");
     cr_assert(gpt != NULL && model != NULL);
     cr_expect(component_find("gpt") == NULL);
-    cr_expect(component_has_peer(gpt, "pytorch"));
-    cr_expect(component_has_peer(gpt, "pytorch_compile"));
-    cr_expect(not(component_has_peer(gpt, "onnxruntime")));
-    cr_expect(component_has_peer(model, "onnxruntime"));
+    cr_expect(eq(uint, gpt->peers >> IMPL_PYTORCH & 1, 1));
+    cr_expect(eq(uint, gpt->peers >> IMPL_PYTORCH_COMPILE & 1, 1));
+    cr_expect(eq(uint, gpt->peers >> IMPL_ONNXRUNTIME & 1, 0));
+    cr_expect(eq(uint, model->peers >> IMPL_ONNXRUNTIME & 1, 1));
     const Component *int8 = component_find("model_int8");
-    cr_expect(component_has_peer(int8, "onnxruntime"));
-    cr_expect(not(component_has_peer(int8, "pytorch")), "eager PyTorch has no such path");
+    cr_expect(eq(uint, int8->peers >> IMPL_ONNXRUNTIME & 1, 1));
+    cr_expect(eq(uint, int8->peers >> IMPL_PYTORCH & 1, 0), "eager PyTorch has no such path");
     cr_expect(int8->tolerance > parity_tolerance && model->tolerance == 0);
-    cr_expect(not(component_has_peer(model, "tokenizers")));
-    cr_expect(not(component_has_peer(model, "onnx")));
+    cr_expect(eq(uint, model->peers >> IMPL_TOKENIZERS & 1, 0));
 }
 
 /* ---- rates ---- */
