@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/result/csv.h"
+#include "bench/row/config.h"
 
 #define MAX_FILE_BYTES ((size_t)1 << 30)
 
@@ -177,6 +178,18 @@ static bool differs(int64_t counted, int64_t claimed)
     return claimed != INT_MISSING && counted != claimed;
 }
 
+/* Runs of all processes where each has so many. */
+static int64_t expected(const RowResult *r, int64_t runs)
+{
+    return runs == INT_MISSING ? INT_MISSING : runs * row_processes(&r->config);
+}
+
+/* Several processes that count their warmups themselves may differ. */
+static bool warmups_are_told(const RowResult *r)
+{
+    return row_processes(&r->config) == 1 || !row_config_finds_warmups(&r->config);
+}
+
 static int check_trials(const StoredResult *s, const StoredRow *stored, Err *err)
 {
     const RowResult *r = &stored->row;
@@ -191,12 +204,13 @@ static int check_trials(const StoredResult *s, const StoredRow *stored, Err *err
     if (trials == 0)
         return err_set(err, "'%s' has no timed trial of row_id '%s', which is %s in %s:%d",
                        s->samples_path, r->row_id, r->status, s->path, stored->line);
-    if (differs(trials, r->config.num_trials) || differs(warmups, r->config.num_warmups))
+    if (differs(trials, expected(r, r->config.num_trials)) ||
+        (warmups_are_told(r) && differs(warmups, expected(r, r->config.num_warmups))))
         return err_set(err,
                        "'%s' has %" PRId64 " warmups and %" PRId64
                        " trials of row %s, but %s:%d claims %" PRId64 " and %" PRId64,
                        s->samples_path, warmups, trials, r->row_id, s->path, stored->line,
-                       r->config.num_warmups, r->config.num_trials);
+                       expected(r, r->config.num_warmups), expected(r, r->config.num_trials));
     return 0;
 }
 

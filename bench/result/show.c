@@ -28,7 +28,7 @@ static void add_own(Table *t, const RowConfig *c)
 }
 
 /* What was swept, beside what the name of a row says. */
-#define SWEPT "threads|precision|gemm|recompute|optimizer|seed"
+#define SWEPT "threads|precision|gemm|recompute|optimizer|seed|processes"
 
 static void add_config(Table *t, const RowConfig *c)
 {
@@ -43,6 +43,7 @@ static void add_config(Table *t, const RowConfig *c)
     add_text(t, c->recompute);
     add_text(t, c->optimizer);
     table_int(t, c->seed);
+    table_int(t, row_processes(c));
 }
 
 static void add_result(Table *t, const RowResult *r)
@@ -51,6 +52,8 @@ static void add_result(Table *t, const RowResult *r)
     table_value(t, "%.2f", r->mean_time_ms);
     table_value(t, "%.2f", r->std_time_ms);
     table_value(t, "%.2f", r->median_ms);
+    table_value(t, "%.1f %%", 100 * r->between_cv);
+    table_value(t, "%.1f %%", 100 * r->within_cv);
     table_value(t, "%.2f", r->first_trial_ms);
     table_value(t, "%.0f", r->tokens_per_s);
     table_value(t, "%.1f", r->gflops_per_s);
@@ -73,11 +76,13 @@ static void show_table(FILE *out, TableFormat format, const RowResult *const *ro
     Table t = table_new(out, format, "row|batch");
     table_columns(&t, OWN, TABLE_IF_KNOWN);
     table_columns(&t, SWEPT, TABLE_IF_VARIED);
-    table_columns(&t,
-                  planned ? "M params|GFLOP|recomputes|peak memory|time"
-                          : "status|mean ms|std ms|median ms|first ms|tokens/s|GFLOP/s|of peak|"
-                            "peak memory",
-                  TABLE_IF_KNOWN);
+    table_columns(
+        &t,
+        planned
+            ? "M params|GFLOP|recomputes|peak memory|time"
+            : "status|mean ms|std ms|median ms|between|within|first ms|tokens/s|GFLOP/s|of peak|"
+              "peak memory",
+        TABLE_IF_KNOWN);
     table_columns(&t, "reason", TABLE_IF_KNOWN);
     for (size_t i = 0; i < count; i++) {
         add_config(&t, &rows[i]->config);

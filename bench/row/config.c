@@ -35,6 +35,11 @@ bool row_config_finds_warmups(const RowConfig *c)
     return c->warmup_mode[0] && strcmp(c->warmup_mode, WARMUP_FIXED) != 0; /* "" in older files */
 }
 
+int64_t row_processes(const RowConfig *c)
+{
+    return c->num_processes > 1 ? c->num_processes : 1;
+}
+
 /* A number of warmups, or the name of a mode that finds it. */
 static bool set_warmup_mode(RowConfig *c, const char *text)
 {
@@ -324,7 +329,10 @@ char **row_argv(const RowConfig *c, const char *program)
         if (!is_config(f) || !f->option)
             continue;
         config_text(f, c, text);
-        if (!*text || (f->kind == FIELD_BOOL && strcmp(text, "False") == 0))
+        /* A shape's default is not the one of a named model. */
+        bool default_value =
+            f->group == FIELD_CONFIG && f->fallback && strcmp(text, f->fallback) == 0;
+        if (!*text || default_value || (f->kind == FIELD_BOOL && strcmp(text, "False") == 0))
             continue;
         argv[n++] = xstrdup(f->option);
         if (f->kind != FIELD_BOOL)

@@ -23,6 +23,9 @@ int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err);
 /* Whether the row counts its warmups while it runs: num_warmups = "auto" or "window". */
 bool row_config_finds_warmups(const RowConfig *c);
 
+/* num_processes; 1 where an older file does not tell. */
+int64_t row_processes(const RowConfig *c);
+
 /* Copies the MODEL and SHAPE fields that c is missing. */
 void row_config_fill(RowConfig *c, const RowConfig *from);
 
@@ -54,7 +57,8 @@ void row_name(const RowConfig *c, char *name);
 /* The first config field in which two rows differ, or NULL. */
 const Field *row_config_difference(const RowConfig *a, const RowConfig *b);
 
-/* A NULL-terminated argument vector that repeats this row: program, "run", "--model", ... Free with
+/* A NULL-terminated argument vector that repeats this row: program, "run", "--model", ... An option
+ * at its fallback is left out, as in row_id: an older program need not know it. Free with
  * argv_free. */
 char **row_argv(const RowConfig *c, const char *program);
 void argv_free(char **argv);

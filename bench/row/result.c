@@ -1,11 +1,13 @@
 /* result: see result.h. */
 #include "bench/row/result.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/row/config.h"
 #include "bench/row/support.h"
 #include "bench/stats/outliers.h"
 #include "bench/stats/stats.h"
@@ -36,24 +38,70 @@ static void fill_summary(RowResult *r, const Summary *s)
     r->p99_hi_ms = s->p99_hi;
     r->cv = s->cv;
     r->robust_cv = s->robust_cv;
+    r->between_cv = s->between_cv;
+    r->within_cv = s->within_cv;
 }
 
-static void fill_steady(RowResult *r, const double *all_ms, size_t n, double resolution_ms)
+/* The processes of a row. */
+static size_t count_processes(const Samples *s)
 {
-    Steady s = steady_of(all_ms, n, STEADY_DELTA, resolution_ms);
-    text_set(r->steady_class, steady_class_name(s.steady_class));
-    r->first_trial_ms = all_ms[0];
-    r->first_over_steady = s.first_over_steady;
-    r->steady_start = count_or_missing(s.steady_start);
-    r->warmups_needed = count_or_missing(s.warmups_needed);
-    r->steady_mean_ms = s.steady_mean;
+    size_t processes = 0;
+    for (size_t start = 0; start < s->count; start += samples_of_process(s, start).count)
+        processes++;
+    return processes;
 }
 
-/* Median of one phase; missing where the phase did not run. */
-static double phase_ms(const Samples *s, const char *column, double *room)
+/* NaN where one of them is. */
+static double largest(const double *x, size_t n)
 {
-    size_t n = samples_column(s, TIMED_TRIALS, column, ns_to_ms, room);
-    return n ? median_of(room, n) : NAN;
+    return isnan(mean_of(x, n)) ? NAN : max_of(x, n);
+}
+
+/* What several processes agree on: their class, median first runs, mean level, latest start. */
+static void fill_steady(RowResult *r, const Samples *s, double resolution_ms)
+{
+    size_t count = count_processes(s), n = 0;
+    double *room = xmalloc((5 * count + s->count) * sizeof *room), *first = room,
+           *ratio = room + count, *start = room + 2 * count, *needed = room + 3 * count,
+           *mean = room + 4 * count, *ms = room + 5 * count;
+    SteadyClass *classes = xmalloc(count * sizeof *classes);
+    Samples runs;
+    for (size_t at = 0; n < count; at += runs.count, n++) {
+        runs = samples_of_process(s, at);
+        size_t timed = samples_column(&runs, ALL_RUNS, "wall_ns", ns_to_ms, ms);
+        Steady steady = steady_of(ms, timed, STEADY_DELTA, resolution_ms);
+        classes[n] = steady.steady_class;
+        first[n] = ms[0];
+        ratio[n] = steady.first_over_steady;
+        start[n] = steady.steady_start;
+        needed[n] = steady.warmups_needed;
+        mean[n] = steady.steady_mean;
+    }
+    text_set(r->steady_class, steady_class_name(steady_class_of_processes(classes, count)));
+    r->first_trial_ms = median_of(first, count);
+    r->first_over_steady = isnan(mean_of(ratio, count)) ? NAN : median_of(ratio, count);
+    r->steady_start = count_or_missing(largest(start, count));
+    r->warmups_needed = count_or_missing(largest(needed, count));
+    r->steady_mean_ms = mean_of(mean, count);
+    free(room);
+    free(classes);
+}
+
+/* Median of one phase, of the processes' medians; missing where the phase did not run. */
+static double phase_ms(const Samples *s, const char *column)
+{
+    double *room = xmalloc(2 * s->count * sizeof *room), *medians = room + s->count;
+    size_t count = 0;
+    Samples runs;
+    for (size_t at = 0; at < s->count; at += runs.count) {
+        runs = samples_of_process(s, at);
+        size_t n = samples_column(&runs, TIMED_TRIALS, column, ns_to_ms, room);
+        if (n)
+            medians[count++] = median_of(room, n);
+    }
+    double median = count ? median_of(medians, count) : NAN;
+    free(room);
+    return median;
 }
 
 /* Collects a counter of the timed trials for outlier_describe; NULL unless all trials have it. */
@@ -82,46 +130,69 @@ static void fill_cpus(RowResult *r, const TrialCounters *c, const double *wall_n
     add_noise(r, text);
 }
 
-/* Counts the outliers and describes, for the first few slow ones, what the kernel saw. */
-static void fill_outliers(RowResult *r, const TrialCounters *c, const double *numbers,
-                          const double *wall_ns, size_t n, double resolution_ns)
+/* Counters of the timed trials of one row or process. */
+typedef struct Timed {
+    double *room, *wall_ns, *numbers;
+    TrialCounters counters;
+    size_t n;
+} Timed;
+
+static Timed timed_trials(const Samples *s)
 {
-    enum { MAX_SENTENCES = 4 };
-    Fences fences = tukey_fences(wall_ns, n);
-    ZScale scale = z_scale_of(wall_ns, n, resolution_ns);
-    UsualTrial usual = usual_trial_of(wall_ns, c, n);
-    r->outliers = 0;
-    for (size_t i = 0, sentences = 0; i < n; i++) {
-        char text[128];
-        if (!is_outlier(&fences, wall_ns[i]))
-            continue;
-        r->outliers++;
-        bool slow = wall_ns[i] > fences.high;
-        if (!slow || sentences == MAX_SENTENCES || modified_z(&scale, wall_ns[i]) <= OUTLIER_Z)
-            continue;
-        outlier_describe(wall_ns, c, &usual, i, (long)numbers[i], text, sizeof text);
-        add_noise(r, text);
-        sentences++;
-    }
+    double *room = xmalloc((8 * s->count + 1) * sizeof *room);
+    Timed t = {.room = room, .wall_ns = room, .numbers = room + s->count};
+    t.n = samples_column(s, TIMED_TRIALS, "wall_ns", 1, t.wall_ns);
+    samples_column(s, TIMED_TRIALS, "trial", 1, t.numbers);
+    room += 2 * s->count;
+    t.counters = (TrialCounters){
+        .cpu_ns = counter(s, "cpu_ns", t.n, room),
+        .runqueue_ns = counter(s, "runqueue_ns", t.n, room + s->count),
+        .steal_ns = counter(s, "steal_ns", t.n, room + 2 * s->count),
+        .minor_faults = counter(s, "minor_faults", t.n, room + 3 * s->count),
+        .major_faults = counter(s, "major_faults", t.n, room + 4 * s->count),
+        .involuntary_switches = counter(s, "involuntary_switches", t.n, room + 5 * s->count),
+    };
+    return t;
 }
 
-/* `room` is for 7 n values. */
-static void fill_noise(RowResult *r, const Samples *s, const double *wall_ns, size_t n,
-                       double resolution_ns, double *room)
+/* Counts a process's outliers and describes, for the first few slow ones of the row, what the
+ * kernel saw. */
+static void add_outliers(RowResult *r, const Samples *process, double resolution_ns,
+                         size_t *sentences)
 {
-    double *numbers = room;
-    TrialCounters counters = {
-        .cpu_ns = counter(s, "cpu_ns", n, room + n),
-        .runqueue_ns = counter(s, "runqueue_ns", n, room + 2 * n),
-        .steal_ns = counter(s, "steal_ns", n, room + 3 * n),
-        .minor_faults = counter(s, "minor_faults", n, room + 4 * n),
-        .major_faults = counter(s, "major_faults", n, room + 5 * n),
-        .involuntary_switches = counter(s, "involuntary_switches", n, room + 6 * n),
-    };
-    samples_column(s, TIMED_TRIALS, "trial", 1, numbers);
+    enum { MAX_SENTENCES = 4 };
+    Timed t = timed_trials(process);
+    Fences fences = tukey_fences(t.wall_ns, t.n);
+    ZScale scale = z_scale_of(t.wall_ns, t.n, resolution_ns);
+    UsualTrial usual = usual_trial_of(t.wall_ns, &t.counters, t.n);
+    for (size_t i = 0; i < t.n; i++) {
+        char text[128];
+        if (!is_outlier(&fences, t.wall_ns[i]))
+            continue;
+        r->outliers++;
+        bool slow = t.wall_ns[i] > fences.high;
+        if (!slow || *sentences == MAX_SENTENCES || modified_z(&scale, t.wall_ns[i]) <= OUTLIER_Z)
+            continue;
+        outlier_describe(t.wall_ns, &t.counters, &usual, i, (long)t.numbers[i], text, sizeof text);
+        add_noise(r, text);
+        ++*sentences;
+    }
+    free(t.room);
+}
+
+static void fill_noise(RowResult *r, const Samples *s, double resolution_ns)
+{
+    Timed all = timed_trials(s);
+    size_t sentences = 0;
+    Samples process;
     r->noise[0] = '\0';
-    fill_cpus(r, &counters, wall_ns, n);
-    fill_outliers(r, &counters, numbers, wall_ns, n, resolution_ns);
+    r->outliers = 0;
+    fill_cpus(r, &all.counters, all.wall_ns, all.n);
+    free(all.room);
+    for (size_t at = 0; at < s->count; at += process.count) {
+        process = samples_of_process(s, at);
+        add_outliers(r, &process, resolution_ns, &sentences);
+    }
 }
 
 static void fill_rates(RowResult *r)
@@ -133,20 +204,56 @@ static void fill_rates(RowResult *r)
 
 void result_fill(RowResult *r, const Samples *s, double resolution_ns)
 {
-    double *x = xmalloc(8 * s->count * sizeof *x), *room = x + s->count;
-    size_t runs = samples_column(s, ALL_RUNS, "wall_ns", ns_to_ms, x);
-    fill_steady(r, x, runs, resolution_ns * ns_to_ms);
-    r->forward_ms = phase_ms(s, "forward_ns", x);
-    r->backward_ms = phase_ms(s, "backward_ns", x);
-    r->optimizer_ms = phase_ms(s, "optimizer_ns", x);
-    size_t n = samples_column(s, TIMED_TRIALS, "wall_ns", ns_to_ms, x);
+    double *ms = xmalloc(s->count * sizeof *ms);
+    size_t n = samples_column(s, TIMED_TRIALS, "wall_ns", ns_to_ms, ms);
+    size_t processes = count_processes(s);
     CHECK(n > 0, "a row without timed trials");
-    Summary summary = summary_of(x, n);
+    CHECK(n % processes == 0, "%zu trials of %zu processes", n, processes);
+    Summary summary = summary_of_processes(ms, processes, n / processes);
     fill_summary(r, &summary);
+    fill_steady(r, s, resolution_ns * ns_to_ms);
+    r->forward_ms = phase_ms(s, "forward_ns");
+    r->backward_ms = phase_ms(s, "backward_ns");
+    r->optimizer_ms = phase_ms(s, "optimizer_ns");
     fill_rates(r);
-    samples_column(s, TIMED_TRIALS, "wall_ns", 1, x);
-    fill_noise(r, s, x, n, resolution_ns, room);
-    free(x);
+    fill_noise(r, s, resolution_ns);
+    free(ms);
+}
+
+/* `one` says nothing about the row but that it failed. */
+static void fail_row(RowResult *r, const RowResult *one, int64_t process)
+{
+    int64_t processes = row_processes(&r->config);
+    *r = *one;
+    snprintf(r->status_reason, sizeof r->status_reason,
+             "process %" PRId64 " of %" PRId64 ": %.440s", process, processes, one->status_reason);
+}
+
+void result_add_process(RowResult *r, Samples *all, const RowResult *one, const Samples *samples,
+                        int64_t process)
+{
+    if (strcmp(one->status, STATUS_OK) != 0 && process > 1) {
+        fail_row(r, one, process);
+        all->count = 0;
+        return;
+    }
+    RowResult before = *r;
+    *r = *one;
+    if (process > 1) {
+        if (before.peak_rss_bytes > r->peak_rss_bytes)
+            r->peak_rss_bytes = before.peak_rss_bytes;
+        if (before.threads_seen < r->threads_seen)
+            r->threads_seen = before.threads_seen;
+        if (before.config.num_warmups > r->config.num_warmups)
+            r->config.num_warmups = before.config.num_warmups;
+        r->predicted_time_s = before.predicted_time_s;
+    }
+    for (size_t i = 0; i < samples->count; i++) {
+        Sample s = samples->at[i];
+        s.process = process;
+        s.trial = (int64_t)all->count + 1;
+        samples_add(all, s);
+    }
 }
 
 int result_judge(RowResult *r, Guard *g, Err *err)

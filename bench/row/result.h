@@ -3,6 +3,7 @@
  *
  * The one idea: result_fill is a pure function, so a result can be filled again from samples on
  * disk. First trial and steady state look at all runs, every other figure at timed trials only.
+ * Of several processes the process is the unit (stats/stats.h).
  * Definitions are in stats/stats.h, stats/steady.h and stats/outliers.h. */
 #ifndef TARE_BENCH_ROW_RESULT_H
 #define TARE_BENCH_ROW_RESULT_H
@@ -14,6 +15,12 @@
 /* Fills the columns that follow from the samples, r->config and r->model_flops. At least one timed
  * trial. resolution_ns: the clock's step, below which times do not differ. */
 void result_fill(RowResult *r, const Samples *s, double resolution_ns);
+
+/* Adds what process number `process` (from 1, in their order) of a row answered: its runs to `all`,
+ * numbered on, and to *r what belongs to processes alone: memory, threads, warmups. result_fill is
+ * due after the last one. A process that failed is the row's failure, and its runs are dropped. */
+void result_add_process(RowResult *r, Samples *all, const RowResult *one, const Samples *samples,
+                        int64_t process);
 
 /* Fills peak_gflops_per_s and peak_fraction of an `ok` row by the guard's peaks, and makes it
  * implausible where it is. -1: the peaks could not be measured, the columns stay empty. */

@@ -108,6 +108,7 @@ static void run_many(Runs *runs, int64_t count, bool warmup)
         Sample s = run_once(runs->model, &runs->batch, &runs->adamw);
         s.trial = (int64_t)runs->samples->count + 1;
         s.is_warmup = warmup;
+        s.process = 1;
         samples_add(runs->samples, s);
     }
 }

@@ -44,6 +44,14 @@ void samples_add(Samples *s, Sample sample)
     s->at[s->count++] = sample;
 }
 
+Samples samples_of_process(const Samples *s, size_t start)
+{
+    size_t end = start;
+    while (end < s->count && s->at[end].process == s->at[start].process)
+        end++;
+    return (Samples){.at = s->at + start, .count = end - start};
+}
+
 size_t samples_column(const Samples *s, enum SampleSet set, const char *name, double scale,
                       double *out)
 {

@@ -29,6 +29,10 @@ void samples_release(Samples *s);
 void samples_reserve(Samples *s, size_t capacity); /* later samples_add calls allocate nothing */
 void samples_add(Samples *s, Sample sample);
 
+/* The runs from place `start` on that are of one process: a view, not to be released; none at the
+ * end. */
+Samples samples_of_process(const Samples *s, size_t start);
+
 /* Copies one column over all runs or over the timed trials only, times `scale` (1e-6: ns to ms),
  * leaving out what is missing. `out` has room for s->count values; returns how many were
  * written. */

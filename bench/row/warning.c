@@ -35,7 +35,8 @@ static bool outliers_moved_mean(const RowResult *r)
 
 static bool has_slow_start(const RowResult *r)
 {
-    return is_class(r, STEADY_WARMUP) && r->warmups_needed > r->config.num_warmups;
+    bool slow = is_class(r, STEADY_WARMUP) || is_class(r, STEADY_GOOD_INCONSISTENT);
+    return slow && r->warmups_needed > r->config.num_warmups;
 }
 
 static void append(FieldTEXT text, const char *sentence)
@@ -49,6 +50,8 @@ static void settling_warning(const RowResult *r, FieldTEXT text)
 {
     if (is_class(r, STEADY_NONE))
         snprintf(text, TEXT_SIZE, "its level still changed in the last runs: run it again, longer");
+    else if (is_class(r, STEADY_BAD_INCONSISTENT))
+        snprintf(text, TEXT_SIZE, "its processes settled in different ways: look at their runs");
     else if (is_class(r, STEADY_SLOWDOWN))
         snprintf(text, TEXT_SIZE,
                  "slower from run %" PRId64 " on: look for heat or other work, and run it again",
@@ -86,7 +89,8 @@ bool row_warning(const RowResult *r, FieldTEXT text)
 
 bool row_is_believed(const RowResult *r)
 {
-    bool steady = is_class(r, STEADY_FLAT) || is_class(r, STEADY_WARMUP);
+    bool steady = is_class(r, STEADY_FLAT) || is_class(r, STEADY_WARMUP) ||
+                  is_class(r, STEADY_GOOD_INCONSISTENT);
     bool disturbed = has_waited(r) || (outliers_moved_mean(r) && !has_slow_start(r));
     bool all_ran = r->threads_seen == INT_MISSING || r->threads_seen >= r->config.threads;
     return strcmp(r->status, STATUS_OK) == 0 && steady && !disturbed && all_ran;

@@ -1,8 +1,11 @@
 /* stats: see stats.h. */
 #include "bench/stats/stats.h"
 
+#include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
+#include "autograd/base.h"
 #include "bench/stats/bootstrap.h"
 
 enum { SMALLEST_BCA_SAMPLE = 31, LARGEST_BCA_SAMPLE = 2000 };
@@ -31,5 +34,35 @@ Summary summary_of(const double *x, size_t n)
         .p99_hi = quantile_upper_bound(x, n, 0.99, CONFIDENCE_LEVEL),
         .mean_ci = mean_interval(x, n),
         .median_ci = median_interval(x, n, CONFIDENCE_LEVEL),
+        .between_cv = NAN,
+        .within_cv = NAN,
     };
+}
+
+/* Of the processes' medians. */
+static Interval interval_of_medians(const double *medians, size_t processes)
+{
+    return processes < FEWEST_FOR_RANKS ? mean_t_interval(medians, processes, CONFIDENCE_LEVEL)
+                                        : median_interval(medians, processes, CONFIDENCE_LEVEL);
+}
+
+Summary summary_of_processes(const double *x, size_t processes, size_t trials)
+{
+    Summary s = summary_of(x, processes * trials);
+    if (processes < 2)
+        return s;
+    double *medians = xmalloc(processes * sizeof *medians);
+    for (size_t i = 0; i < processes; i++)
+        medians[i] = median_of(x + i * trials, trials);
+    TwoLevel levels = two_level_of(x, processes, trials, CONFIDENCE_LEVEL);
+    s.median = median_of(medians, processes);
+    s.median_ci = interval_of_medians(medians, processes);
+    s.mean_ci = levels.interval;
+    s.p95_hi = s.p99_hi = NAN;
+    s.between_cv = sqrt(levels.between_variance > 0 ? levels.between_variance : 0) / s.mean;
+    if (isnan(levels.between_variance))
+        s.between_cv = NAN;
+    s.within_cv = sqrt(levels.within_variance) / s.mean;
+    free(medians);
+    return s;
 }

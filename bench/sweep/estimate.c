@@ -96,7 +96,8 @@ static double assumed_seconds(const TimeModel *t, const RowResult *r)
     double warmups = found ? AUTO_WARMUPS : (double)c->num_warmups;
     double runs = warmups + (double)c->num_trials - 1 + COLD_RUNS;
     double rate = t->gflops_per_thread * (double)c->threads * 1e9;
-    return START_SECONDS + SECONDS_PER_PARAM * (double)r->num_params + runs * r->model_flops / rate;
+    return (double)row_processes(c) * (START_SECONDS + SECONDS_PER_PARAM * (double)r->num_params +
+                                       runs * r->model_flops / rate);
 }
 
 void time_model_learn(TimeModel *t, const RowResult *r, double seconds)

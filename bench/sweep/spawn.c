@@ -27,6 +27,23 @@ static void add_results(RowResult *to, const RowResult *from)
     to->config.num_warmups = from->config.num_warmups;
 }
 
+/* Columns that an older program does not know are missing. */
+static void add_unknown(json_t *object, const Schema *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (json_is_object(object) && !json_object_get(object, s->fields[i].name))
+            json_object_set_new(object, s->fields[i].name,
+                                s->fields[i].kind == FIELD_BOOL ? json_false() : json_null());
+}
+
+static void add_unknown_columns(json_t *document)
+{
+    json_t *samples = json_object_get(document, "samples");
+    add_unknown(json_object_get(document, "result"), &row_schema);
+    for (size_t i = 0; i < json_array_size(samples); i++)
+        add_unknown(json_array_get(samples, i), &sample_schema);
+}
+
 int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samples,
                        Profile *profile, Err *err)
 {
@@ -36,6 +53,7 @@ int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samp
     json_t *document = json_loadb(text, len, 0, &where);
     if (!document)
         return err_set(err, "the row's answer is not JSON: %s", where.text);
+    add_unknown_columns(document);
     int status = schema_from_json(&row_schema, json_object_get(document, "result"), &answered, err);
     if (status == 0)
         status = samples_from_json(json_object_get(document, "samples"), samples, err);
@@ -47,10 +65,13 @@ int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samp
     return status;
 }
 
-/* The row's own command, then what only its parent says; free with argv_free. */
+/* The row's own command, as one process of it, then what only its parent says; free with
+ * argv_free. */
 static char **child_argv(const RowConfig *c, bool profiled, const RowLimits *limits)
 {
-    char **argv = row_argv(c, "tare");
+    RowConfig one = *c;
+    one.num_processes = 1;
+    char **argv = row_argv(&one, "tare");
     size_t n = 0;
     while (argv[n])
         n++;

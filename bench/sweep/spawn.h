@@ -28,7 +28,8 @@ int row_spawn_profiled(RowResult *r, Samples *samples, Profile *profile, const R
                        Err *err);
 
 /* Writes and reads the document, at the two ends of the pipe; profile may be NULL.
- * row_document_parse adds to *r, *samples and *profile. */
+ * row_document_parse adds to *r, *samples and *profile; what an older program's document lacks is
+ * missing. */
 json_t *row_document(const RowResult *r, const Samples *samples, const Profile *profile);
 int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samples,
                        Profile *profile, Err *err);

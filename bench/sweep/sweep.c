@@ -6,15 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "autograd/kernels/kernels.h"
 #include "bench/machine/machine.h"
+#include "bench/row/counters.h"
 #include "bench/row/result.h"
 #include "bench/row/stamp.h"
-#include "bench/result/fingerprint.h"
 #include "bench/util/interrupt.h"
-#include "bench/util/name_index.h"
-#include "bench/sweep/progress.h"
+#include "bench/sweep/runner.h"
 #include "bench/row/warning.h"
 
 int64_t sweep_memory_limit(const Sweep *s)
@@ -55,6 +54,8 @@ int sweep_init(Sweep *s, const char *config_path, const TextList *settings, Err 
 void sweep_release(Sweep *s)
 {
     config_release(sweep_config_file(), &s->config);
+    for (size_t i = 0; i < s->count; i++)
+        samples_release(&s->items[i].samples);
     free(s->items);
     *s = (Sweep){0};
 }
@@ -86,32 +87,24 @@ size_t sweep_results(const Sweep *s, const RowResult **rows)
 
 /* ---- running ---- */
 
-/* A sweep under way. */
-typedef struct Runner {
-    Sweep *s;
-    const SweepRun *run;
-    ResultFile file;
-    Progress progress;
-    int64_t last_order; /* the highest run_order of the file that is continued */
-    size_t *order;      /* indices of the items to run, in the order of execution */
-    size_t count;
-    bool rest_due; /* a row has run */
-} Runner;
-
+/* What is left of the selected rows. Several processes are worth nothing in a fixed order: what is
+ * periodic on the host would meet the same row each time. */
 static void choose_order(Runner *r)
 {
-    r->order = xcalloc(r->s->count, sizeof *r->order);
-    for (size_t i = 0; i < r->s->count; i++)
-        if (r->s->items[i].selected && !r->s->items[i].in_file)
-            r->order[r->count++] = i;
-    if (!r->run->shuffle)
-        return;
-    for (size_t i = r->count; i > 1; i--) { /* Fisher & Yates */
-        size_t k = (size_t)(rng_uniform((uint64_t)r->run->order_seed, 0, i) * (double)i);
-        size_t swapped = r->order[k];
-        r->order[k] = r->order[i - 1];
-        r->order[i - 1] = swapped;
+    size_t rows = r->s->count;
+    int64_t *room = xcalloc(2 * rows, sizeof *room), *processes = room, *done = room + rows;
+    bool several = false;
+    for (size_t i = 0; i < rows; i++) {
+        const SweepItem *item = &r->s->items[i];
+        if (!item->selected || item->in_file)
+            continue;
+        processes[i] = row_processes(&item->result.config);
+        done[i] = item->processes;
+        several |= processes[i] > 1;
     }
+    r->order_seed = r->run->shuffle ? r->run->order_seed : several ? 1 : INT_MISSING;
+    r->turns = turns_of(processes, done, rows, r->order_seed, &r->count);
+    free(room);
 }
 
 /* Seconds of a row that an earlier sweep ran: its runs, and the assumed time of starting it, which
@@ -122,7 +115,8 @@ static double seconds_taken(const TimeModel *unlearned, const RowResult *r)
     double warmups = (double)r->config.num_warmups, trials = (double)r->config.num_trials;
     double warm_ms = warmups > 0 ? r->first_trial_ms + (warmups - 1) * r->mean_time_ms : 0;
     idle.model_flops = 0;
-    return time_model_predict(unlearned, &idle) + (warm_ms + trials * r->mean_time_ms) / 1e3;
+    return time_model_predict(unlearned, &idle) +
+           (double)row_processes(&r->config) * (warm_ms + trials * r->mean_time_ms) / 1e3;
 }
 
 static void learn_from_file(Sweep *s)
@@ -141,7 +135,7 @@ static void learn_from_file(Sweep *s)
 static void estimate_all(Runner *r)
 {
     int64_t limit = sweep_memory_limit(r->s);
-    int64_t threads = r->count ? r->s->items[r->order[0]].result.config.threads : 1;
+    int64_t threads = r->count ? r->s->items[r->turns[0].row].result.config.threads : 1;
     Err err;
     const Peaks *peaks = NULL;
     if (r->run->guard && r->count) {
@@ -151,8 +145,11 @@ static void estimate_all(Runner *r)
     }
     time_model_init(&r->s->time, peaks ? peaks->gemm : NAN, threads);
     learn_from_file(r->s);
-    for (size_t i = 0; i < r->count; i++)
-        row_estimate(&r->s->items[r->order[i]].result, limit, &r->s->time);
+    for (size_t i = 0; i < r->count; i++) {
+        SweepItem *item = &r->s->items[r->turns[i].row];
+        if (r->turns[i].process == item->processes + 1) /* once a row */
+            row_estimate(&item->result, limit, &r->s->time);
+    }
 }
 
 /* The range is one standard deviation: of the learned correction, which all rows share, and of each
@@ -162,7 +159,8 @@ static TimeLeft time_left(const Runner *r, size_t next)
     const TimeModel *t = &r->s->time;
     double sum = 0, squares = 0, spread = time_model_spread(t);
     for (size_t i = next; i < r->count; i++) {
-        double seconds = time_model_predict(t, &r->s->items[r->order[i]].result);
+        const RowResult *row = &r->s->items[r->turns[i].row].result;
+        double seconds = time_model_predict(t, row) / (double)row_processes(&row->config);
         sum += seconds;
         squares += seconds * seconds;
     }
@@ -178,81 +176,136 @@ static void rest(double seconds)
         nanosleep(&(struct timespec){.tv_nsec = left < tick_ns ? left : tick_ns}, NULL);
 }
 
-/* Runs an admitted row and judges it. */
-static int execute(Runner *r, RowResult *result, Samples *samples, int64_t limit, Err *err)
+/* The row of a process before it has run. */
+static void plan_process(const Runner *r, const SweepItem *item, RowResult *one)
 {
+    row_result_init(one);
+    one->config = item->result.config;
+    text_set(one->row_id, item->result.row_id);
+    one->row_number = item->result.row_number;
+    row_estimate(one, sweep_memory_limit(r->s), &r->s->time);
+}
+
+/* Runs one process. Nothing is added to the item if it was interrupted. */
+static int run_process(Runner *r, SweepItem *item, RowResult *one, Err *err)
+{
+    int64_t limit = sweep_memory_limit(r->s), processes = row_processes(&one->config);
     RowLimits limits = {.memory_limit = limit == INT_MISSING ? 0 : (size_t)limit,
-                        .max_seconds = r->s->config.max_row_time};
+                        .max_seconds = r->s->config.max_row_time - item->seconds};
+    Samples samples;
+    samples_init(&samples);
     if (r->rest_due)
         rest(r->run->delay);
     r->rest_due = true;
     int64_t start = clock_ns();
-    if (r->run->execute(result, samples, &limits, err) != 0)
-        return -1;
-    if (strcmp(result->status, STATUS_OK) != 0)
-        return 0;
-    time_model_learn(&r->s->time, result, (double)(clock_ns() - start) / 1e9);
-    Err unknown;
-    if (!r->run->guard || result_judge(result, r->run->guard, &unknown) == 0)
-        return 0;
-    if (interrupted())
-        text_set(result->status, ""); /* not judged, so not finished: --resume runs it again */
-    else
-        progress_note(&r->progress, "the machine's peaks are not known: %s", unknown.msg);
-    return 0;
-}
-
-/* Takes one row from its estimate to its line in the file; `place`: in the order of execution. */
-static int run_item(Runner *r, size_t place, Err *err)
-{
-    SweepItem *item = &r->s->items[r->order[place]];
-    RowResult *result = &item->result;
-    int64_t limit = sweep_memory_limit(r->s);
-    Samples samples;
-    samples_init(&samples);
-    progress_row_begins(&r->progress, item->name, time_left(r, place));
-    row_estimate(result, limit, &r->s->time);
-    int status = 0;
-    if (row_admit(result, limit, r->s->config.max_row_time))
-        status = execute(r, result, &samples, limit, err);
-    bool finished = status == 0 && *result->status;
-    if (finished) {
-        result->run_order = r->last_order + (int64_t)place + 1;
-        result->order_seed = r->run->shuffle ? r->run->order_seed : INT_MISSING;
-        if (!*result->timestamp_utc)
-            row_stamp(result);
-        status = result_file_append(&r->file, result, &samples, err);
-        item->in_file = status == 0;
-    }
-    if (item->in_file) {
-        FieldTEXT warning;
-        progress_row_ended(&r->progress, item->name, result, time_left(r, place + 1));
-        if (row_warning(result, warning))
-            progress_note(&r->progress, "    warning: %s", warning);
+    int status = r->run->execute(one, &samples, &limits, err);
+    double seconds = (double)(clock_ns() - start) / 1e9;
+    bool ok = status == 0 && strcmp(one->status, STATUS_OK) == 0;
+    if (ok)
+        time_model_learn(&r->s->time, one, seconds * (double)processes);
+    if (ok && item->processes + 1 < processes)
+        status = journal_add(&r->journal, one, &samples, seconds, err);
+    if (status == 0 && *one->status) {
+        result_add_process(&item->result, &item->samples, one, &samples, ++item->processes);
+        item->seconds += seconds;
     }
     samples_release(&samples);
     return status;
 }
 
-static bool ascending(const size_t *order, size_t count)
+/* Fills and judges a row whose processes have all run. */
+static void judge(Runner *r, RowResult *result, const Samples *samples)
 {
-    for (size_t i = 1; i < count; i++)
-        if (order[i] < order[i - 1])
-            return false;
-    return true;
+    Err unknown;
+    if (strcmp(result->status, STATUS_OK) != 0)
+        return;
+    if (row_processes(&result->config) > 1)
+        result_fill(result, samples, clock_cost().resolution_ns);
+    if (!r->run->guard || result_judge(result, r->run->guard, &unknown) == 0)
+        return;
+    if (interrupted())
+        text_set(result->status, ""); /* not judged, so not finished: --resume runs it again */
+    else
+        progress_note(&r->progress, "the machine's peaks are not known: %s", unknown.msg);
 }
 
-/* Everything that is in the file, in the order of the config. */
-static int rewrite_in_order(Runner *r, Err *err)
+/* Puts a row that has ended into the file. */
+static int store(Runner *r, SweepItem *item, Err *err)
 {
-    const RowResult **rows = xcalloc(r->s->count, sizeof *rows);
-    size_t count = 0;
-    for (size_t i = 0; i < r->s->count; i++)
-        if (r->s->items[i].in_file)
-            rows[count++] = &r->s->items[i].result;
-    int status = result_file_rewrite(&r->file, rows, count, err);
-    free(rows);
+    RowResult *result = &item->result;
+    result->run_order = ++r->last_order;
+    result->order_seed = r->order_seed;
+    if (!*result->timestamp_utc)
+        row_stamp(result);
+    int status = result_file_append(&r->file, result, &item->samples, err);
+    item->in_file = status == 0;
+    samples_release(&item->samples);
     return status;
+}
+
+/* Says what came out of a turn; `name` is that of its row or process. */
+static void show_turn(Runner *r, const SweepItem *item, const char *name, const RowResult *one,
+                      size_t place)
+{
+    FieldTEXT warning;
+    const RowResult *row = &item->result;
+    progress_row_ended(&r->progress, name, one, time_left(r, place + 1));
+    if (!item->in_file)
+        return;
+    if (!isnan(row->between_cv))
+        progress_note(&r->progress,
+                      "    %s: median %.4g ms of %" PRId64
+                      " processes, which differ by %.2g %%, their trials by %.2g %%",
+                      item->name, row->median_ms, row->config.num_processes, 100 * row->between_cv,
+                      100 * row->within_cv);
+    if (row_warning(row, warning))
+        progress_note(&r->progress, "    warning: %s", warning);
+}
+
+/* Takes one process from its estimate to the journal or, with the last one, its row to its line in
+ * the file; `place`: in the order of execution. */
+static int run_turn(Runner *r, size_t place, Err *err)
+{
+    SweepItem *item = &r->s->items[r->turns[place].row];
+    int64_t processes = row_processes(&item->result.config);
+    RowResult one;
+    FieldTEXT name;
+    if (item->in_file) { /* by an earlier process, which failed, or was not admitted */
+        r->progress.total--;
+        return 0;
+    }
+    text_set(name, item->name);
+    if (processes > 1)
+        snprintf(name, sizeof name, "%.440s, process %" PRId64 " of %" PRId64, item->name,
+                 r->turns[place].process, processes);
+    progress_row_begins(&r->progress, name, time_left(r, place));
+    plan_process(r, item, &one);
+    if (item->processes > 0 ||
+        row_admit(&one, sweep_memory_limit(r->s), r->s->config.max_row_time)) {
+        if (run_process(r, item, &one, err) != 0)
+            return -1;
+    } else {
+        item->result = one;
+    }
+    if (!*one.status)
+        return 0;
+    bool ended = item->processes == processes || strcmp(item->result.status, STATUS_OK) != 0;
+    if (ended) {
+        judge(r, &item->result, &item->samples);
+        if (*item->result.status && store(r, item, err) != 0)
+            return -1;
+    }
+    if (item->in_file || !ended)
+        show_turn(r, item, name, processes > 1 ? &one : &item->result, place);
+    return 0;
+}
+
+static bool ascending(const Turn *turns, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (turns[i].row < turns[i - 1].row)
+            return false;
+    return true;
 }
 
 static int run_rows(Runner *r, Err *err)
@@ -269,111 +322,66 @@ static int run_rows(Runner *r, Err *err)
                       "it; max_memory sets a limit");
     estimate_all(r);
     for (size_t i = 0; i < r->count && status == 0 && !interrupted(); i++)
-        status = run_item(r, i, err);
+        status = run_turn(r, i, err);
     progress_end(&r->progress);
-    if (status == 0 && (resumed || !ascending(r->order, r->count)))
-        status = rewrite_in_order(r, err);
-    free(r->order);
+    if (status == 0 && (resumed || !ascending(r->turns, r->count)))
+        status = runner_rewrite_file(r, err);
+    free(r->turns);
     return status;
 }
 
-/* ---- resuming ---- */
+/* ---- the files ---- */
 
-/* Says why the config lacks a row of the file: a setting of the row of that name has changed, or
- * the row is gone. A row of the config that is in the file itself is no candidate. */
-static int refuse_unknown_row(const Runner *r, const NameIndex *stored, const RowConfig *c,
-                              Err *err)
+/* What another sweep left is in the way like its samples (result/file.h). */
+static int check_journal(const Journal *j, const SweepRun *run, Err *err)
 {
-    const Sweep *s = r->s;
-    const char *path = r->file.path;
-    FieldTEXT name, here;
-    row_name(c, name);
-    for (size_t i = 0; i < s->count; i++) {
-        const RowResult *now = &s->items[i].result;
-        FieldTEXT before, after;
-        row_name(&now->config, here);
-        if (strcmp(here, name) != 0 || name_index_find(stored, now->row_id) != SIZE_MAX)
-            continue;
-        const Field *f = row_config_difference(c, &now->config);
-        CHECK(f, "two rows of one config with two ids");
-        field_cell(f, c, before);
-        field_cell(f, now, after);
+    bool stray = run->how != RESULT_OVERWRITE && access(run->path, F_OK) != 0;
+    if (stray && journal_exists(j))
         return err_set(err,
-                       "%s: row %.60s was run with %s %.60s, the config now has %.60s; "
-                       "use --overwrite or another --out",
-                       path, name, f->name, before, after);
-    }
-    return err_set(err,
-                   "%s: row %.60s is not in the config any more; use --overwrite or another --out",
-                   path, name);
-}
-
-/* Warns if rows of the file come from another machine or build than this process. */
-static void note_other_machine(const Runner *r)
-{
-    RowResult here;
-    FieldTEXT differences = "";
-    row_result_init(&here);
-    row_stamp(&here);
-    text_set(here.isa, kernels()->isa);
-    text_set(here.blas, gemm_blas_description());
-    for (size_t i = 0; i < r->s->count; i++)
-        if (r->s->items[i].in_file)
-            fingerprint_add(differences, FINGERPRINT_COLUMNS, &r->s->items[i].result, &here);
-    if (*differences)
-        print_clean(r->run->log, "warning: rows in %s are of another machine or build (%s)",
-                    r->file.path, differences);
-}
-
-/* Takes over the rows of the file, except failed rows that are selected: they run again. */
-static int take_over_rows(Runner *r, const RowResult *rows, size_t count, const NameIndex *stored,
-                          const NameIndex *items, Err *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        size_t place = name_index_find(items, rows[i].row_id);
-        if (rows[i].run_order > r->last_order) /* INT_MISSING is not */
-            r->last_order = rows[i].run_order;
-        if (place == SIZE_MAX)
-            return refuse_unknown_row(r, stored, &rows[i].config, err);
-        SweepItem *item = &r->s->items[place];
-        if (item->selected && strcmp(rows[i].status, STATUS_FAILED) == 0)
-            continue;
-        item->result = rows[i];
-        item->result.row_number = (int64_t)place + 1;
-        item->in_file = true;
-    }
+                       "'%s' exists, the processes of a result that is not there; replace it with "
+                       "--overwrite",
+                       j->path);
     return 0;
 }
 
-static int take_over(Runner *r, const RowResult *rows, size_t count, Err *err)
+/* The journal of a sweep is no longer needed once no row of it waits for more processes. */
+static void close_journal(Runner *r)
 {
-    NameIndex stored = {0}, items = {0};
-    for (size_t i = 0; i < count; i++)
-        name_index_add(&stored, rows[i].row_id);
+    bool waiting = false;
     for (size_t i = 0; i < r->s->count; i++)
-        name_index_add(&items, r->s->items[i].result.row_id);
-    name_index_sort(&stored);
-    name_index_sort(&items);
-    int status = take_over_rows(r, rows, count, &stored, &items, err);
-    name_index_release(&stored);
-    name_index_release(&items);
-    if (status != 0)
+        waiting |= r->s->items[i].processes > 0 && !r->s->items[i].in_file;
+    if (!waiting)
+        journal_remove(&r->journal);
+    journal_close(&r->journal);
+}
+
+static int resume_and_run(Runner *r, const RowResult *rows, size_t count, Err *err)
+{
+    if (rows && runner_take_over_rows(r, rows, count, err) != 0)
         return -1;
-    note_other_machine(r);
-    return rewrite_in_order(r, err);
+    if (r->run->how == RESULT_RESUME && runner_take_over_processes(r, err) != 0)
+        return -1;
+    if (r->run->how != RESULT_RESUME)
+        journal_remove(&r->journal);
+    int status = run_rows(r, err);
+    close_journal(r);
+    return status;
 }
 
 int sweep_run(Sweep *s, const SweepRun *run, Err *err)
 {
     Runner r = {.s = s, .run = run};
-    RowResult *rows;
+    RowResult *rows = NULL;
     size_t count;
-    if (result_file_open(&r.file, run->path, run->how, &rows, &count, err) != 0)
-        return -1;
-    int status = rows ? take_over(&r, rows, count, err) : 0;
-    free(rows);
+    journal_init(&r.journal, run->path);
+    int status = check_journal(&r.journal, run, err);
     if (status == 0)
-        status = run_rows(&r, err);
-    result_file_close(&r.file);
+        status = result_file_open(&r.file, run->path, run->how, &rows, &count, err);
+    if (status == 0) {
+        status = resume_and_run(&r, rows, count, err);
+        free(rows);
+        result_file_close(&r.file);
+    }
+    journal_close(&r.journal);
     return status;
 }

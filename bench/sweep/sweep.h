@@ -4,6 +4,7 @@
  *
  * The one idea: every row of the config ends up in the file, also those that did not run, in the
  * order of the config whatever the order of execution; and what is in the file is never run again.
+ * A row of several processes gets its line after the last; those before are in the journal.
  * How a row is run is the executor's business: row_spawn, or what a test puts there. */
 #ifndef TARE_BENCH_SWEEP_SWEEP_H
 #define TARE_BENCH_SWEEP_SWEEP_H
@@ -24,6 +25,10 @@ typedef struct SweepItem {
     RowResult result;
     bool selected; /* by filter and shard */
     bool in_file;
+    /* Of its processes that have run: how many, their runs, the time they took. */
+    int64_t processes;
+    Samples samples;
+    double seconds;
 } SweepItem;
 
 typedef struct Sweep {

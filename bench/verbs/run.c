@@ -18,6 +18,7 @@
 #include "bench/util/options.h"
 #include "bench/result/show.h"
 #include "bench/row/config.h"
+#include "bench/row/counters.h"
 #include "bench/row/run.h"
 #include "bench/row/warning.h"
 #include "bench/sweep/spawn.h"
@@ -108,7 +109,31 @@ static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *
     return status;
 }
 
-/* The row in a process of its own, judged and stamped. */
+/* All processes of a planned row, one after the other. */
+static int run_processes(RowResult *r, Samples *samples, Profile *profile, const RowLimits *limits,
+                         Err *err)
+{
+    const RowResult planned = *r;
+    int64_t processes = row_processes(&planned.config), start = clock_ns();
+    for (int64_t i = 1; i <= processes; i++) {
+        RowResult one = planned;
+        RowLimits left = *limits;
+        left.max_seconds -= (double)(clock_ns() - start) / 1e9;
+        Samples runs;
+        samples_init(&runs);
+        int status = row_spawn_profiled(&one, &runs, profile, &left, err);
+        if (status == 0)
+            result_add_process(r, samples, &one, &runs, i);
+        samples_release(&runs);
+        if (status != 0 || interrupted() || strcmp(r->status, STATUS_OK) != 0)
+            return status;
+    }
+    if (processes > 1)
+        result_fill(r, samples, clock_cost().resolution_ns);
+    return 0;
+}
+
+/* The row in processes of its own, judged and stamped. */
 static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Profile *profile,
                      Err *err)
 {
@@ -124,7 +149,7 @@ static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Prof
     guard_init(&guard);
     int status = guard_measure(&guard, r->config.threads, err);
     if (status == 0 && !interrupted())
-        status = row_spawn_profiled(r, samples, run->profile ? profile : NULL, &limits, err);
+        status = run_processes(r, samples, run->profile ? profile : NULL, &limits, err);
     if (status == 0 && !interrupted())
         status = result_judge(r, &guard, err);
     guard_release(&guard);
@@ -207,5 +232,7 @@ int cmd_run(int argc, char **argv, Err *err)
     if (run.profile && run.format)
         return err_set(err, "--profile prints a table to read, which --format %s cannot hold",
                        run.format);
+    if (run.profile && row_processes(&run.config) > 1)
+        return err_set(err, "--profile is of one process; leave out --processes");
     return run.peaks ? run_peaks(&run, err) : run_row(&run, err);
 }

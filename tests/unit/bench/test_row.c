@@ -116,7 +116,7 @@ Test(row, id_changes_with_every_config_field)
         {"seed", "2"},          {"vocab_size", "50258"},  {"arch", "llama"},
         {"d_ff", "3071"},       {"num_kv_heads", "4"},    {"head_dim", "32"},
         {"rope_theta", "1e4"},  {"norm_eps", "1e-6"},     {"tied_head", "false"},
-        {"qk_norm", "false"},   {"qkv_bias", "true"}};
+        {"qk_norm", "false"},   {"qkv_bias", "true"},     {"num_processes", "2"}};
     char id[ROW_ID_SIZE], other[ROW_ID_SIZE];
     RowConfig c = config_of("small");
     row_id(&c, id);
