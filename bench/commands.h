@@ -29,6 +29,7 @@ enum {
     COMMAND(doctor, "what this machine is, and what to fix before measuring")                      \
     COMMAND(train, "fine-tune a classifier, or train a small GPT")                                 \
     COMMAND(classify, "lines of text into labels and probabilities")                               \
+    COMMAND(generate, "continue a prompt, token by token")                                         \
     COMMAND(tokenize, "lines of text into lines of token ids")                                     \
     COMMAND(convert, "a model's weights in bf16, fp16 or int8")                                    \
     COMMAND(dump, "hidden states, logits, loss and gradients of a checkpoint")                     \

@@ -14,6 +14,15 @@ int decoder_check(const ModelConfig *c, Err *err)
     return 0;
 }
 
+DType kv_type(const char *name)
+{
+    static const DType types[] = {DT_F32, DT_BF16, DT_F16};
+    for (size_t i = 0; i < COUNT_OF(types); i++)
+        if (strcmp(name, dtype_name(types[i])) == 0)
+            return types[i];
+    CHECK(false, "a cache of %s", name);
+}
+
 /* ---- plan ---- */
 
 static void plan_pass(Decoder *d, DecoderPass *pass, size_t rows)

@@ -15,6 +15,11 @@
 
 enum { DECODER_MAX_PASSES = 4 };
 
+/* What a cache can be stored in, as lists of choices want them; and the format of one of these
+ * names. */
+#define KV_TYPES "f32|bf16|f16"
+DType kv_type(const char *name);
+
 typedef struct DecoderOptions {
     size_t batch, capacity; /* sequences, and positions of each */
     /* Rows of the passes, of at least `batch` one; in any order, 0 and repetitions ignored. */

@@ -3,7 +3,6 @@
  *
  * Each line is answered before the next is read. What is longer than the model's positions is
  * cut. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "bench/commands.h"
 #include "bench/util/lines.h"
 #include "bench/util/options.h"
+#include "bench/util/output.h"
 #include "bench/machine/threads.h"
 
 typedef struct ClassifyOptions {
@@ -62,8 +62,8 @@ static int classify_lines(Classifier *c, Lines *in, const ClassifyOptions *o, Er
             status = -1;
         else if ((status = classify_line(c, in, o, scores, err)) != 0)
             err_prefix(err, "%s, line %zu", in->name, number);
-        else if (fflush(stdout) != 0)
-            status = err_set(err, "cannot write to standard output: %s", strerror(errno));
+        else
+            status = output_flush(err);
     free(scores);
     return status;
 }
@@ -72,6 +72,7 @@ static int run(const ClassifyOptions *o, Err *err)
 {
     Classifier c;
     Lines in = {0};
+    output_stream();
     int status = classifier_init(&c, o->paths[0], 0, o->pair, (int)o->threads, err);
     if (status == 0) {
         unused_print(c.unused);

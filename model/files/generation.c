@@ -1,0 +1,69 @@
+/* generation: see generation.h. */
+#include "model/files/generation.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "model/json.h"
+
+enum { MAX_BYTES = 1 << 24 };
+
+static int add_id(EndTokens *e, const json_t *id, Err *err)
+{
+    if (!json_is_integer(id))
+        return err_set(err, "eos_token_id is neither an integer nor a list of integers");
+    e->ids = xrealloc(e->ids, (e->count + 1) * sizeof *e->ids);
+    e->ids[e->count++] = json_integer_value(id);
+    return 0;
+}
+
+static int add_ids(EndTokens *e, const json_t *ids, Err *err)
+{
+    if (!ids || json_is_null(ids))
+        return 0;
+    if (!json_is_array(ids))
+        return add_id(e, ids, err);
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < json_array_size(ids); i++)
+        status = add_id(e, json_array_get(ids, i), err);
+    return status;
+}
+
+static int add_file(EndTokens *e, const char *model_dir, const char *name, Err *err)
+{
+    char *path = xasprintf("%s/%s", model_dir, name);
+    int status = 0;
+    if (access(path, F_OK) == 0) {
+        json_t *root = json_read_object(path, MAX_BYTES, err);
+        status = root ? add_ids(e, json_object_get(root, "eos_token_id"), err) : -1;
+        if (root && status != 0)
+            err_prefix(err, "'%s'", path);
+        json_decref(root);
+    }
+    free(path);
+    return status;
+}
+
+int end_tokens_load(EndTokens *e, const char *model_dir, Err *err)
+{
+    *e = (EndTokens){0};
+    if (add_file(e, model_dir, "config.json", err) == 0 &&
+        add_file(e, model_dir, "generation_config.json", err) == 0)
+        return 0;
+    end_tokens_release(e);
+    return -1;
+}
+
+void end_tokens_release(EndTokens *e)
+{
+    free(e->ids);
+    *e = (EndTokens){0};
+}
+
+bool end_tokens_have(const EndTokens *e, int64_t id)
+{
+    for (size_t i = 0; i < e->count; i++)
+        if (e->ids[i] == id)
+            return true;
+    return false;
+}
