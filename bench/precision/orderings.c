@@ -243,10 +243,12 @@ static Ordering *add(Orderings *o, const char *measure, const char *where)
 /* A format that is only converted is the likely reason for what it does not reach. */
 static void note_converted(Ordering *o, const View *v)
 {
-    for (const StudyRecord *r = v->records; r < v->records + v->count; r++)
+    for (size_t i = 0; i < v->count; i++) {
+        const StudyRecord *r = &v->records[i];
         if (r->ranked && strcmp(r->support, support_name(SUPPORT_CONVERT)) == 0 &&
             strstr(o->expected, study_format_title(r->precision)))
             NOTE(o, "%s is converted, not native", study_format_title(r->precision));
+    }
 }
 
 static void add_order(Orderings *o, const View *v, size_t which, const char *where)
@@ -308,7 +310,8 @@ static void add_bf16(Orderings *o, const StudyRecord *records, size_t count)
 {
     size_t seen = 0, ranked = 0, emulated = 0;
     const StudyRecord *first = NULL;
-    for (const StudyRecord *r = records; r < records + count; r++) {
+    for (size_t i = 0; i < count; i++) {
+        const StudyRecord *r = &records[i];
         if (r->precision != PRECISION_BF16)
             continue;
         first = first ? first : r;

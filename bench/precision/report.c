@@ -204,7 +204,8 @@ static void write_sizes(const Study *s, FILE *f)
 static void write_work(const Study *s, const char *work, Table *t,
                        void (*add)(Table *t, const StudyRecord *r))
 {
-    for (const StudyRecord *r = s->records; r < s->records + s->num_records; r++) {
+    for (size_t i = 0; i < s->num_records; i++) {
+        const StudyRecord *r = &s->records[i];
         if (strcmp(r->work, work) != 0)
             continue;
         table_text(t, r->model);

@@ -43,8 +43,7 @@ static bool is_measured(const Serving *s, const ServingEntry *c)
 static const ServingEntry *quickest(const Serving *s)
 {
     const ServingEntry *best = NULL;
-    for (size_t i = 0; i < s->count; i++) {
-        const ServingEntry *c = &s->entries[i];
+    for (const ServingEntry *c = s->entries; c < s->entries + s->count; c++) {
         if (is_measured(s, c) && (!best || c->latency.median < best->latency.median))
             best = c;
     }
@@ -78,8 +77,7 @@ static void compare_speed(const Serving *s, json_t *list)
 /* What keeps an implementation out of the comparison of speeds. */
 static void name_doubtful(const Serving *s, json_t *list)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        const ServingEntry *c = &s->entries[i];
+    for (const ServingEntry *c = s->entries; c < s->entries + s->count; c++) {
         const char *name = serving_entry_name(c);
         Err why;
         switch (session_state(&s->session, &c->entry)) {
@@ -104,8 +102,7 @@ static void name_doubtful(const Serving *s, json_t *list)
 static void list_figures(const Serving *s, json_t *list)
 {
     OWNED char *tails = xstrdup(""), *shares = xstrdup(""), *starts = xstrdup("");
-    for (size_t i = 0; i < s->count; i++) {
-        const ServingEntry *c = &s->entries[i];
+    for (const ServingEntry *c = s->entries; c < s->entries + s->count; c++) {
         const char *name = serving_entry_name(c);
         if (is_measured(s, c) && !isnan(c->latency.p99))
             add(&tails, "%s %.2f (%.2f)", name, c->latency.p99 / c->latency.median, c->text_p99);
@@ -153,8 +150,7 @@ static void compare_labels(const Serving *s, json_t *list)
 {
     const int32_t *ours = s->entries[0].labels;
     size_t others = 0, differing = 0;
-    for (size_t i = 1; i < s->count && ours; i++) {
-        const ServingEntry *c = &s->entries[i];
+    for (const ServingEntry *c = s->entries + 1; c < s->entries + s->count && ours; c++) {
         size_t differ = c->labels ? s->num_texts - agreements(ours, c->labels, s->num_texts) : 0;
         others += c->labels != NULL;
         differing += differ > 0;

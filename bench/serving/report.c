@@ -254,8 +254,7 @@ static void write_latency(const Serving *s, FILE *f)
                         "Implementation|Mean Latency|Median (ms)[]|P95 Latency|P99 Latency|"
                         "Throughput|CV|Validation Accuracy|Tokenizer Share|peak_fraction|"
                         "tare Is Faster By");
-    for (size_t i = 0; i < s->count; i++) {
-        const ServingEntry *c = &s->entries[i];
+    for (const ServingEntry *c = s->entries; c < s->entries + s->count; c++) {
         const Summary *l = &c->latency;
         table_cells(&t,
                     "**%s**|%.4g ms|%.4g [%.4g, %.4g]|%.4g ms|%.4g ms|%.4g req/s|%.2f|%.1f%%|"
@@ -289,8 +288,7 @@ static void write_cold(const Serving *s, FILE *f)
             (long long)s->config->cold_starts);
     Table t = table_new(f, TABLE_MARKDOWN,
                         "Implementation|Process Start|Model Load|First Request|First / Median");
-    for (size_t i = 0; i < s->count; i++) {
-        const ServingEntry *c = &s->entries[i];
+    for (const ServingEntry *c = s->entries; c < s->entries + s->count; c++) {
         table_cells(&t, "**%s**", serving_entry_name(c));
         if (c->labels)
             table_cells(&t, "%.4g ms|%.4g ms|%.4g ms|%.1f", c->start_ms, c->load_ms, c->first_ms,

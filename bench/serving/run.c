@@ -265,8 +265,7 @@ static double text_p99(const Serving *s, const ServingEntry *c)
 
 static void summarise(Serving *s)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        ServingEntry *c = &s->entries[i];
+    for (ServingEntry *c = s->entries; c < s->entries + s->count; c++) {
         size_t requests = c->entry.rounds * samples_of(s)->count;
         c->latency = summary_of(c->ms, requests);
         c->text_p99 = text_p99(s, c);
