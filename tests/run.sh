@@ -36,7 +36,9 @@ for script in tests/cli/*.sh; do
     check "$script" bash "$script"
 done
 if python_with "$ROOT/analysis/requirements.txt"; then
-    check "tests/unit/analysis/test_analysis.py" "$PYTHON" tests/unit/analysis/test_analysis.py
+    for script in tests/unit/analysis/test_*.py; do
+        check "$script" "$PYTHON" "$script"
+    done
 else
     failed=$((failed + 1))
 fi

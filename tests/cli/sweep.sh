@@ -116,6 +116,19 @@ params() {
 }
 expect "the course's sizes" "128625408 423183360 969411840 1998235200 3406809600" \
     "$(params 'model_size=["small", "medium", "large", "xl", "2.7B"]' arch=cs336 vocab_size=10000)"
+# course YEAR STUDY: sizes and parameters of a config of the course.
+course() {
+    "$tare" sweep "$root/configs/cs336/$1/$2.toml" --dry-run --format csv --filter 'fp32$' --set forward_only=true \
+        --set max_memory=300GiB --set max_row_time=24h >shapes.csv 2>err || fail "configs/cs336/$1/$2.toml" "$(cat err)"
+    paste -d' ' <(column shapes.csv model_size) <(column shapes.csv num_params) | uniq | xargs
+}
+expect "the course in 2025" "small 128625408 medium 423183360 large 969411840 xl 1998235200 2.7B 3406809600" \
+    "$(course 2025 mixed_precision)"
+expect "the course in 2026" "small 128625408 medium 423183360 large 969411840 xl 3406809600 10B 12832823808" \
+    "$(course 2026 mixed_precision)"
+for config in "$root"/configs/cs336/202?/{end_to_end,end_to_end_step,memory,checkpointing}.toml; do
+    "$tare" sweep "$config" --dry-run --filter '^(small|medium|large)/(128|256|512)/' >table 2>err || fail "$config" "$(cat err)"
+done
 expect "published models" "134515008 1235814400 596049920" \
     "$(params 'model_size=["smollm2-135m", "llama-3.2-1b", "qwen3-0.6b"]')"
 "$tare" sweep decoders.toml --out decoders.csv >table 2>err || fail "decoders: exit $?" "$(cat err)"
