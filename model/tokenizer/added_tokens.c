@@ -76,3 +76,18 @@ bool added_next(const AddedMatcher *m, AddedSearch *s, AddedMatch *match)
     }
     return false;
 }
+
+void encode_around(const AddedMatcher *m, const unsigned char *text, size_t len, EncodePart *part,
+                   const void *tokenizer, IdBuffer *out)
+{
+    AddedSearch search = {.text = text, .len = len};
+    AddedMatch match;
+    while (added_next(m, &search, &match)) {
+        if (search.rest < match.start)
+            part(tokenizer, text + search.rest, match.start - search.rest, out);
+        push_id(out, match.id);
+        search.rest = match.stop;
+    }
+    if (search.rest < len)
+        part(tokenizer, text + search.rest, len - search.rest, out);
+}

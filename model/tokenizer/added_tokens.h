@@ -1,10 +1,11 @@
 /* added_tokens: finds words such as [MASK] in a text before it is normalised and split, by the
  * matching rules of Hugging Face's `AddedVocabulary`. It does not choose the words: see
- * wordpiece_config. */
+ * wordpiece_config, bpe_json. */
 #ifndef TARE_MODEL_TOKENIZER_ADDED_TOKENS_H
 #define TARE_MODEL_TOKENIZER_ADDED_TOKENS_H
 
 #include "model/tokenizer/char_table.h"
+#include "model/tokenizer/id_buffer.h"
 #include "model/tokenizer/trie.h"
 
 typedef struct AddedToken {
@@ -47,5 +48,13 @@ typedef struct AddedMatch {
 
 /* The next match, leftmost and then longest; false when there is none. */
 bool added_next(const AddedMatcher *m, AddedSearch *s, AddedMatch *match);
+
+/* Appends the ids of a piece of text without added tokens. */
+typedef void EncodePart(const void *tokenizer, const unsigned char *text, size_t len,
+                        IdBuffer *out);
+
+/* Appends the ids of the added tokens of a text, and gives what lies between them to `part`. */
+void encode_around(const AddedMatcher *m, const unsigned char *text, size_t len, EncodePart *part,
+                   const void *tokenizer, IdBuffer *out);
 
 #endif

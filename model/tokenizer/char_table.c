@@ -5,7 +5,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-enum { CODE_POINTS = 0x110000 };
+enum { CODE_POINTS = 0x110000, MAX_EXPANSION = 16 };
 
 /* ---- the properties: utf8proc, then the differences ---- */
 
@@ -17,10 +17,14 @@ enum Property {
     PUNCT = 16,
     SPACE = 32,
     WORD = 64,
+    LETTER = 128,
+    NUMBER = 256,
+    NUMERIC = 512,
+    LATER = 1024,
 };
 
 typedef struct Properties {
-    uint8_t of[CODE_POINTS]; /* enum Property */
+    uint16_t of[CODE_POINTS]; /* enum Property */
     uint8_t combining[CODE_POINTS];
 } Properties;
 
@@ -43,11 +47,12 @@ enum {
                   BIT(UTF8PROC_CATEGORY_PS) | BIT(UTF8PROC_CATEGORY_PE) |
                   BIT(UTF8PROC_CATEGORY_PI) | BIT(UTF8PROC_CATEGORY_PF) | BIT(UTF8PROC_CATEGORY_PO),
     SEPARATOR = BIT(UTF8PROC_CATEGORY_ZS) | BIT(UTF8PROC_CATEGORY_ZL) | BIT(UTF8PROC_CATEGORY_ZP),
-    LETTER_LIKE = BIT(UTF8PROC_CATEGORY_LU) | BIT(UTF8PROC_CATEGORY_LL) |
-                  BIT(UTF8PROC_CATEGORY_LT) | BIT(UTF8PROC_CATEGORY_LM) |
-                  BIT(UTF8PROC_CATEGORY_LO) | BIT(UTF8PROC_CATEGORY_MN) |
-                  BIT(UTF8PROC_CATEGORY_MC) | BIT(UTF8PROC_CATEGORY_ME) |
-                  BIT(UTF8PROC_CATEGORY_ND) | BIT(UTF8PROC_CATEGORY_NL) | BIT(UTF8PROC_CATEGORY_PC),
+    LETTERS = BIT(UTF8PROC_CATEGORY_LU) | BIT(UTF8PROC_CATEGORY_LL) | BIT(UTF8PROC_CATEGORY_LT) |
+              BIT(UTF8PROC_CATEGORY_LM) | BIT(UTF8PROC_CATEGORY_LO),
+    NUMBERS = BIT(UTF8PROC_CATEGORY_ND) | BIT(UTF8PROC_CATEGORY_NL) | BIT(UTF8PROC_CATEGORY_NO),
+    LETTER_LIKE = LETTERS | BIT(UTF8PROC_CATEGORY_MN) | BIT(UTF8PROC_CATEGORY_MC) |
+                  BIT(UTF8PROC_CATEGORY_ME) | BIT(UTF8PROC_CATEGORY_ND) |
+                  BIT(UTF8PROC_CATEGORY_NL) | BIT(UTF8PROC_CATEGORY_PC),
 };
 
 static bool is_ascii_symbol(uint32_t c)
@@ -61,26 +66,41 @@ static bool is_hangul_syllable(uint32_t c)
     return c >= 0xac00 && c <= 0xd7a3;
 }
 
-static uint8_t property_of(uint32_t c, const utf8proc_property_t *p)
+static uint16_t property_of(uint32_t c, const utf8proc_property_t *p)
 {
     uint32_t category = BIT(p->category);
     bool text_control = c == '\t' || c == '\n' || c == '\r';
     bool zero_width_joiner = c == 0x200c || c == 0x200d;
-    uint8_t is = 0;
+    uint16_t is = 0;
     is |= ((category & OTHER) && !text_control) || c == 0xfffd ? CONTROL : 0;
     is |= category & BIT(UTF8PROC_CATEGORY_MN) ? MARK : 0;
     is |= p->decomp_seqindex != UINT16_MAX || is_hangul_syllable(c) ? DECOMPOSES : 0;
     is |= (category & PUNCTUATION) || is_ascii_symbol(c) ? PUNCT : 0;
     is |= (category & SEPARATOR) || (c >= '\t' && c <= '\r') || c == 0x85 ? SPACE : 0;
     is |= (category & LETTER_LIKE) || zero_width_joiner ? WORD : 0;
+    is |= category & LETTERS ? LETTER : 0;
+    is |= category & NUMBERS ? NUMBER | NUMERIC : 0;
     return is;
 }
 
-static void apply(Properties *p, uint8_t property, const UnicodeDelta *rows, size_t count)
+static void apply(Properties *p, uint16_t property, const UnicodeDelta *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         for (uint32_t c = rows[i].first; c <= rows[i].last; c++)
-            p->of[c] = (uint8_t)(rows[i].value ? p->of[c] | property : p->of[c] & ~property);
+            p->of[c] = (uint16_t)(rows[i].value ? p->of[c] | property : p->of[c] & ~property);
+}
+
+/* Of characters that decompose in later versions only: these, and what would join to become one. */
+static void set_later_parts(Properties *p, UnicodeDelta d)
+{
+    for (uint32_t c = d.first; c <= d.last; c++) {
+        int32_t parts[MAX_EXPANSION];
+        utf8proc_ssize_t n = utf8proc_decompose_char((int32_t)c, parts, MAX_EXPANSION,
+                                                     UTF8PROC_DECOMPOSE, &(int){0});
+        p->of[c] |= LATER;
+        for (utf8proc_ssize_t i = 1; i < n && n <= MAX_EXPANSION; i++)
+            p->of[parts[i]] |= LATER;
+    }
 }
 
 static Properties *properties_new(void)
@@ -96,10 +116,17 @@ static Properties *properties_new(void)
     apply(p, DECOMPOSES, decomposes_delta, COUNT_OF(decomposes_delta));
     apply(p, PUNCT, punct_delta, COUNT_OF(punct_delta));
     apply(p, WORD, word_delta, COUNT_OF(word_delta));
+    apply(p, LETTER, letter_delta, COUNT_OF(letter_delta));
+    apply(p, NUMBER, number_delta, COUNT_OF(number_delta));
+    apply(p, NUMERIC, numeric_delta, COUNT_OF(numeric_delta));
     for (size_t i = 0; i < COUNT_OF(combining_delta); i++) {
         UnicodeDelta d = combining_delta[i];
         memset(p->combining + d.first, d.value, d.last - d.first + 1);
+        for (uint32_t c = d.first; c <= d.last; c++)
+            p->of[c] |= LATER;
     }
+    for (size_t i = 0; i < COUNT_OF(decomposes_delta); i++)
+        set_later_parts(p, decomposes_delta[i]);
     for (size_t i = 0; i < COUNT_OF(lower_delta); i++)
         for (uint32_t c = lower_delta[i].first; c <= lower_delta[i].last; c++)
             p->of[c] |= LOWER;
@@ -107,8 +134,6 @@ static Properties *properties_new(void)
 }
 
 /* ---- one code point through the whole normaliser ---- */
-
-enum { MAX_EXPANSION = 16 };
 
 typedef struct Expansion {
     int32_t c[MAX_EXPANSION];
@@ -187,10 +212,12 @@ static void store_text(CharTable *t, CharInfo *info, const Expansion *e, bool is
 
 static CharInfo info_of(CharTable *t, const Properties *p, BertOptions o, uint32_t c)
 {
-    uint8_t is = p->of[c];
+    uint16_t is = p->of[c];
     CharInfo info = {.action = CHAR_COPY};
     info.flags = (uint8_t)((is & PUNCT ? CHAR_PUNCT : 0) | (is & SPACE ? CHAR_SPACE : 0) |
-                           (is & WORD ? CHAR_WORD : 0));
+                           (is & WORD ? CHAR_WORD : 0) | (is & LETTER ? CHAR_LETTER : 0) |
+                           (is & NUMBER ? CHAR_NUMBER : 0) | (is & NUMERIC ? CHAR_NUMERIC : 0) |
+                           (is & LATER ? CHAR_LATER : 0));
     if (is & CONTROL) {
         info.action = CHAR_DROP;
         return info;

@@ -1,4 +1,5 @@
-/* char_table: what BERT's normaliser and word splitter do with each of the 1,114,112 code points.
+/* char_table: what BERT's normaliser and word splitter do with each of the 1,114,112 code points,
+ * and the classes that byte-level pre-tokenizers ask for.
  *
  * The one idea: cleaning, CJK spacing, accent stripping (NFD without nonspacing marks) and
  * lowercasing are each a function of one code point, so their composition is a table, built once.
@@ -27,9 +28,13 @@ enum CharAction {
 };
 
 enum CharFlag {
-    CHAR_PUNCT = 1, /* a word of its own */
-    CHAR_SPACE = 2, /* White_Space */
-    CHAR_WORD = 4,  /* \w of regular expressions */
+    CHAR_PUNCT = 1,    /* a word of its own */
+    CHAR_SPACE = 2,    /* White_Space, which is \s */
+    CHAR_WORD = 4,     /* \w of regular expressions */
+    CHAR_LETTER = 8,   /* \p{L} */
+    CHAR_NUMBER = 16,  /* \p{N} */
+    CHAR_NUMERIC = 32, /* a digit to the pre-tokenizer Digits */
+    CHAR_LATER = 64,   /* sorts and composes with others only in Unicode versions after theirs */
 };
 
 typedef struct CharInfo {

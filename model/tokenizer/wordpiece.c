@@ -28,15 +28,6 @@ struct WordPiece {
 
 /* ---- encoding ---- */
 
-static void push_id(IdBuffer *out, int32_t id)
-{
-    if (out->count == out->capacity) {
-        out->capacity = out->capacity ? 2 * out->capacity : 64;
-        out->ids = xrealloc(out->ids, out->capacity * sizeof *out->ids);
-    }
-    out->ids[out->count++] = id;
-}
-
 static void encode_pieces(const WordPiece *w, const unsigned char *word, size_t len, IdBuffer *out)
 {
     size_t first = out->count;
@@ -78,8 +69,10 @@ static inline bool ends_word(const WordPiece *w, const unsigned char *p, size_t 
 }
 
 /* Normalised text without added tokens. Punctuation is a word by itself. */
-static void encode_words(const WordPiece *w, const unsigned char *text, size_t len, IdBuffer *out)
+static void encode_words(const void *tokenizer, const unsigned char *text, size_t len,
+                         IdBuffer *out)
 {
+    const WordPiece *w = tokenizer;
     const unsigned char *p = text, *end = text + len;
     while (p < end) {
         const unsigned char *word = p;
@@ -96,54 +89,27 @@ static void encode_words(const WordPiece *w, const unsigned char *text, size_t l
     }
 }
 
-typedef void EncodePart(const WordPiece *w, const unsigned char *text, size_t len, IdBuffer *out);
-
-/* Pushes the added tokens of a text, and gives what lies between them to `part`. */
-static void encode_around(const WordPiece *w, const AddedMatcher *added, const unsigned char *text,
-                          size_t len, EncodePart *part, IdBuffer *out)
+static void encode_part(const void *tokenizer, const unsigned char *text, size_t len, IdBuffer *out)
 {
-    AddedSearch search = {.text = text, .len = len};
-    AddedMatch match;
-    while (added_next(added, &search, &match)) {
-        if (search.rest < match.start)
-            part(w, text + search.rest, match.start - search.rest, out);
-        push_id(out, match.id);
-        search.rest = match.stop;
-    }
-    if (search.rest < len)
-        part(w, text + search.rest, len - search.rest, out);
-}
-
-static void encode_part(const WordPiece *w, const unsigned char *text, size_t len, IdBuffer *out)
-{
+    const WordPiece *w = tokenizer;
     out->normal.len = 0;
     bert_normalize(&w->normalizer, text, len, &out->normal);
-    encode_around(w, &w->normal, out->normal.data, out->normal.len, encode_words, out);
+    encode_around(&w->normal, out->normal.data, out->normal.len, encode_words, w, out);
 }
 
 /* Keeps `limit` of the `count` ids from `first` on. */
 static void truncate_ids(const WordPiece *w, IdBuffer *out, size_t first, size_t count,
                          size_t limit)
 {
-    if (count <= limit)
-        return;
-    size_t cut = count - limit, at = w->config.truncate_left ? first : first + limit;
-    memmove(out->ids + at, out->ids + at + cut, (out->count - at - cut) * sizeof *out->ids);
-    out->count -= cut;
+    id_buffer_truncate(out, first, count, limit, w->config.truncate_left);
 }
 
 /* Appends the ids of a text of any bytes, without special ones around it; returns how many. */
 static size_t encode_text(const WordPiece *w, WordText text, IdBuffer *out)
 {
     size_t before = out->count;
-    const unsigned char *utf8 = (const unsigned char *)text.at;
-    if (utf8_valid_prefix(text.at, text.len) < text.len) {
-        out->repaired.len = 0;
-        utf8_repair(&out->repaired, text.at, text.len);
-        utf8 = out->repaired.data;
-        text.len = out->repaired.len;
-    }
-    encode_around(w, &w->raw, utf8, text.len, encode_part, out);
+    text = id_buffer_repair(out, text);
+    encode_around(&w->raw, (const unsigned char *)text.at, text.len, encode_part, w, out);
     return out->count - before;
 }
 
@@ -188,14 +154,6 @@ size_t wordpiece_encode_pair(const WordPiece *w, WordText a, WordText b, size_t 
     push_id(out, w->sep);
     *second = keep_a + 2;
     return out->count - first;
-}
-
-void id_buffer_release(IdBuffer *b)
-{
-    free(b->ids);
-    bytes_release(&b->repaired);
-    bytes_release(&b->normal);
-    *b = (IdBuffer){0};
 }
 
 size_t wordpiece_num_ids(const WordPiece *w)

@@ -8,19 +8,9 @@
 #ifndef TARE_MODEL_TOKENIZER_WORDPIECE_H
 #define TARE_MODEL_TOKENIZER_WORDPIECE_H
 
-#include "model/tokenizer/utf8.h"
+#include "model/tokenizer/id_buffer.h"
 
 typedef struct WordPiece WordPiece;
-
-/* Ids and the encoder's working memory, one for each thread. Begins as {0}; once it has grown to
- * the longest text, encoding allocates nothing. */
-typedef struct IdBuffer {
-    int32_t *ids;
-    size_t count, capacity;
-    ByteBuffer repaired, normal;
-} IdBuffer;
-
-void id_buffer_release(IdBuffer *b);
 
 /* Reads the vocabulary, of model_dir/tokenizer.json where there is one (tokenizer_json.h), else of
  * vocab.txt (vocab.h), and the JSON files of wordpiece_config.h. NULL, with file and line, for a
@@ -41,11 +31,6 @@ size_t wordpiece_num_ids(const WordPiece *w);
  * says, so that no more than max_length come out; 0 is no limit, otherwise it is at least 2. */
 size_t wordpiece_encode(const WordPiece *w, const char *text, size_t len, size_t max_length,
                         IdBuffer *out);
-
-typedef struct WordText {
-    const char *at;
-    size_t len;
-} WordText;
 
 /* Appends the ids of two texts, [CLS] a [SEP] b [SEP], and returns how many; *second is where, from
  * the first of them, the token types change from 0 to 1. max_length is 0 or at least 3; it cuts the

@@ -44,4 +44,29 @@ expect "a misspelt option" 2 "tare: unknown option '--max-lenght'; did you mean 
     "$tare" tokenize "$model" --max-lenght 3
 grep -v UNK "$model/vocab.txt" >"$work/vocab.txt"
 expect "no [UNK]" 2 "tare: $work/vocab.txt: '[UNK]', the unknown token, is missing" "$tare" tokenize "$work"
+
+# ---- byte-level BPE ----
+
+bpe=$work/bpe
+mkdir "$bpe"
+echo '{"a":0,"b":1,"ab":2,"\u0120":3,"\u0120ab":4,"\u00ff":5,"<|endoftext|>":6}' >"$bpe/vocab.json"
+printf '#version: 0.2\na b\n\xc4\xa0 ab\n' >"$bpe/merges.txt"
+printf 'ab ab\n\nb a<|endoftext|>' >"$work/text"
+expect "tables of GPT-2" 0 $'2 4\n\n1 3 0 6' "$tare" tokenize "$bpe" "$work/text"
+expect "truncation" 0 $'2 4\n\n1 3' "$tare" tokenize "$bpe" "$work/text" --max-length 2
+printf '2 4\n\n 1  3 0 6\r\n5\n' >"$work/ids"
+expect "decoding" 0 $'ab ab\n\nb a\n\xff' "$tare" tokenize "$bpe" "$work/ids" --decode
+expect "special tokens" 0 $'ab ab\n\nb a<|endoftext|>\n\xff' "$tare" tokenize "$bpe" "$work/ids" --decode --special
+for id in 7 -1 x 1x 99999999999999999999; do
+    printf '1\n2 %s\n' "$id" >"$work/ids"
+    expect "no id" 2 "b"$'\n'"tare: $work/ids:2: '$id' is no id of a token" "$tare" tokenize "$bpe" "$work/ids" --decode
+done
+expect "decoding WordPiece" 2 "tare: --decode is for byte-level BPE, '$model' has a WordPiece" \
+    "$tare" tokenize "$model" --decode
+expect "decoding and truncation" 2 "tare: --decode takes no --max-length" \
+    "$tare" tokenize "$bpe" --decode --max-length 2
+expect "special alone" 2 "tare: --special is for --decode" "$tare" tokenize "$bpe" --special
+echo '{"model":{"type":"BPE","vocab":{},"merges":[]},"pre_tokenizer":{"type":"Metaspace"}}' >"$bpe/tokenizer.json"
+expect "another pre-tokenizer" 2 "tare: $bpe/tokenizer.json: pre_tokenizer: 'Metaspace' is not built; \
+ByteLevel, alone or after Digits or Split, is" "$tare" tokenize "$bpe"
 exit $failed

@@ -115,6 +115,27 @@ def index_seeds():
     yield "no_json.json", b"weights"
 
 
+def bpe_seeds():
+    golden = json.loads((HERE.parent / "golden/bpe_golden.json").read_text())["kinds"]
+    for kind, of in golden.items():
+        tokenizer = of["tokenizer"]
+        kept = [m for m in tokenizer["model"]["merges"]][:20]
+        made = {"".join(m) for m in kept}
+        vocab = {t: i for t, i in tokenizer["model"]["vocab"].items() if len(t) == 1 or t in made}
+        yield kind.replace(" ", "_") + ".json", json.dumps(
+            {**tokenizer, "model": {**tokenizer["model"], "vocab": vocab, "merges": kept}}).encode()
+    tiny = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]},
+            "pre_tokenizer": {"type": "ByteLevel"}, "added_tokens": [{"id": 3, "content": "<s>", "special": True}]}
+    yield "tiny.json", json.dumps(tiny).encode()
+    yield "unknown.json", json.dumps({**tiny, "model": {**tiny["model"], "unk_token": "a", "fuse_unk": True}}).encode()
+    yield "merge_of_nothing.json", json.dumps({**tiny, "model": {**tiny["model"], "merges": ["a c", " "]}}).encode()
+    yield "id_of_another.json", json.dumps({**tiny, "model": {**tiny["model"], "vocab": {"a": 3, "b": 1, "c": 0}}}).encode()
+    yield "far_id.json", json.dumps({**tiny, "model": {**tiny["model"], "vocab": {"a": 2**24 - 1}, "merges": []}}).encode()
+    yield "same_added.json", json.dumps({**tiny, "added_tokens": 2 * tiny["added_tokens"]}).encode()
+    yield "template.json", json.dumps({**tiny, "post_processor": {
+        "type": "Sequence", "processors": [{"type": "Sequence", "processors": []}]}}).encode()
+
+
 def write(name, seeds):
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -126,3 +147,4 @@ def write(name, seeds):
 write("corpus_safetensors", safetensors_seeds())
 write("corpus_config_json", config_seeds())
 write("corpus_weights_index", index_seeds())
+write("corpus_bpe_json", bpe_seeds())
