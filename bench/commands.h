@@ -26,6 +26,7 @@ enum {
     COMMAND(merge, "join the result files of shards")                                              \
     COMMAND(compare, "beside PyTorch, ONNX Runtime and tokenizers, in turns, parity first")        \
     COMMAND(precision, "fp32, fp16, bf16, mixed and int8, in turns, each only where it is real")   \
+    COMMAND(attention, "time and memory of one attention layer, flash and plain, over shapes")     \
     COMMAND(doctor, "what this machine is, and what to fix before measuring")                      \
     COMMAND(train, "fine-tune a classifier, or train a small GPT")                                 \
     COMMAND(classify, "lines of text into labels and probabilities")                               \

@@ -110,10 +110,8 @@ void model_end_at_hidden(Model *m, size_t state)
 
 size_t model_predicted_bytes(const Model *m)
 {
-    /* Program, libraries, thread stacks and the graph itself; measured on a two-layer model. */
-    const size_t process_bytes = 16u << 20;
     return params_bytes(&m->params, memory_wanted(&m->options)) + m->plan.arena_bytes +
-           m->plan.scratch_bytes + process_bytes;
+           m->plan.scratch_bytes + MODEL_PROCESS_BYTES;
 }
 
 int model_alloc(Model *m, Err *err)

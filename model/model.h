@@ -56,6 +56,9 @@ void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o);
  * which exec_read then reads. */
 void model_end_at_hidden(Model *m, size_t state);
 
+/* Program, libraries, thread stacks and the graph itself; measured on a two-layer model. */
+enum { MODEL_PROCESS_BYTES = 16 << 20 };
+
 /* Predicts the peak resident bytes of a process that runs this plan: weights, gradients, moments,
  * packed copies, arena, scratch, and the fixed cost of the process itself. */
 size_t model_predicted_bytes(const Model *m);

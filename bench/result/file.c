@@ -89,6 +89,17 @@ static int text_replace(Text *t, int *fd, const char *path, Err *err)
 
 /* ---- opening ---- */
 
+char *result_file_path(const char *out, const char *name, Err *err)
+{
+    if (out)
+        return xstrdup(out);
+    if (mkdir("results", 0777) != 0 && errno != EEXIST) {
+        err_set(err, "cannot create the folder 'results': %s", strerror(errno));
+        return NULL;
+    }
+    return xasprintf("results/%s.csv", name);
+}
+
 static int refuse_path(const char *path, Err *err)
 {
     char *parent = xstrdup(path), *slash = strrchr(parent, '/');
@@ -218,39 +229,36 @@ static int write_headers(ResultFile *f, Err *err)
     if (text_append(&text, f->samples_fd, f->samples_path, err) != 0)
         return -1;
     text_open(&text);
-    schema_write_header(&row_schema, text.stream);
+    schema_write_header(f->schema, text.stream);
     return text_append(&text, f->fd, f->path, err);
 }
 
-int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult **rows,
-                     size_t *count, Err *err)
+/* rows NULL: an existing result is never read. */
+static int open_files(ResultFile *f, const Schema *schema, const char *path, ResultOpen how,
+                      RowResult **rows, size_t *count, Err *err)
 {
     bool existed, samples_existed;
-    *rows = NULL;
-    *count = 0;
     *f = (ResultFile){.fd = -1, .samples_fd = -1};
     if (strcmp(path, "-") == 0)
         return err_set(err,
                        "--out -: a result is two files, so it cannot go to standard output; use "
                        "--out FILE.csv, and --format csv for its columns on standard output");
     /* A link stays a link when the file is replaced. */
-    *f = (ResultFile){.path = path_target(path), .fd = -1, .samples_fd = -1};
+    *f = (ResultFile){.schema = schema, .path = path_target(path), .fd = -1, .samples_fd = -1};
     f->samples_path = samples_path(f->path);
     samples_existed = access(f->samples_path, F_OK) == 0;
     f->fd = open_locked(f->path, &existed, err);
     int status = f->fd < 0 ? -1 : 0;
     if (status == 0 && existed && how == RESULT_NEW)
-        status = err_set(err,
-                         "'%s' exists; continue it with --resume or replace it with "
-                         "--overwrite",
-                         path);
+        status = err_set(err, "'%s' exists; %sreplace it with --overwrite", path,
+                         rows ? "continue it with --resume or " : "");
     if (status == 0) {
         f->samples_fd = open_samples(f, existed, how, err);
         status = f->samples_fd < 0 ? -1 : 0;
     }
     if (status == 0 && existed && how == RESULT_RESUME)
         status = load_rows(f, rows, count, err);
-    if (status == 0 && !*rows)
+    if (status == 0 && !(rows && *rows))
         status = write_headers(f, err);
     if (status != 0) {
         if (f->fd >= 0 && !existed)
@@ -260,6 +268,20 @@ int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult 
         result_file_close(f);
     }
     return status;
+}
+
+int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult **rows,
+                     size_t *count, Err *err)
+{
+    *rows = NULL;
+    *count = 0;
+    return open_files(f, &row_schema, path, how, rows, count, err);
+}
+
+int result_file_create(ResultFile *f, const Schema *schema, const char *path, bool overwrite,
+                       Err *err)
+{
+    return open_files(f, schema, path, overwrite ? RESULT_OVERWRITE : RESULT_NEW, NULL, NULL, err);
 }
 
 void result_file_close(ResultFile *f)
@@ -275,16 +297,22 @@ void result_file_close(ResultFile *f)
 
 /* ---- adding and rewriting ---- */
 
-int result_file_append(ResultFile *f, const RowResult *r, const Samples *samples, Err *err)
+int result_file_add(ResultFile *f, const void *record, const char *id, const Samples *samples,
+                    Err *err)
 {
     Text text;
     text_open(&text);
-    csv_write_samples(text.stream, r->row_id, samples);
+    csv_write_samples(text.stream, id, samples);
     if (text_append(&text, f->samples_fd, f->samples_path, err) != 0)
         return -1;
     text_open(&text);
-    schema_write_record(&row_schema, r, text.stream);
+    schema_write_record(f->schema, record, text.stream);
     return text_append(&text, f->fd, f->path, err);
+}
+
+int result_file_append(ResultFile *f, const RowResult *r, const Samples *samples, Err *err)
+{
+    return result_file_add(f, r, r->row_id, samples, err);
 }
 
 int result_file_write(ResultFile *f, const ResultLine *lines, size_t count, Err *err)

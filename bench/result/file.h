@@ -10,9 +10,14 @@
 #include "bench/row/samples.h"
 
 typedef struct ResultFile {
+    const Schema *schema; /* of its records */
     char *path, *samples_path;
     int fd, samples_fd;
 } ResultFile;
+
+/* Where a result goes: `out`, or results/NAME.csv where it is NULL; that folder is made. Caller
+ * frees. NULL on failure. */
+char *result_file_path(const char *out, const char *name, Err *err);
 
 typedef enum ResultOpen {
     RESULT_NEW,       /* an existing result is refused */
@@ -28,6 +33,13 @@ typedef enum ResultOpen {
 int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult **rows,
                      size_t *count, Err *err);
 void result_file_close(ResultFile *f);
+
+/* For records of another schema, which are not continued: creates both files, with their headers.
+ * result_file_add adds a record as result_file_append does a row; `id` names it in the samples. */
+int result_file_create(ResultFile *f, const Schema *schema, const char *path, bool overwrite,
+                       Err *err);
+int result_file_add(ResultFile *f, const void *record, const char *id, const Samples *samples,
+                    Err *err);
 
 /* A row and its samples, both borrowed. */
 typedef struct ResultLine {

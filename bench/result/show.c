@@ -93,30 +93,36 @@ static void show_table(FILE *out, TableFormat format, const RowResult *const *ro
     table_end(&t);
 }
 
-static void show_json(FILE *out, const RowResult *const *rows, size_t count)
+static void show_json(FILE *out, const Schema *s, const void *const *records, size_t count)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(array, schema_to_json(&row_schema, rows[i]));
+        json_array_append_new(array, schema_to_json(s, records[i]));
     json_dumpf(array, out, JSON_INDENT(2));
     fputc('\n', out);
     json_decref(array);
 }
 
-static void show_csv(FILE *out, const RowResult *const *rows, size_t count)
+static void show_csv(FILE *out, const Schema *s, const void *const *records, size_t count)
 {
-    schema_write_header(&row_schema, out);
+    schema_write_header(s, out);
     for (size_t i = 0; i < count; i++)
-        schema_write_record(&row_schema, rows[i], out);
+        schema_write_record(s, records[i], out);
+}
+
+bool show_records(FILE *out, TableFormat format, const Schema *s, const void *const *records,
+                  size_t count)
+{
+    if (format == TABLE_CSV)
+        show_csv(out, s, records, count);
+    else if (format == TABLE_JSON)
+        show_json(out, s, records, count);
+    return format == TABLE_CSV || format == TABLE_JSON;
 }
 
 void show_rows(FILE *out, TableFormat format, const RowResult *const *rows, size_t count)
 {
-    if (format == TABLE_CSV)
-        show_csv(out, rows, count);
-    else if (format == TABLE_JSON)
-        show_json(out, rows, count);
-    else
+    if (!show_records(out, format, &row_schema, (const void *const *)rows, count))
         show_table(out, format, rows, count);
 }
 

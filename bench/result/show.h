@@ -11,6 +11,10 @@
 /* Where the rows are `planned`, table and md have predictions in place of results. */
 void show_rows(FILE *out, TableFormat format, const RowResult *const *rows, size_t count);
 
+/* csv and json of records of any schema; false, and nothing printed, for table and md. */
+bool show_records(FILE *out, TableFormat format, const Schema *s, const void *const *records,
+                  size_t count);
+
 /* All columns of a result file as a Markdown table: name, unit, what `tare run` calls it,
  * meaning. */
 void show_columns(FILE *out);

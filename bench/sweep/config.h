@@ -5,16 +5,8 @@
 #ifndef TARE_BENCH_SWEEP_CONFIG_H
 #define TARE_BENCH_SWEEP_CONFIG_H
 
-#include "bench/util/config.h"
+#include "bench/util/grid.h"
 #include "bench/row/config.h"
-
-/* The values of one config field; none = the field's default. */
-typedef struct Axis {
-    char **values;
-    size_t count;
-    char *place;     /* "sweep.toml:12" or "--set key=value", for messages */
-    bool is_default; /* from [defaults]: what a model says of itself goes before */
-} Axis;
 
 typedef struct SweepModel {
     char *size;
@@ -24,12 +16,9 @@ typedef struct SweepModel {
 } SweepModel;
 
 typedef struct SweepConfig {
-    char *path, *name;  /* name: of the result file; the config's own by default */
-    Axis *axes;         /* [num_row_fields], as row_fields; results have none */
+    Grid grid;          /* axes as row_fields; results have none */
     SweepModel *models; /* the [[model]] entries */
     size_t num_models;
-    int64_t max_memory;  /* bytes; 0 = auto */
-    double max_row_time; /* seconds; INFINITY = no limit */
 } SweepConfig;
 
 /* For config_load. Release with config_release. */
@@ -39,8 +28,6 @@ typedef struct SweepRow {
     RowConfig config;
     FieldTEXT name; /* row_name, then /key=value for every further key with several values */
 } SweepRow;
-
-enum { MAX_SWEEP_ROWS = 10000 };
 
 /* The rows, in the order of the product: model_size (outermost), context_length, num_warmups,
  * forward_only, then any other key in the order of the columns. What a row's model is, the first

@@ -82,7 +82,7 @@ static int take_turn(Turns *t, Pair *p, int side, Err *err)
 {
     int64_t memory = sweep_memory_limit(t->s);
     RowLimits limits = {.memory_limit = memory == INT_MISSING ? 0 : (size_t)memory,
-                        .max_seconds = t->s->config.max_row_time,
+                        .max_seconds = t->s->config.grid.max_row_time,
                         .program = t->run->programs[side]};
     RowResult r = p->item->result;
     FieldTEXT name;

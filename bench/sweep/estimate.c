@@ -160,11 +160,16 @@ void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t)
 
 bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds)
 {
-    char needed[UNIT_TEXT_SIZE], allowed[UNIT_TEXT_SIZE];
     if (!row_supported(&r->config, r->status_reason)) {
         text_set(r->status, STATUS_UNSUPPORTED);
         return false;
     }
+    return row_fits(r, memory_limit, max_seconds);
+}
+
+bool row_fits(RowResult *r, int64_t memory_limit, double max_seconds)
+{
+    char needed[UNIT_TEXT_SIZE], allowed[UNIT_TEXT_SIZE];
     if (memory_limit != INT_MISSING && r->predicted_peak_bytes > memory_limit) {
         format_bytes(needed, (double)r->predicted_peak_bytes);
         format_bytes(allowed, (double)memory_limit);

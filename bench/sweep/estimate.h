@@ -38,5 +38,7 @@ void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t);
 /* Whether an estimated row may run: supported here, within memory_limit bytes and max_seconds
  * (INFINITY = any). If not, status and status_reason say why. */
 bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds);
+/* The same by its predictions alone. */
+bool row_fits(RowResult *r, int64_t memory_limit, double max_seconds);
 
 #endif

@@ -10,29 +10,6 @@
 static const char *const outer_keys[] = {"model_size", "context_length", "num_warmups",
                                          "forward_only"};
 
-static bool is_outer(const Field *f)
-{
-    for (size_t i = 0; i < COUNT_OF(outer_keys); i++)
-        if (strcmp(f->name, outer_keys[i]) == 0)
-            return true;
-    return false;
-}
-
-/* Fields that have values, in the order of nesting; `order` has room for num_row_fields. */
-static size_t nesting(const SweepConfig *s, const Field **order)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < COUNT_OF(outer_keys); i++) {
-        const Field *f = row_field(outer_keys[i]);
-        if (s->axes[f - row_fields].count)
-            order[count++] = f;
-    }
-    for (size_t i = 0; i < num_row_fields; i++)
-        if (s->axes[i].count && !is_outer(&row_fields[i]))
-            order[count++] = &row_fields[i];
-    return count;
-}
-
 /* ---- the model of a row ---- */
 
 static int unknown_size(const SweepConfig *s, const char *place, const char *size, Err *err)
@@ -72,7 +49,7 @@ static void fill_model(const SweepConfig *s, RowConfig *c, const SweepModel *m)
     row_config_take_shape(c);
     for (size_t i = 0; i < num_row_fields; i++) {
         Err err;
-        const Axis *a = &s->axes[i];
+        const Axis *a = &s->grid.axes[i];
         const Field *f = &row_fields[i];
         if (a->count && is_model_default(f, a) && field_is_missing(f, c))
             CHECK(row_config_set(c, f, a->values[0], &err) == 0, "%s", err.msg);
@@ -82,7 +59,7 @@ static void fill_model(const SweepConfig *s, RowConfig *c, const SweepModel *m)
 static int set_model(const SweepConfig *s, RowConfig *c, Err *err)
 {
     const SweepModel *m = find_model(s, c->model_size);
-    const char *place = m ? m->place : s->axes[row_field("model_size") - row_fields].place;
+    const char *place = m ? m->place : s->grid.axes[row_field("model_size") - row_fields].place;
     if (!m && !model_shape_find(c->model_size))
         return unknown_size(s, place, c->model_size, err);
     fill_model(s, c, m);
@@ -98,8 +75,9 @@ static int check_models(const SweepConfig *s, Err *err)
         RowConfig c;
         row_config_init(&c);
         for (size_t i = 0; i < num_row_fields; i++)
-            if (s->axes[i].count && row_fields[i].group == FIELD_SHAPE && !s->axes[i].is_default)
-                CHECK(row_config_set(&c, &row_fields[i], s->axes[i].values[0], err) == 0, "%s",
+            if (s->grid.axes[i].count && row_fields[i].group == FIELD_SHAPE &&
+                !s->grid.axes[i].is_default)
+                CHECK(row_config_set(&c, &row_fields[i], s->grid.axes[i].values[0], err) == 0, "%s",
                       err->msg);
         text_set(c.model_size, s->models[m].size);
         if (set_model(s, &c, err) != 0)
@@ -110,32 +88,18 @@ static int check_models(const SweepConfig *s, Err *err)
 
 /* ---- the product ---- */
 
-static void name_row(SweepRow *row, const SweepConfig *s, const Field *const *order, size_t depth,
-                     const size_t *index)
-{
-    row_name(&row->config, row->name);
-    for (size_t d = 0; d < depth; d++) {
-        const Axis *a = &s->axes[order[d] - row_fields];
-        size_t len = strlen(row->name);
-        if (a->count > 1 && !is_outer(order[d]))
-            snprintf(row->name + len, TEXT_SIZE - len, "/%s=%s", order[d]->name,
-                     a->values[index[d]]);
-    }
-}
-
-static int make_row(SweepRow *row, const SweepConfig *s, const Field *const *order, size_t depth,
-                    const size_t *index, Err *err)
+static int make_row(SweepRow *row, const SweepConfig *s, const GridRows *p, size_t i, Err *err)
 {
     row_config_init(&row->config);
-    for (size_t d = 0; d < depth; d++) {
-        const Axis *a = &s->axes[order[d] - row_fields];
-        if (!is_model_default(order[d], a))
-            CHECK(row_config_set(&row->config, order[d], a->values[index[d]], err) == 0, "%s",
-                  err->msg);
+    for (size_t d = 0; d < p->depth; d++) {
+        const Field *f = p->order[d];
+        if (!is_model_default(f, &s->grid.axes[f - row_fields]))
+            CHECK(row_config_set(&row->config, f, grid_value(p, i, d), err) == 0, "%s", err->msg);
     }
     if (set_model(s, &row->config, err) != 0)
         return -1;
-    name_row(row, s, order, depth, index);
+    row_name(&row->config, row->name);
+    grid_row_suffix(p, i, row->name);
     return 0;
 }
 
@@ -143,8 +107,8 @@ static int check_config(const SweepConfig *s, Err *err)
 {
     if (check_models(s, err) != 0)
         return -1;
-    if (s->axes[row_field("model_size") - row_fields].count == 0)
-        return err_set(err, "%s: [sweep] has no model_size", s->path);
+    if (s->grid.axes[row_field("model_size") - row_fields].count == 0)
+        return err_set(err, "%s: [sweep] has no model_size", s->grid.path);
     return 0;
 }
 
@@ -154,28 +118,13 @@ int sweep_expand(const SweepConfig *s, SweepRow **rows, size_t *count, Err *err)
     *count = 0;
     if (check_config(s, err) != 0)
         return -1;
-    const Field **order = xcalloc(num_row_fields, sizeof *order);
-    size_t *index = xcalloc(num_row_fields, sizeof *index);
-    size_t depth = nesting(s, order), total = 1;
-    int status = 0;
-    for (size_t d = 0; d < depth && total <= MAX_SWEEP_ROWS; d++)
-        total *= s->axes[order[d] - row_fields].count;
-    if (total > MAX_SWEEP_ROWS)
-        status = err_set(err, "%s: more than %d rows; split the sweep", s->path, MAX_SWEEP_ROWS);
-    else
-        *rows = xcalloc(total, sizeof **rows);
-    for (size_t i = 0; i < total && status == 0; i++) {
-        size_t rest = i;
-        for (size_t d = depth; d-- > 0;) {
-            size_t values = s->axes[order[d] - row_fields].count;
-            index[d] = rest % values;
-            rest /= values;
-        }
-        status = make_row(&(*rows)[i], s, order, depth, index, err);
-    }
-    *count = total;
-    free(order);
-    free(index);
+    GridRows p;
+    int status = grid_rows_init(&p, &s->grid, &row_schema, outer_keys, COUNT_OF(outer_keys), err);
+    *count = p.count;
+    *rows = status == 0 ? xcalloc(p.count, sizeof **rows) : NULL;
+    for (size_t i = 0; i < p.count && status == 0; i++)
+        status = make_row(&(*rows)[i], s, &p, i, err);
+    grid_rows_release(&p);
     if (status != 0) {
         free(*rows);
         *rows = NULL;

@@ -24,7 +24,7 @@ static uint64_t shard_hash(const SweepConfig *s, const RowConfig *c)
     for (size_t i = 0; i < num_row_fields; i++) {
         const Field *f = &row_fields[i];
         bool is_key = f->group == FIELD_CONFIG && f->option && f->kind != FIELD_BOOL;
-        if (is_key && s->axes[i].count == 0)
+        if (is_key && s->grid.axes[i].count == 0)
             field_clear(f, &told);
     }
     row_id(&told, id);

@@ -18,7 +18,7 @@
 
 int64_t sweep_memory_limit(const Sweep *s)
 {
-    return s->config.max_memory ? s->config.max_memory : memory_auto_limit();
+    return s->config.grid.max_memory ? s->config.grid.max_memory : memory_auto_limit();
 }
 
 /* ---- before anything runs ---- */
@@ -68,7 +68,7 @@ void sweep_plan(Sweep *s)
         if (!s->items[i].selected)
             continue;
         row_estimate(r, limit, &s->time);
-        row_admit(r, limit, s->config.max_row_time);
+        row_admit(r, limit, s->config.grid.max_row_time);
         text_set(r->status, STATUS_PLANNED);
     }
 }
@@ -191,7 +191,7 @@ static int run_process(Runner *r, SweepItem *item, RowResult *one, Err *err)
 {
     int64_t limit = sweep_memory_limit(r->s), processes = row_processes(&one->config);
     RowLimits limits = {.memory_limit = limit == INT_MISSING ? 0 : (size_t)limit,
-                        .max_seconds = r->s->config.max_row_time - item->seconds};
+                        .max_seconds = r->s->config.grid.max_row_time - item->seconds};
     Samples samples;
     samples_init(&samples);
     if (r->rest_due)
@@ -281,7 +281,7 @@ static int run_turn(Runner *r, size_t place, Err *err)
     progress_row_begins(&r->progress, name, time_left(r, place));
     plan_process(r, item, &one);
     if (item->processes > 0 ||
-        row_admit(&one, sweep_memory_limit(r->s), r->s->config.max_row_time)) {
+        row_admit(&one, sweep_memory_limit(r->s), r->s->config.grid.max_row_time)) {
         if (run_process(r, item, &one, err) != 0)
             return -1;
     } else {

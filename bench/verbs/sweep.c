@@ -1,9 +1,7 @@
 /* sweep: `tare sweep`: from a config file to a result file, its samples and a table. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "bench/commands.h"
 #include "bench/util/config.h"
@@ -79,18 +77,6 @@ static int read_command(SweepCommand *c, int argc, char **argv, Err *err)
     return outcome;
 }
 
-/* Where the result goes; the default folder is made. Caller frees. NULL on failure. */
-static char *result_path(const SweepCommand *c, const char *name, Err *err)
-{
-    if (c->out)
-        return xstrdup(c->out);
-    if (mkdir("results", 0777) != 0 && errno != EEXIST) {
-        err_set(err, "cannot create the folder 'results': %s", strerror(errno));
-        return NULL;
-    }
-    return xasprintf("results/%s.csv", name);
-}
-
 /* Whether pandas.read_csv makes something else of a cell than its text, quoted or not. */
 static bool reads_otherwise(const char *cell)
 {
@@ -162,7 +148,7 @@ static int report(const Sweep *s, const SweepCommand *c, const char *path)
 
 static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
 {
-    char *path = result_path(c, s->config.name, err);
+    char *path = result_file_path(c->out, s->config.grid.name, err);
     if (!path)
         return -1;
     Guard guard;

@@ -110,6 +110,20 @@ static void softmax_row_backward(const Head *head, const float *bias, float *s, 
     clear(ds, end, keys);
 }
 
+/* `rows` rows of q, k or v in fp32, *stride floats apart: x itself, or widened into `memory`. */
+static const float *widened(const Head *head, const void *x, size_t rows, float *memory,
+                            size_t *stride)
+{
+    *stride = head->a->qkv_stride;
+    if (head->a->type == DT_F32)
+        return x;
+    size_t bytes = *stride * dtype_size(head->a->type);
+    for (size_t t = 0; t < rows; t++)
+        KERNEL(widen)(head->a->type, (const char *)x + t * bytes, memory + t * head->D, head->D);
+    *stride = head->D;
+    return memory;
+}
+
 /* What the heads of a task share: their keys and values, packed. */
 typedef struct Keys {
     const float *bias, *by_channel, *values, *by_row; /* keys [D, T], values [D, T], keys [T, D] */
@@ -117,15 +131,17 @@ typedef struct Keys {
 
 static Keys pack_keys(const Head *head, float **scratch)
 {
-    const size_t T = head->T, D = head->D, stride = head->a->qkv_stride;
-    const float *ks = kv_row(head, head->a->k, 0), *vs = kv_row(head, head->a->v, 0);
-    const size_t panels = panel_count(&simd_tile, T);
+    const size_t T = head->T, D = head->D, panels = panel_count(&simd_tile, T);
+    size_t stride;
+    float *memory = head->a->type == DT_F32 ? NULL : take(scratch, T * D);
     const float *bias = key_bias(head, take(scratch, score_row(T)));
     float *by_channel = take(scratch, D * whole_vectors(T));
     float *values = take(scratch, D * whole_vectors(T));
     float *by_row = take(scratch, T * whole_vectors(D));
-    KERNEL(pack_b)(D, T, 0, panels, ks, 1, stride, by_channel);
+    const float *vs = widened(head, kv_row(head, head->a->v, 0), T, memory, &stride);
     KERNEL(pack_b)(D, T, 0, panels, vs, 1, stride, values);
+    const float *ks = widened(head, kv_row(head, head->a->k, 0), T, memory, &stride);
+    KERNEL(pack_b)(D, T, 0, panels, ks, 1, stride, by_channel);
     KERNEL(pack_b)(T, D, 0, panel_count(&simd_tile, D), ks, stride, 1, by_row);
     return (Keys){bias, by_channel, values, by_row};
 }
@@ -135,22 +151,25 @@ static void one_head(const AttentionTask *task, const Head *head, const Keys *ke
 {
     const size_t T = head->T, D = head->D, stride = head->a->qkv_stride, out_row = head->a->H * D;
     const size_t ld = score_row(T), channel_panels = panel_count(&simd_tile, D);
-    const float *qs = q_row(head, 0), *dout = task->dout + head->out_at;
+    const float *dout = task->dout + head->out_at;
     float *dq = task->dq + head->q_at, *dk = task->dk + head->kv_at, *dv = task->dv + head->kv_at;
     float *queries = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
     float *douts = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
     float *s = take(&scratch, ATTENTION_ROWS * ld);
     float *ds = take(&scratch, ATTENTION_ROWS * ld);
+    float *memory = head->a->type == DT_F32 ? NULL : take(&scratch, ATTENTION_ROWS * D);
     for (size_t t0 = 0; t0 < T; t0 += ATTENTION_ROWS) {
         size_t rows = T - t0 < ATTENTION_ROWS ? T - t0 : ATTENTION_ROWS;
         size_t visible = visible_keys(head, t0 + rows - 1);
-        const float *q = qs + t0 * stride, *dy = dout + t0 * out_row;
-        score_block(head, q, stride, keys->by_channel, rows, visible, s);
+        size_t q_stride;
+        const float *q = widened(head, q_row(head, t0), rows, memory, &q_stride);
+        const float *dy = dout + t0 * out_row;
+        score_block(head, q, q_stride, keys->by_channel, rows, visible, s);
         score_block(head, dy, out_row, keys->values, rows, visible, ds);
         for (size_t r = 0; r < rows; r++)
             softmax_row_backward(head, keys->bias, s + r * ld, ds + r * ld,
                                  visible_keys(head, t0 + r), visible, head->lse[t0 + r]);
-        KERNEL(pack_b)(rows, D, 0, channel_panels, q, stride, 1, queries);
+        KERNEL(pack_b)(rows, D, 0, channel_panels, q, q_stride, 1, queries);
         KERNEL(pack_b)(rows, D, 0, channel_panels, dy, out_row, 1, douts);
         mix_block(head, ds, ld, 1, keys->by_row, rows, visible, T, dq + t0 * stride, stride, false);
         mix_block(head, ds, 1, ld, queries, visible, rows, rows, dk, stride, true);

@@ -223,3 +223,33 @@ Test(attention_small, formats_of_memory)
         inputs_free(&in);
     }
 }
+
+/* Gradients of small q, k and v are those of the same numbers in fp32. */
+Test(attention_small, backward_widens_its_inputs)
+{
+    static const DType types[] = {DT_BF16, DT_F16};
+    FOR_EACH_WAY(way)
+    for (size_t i = 0; i < COUNT_OF(shapes) * COUNT_OF(types); i++) {
+        Inputs in = inputs_new(&shapes[i / 2]);
+        size_t n = in.rows * in.C, bytes;
+        float *out = xmalloc(n * sizeof(float)), *lse = xmalloc(in.rows * in.a.H * sizeof(float));
+        float *dout = xmalloc(n * sizeof(float)), *wanted = xcalloc(6 * n, sizeof(float));
+        float *grads = wanted + 3 * n;
+        kernels()->normal(dout, n, 7, 0, 0, 0, 1);
+        in.a.lse = lse;
+        run(in.a, &in, 1, out);
+        Attention small = stored_as(&in, types[i % 2]);
+        bytes = attention_scratch_bytes(&small, 2, true);
+        char *scratch = scratch_new(bytes);
+        attention_backward(&in.a, dout, wanted, wanted + in.C, wanted + 2 * in.C, 2, scratch);
+        attention_backward(&small, dout, grads, grads + in.C, grads + 2 * in.C, 2, scratch);
+        cr_assert_eq(memcmp(wanted, grads, 3 * n * sizeof(float)), 0, "%s",
+                     dtype_name(types[i % 2]));
+        scratch_free(scratch, bytes);
+        free(out);
+        free(lse);
+        free(dout);
+        free(wanted);
+        inputs_free(&in);
+    }
+}

@@ -161,14 +161,14 @@ Test(sweep_config, limits)
                    "[sweep]\nmodel_size = \"xl\"\n[limits]\nmax_memory = \"6 GiB\"\n"
                    "max_row_time = \"45m\"\n",
                    NULL, &err) == 0);
-    cr_expect(eq(i64, s.max_memory, INT64_C(6) << 30));
-    cr_expect(eq(dbl, s.max_row_time, 2700));
+    cr_expect(eq(i64, s.grid.max_memory, INT64_C(6) << 30));
+    cr_expect(eq(dbl, s.grid.max_row_time, 2700));
     config_release(sweep_config_file(), &s);
     cr_assert(
         load(&s, "name = \"n\"\n[sweep]\nmodel_size = \"xl\"\n", "max_memory=1048576", &err) == 0);
-    cr_expect(eq(i64, s.max_memory, 1048576));
-    cr_expect(isinf(s.max_row_time));
-    cr_expect(eq(str, s.name, "n"));
+    cr_expect(eq(i64, s.grid.max_memory, 1048576));
+    cr_expect(isinf(s.grid.max_row_time));
+    cr_expect(eq(str, s.grid.name, "n"));
     config_release(sweep_config_file(), &s);
 }
 
