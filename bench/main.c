@@ -104,7 +104,7 @@ static int run(int argc, char **argv, Err *err)
  * reads the variable once, when it is loaded: how long an idle thread spins before it sleeps. Its
  * default of some milliseconds is ruinous where other programs want the CPUs, for the spinning
  * thread holds the CPU of the thread that it waits for. Rows inherit the variable, peers do not
- * (util/pipe.h). Figures are in analysis/SPEED.md. */
+ * (util/process.h). Figures are in analysis/SPEED.md. */
 static void reexecute_with_short_spin(char **argv)
 {
     if (getenv(SPIN_COUNT) || getenv("OMP_WAIT_POLICY"))

@@ -2,7 +2,6 @@
 #include "bench/doctor/noise_floor.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/compare/rounds.h"
@@ -10,16 +9,15 @@
 #include "bench/stats/verdict.h"
 #include "bench/sweep/spawn.h"
 #include "bench/util/interrupt.h"
+#include "bench/util/owned.h"
 
 /* Standard deviation of ln(b / a): what one round adds. */
 static double paired_spread(const double *a, const double *b, size_t rounds)
 {
-    double *d = xmalloc((rounds + 1) * sizeof *d);
+    OWNED double *d = xmalloc((rounds + 1) * sizeof *d);
     for (size_t i = 0; i < rounds; i++)
         d[i] = log(b[i] / a[i]);
-    double spread = std_of(d, rounds);
-    free(d);
-    return spread;
+    return std_of(d, rounds);
 }
 
 NoiseFloor noise_floor_of(const double *a, const double *b, size_t rounds, const double *cv)
@@ -79,8 +77,8 @@ static double turn(void *run, size_t side, Err *err)
         *err = t->sides[!side].failure;
         return NAN;
     }
-    Samples samples;
-    RowResult *r = xmalloc(sizeof *r);
+    OWNED_BY(samples_release) Samples samples;
+    OWNED RowResult *r = xmalloc(sizeof *r);
     samples_init(&samples);
     row_result_init(r);
     small_row(&r->config, t->threads);
@@ -91,10 +89,7 @@ static double turn(void *run, size_t side, Err *err)
         status = err_set(err, "the row of the noise test failed: %s", r->status_reason);
     if (status == 0)
         keep_row(t, r, &samples, whole_ms);
-    double median_ms = r->median_ms;
-    samples_release(&samples);
-    free(r);
-    return median_ms;
+    return r->median_ms;
 }
 
 /* From all trials of the rounds done, two or more processes. */
@@ -111,7 +106,7 @@ static void plan_trials(NoiseFloor *n, const NoiseRun *t)
 
 int noise_floor_measure(size_t rounds, int64_t threads, uint64_t seed, NoiseFloor *n, Err *err)
 {
-    double *room = xmalloc((TRIALS + 2) * 2 * rounds * sizeof *room);
+    OWNED double *room = xmalloc((TRIALS + 2) * 2 * rounds * sizeof *room);
     NoiseRun t = {.threads = threads,
                   .cv = room,
                   .extra_ms = room + 2 * rounds,
@@ -124,7 +119,6 @@ int noise_floor_measure(size_t rounds, int64_t threads, uint64_t seed, NoiseFloo
         *n = noise_floor_of(t.sides[0].ms, t.sides[1].ms, t.sides[0].rounds, t.cv);
         plan_trials(n, &t);
     }
-    free(room);
     entry_release(sides[0]);
     entry_release(sides[1]);
     return status;

@@ -22,15 +22,13 @@ static char *read_text(const char *root, const char *path)
 {
     Err err;
     size_t len;
-    char *full = xasprintf("%s%s", root, path);
-    char *text = file_read(full, FILE_MAX, &len, &err);
-    free(full);
-    return text;
+    OWNED char *full = xasprintf("%s%s", root, path);
+    return file_read(full, FILE_MAX, &len, &err);
 }
 
 void machine_line(const char *root, const char *path, char *line, size_t size)
 {
-    char *text = read_text(root, path);
+    OWNED char *text = read_text(root, path);
     line[0] = '\0';
     if (text) {
         size_t from = strspn(text, " \t"), n = strcspn(text + from, "\n");
@@ -38,7 +36,6 @@ void machine_line(const char *root, const char *path, char *line, size_t size)
             n--;
         snprintf(line, size, "%.*s", (int)n, text + from);
     }
-    free(text);
 }
 
 int64_t machine_number(const char *root, const char *path)
@@ -49,16 +46,24 @@ int64_t machine_number(const char *root, const char *path)
     return end == line || *end ? INT_MISSING : value;
 }
 
-/* The number behind "key" at the beginning of a line of `text`. */
-static int64_t number_after(const char *text, const char *key)
+/* What stands behind `key` at the beginning of a line of root/path, "" when nothing does; and the
+ * number there. */
+static void line_after(const char *root, const char *path, const char *key, char *rest, size_t size)
 {
-    size_t n = strlen(key);
-    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-        int64_t value;
-        if (strncmp(line, key, n) == 0 && sscanf(line + n, " %" SCNd64, &value) == 1)
-            return value;
-    }
-    return INT_MISSING;
+    OWNED char *text = read_text(root, path);
+    char *lines = text;
+    rest[0] = '\0';
+    for (char *line; !rest[0] && (line = strsep(&lines, "\n"));)
+        if (strncmp(line, key, strlen(key)) == 0)
+            snprintf(rest, size, "%s", line + strlen(key) + strspn(line + strlen(key), " \t"));
+}
+
+static int64_t number_after(const char *root, const char *path, const char *key)
+{
+    char rest[64];
+    int64_t value;
+    line_after(root, path, key, rest, sizeof rest);
+    return sscanf(rest, "%" SCNd64, &value) == 1 ? value : INT_MISSING;
 }
 
 /* ---- control groups ---- */
@@ -67,7 +72,8 @@ static int64_t number_after(const char *text, const char *key)
  * lines "id:controllers:/path" tell. False when it has none. */
 static bool cgroup_path(const char *root, const char *controller, char *path, size_t size)
 {
-    char *text = read_text(root, "/proc/self/cgroup"), *rest = text;
+    OWNED char *text = read_text(root, "/proc/self/cgroup");
+    char *rest = text;
     bool found = false;
     for (char *line; !found && rest && (line = strsep(&rest, "\n")) && *line;) {
         strsep(&line, ":");
@@ -80,7 +86,6 @@ static bool cgroup_path(const char *root, const char *controller, char *path, si
         if (found)
             snprintf(path, size, "%s", line);
     }
-    free(text);
     return found;
 }
 
@@ -104,9 +109,7 @@ static void lower_memory(Machine *c, const char *root, const char *folder)
         return;
     char path[700];
     snprintf(path, sizeof path, "%s/memory.stat", folder);
-    char *stat = read_text(root, path);
-    int64_t cache = stat ? number_after(stat, "inactive_file") : INT_MISSING;
-    free(stat);
+    int64_t cache = number_after(root, path, "inactive_file");
     int64_t left = limit - (used == INT_MISSING ? 0 : used) + (cache == INT_MISSING ? 0 : cache);
     if (c->memory_limit == INT_MISSING || left < c->memory_limit)
         c->memory_limit = left > 0 ? left : 0;
@@ -167,11 +170,10 @@ static double read_max_mhz(const char *root)
     int64_t khz = machine_number(root, "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq");
     if (khz != INT_MISSING)
         mhz = (double)khz / 1000;
-    char *text = read_text(root, "/proc/cpuinfo");
+    OWNED char *text = read_text(root, "/proc/cpuinfo");
     for (const char *p = text; p && (p = strstr(p, "\ncpu MHz")); p++)
         if (sscanf(p, "\ncpu MHz : %lf", &value) == 1 && !(mhz >= value))
             mhz = value;
-    free(text);
     return mhz;
 }
 
@@ -189,16 +191,6 @@ static void read_huge_pages(const char *root, char *mode, size_t size)
     machine_line(root, "/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof line);
     char *open = strchr(line, '[');
     snprintf(mode, size, "%.*s", open ? (int)strcspn(open + 1, "]") : 0, open ? open + 1 : "");
-}
-
-/* "Cpus_allowed_list:\t0-3,8" of /proc/self/status. */
-static void read_cpu_list(const char *root, char *list, size_t size)
-{
-    static const char key[] = "\nCpus_allowed_list:";
-    char *text = read_text(root, "/proc/self/status"), *line = text ? strstr(text, key) : NULL;
-    char *value = line ? line + strlen(key) + strspn(line + strlen(key), " \t") : NULL;
-    snprintf(list, size, "%.*s", value ? (int)strcspn(value, "\n") : 0, value ? value : "");
-    free(text);
 }
 
 /* The lowest CPU of `cpus` in a list as the kernel writes it, "0-3,8"; -1: none, or no list. */
@@ -242,7 +234,7 @@ static void read_cpus(Machine *c, const char *root)
 {
     cpu_set_t set, pinned;
     placement_unpin(&pinned);
-    read_cpu_list(root, c->cpu_list, sizeof c->cpu_list);
+    line_after(root, "/proc/self/status", "Cpus_allowed_list:", c->cpu_list, sizeof c->cpu_list);
     c->cpus_online = sysconf(_SC_NPROCESSORS_ONLN);
     bool known = sched_getaffinity(0, sizeof set, &set) == 0;
     c->cpus_allowed = known ? CPU_COUNT(&set) : INT_MISSING;
@@ -253,13 +245,12 @@ static void read_cpus(Machine *c, const char *root)
 
 static void read_hypervisor(const char *root, char *name, size_t size)
 {
-    char *cpuinfo = read_text(root, "/proc/cpuinfo");
+    OWNED char *cpuinfo = read_text(root, "/proc/cpuinfo");
     machine_line(root, "/sys/class/dmi/id/sys_vendor", name, size);
     if (!cpuinfo || !strstr(cpuinfo, " hypervisor"))
         name[0] = '\0';
     else if (!name[0])
         snprintf(name, size, "an unnamed host");
-    free(cpuinfo);
 }
 
 void machine_read(Machine *c, const char *root)
@@ -270,10 +261,8 @@ void machine_read(Machine *c, const char *root)
         snprintf(c->kernel, sizeof c->kernel, "%.20s %.42s", u.sysname, u.release);
     read_cpus(c, root);
     read_limits(c, root);
-    char *meminfo = read_text(root, "/proc/meminfo");
-    int64_t kib = meminfo ? number_after(meminfo, "MemAvailable:") : INT_MISSING;
+    int64_t kib = number_after(root, "/proc/meminfo", "MemAvailable:");
     c->memory_available = kib == INT_MISSING ? INT_MISSING : kib * 1024;
-    free(meminfo);
     read_huge_pages(root, c->huge_pages, sizeof c->huge_pages);
     machine_line(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", c->governor,
                  sizeof c->governor);

@@ -7,6 +7,15 @@
 
 #include "bench/util/name_index.h"
 
+static const Field line_fields[] = {
+    FIELD(SampleLine, TEXT, "row_id", row_id),
+#define SAMPLE(kind, name, doc_) FIELD(SampleLine, kind, #name, sample.name, .doc = (doc_)),
+#include "bench/row/samples.def"
+#undef SAMPLE
+};
+const Schema sample_line_schema = {"a sample", line_fields, COUNT_OF(line_fields),
+                                   sizeof(SampleLine)};
+
 /* ---- reading ---- */
 
 #define MAX_FILE_BYTES ((size_t)1 << 30)
@@ -133,12 +142,8 @@ int csv_load_text(CsvTable *t, const char *text, size_t len, const char *path, E
 int csv_load(CsvTable *t, const char *path, Err *err)
 {
     size_t len;
-    char *text = file_read(path, MAX_FILE_BYTES, &len, err);
-    if (!text)
-        return -1;
-    int status = csv_load_text(t, text, len, path, err);
-    free(text);
-    return status;
+    OWNED char *text = file_read(path, MAX_FILE_BYTES, &len, err);
+    return text ? csv_load_text(t, text, len, path, err) : -1;
 }
 
 void csv_release(CsvTable *t)
@@ -182,15 +187,6 @@ int csv_read_record(const CsvTable *t, size_t row, const Schema *s, void *record
     return 0;
 }
 
-int csv_read_sample(const CsvTable *t, size_t row, FieldTEXT id, Sample *s, Err *err)
-{
-    size_t id_column = csv_column(t, "row_id");
-    if (id_column == SIZE_MAX)
-        return err_set(err, "%s:1: there is no column row_id", t->path);
-    text_set(id, csv_cell(t, row, id_column));
-    return csv_read_record(t, row, &sample_schema, s, err);
-}
-
 char *samples_path(const char *path)
 {
     size_t len = strlen(path), stem = len;
@@ -199,18 +195,12 @@ char *samples_path(const char *path)
     return xasprintf("%.*s.samples.csv", (int)stem, path);
 }
 
-/* ---- writing ---- */
-
-void csv_write_samples_header(FILE *f)
-{
-    fputs("row_id,", f);
-    schema_write_header(&sample_schema, f);
-}
-
 void csv_write_samples(FILE *f, const char *id, const Samples *s)
 {
+    SampleLine line;
+    text_set(line.row_id, id);
     for (size_t i = 0; i < s->count; i++) {
-        fprintf(f, "%s,", id);
-        schema_write_record(&sample_schema, &s->at[i], f);
+        line.sample = s->at[i];
+        schema_write_record(&sample_line_schema, &line, f);
     }
 }

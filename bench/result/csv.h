@@ -21,6 +21,13 @@ typedef struct CsvTable {
     int *lines;    /* [rows], from 1 */
 } CsvTable;
 
+/* A line of a samples file. Those of a result file are the rows of row_schema. */
+typedef struct SampleLine {
+    FieldTEXT row_id;
+    Sample sample;
+} SampleLine;
+extern const Schema sample_line_schema;
+
 enum { CSV_MOST_COLUMNS = 4096 };
 
 /* Reads a file with a header. Lines may end with LF, CR LF or, where the file has no LF, CR; a
@@ -40,14 +47,10 @@ const char *csv_cell(const CsvTable *t, size_t row, size_t column);
  * missing values. -1, with "path:line: ...": a cell that cannot be read. */
 int csv_read_record(const CsvTable *t, size_t row, const Schema *s, void *record, Err *err);
 
-/* One record of a samples file, the same way. */
-int csv_read_sample(const CsvTable *t, size_t row, FieldTEXT id, Sample *s, Err *err);
-
 /* NAME.samples.csv for NAME.csv. Caller frees. */
 char *samples_path(const char *path);
 
-/* Write to a stream. The caller checks it (ferror, fflush). schema_write_record writes rows. */
-void csv_write_samples_header(FILE *f);
+/* Writes lines of a samples file. The caller checks the stream (ferror, fflush). */
 void csv_write_samples(FILE *f, const char *id, const Samples *s);
 
 #endif

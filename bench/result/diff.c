@@ -52,12 +52,10 @@ static double cv_of_trials(const DiffRow *r)
 /* What the ratio within a round says of one process: drift that both sides saw is not in it. */
 static double cv_of_processes(const DiffRow *r)
 {
-    double *d = xmalloc(r->old_count * sizeof *d);
+    OWNED double *d = xmalloc(r->old_count * sizeof *d);
     for (size_t i = 0; i < r->old_count; i++)
         d[i] = log(r->new_ms[i] / r->old_ms[i]);
-    double cv = std_of(d, r->old_count) / sqrt(2);
-    free(d);
-    return cv;
+    return std_of(d, r->old_count) / sqrt(2);
 }
 
 static void test_row(DiffRow *r, const DiffRule *rule)
@@ -87,7 +85,7 @@ static Verdict believed(const Diff *d, Verdict v, Interval ratio, double least_c
 
 static void judge_rows(Diff *d)
 {
-    double *p = xmalloc(d->count * sizeof *p), *q = xmalloc(d->count * sizeof *q);
+    OWNED double *p = xmalloc(d->count * sizeof *p), *q = xmalloc(d->count * sizeof *q);
     for (size_t i = 0; i < d->count; i++)
         p[i] = d->rows[i].test.p;
     benjamini_hochberg(p, d->count, q);
@@ -97,8 +95,6 @@ static void judge_rows(Diff *d)
         Verdict v = verdict_among_rows(r->test.interval, d->threshold, q[i]);
         r->verdict = believed(d, v, r->test.interval, r->least_change);
     }
-    free(p);
-    free(q);
 }
 
 /* Rows of one round share what happened in it, so the round is the unit: Student's t over the
@@ -110,12 +106,11 @@ static Interval interval_over_rounds(const Diff *d)
         rounds = d->rows[i].old_count < rounds ? d->rows[i].old_count : rounds;
     if (rounds < FEWEST_PROCESSES)
         return interval_missing();
-    double *log_ratios = xcalloc(rounds, sizeof *log_ratios);
+    OWNED double *log_ratios = xcalloc(rounds, sizeof *log_ratios);
     for (size_t k = 0; k < rounds; k++)
         for (size_t i = 0; i < d->count; i++)
             log_ratios[k] += log(d->rows[i].new_ms[k] / d->rows[i].old_ms[k]) / (double)d->count;
     Interval logs = mean_t_interval(log_ratios, rounds, CONFIDENCE_LEVEL);
-    free(log_ratios);
     return (Interval){exp(logs.lo), exp(logs.hi), logs.coverage};
 }
 
@@ -129,8 +124,9 @@ static Interval interval_of_mean(const Diff *d, const double *ratios)
 
 static void judge_file(Diff *d)
 {
-    double *ratios = xmalloc(d->count * sizeof *ratios), least_change = 0;
-    Verdict *verdicts = xmalloc(d->count * sizeof *verdicts);
+    double least_change = 0;
+    OWNED double *ratios = xmalloc(d->count * sizeof *ratios);
+    OWNED Verdict *verdicts = xmalloc(d->count * sizeof *verdicts);
     for (size_t i = 0; i < d->count; i++) {
         ratios[i] = d->rows[i].test.ratio;
         verdicts[i] = d->rows[i].verdict;
@@ -140,8 +136,6 @@ static void judge_file(Diff *d)
     d->interval = interval_of_mean(d, ratios);
     Verdict mean = verdict_of(d->interval, d->threshold);
     d->verdict = verdict_of_file(verdicts, d->count, believed(d, mean, d->interval, least_change));
-    free(ratios);
-    free(verdicts);
 }
 
 int diff_judge(Diff *d, const DiffRule *rule, Err *err)

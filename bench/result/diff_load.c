@@ -4,12 +4,12 @@
  * come from one machine and build. Nothing is judged here. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/result/diff.h"
 #include "bench/result/read.h"
 #include "bench/row/config.h"
+#include "bench/util/owned.h"
 
 /* Times in ms of a row's timed trials, in run order. Caller frees. */
 static double *timed_trials(const StoredRow *stored, size_t *count)
@@ -74,8 +74,8 @@ static void join_pair(Diff *d, const StoredRow *old, const StoredRow *new)
 /* Appends the row_id to names that several rows share. */
 static void make_names_distinct(Diff *d)
 {
-    NameIndex names = {0};
-    bool *shared = xcalloc(d->count + 1, sizeof *shared);
+    OWNED_BY(name_index_release) NameIndex names = {0};
+    OWNED bool *shared = xcalloc(d->count + 1, sizeof *shared);
     for (size_t i = 0; i < d->count; i++)
         name_index_add(&names, d->rows[i].name);
     name_index_sort(&names);
@@ -88,8 +88,6 @@ static void make_names_distinct(Diff *d)
         if (shared[i])
             snprintf(r->name + used, sizeof r->name - used, " %.32s", r->row_id);
     }
-    name_index_release(&names);
-    free(shared);
 }
 
 static void join(Diff *d, const StoredResult *old, const StoredResult *new)
@@ -122,14 +120,14 @@ static bool is_allowed(const DiffGuard *g, const char *column)
 /* Lists the columns that the guard checks, "a|b|c". */
 static void watched_columns(const DiffGuard *g, FieldTEXT columns)
 {
-    char *names = xstrdup(DIFF_CONTEXT_COLUMNS), *rest = names;
+    OWNED char *names = xstrdup(DIFF_CONTEXT_COLUMNS);
+    char *rest = names;
     columns[0] = '\0';
     for (const char *name; (name = strsep(&rest, "|"));) {
         size_t used = strlen(columns);
         if (!is_allowed(g, name))
             snprintf(columns + used, TEXT_SIZE - used, "%s%s", used ? "|" : "", name);
     }
-    free(names);
 }
 
 static int check_context(Diff *d, const StoredResult *old, const StoredResult *new,
@@ -173,17 +171,10 @@ static int check_any_row(const Diff *d, const StoredResult *old, const StoredRes
 int diff_load(Diff *d, const char *old_path, const char *new_path, const DiffGuard *guard, Err *err)
 {
     *d = (Diff){0};
-    StoredResult old, new = {0};
-    int status = stored_read(&old, old_path, STORED_JUDGE, err);
-    if (status == 0)
-        status = stored_read(&new, new_path, STORED_JUDGE, err);
-    if (status == 0)
-        join(d, &old, &new);
-    if (status == 0)
-        status = check_any_row(d, &old, &new, err);
-    if (status == 0)
-        status = check_context(d, &old, &new, guard, err);
-    stored_release(&old);
-    stored_release(&new);
-    return status;
+    OWNED_BY(stored_release) StoredResult old, new = {0};
+    if (stored_read(&old, old_path, STORED_JUDGE, err) != 0 ||
+        stored_read(&new, new_path, STORED_JUDGE, err) != 0)
+        return -1;
+    join(d, &old, &new);
+    return check_any_row(d, &old, &new, err) == 0 ? check_context(d, &old, &new, guard, err) : -1;
 }

@@ -79,24 +79,12 @@ static Table table_of_rows(const Diff *d, TableFormat format, FILE *out)
         const DiffRow *r = &d->rows[i];
         FieldTEXT note;
         write_note(d, r, note);
-        table_text(&t, r->name);
-        table_text(&t, r->row_id);
-        table_int(&t, (int64_t)r->old_count);
-        table_int(&t, (int64_t)r->new_count);
-        table_value(&t, "%.4g", r->old_median);
-        table_value(&t, "%.4g", r->new_median);
-        table_interval(&t, "%.4g", r->test.ratio, r->test.interval.lo, r->test.interval.hi);
-        table_value(&t, "%.4g", r->test.interval.coverage);
-        table_value(&t, "%.4g", r->test.p);
-        table_value(&t, "%.4g", r->q);
-        table_value(&t, "%.4g", r->welch.ratio);
-        table_value(&t, "%.4g", r->welch.p);
-        table_value(&t, "%.4g", r->cv);
-        table_value(&t, "%.4g", r->least_change);
-        table_value(&t, "%.4g", r->detectable);
-        table_text(&t, verdict_name(r->verdict));
-        table_text(&t, note);
-        table_row_end(&t);
+        table_cells(&t, "%s|%s|%zu|%zu|%.4g|%.4g", r->name, r->row_id, r->old_count, r->new_count,
+                    r->old_median, r->new_median);
+        table_cells(&t, "%.4g [%.4g, %.4g]|%.4g|%.4g|%.4g", r->test.ratio, r->test.interval.lo,
+                    r->test.interval.hi, r->test.interval.coverage, r->test.p, r->q);
+        table_row(&t, "%.4g|%.4g|%.4g|%.4g|%.4g|%s|%s", r->welch.ratio, r->welch.p, r->cv,
+                  r->least_change, r->detectable, verdict_name(r->verdict), note);
     }
     return t;
 }
@@ -105,11 +93,8 @@ static void print_json(const Diff *d, FILE *out)
 {
     Table rows = table_of_rows(d, TABLE_JSON, NULL);
     Table skipped = table_new(NULL, TABLE_JSON, "row|reason");
-    for (size_t i = 0; i < d->num_skipped; i++) {
-        table_text(&skipped, d->skipped[i].name);
-        table_text(&skipped, d->skipped[i].reason);
-        table_row_end(&skipped);
-    }
+    for (size_t i = 0; i < d->num_skipped; i++)
+        table_row(&skipped, "%s|%s", d->skipped[i].name, d->skipped[i].reason);
     FieldTEXT advice;
     write_advice(d, advice);
     json_t *root = json_object();

@@ -14,6 +14,7 @@
 #include "bench/result/csv.h"
 #include "bench/result/read.h"
 #include "bench/row/config.h"
+#include "bench/util/owned.h"
 
 /* ---- bytes to disk ---- */
 
@@ -65,7 +66,7 @@ static int text_append(Text *t, int fd, const char *path, Err *err)
  * that no other program comes in between. */
 static int text_replace(Text *t, int *fd, const char *path, Err *err)
 {
-    char *temporary = xasprintf("%s.tmp", path);
+    OWNED char *temporary = xasprintf("%s.tmp", path);
     fclose(t->stream);
     int new_fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     int status = new_fd >= 0 && flock(new_fd, LOCK_EX | LOCK_NB) == 0 &&
@@ -82,7 +83,6 @@ static int text_replace(Text *t, int *fd, const char *path, Err *err)
         close(*fd);
         *fd = new_fd;
     }
-    free(temporary);
     free(t->data);
     return status;
 }
@@ -102,17 +102,15 @@ char *result_file_path(const char *out, const char *name, Err *err)
 
 static int refuse_path(const char *path, Err *err)
 {
-    char *parent = xstrdup(path), *slash = strrchr(parent, '/');
+    int why = errno;
+    OWNED char *parent = xstrdup(path);
+    char *slash = strrchr(parent, '/');
     struct stat st;
-    int why = errno, status;
     if (slash)
         *slash = '\0';
     if (slash && slash != parent && stat(parent, &st) != 0 && errno == ENOENT)
-        status = err_set(err, "cannot create '%s': there is no folder '%s'", path, parent);
-    else
-        status = err_set(err, "cannot create '%s': %s", path, strerror(why));
-    free(parent);
-    return status;
+        return err_set(err, "cannot create '%s': there is no folder '%s'", path, parent);
+    return err_set(err, "cannot create '%s': %s", path, strerror(why));
 }
 
 /* Opens and locks; *existed: whether the file was there. Looks at the name again after locking,
@@ -164,23 +162,20 @@ static int open_samples(const ResultFile *f, bool result_existed, ResultOpen how
 {
     struct stat st;
     const char *path = f->samples_path;
-    char *twin = twin_path(f->path);
-    int fd = -1;
+    OWNED char *twin = twin_path(f->path);
     bool exists = stat(path, &st) == 0, shared = exists && is_result(twin);
     if (exists && !S_ISREG(st.st_mode))
-        err_set(err, "cannot keep samples in '%s': it is not a regular file", path);
-    else if (shared && (!result_existed || how == RESULT_OVERWRITE))
-        err_set(err, "'%s' would take '%s', the samples file of '%s'; use another name", f->path,
-                path, twin);
-    else if (exists && !result_existed && how != RESULT_OVERWRITE)
-        err_set(err,
-                "'%s' exists, the samples of a result that is not there; replace it with "
-                "--overwrite",
-                path);
-    else if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
-        err_set(err, "cannot create '%s': %s", path, strerror(errno));
-    free(twin);
-    return fd;
+        return err_set(err, "cannot keep samples in '%s': it is not a regular file", path);
+    if (shared && (!result_existed || how == RESULT_OVERWRITE))
+        return err_set(err, "'%s' would take '%s', the samples file of '%s'; use another name",
+                       f->path, path, twin);
+    if (exists && !result_existed && how != RESULT_OVERWRITE)
+        return err_set(err,
+                       "'%s' exists, the samples of a result that is not there; replace it with "
+                       "--overwrite",
+                       path);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    return fd < 0 ? err_set(err, "cannot create '%s': %s", path, strerror(errno)) : fd;
 }
 
 /* ---- an existing result ---- */
@@ -205,18 +200,14 @@ static int check_ours(const StoredResult *s, Err *err)
 
 static int load_rows(const ResultFile *f, RowResult **rows, size_t *count, Err *err)
 {
-    StoredResult s;
-    int status = stored_read(&s, f->path, STORED_CONTINUE, err);
-    if (status == 0)
-        status = check_ours(&s, err);
-    if (status == 0 && s.count) {
-        *rows = xcalloc(s.count, sizeof **rows);
-        *count = s.count;
-        for (size_t i = 0; i < s.count; i++)
-            (*rows)[i] = s.rows[i].row;
-    }
-    stored_release(&s);
-    return status;
+    OWNED_BY(stored_release) StoredResult s;
+    if (stored_read(&s, f->path, STORED_CONTINUE, err) != 0 || check_ours(&s, err) != 0)
+        return -1;
+    *rows = s.count ? xcalloc(s.count, sizeof **rows) : NULL;
+    *count = s.count;
+    for (size_t i = 0; i < s.count; i++)
+        (*rows)[i] = s.rows[i].row;
+    return 0;
 }
 
 static int write_headers(ResultFile *f, Err *err)
@@ -225,7 +216,7 @@ static int write_headers(ResultFile *f, Err *err)
     if (ftruncate(f->samples_fd, 0) != 0 || ftruncate(f->fd, 0) != 0)
         return err_set(err, "cannot empty '%s': %s", f->path, strerror(errno));
     text_open(&text);
-    csv_write_samples_header(text.stream);
+    schema_write_header(&sample_line_schema, text.stream);
     if (text_append(&text, f->samples_fd, f->samples_path, err) != 0)
         return -1;
     text_open(&text);
@@ -320,7 +311,7 @@ int result_file_write(ResultFile *f, const ResultLine *lines, size_t count, Err 
     Text samples, rows;
     text_open(&samples);
     text_open(&rows);
-    csv_write_samples_header(samples.stream);
+    schema_write_header(&sample_line_schema, samples.stream);
     schema_write_header(&row_schema, rows.stream);
     for (size_t i = 0; i < count; i++) {
         csv_write_samples(samples.stream, lines[i].row->row_id, lines[i].samples);
@@ -336,17 +327,14 @@ int result_file_write(ResultFile *f, const ResultLine *lines, size_t count, Err 
 
 int result_file_rewrite(ResultFile *f, const RowResult *const *rows, size_t count, Err *err)
 {
-    StoredResult s;
-    ResultLine *lines = xcalloc(count + 1, sizeof *lines);
-    int status = stored_read(&s, f->path, STORED_CONTINUE, err);
-    for (size_t i = 0; i < count && status == 0; i++) {
+    OWNED_BY(stored_release) StoredResult s;
+    OWNED ResultLine *lines = xcalloc(count + 1, sizeof *lines);
+    if (stored_read(&s, f->path, STORED_CONTINUE, err) != 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
         const StoredRow *stored = stored_find(&s, rows[i]->row_id);
         CHECK(stored, "a row that was never added");
         lines[i] = (ResultLine){rows[i], &stored->samples};
     }
-    if (status == 0)
-        status = result_file_write(f, lines, count, err);
-    free(lines);
-    stored_release(&s);
-    return status;
+    return result_file_write(f, lines, count, err);
 }

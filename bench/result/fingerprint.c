@@ -2,7 +2,6 @@
 #include "bench/result/fingerprint.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 bool fingerprint_knows(const Field *f, const RowResult *r)
@@ -36,8 +35,8 @@ static void add_column(FieldTEXT text, const Field *f, const RowResult *a, const
 
 void fingerprint_add(FieldTEXT text, const char *columns, const RowResult *a, const RowResult *b)
 {
-    char *names = xstrdup(columns), *rest = names;
+    OWNED char *names = xstrdup(columns);
+    char *rest = names;
     for (const char *name; (name = strsep(&rest, "|"));)
         add_column(text, row_field(name), a, b);
-    free(names);
 }

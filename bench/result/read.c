@@ -7,6 +7,7 @@
 
 #include "bench/result/csv.h"
 #include "bench/row/config.h"
+#include "bench/util/owned.h"
 
 #define MAX_FILE_BYTES ((size_t)1 << 30)
 
@@ -33,55 +34,48 @@ static bool ran(const RowResult *r)
 /* Whether a killed sweep may have left this and no more: not even the whole header. */
 static bool is_torn_header(const char *text, size_t len, const Schema *s)
 {
-    char *header;
+    OWNED char *header = NULL;
     size_t size;
     FILE *f = open_memstream(&header, &size);
     CHECK(f, "no memory for a stream");
-    if (s == &sample_schema)
-        csv_write_samples_header(f);
-    else
-        schema_write_header(s, f);
+    schema_write_header(s, f);
     fclose(f);
-    bool torn = len < size && memcmp(text, header, len) == 0;
-    free(header);
-    return torn;
+    return len < size && memcmp(text, header, len) == 0;
 }
 
-/* An empty table, t->columns = 0, where there is no more than a torn header. */
-static int load_table(CsvTable *t, const char *path, StoredUse use, const Schema *s, Err *err)
+/* The columns of this version. */
+static int require_all_columns(const CsvTable *t, const Schema *s, Err *err)
+{
+    bool same = t->columns == s->count;
+    for (size_t i = 0; same && i < s->count; i++)
+        same = strcmp(csv_name(t, i), s->fields[i].name) == 0;
+    return same ? 0
+                : err_set(err, "%s:1: its columns are not those of this version; use another --out",
+                          t->path);
+}
+
+/* An empty table, t->columns = 0, where there is no more than a torn header. `needed`: what a file
+ * of any version has; ends with NULL. */
+static int load_table(CsvTable *t, const char *path, StoredUse use, const Schema *s,
+                      const char *const *needed, Err *err)
 {
     size_t len;
-    int status = 0;
-    char *text = file_read(path, MAX_FILE_BYTES, &len, err);
+    OWNED char *text = file_read(path, MAX_FILE_BYTES, &len, err);
     if (!text)
         return -1;
     const char *newline = memrchr(text, '\n', len);
     if (use == STORED_CONTINUE && newline)
         len = (size_t)(newline - text) + 1;
-    if (use != STORED_CONTINUE || !is_torn_header(text, len, s))
-        status = csv_load_text(t, text, len, path, err);
-    free(text);
-    return status;
-}
-
-static int require_columns(const CsvTable *t, const char *const *names, size_t count, Err *err)
-{
-    for (size_t i = 0; i < count; i++)
-        if (csv_column(t, names[i]) == SIZE_MAX)
-            return err_set(err, "%s:1: there is no column %s", t->path, names[i]);
+    if (use == STORED_CONTINUE && is_torn_header(text, len, s))
+        return 0;
+    if (csv_load_text(t, text, len, path, err) != 0)
+        return -1;
+    if (use == STORED_CONTINUE)
+        return require_all_columns(t, s, err);
+    for (; *needed; needed++)
+        if (csv_column(t, *needed) == SIZE_MAX)
+            return err_set(err, "%s:1: there is no column %s", t->path, *needed);
     return 0;
-}
-
-/* The columns of this version, behind row_id in a samples file. */
-static int require_all_columns(const CsvTable *t, const Schema *s, Err *err)
-{
-    size_t first = s == &sample_schema ? 1 : 0;
-    bool same = t->columns == first + s->count && (!first || strcmp(csv_name(t, 0), "row_id") == 0);
-    for (size_t i = 0; same && i < s->count; i++)
-        same = strcmp(csv_name(t, first + i), s->fields[i].name) == 0;
-    return same ? 0
-                : err_set(err, "%s:1: its columns are not those of this version; use another --out",
-                          t->path);
 }
 
 /* ---- rows ---- */
@@ -100,13 +94,8 @@ static int check_row(const StoredResult *s, const StoredRow *stored, Err *err)
     return 0;
 }
 
-static int read_rows(StoredResult *s, const CsvTable *t, StoredUse use, Err *err)
+static int read_rows(StoredResult *s, const CsvTable *t, Err *err)
 {
-    static const char *const needed[] = {"row_id", "status"};
-    if (t->columns &&
-        (use == STORED_CONTINUE ? require_all_columns(t, &row_schema, err)
-                                : require_columns(t, needed, COUNT_OF(needed), err)) != 0)
-        return -1;
     s->rows = xcalloc(t->rows + 1, sizeof *s->rows);
     for (size_t i = 0; i < t->rows; i++, s->count++) {
         StoredRow *stored = &s->rows[i];
@@ -143,31 +132,25 @@ static int check_sample(const CsvTable *t, size_t record, const StoredRow *owner
 
 /* Records of one row stand together, so the owner of the last one is nearly always the next
  * one's. */
-static int read_samples(StoredResult *s, const CsvTable *t, StoredUse use, Err *err)
+static int read_samples(StoredResult *s, const CsvTable *t, Err *err)
 {
-    static const char *const needed[] = {"row_id", "is_warmup", "wall_ns"};
-    if (t->columns &&
-        (use == STORED_CONTINUE ? require_all_columns(t, &sample_schema, err)
-                                : require_columns(t, needed, COUNT_OF(needed), err)) != 0)
-        return -1;
     StoredRow *owner = NULL;
     for (size_t i = 0; i < t->rows; i++) {
-        FieldTEXT id;
-        Sample sample;
-        if (csv_read_sample(t, i, id, &sample, err) != 0)
+        SampleLine line;
+        if (csv_read_record(t, i, &sample_line_schema, &line, err) != 0)
             return -1;
-        if (!owner || strcmp(owner->row.row_id, id) != 0) {
-            size_t place = name_index_find(&s->by_id, id);
+        if (!owner || strcmp(owner->row.row_id, line.row_id) != 0) {
+            size_t place = name_index_find(&s->by_id, line.row_id);
             owner = place == SIZE_MAX ? NULL : &s->rows[place];
         }
         if (!owner && s->stray_line == 0) {
             s->stray_line = t->lines[i];
-            text_set(s->stray_row, id);
+            text_set(s->stray_row, line.row_id);
         }
-        if (owner && check_sample(t, i, owner, &sample, err) != 0)
+        if (owner && check_sample(t, i, owner, &line.sample, err) != 0)
             return -1;
         if (owner)
-            samples_add(&owner->samples, sample);
+            samples_add(&owner->samples, line.sample);
     }
     return 0;
 }
@@ -218,20 +201,19 @@ static int check_trials(const StoredResult *s, const StoredRow *stored, Err *err
 
 int stored_read(StoredResult *s, const char *path, StoredUse use, Err *err)
 {
-    CsvTable table = {0}, samples = {0};
+    static const char *const of_rows[] = {"row_id", "status", NULL};
+    static const char *const of_samples[] = {"row_id", "is_warmup", "wall_ns", NULL};
+    OWNED_BY(csv_release) CsvTable table = {0}, samples = {0};
     *s = (StoredResult){.path = xstrdup(path), .samples_path = samples_path(path)};
-    int status = load_table(&table, s->path, use, &row_schema, err);
-    if (status == 0)
-        status = read_rows(s, &table, use, err);
-    if (status == 0)
-        status = load_table(&samples, s->samples_path, use, &sample_schema, err);
-    if (status == 0)
-        status = read_samples(s, &samples, use, err);
-    for (size_t i = 0; i < s->count && status == 0; i++)
-        status = check_trials(s, &s->rows[i], err);
-    csv_release(&table);
-    csv_release(&samples);
-    return status;
+    if (load_table(&table, s->path, use, &row_schema, of_rows, err) != 0 ||
+        read_rows(s, &table, err) != 0 ||
+        load_table(&samples, s->samples_path, use, &sample_line_schema, of_samples, err) != 0 ||
+        read_samples(s, &samples, err) != 0)
+        return -1;
+    for (size_t i = 0; i < s->count; i++)
+        if (check_trials(s, &s->rows[i], err) != 0)
+            return -1;
+    return 0;
 }
 
 void stored_release(StoredResult *s)

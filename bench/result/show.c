@@ -11,9 +11,9 @@ static double known(int64_t value)
     return value == INT_MISSING ? NAN : (double)value;
 }
 
-static void add_text(Table *t, const char *text)
+static const char *told(const char *text)
 {
-    table_text(t, *text ? text : NULL);
+    return *text ? text : NULL;
 }
 
 /* What a model has of its own: nothing of a GPT-2's usual shape. */
@@ -38,34 +38,27 @@ static void add_config(Table *t, const RowConfig *c)
     table_int(t, c->batch_size);
     add_own(t, c);
     table_int(t, c->threads);
-    add_text(t, c->precision);
-    add_text(t, c->gemm);
-    add_text(t, c->recompute);
-    add_text(t, c->optimizer);
+    table_text(t, told(c->precision));
+    table_text(t, told(c->gemm));
+    table_text(t, told(c->recompute));
+    table_text(t, told(c->optimizer));
     table_int(t, c->seed);
     table_int(t, row_processes(c));
 }
 
 static void add_result(Table *t, const RowResult *r)
 {
-    add_text(t, r->status);
-    table_value(t, "%.2f", r->mean_time_ms);
-    table_value(t, "%.2f", r->std_time_ms);
-    table_value(t, "%.2f", r->median_ms);
-    table_value(t, "%.1f %%", 100 * r->between_cv);
-    table_value(t, "%.1f %%", 100 * r->within_cv);
-    table_value(t, "%.2f", r->first_trial_ms);
-    table_value(t, "%.0f", r->tokens_per_s);
-    table_value(t, "%.1f", r->gflops_per_s);
-    table_value(t, "%.0f %%", r->peak_fraction * 100);
+    table_text(t, told(r->status));
+    table_cells(t, "%.2f|%.2f|%.2f|%.1f %%|%.1f %%|%.2f|%.0f|%.1f|%.0f %%", r->mean_time_ms,
+                r->std_time_ms, r->median_ms, 100 * r->between_cv, 100 * r->within_cv,
+                r->first_trial_ms, r->tokens_per_s, r->gflops_per_s, r->peak_fraction * 100);
     table_bytes(t, known(r->peak_rss_bytes));
 }
 
 static void add_prediction(Table *t, const RowResult *r)
 {
-    table_value(t, "%.1f", known(r->num_params) / 1e6);
-    table_value(t, "%.1f", r->model_flops / 1e9);
-    add_text(t, r->recompute_used);
+    table_cells(t, "%.1f|%.1f", known(r->num_params) / 1e6, r->model_flops / 1e9);
+    table_text(t, told(r->recompute_used));
     table_bytes(t, known(r->predicted_peak_bytes));
     table_duration(t, r->predicted_time_s);
 }

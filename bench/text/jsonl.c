@@ -118,12 +118,8 @@ int jsonl_load_text(LabelledTexts *t, const char *text, size_t len, const char *
 int jsonl_load(LabelledTexts *t, const char *path, const Labels *labels, Err *err)
 {
     size_t len;
-    char *text = file_read(path, MAX_FILE_BYTES, &len, err);
-    if (!text)
-        return -1;
-    int status = jsonl_load_text(t, text, len, path, labels, err);
-    free(text);
-    return status;
+    OWNED char *text = file_read(path, MAX_FILE_BYTES, &len, err);
+    return text ? jsonl_load_text(t, text, len, path, labels, err) : -1;
 }
 
 void labelled_texts_release(LabelledTexts *t)

@@ -2,7 +2,6 @@
 #include "bench/train/config.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "model/families/shapes.h"
@@ -125,20 +124,16 @@ void train_config_release(TrainConfig *c)
 
 /* ---- identity ---- */
 
-static char *value_text(const TrainConfig *c, const ConfigKey *key)
+static void print_value(const TrainConfig *c, const ConfigKey *key, FILE *out)
 {
     const void *member = (const char *)c + key->offset;
     if (key->kind == CONFIG_INT || key->kind == CONFIG_CHOICE)
-        return xasprintf("%" PRId64, *(const int64_t *)member);
-    if (key->kind == CONFIG_REAL)
-        return xasprintf("%.17g", *(const double *)member);
-    char *text = xstrdup("");
-    for (size_t i = 0; i < c->labels.count; i++) {
-        char *longer = xasprintf("%s%s%s", text, i ? "," : "", c->labels.at[i]);
-        free(text);
-        text = longer;
-    }
-    return text;
+        fprintf(out, "%" PRId64, *(const int64_t *)member);
+    else if (key->kind == CONFIG_REAL)
+        fprintf(out, "%.17g", *(const double *)member);
+    else
+        for (size_t i = 0; i < c->labels.count; i++)
+            fprintf(out, "%s%s", i ? "," : "", c->labels.at[i]);
 }
 
 /* Keys that were not there before come without a default, and leave the identity as it was. */
@@ -156,25 +151,22 @@ static bool may_change(const ConfigKey *key)
            strcmp(key->name, "save_every") == 0;
 }
 
-static char *add_identity(char *all, const TrainConfig *c, const ConfigSection *s)
-{
-    for (size_t i = 0; i < s->num_keys; i++) {
-        if (may_change(&s->keys[i]) || not_given(c, &s->keys[i]))
-            continue;
-        char *value = value_text(c, &s->keys[i]);
-        char *longer = xasprintf("%s%s=%s\n", all, s->keys[i].name, value);
-        free(value);
-        free(all);
-        all = longer;
-    }
-    return all;
-}
-
 char *train_config_identity(const TrainConfig *c)
 {
     const ConfigFile *f = c->task == TASK_GPT ? &gpt_file : &train_config_file;
-    char *all = xasprintf("task=%s\n", f->task);
-    for (size_t i = 0; i < f->num_sections; i++)
-        all = add_identity(all, c, &f->sections[i]);
-    return all;
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    CHECK(out, "no memory for a stream");
+    fprintf(out, "task=%s\n", f->task);
+    for (const ConfigSection *s = f->sections; s < f->sections + f->num_sections; s++)
+        for (const ConfigKey *key = s->keys; key < s->keys + s->num_keys; key++) {
+            if (may_change(key) || not_given(c, key))
+                continue;
+            fprintf(out, "%s=", key->name);
+            print_value(c, key, out);
+            fputc('\n', out);
+        }
+    fclose(out);
+    return text;
 }

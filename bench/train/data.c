@@ -57,23 +57,19 @@ int examples_load_bytes(Examples *train, Examples *held, const char *path, size_
     enum { MAX_TEXT_BYTES = 1 << 30 };
     *train = *held = (Examples){0};
     size_t len;
-    char *bytes = file_read(path, MAX_TEXT_BYTES, &len, err);
+    OWNED char *bytes = file_read(path, MAX_TEXT_BYTES, &len, err);
     if (!bytes)
         return -1;
     size_t windows = len > 0 ? (len - 1) / context : 0;
     size_t last = (size_t)ceil((double)windows * held_out);
-    int status = 0;
-    if (windows == 0 || (windows == last && held_out < 1)) {
-        status =
-            err_set(err, "'%s' has %zu bytes, not enough for windows of %zu", path, len, context);
-    } else {
-        const unsigned char *text = (const unsigned char *)bytes;
-        from_bytes(train, text, windows - last, context);
-        if (last > 0)
-            from_bytes(held, text + (windows - last) * context, last, context);
-    }
-    free(bytes);
-    return status;
+    if (windows == 0 || (windows == last && held_out < 1))
+        return err_set(err, "'%s' has %zu bytes, not enough for windows of %zu", path, len,
+                       context);
+    const unsigned char *text = (const unsigned char *)bytes;
+    from_bytes(train, text, windows - last, context);
+    if (last > 0)
+        from_bytes(held, text + (windows - last) * context, last, context);
+    return 0;
 }
 
 void examples_release(Examples *e)
@@ -177,14 +173,14 @@ static size_t *group_by_bucket(const Examples *e, const size_t *lengths, size_t 
 void batches_build(Batches *b, const Examples *e, const size_t *lengths, size_t num_lengths,
                    BatchOrder order)
 {
-    uint32_t *shuffled = xmalloc((e->count + 1) * sizeof *shuffled);
+    OWNED uint32_t *shuffled = xmalloc((e->count + 1) * sizeof *shuffled);
     for (size_t i = 0; i < e->count; i++)
         shuffled[i] = (uint32_t)i;
     if (order.shuffle)
         shuffle(&order, STREAM_EXAMPLES, shuffled, sizeof *shuffled, e->count);
     *b = (Batches){.order = xmalloc((e->count + 1) * sizeof *b->order),
                    .at = xcalloc(e->count / order.batch_size + num_lengths + 1, sizeof *b->at)};
-    size_t *ends = group_by_bucket(e, lengths, num_lengths, shuffled, b->order);
+    OWNED size_t *ends = group_by_bucket(e, lengths, num_lengths, shuffled, b->order);
     for (size_t k = 0, from = 0; k < num_lengths; k++)
         for (; from < ends[k]; b->count++) {
             size_t left = ends[k] - from, n = left < order.batch_size ? left : order.batch_size;
@@ -193,8 +189,6 @@ void batches_build(Batches *b, const Examples *e, const size_t *lengths, size_t 
         }
     if (order.shuffle)
         shuffle(&order, STREAM_BATCHES, b->at, sizeof *b->at, b->count);
-    free(ends);
-    free(shuffled);
 }
 
 void batches_release(Batches *b)

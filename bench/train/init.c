@@ -9,6 +9,7 @@
 #include "bench/machine/machine.h"
 #include "bench/train/train.h"
 #include "bench/util/units.h"
+#include "bench/util/owned.h"
 
 static uint64_t divide_up(uint64_t a, uint64_t b)
 {
@@ -139,20 +140,15 @@ static int alloc_model(Trainer *t, Err *err)
 
 static int init_serving(Trainer *t, RecordWants wants, int threads, Err *err)
 {
-    Checkpoint ck;
-    if (checkpoint_open(&ck, t->config.checkpoint, err) != 0)
+    OWNED_BY(checkpoint_release) Checkpoint ck = {0};
+    if (checkpoint_open(&ck, t->config.checkpoint, err) != 0 ||
+        plan_classifier(t, &ck, wants, threads, err) != 0 || alloc_model(t, err) != 0)
         return -1;
-    int status = plan_classifier(t, &ck, wants, threads, err);
-    if (status == 0)
-        status = alloc_model(t, err);
-    if (status == 0) {
-        params_randomize(&t->model.params, (uint64_t)t->config.seed, threads);
-        status = checkpoint_load(&ck, &t->model.params, err);
-    }
-    if (status == 0)
-        unused_print(ck.unused);
-    checkpoint_release(&ck);
-    return status;
+    params_randomize(&t->model.params, (uint64_t)t->config.seed, threads);
+    if (checkpoint_load(&ck, &t->model.params, err) != 0)
+        return -1;
+    unused_print(ck.unused);
+    return 0;
 }
 
 enum { BYTE_VALUES = 256 };
@@ -188,12 +184,11 @@ static int init_gpt(Trainer *t, RecordWants wants, int threads, Err *err)
 
 static void count_updates(Trainer *t)
 {
-    Batches batches;
+    OWNED_BY(batches_release) Batches batches;
     BatchOrder order = {.batch_size = (size_t)t->config.batch_size};
     batches_build(&batches, &t->train, t->lengths, t->num_lengths, order);
     t->updates_per_epoch = divide_up(batches.count, (uint64_t)t->config.accumulate);
     t->total_updates = t->updates_per_epoch * (uint64_t)t->config.epochs;
-    batches_release(&batches);
 }
 
 const char train_data_key[] = "training data";
@@ -205,10 +200,8 @@ char *train_data_value(const Examples *trained)
 
 static void make_identity(Trainer *t)
 {
-    char *config = train_config_identity(&t->config), *data = train_data_value(&t->train);
+    OWNED char *config = train_config_identity(&t->config), *data = train_data_value(&t->train);
     t->identity = xasprintf("%s%s=%s\n", config, train_data_key, data);
-    free(data);
-    free(config);
 }
 
 int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err)

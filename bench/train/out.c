@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,9 +14,8 @@ static bool holds_model(const char *dir)
     static const char *const names[] = {"config.json", "model.safetensors"};
     bool found = false;
     for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char *path = xasprintf("%s/%s", dir, names[i]);
+        OWNED char *path = xasprintf("%s/%s", dir, names[i]);
         found |= access(path, F_OK) == 0;
-        free(path);
     }
     return found;
 }
@@ -25,22 +23,20 @@ static bool holds_model(const char *dir)
 /* Whether dir, or the nearest that exists above it, is a directory that can be written into. */
 static int check_place(const char *dir, Err *err)
 {
-    char *at = xstrdup(dir);
+    OWNED char *at = xstrdup(dir);
     struct stat s;
-    int status = 0;
     bool there;
     while (!(there = stat(at, &s) == 0) && errno == ENOENT) {
         const char *above = dirname(at);
         memmove(at, above, strlen(above) + 1);
     }
     if (!there)
-        status = err_set(err, "cannot create '%s': %s", dir, strerror(errno));
-    else if (!S_ISDIR(s.st_mode))
-        status = err_set(err, "cannot create '%s': '%s' is not a directory", dir, at);
-    else if (access(at, W_OK | X_OK) != 0)
-        status = err_set(err, "cannot write into '%s': %s", at, strerror(errno));
-    free(at);
-    return status;
+        return err_set(err, "cannot create '%s': %s", dir, strerror(errno));
+    if (!S_ISDIR(s.st_mode))
+        return err_set(err, "cannot create '%s': '%s' is not a directory", dir, at);
+    if (access(at, W_OK | X_OK) != 0)
+        return err_set(err, "cannot write into '%s': %s", at, strerror(errno));
+    return 0;
 }
 
 int train_check_out(const TrainConfig *c, const TrainOptions *o, Err *err)
@@ -64,18 +60,16 @@ int train_check_out(const TrainConfig *c, const TrainOptions *o, Err *err)
 
 static int make_out(const char *dir, Err *err)
 {
-    char *path = xstrdup(dir);
-    int status = 0;
-    for (size_t i = 1, len = strlen(dir); i <= len && status == 0; i++) {
+    OWNED char *path = xstrdup(dir);
+    for (size_t i = 1, len = strlen(dir); i <= len; i++) {
         if (dir[i] != '/' && i < len)
             continue;
         path[i] = '\0';
         if (mkdir(path, 0777) != 0 && errno != EEXIST)
-            status = err_set(err, "cannot create '%s': %s", path, strerror(errno));
+            return err_set(err, "cannot create '%s': %s", path, strerror(errno));
         path[i] = dir[i];
     }
-    free(path);
-    return status;
+    return 0;
 }
 
 int train_lock_out(const char *dir, Err *err)

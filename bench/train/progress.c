@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench/util/units.h"
@@ -12,9 +11,7 @@
 
 static double now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return 1e-9 * (double)clock_ns();
 }
 
 void train_progress_start(TrainProgress *p, FILE *out, uint64_t done, uint64_t total)
@@ -28,11 +25,12 @@ void train_progress_start(TrainProgress *p, FILE *out, uint64_t done, uint64_t t
 static void print_line(const TrainProgress *p, const LossRow *row, double elapsed)
 {
     char time[UNIT_TEXT_SIZE];
-    bool is_last = row->step == p->total;
-    double left = elapsed / (double)(row->step - p->first) * (double)(p->total - row->step);
+    uint64_t step = (uint64_t)row->step;
+    bool is_last = step == p->total;
+    double left = elapsed / (double)(step - p->first) * (double)(p->total - step);
     format_duration(time, is_last ? elapsed : left);
     fprintf(p->out, "%sstep %" PRIu64 "/%" PRIu64 ", epoch %.2f, loss %.4f, %.1f examples/s, %s %s",
-            p->live ? ERASE_LINE : "", row->step, p->total, row->epoch, row->loss,
+            p->live ? ERASE_LINE : "", step, p->total, row->epoch, row->loss,
             (double)p->examples / elapsed, time, is_last ? "in all" : "left");
     if (!isnan(row->development_loss))
         fprintf(p->out, ", development loss %.4f", row->development_loss);
@@ -48,7 +46,7 @@ void train_progress_show(TrainProgress *p, const LossRow *row, size_t examples)
     const double live_seconds = 0.2, log_seconds = 10;
     double time = now();
     p->examples += examples;
-    bool worth_a_line = !isnan(row->development_loss) || row->step == p->total;
+    bool worth_a_line = !isnan(row->development_loss) || (uint64_t)row->step == p->total;
     if (!worth_a_line && time - p->shown < (p->live ? live_seconds : log_seconds))
         return;
     p->shown = time;

@@ -1,5 +1,6 @@
 /* state: see state.h. */
 #include "bench/train/state.h"
+#include "bench/util/owned.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -47,42 +48,33 @@ int train_state_save(const char *dir, const Bucketed *m, const TrainState *s, co
     train_arithmetic(arithmetic);
     const char *const metadata[] = {"updates", updates,      "smoothed_loss", smoothed, "config",
                                     identity,  "arithmetic", arithmetic,      NULL};
-    char *path = path_in(dir, state_name);
-    int status = safetensors_write(path, blocks, COUNT_OF(blocks), metadata, err);
-    free(path);
-    return status;
+    OWNED char *path = path_in(dir, state_name);
+    return safetensors_write(path, blocks, COUNT_OF(blocks), metadata, err);
 }
 
 int train_model_save(const char *dir, const Bucketed *m, Err *err)
 {
     static const char *const metadata[] = {"format", "pt", NULL};
-    TensorList tensors = {0};
+    OWNED_BY(tensor_list_release) TensorList tensors = {0};
     checkpoint_export(&m->config, true, &m->params, m->params.weights, "", &tensors);
-    char *path = path_in(dir, "model.safetensors");
-    int status = safetensors_write(path, tensors.at, tensors.count, metadata, err);
-    free(path);
-    tensor_list_release(&tensors);
-    return status;
+    OWNED char *path = path_in(dir, "model.safetensors");
+    return safetensors_write(path, tensors.at, tensors.count, metadata, err);
 }
 
 /* ---- loading ---- */
 
 bool train_state_exists(const char *dir)
 {
-    char *path = path_in(dir, state_name);
-    bool exists = access(path, F_OK) == 0;
-    free(path);
-    return exists;
+    OWNED char *path = path_in(dir, state_name);
+    return access(path, F_OK) == 0;
 }
 
 int train_state_remove(const char *dir, Err *err)
 {
-    char *path = path_in(dir, state_name);
-    int status = 0;
+    OWNED char *path = path_in(dir, state_name);
     if (unlink(path) != 0 && errno != ENOENT)
-        status = err_set(err, "cannot remove '%s': %s", path, strerror(errno));
-    free(path);
-    return status;
+        return err_set(err, "cannot remove '%s': %s", path, strerror(errno));
+    return 0;
 }
 
 /* Of lines of key=value; NULL = none has this key. */
@@ -102,14 +94,13 @@ int train_state_value(const char *dir, const char *key, char **value, Err *err)
     *value = NULL;
     if (!train_state_exists(dir))
         return 0;
-    char *path = path_in(dir, state_name);
+    OWNED char *path = path_in(dir, state_name);
     SafeTensors *file = safetensors_open(path, err);
     int status = file ? 0 : -1;
     const char *identity = file ? safetensors_metadata(file, "config") : NULL;
     if (identity)
         *value = value_of(identity, key);
     safetensors_free(file);
-    free(path);
     return status;
 }
 
@@ -162,7 +153,7 @@ static int read_blocks(const SafeTensors *file, const Params *p, Err *err)
 
 int train_state_load(const char *dir, Bucketed *m, TrainState *s, const char *identity, Err *err)
 {
-    char *path = path_in(dir, state_name);
+    OWNED char *path = path_in(dir, state_name);
     SafeTensors *file = safetensors_open(path, err);
     int status = -1;
     if (file) {
@@ -173,7 +164,6 @@ int train_state_load(const char *dir, Bucketed *m, TrainState *s, const char *id
             err_prefix(err, "cannot resume from '%s'", path);
     }
     safetensors_free(file);
-    free(path);
     if (status != 0)
         return -1;
     m->params.step = s->updates;
@@ -183,8 +173,18 @@ int train_state_load(const char *dir, Bucketed *m, TrainState *s, const char *id
 
 /* ---- the loss curve ---- */
 
-static const char header[] =
-    "step,epoch,loss,grad_norm,learning_rate,development_loss,development_accuracy\n";
+#define REAL_COLUMN(name) FIELD(LossRow, REAL, #name, name, .digits = 9)
+static const Field columns[] = {
+    FIELD(LossRow, INT, "step", step),
+    REAL_COLUMN(epoch),
+    REAL_COLUMN(loss),
+    REAL_COLUMN(grad_norm),
+    REAL_COLUMN(learning_rate),
+    REAL_COLUMN(development_loss),
+    REAL_COLUMN(development_accuracy),
+};
+static const Schema loss_schema = {"a line of the loss curve", columns, COUNT_OF(columns),
+                                   sizeof(LossRow)};
 
 /* The length of the first `lines` lines of text. */
 static size_t first_lines(const char *text, size_t len, uint64_t lines)
@@ -199,49 +199,32 @@ static size_t first_lines(const char *text, size_t len, uint64_t lines)
     return at;
 }
 
-/* Cuts the file to its header and first `updates` rows; without any, only the header remains. */
+/* Cuts the file to its header and first `updates` rows; without any, nothing remains. */
 static int cut_curve(const char *path, uint64_t updates, Err *err)
 {
     size_t len = 0;
     if (updates == 0 || access(path, F_OK) != 0)
-        return file_write(path, header, strlen(header), err);
-    char *text = file_read(path, (size_t)1 << 30, &len, err);
-    if (!text)
-        return -1;
-    int status = file_write(path, text, first_lines(text, len, updates + 1), err);
-    free(text);
-    return status;
+        return file_write(path, "", 0, err);
+    OWNED char *text = file_read(path, (size_t)1 << 30, &len, err);
+    return text ? file_write(path, text, first_lines(text, len, updates + 1), err) : -1;
 }
 
 int loss_curve_open(LossCurve *c, const char *dir, uint64_t updates, Err *err)
 {
     *c = (LossCurve){.path = path_in(dir, curve_name)};
-    if (cut_curve(c->path, updates, err) == 0) {
-        c->file = fopen(c->path, "ab");
-        if (c->file)
-            return 0;
-        err_set(err, "cannot open '%s': %s", c->path, strerror(errno));
-    }
-    loss_curve_close(c);
-    return -1;
-}
-
-static void put_cell(FILE *f, double value, char end)
-{
-    if (!isnan(value))
-        fprintf(f, "%.9g", value);
-    fputc(end, f);
+    if (cut_curve(c->path, updates, err) != 0)
+        return -1;
+    c->file = fopen(c->path, "ab");
+    if (!c->file)
+        return err_set(err, "cannot open '%s': %s", c->path, strerror(errno));
+    if (fseek(c->file, 0, SEEK_END) == 0 && ftell(c->file) == 0)
+        schema_write_header(&loss_schema, c->file);
+    return 0;
 }
 
 int loss_curve_add(LossCurve *c, const LossRow *row, Err *err)
 {
-    fprintf(c->file, "%" PRIu64 ",", row->step);
-    put_cell(c->file, row->epoch, ',');
-    put_cell(c->file, row->loss, ',');
-    put_cell(c->file, row->grad_norm, ',');
-    put_cell(c->file, row->learning_rate, ',');
-    put_cell(c->file, row->development_loss, ',');
-    put_cell(c->file, row->development_accuracy, '\n');
+    schema_write_record(&loss_schema, row, c->file);
     if (fflush(c->file) != 0 || ferror(c->file))
         return err_set(err, "cannot write '%s': %s", c->path, strerror(errno));
     return 0;

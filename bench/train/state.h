@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 
+#include "bench/util/fields.h"
 #include "model/bucketed.h"
 
 enum { ARITHMETIC_SIZE = 48 };
@@ -49,7 +50,7 @@ int train_state_load(const char *dir, Bucketed *m, TrainState *s, const char *id
 
 /* One line of loss.csv. NAN = an empty cell. */
 typedef struct LossRow {
-    uint64_t step;
+    int64_t step;
     double epoch, loss, grad_norm, learning_rate;
     double development_loss, development_accuracy; /* at the end of an epoch */
 } LossRow;

@@ -8,6 +8,7 @@
 #include "autograd/optim/clip.h"
 #include "bench/util/interrupt.h"
 #include "bench/train/progress.h"
+#include "bench/util/owned.h"
 
 double learning_rate_at(double peak, uint64_t update, uint64_t warmup, uint64_t total)
 {
@@ -153,7 +154,7 @@ static int apply(Trainer *t, Update *u, Err *err)
     adamw.weight_decay = (float)c->weight_decay;
     params_update(p, &adamw, (float)clip_factor(u->row.grad_norm, c->max_grad_norm),
                   t->model.threads);
-    u->row.step = ++t->state.updates;
+    u->row.step = (int64_t)++t->state.updates;
     u->row.epoch = (double)u->row.step / (double)t->updates_per_epoch;
     return 0;
 }
@@ -176,7 +177,7 @@ static size_t count_right(const float *logits, size_t labels, const int32_t *tar
 Evaluation train_evaluate(Trainer *t, const Examples *e)
 {
     Evaluation result = {.count = e->count};
-    Batches batches;
+    OWNED_BY(batches_release) Batches batches;
     BatchOrder order = {.batch_size = (size_t)t->config.batch_size};
     batches_build(&batches, e, t->lengths, t->num_lengths, order);
     for (size_t i = 0; i < batches.count; i++) {
@@ -187,7 +188,6 @@ Evaluation train_evaluate(Trainer *t, const Examples *e)
             result.right += count_right(bucketed_logits(&t->model, bucket),
                                         t->model.config.num_labels, t->arrays.targets, b->count);
     }
-    batches_release(&batches);
     result.loss /= (double)e->count;
     return result;
 }
@@ -243,12 +243,13 @@ static int take_up(Trainer *t, FILE *chatter, Err *err)
     return save_model(t, err);
 }
 
-/* Removes the old state first: --resume must not find it beside the new loss curve. */
+/* Checks before the directory is made and again once it is locked. Removes the old state first:
+ * --resume must not find it beside the new loss curve. */
 static int begin(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err)
 {
     const char *dir = t->config.out;
-    t->lock = train_lock_out(dir, err);
-    if (t->lock < 0 || train_check_out(&t->config, o, err) != 0)
+    if (train_check_out(&t->config, o, err) != 0 || (t->lock = train_lock_out(dir, err)) < 0 ||
+        train_check_out(&t->config, o, err) != 0)
         return -1;
     bool resumed = o->resume && train_state_exists(dir);
     if ((resumed ? take_up(t, chatter, err) : train_state_remove(dir, err)) != 0)

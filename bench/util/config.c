@@ -1,5 +1,6 @@
 /* config: see config.h. */
 #include "bench/util/config.h"
+#include "bench/util/owned.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -194,9 +195,8 @@ static const ConfigKey *find_setting(const ConfigFile *f, const char *name,
                                      const ConfigSection **section)
 {
     const char *dot = strchr(name, '.');
-    char *table = dot ? xasprintf("%.*s", (int)(dot - name), name) : NULL;
+    OWNED char *table = dot ? xasprintf("%.*s", (int)(dot - name), name) : NULL;
     *section = dot ? find_section(f, table) : home_of(f, name, true);
-    free(table);
     return *section && !(*section)->size ? find_key(*section, dot ? dot + 1 : name) : NULL;
 }
 
@@ -204,24 +204,20 @@ static int apply_setting(Reader *r, const char *setting, Err *err)
 {
     const char *equals = strchr(setting, '=');
     const ConfigSection *section;
-    TomlNode value = {0};
+    OWNED_BY(toml_release) TomlNode value = {0};
     if (!equals || equals == setting)
         return err_set(err, "--set '%s' is not key=value", setting);
-    char *name = xasprintf("%.*s", (int)(equals - setting), setting);
-    char *place = xasprintf("--set %s", setting);
+    OWNED char *name = xasprintf("%.*s", (int)(equals - setting), setting);
+    OWNED char *place = xasprintf("--set %s", setting);
     const ConfigKey *key = find_setting(r->file, name, &section);
-    int status = key ? 0 : unknown_key(r, NULL, name, err);
-    if (key) {
-        config_parse_value(key, equals + 1, &value);
-        *seen(r, section, key) = true;
-        status = config_take(&(ConfigAt){place, section, key, &value, r->out, r->out}, err);
-        toml_release(&value);
+    const ConfigAt at = {place, section, key, &value, r->out, r->out};
+    if (!key) {
+        unknown_key(r, NULL, name, err);
+        return err_prefix(err, "%s", place);
     }
-    if (status != 0)
-        err_prefix(err, "%s", place);
-    free(name);
-    free(place);
-    return status;
+    config_parse_value(key, equals + 1, &value);
+    *seen(r, section, key) = true;
+    return config_take(&at, err) == 0 ? 0 : err_prefix(err, "%s", place);
 }
 
 /* ---- the whole ---- */
@@ -315,10 +311,8 @@ static int open_text(ConfigDocument *d, const ConfigFile *first, const char *tex
 int config_open(ConfigDocument *d, const ConfigFile *first, const char *path, Err *err)
 {
     size_t len;
-    char *text = file_read(path, TOML_MAX_BYTES, &len, err);
-    int status = text ? open_text(d, first, text, len, path, err) : -1;
-    free(text);
-    return status;
+    OWNED char *text = file_read(path, TOML_MAX_BYTES, &len, err);
+    return text ? open_text(d, first, text, len, path, err) : -1;
 }
 
 void config_close(ConfigDocument *d)

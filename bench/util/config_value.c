@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bench/util/units.h"
+#include "bench/util/owned.h"
 
 typedef union Value {
     int64_t integer;
@@ -57,10 +58,8 @@ static int take_word(const ConfigKey *key, const TomlNode *v, Err *err)
     const char *words = key->choices ? key->choices : "", *number = rules[key->kind].wanted;
     if (*words && choice_check("", words, v->text, err) == 0)
         return 0;
-    char *allowed = xasprintf("%s%s%s", number, *words ? "|" : "", words);
-    choice_check(key->name, allowed, v->text, err);
-    free(allowed);
-    return -1;
+    OWNED char *allowed = xasprintf("%s%s%s", number, *words ? "|" : "", words);
+    return choice_check(key->name, allowed, v->text, err);
 }
 
 static int take_choice(const ConfigKey *key, const void *out, const char *text, Err *err)
@@ -70,12 +69,10 @@ static int take_choice(const ConfigKey *key, const void *out, const char *text, 
     size_t count = 0;
     while (key->choice(out, count))
         count++;
-    const char **names = xcalloc(count + 1, sizeof *names);
+    OWNED const char **names = xcalloc(count + 1, sizeof *names);
     for (size_t i = 0; i < count; i++)
         names[i] = key->choice(out, i);
-    int found = choice_among(key->name, names, count, text, err);
-    free(names);
-    return found;
+    return choice_among(key->name, names, count, text, err);
 }
 
 static int take(const ConfigKey *key, const void *out, const TomlNode *v, Value *x, Err *err)
@@ -154,15 +151,13 @@ int config_take(const ConfigAt *at, Err *err)
 static bool parse_toml(const char *text, TomlNode *value)
 {
     Err ignored;
-    TomlNode document;
-    char *line = xasprintf("value = %s", text);
+    OWNED_BY(toml_release) TomlNode document = {0};
+    OWNED char *line = xasprintf("value = %s", text);
     bool whole = toml_parse(&document, line, strlen(line), "", &ignored) == 0;
     if (whole && (whole = document.count == 1)) {
         *value = *document.child;
         *document.child = (TomlNode){.kind = TOML_DATE};
     }
-    toml_release(&document);
-    free(line);
     return whole;
 }
 

@@ -63,49 +63,37 @@ static bool bool_of(const Field *f, const void *record)
     return f->kind == FIELD_BOOL ? *(const FieldBOOL *)value_of(f, record) : int_of(f, record) != 0;
 }
 
+/* Of each kind: its members, their missing value and the bytes of it that tell, its JSON. */
+static const struct Kind {
+    size_t size;
+    const void *missing;
+    size_t told_by;
+    const char *json;
+} kinds[] = {
+    [FIELD_TEXT] = {sizeof(FieldTEXT), "", 1, "a text"},
+    [FIELD_BOOL] = {sizeof(FieldBOOL), &(FieldBOOL){false}, sizeof(FieldBOOL), "true or false"},
+    [FIELD_INT] = {sizeof(FieldINT), &(FieldINT){INT_MISSING}, sizeof(FieldINT), "an integer"},
+    [FIELD_REAL] = {sizeof(FieldREAL), &(FieldREAL){NAN}, sizeof(FieldREAL), "a number"},
+    [FIELD_FLAG] = {sizeof(FieldFLAG), &(FieldFLAG){INT_MISSING}, sizeof(FieldFLAG),
+                    "true or false"},
+};
+
 bool field_is_missing(const Field *f, const void *record)
 {
-    switch (f->kind) {
-    case FIELD_TEXT:
-        return *(const char *)value_of(f, record) == '\0';
-    case FIELD_BOOL:
-        return false;
-    case FIELD_FLAG:
-    case FIELD_INT:
-        return int_of(f, record) == INT_MISSING;
-    case FIELD_REAL:
+    const struct Kind *k = &kinds[f->kind];
+    if (f->kind == FIELD_REAL)
         return isnan(real_of(f, record));
-    }
-    return true;
+    return f->kind != FIELD_BOOL && memcmp(value_of(f, record), k->missing, k->told_by) == 0;
 }
 
 void field_clear(const Field *f, void *record)
 {
-    switch (f->kind) {
-    case FIELD_TEXT:
-        *(char *)field_at(f, record) = '\0';
-        break;
-    case FIELD_BOOL:
-        *(FieldBOOL *)field_at(f, record) = false;
-        break;
-    case FIELD_FLAG:
-    case FIELD_INT:
-        *(FieldINT *)field_at(f, record) = INT_MISSING;
-        break;
-    case FIELD_REAL:
-        *(FieldREAL *)field_at(f, record) = NAN;
-        break;
-    }
+    memcpy(field_at(f, record), kinds[f->kind].missing, kinds[f->kind].told_by);
 }
 
 void field_copy(const Field *f, const void *from, void *to)
 {
-    static const size_t sizes[] = {[FIELD_TEXT] = sizeof(FieldTEXT),
-                                   [FIELD_BOOL] = sizeof(FieldBOOL),
-                                   [FIELD_FLAG] = sizeof(FieldFLAG),
-                                   [FIELD_INT] = sizeof(FieldINT),
-                                   [FIELD_REAL] = sizeof(FieldREAL)};
-    memcpy(field_at(f, to), value_of(f, from), sizes[f->kind]);
+    memcpy(field_at(f, to), value_of(f, from), kinds[f->kind].size);
 }
 
 double field_number(const Field *f, const void *record)
@@ -158,23 +146,31 @@ static int parse_int_field(const Field *f, const char *cell, FieldINT *out, Err 
             return err_set(err, "%s is '%s', not an integer of 64 bits", f->name, cell);
         *out = (FieldINT)real;
     }
-    if ((f->min || f->max) && (*out < f->min || *out > f->max))
-        return err_set(err, "%s is %s, outside %" PRId64 " to %" PRId64, f->name, cell, f->min,
-                       f->max);
-    return 0;
+    return bounds_check(f->name, cell, *out >= f->min && *out <= f->max, f->min, f->max, err);
 }
 
-static int parse_bool_field(const Field *f, const char *cell, FieldBOOL *out, Err *err)
+static void set_truth(const Field *f, void *record, bool truth)
 {
-    *out = strcmp(cell, "True") == 0 || strcmp(cell, "true") == 0;
-    if (*out || strcmp(cell, "False") == 0 || strcmp(cell, "false") == 0)
-        return 0;
-    return err_set(err, "%s is '%s', neither true nor false", f->name, cell);
+    if (f->kind == FIELD_BOOL)
+        *(FieldBOOL *)field_at(f, record) = truth;
+    else
+        *(FieldFLAG *)field_at(f, record) = truth;
+}
+
+static int parse_truth_field(const Field *f, void *record, const char *cell, Err *err)
+{
+    static const char *const words[] = {"False", "false", "0", "True", "true", "1"};
+    size_t i = 0;
+    while (i < COUNT_OF(words) && strcmp(cell, words[i]) != 0)
+        i++;
+    if (i == COUNT_OF(words) || (f->kind == FIELD_BOOL && i % 3 == 2))
+        return err_set(err, "%s is '%s', neither true nor false", f->name, cell);
+    set_truth(f, record, i >= COUNT_OF(words) / 2);
+    return 0;
 }
 
 int field_parse(const Field *f, void *record, const char *cell, Err *err)
 {
-    bool truth;
     if (cell[0] == '\0' && f->kind != FIELD_BOOL) {
         field_clear(f, record);
         return 0;
@@ -188,13 +184,8 @@ int field_parse(const Field *f, void *record, const char *cell, Err *err)
         text_set(field_at(f, record), cell);
         return 0;
     case FIELD_BOOL:
-        return parse_bool_field(f, cell, field_at(f, record), err);
     case FIELD_FLAG:
-        truth = strcmp(cell, "1") == 0;
-        if (!truth && strcmp(cell, "0") != 0 && parse_bool_field(f, cell, &truth, err) != 0)
-            return -1;
-        *(FieldFLAG *)field_at(f, record) = truth;
-        return 0;
+        return parse_truth_field(f, record, cell, err);
     case FIELD_INT:
         return parse_int_field(f, cell, field_at(f, record), err);
     case FIELD_REAL:
@@ -282,26 +273,19 @@ json_t *schema_to_json(const Schema *s, const void *record)
 static int field_from_json(const Schema *s, const Field *f, const json_t *value, void *record,
                            Err *err)
 {
-    static const char *const types[] = {[FIELD_TEXT] = "a text",
-                                        [FIELD_BOOL] = "true or false",
-                                        [FIELD_FLAG] = "true or false",
-                                        [FIELD_INT] = "an integer",
-                                        [FIELD_REAL] = "a number"};
     void *at = field_at(f, record);
     if (json_is_null(value)) {
         field_clear(f, record);
     } else if (f->kind == FIELD_TEXT && json_is_string(value)) {
         text_set(at, json_string_value(value));
-    } else if (f->kind == FIELD_BOOL && json_is_boolean(value)) {
-        *(FieldBOOL *)at = json_boolean_value(value);
-    } else if (f->kind == FIELD_FLAG && json_is_boolean(value)) {
-        *(FieldFLAG *)at = json_boolean_value(value);
+    } else if ((f->kind == FIELD_BOOL || f->kind == FIELD_FLAG) && json_is_boolean(value)) {
+        set_truth(f, record, json_boolean_value(value));
     } else if (f->kind == FIELD_INT && json_is_integer(value)) {
         *(FieldINT *)at = json_integer_value(value);
     } else if (f->kind == FIELD_REAL && json_is_number(value)) {
         *(FieldREAL *)at = json_number_value(value);
     } else {
-        return err_set(err, "column '%s' of %s is not %s", f->name, s->what, types[f->kind]);
+        return err_set(err, "column '%s' of %s is not %s", f->name, s->what, kinds[f->kind].json);
     }
     return 0;
 }

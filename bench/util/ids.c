@@ -63,7 +63,7 @@ int ids_parse(IdTable *t, const char *option, const char *text, Err *err)
     bool in_file = text[0] == '@';
     const char *path = text + 1;
     *t = (IdTable){.place = xasprintf("%s%s%s", option, in_file ? ": " : "", in_file ? path : "")};
-    char *file = NULL;
+    OWNED char *file = NULL;
     size_t length = 0;
     int status = 0;
     if (in_file && !(file = file_read(path, MAX_FILE, &length, err)))
@@ -72,7 +72,6 @@ int ids_parse(IdTable *t, const char *option, const char *text, Err *err)
         status = err_set(err, "%s: a NUL byte in it", t->place);
     else
         status = parse_rows(t, file ? file : text, err);
-    free(file);
     if (status != 0)
         ids_release(t);
     return status;

@@ -44,6 +44,14 @@ int parse_real(const char *text, double *value)
     return 0;
 }
 
+int bounds_check(const char *name, const char *text, bool within, int64_t min, int64_t max,
+                 Err *err)
+{
+    if (within || (min == 0 && max == 0))
+        return 0;
+    return err_set(err, "%s is %s, outside %" PRId64 " to %" PRId64, name, text, min, max);
+}
+
 /* "a, b or c"; a list too long to show is cut. */
 static void list_names(const char *const *names, size_t count, char *shown, size_t room)
 {
@@ -137,40 +145,29 @@ static const Option *find_option(const Command *c, const char *name, size_t len)
 static int unknown_option(const Command *c, const char *given, Err *err)
 {
     size_t count = c->num_options + c->num_more + 1;
-    const char **names = xcalloc(count, sizeof *names);
+    OWNED const char **names = xcalloc(count, sizeof *names);
     for (size_t i = 0; i < count; i++)
         names[i] = command_option(c, i) ? command_option(c, i)->name : "--help";
     Hint hint;
     if (*did_you_mean(hint, given, names, count))
-        err_set(err, "unknown option '%s'%s", given, hint);
-    else
-        err_set(err, "unknown option '%s'; see tare %s --help", given, c->verb);
-    free(names);
-    return -1;
+        return err_set(err, "unknown option '%s'%s", given, hint);
+    return err_set(err, "unknown option '%s'; see tare %s --help", given, c->verb);
 }
 
 static int set_int(const Option *o, const char *value, Err *err)
 {
-    bool bounded = o->min != 0 || o->max != 0;
-    if (parse_int(value, o->target) != 0)
+    int64_t *v = o->target;
+    if (parse_int(value, v) != 0)
         return err_set(err, "%s is '%s', not an integer", o->name, value);
-    int64_t v = *(int64_t *)o->target;
-    if (bounded && (v < o->min || v > o->max))
-        return err_set(err, "%s is %s, outside %" PRId64 " to %" PRId64, o->name, value, o->min,
-                       o->max);
-    return 0;
+    return bounds_check(o->name, value, *v >= o->min && *v <= o->max, o->min, o->max, err);
 }
 
 static int set_real(const Option *o, const char *value, Err *err)
 {
-    bool bounded = o->min != 0 || o->max != 0;
-    if (parse_real(value, o->target) != 0)
+    double *v = o->target, min = (double)o->min, max = (double)o->max;
+    if (parse_real(value, v) != 0)
         return err_set(err, "%s is '%s', not a finite number", o->name, value);
-    double v = *(double *)o->target;
-    if (bounded && (v < (double)o->min || v > (double)o->max))
-        return err_set(err, "%s is %s, outside %" PRId64 " to %" PRId64, o->name, value, o->min,
-                       o->max);
-    return 0;
+    return bounds_check(o->name, value, *v >= min && *v <= max, o->min, o->max, err);
 }
 
 static int set_option(const Option *o, const char *value, Err *err)

@@ -107,6 +107,10 @@ int choice_check(const char *what, const char *choices, const char *text, Err *e
 /* `set` of an OPTION_CALL whose target is a double of seconds: "90s", "45m", "2h". */
 int option_set_duration(void *target, const void *context, const char *value, Err *err);
 
+/* 0 where `within`, or where there are no bounds, both 0. -1: err says which `name` breaks. */
+int bounds_check(const char *name, const char *text, bool within, int64_t min, int64_t max,
+                 Err *err);
+
 /* The whole of text as an integer or a finite number. -1: it is not one (or does not fit). */
 int parse_int(const char *text, int64_t *value);
 int parse_real(const char *text, double *value);

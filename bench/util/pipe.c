@@ -9,13 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "autograd/kernels/placement.h"
 #include "bench/util/interrupt.h"
 
 enum {
@@ -31,70 +29,29 @@ static void pause_ms(long ms)
     nanosleep(&t, NULL);
 }
 
-static void close_log(Peer *p)
-{
-    if (p->log >= 0)
-        close(p->log);
-    p->log = -1; /* which poll and read pass over */
-}
-
 /* ---- starting and ending ---- */
-
-/* In the new process, between fork and exec. */
-_Noreturn static void become(char *const *argv, char *const *settings, int channel, int log,
-                             pid_t parent)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(127); /* it died before we asked to die with it */
-    setpgid(0, 0);
-    if (getenv(SPIN_COUNT_IS_OURS)) {
-        unsetenv(SPIN_COUNT_IS_OURS);
-        unsetenv(SPIN_COUNT);
-    }
-    for (; *settings; settings++)
-        putenv(*settings);
-    /* Copies above the standard descriptors first, so that no dup2 below closes another's
-     * source. */
-    int talk = fcntl(channel, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int noise = fcntl(log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (dup2(talk, STDIN_FILENO) < 0 || dup2(talk, STDOUT_FILENO) < 0 ||
-        dup2(noise, STDERR_FILENO) < 0)
-        _exit(127);
-    placement_unpin(NULL);
-    execv(argv[0], argv);
-    dprintf(STDERR_FILENO, "cannot execute '%s': %s\n", argv[0], strerror(errno));
-    _exit(127);
-}
 
 int peer_start(Peer *p, const char *name, char *const *argv, char *const *settings, Err *err)
 {
-    int talk[2], noise[2];
+    int talk[2];
     *p = (Peer){.name = name};
     /* A socket pair, since writing to a pipe whose reader is gone would end us with SIGPIPE. */
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk) != 0)
         return err_set(err, "%s: cannot make a socket pair: %s", name, strerror(errno));
-    if (pipe2(noise, O_CLOEXEC) != 0) {
-        close(talk[0]);
-        close(talk[1]);
-        return err_set(err, "%s: cannot make a pipe: %s", name, strerror(errno));
-    }
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
-        become(argv, settings, talk[1], noise[1], parent);
+    int noise = stream_open(&p->log, PEER_LOG_BYTES, err);
+    const Program program = {argv[0], argv, {talk[1], talk[1], noise}, 3, settings};
+    pid_t pid = noise < 0 ? -1 : process_start(&program, err);
     close(talk[1]);
-    close(noise[1]);
+    if (noise >= 0)
+        close(noise);
     if (pid < 0) {
         close(talk[0]);
-        close(noise[0]);
-        return err_set(err, "%s: cannot start a process: %s", name, strerror(errno));
+        stream_release(&p->log);
+        return err_prefix(err, "%s", name);
     }
-    setpgid(pid, pid); /* whoever of the two comes first; the other's call then changes nothing */
     fcntl(talk[0], F_SETFL, O_NONBLOCK);
-    fcntl(noise[0], F_SETFL, O_NONBLOCK);
     p->pid = pid;
     p->channel = talk[0];
-    p->log = noise[0];
     return 0;
 }
 
@@ -111,7 +68,7 @@ static int reap(Peer *p)
     while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
         ;
     close(p->channel);
-    close_log(p);
+    stream_release(&p->log);
     p->pid = 0;
     return status;
 }
@@ -122,32 +79,6 @@ void peer_stop(Peer *p)
         reap(p);
 }
 
-/* ---- its stderr ---- */
-
-static void drain_log(Peer *p)
-{
-    char data[PEER_LOG_BYTES];
-    ssize_t n;
-    while ((n = read(p->log, data, sizeof data)) > 0) {
-        size_t len = (size_t)n;
-        size_t keep = PEER_LOG_BYTES - len < p->tail_len ? PEER_LOG_BYTES - len : p->tail_len;
-        memmove(p->tail, p->tail + p->tail_len - keep, keep);
-        memcpy(p->tail + keep, data, len);
-        p->tail_len = keep + len;
-    }
-}
-
-/* The last line of it that is not blank, cut out in place; "" if there is none. */
-static const char *last_words(Peer *p)
-{
-    size_t end = p->tail_len;
-    while (end > 0 && strchr(" \n\r", p->tail[end - 1]))
-        end--;
-    p->tail[end] = '\0';
-    const char *newline = strrchr(p->tail, '\n');
-    return newline ? newline + 1 : p->tail;
-}
-
 /* ---- failures: each stops the worker ---- */
 
 /* Its channel is closed: gives it the time to end by itself and to say why. */
@@ -155,24 +86,23 @@ static void wait_for_last_words(Peer *p)
 {
     for (int waited = 0; waited < FAREWELL_MS; waited += SETTLE_TICK_MS) {
         siginfo_t info = {.si_pid = 0};
-        drain_log(p);
+        stream_drain(&p->log);
         if (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid)
             break;
         pause_ms(SETTLE_TICK_MS);
     }
-    drain_log(p);
+    stream_drain(&p->log);
 }
 
 static int ended(Peer *p, Err *err)
 {
     wait_for_last_words(p);
-    const char *words = last_words(p), *colon = *words ? ": " : "";
+    OWNED char *words = xstrdup(last_line(p->log.text));
+    const char *colon = *words ? ": " : "";
     int status = reap(p);
-    if (WIFSIGNALED(status)) {
-        const char *signal_name = sigabbrev_np(WTERMSIG(status));
-        return err_set(err, "%s was killed by SIG%s%s%s", p->name, signal_name ? signal_name : "RT",
+    if (WIFSIGNALED(status))
+        return err_set(err, "%s was killed by SIG%s%s%s", p->name, signal_name(WTERMSIG(status)),
                        colon, words);
-    }
     return err_set(err, "%s ended with exit code %d%s%s", p->name, WEXITSTATUS(status), colon,
                    words);
 }
@@ -209,13 +139,11 @@ static int await(Peer *p, short events, int64_t deadline_ns, double max_seconds,
         if (left <= 0)
             return silent(p, max_seconds, err);
         struct pollfd fds[2] = {{.fd = p->channel, .events = events},
-                                {.fd = p->log, .events = POLLIN}};
+                                {.fd = p->log.fd, .events = POLLIN}};
         int64_t left_ms = left / 1000000 + 1;
         poll(fds, 2, left_ms < TICK_MS ? (int)left_ms : TICK_MS);
-        if (fds[1].revents & POLLIN)
-            drain_log(p);
-        else if (fds[1].revents)
-            close_log(p);
+        if (fds[1].revents)
+            stream_drain(&p->log);
         if (fds[0].revents)
             return 0;
     }
@@ -292,21 +220,15 @@ json_t *peer_ask(Peer *p, json_t *request, double max_seconds, Err *err)
 {
     CHECK(peer_running(p), "%s is not running", p->name);
     int64_t deadline_ns = clock_ns() + (int64_t)(max_seconds * 1e9);
-    char *text = json_dumps(request, JSON_COMPACT);
+    OWNED char *text = json_dumps(request, JSON_COMPACT);
     CHECK(text, "a request that is no JSON");
     json_decref(request);
-    char *line = xasprintf("%s\n", text);
-    free(text);
-    json_t *reply = NULL;
-    if (send_line(p, line, strlen(line), deadline_ns, max_seconds, err) == 0) {
-        size_t len;
-        char *answer = receive_line(p, &len, deadline_ns, max_seconds, err);
-        if (answer)
-            reply = understand(p, answer, len, err);
-        free(answer);
-    }
-    free(line);
-    return reply;
+    OWNED char *line = xasprintf("%s\n", text);
+    if (send_line(p, line, strlen(line), deadline_ns, max_seconds, err) != 0)
+        return NULL;
+    size_t len;
+    OWNED char *answer = receive_line(p, &len, deadline_ns, max_seconds, err);
+    return answer ? understand(p, answer, len, err) : NULL;
 }
 
 /* ---- asleep? ---- */

@@ -9,23 +9,17 @@
 #define TARE_BENCH_UTIL_PIPE_H
 
 #include <jansson.h>
-#include <sys/types.h>
 
-#include "autograd/base.h"
+#include "bench/util/process.h"
 
 enum { PEER_LOG_BYTES = 4096, PEER_REPLY_BYTES = 1 << 20 };
 
 typedef struct Peer {
-    const char *name;              /* for messages; borrowed */
-    pid_t pid;                     /* 0 = not running */
-    int channel, log;              /* requests and answers; its stderr */
-    char tail[PEER_LOG_BYTES + 1]; /* the end of its stderr */
-    size_t tail_len;
+    const char *name; /* for messages; borrowed */
+    pid_t pid;        /* 0 = not running */
+    int channel;      /* requests and answers */
+    Stream log;       /* the end of its stderr */
 } Peer;
-
-/* GNU OpenMP's spin count of idle threads; and a mark that main, not the user, set it. */
-#define SPIN_COUNT         "GOMP_SPINCOUNT"
-#define SPIN_COUNT_IS_OURS "TARE_SPIN_COUNT_IS_OURS"
 
 /* Starts argv[0] with these arguments (NULL-terminated) and "NAME=VALUE" settings (NULL-terminated)
  * added to its environment. Removes a spin count that main has set: a peer is measured as its users

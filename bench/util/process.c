@@ -22,13 +22,7 @@ enum {
     REAP_TICK_MS = 2, /* the same once its pipes are closed and it is about to end */
 };
 
-/* A pipe's reading end and what has come through; fd is -1 once the other side has closed. */
-typedef struct Stream {
-    int fd;
-    char *text;
-    size_t len;
-    size_t keep; /* drop all but the last `keep` bytes; 0 = keep everything */
-} Stream;
+/* ---- streams ---- */
 
 static void stream_append(Stream *s, const char *data, size_t n)
 {
@@ -42,15 +36,26 @@ static void stream_append(Stream *s, const char *data, size_t n)
     s->text[s->len] = '\0';
 }
 
+int stream_open(Stream *s, size_t keep, Err *err)
+{
+    int ends[2];
+    *s = (Stream){.fd = -1};
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_set(err, "cannot make a pipe: %s", strerror(errno));
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    *s = (Stream){.fd = ends[0], .keep = keep};
+    stream_append(s, "", 0);
+    return ends[1];
+}
+
 static void stream_close(Stream *s)
 {
     if (s->fd >= 0)
         close(s->fd);
-    s->fd = -1;
+    s->fd = -1; /* which poll passes over */
 }
 
-/* Takes what is there without waiting for more. */
-static void stream_drain(Stream *s)
+void stream_drain(Stream *s)
 {
     char data[65536];
     while (s->fd >= 0) {
@@ -64,6 +69,31 @@ static void stream_drain(Stream *s)
     }
 }
 
+void stream_release(Stream *s)
+{
+    stream_close(s);
+    free(s->text);
+    s->text = NULL;
+}
+
+const char *last_line(char *text)
+{
+    size_t end = strlen(text);
+    while (end > 0 && strchr(" \n\r", text[end - 1]))
+        end--;
+    text[end] = '\0';
+    char *newline = strrchr(text, '\n');
+    return newline ? newline + 1 : text;
+}
+
+const char *signal_name(int number)
+{
+    const char *name = sigabbrev_np(number);
+    return name ? name : "RT";
+}
+
+/* ---- starting ---- */
+
 /* In the new process: the reason goes where its output would. */
 __attribute__((format(printf, 1, 2))) _Noreturn static void give_up(const char *fmt, ...)
 {
@@ -76,63 +106,69 @@ __attribute__((format(printf, 1, 2))) _Noreturn static void give_up(const char *
     _exit(127);
 }
 
+/* Also forgets the spin count that main has set: a peer is measured as its users run it. */
+static void set_apart(char *const *settings)
+{
+    setpgid(0, 0);
+    if (getenv(SPIN_COUNT_IS_OURS)) {
+        unsetenv(SPIN_COUNT_IS_OURS);
+        unsetenv(SPIN_COUNT);
+    }
+    for (; *settings; settings++)
+        putenv(*settings);
+}
+
 /* In the new process, between fork and exec: calls nothing that another thread could have
  * locked. */
-_Noreturn static void become(const char *program, char *const *argv, int answer_fd, int output_fd,
-                             pid_t parent)
+_Noreturn static void become(const Program *p, pid_t parent)
 {
+    int copies[COUNT_OF(p->fds)];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(127); /* it died before we asked to die with it */
-    /* Copies above the standard descriptors first, so that no dup2 below closes another's
-     * source. */
-    int answer = fcntl(answer_fd, F_DUPFD_CLOEXEC, CHILD_RESULT_FD + 1);
-    int output = fcntl(output_fd, F_DUPFD_CLOEXEC, CHILD_RESULT_FD + 1);
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
-        dup2(answer, CHILD_RESULT_FD) < 0)
-        _exit(127);
+    /* Copies above the wanted descriptors first, so that no dup2 below closes another's source. */
+    for (int i = 0; i < p->num_fds; i++)
+        copies[i] = fcntl(p->fds[i] < 0 ? nothing : p->fds[i], F_DUPFD_CLOEXEC, p->num_fds);
+    for (int i = 0; i < p->num_fds; i++)
+        if (copies[i] >= 0 && dup2(copies[i], i) < 0)
+            _exit(127);
     if (nothing < 0)
         give_up("cannot open '/dev/null'");
-    dup2(nothing, STDIN_FILENO);
+    if (p->settings)
+        set_apart(p->settings);
     signal(SIGPIPE, SIG_DFL);
     placement_unpin(NULL);
-    execv(program, argv);
-    give_up("cannot execute '%s'", program);
+    execv(p->path, p->argv);
+    give_up("cannot execute '%s'", p->path);
 }
 
-static int open_pipe(int ends[2], Err *err)
+pid_t process_start(const Program *p, Err *err)
 {
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return err_set(err, "cannot make a pipe: %s", strerror(errno));
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    return 0;
+    signal(SIGCHLD, SIG_DFL); /* where our caller left it ignored, waitpid would lose the status */
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        become(p, parent);
+    if (pid < 0)
+        return err_set(err, "cannot start a process: %s", strerror(errno));
+    if (p->settings)
+        setpgid(pid, pid); /* whoever of the two comes first; the other's call changes nothing */
+    return pid;
 }
+
+/* ---- running to the end ---- */
 
 /* Forks; the reading ends of its two pipes are then in `answer` and `output`. -1 on failure. */
 static pid_t start(const char *program, char *const *argv, Stream *answer, Stream *output, Err *err)
 {
-    int answer_ends[2], output_ends[2];
-    if (open_pipe(answer_ends, err) != 0)
-        return -1;
-    if (open_pipe(output_ends, err) != 0) {
-        close(answer_ends[0]);
-        close(answer_ends[1]);
-        return -1;
-    }
-    signal(SIGCHLD, SIG_DFL); /* where our caller left it ignored, waitpid would lose the status */
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
-        become(program, argv, answer_ends[1], output_ends[1], parent);
-    answer->fd = answer_ends[0];
-    output->fd = output_ends[0];
-    close(answer_ends[1]);
-    close(output_ends[1]);
-    if (pid < 0) {
-        err_set(err, "cannot start a process: %s", strerror(errno));
-        stream_close(answer);
-        stream_close(output);
-    }
+    int answers = stream_open(answer, 0, err);
+    int outputs = answers < 0 ? -1 : stream_open(output, OUTPUT_KEPT, err);
+    const Program p = {program, argv, {-1, outputs, outputs, answers}, COUNT_OF(p.fds), NULL};
+    pid_t pid = outputs < 0 ? -1 : process_start(&p, err);
+    if (answers >= 0)
+        close(answers);
+    if (outputs >= 0)
+        close(outputs);
     return pid;
 }
 
@@ -168,12 +204,13 @@ static int wait_for_end(Child *c, pid_t pid, Stream *answer, Stream *output)
 int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err)
 {
     *c = (Child){.end = CHILD_EXITED, .max_seconds = max_seconds};
-    Stream answer = {.fd = -1}, output = {.fd = -1, .keep = OUTPUT_KEPT};
+    Stream answer = {.fd = -1}, output = {.fd = -1};
     pid_t pid = start(program, argv, &answer, &output, err);
-    if (pid < 0)
+    if (pid < 0) {
+        stream_release(&answer);
+        stream_release(&output);
         return -1;
-    stream_append(&answer, "", 0);
-    stream_append(&output, "", 0);
+    }
     int status = wait_for_end(c, pid, &answer, &output);
     stream_close(&answer);
     stream_close(&output);
@@ -195,35 +232,23 @@ void child_release(Child *c)
     *c = (Child){0};
 }
 
-/* The last line that is not blank; cuts it out of `output` in place. */
-static char *last_line(char *output)
-{
-    size_t end = strlen(output);
-    while (end > 0 && (output[end - 1] == '\n' || output[end - 1] == ' '))
-        end--;
-    output[end] = '\0';
-    char *newline = strrchr(output, '\n');
-    return newline ? newline + 1 : output;
-}
-
 void child_reason(const Child *c, char *text, size_t size)
 {
     static const char own_prefix[] = "tare: ";
-    char *copy = xstrdup(c->output), *line = text_cleaned(last_line(copy)), limit[UNIT_TEXT_SIZE];
-    const char *colon = *line ? ": " : "", *name = sigabbrev_np(c->code);
+    OWNED char *copy = xstrdup(c->output), *line = text_cleaned(last_line(copy));
+    char limit[UNIT_TEXT_SIZE];
+    const char *colon = *line ? ": " : "";
     if (c->end == CHILD_TIMED_OUT) {
         format_duration(limit, c->max_seconds);
         snprintf(text, size, "exceeded the time limit of %s", limit);
     } else if (c->end == CHILD_INTERRUPTED) {
         snprintf(text, size, "interrupted");
     } else if (c->end == CHILD_KILLED) {
-        snprintf(text, size, "killed by SIG%s%s%s%s", name ? name : "RT",
+        snprintf(text, size, "killed by SIG%s%s%s%s", signal_name(c->code),
                  c->code == SIGKILL ? " (out of memory?)" : "", colon, line);
     } else if (strncmp(line, own_prefix, strlen(own_prefix)) == 0) {
         snprintf(text, size, "%s", line + strlen(own_prefix));
     } else {
         snprintf(text, size, "exit code %d%s%s", c->code, colon, line);
     }
-    free(line);
-    free(copy);
 }

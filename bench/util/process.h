@@ -7,6 +7,8 @@
 #ifndef TARE_BENCH_UTIL_PROCESS_H
 #define TARE_BENCH_UTIL_PROCESS_H
 
+#include <sys/types.h>
+
 #include "autograd/base.h"
 
 enum { CHILD_RESULT_FD = 3 };
@@ -36,5 +38,46 @@ void child_release(Child *c);
  * last line it printed; or that line alone if it is one of this program's errors, "tare: ...". Not
  * for exit code 0. */
 void child_reason(const Child *c, char *text, size_t size);
+
+/* ---- what this shares with pipe.h ---- */
+
+/* The reading end of a pipe, which does not block, and what has come through it. */
+typedef struct Stream {
+    int fd;      /* -1 once the other side has closed */
+    char *text;  /* NUL-terminated */
+    size_t len;  /* without the NUL */
+    size_t keep; /* only the last so many bytes of it; 0 = all */
+} Stream;
+
+/* Makes the pipe and returns its writing end; -1 leaves nothing to release. */
+int stream_open(Stream *s, size_t keep, Err *err);
+void stream_drain(Stream *s); /* takes what is there without waiting for more */
+void stream_release(Stream *s);
+
+/* Cuts out the last line that is not blank, in place; "" if there is none. */
+const char *last_line(char *text);
+
+/* "SEGV" of SIGSEGV, "RT" of a signal without a name. */
+const char *signal_name(int number);
+
+/* GNU OpenMP's spin count of idle threads; and a mark that main, not the user, set it. */
+#define SPIN_COUNT         "GOMP_SPINCOUNT"
+#define SPIN_COUNT_IS_OURS "TARE_SPIN_COUNT_IS_OURS"
+
+/* What process_start runs, and in which place. */
+typedef struct Program {
+    const char *path;
+    char *const *argv; /* NULL-terminated */
+    /* fds[i] becomes descriptor i of the new process, which inherits no other; -1 = /dev/null. */
+    int fds[CHILD_RESULT_FD + 1];
+    int num_fds;
+    /* In its own process group, out of reach of Ctrl-C, with these "NAME=VALUE" (NULL-terminated)
+     * added to its environment and without that spin count; NULL = like us. */
+    char *const *settings;
+} Program;
+
+/* The process, which dies with us. -1: there is none. A program that cannot be executed says so on
+ * its stderr and ends with exit code 127. */
+pid_t process_start(const Program *p, Err *err);
 
 #endif

@@ -4,7 +4,6 @@
  * Each line is answered before the next is read. What is longer than the model's positions is
  * cut. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "model/files/checkpoint.h"
@@ -14,6 +13,7 @@
 #include "bench/util/options.h"
 #include "bench/util/output.h"
 #include "bench/machine/threads.h"
+#include "bench/util/owned.h"
 
 typedef struct ClassifyOptions {
     const char *paths[2]; /* of the model and of the texts */
@@ -27,9 +27,8 @@ static void print_line(const Classifier *c, const float *logits, double *scores,
     size_t best = classifier_best(logits, c->labels.count);
     classifier_scores(c, logits, scores);
     for (size_t k = all ? 0 : best; k < (all ? c->labels.count : best + 1); k++) {
-        char *name = text_cleaned(c->labels.at[k]); /* it comes from a file */
+        OWNED char *name = text_cleaned(c->labels.at[k]); /* it comes from a file */
         printf("%s%s\t%.6f", all && k ? "\t" : "", name, scores[k]);
-        free(name);
     }
     putchar('\n');
 }
@@ -56,7 +55,7 @@ static int classify_line(Classifier *c, const Lines *in, const ClassifyOptions *
 static int classify_lines(Classifier *c, Lines *in, const ClassifyOptions *o, Err *err)
 {
     int more, status = 0;
-    double *scores = xcalloc(c->labels.count, sizeof *scores);
+    OWNED double *scores = xcalloc(c->labels.count, sizeof *scores);
     for (size_t number = 1; status == 0 && (more = lines_next(in, err)) != 0; number++)
         if (more < 0)
             status = -1;
@@ -64,25 +63,18 @@ static int classify_lines(Classifier *c, Lines *in, const ClassifyOptions *o, Er
             err_prefix(err, "%s, line %zu", in->name, number);
         else
             status = output_flush(err);
-    free(scores);
     return status;
 }
 
 static int run(const ClassifyOptions *o, Err *err)
 {
-    Classifier c;
-    Lines in = {0};
+    OWNED_BY(classifier_release) Classifier c;
+    OWNED_BY(lines_close) Lines in = {0};
     output_stream();
-    int status = classifier_init(&c, o->paths[0], 0, o->pair, (int)o->threads, err);
-    if (status == 0) {
-        unused_print(c.unused);
-        status = lines_open(&in, o->paths[1], err);
-    }
-    if (status == 0)
-        status = classify_lines(&c, &in, o, err);
-    lines_close(&in);
-    classifier_release(&c);
-    return status;
+    if (classifier_init(&c, o->paths[0], 0, o->pair, (int)o->threads, err) != 0)
+        return -1;
+    unused_print(c.unused);
+    return lines_open(&in, o->paths[1], err) == 0 ? classify_lines(&c, &in, o, err) : -1;
 }
 
 int cmd_classify(int argc, char **argv, Err *err)

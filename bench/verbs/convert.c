@@ -1,5 +1,4 @@
 /* convert: `tare convert`: a checkpoint in another number format, as a new directory. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "model/files/convert.h"
@@ -37,8 +36,7 @@ int cmd_convert(int argc, char **argv, Err *err)
     if (!format)
         return err_set(err, "convert: --format is missing; it is bf16, fp16 or int8");
     interrupt_install();
-    char *out = path_to_make(paths[1]);
+    OWNED char *out = path_to_make(paths[1]);
     int status = model_convert(paths[0], out, format_of(format), interrupted, err);
-    free(out);
     return status != 0 && interrupted() ? EXIT_INTERRUPTED : status;
 }

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "model/files/checkpoint.h"
@@ -14,6 +13,7 @@
 #include "bench/util/units.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/threads.h"
+#include "bench/util/owned.h"
 
 typedef struct Inputs {
     IdTable ids, mask, targets; /* rows == 0 where not given */
@@ -179,13 +179,12 @@ static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char 
     model_forward(m);
     if (m->options.backward)
         model_backward(m);
-    TensorList out = {0};
+    OWNED_BY(tensor_list_release) TensorList out = {0};
     add_outputs(m, &out);
     if (m->options.backward)
         checkpoint_export(&ck->config, ck->prefixed, &m->params, m->params.grads, "grad.", &out);
     int status = safetensors_write(path, out.at, out.count, NULL, err);
     *finite = status != 0 || all_finite(&out);
-    tensor_list_release(&out);
     return status;
 }
 
@@ -195,11 +194,10 @@ static int check_out(const char *out, const char *dir, Err *err)
     DIR *files = opendir(dir);
     int status = 0;
     for (struct dirent *d; files && status == 0 && (d = readdir(files));) {
-        char *path = xasprintf("%s/%s", dir, d->d_name);
+        OWNED char *path = xasprintf("%s/%s", dir, d->d_name);
         if (strcmp(d->d_name, "..") != 0 && file_is_same(out, path))
             status = err_set(err, "--out '%s' is '%s' of the model itself; use another name", out,
                              d->d_name);
-        free(path);
     }
     if (files)
         closedir(files);
@@ -210,31 +208,26 @@ static int dump(const Inputs *in, const DumpOptions *o, bool *finite, Err *err)
 {
     Precision precision;
     RecomputeChoice recompute;
-    Checkpoint ck;
+    OWNED_BY(checkpoint_release) Checkpoint ck = {0};
     if (precision_parse(o->precision, &precision, err) != 0 ||
         recompute_parse(o->recompute, &recompute, err) != 0 ||
-        check_out(o->out, o->dir, err) != 0 || checkpoint_open(&ck, o->dir, err) != 0)
+        check_out(o->out, o->dir, err) != 0 || checkpoint_open(&ck, o->dir, err) != 0 ||
+        check_inputs(in, &ck.config, err) != 0)
         return -1;
-    int status = check_inputs(in, &ck.config, err);
-    if (status == 0) {
-        Model m;
-        model_plan(
-            &m, &ck.config,
-            &(ModelOptions){.wants = {.batch = in->ids.rows,
-                                      .context = in->ids.cols,
-                                      .mask = in->mask.rows > 0,
-                                      .loss = in->targets.rows > 0,
-                                      .hidden = true,
-                                      .logits = ck.config.head != HEAD_NONE},
-                            .precision = precision,
-                            .backward = in->targets.rows > 0 && precision_has_backward(precision),
-                            .recompute = recompute,
-                            .threads = (int)o->threads});
-        status = run_and_write(&ck, &m, in, o->out, finite, err);
-        model_release(&m);
-    }
-    checkpoint_release(&ck);
-    return status;
+    OWNED_BY(model_release) Model m;
+    model_plan(
+        &m, &ck.config,
+        &(ModelOptions){.wants = {.batch = in->ids.rows,
+                                  .context = in->ids.cols,
+                                  .mask = in->mask.rows > 0,
+                                  .loss = in->targets.rows > 0,
+                                  .hidden = true,
+                                  .logits = ck.config.head != HEAD_NONE},
+                        .precision = precision,
+                        .backward = in->targets.rows > 0 && precision_has_backward(precision),
+                        .recompute = recompute,
+                        .threads = (int)o->threads});
+    return run_and_write(&ck, &m, in, o->out, finite, err);
 }
 
 int cmd_dump(int argc, char **argv, Err *err)
@@ -271,11 +264,9 @@ int cmd_dump(int argc, char **argv, Err *err)
         return outcome;
     if (!o.out)
         return err_set(err, "dump: --out is missing; see tare dump --help");
-    Inputs in = {0};
+    OWNED_BY(inputs_release) Inputs in = {0};
     bool finite = true;
-    int status = parse_inputs(&in, &o, err);
-    if (status == 0)
-        status = dump(&in, &o, &finite, err);
-    inputs_release(&in);
-    return status == 0 && !finite ? EXIT_NOT_OK : status;
+    if (parse_inputs(&in, &o, err) != 0 || dump(&in, &o, &finite, err) != 0)
+        return -1;
+    return finite ? EXIT_OK : EXIT_NOT_OK;
 }

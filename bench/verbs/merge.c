@@ -14,6 +14,7 @@
 #include "bench/result/fingerprint.h"
 #include "bench/result/read.h"
 #include "bench/util/options.h"
+#include "bench/util/owned.h"
 
 typedef struct MergeRow {
     const StoredRow *stored;
@@ -86,28 +87,23 @@ static int check_column(const Merge *m, const Field *f, Err *err)
 
 static int check_one_machine(const Merge *m, Err *err)
 {
-    char *names = xstrdup(FINGERPRINT_COLUMNS), *rest = names;
-    int status = 0;
-    for (const char *name; status == 0 && (name = strsep(&rest, "|"));)
-        status = check_column(m, row_field(name), err);
-    free(names);
-    return status;
+    OWNED char *names = xstrdup(FINGERPRINT_COLUMNS);
+    char *rest = names;
+    for (const char *name; (name = strsep(&rest, "|"));)
+        if (check_column(m, row_field(name), err) != 0)
+            return -1;
+    return 0;
 }
 
 /* Writing must not destroy what is read: neither file may be one of an input's. */
 static int check_output(const char *input, const char *out, Err *err)
 {
-    char *const inputs[] = {xstrdup(input), samples_path(input)};
-    char *const outputs[] = {xstrdup(out), samples_path(out)};
-    int status = 0;
-    for (size_t i = 0; i < 4 && status == 0; i++)
+    OWNED char *in_samples = samples_path(input), *out_samples = samples_path(out);
+    const char *const inputs[] = {input, in_samples}, *const outputs[] = {out, out_samples};
+    for (size_t i = 0; i < 4; i++)
         if (file_is_same(inputs[i / 2], outputs[i % 2]))
-            status = err_set(err, "--out '%s' would overwrite the input '%s'", out, inputs[i / 2]);
-    for (size_t i = 0; i < 2; i++) {
-        free(inputs[i]);
-        free(outputs[i]);
-    }
-    return status;
+            return err_set(err, "--out '%s' would overwrite the input '%s'", out, inputs[i / 2]);
+    return 0;
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -127,11 +123,10 @@ static int write_file(const Merge *m, const char *path, bool overwrite, Err *err
     if (result_file_open(&f, path, overwrite ? RESULT_OVERWRITE : RESULT_NEW, &none, &zero, err) !=
         0)
         return -1;
-    ResultLine *lines = xcalloc(m->count + 1, sizeof *lines);
+    OWNED ResultLine *lines = xcalloc(m->count + 1, sizeof *lines);
     for (size_t i = 0; i < m->count; i++)
         lines[i] = (ResultLine){&m->rows[i].stored->row, &m->rows[i].stored->samples};
     int status = result_file_write(&f, lines, m->count, err);
-    free(lines);
     if (status != 0) { /* half a merge looks like a whole one */
         unlink(f.path);
         unlink(f.samples_path);
@@ -143,29 +138,26 @@ static int write_file(const Merge *m, const char *path, bool overwrite, Err *err
 /* `paths` ends with NULL. */
 static int merge(const char *const *paths, const char *out, bool force, bool overwrite, Err *err)
 {
-    Merge m = {0};
-    int status = 0;
-    for (size_t i = 0; paths[i] && status == 0; i++)
-        status = check_output(paths[i], out, err);
-    for (size_t i = 0; paths[i] && status == 0; i++)
-        status = read_file(&m, paths[i], err);
-    if (status == 0)
-        status = check_distinct(&m, err);
-    if (status == 0 && !force)
-        status = check_one_machine(&m, err);
-    if (status == 0) {
-        qsort(m.rows, m.count, sizeof *m.rows, compare_rows);
-        status = write_file(&m, out, overwrite, err);
-    }
-    if (status == 0)
-        fprintf(stderr, "%zu rows in %s\n", m.count, out);
-    merge_release(&m);
-    return status;
+    OWNED_BY(merge_release) Merge m = {0};
+    for (size_t i = 0; paths[i]; i++)
+        if (check_output(paths[i], out, err) != 0)
+            return -1;
+    for (size_t i = 0; paths[i]; i++)
+        if (read_file(&m, paths[i], err) != 0)
+            return -1;
+    if (check_distinct(&m, err) != 0 || (!force && check_one_machine(&m, err) != 0))
+        return -1;
+    qsort(m.rows, m.count, sizeof *m.rows, compare_rows);
+    if (write_file(&m, out, overwrite, err) != 0)
+        return -1;
+    fprintf(stderr, "%zu rows in %s\n", m.count, out);
+    return 0;
 }
 
 int cmd_merge(int argc, char **argv, Err *err)
 {
-    const char *out = NULL, **paths = xcalloc((size_t)argc + 1, sizeof *paths);
+    OWNED const char **paths = xcalloc((size_t)argc + 1, sizeof *paths);
+    const char *out = NULL;
     bool force = false, overwrite = false;
     const Option options[] = {
         option_text("--out", "FILE.csv", &out, NULL, "the file to write; samples beside it"),
@@ -176,10 +168,9 @@ int cmd_merge(int argc, char **argv, Err *err)
                              .arguments = {"FILE.csv...", 1, (size_t)argc, paths},
                              .summary = "Join the result files of shards, samples included.",
                              OPTIONS(options)};
-    int code = options_parse(&command, argc, argv, err);
-    if (code == OPTIONS_RUN)
-        code = out ? merge(paths, out, force, overwrite, err)
-                   : err_set(err, "merge: --out is missing; see tare merge --help");
-    free(paths);
-    return code;
+    int outcome = options_parse(&command, argc, argv, err);
+    if (outcome != OPTIONS_RUN)
+        return outcome;
+    return out ? merge(paths, out, force, overwrite, err)
+               : err_set(err, "merge: --out is missing; see tare merge --help");
 }

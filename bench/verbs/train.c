@@ -9,6 +9,7 @@
 #include "bench/util/config.h"
 #include "bench/machine/threads.h"
 #include "bench/train/train.h"
+#include "bench/util/owned.h"
 
 static void print_evaluation(Trainer *t, const char *name, const Examples *e)
 {
@@ -27,7 +28,7 @@ static void print_evaluation(Trainer *t, const char *name, const Examples *e)
 static void print_batches(const Trainer *t)
 {
     for (uint64_t epoch = 0; epoch < (uint64_t)t->config.epochs; epoch++) {
-        Batches batches;
+        OWNED_BY(batches_release) Batches batches;
         BatchOrder order = {(size_t)t->config.batch_size, true, (uint64_t)t->config.seed, epoch};
         batches_build(&batches, &t->train, t->lengths, t->num_lengths, order);
         for (size_t i = 0; i < batches.count; i++) {
@@ -36,7 +37,6 @@ static void print_batches(const Trainer *t)
             for (size_t k = 0; k < b->count; k++)
                 printf("%u%c", b->example[k], k + 1 < b->count ? ' ' : '\n');
         }
-        batches_release(&batches);
     }
 }
 

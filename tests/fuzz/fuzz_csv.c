@@ -77,10 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!has_blank_records(&t))
         check_table(&t);
     for (size_t i = 0; i < t.rows; i++) {
-        FieldTEXT id;
-        Sample s;
+        SampleLine line;
         check_row(&t, i);
-        if (csv_read_sample(&t, i, id, &s, &err) != 0)
+        if (csv_read_record(&t, i, &sample_line_schema, &line, &err) != 0)
             CHECK(strstr(err.msg, "f.csv"), "an error without its file: '%s'", err.msg);
     }
     csv_release(&t);

@@ -180,7 +180,7 @@ Test(csv, samples_read_back)
 {
     Samples s;
     Err err;
-    char *text, id[TEXT_SIZE];
+    char *text;
     size_t len;
     samples_init(&s);
     for (int i = 0; i < 3; i++) {
@@ -191,16 +191,16 @@ Test(csv, samples_read_back)
         samples_add(&s, sample);
     }
     FILE *f = open_memstream(&text, &len);
-    csv_write_samples_header(f);
+    schema_write_header(&sample_line_schema, f);
     csv_write_samples(f, "r1", &s);
     fclose(f);
     CsvTable t = table_of(text);
     cr_assert(eq(sz, t.rows, 3));
     for (size_t i = 0; i < 3; i++) {
-        Sample back;
-        cr_assert(csv_read_sample(&t, i, id, &back, &err) == 0, "%s", err.msg);
-        cr_expect(eq(str, id, "r1"));
-        cr_expect(memcmp(&back, &s.at[i], sizeof back) == 0);
+        SampleLine back;
+        cr_assert(csv_read_record(&t, i, &sample_line_schema, &back, &err) == 0, "%s", err.msg);
+        cr_expect(eq(str, back.row_id, "r1"));
+        cr_expect(memcmp(&back.sample, &s.at[i], sizeof back.sample) == 0);
     }
     csv_release(&t);
     samples_release(&s);
