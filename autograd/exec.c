@@ -110,7 +110,8 @@ static void run_slice(Exec *e, const Plan *p, size_t slice, size_t from, size_t 
                  .seed = training->seed,
                  .step = training->step,
                  .past = p->state_bytes ? e->past : NULL};
-    StepHook *hook = slice == 0 ? e->hook : NULL;
+    StepTime time = {.slice = slice};
+    c.part_ns = e->hook ? time.part_ns : NULL;
     size_t next = 0;
     while (next < p->count && p->buffers[next].first < from)
         next++;
@@ -118,11 +119,13 @@ static void run_slice(Exec *e, const Plan *p, size_t slice, size_t from, size_t 
         next = begin_lives(e, p, slice, i, next);
         if (i == s->num_forward)
             s->root->grad[0] = training->loss_weight != 0 ? training->loss_weight : 1.0f;
-        int64_t start = hook ? clock_ns() : 0;
+        memset(time.part_ns, 0, sizeof time.part_ns);
+        time.start_ns = e->hook ? clock_ns() : 0;
         run_step(&s->steps[i], slices_tensor(&p->slices, slice, s->steps[i].t), &c,
                  training->accumulate);
-        if (hook)
-            hook(e->hook_ctx, &s->steps[i], (uint64_t)(clock_ns() - start));
+        time.ns = e->hook ? (uint64_t)(clock_ns() - time.start_ns) : 0;
+        if (e->hook)
+            e->hook(e->hook_ctx, &s->steps[i], &time);
         if (e->poison && i + 1 < s->count)
             poison_dead(e, p, slice, i);
     }

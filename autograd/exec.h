@@ -20,6 +20,7 @@ struct ExecCtx {
     bool training;      /* see TrainingRun */
     uint64_t seed, step;
     const int32_t *past; /* see Exec; NULL where the plan has no states */
+    uint64_t *part_ns;   /* where the op adds the time of its parts (OpDef.parts); NULL: nowhere */
 };
 
 /* Whether the gradient of in[i] has a value already. */
@@ -34,9 +35,17 @@ int exec_threads(const ExecCtx *c, double work);
 
 typedef enum Phase { PHASE_FORWARD, PHASE_BACKWARD } Phase;
 
-/* Called after every step with its wall time; in a divided run (slices.h) after the steps of the
- * first slice only. */
-typedef void StepHook(void *ctx, const Step *step, uint64_t ns);
+/* When a step began (clock_ns), how long it took, and in which slice of a divided run (slices.h).
+ * part_ns: time inside it, summed over threads, of what its op names (OpDef.parts). */
+typedef struct StepTime {
+    int64_t start_ns;
+    uint64_t ns;
+    size_t slice;
+    uint64_t part_ns[MAX_STEP_PARTS];
+} StepTime;
+
+/* Called after every step, by the thread that ran it: by several at once in a divided run. */
+typedef void StepHook(void *ctx, const Step *step, const StepTime *time);
 
 /* What only training sets, before a phase. All zero: a plain run. */
 typedef struct TrainingRun {

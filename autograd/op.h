@@ -11,8 +11,15 @@ typedef struct ExecCtx ExecCtx; /* exec.h */
 #define SAVE_OUT   (1u << MAX_INPUTS)
 #define SAVE_AUX   (2u << MAX_INPUTS)
 
+enum { MAX_STEP_PARTS = 3 };
+
 struct OpDef {
     const char *name;
+
+    /* Optional: what a step consists of, for profiles, and the share of its FLOPs. Where c->part_ns
+     * is not NULL, forward and backward add the time of part i to element i. */
+    const char *parts[MAX_STEP_PARTS];
+    double part_flops[MAX_STEP_PARTS];
 
     /* Writes t->data, and t->aux where aux_bytes is not 0. */
     void (*forward)(const Tensor *t, ExecCtx *c);

@@ -108,10 +108,23 @@ void model_end_at_hidden(Model *m, size_t state)
     plan_build(&m->plan, &m->schedule, m->options.threads);
 }
 
+ModelBytes model_bytes(const Model *m)
+{
+    ParamsMemory want = memory_wanted(&m->options), no_moments = want, weights = want;
+    no_moments.moments = weights.moments = weights.grads = false;
+    size_t all = params_bytes(&m->params, want), some = params_bytes(&m->params, no_moments);
+    size_t least = params_bytes(&m->params, weights);
+    return (ModelBytes){.weights = least,
+                        .gradients = some - least,
+                        .moments = all - some,
+                        .arena = m->plan.arena_bytes,
+                        .scratch = m->plan.scratch_bytes};
+}
+
 size_t model_predicted_bytes(const Model *m)
 {
-    return params_bytes(&m->params, memory_wanted(&m->options)) + m->plan.arena_bytes +
-           m->plan.scratch_bytes + MODEL_PROCESS_BYTES;
+    ModelBytes b = model_bytes(m);
+    return b.weights + b.gradients + b.moments + b.arena + b.scratch + MODEL_PROCESS_BYTES;
 }
 
 int model_alloc(Model *m, Err *err)

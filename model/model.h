@@ -59,6 +59,13 @@ void model_end_at_hidden(Model *m, size_t state);
 /* Program, libraries, thread stacks and the graph itself; measured on a two-layer model. */
 enum { MODEL_PROCESS_BYTES = 16 << 20 };
 
+/* What the plan takes: packed copies count as weights, gradients are those of parameters. */
+typedef struct ModelBytes {
+    size_t weights, gradients, moments, arena, scratch;
+} ModelBytes;
+
+ModelBytes model_bytes(const Model *m);
+
 /* Predicts the peak resident bytes of a process that runs this plan: weights, gradients, moments,
  * packed copies, arena, scratch, and the fixed cost of the process itself. */
 size_t model_predicted_bytes(const Model *m);

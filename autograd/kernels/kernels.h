@@ -189,6 +189,9 @@ typedef struct Attention {
     /* What the operands of both products are rounded to: f32, or attention_product() in a forward
      * pass whose type is f32 or that product; backward: f32. Sums and the softmax are fp32. */
     DType product;
+    /* NULL, or where to add the time, in ns and summed over threads, of the scores' products, of
+     * the softmax and of the values' products. Asking costs a few readings of the clock a block. */
+    uint64_t *part_ns;
 } Attention;
 
 /* The rows of sequence b. */

@@ -161,6 +161,7 @@ static void forward_cached(const Tensor *t, ExecCtx *c)
     a.past = c->past;
     a.k = t->in[KEYS]->data;
     a.v = t->in[VALUES]->data;
+    a.part_ns = c->part_ns;
     append(t, &a, c);
     attention_forward(&a, c->threads, c->scratch);
 }
@@ -173,6 +174,7 @@ static void forward(const Tensor *t, ExecCtx *c)
         return;
     }
     Attention a = c->parts > 1 ? describe_part(t, c) : describe(t, t->in[QKV]->data, t->data);
+    a.part_ns = c->part_ns;
     attention_forward(&a, c->threads, c->scratch);
     clear_padding(t, t->data, t->shape[1] * dtype_size(t->dtype));
 }
@@ -187,6 +189,7 @@ static void backward(const Tensor *t, ExecCtx *c)
     if (!dqkv)
         return;
     float *dk = dqkv + a.H * a.D, *dv = dk + a.KV * a.D;
+    a.part_ns = c->part_ns;
     attention_backward(&a, t->grad, dqkv, dk, dv, c->threads, c->scratch);
     clear_padding(t, dqkv, a.qkv_stride * sizeof *dqkv);
 }
@@ -215,6 +218,8 @@ static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 }
 
 const OpDef op_attention_def = {.name = "attention",
+                                .parts = {"scores", "softmax", "values"},
+                                .part_flops = {0.5, 0, 0.5},
                                 .forward = forward,
                                 .by_sequence = true,
                                 .by_row = true,

@@ -18,6 +18,7 @@ void profile_release(Profile *p)
 {
     free(p->lines);
     samples_release(&p->runs);
+    json_decref(p->trace);
     profile_init(p);
 }
 
@@ -29,13 +30,13 @@ const char *profile_pass(StepKind kind)
     return pass_names[kind];
 }
 
-static ProfileLine *line_of(Profile *p, const OpDef *op, StepKind kind)
+static ProfileLine *line_of(Profile *p, const OpDef *op, StepKind kind, int64_t part)
 {
     for (size_t i = 0; i < p->count; i++)
-        if (p->lines[i].op == op && p->lines[i].kind == kind)
+        if (p->lines[i].op == op && p->lines[i].kind == kind && p->lines[i].part == part)
             return &p->lines[i];
     p->lines = xrealloc(p->lines, (p->count + 1) * sizeof *p->lines);
-    p->lines[p->count] = (ProfileLine){.op = op, .kind = kind};
+    p->lines[p->count] = (ProfileLine){.op = op, .kind = kind, .part = part};
     return &p->lines[p->count++];
 }
 
@@ -82,14 +83,34 @@ static double step_bytes(const Step *s, bool backward)
     return bytes_of(s->t, op->saved, backward) + moved_gradients(s);
 }
 
-void profile_step(void *ctx, const Step *step, uint64_t ns)
+/* Parts share the time of the step, its FLOPs as the op says, and no bytes. */
+static void add_parts(Profile *p, const Step *step, const StepTime *time, double inside)
+{
+    const OpDef *op = step->t->op;
+    for (size_t i = 0; i < MAX_STEP_PARTS && op->parts[i]; i++) {
+        ProfileLine *l = line_of(p, op, step->kind, (int64_t)i);
+        l->steps++;
+        l->ns += (double)time->ns * (double)time->part_ns[i] / inside;
+        l->flops += step_flops(step) * op->part_flops[i];
+        l->bytes = NAN;
+    }
+}
+
+void profile_step(void *ctx, const Step *step, const StepTime *time)
 {
     Profile *p = ctx;
-    if (step->kind == STEP_GRAD_READY)
+    double inside = 0;
+    if (step->kind == STEP_GRAD_READY || time->slice != 0)
         return;
-    ProfileLine *l = line_of(p, step->t->op, step->kind);
+    for (size_t i = 0; i < MAX_STEP_PARTS; i++)
+        inside += (double)time->part_ns[i];
+    if (inside > 0) {
+        add_parts(p, step, time, inside);
+        return;
+    }
+    ProfileLine *l = line_of(p, step->t->op, step->kind, -1);
     l->steps++;
-    l->ns += (double)ns;
+    l->ns += (double)time->ns;
     l->flops += step_flops(step);
     l->bytes += step_bytes(step, p->backward);
 }
@@ -101,9 +122,9 @@ json_t *profile_to_json(const Profile *p)
     json_t *object = json_object(), *lines = json_array();
     for (size_t i = 0; i < p->count; i++) {
         const ProfileLine *l = &p->lines[i];
-        json_t *line =
-            json_pack("{s:s, s:s, s:f, s:f, s:f}", "op", l->op->name, "pass", profile_pass(l->kind),
-                      "steps", l->steps, "ns", l->ns, "flops", l->flops);
+        json_t *line = json_pack("{s:s, s:s, s:I, s:f, s:f, s:f}", "op", l->op->name, "pass",
+                                 profile_pass(l->kind), "part", (json_int_t)l->part, "steps",
+                                 l->steps, "ns", l->ns, "flops", l->flops);
         CHECK(line, "a line of the profile is not JSON");
         json_object_set_new(line, "bytes", number_json(l->bytes));
         json_array_append_new(lines, line);
@@ -112,6 +133,8 @@ json_t *profile_to_json(const Profile *p)
     json_object_set_new(object, "runs", samples_to_json(&p->runs));
     json_object_set_new(object, "slices", json_integer(p->slices));
     json_object_set_new(object, "backward", json_boolean(p->backward));
+    if (p->trace)
+        json_object_set(object, "trace", p->trace);
     return object;
 }
 
@@ -137,16 +160,18 @@ static int line_from_json(json_t *object, Profile *p, Err *err)
 {
     const char *op_name, *pass;
     StepKind kind;
+    json_int_t part;
     ProfileLine read = {.bytes = NAN};
-    if (json_unpack(object, "{s:s, s:s, s:F, s:F, s:F}", "op", &op_name, "pass", &pass, "steps",
-                    &read.steps, "ns", &read.ns, "flops", &read.flops) != 0)
+    if (json_unpack(object, "{s:s, s:s, s:I, s:F, s:F, s:F}", "op", &op_name, "pass", &pass, "part",
+                    &part, "steps", &read.steps, "ns", &read.ns, "flops", &read.flops) != 0)
         return err_set(err, "a line of the profile lacks a key");
     const OpDef *op = find_op(op_name);
-    if (!op || find_pass(pass, &kind) != 0)
+    if (!op || find_pass(pass, &kind) != 0 || part < -1 || part >= MAX_STEP_PARTS ||
+        (part >= 0 && !op->parts[part]))
         return err_set(err, "the profile has an op '%.40s', pass '%.40s', that do not exist",
                        op_name, pass);
     const json_t *bytes = json_object_get(object, "bytes");
-    ProfileLine *l = line_of(p, op, kind);
+    ProfileLine *l = line_of(p, op, kind, part);
     l->steps = read.steps;
     l->ns = read.ns;
     l->flops = read.flops;
@@ -162,6 +187,7 @@ int profile_from_json(const json_t *object, Profile *p, Err *err)
         return err_set(err, "the row's answer has no profile");
     p->slices = json_integer_value(slices);
     p->backward = json_is_true(json_object_get(object, "backward"));
+    p->trace = json_incref(json_object_get(object, "trace"));
     for (size_t i = 0; i < json_array_size(lines); i++)
         if (line_from_json(json_array_get(lines, i), p, err) != 0)
             return -1;

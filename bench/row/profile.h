@@ -13,10 +13,12 @@
 #include "bench/row/row.h"
 #include "bench/row/samples.h"
 
-/* One op in one pass, added up over all profiled runs. */
+/* One op in one pass, or one part of it (OpDef.parts), added up over all profiled runs. The time of
+ * a step is divided among its parts as the time that its threads spent in them. */
 typedef struct ProfileLine {
     const OpDef *op;
     StepKind kind;
+    int64_t part; /* -1: the whole op, which has no parts */
     double steps, ns;
     double flops; /* of matrix products, repeated ones included; 0 = it has none */
     double bytes; /* its steps must read and write, each tensor once a step; NaN = not known */
@@ -28,13 +30,15 @@ typedef struct Profile {
     Samples runs;   /* the profiled ones */
     int64_t slices; /* of each run (slices.h); times are those of the first */
     bool backward;  /* whether a forward pass keeps something for a backward one */
+    bool traced;    /* asks for the trace of one more run */
+    json_t *trace;  /* of trace_to_json; NULL = none */
 } Profile;
 
 void profile_init(Profile *p);
 void profile_release(Profile *p);
 
 /* A StepHook; ctx is the Profile. */
-void profile_step(void *ctx, const Step *step, uint64_t ns);
+void profile_step(void *ctx, const Step *step, const StepTime *time);
 
 /* "forward", "refresh" or "backward". */
 const char *profile_pass(StepKind kind);

@@ -13,7 +13,7 @@
 
 /* Per run. */
 typedef struct Line {
-    const char *op, *pass;
+    const char *op, *part, *pass;   /* part: of the op, or NULL */
     double steps, ns, flops, bytes; /* NaN or 0 = not known, or none */
 } Line;
 
@@ -65,6 +65,7 @@ static void breakdown_fill(Breakdown *t, const Profile *p, int64_t num_params)
     for (size_t i = 0; i < p->count; i++) {
         const ProfileLine *l = &p->lines[i];
         t->lines[t->count++] = (Line){.op = l->op->name,
+                                      .part = l->part < 0 ? NULL : l->op->parts[l->part],
                                       .pass = profile_pass(l->kind),
                                       .steps = l->steps / runs,
                                       .ns = l->ns / runs,
@@ -90,7 +91,9 @@ static void add_figure(Table *t, double value)
 static void add_line(Table *t, const Line *l, double whole_ns, double peak)
 {
     double rate = l->flops / l->ns;
-    table_text(t, l->op);
+    char name[64];
+    snprintf(name, sizeof name, "%s%s%s", l->op, l->part ? ": " : "", l->part ? l->part : "");
+    table_text(t, name);
     table_text(t, l->pass);
     table_value(t, "%.0f", l->steps > 0 ? l->steps : NAN);
     table_value(t, "%.3f", l->ns * 1e-6);

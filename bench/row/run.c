@@ -12,6 +12,7 @@
 #include "bench/row/result.h"
 #include "bench/row/config.h"
 #include "bench/row/support.h"
+#include "bench/row/trace.h"
 #include "bench/stats/steady.h"
 
 enum {
@@ -146,6 +147,19 @@ static int64_t run_all(Runs *runs, const RowConfig *c)
     return warmups;
 }
 
+static json_t *trace_run(Runs *runs)
+{
+    Trace trace;
+    trace_init(&trace, &runs->model->plan);
+    runs->model->exec.hook = trace_step;
+    runs->model->exec.hook_ctx = &trace;
+    int64_t start = clock_ns();
+    const Sample run = run_once(runs->model, &runs->batch, &runs->adamw);
+    json_t *events = trace_to_json(&trace, start, &run);
+    trace_release(&trace);
+    return events;
+}
+
 static void run_profiled(Runs *runs, int64_t count, Profile *profile)
 {
     Model *m = runs->model;
@@ -156,6 +170,8 @@ static void run_profiled(Runs *runs, int64_t count, Profile *profile)
     m->exec.hook_ctx = profile;
     for (int64_t i = 0; i < count; i++)
         samples_add(&profile->runs, run_once(m, &runs->batch, &runs->adamw));
+    if (profile->traced)
+        profile->trace = trace_run(runs);
 }
 
 /* Runs the planned model and fills the columns that only the row's own process knows. */

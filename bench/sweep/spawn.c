@@ -67,7 +67,7 @@ int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samp
 
 /* The row's own command, as one process of it, then what only its parent says; free with
  * argv_free. */
-static char **child_argv(const RowConfig *c, bool profiled, const RowLimits *limits)
+static char **child_argv(const RowConfig *c, const Profile *profile, const RowLimits *limits)
 {
     RowConfig one = *c;
     one.num_processes = 1;
@@ -75,11 +75,15 @@ static char **child_argv(const RowConfig *c, bool profiled, const RowLimits *lim
     size_t n = 0;
     while (argv[n])
         n++;
-    argv = xrealloc(argv, (n + 6) * sizeof *argv);
+    argv = xrealloc(argv, (n + 8) * sizeof *argv);
     argv[n++] = xstrdup("--result-fd");
     argv[n++] = xasprintf("%d", CHILD_RESULT_FD);
-    if (profiled)
+    if (profile)
         argv[n++] = xstrdup("--profile");
+    if (profile && profile->traced) {
+        argv[n++] = xstrdup("--trace");
+        argv[n++] = xstrdup("-");
+    }
     if (limits->memory_limit) {
         argv[n++] = xstrdup("--max-memory");
         argv[n++] = xasprintf("%zu", limits->memory_limit);
@@ -118,7 +122,7 @@ int row_spawn_profiled(RowResult *r, Samples *samples, Profile *profile, const R
     Child c;
     r->status[0] = r->status_reason[0] = '\0';
     samples->count = 0;
-    char **argv = child_argv(&r->config, profile != NULL, limits);
+    char **argv = child_argv(&r->config, profile, limits);
     const char *program = limits->program ? limits->program : "/proc/self/exe";
     int status = child_run(&c, program, argv, limits->max_seconds, err);
     argv_free(argv);

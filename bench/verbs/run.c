@@ -12,6 +12,9 @@
 #include "bench/commands.h"
 #include "bench/machine/machine.h"
 #include "bench/row/stamp.h"
+#include "bench/row/support.h"
+#include "bench/row/timeline.h"
+#include "bench/util/new_file.h"
 #include "bench/sweep/estimate.h"
 #include "bench/row/result.h"
 #include "bench/util/interrupt.h"
@@ -30,7 +33,8 @@ typedef struct RunCommand {
     int64_t max_memory;  /* bytes; INT_MISSING = not known */
     double max_row_time; /* seconds */
     bool profile, peaks;
-    int64_t result_fd; /* -1: none */
+    const char *memory, *tensors, *trace; /* files to write; NULL: not given */
+    int64_t result_fd;                    /* -1: none */
 } RunCommand;
 
 static int set_max_memory(void *target, const void *context, const char *value, Err *err)
@@ -57,6 +61,12 @@ static int parse(RunCommand *run, int argc, char **argv, Err *err)
         option_flag(
             "--profile", &run->profile,
             "print time, FLOPs, bytes and share of the peak per op too, of num_trials more runs"),
+        option_text("--memory", "FILE.csv", &run->memory, NULL,
+                    "write the planned memory, a line a step; also of a row that does not fit"),
+        option_text("--tensors", "FILE.csv", &run->tensors, NULL,
+                    "write the tensors behind it: size, life, what is saved for backward"),
+        option_text("--trace", "FILE.json", &run->trace, NULL,
+                    "write when each step of one more run began and ended, for Perfetto"),
         option_flag("--peaks", &run->peaks,
                     "measure the machine's peaks on --threads threads instead, print JSON"),
         option_int("--result-fd", "N", &run->result_fd, 0, 1 << 20,
@@ -101,6 +111,7 @@ static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *
 {
     Profile profile;
     profile_init(&profile);
+    profile.traced = run->trace != NULL;
     RowExtras extras = {.memory_limit = memory_of(run), .profile = run->profile ? &profile : NULL};
     int status = row_run(r, samples, &extras, err);
     if (status == 0)
@@ -108,6 +119,63 @@ static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *
     profile_release(&profile);
     return status;
 }
+
+/* ---- the files beside the row ---- */
+
+typedef struct RunFiles {
+    NewFile memory, tensors, trace;
+} RunFiles;
+
+static int open_files(RunFiles *files, const RunCommand *run, Err *err)
+{
+    *files = (RunFiles){0};
+    return new_file_open(&files->memory, run->memory, err) == 0 &&
+                   new_file_open(&files->tensors, run->tensors, err) == 0 &&
+                   new_file_open(&files->trace, run->trace, err) == 0
+               ? 0
+               : -1;
+}
+
+/* Of those that were not written. */
+static void drop_files(RunFiles *files)
+{
+    Err ignored;
+    new_file_close(&files->memory, false, &ignored);
+    new_file_close(&files->tensors, false, &ignored);
+    new_file_close(&files->trace, false, &ignored);
+}
+
+/* Needs no run, and so no row that fits. A row that is not supported here has no plan. */
+static int write_plan(RunFiles *files, const RunCommand *run, const RowResult *r, Err *err)
+{
+    FieldTEXT reason;
+    if (!(run->memory || run->tensors) || !row_supported(&r->config, reason))
+        return 0;
+    if (r->predicted_peak_bytes > (int64_t)1 << 49)
+        return err_set(err, "a row of so many bytes is not planned step by step");
+    Model m;
+    ModelConfig config = row_config_model(&r->config);
+    ModelOptions options = row_model_options(&r->config, memory_of(run));
+    model_plan(&m, &config, &options);
+    if (run->memory)
+        timeline_write(&m, files->memory.stream);
+    if (run->tensors)
+        timeline_write_tensors(&m, files->tensors.stream);
+    model_release(&m);
+    return new_file_close(&files->memory, true, err) == 0
+               ? new_file_close(&files->tensors, true, err)
+               : -1;
+}
+
+static int write_trace(RunFiles *files, const Profile *profile, Err *err)
+{
+    if (!profile->trace)
+        return 0;
+    json_dumpf(profile->trace, files->trace.stream, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    return new_file_close(&files->trace, true, err);
+}
+
+/* ---- the row ---- */
 
 /* All processes of a planned row, one after the other. */
 static int run_processes(RowResult *r, Samples *samples, Profile *profile, const RowLimits *limits,
@@ -134,14 +202,16 @@ static int run_processes(RowResult *r, Samples *samples, Profile *profile, const
 }
 
 /* The row in processes of its own, judged and stamped. */
-static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Profile *profile,
-                     Err *err)
+static int run_apart(const RunCommand *run, RunFiles *files, RowResult *r, Samples *samples,
+                     Profile *profile, Err *err)
 {
     TimeModel time;
     Guard guard;
     RowLimits limits = {.memory_limit = memory_of(run), .max_seconds = run->max_row_time};
     time_model_init(&time, NAN, r->config.threads);
     row_estimate(r, run->max_memory, &time);
+    if (write_plan(files, run, r, err) != 0)
+        return -1;
     if (!row_admit(r, run->max_memory, INFINITY)) {
         row_stamp(r);
         return 0;
@@ -149,9 +219,12 @@ static int run_apart(const RunCommand *run, RowResult *r, Samples *samples, Prof
     guard_init(&guard);
     int status = guard_measure(&guard, r->config.threads, err);
     if (status == 0 && !interrupted())
-        status = run_processes(r, samples, run->profile ? profile : NULL, &limits, err);
+        status =
+            run_processes(r, samples, run->profile || run->trace ? profile : NULL, &limits, err);
     if (status == 0 && !interrupted())
         status = result_judge(r, &guard, err);
+    if (status == 0 && !interrupted())
+        status = write_trace(files, profile, err);
     guard_release(&guard);
     return status;
 }
@@ -169,7 +242,7 @@ static void print_row(const RunCommand *run, RowResult *r, const Samples *sample
     text_set(r->row_id, id);
     show_rows(stdout, table_format(run->format ? run->format : "table"), &(const RowResult *){r},
               1);
-    if (profile->runs.count) {
+    if (run->profile && profile->runs.count) {
         putchar('\n');
         profile_print(profile, r, samples, stdout);
     }
@@ -181,9 +254,14 @@ static void print_row(const RunCommand *run, RowResult *r, const Samples *sample
 static int run_and_print(const RunCommand *run, RowResult *r, Samples *samples, Err *err)
 {
     Profile profile;
+    RunFiles files;
     profile_init(&profile);
+    profile.traced = run->trace != NULL;
     interrupt_install();
-    int status = run_apart(run, r, samples, &profile, err);
+    int status = open_files(&files, run, err);
+    if (status == 0)
+        status = run_apart(run, &files, r, samples, &profile, err);
+    drop_files(&files);
     int code = interrupted() ? EXIT_INTERRUPTED : status;
     if (code == EXIT_OK) {
         print_row(run, r, samples, &profile);
@@ -232,7 +310,8 @@ int cmd_run(int argc, char **argv, Err *err)
     if (run.profile && run.format)
         return err_set(err, "--profile prints a table to read, which --format %s cannot hold",
                        run.format);
-    if (run.profile && row_processes(&run.config) > 1)
-        return err_set(err, "--profile is of one process; leave out --processes");
+    if ((run.profile || run.trace) && row_processes(&run.config) > 1)
+        return err_set(err, "%s is of one process; leave out --processes",
+                       run.profile ? "--profile" : "--trace");
     return run.peaks ? run_peaks(&run, err) : run_row(&run, err);
 }

@@ -129,6 +129,7 @@ static void softmax_lanes(const Queries *qs, size_t v, size_t n, float *scores, 
 static void attend(const Queries *qs, float *scores, float *mixed)
 {
     const Head *head = qs->head;
+    int64_t since = parts_begin(head);
     const size_t width = qs->width, vectors = width / VL;
     vf top[NV], sum[NV] = {{0}};
     for (size_t v = 0; v < vectors; v++)
@@ -136,10 +137,13 @@ static void attend(const Queries *qs, float *scores, float *mixed)
     for (size_t s = 0; s < qs->keys; s += ATTENTION_KEYS) {
         size_t n = qs->keys - s < ATTENTION_KEYS ? qs->keys - s : ATTENTION_KEYS;
         KERNEL(attention_scores)(qs->operands, s, n, width, scores);
+        part_ends(head, PART_SCORES, &since);
         hide_keys(qs, s, n, scores);
         for (size_t v = 0; v < vectors; v++)
             softmax_lanes(qs, v, n, scores, &top[v], &sum[v], s > 0 ? mixed : NULL);
+        part_ends(head, PART_SOFTMAX, &since);
         KERNEL(attention_mix)(qs->operands, s, n, width, scores, s > 0, mixed);
+        part_ends(head, PART_VALUES, &since);
     }
     for (size_t v = 0; v < vectors; v++) {
         size_t query = qs->first + v * VL, count = qs->count - v * VL;
@@ -148,6 +152,7 @@ static void attend(const Queries *qs, float *scores, float *mixed)
             store_lse(head, head->lse + query, count, top[v], sum[v]);
         store_queries(head, mixed + v * VL, width, query, count, factor);
     }
+    part_ends(head, PART_SOFTMAX, &since);
 }
 
 void KERNEL(attention_forward)(const AttentionTask *task, float *scratch)

@@ -67,6 +67,26 @@ ALWAYS_INLINE float *take(float **scratch, size_t floats)
     return p;
 }
 
+/* ---- the time of its parts, as Attention.part_ns has them ---- */
+
+enum { PART_SCORES, PART_SOFTMAX, PART_VALUES };
+
+/* When a part begins; 0 where nobody asks. */
+ALWAYS_INLINE int64_t parts_begin(const Head *head)
+{
+    return head->a->part_ns ? clock_ns() : 0;
+}
+
+/* Adds the time since *since to a part; the next one begins. */
+ALWAYS_INLINE void part_ends(const Head *head, int part, int64_t *since)
+{
+    if (!head->a->part_ns)
+        return;
+    int64_t now = clock_ns();
+    __atomic_fetch_add(&head->a->part_ns[part], (uint64_t)(now - *since), __ATOMIC_RELAXED);
+    *since = now;
+}
+
 /* ---- the two products of forward: attention_products.c ---- */
 
 /* The operands of a head: fp32, or bf16 in units of two where there is a kernel. */

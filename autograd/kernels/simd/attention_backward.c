@@ -164,16 +164,22 @@ static void one_head(const AttentionTask *task, const Head *head, const Keys *ke
         size_t q_stride;
         const float *q = widened(head, q_row(head, t0), rows, memory, &q_stride);
         const float *dy = dout + t0 * out_row;
+        int64_t since = parts_begin(head);
         score_block(head, q, q_stride, keys->by_channel, rows, visible, s);
+        part_ends(head, PART_SCORES, &since);
         score_block(head, dy, out_row, keys->values, rows, visible, ds);
+        part_ends(head, PART_VALUES, &since);
         for (size_t r = 0; r < rows; r++)
             softmax_row_backward(head, keys->bias, s + r * ld, ds + r * ld,
                                  visible_keys(head, t0 + r), visible, head->lse[t0 + r]);
+        part_ends(head, PART_SOFTMAX, &since);
         KERNEL(pack_b)(rows, D, 0, channel_panels, q, q_stride, 1, queries);
-        KERNEL(pack_b)(rows, D, 0, channel_panels, dy, out_row, 1, douts);
         mix_block(head, ds, ld, 1, keys->by_row, rows, visible, T, dq + t0 * stride, stride, false);
         mix_block(head, ds, 1, ld, queries, visible, rows, rows, dk, stride, true);
+        part_ends(head, PART_SCORES, &since);
+        KERNEL(pack_b)(rows, D, 0, channel_panels, dy, out_row, 1, douts);
         mix_block(head, s, 1, ld, douts, visible, rows, rows, dv, stride, true);
+        part_ends(head, PART_VALUES, &since);
     }
 }
 

@@ -583,6 +583,41 @@ class Pictures(TempDir):
             self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
             self.assertIn(text, result.stderr)
 
+    def memory_files(self):
+        """Four steps of two blocks, and their tensors; the peak is the third step."""
+        steps = []
+        for i, (phase, op, layer, alive) in enumerate((("forward", "linear", 0, 2), ("forward", "linear", 1, 4),
+                                                       ("backward", "linear", 1, 5), ("backward", "linear", 0, 3))):
+            kinds = {"weights": 10, "gradients": 10, "moments": 20, "activations": alive, "scratch": 1}
+            kinds = {kind: mib * 2**20 for kind, mib in kinds.items()}
+            steps.append({"step": i + 1, "phase": phase, "op": op, "layer": layer, **kinds, "total": sum(kinds.values())})
+        tensors = [{"op": "linear", "layer": layer, "kind": kind, "weight": f"h.{layer}.w", "shape": shape,
+                    "bytes": mib * 2**20, "first": layer + 1, "last": 4 - layer, "saved": "True"}
+                   for layer in (0, 1) for kind, shape, mib in (("data", "2x8", 3), ("aux", "", 1))]
+        return write_csv(self.path("m.csv"), steps), write_csv(self.path("t.csv"), tensors)
+
+    def test_memory_plot(self):
+        memory, tensors = self.memory_files()
+        result = run("memory_plot.py", memory, "--tensors", tensors, "--plots", self.dir)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("peak: 46.0 MiB at step 3 of 4 (backward, linear of layer 1): weights 10.0 MiB", result.stdout)
+        self.assertIn("saved by block 0: 4.0 MiB in 2 tensors; all 2 blocks that save any: 8.0 MiB", result.stdout)
+        self.assertIn("   75.0 %  linear h.0.w [2x8]\n   25.0 %  linear h.0.w (aux)\n", result.stdout)
+        self.assertIn("residual stream: 3.0 MiB [2x8]", result.stdout)
+        with open(self.path("m.memory.png"), "rb") as file:
+            self.assertEqual(file.read(4), b"\x89PNG")
+
+    def test_memory_plot_of_another_file(self):
+        memory, tensors = self.memory_files()
+        for arguments, text in (
+            ((tensors,), "is no timeline of tare run: it has no column activations"),
+            ((memory, "--tensors", memory), "is no list of tensors of tare run: it has no column bytes"),
+            ((self.path("none.csv"),), "cannot read"),
+        ):
+            result = run("memory_plot.py", *arguments)
+            self.assertEqual((result.returncode, len(result.stderr.splitlines())), (2, 1), result.stderr)
+            self.assertIn(text, result.stderr)
+
     def test_matplotlib_only_under_plots(self):
         code = (
             f"import sys; sys.path.insert(0, {ANALYSIS!r}); sys.modules['matplotlib'] = None\n"

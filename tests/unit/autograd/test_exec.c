@@ -143,9 +143,9 @@ typedef struct Seen {
     bool in_order;
 } Seen;
 
-static void count_step(void *ctx, const Step *step, uint64_t ns)
+static void count_step(void *ctx, const Step *step, const StepTime *time)
 {
-    (void)ns;
+    (void)time;
     Seen *seen = ctx;
     seen->in_order &= step == &seen->steps[seen->count];
     seen->count++;

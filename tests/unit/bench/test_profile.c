@@ -114,8 +114,8 @@ Test(profile, comes_through_the_pipe)
     cr_expect(back.backward);
     profile_release(&back);
     json_t *wrong =
-        json_pack("{s:[{s:s, s:s, s:f, s:f, s:f}], s:i}", "lines", "op", "liner", "pass", "forward",
-                  "steps", 1.0, "ns", 1.0, "flops", 1.0, "slices", 1);
+        json_pack("{s:[{s:s, s:s, s:i, s:f, s:f, s:f}], s:i}", "lines", "op", "liner", "pass",
+                  "forward", "part", -1, "steps", 1.0, "ns", 1.0, "flops", 1.0, "slices", 1);
     cr_expect(profile_from_json(wrong, &back, &err) == -1);
     cr_expect(strstr(err.msg, "'liner'") != NULL);
     cr_expect(profile_from_json(NULL, &back, &err) == -1);
@@ -149,9 +149,9 @@ static char *table_of(size_t runs, double stamped_ms)
     Samples s;
     Profile p;
     ProfileLine lines[] = {
-        {&op_linear_def, STEP_FORWARD, 2, 2e6, 1e8, 4e6},
-        {&op_linear_def, STEP_BACKWARD, 2, 6e6, 3e8, 8e6},
-        {&op_embedding_def, STEP_FORWARD, 1, 1e6, 0, NAN},
+        {&op_linear_def, STEP_FORWARD, -1, 2, 2e6, 1e8, 4e6},
+        {&op_linear_def, STEP_BACKWARD, -1, 2, 6e6, 3e8, 8e6},
+        {&op_embedding_def, STEP_FORWARD, -1, 1, 1e6, 0, NAN},
     };
     for (size_t i = 0; i < COUNT_OF(lines); i++) {
         lines[i].steps *= (double)runs;

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# The files that `tare run` writes beside its row, --memory, --tensors and --trace, from outside: what they
+# hold, and what is refused. TARE names the program.
+. "$(dirname "$0")/lib/begin.sh"
+
+row=(run --model tiny --d-model 36 --layers 2 --heads 3 --vocab 101 --batch 2 --context 17 --threads 1 --trials 2)
+
+# refuse WORDS ARGUMENT...: exit 2, nothing on stdout, one line on stderr that contains WORDS.
+refuse() {
+    local words=$1 got=0 out
+    shift
+    out=$("$tare" "${row[@]}" "$@" 2>err </dev/null) || got=$?
+    if [ $got != 2 ] || [ -n "$out" ] || [ "$(wc -l <err)" != 1 ] || ! grep -qF -- "$words" err; then
+        fail "$*: exit $got, wanted 2 and: $words: $(cat err)"
+    fi
+}
+
+"$tare" "${row[@]}" --optimizer adamw --recompute block --memory m.csv --tensors t.csv --trace t.json --format csv >row.csv 2>err ||
+    fail "exit $?: $(cat err)"
+python3 - <<'END' || fail "what the files hold"
+import csv, json
+row = next(csv.DictReader(open("row.csv")))
+steps = list(csv.DictReader(open("m.csv")))
+assert open("m.csv").readline() == "step,phase,op,layer,weights,gradients,moments,activations,scratch,total\n"
+kinds = ("weights", "gradients", "moments", "activations", "scratch")
+assert all(int(s["total"]) == sum(int(s[k]) for k in kinds) for s in steps)
+assert max(int(s["total"]) for s in steps) == int(row["predicted_peak_bytes"]) - 16 * 2**20
+assert int(steps[0]["gradients"]) * 2 == int(steps[0]["moments"]) >= 8 * int(row["num_params"])
+assert [s["step"] for s in steps] == [str(i + 1) for i in range(len(steps))]
+phases = [s["phase"] for s in steps]
+assert phases[0] == "forward" and phases[-1] == "update" and {"recompute", "backward"} < set(phases)
+tensors = list(csv.DictReader(open("t.csv")))
+assert all(1 <= int(t["first"]) <= int(t["last"]) < len(steps) for t in tensors)
+
+trace = json.load(open("t.json"))
+events = [e for e in trace["traceEvents"] if e["ph"] == "X"]
+assert all(e["ts"] >= 0 and e["dur"] >= 0 and e["pid"] == 1 for e in events)
+run = {e["name"]: e for e in events if e["cat"] == "run"}
+assert list(run) == ["forward", "backward", "update"]
+work = [e for e in events if e["cat"] != "run"]
+assert len(work) == sum(s["op"] != "grad_ready" and s["phase"] != "update" for s in steps)
+end = run["update"]["ts"] + run["update"]["dur"]
+for a, b in zip(work, work[1:]):  # one thread: no two overlap
+    assert a["ts"] + a["dur"] <= b["ts"] + 1e-3, (a, b)
+assert sum(e["dur"] for e in work) <= end
+attention = [e for e in work if e["name"] == "attention"]
+assert attention and all(e["args"]["scores_us"] + e["args"]["softmax_us"] + e["args"]["values_us"] <= e["dur"] for e in attention)
+assert {e["args"].get("layer") for e in work} == {None, 0, 1}
+names = {e["args"]["name"] for e in trace["traceEvents"] if e["ph"] == "M"}
+assert names == {"run", "steps, part 1"}, names
+END
+
+# Attention is split in profiles.
+"$tare" "${row[@]}" --profile >profile 2>err || fail "profile: exit $?: $(cat err)"
+for part in scores softmax values; do
+    for pass in forward backward; do
+        grep -qE "^attention: $part +$pass +2 +[0-9.]+" profile || fail "no attention: $part $pass: $(cat profile)"
+    done
+done
+grep -qE '^attention: softmax +forward +2( +[0-9.]+){2}( +-){5}$' profile || fail "the softmax has FLOPs: $(cat profile)"
+
+# The plan needs no row that fits.
+"$tare" "${row[@]}" --max-memory 1MiB --memory big.csv --trace none.json >table 2>err || fail "skipped is exit 0"
+grep -q skipped_memory table || fail "not skipped: $(cat table)"
+[ -s big.csv ] || fail "no timeline of a row that does not fit"
+[ ! -e none.json ] || fail "a trace of a row that did not run"
+
+# ---- refused ----
+refuse "'m.csv' exists; remove it or use another name" --memory m.csv
+refuse "'t.json' exists; remove it or use another name" --memory new.csv --trace t.json
+[ ! -e new.csv ] || fail "a refused command left a file"
+refuse "cannot create 'no/m.csv': No such file or directory" --memory no/m.csv
+refuse "cannot write '/dev/full': No space left on device" --memory /dev/full
+refuse "cannot write '/dev/full': No space left on device" --trace /dev/full
+refuse "--trace is of one process; leave out --processes" --trace x.json --processes 2
+"$tare" "${row[@]}" --memory /dev/stdout --format csv 2>err | cat >all || fail "/dev/stdout: exit $?: $(cat err)"
+head -n 1 all | grep -q '^step,phase' || fail "/dev/stdout: $(cat all)"
+
+exit $failed
