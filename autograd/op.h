@@ -46,7 +46,7 @@ struct OpDef {
     /* The result is fp32 whatever the format of activations: a loss. */
     bool stays_f32;
 
-    /* Floating-point operations of the matrix products of one pass; 0 for everything else. */
+    /* Floating-point operations of the matrix products of one pass; NULL: it has none. */
     double (*flops)(const Tensor *t, bool backward);
 
     /* Optional: of the products that backward repeats because t is lean; they are no model
@@ -58,5 +58,10 @@ struct OpDef {
     /* Bytes of c->scratch that forward (or backward) needs; NULL: none. */
     size_t (*scratch_bytes)(const Tensor *t, int threads, bool backward);
 };
+
+static inline double op_flops(const Tensor *t, bool backward)
+{
+    return t->op->flops ? t->op->flops(t, backward) : 0;
+}
 
 #endif

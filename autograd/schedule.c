@@ -215,5 +215,5 @@ double step_flops(const Step *s)
     if (s->kind != STEP_FORWARD && !backward)
         return 0;
     double repeated = backward && s->t->lean && op->lean_flops ? op->lean_flops(s->t) : 0;
-    return op->flops(s->t, backward) + repeated;
+    return op_flops(s->t, backward) + repeated;
 }

@@ -37,7 +37,7 @@ static bool has_rows_to_divide(const Schedule *s)
             return false;
     for (size_t i = 0; i < s->count; i++) {
         const Tensor *t = s->steps[i].t;
-        double flops = t->op->flops(t, false);
+        double flops = op_flops(t, false);
         if (!t->op->by_row || tensor_rows(t) != rows || flops > most_of_step)
             return false;
         pass += flops;

@@ -85,12 +85,6 @@ static void backward(const Tensor *t, ExecCtx *c)
     }
 }
 
-static double flops(const Tensor *t, bool is_backward)
-{
-    (void)t, (void)is_backward;
-    return 0;
-}
-
 static size_t aux_bytes(const Tensor *t, bool is_backward)
 {
     (void)is_backward;
@@ -108,7 +102,6 @@ const OpDef op_cross_entropy_def = {.name = "cross_entropy",
                                     .forward = forward,
                                     .backward = backward,
                                     .saved = SAVE_IN(LOGITS) | SAVE_IN(TARGETS) | SAVE_AUX,
-                                    .flops = flops,
                                     .stays_f32 = true,
                                     .aux_bytes = aux_bytes,
                                     .scratch_bytes = scratch_bytes};

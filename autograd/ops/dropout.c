@@ -91,11 +91,4 @@ static void backward(const Tensor *t, ExecCtx *c)
     for_parts(t, c, backward_part);
 }
 
-static double flops(const Tensor *t, bool is_backward)
-{
-    (void)t, (void)is_backward;
-    return 0;
-}
-
-const OpDef op_dropout_def = {
-    .name = "dropout", .forward = forward, .backward = backward, .flops = flops};
+const OpDef op_dropout_def = {.name = "dropout", .forward = forward, .backward = backward};

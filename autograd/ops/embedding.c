@@ -112,12 +112,6 @@ static void backward(const Tensor *t, ExecCtx *c)
         backward_slice(t, k, (Slice){C, from, from + width < C ? from + width : C});
 }
 
-static double flops(const Tensor *t, bool is_backward)
-{
-    (void)t, (void)is_backward;
-    return 0;
-}
-
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
     return is_backward ? 0 : thread_scratch_bytes(threads, SCRATCH_ROWS * t->shape[1]);
@@ -129,5 +123,4 @@ const OpDef op_embedding_def = {.name = "embedding",
                                 .by_row = true,
                                 .backward = backward,
                                 .saved = SAVE_IN(TOKENS) | SAVE_IN(STARTS) | SAVE_IN(TYPES),
-                                .flops = flops,
                                 .scratch_bytes = scratch_bytes};

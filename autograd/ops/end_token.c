@@ -61,15 +61,8 @@ static void backward(const Tensor *t, ExecCtx *c)
     }
 }
 
-static double flops(const Tensor *t, bool is_backward)
-{
-    (void)t, (void)is_backward;
-    return 0;
-}
-
 const OpDef op_end_token_def = {.name = "end_token",
                                 .forward = forward,
                                 .by_sequence = true,
                                 .backward = backward,
-                                .saved = SAVE_IN(STARTS),
-                                .flops = flops};
+                                .saved = SAVE_IN(STARTS)};

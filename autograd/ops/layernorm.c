@@ -72,12 +72,6 @@ static void backward(const Tensor *t, ExecCtx *c)
         k->sum_rows(partial + C, 2 * C, GROUPS, C, exec_adds(c, B), db);
 }
 
-static double flops(const Tensor *t, bool is_backward)
-{
-    (void)t, (void)is_backward;
-    return 0;
-}
-
 static size_t aux_bytes(const Tensor *t, bool is_backward)
 {
     (void)is_backward;
@@ -98,6 +92,5 @@ const OpDef op_layernorm_def = {.name = "layernorm",
                                 .refreshed_from = SAVE_IN(X),
                                 .backward = backward,
                                 .saved = SAVE_IN(X) | SAVE_AUX,
-                                .flops = flops,
                                 .aux_bytes = aux_bytes,
                                 .scratch_bytes = scratch_bytes};

@@ -90,12 +90,6 @@ static void backward(const Tensor *t, ExecCtx *c)
         k->sum_rows(partial + D, 2 * D, GROUPS, D, exec_adds(c, WK), t->in[WK]->grad);
 }
 
-static double flops(const Tensor *t, bool is_backward)
-{
-    (void)t, (void)is_backward;
-    return 0;
-}
-
 static size_t aux_bytes(const Tensor *t, bool is_backward)
 {
     const Heads h = ((const Attr *)t->attr)->heads;
@@ -116,6 +110,5 @@ const OpDef op_qk_norm_def = {.name = "qk_norm",
                               .by_row = true,
                               .backward = backward,
                               .saved = SAVE_IN(X) | SAVE_AUX,
-                              .flops = flops,
                               .aux_bytes = aux_bytes,
                               .scratch_bytes = scratch_bytes};

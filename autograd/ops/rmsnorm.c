@@ -63,12 +63,6 @@ static void backward(const Tensor *t, ExecCtx *c)
         k->sum_rows(partial, C, GROUPS, C, exec_adds(c, W), dw);
 }
 
-static double flops(const Tensor *t, bool is_backward)
-{
-    (void)t, (void)is_backward;
-    return 0;
-}
-
 static size_t aux_bytes(const Tensor *t, bool is_backward)
 {
     (void)is_backward;
@@ -89,6 +83,5 @@ const OpDef op_rmsnorm_def = {.name = "rmsnorm",
                               .refreshed_from = SAVE_IN(X),
                               .backward = backward,
                               .saved = SAVE_IN(X) | SAVE_AUX,
-                              .flops = flops,
                               .aux_bytes = aux_bytes,
                               .scratch_bytes = scratch_bytes};

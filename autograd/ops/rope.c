@@ -86,12 +86,6 @@ static void backward(const Tensor *t, ExecCtx *c)
     }
 }
 
-static double flops(const Tensor *t, bool is_backward)
-{
-    (void)t, (void)is_backward;
-    return 0;
-}
-
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
     (void)is_backward;
@@ -104,5 +98,4 @@ const OpDef op_rope_def = {.name = "rope",
                            .by_row = true,
                            .backward = backward,
                            .saved = SAVE_IN(STARTS),
-                           .flops = flops,
                            .scratch_bytes = scratch_bytes};

@@ -49,12 +49,6 @@ static void backward(const Tensor *t, ExecCtx *c)
     }
 }
 
-static double flops(const Tensor *t, bool is_backward)
-{
-    (void)t, (void)is_backward;
-    return 0;
-}
-
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
     (void)is_backward;
@@ -69,5 +63,4 @@ const OpDef op_silu_gate_def = {.name = "silu_gate",
                                 .refreshed_from = SAVE_IN(X),
                                 .backward = backward,
                                 .saved = SAVE_IN(X),
-                                .flops = flops,
                                 .scratch_bytes = scratch_bytes};

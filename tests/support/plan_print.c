@@ -26,7 +26,7 @@ void plan_print(const Plan *p, FILE *out)
             for (int d = 0; d < t->ndim; d++)
                 fprintf(out, "%s%zu", d ? "," : "", t->shape[d]);
             double flops =
-                step->kind == STEP_REFRESH ? 0 : t->op->flops(t, step->kind == STEP_BACKWARD);
+                step->kind == STEP_REFRESH ? 0 : op_flops(t, step->kind == STEP_BACKWARD);
             fprintf(out, "] %.0f flops%s\n", flops, step->add ? ", adds" : "");
         }
         for (; next < p->count && p->buffers[next].first == i; next++)

@@ -18,7 +18,7 @@ static double once_flops(const Schedule *s)
     for (size_t i = 0; i < s->count; i++) {
         const Step *step = &s->steps[i];
         if (i < s->num_forward || step->kind == STEP_BACKWARD)
-            sum += step->t->op->flops(step->t, step->kind == STEP_BACKWARD);
+            sum += op_flops(step->t, step->kind == STEP_BACKWARD);
     }
     return sum;
 }
