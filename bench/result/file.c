@@ -32,7 +32,7 @@ static void text_open(Text *t)
     CHECK(t->stream, "no memory for a stream");
 }
 
-static int write_all(int fd, const char *data, size_t len)
+static int write_all(int fd, const char *data, size_t len, bool synced)
 {
     while (len > 0) {
         ssize_t n = write(fd, data, len);
@@ -43,21 +43,25 @@ static int write_all(int fd, const char *data, size_t len)
         data += n;
         len -= (size_t)n;
     }
-    return fsync(fd);
+    return synced ? fsync(fd) : 0;
+}
+
+int file_append(int fd, const char *path, const char *text, size_t len, bool synced, Err *err)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+    if (end >= 0 && write_all(fd, text, len, synced) == 0)
+        return 0;
+    err_set(err, "cannot write '%s': %s", path, strerror(errno));
+    if (end >= 0 && ftruncate(fd, end) != 0)
+        err_set(err, "cannot write '%s' nor take the torn line back: %s", path, strerror(errno));
+    return -1;
 }
 
 /* Closes the text and appends it to the file. On failure the file is as before. */
 static int text_append(Text *t, int fd, const char *path, Err *err)
 {
     fclose(t->stream);
-    off_t end = lseek(fd, 0, SEEK_END);
-    int status = end < 0 ? -1 : write_all(fd, t->data, t->len);
-    if (status != 0) {
-        err_set(err, "cannot write '%s': %s", path, strerror(errno));
-        if (end >= 0 && ftruncate(fd, end) != 0)
-            err_set(err, "cannot write '%s' nor take the torn line back: %s", path,
-                    strerror(errno));
-    }
+    int status = file_append(fd, path, t->data, t->len, true, err);
     free(t->data);
     return status;
 }
@@ -70,7 +74,8 @@ static int text_replace(Text *t, int *fd, const char *path, Err *err)
     fclose(t->stream);
     int new_fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     int status = new_fd >= 0 && flock(new_fd, LOCK_EX | LOCK_NB) == 0 &&
-                         write_all(new_fd, t->data, t->len) == 0 && rename(temporary, path) == 0
+                         write_all(new_fd, t->data, t->len, true) == 0 &&
+                         rename(temporary, path) == 0
                      ? 0
                      : -1;
     if (status != 0) {

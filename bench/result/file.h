@@ -41,6 +41,9 @@ int result_file_create(ResultFile *f, const Schema *schema, const char *path, bo
 int result_file_add(ResultFile *f, const void *record, const char *id, const Samples *samples,
                     Err *err);
 
+/* Adds the text to the end of an open file, whole or not at all. -1: a full disk, say. */
+int file_append(int fd, const char *path, const char *text, size_t len, bool synced, Err *err);
+
 /* A row and its samples, both borrowed. */
 typedef struct ResultLine {
     const RowResult *row;

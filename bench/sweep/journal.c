@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "model/files/paths.h"
+#include "bench/result/file.h"
 #include "bench/row/config.h"
 #include "bench/sweep/spawn.h"
 
@@ -122,21 +123,6 @@ int journal_read(Journal *j, JournalTake *take, void *context, Err *err)
 
 /* ---- writing ---- */
 
-/* Without fsync: what a power cut takes of it costs a process each, no more. */
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 int journal_add(Journal *j, const RowResult *r, const Samples *samples, double seconds, Err *err)
 {
     if (j->fd < 0)
@@ -145,19 +131,11 @@ int journal_add(Journal *j, const RowResult *r, const Samples *samples, double s
         return err_set(err, "cannot create '%s': %s", j->path, strerror(errno));
     json_t *document = row_document(r, samples, NULL);
     json_object_set_new(document, "seconds", json_real(seconds));
-    char *line = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    OWNED char *line = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(document);
     CHECK(line, "a process that is no JSON");
     size_t len = strlen(line);
     line[len] = '\n'; /* in the place of its NUL */
-    off_t end = lseek(j->fd, 0, SEEK_END);
-    int status = end < 0 ? -1 : write_all(j->fd, line, len + 1);
-    if (status != 0) {
-        err_set(err, "cannot write '%s': %s", j->path, strerror(errno));
-        if (end >= 0 && ftruncate(j->fd, end) != 0)
-            err_set(err, "cannot write '%s' nor take the torn line back: %s", j->path,
-                    strerror(errno));
-    }
-    free(line);
-    return status;
+    /* Without fsync: what a power cut takes of it costs a process each, no more. */
+    return file_append(j->fd, j->path, line, len + 1, false, err);
 }
