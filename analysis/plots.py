@@ -50,7 +50,7 @@ def draw_all(table, folder):
     if table.ran.empty:
         raise Problem(f"{table.path}: nothing to draw, no row has a time")
     judged = judge(table.ran)
-    pictures = [("warmup_curves", _warmup_curves)]
+    pictures = [("warmup_curves", _warmup_curves), ("recompute", _by_recompute)]
     if believed_rows(judged).empty:
         warn(f"{table.path}: no row is believed, so only the runs are drawn and nothing is compared")
     else:
@@ -340,6 +340,46 @@ def _bars(axis, x, heights, width, i, label):
 
 def _folded(series):
     return series.replace(", ", "\n")
+
+
+def _by_recompute(table, judged):
+    """Peak memory and time over the blocks that recompute = "block:K" makes again at a time; "none" is a line."""
+    groups = [
+        (name, group) for name, group in judged[judged["forward_only"].eq(False)].groupby(
+            ["model_size", "context_length", "batch_size"], sort=False)
+        if {"recompute", "peak_rss_bytes"} <= set(group) and group["recompute"].str.startswith("block").sum() >= LEAST_STEPS
+    ]
+    if not groups:
+        return None
+    figure, axes = _grid(2 * len(groups), 2, 5, 3.2)
+    for i, ((size, context, batch), group) in enumerate(groups):
+        blocks = group[group["recompute"].str.startswith("block")]
+        at = blocks["recompute"].str.removeprefix("block").str.removeprefix(":").replace("", "1").astype(int)
+        blocks = blocks.assign(every=at).sort_values("every")
+        kept = group[group["recompute"] == "none"]
+        for axis, column, unit, what in (
+            (axes[2 * i], "peak_rss_bytes", 2**20, "peak memory (MiB)"),
+            (axes[2 * i + 1], "mean_time_ms", 1, "mean time (ms)"),
+        ):
+            axis.plot(blocks["every"], blocks[column] / unit, color=_colour(0))
+            sure = blocks.index.isin(believed_rows(blocks).index) | (column == "peak_rss_bytes")
+            for rows, face in ((blocks[sure], _colour(0)), (blocks[~sure], "white")):
+                axis.plot(rows["every"], rows[column] / unit, _marker(0), color=_colour(0), mfc=face)
+            top = blocks[column].max() / unit
+            if not kept.empty:
+                whole = kept[column].iloc[0] / unit
+                axis.axhline(whole, color=_colour(1), ls="--")
+                axis.annotate("none", (1, whole), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+                top = max(top, whole)
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(blocks["every"], blocks["every"])
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.set_ylim(0, top * 1.15)
+            axis.set_xlabel("blocks made again at a time (K)")
+            axis.set_ylabel(what)
+            axis.set_title(f"{size}, context {context}, batch {batch}")
+    _question(figure, "What does recomputing blocks save, and what does it cost? Hollow: not believed")
+    return figure
 
 
 def _question(figure, text):

@@ -544,6 +544,15 @@ class Pictures(TempDir):
         self.assertIn("neither context nor batch has 3 values", result.stderr)
         self.assertFalse(os.path.exists(self.path("few.growth.png")))
 
+    def test_recompute_needs_three_block_sizes(self):
+        for name, values in (("curve", ["none", "block", "block:2", "block:8"]), ("few", ["none", "block", "block:2"])):
+            rows = self.growth_rows("batch_size", range(1, len(values) + 1))
+            rows = [{**row, "batch_size": 4, "recompute": value} for row, value in zip(rows, values, strict=True)]
+            path = write_csv(self.path(f"{name}.csv"), rows)
+            result = run("summarize.py", path, "--plots", self.dir)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(os.path.exists(self.path(f"{name}.recompute.png")), name == "curve", result.stderr)
+
     def precision_rows(self):
         """A time, an accuracy and a perplexity in two formats."""
         columns = ("model", "work", "batch_size", "seq_len", "format", "support", "status", "disk_bytes")
