@@ -5,12 +5,13 @@ Its one idea: the report is made from the eleven reference columns alone, so tha
 years ago and one of today read the same. Where a sweep varied something else too, a model is named
 with it (its series), so that no two rows look alike and no mean mixes them. Rows that did not run
 are listed and not averaged.
-It does not judge (verdicts.py) and draws only when asked (plots.py).
+Rows that verdicts.py does not believe are named at the end. It draws only when asked (plots.py).
 """
 
 import argparse
 
 from table import REFERENCE, TIMES, load, missing_module, print_text, row_name, run_main
+from verdicts import believed_rows, judge
 
 try:
     from tabulate import tabulate
@@ -25,6 +26,13 @@ def report(table):
         parts.append("No row of this file has a time.")
     else:
         parts += _sections(table.ran, _decimals(table.ran))
+    doubted = _doubted(table.ran)
+    if not doubted.empty:
+        parts += [
+            "## Rows Not Believed",
+            "No conclusion can be drawn from these rows, nor from averages that include them.",
+            _markdown(doubted),
+        ]
     if not table.rest.empty:
         parts += [
             "## Rows Not Averaged",
@@ -67,6 +75,15 @@ def _sections(ran, decimals):
         "## Summary Statistics",
         _markdown(ran[TIMES].describe().round(decimals), index=True),
     ]
+
+
+def _doubted(ran):
+    """Rows that cannot be believed, with why; none of a file without classes, such as the reference."""
+    if ran.empty or "steady_class" not in ran or not (ran["steady_class"] != "").any():
+        return ran.head(0)
+    judged = judge(ran)
+    others = judged.loc[~judged.index.isin(believed_rows(judged).index)]
+    return others[["name", "verdict", "why"]].rename(columns={"name": "row"})
 
 
 def _decimals(ran):

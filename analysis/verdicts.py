@@ -155,6 +155,7 @@ def warmup_answers(judged):
 def _warmup_answer(group):
     believed = believed_rows(group)
     cost = (believed["cold_ms"] - believed["steady_ms"]).dropna()
+    cost = cost[cost > 0]
     if cost.empty:
         price = ""
     elif cost.max() < 1.05 * cost.min():
@@ -162,7 +163,7 @@ def _warmup_answer(group):
     else:
         price = f"; the cold trial costs {show_ms(cost.min())} to {show_ms(cost.max())}"
     if "steady_class" in group and (group["steady_class"] != "").any():
-        return _from_every_run(group, believed) + price
+        return _from_every_run(group, believed, price)
     if believed.empty:
         return _not_believed(len(group), len(group))
     bad = group["verdict"].isin([COLD, NOT_SETTLED, DISAGREES])
@@ -172,7 +173,7 @@ def _warmup_answer(group):
     return _enough(good[0]) + price
 
 
-def _from_every_run(group, believed):
+def _from_every_run(group, believed, price):
     """The answer of `tare sweep`: what three quarters of the believed rows tell."""
     needed = believed["warmups_needed"].dropna()
     judged = (group["steady_class"] != "too_few").sum()
@@ -181,7 +182,7 @@ def _from_every_run(group, believed):
     if judged >= 2 * len(needed):
         return _not_believed(judged - len(needed), judged)
     enough = math.ceil(needed.quantile(0.75))
-    return f"{_enough(enough)} (in {(needed <= enough).sum()} of {judged} rows)"
+    return f"{_enough(enough)} (in {(needed <= enough).sum()} of {judged} rows){price}"
 
 
 def _not_believed(doubted, judged):

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "model/precision.h"
+#include "bench/machine/blas.h"
 #include "bench/machine/threads.h"
 #include "bench/util/units.h"
 #include "bench/stats/verdict.h"
@@ -70,7 +71,10 @@ void doctor_build(Findings *f, const char *isa, const char *best_isa, const char
     else
         add(f, FINDING_FIX, "kernels", "unset TARE_ISA", "%s, though this processor has %s", isa,
             best_isa);
-    if (strstr(blas, "threads by OpenMP") || !strstr(blas, "OpenBLAS"))
+    char far_below[BLAS_TEXT_SIZE];
+    if (blas_is_far_below(blas, best_isa, far_below))
+        add(f, FINDING_FIX, "blas", BLAS_REMEDY, "%s", far_below);
+    else if (strstr(blas, "threads by OpenMP") || !strstr(blas, "OpenBLAS"))
         add(f, FINDING_OK, "blas", NULL, "%s", blas);
     else
         add(f, FINDING_FIX, "blas",
@@ -248,8 +252,27 @@ void doctor_peaks(Findings *f, const Peaks *p)
             100 * peaks_measured(p) / p->theoretical, p->theoretical);
 }
 
+static void check_neighbours(Findings *f, const NoiseFloor *n)
+{
+    if (n->looked == 0)
+        return;
+    if (n->wandered == 0)
+        add(f, FINDING_OK, "neighbours", NULL,
+            "in none of %zu processes did the probe wander: the slowest tenth of its products ran "
+            "at %.0f %% of the best",
+            n->looked, 100 * n->lowest);
+    else
+        add(f, FINDING_NOTE, "neighbours",
+            "something outside this machine takes its time: measure in several processes "
+            "(--processes), compare by `tare diff --run`",
+            "the probe wandered in %zu of %zu processes: products ran at %.0f to 100 %% of their "
+            "best",
+            n->wandered, n->looked, 100 * n->lowest);
+}
+
 void doctor_noise(Findings *f, const NoiseFloor *n)
 {
+    check_neighbours(f, n);
     if (isnan(n->floor)) {
         add(f, FINDING_NOTE, "noise", "give --rounds 6 or more", "too few rounds (%zu) to say",
             n->rounds);

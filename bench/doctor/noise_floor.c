@@ -6,8 +6,9 @@
 
 #include "bench/compare/rounds.h"
 #include "bench/row/config.h"
+#include "bench/row/probe.h"
 #include "bench/stats/verdict.h"
-#include "bench/sweep/spawn.h"
+#include "bench/sweep/noise.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/owned.h"
 
@@ -31,41 +32,31 @@ NoiseFloor noise_floor_of(const double *a, const double *b, size_t rounds, const
     return n;
 }
 
-enum { WARMUPS = 3, TRIALS = 15 };
-
-/* Forward+backward of 1.6 M parameters over 128 tokens: some milliseconds a trial. */
-static void small_row(RowConfig *c, int64_t threads)
-{
-    row_config_init(c);
-    text_set(c->model_size, "doctor");
-    c->d_model = 128;
-    c->num_layers = 4;
-    c->num_heads = 4;
-    c->vocab_size = 5000;
-    c->context_length = 64;
-    c->batch_size = 2;
-    c->num_warmups = WARMUPS;
-    c->num_trials = TRIALS;
-    c->threads = threads;
-}
-
 /* What the rows tell beside their medians, in the order in which they ran. */
 typedef struct NoiseRun {
     Entry sides[2]; /* A, B */
     int64_t threads;
     size_t rows;      /* so far, of complete sides */
     double *cv;       /* [rows] */
-    double *trial_ms; /* [rows * TRIALS], timed */
+    double *trial_ms; /* [rows * NOISE_TRIALS], timed */
+    size_t looked, wandered;
+    double lowest;
     double *extra_ms; /* [rows]: starting, warming up, ending */
 } NoiseRun;
 
 static void keep_row(NoiseRun *t, const RowResult *r, const Samples *samples, double whole_ms)
 {
-    double *trials = t->trial_ms + t->rows * TRIALS;
-    CHECK(samples->count == WARMUPS + TRIALS, "%zu runs", samples->count);
+    double *trials = t->trial_ms + t->rows * NOISE_TRIALS;
+    CHECK(samples->count == NOISE_WARMUPS + NOISE_TRIALS, "%zu runs", samples->count);
     samples_column(samples, TIMED_TRIALS, "wall_ns", 1e-6, trials);
+    Wander w = probe_wander(samples, "probe_product_ns");
+    if (!isnan(w.low)) {
+        t->looked++;
+        t->wandered += w.low < PROBE_LOW;
+        t->lowest = fmin(t->lowest, w.low);
+    }
     t->cv[t->rows] = r->cv;
-    t->extra_ms[t->rows++] = whole_ms - mean_of(trials, TRIALS) * TRIALS;
+    t->extra_ms[t->rows++] = whole_ms - mean_of(trials, NOISE_TRIALS) * NOISE_TRIALS;
 }
 
 /* The row's median. One side is nothing without the other, whose failure ends this one. */
@@ -81,7 +72,7 @@ static double turn(void *run, size_t side, Err *err)
     OWNED RowResult *r = xmalloc(sizeof *r);
     samples_init(&samples);
     row_result_init(r);
-    small_row(&r->config, t->threads);
+    noise_row(&r->config, t->threads);
     int64_t start = clock_ns();
     int status = row_spawn(r, &samples, &limits, err);
     double whole_ms = (double)(clock_ns() - start) * 1e-6;
@@ -98,7 +89,7 @@ static void plan_trials(NoiseFloor *n, const NoiseRun *t)
     size_t processes = 2 * n->rounds;
     if (processes < 2)
         return;
-    TwoLevel levels = two_level_of(t->trial_ms, processes, TRIALS, CONFIDENCE_LEVEL);
+    TwoLevel levels = two_level_of(t->trial_ms, processes, NOISE_TRIALS, CONFIDENCE_LEVEL);
     double process_ms = median_of(t->extra_ms, processes);
     n->plan = two_level_plan(&levels, process_ms, levels.mean, NOISE_THRESHOLD, CONFIDENCE_LEVEL);
     n->process_cv = sqrt(fmax(levels.between_variance, 0)) / levels.mean;
@@ -106,8 +97,9 @@ static void plan_trials(NoiseFloor *n, const NoiseRun *t)
 
 int noise_floor_measure(size_t rounds, int64_t threads, uint64_t seed, NoiseFloor *n, Err *err)
 {
-    OWNED double *room = xmalloc((TRIALS + 2) * 2 * rounds * sizeof *room);
+    OWNED double *room = xmalloc((NOISE_TRIALS + 2) * 2 * rounds * sizeof *room);
     NoiseRun t = {.threads = threads,
+                  .lowest = 1,
                   .cv = room,
                   .extra_ms = room + 2 * rounds,
                   .trial_ms = room + 4 * rounds};
@@ -118,6 +110,9 @@ int noise_floor_measure(size_t rounds, int64_t threads, uint64_t seed, NoiseFloo
     if (status == 0) {
         *n = noise_floor_of(t.sides[0].ms, t.sides[1].ms, t.sides[0].rounds, t.cv);
         plan_trials(n, &t);
+        n->looked = t.looked;
+        n->wandered = t.wandered;
+        n->lowest = t.lowest;
     }
     entry_release(sides[0]);
     entry_release(sides[1]);

@@ -20,6 +20,9 @@ typedef struct NoiseFloor {
     double detectable; /* the change that as many paired rounds show with 80 % power; NaN below 2 */
     double cv;         /* of the trials of one row, median over the rows */
     TrialPlan plan;    /* for a mean within NOISE_THRESHOLD; set by noise_floor_measure */
+    /* Processes in which the probe looked (row/probe.h) and wandered, and how low products fell. */
+    size_t looked, wandered;
+    double lowest;
     double process_cv; /* what a process adds to the spread of the mean, a fraction; likewise */
 } NoiseFloor;
 

@@ -2,10 +2,11 @@
  *
  * The one idea: the process is the unit (Kalibera & Jones 2013). Trials, read from the samples
  * files beside the two results, tell how much one process varies; what processes of one build
- * differ by, a row of one process a side cannot tell, so its verdict is inconclusive unless a
- * threshold says it. Where both builds ran in several processes (sweep/diff_run.h), their medians
- * are compared instead. Rows that cannot be compared honestly are listed, not guessed. diff_load
- * reads and joins, diff_judge is pure, diff_print shows. What a verdict is: stats/verdict.h. */
+ * differ by is told by the row's own processes, where it has several, else by the noise floor that
+ * the sweeps measured (sweep/noise.h), else by a threshold; without any of them a verdict is
+ * inconclusive. Builds that took turns (sweep/diff_run.h) are compared round by round. Rows that
+ * cannot be compared honestly are listed, not guessed. diff_load reads and joins, diff_judge is
+ * pure, diff_print shows. What a verdict is: stats/verdict.h. */
 #ifndef TARE_BENCH_RESULT_DIFF_H
 #define TARE_BENCH_RESULT_DIFF_H
 
@@ -20,7 +21,8 @@
 typedef enum DiffUnit {
     DIFF_TRIALS,        /* a timed trial; those of a side are of one process */
     DIFF_PAIRED_TRIALS, /* the same; trial i of both sides ran in the same round */
-    DIFF_PROCESSES      /* the median of a process; process i of both sides ran in the same round */
+    DIFF_PROCESSES,     /* the median of a process; process i of both sides ran in the same round */
+    DIFF_APART          /* of a row alone: the median of a process; the sides ran apart */
 } DiffUnit;
 
 /* With fewer processes a side no verdict is given. */
@@ -31,11 +33,21 @@ typedef struct DiffRow {
     FieldTEXT name, row_id;
     double *old_ms, *new_ms;
     size_t old_count, new_count;
+    /* Processes that the units are trials of, equally many each; 0 or 1: of one. */
+    size_t old_processes, new_processes;
+    /* Standard deviation of the logarithm of one process's median, from the noise floor of both
+     * sweeps, and its degrees of freedom; 0 freedom = not measured. */
+    double noise, noise_freedom;
+    /* How much more one sweep's probe took than the other's (row/probe.h), a fraction: what the
+     * machine did between them; 0 = not known. */
+    double shift;
     /* Share of a trial that waiting for a CPU may have cost: the larger cpu_wait x threads of both
      * sides; 0 if not known. */
     double wait;
 
     /* What diff_judge finds. */
+    DiffUnit unit;
+    bool spread_known; /* between processes of one build; without it the verdict is inconclusive */
     double old_median, new_median;
     /* The larger of the diff's threshold and `wait`: a smaller change says nothing. */
     double least_change;
@@ -61,12 +73,11 @@ typedef struct Diff {
     DiffSkipped *skipped;
     size_t num_skipped;
     size_t failed;          /* rows that a program failed while they were compared */
-    double process_seconds; /* that one process took; 0 = not known */
+    double process_seconds; /* that one process takes, mean of the rows; 0 = not known */
     DiffUnit unit;
     FieldTEXT differences; /* "cpu_model: 'A' and 'B'; ..." that the guard let pass, or "" */
     double threshold;
-    /* between processes of one build; without it every verdict is inconclusive */
-    bool spread_known;
+    bool spread_known; /* of every row */
     double ratio;      /* geometric mean of new / old */
     Interval interval; /* of that; missing for fewer than 6 rows */
     Verdict verdict;   /* of the file */
@@ -91,6 +102,9 @@ void diff_release(Diff *d);
 
 /* Lists a row as not compared; d->skipped has room. */
 void diff_skip(Diff *d, const char *name, const char *reason);
+
+/* Units of one side of a judged row: trials or processes. */
+size_t diff_units(const DiffRow *r, bool new);
 
 typedef struct DiffRule {
     DiffUnit unit;

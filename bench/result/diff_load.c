@@ -61,6 +61,44 @@ static double waited(const RowResult *r)
     return isnan(r->cpu_wait) ? 0 : r->cpu_wait * (double)r->config.threads;
 }
 
+static size_t processes_of(const Samples *s)
+{
+    size_t count = 0;
+    for (size_t at = 0; at < s->count; at += samples_of_process(s, at).count)
+        count++;
+    return count;
+}
+
+/* What one process of a row took: its runs, and what starting one costs at least. */
+static double seconds_of_process(const StoredRow *stored)
+{
+    const double start = 0.05;
+    double ns = 0;
+    for (size_t i = 0; i < stored->samples.count; i++)
+        ns += (double)stored->samples.at[i].wall_ns;
+    return start + ns / 1e9 / (double)processes_of(&stored->samples);
+}
+
+static double shift_of(double old, double new)
+{
+    return old > 0 && new > 0 ? exp(fabs(log(new / old))) - 1 : 0;
+}
+
+/* Pools the noise floors of both sweeps. */
+static void set_noise(DiffRow *row, const RowResult *old, const RowResult *new)
+{
+    const RowResult *const sides[] = {old, new};
+    double squares = 0;
+    for (size_t i = 0; i < COUNT_OF(sides); i++) {
+        if (!(sides[i]->noise_cv >= 0) || sides[i]->noise_processes < 2)
+            return;
+        double freedom = (double)(sides[i]->noise_processes - 1);
+        squares += freedom * sides[i]->noise_cv * sides[i]->noise_cv;
+        row->noise_freedom += freedom;
+    }
+    row->noise = sqrt(squares / row->noise_freedom);
+}
+
 static void join_pair(Diff *d, const StoredRow *old, const StoredRow *new)
 {
     DiffRow *row = &d->rows[d->count++];
@@ -69,6 +107,12 @@ static void join_pair(Diff *d, const StoredRow *old, const StoredRow *new)
     row->wait = fmax(waited(&old->row), waited(&new->row));
     row->old_ms = timed_trials(old, &row->old_count);
     row->new_ms = timed_trials(new, &row->new_count);
+    row->old_processes = processes_of(&old->samples);
+    row->new_processes = processes_of(&new->samples);
+    set_noise(row, &old->row, &new->row);
+    row->shift = fmax(shift_of(old->row.probe_product_us, new->row.probe_product_us),
+                      shift_of(old->row.probe_read_us, new->row.probe_read_us));
+    d->process_seconds += (seconds_of_process(old) + seconds_of_process(new)) / 2;
 }
 
 /* Appends the row_id to names that several rows share. */
@@ -105,6 +149,7 @@ static void join(Diff *d, const StoredResult *old, const StoredResult *new)
         if (!stored_find(old, new->rows[i].row.row_id))
             skip_pair(d, NULL, &new->rows[i].row);
     make_names_distinct(d);
+    d->process_seconds /= (double)(d->count ? d->count : 1);
 }
 
 /* ---- the guard ---- */

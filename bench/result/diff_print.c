@@ -7,10 +7,24 @@
 #include "bench/util/table.h"
 #include "bench/util/units.h"
 
+static bool of_processes(const DiffRow *r)
+{
+    return r->unit == DIFF_PROCESSES || r->unit == DIFF_APART;
+}
+
 /* The change that a note says how to find: twice the threshold; between processes 5 % at least. */
 static double wanted_change(const Diff *d)
 {
-    return fmax(2 * d->threshold, d->unit == DIFF_PROCESSES ? 0.05 : 0);
+    const double trials_alone = 0, processes = 0.05;
+    bool any = d->unit == DIFF_PROCESSES || d->unit == DIFF_TRIALS;
+    return fmax(2 * d->threshold, any ? processes : trials_alone);
+}
+
+/* What is too little of one side: too few processes or, of one process, trials. */
+static void write_too_few(const DiffRow *r, const char *units, char *text)
+{
+    snprintf(text, TEXT_SIZE, "%zu and %zu %s are too few to test", diff_units(r, false),
+             diff_units(r, true), units);
 }
 
 static void write_note(const Diff *d, const DiffRow *r, char *text)
@@ -18,19 +32,25 @@ static void write_note(const Diff *d, const DiffRow *r, char *text)
     text[0] = '\0';
     if (r->verdict != VERDICT_INCONCLUSIVE)
         return;
-    const char *units = d->unit == DIFF_PROCESSES ? "processes" : "trials";
+    const char *units = of_processes(r) ? "processes" : "trials";
+    bool by_floor = !of_processes(r) && r->noise_freedom > 0;
     double wanted = wanted_change(d), needed = trials_to_detect(r->cv, wanted - d->threshold);
     if (isnan(r->detectable))
-        snprintf(text, TEXT_SIZE, "%zu and %zu %s are too few to test", r->old_count, r->new_count,
-                 units);
-    else if (!d->spread_known)
+        write_too_few(r, units, text);
+    else if (!r->spread_known)
         snprintf(text, TEXT_SIZE, "one process a side");
+    else if (by_floor)
+        snprintf(text, TEXT_SIZE,
+                 "one process a side: by the noise floor only changes beyond %.2g %% tell",
+                 100 * r->least_change);
     else if (r->least_change > d->threshold)
-        snprintf(text, TEXT_SIZE, "threads waited for a CPU: only changes beyond %.2g %% tell",
+        snprintf(text, TEXT_SIZE, "%s: only changes beyond %.2g %% tell",
+                 r->least_change > r->wait ? "the machine changed between the sweeps"
+                                           : "threads waited for a CPU",
                  100 * r->least_change);
     else if (verdict_of(r->test.interval, d->threshold) != VERDICT_INCONCLUSIVE)
         snprintf(text, TEXT_SIZE, "could be chance among this many rows");
-    else if (wanted > 0 && needed > (double)r->old_count)
+    else if (wanted > 0 && needed > (double)diff_units(r, false))
         snprintf(text, TEXT_SIZE,
                  "changes from %.2g %% would show; with %.0f %s a side, from %.2g %%",
                  100 * (d->threshold + r->detectable), needed, units, 100 * wanted);
@@ -39,31 +59,68 @@ static void write_note(const Diff *d, const DiffRow *r, char *text)
                  100 * (d->threshold + r->detectable));
 }
 
-/* Processes a side with which every row that is inconclusive now would show wanted_change. */
+/* Processes a side with which every row that is inconclusive now would show wanted_change, as far
+ * as its spread between processes is known. */
 static double processes_needed(const Diff *d)
 {
     double needed = FEWEST_PROCESSES;
-    for (size_t i = 0; i < d->count; i++)
-        if (d->rows[i].verdict == VERDICT_INCONCLUSIVE)
-            needed = fmax(needed, trials_to_detect(d->rows[i].cv, wanted_change(d) - d->threshold));
+    for (size_t i = 0; i < d->count; i++) {
+        const DiffRow *r = &d->rows[i];
+        bool known = of_processes(r) || r->noise_freedom > 0;
+        if (r->verdict == VERDICT_INCONCLUSIVE && known)
+            needed = fmax(needed, trials_to_detect(r->cv, wanted_change(d) - d->threshold));
+    }
     return needed;
+}
+
+/* Whether more processes would settle it: not where the user said what they differ by. */
+static bool processes_would_do(const Diff *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (of_processes(&d->rows[i]) || !d->rows[i].spread_known || d->rows[i].noise_freedom > 0)
+            return true;
+    return false;
 }
 
 /* What would settle an inconclusive verdict, or "". */
 static void write_advice(const Diff *d, FieldTEXT text)
 {
     char duration[UNIT_TEXT_SIZE];
+    double needed = processes_needed(d);
     text[0] = '\0';
-    if (!d->spread_known) {
-        snprintf(text, TEXT_SIZE,
-                 "one process a side tells nothing of the spread between processes: use "
-                 "tare diff --run OLD NEW CONFIG, or --threshold");
-    } else if (d->unit == DIFF_PROCESSES && d->verdict == VERDICT_INCONCLUSIVE && d->count > 0) {
-        double needed = processes_needed(d);
-        format_duration(duration, 2 * needed * (double)d->count * d->process_seconds);
+    if (d->verdict != VERDICT_INCONCLUSIVE || d->count == 0 || !processes_would_do(d))
+        return;
+    format_duration(duration, 2 * needed * (double)d->count * d->process_seconds);
+    if (d->unit == DIFF_PROCESSES)
         snprintf(text, TEXT_SIZE, "a change of %.2g %% needs --processes %.0f, about %s",
                  100 * wanted_change(d), needed, duration);
-    }
+    else if (!d->spread_known)
+        snprintf(
+            text, TEXT_SIZE,
+            "one process a side tells nothing of the spread between processes: run %.0f a side, "
+            "about %s, by num_processes = %.0f or tare diff --run OLD NEW CONFIG, or give "
+            "--threshold",
+            needed, duration, needed);
+    else
+        snprintf(
+            text, TEXT_SIZE,
+            "a change of %.2g %% needs %.0f processes a side, about %s: num_processes = %.0f or "
+            "tare diff --run OLD NEW CONFIG",
+            100 * wanted_change(d), needed, duration, needed);
+}
+
+static int64_t processes_of(const DiffRow *r, size_t processes, size_t count)
+{
+    size_t told = r->unit == DIFF_PROCESSES ? count : processes;
+    return (int64_t)(told ? told : 1);
+}
+
+static bool all_of_processes(const Diff *d)
+{
+    bool all = d->unit != DIFF_PAIRED_TRIALS && (d->count > 0 || d->unit == DIFF_PROCESSES);
+    for (size_t i = 0; i < d->count; i++)
+        all &= of_processes(&d->rows[i]);
+    return all;
 }
 
 static Table table_of_rows(const Diff *d, TableFormat format, FILE *out)
@@ -75,6 +132,7 @@ static Table table_of_rows(const Diff *d, TableFormat format, FILE *out)
     table_columns(&t, "p|q", TABLE_ALWAYS);
     table_columns(&t, "welch_ratio|welch_p|cv|least_change|detectable", TABLE_NEVER);
     table_columns(&t, "verdict|note", TABLE_ALWAYS);
+    table_columns(&t, "old_processes|new_processes", TABLE_NEVER);
     for (size_t i = 0; i < d->count; i++) {
         const DiffRow *r = &d->rows[i];
         FieldTEXT note;
@@ -83,8 +141,11 @@ static Table table_of_rows(const Diff *d, TableFormat format, FILE *out)
                     r->old_median, r->new_median);
         table_cells(&t, "%.4g [%.4g, %.4g]|%.4g|%.4g|%.4g", r->test.ratio, r->test.interval.lo,
                     r->test.interval.hi, r->test.interval.coverage, r->test.p, r->q);
-        table_row(&t, "%.4g|%.4g|%.4g|%.4g|%.4g|%s|%s", r->welch.ratio, r->welch.p, r->cv,
-                  r->least_change, r->detectable, verdict_name(r->verdict), note);
+        table_cells(&t, "%.4g|%.4g|%.4g|%.4g|%.4g|%s|%s", r->welch.ratio, r->welch.p, r->cv,
+                    r->least_change, r->detectable, verdict_name(r->verdict), note);
+        table_int(&t, processes_of(r, r->old_processes, r->old_count));
+        table_int(&t, processes_of(r, r->new_processes, r->new_count));
+        table_row_end(&t);
     }
     return t;
 }
@@ -103,7 +164,7 @@ static void print_json(const Diff *d, FILE *out)
     json_object_set_new(root, "ratio_lo", number_json(d->interval.lo));
     json_object_set_new(root, "ratio_hi", number_json(d->interval.hi));
     json_object_set_new(root, "threshold", json_real(d->threshold));
-    json_object_set_new(root, "unit", json_string(d->unit == DIFF_PROCESSES ? "process" : "trial"));
+    json_object_set_new(root, "unit", json_string(all_of_processes(d) ? "process" : "trial"));
     json_object_set_new(root, "spread_known", json_boolean(d->spread_known));
     json_object_set_new(root, "advice", advice[0] ? json_string(advice) : json_null());
     json_object_set_new(root, "differences", json_string_nocheck(d->differences));
@@ -138,7 +199,7 @@ void diff_print_summary(const Diff *d, FILE *out)
         fprintf(out, "%s\n", advice);
     size_t waited = 0;
     for (size_t i = 0; i < d->count; i++)
-        waited += d->rows[i].least_change > d->threshold;
+        waited += d->rows[i].wait > d->threshold;
     if (waited)
         fprintf(out, "in %zu rows threads waited for a CPU longer than that: quieten the machine\n",
                 waited);

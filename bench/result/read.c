@@ -116,12 +116,20 @@ static int read_rows(StoredResult *s, const CsvTable *t, Err *err)
 
 /* ---- samples ---- */
 
-/* Trials are numbered from 1 in the order in which they ran; an older file may lack the numbers. */
+/* Trials are numbered from 1 in the order in which they ran, by others than us in each process
+ * anew; an older file may lack the numbers. */
 static int check_sample(const CsvTable *t, size_t record, const StoredRow *owner, const Sample *s,
                         Err *err)
 {
-    int64_t expected = (int64_t)owner->samples.count + 1;
-    if (s->trial != INT_MISSING && s->trial != expected)
+    const Samples *runs = &owner->samples;
+    const Sample *last = runs->count ? &runs->at[runs->count - 1] : NULL;
+    bool begins = last && last->process != s->process;
+    int64_t expected =
+        last && last->trial != INT_MISSING ? last->trial + 1 : (int64_t)runs->count + 1;
+    if (last && s->process < last->process)
+        return err_set(err, "%s:%d: process %" PRId64 " of row %s after process %" PRId64, t->path,
+                       t->lines[record], s->process, owner->row.row_id, last->process);
+    if (s->trial != INT_MISSING && s->trial != expected && !(begins && s->trial == 1))
         return err_set(err, "%s:%d: trial %" PRId64 " of row %s where trial %" PRId64 " is due",
                        t->path, t->lines[record], s->trial, owner->row.row_id, expected);
     if (s->wall_ns <= 0) /* INT_MISSING too */
@@ -173,6 +181,32 @@ static bool warmups_are_told(const RowResult *r)
     return row_processes(&r->config) == 1 || !row_config_finds_warmups(&r->config);
 }
 
+/* As many processes as it claims, each with equally many trials. An older file tells of none. */
+static int check_processes(const StoredResult *s, const StoredRow *stored, Err *err)
+{
+    const RowResult *r = &stored->row;
+    const Samples *all = &stored->samples;
+    int64_t processes = 0, trials = 0;
+    Samples one;
+    for (size_t at = 0; at < all->count; at += one.count, processes++) {
+        int64_t timed = 0;
+        one = samples_of_process(all, at);
+        for (size_t i = 0; i < one.count; i++)
+            timed += one.at[i].is_warmup == 0;
+        if (processes > 0 && timed != trials)
+            return err_set(err,
+                           "'%s' has %" PRId64 " trials of process %" PRId64
+                           " of row %s, and %" PRId64 " of another",
+                           s->samples_path, timed, one.at[0].process, r->row_id, trials);
+        trials = timed;
+    }
+    if (differs(processes, r->config.num_processes))
+        return err_set(err, "'%s' has %" PRId64 " processes of row %s, but %s:%d claims %" PRId64,
+                       s->samples_path, processes, r->row_id, s->path, stored->line,
+                       r->config.num_processes);
+    return 0;
+}
+
 static int check_trials(const StoredResult *s, const StoredRow *stored, Err *err)
 {
     const RowResult *r = &stored->row;
@@ -194,7 +228,7 @@ static int check_trials(const StoredResult *s, const StoredRow *stored, Err *err
                        " trials of row %s, but %s:%d claims %" PRId64 " and %" PRId64,
                        s->samples_path, warmups, trials, r->row_id, s->path, stored->line,
                        expected(r, r->config.num_warmups), expected(r, r->config.num_trials));
-    return 0;
+    return check_processes(s, stored, err);
 }
 
 /* ---- both ---- */

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/machine/blas.h"
 #include "bench/row/config.h"
+#include "bench/row/probe.h"
 #include "bench/row/support.h"
 #include "bench/stats/outliers.h"
 #include "bench/stats/stats.h"
@@ -130,6 +132,34 @@ static void fill_cpus(RowResult *r, const TrialCounters *c, const double *wall_n
     add_noise(r, text);
 }
 
+static void add_wander(RowResult *r, const Samples *s, const char *column, const char *what)
+{
+    char text[64];
+    Wander w = probe_wander(s, column);
+    if (!(w.low < PROBE_LOW))
+        return;
+    snprintf(text, sizeof text, "%s ran at %.0f to 100 %% of their best", what, 100 * w.low);
+    add_noise(r, text);
+}
+
+static double probe_median_us(const Samples *s, const char *column)
+{
+    double *us = xmalloc((s->count + 1) * sizeof *us);
+    size_t n = samples_column(s, TIMED_TRIALS, column, 1e-3, us);
+    double median = n ? median_of(us, n) : NAN;
+    free(us);
+    return median;
+}
+
+/* What the probe saw of the machine, and a sentence where it wandered. */
+static void fill_probe(RowResult *r, const Samples *s)
+{
+    r->probe_product_us = probe_median_us(s, "probe_product_ns");
+    r->probe_read_us = probe_median_us(s, "probe_read_ns");
+    add_wander(r, s, "probe_product_ns", "products");
+    add_wander(r, s, "probe_read_ns", "reads");
+}
+
 /* Counters of the timed trials of one row or process. */
 typedef struct Timed {
     double *room, *wall_ns, *numbers;
@@ -184,11 +214,16 @@ static void fill_noise(RowResult *r, const Samples *s, double resolution_ns)
 {
     Timed all = timed_trials(s);
     size_t sentences = 0;
+    char far_below[BLAS_TEXT_SIZE];
     Samples process;
     r->noise[0] = '\0';
     r->outliers = 0;
     fill_cpus(r, &all.counters, all.wall_ns, all.n);
     free(all.room);
+    fill_probe(r, s);
+    if (strcmp(r->config.gemm, "openblas") == 0 &&
+        blas_is_far_below(r->blas, best_isa(), far_below))
+        add_noise(r, far_below);
     for (size_t at = 0; at < s->count; at += process.count) {
         process = samples_of_process(s, at);
         add_outliers(r, &process, resolution_ns, &sentences);

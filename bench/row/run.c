@@ -9,6 +9,7 @@
 
 #include "bench/machine/threads.h"
 #include "bench/row/counters.h"
+#include "bench/row/probe.h"
 #include "bench/row/result.h"
 #include "bench/row/config.h"
 #include "bench/row/support.h"
@@ -101,6 +102,7 @@ typedef struct Runs {
     Batch batch;
     AdamW adamw;
     Samples *samples;
+    Probe probe;
 } Runs;
 
 static void run_many(Runs *runs, int64_t count, bool warmup)
@@ -110,6 +112,7 @@ static void run_many(Runs *runs, int64_t count, bool warmup)
         s.trial = (int64_t)runs->samples->count + 1;
         s.is_warmup = warmup;
         s.process = 1;
+        probe_after(&runs->probe, &s);
         samples_add(runs->samples, s);
     }
 }
@@ -187,8 +190,11 @@ static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras
         .batch = {random_ids(c, vocab, STREAM_TOKENS), random_ids(c, vocab, STREAM_TARGETS)},
         .adamw = adamw_defaults(),
         .samples = samples};
+    if (!extras->no_probe)
+        probe_open(&runs.probe, (int)c->threads);
     r->config.num_warmups = run_all(&runs, c);
     counters_doubt(samples);
+    probe_close(&runs.probe);
     r->loss = (double)model_loss(m);
     r->peak_rss_bytes = peak_rss_bytes(getpid());
     r->threads_seen = threads_seen(c->threads); /* now, so that the first run starts the team */

@@ -16,6 +16,7 @@ ModelOptions row_model_options(const RowConfig *c, size_t memory_limit);
 
 typedef struct RowExtras {
     size_t memory_limit; /* see row_model_options */
+    bool no_probe;       /* leave row/probe.h out */
     /* unless NULL: num_trials more runs follow the timed ones and are added to it */
     Profile *profile;
 } RowExtras;

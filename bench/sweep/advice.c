@@ -12,13 +12,14 @@
 #include "bench/stats/steady.h"
 #include "bench/util/units.h"
 
-/* What a slow first run cost above the median of the steady ones, in seconds; NaN where none
- * was. */
+/* What a slow first run cost above the median of the steady ones, in seconds; NaN where the first
+ * was not slow. */
 static double cold_seconds(const RowResult *r)
 {
     if (strcmp(r->steady_class, steady_class_name(STEADY_WARMUP)) != 0)
         return NAN;
-    return (r->first_trial_ms - r->first_trial_ms / r->first_over_steady) / 1e3;
+    double cost = (r->first_trial_ms - r->first_trial_ms / r->first_over_steady) / 1e3;
+    return cost > 0 ? cost : NAN;
 }
 
 WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const char *model_size)
@@ -72,8 +73,8 @@ void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, Field
     else if (a->doubted >= a->told)
         snprintf(text, TEXT_SIZE,
                  "%s: %zu of %zu rows cannot be believed (see the warnings), so warmups cannot be "
-                 "judged%s",
-                 model_size, a->doubted, judged, cold);
+                 "judged",
+                 model_size, a->doubted, judged);
     else
         snprintf(text, TEXT_SIZE, "%s: %" PRId64 " warmup%s enough (in %zu of %zu rows)%s",
                  model_size, a->warmups, a->warmups == 1 ? " is" : "s are", a->enough_for, judged,

@@ -18,7 +18,9 @@ typedef struct Runner {
     int64_t order_seed; /* INT_MISSING = in file order */
     Turn *turns;        /* in the order of execution; `row` is an index of items */
     size_t count;
-    bool rest_due; /* a row has run */
+    Noise noise;
+    int64_t first_order; /* rows with a higher run_order ran in this sweep */
+    bool rest_due;       /* a row has run */
 } Runner;
 
 /* Takes over the rows of the file, except failed rows that are selected: they run again. -1: a row

@@ -75,7 +75,7 @@ static char **child_argv(const RowConfig *c, const Profile *profile, const RowLi
     size_t n = 0;
     while (argv[n])
         n++;
-    argv = xrealloc(argv, (n + 8) * sizeof *argv);
+    argv = xrealloc(argv, (n + 9) * sizeof *argv);
     argv[n++] = xstrdup("--result-fd");
     argv[n++] = xasprintf("%d", CHILD_RESULT_FD);
     if (profile)
@@ -84,6 +84,8 @@ static char **child_argv(const RowConfig *c, const Profile *profile, const RowLi
         argv[n++] = xstrdup("--trace");
         argv[n++] = xstrdup("-");
     }
+    if (limits->no_probe)
+        argv[n++] = xstrdup("--no-probe");
     if (limits->memory_limit) {
         argv[n++] = xstrdup("--max-memory");
         argv[n++] = xasprintf("%zu", limits->memory_limit);

@@ -13,6 +13,7 @@
 typedef struct RowLimits {
     size_t memory_limit; /* bytes that recompute = auto stays below; 0 = what there is */
     double max_seconds;  /* a row that runs longer is stopped; INFINITY = no limit */
+    bool no_probe;       /* leave row/probe.h out */
     const char *program; /* path of the tare that runs it; NULL = this one */
 } RowLimits;
 

@@ -10,8 +10,10 @@
 
 #include "bench/machine/machine.h"
 #include "bench/row/counters.h"
+#include "bench/row/probe.h"
 #include "bench/row/result.h"
 #include "bench/row/stamp.h"
+#include "bench/result/diff.h"
 #include "bench/util/interrupt.h"
 #include "bench/sweep/runner.h"
 #include "bench/row/warning.h"
@@ -191,7 +193,8 @@ static int run_process(Runner *r, SweepItem *item, RowResult *one, Err *err)
 {
     int64_t limit = sweep_memory_limit(r->s), processes = row_processes(&one->config);
     RowLimits limits = {.memory_limit = limit == INT_MISSING ? 0 : (size_t)limit,
-                        .max_seconds = r->s->config.grid.max_row_time - item->seconds};
+                        .max_seconds = r->s->config.grid.max_row_time - item->seconds,
+                        .no_probe = r->run->no_probe};
     Samples samples;
     samples_init(&samples);
     if (r->rest_due)
@@ -229,12 +232,82 @@ static void judge(Runner *r, RowResult *result, const Samples *samples)
         progress_note(&r->progress, "the machine's peaks are not known: %s", unknown.msg);
 }
 
+/* ---- the noise floor ---- */
+
+static bool wants_noise(const Runner *r)
+{
+    const double worth = 20 * NOISE_SECONDS;
+    bool needed = false;
+    for (size_t i = 0; i < r->count; i++)
+        needed |= row_processes(&r->s->items[r->turns[i].row].result.config) < FEWEST_PROCESSES;
+    if (r->run->noise == SWEEP_NOISE_AUTO)
+        return needed && time_left(r, 0).seconds > worth;
+    return r->run->noise == SWEEP_NOISE_ON && r->count > 0;
+}
+
+/* Also at the peaks, which are the best of all looks. */
+static int look_at_noise(Runner *r, Err *err)
+{
+    int64_t threads = r->s->items[r->turns[0].row].result.config.threads;
+    Err unknown;
+    if (r->run->guard && r->noise.count > 0)
+        guard_measure(r->run->guard, threads, &unknown);
+    return noise_look(&r->noise, threads, r->run->execute, err);
+}
+
+static void stamp_noise(const Runner *r, RowResult *result)
+{
+    result->noise_cv = noise_cv(&r->noise);
+    result->noise_processes = int_unless_zero(r->noise.count);
+}
+
+/* Gives every row that ran what all looks together say. */
+static void tell_noise(Runner *r)
+{
+    for (size_t i = 0; i < r->s->count; i++) {
+        SweepItem *item = &r->s->items[i];
+        if (item->in_file && item->result.run_order > r->first_order)
+            stamp_noise(r, &item->result);
+    }
+    progress_note(
+        &r->progress,
+        "noise floor: %zu processes of a small row differ by %.2g %% (standard deviation)",
+        r->noise.count, 100 * noise_cv(&r->noise));
+}
+
+/* The fastest median product of the rows so far that the probe made in the same way. */
+static double best_product_us(const Runner *r, const RowConfig *c)
+{
+    double best = INFINITY;
+    for (size_t i = 0; i < r->s->count; i++) {
+        const RowResult *row = &r->s->items[i].result;
+        bool alike = row->config.threads == c->threads && strcmp(row->config.gemm, c->gemm) == 0;
+        if (r->s->items[i].in_file && alike)
+            best = fmin(best, row->probe_product_us);
+    }
+    return best;
+}
+
+/* A row that met the machine at its worst says so: its times are held against peaks that are the
+ * best of the sweep. */
+static void compare_probe(const Runner *r, RowResult *row)
+{
+    double share = best_product_us(r, &row->config) / row->probe_product_us;
+    size_t used = strlen(row->noise);
+    if (share < PROBE_LOW)
+        snprintf(row->noise + used, sizeof row->noise - used,
+                 "%sits products ran at %.0f %% of the sweep's best", used ? "; " : "",
+                 100 * share);
+}
+
 /* Puts a row that has ended into the file. */
 static int store(Runner *r, SweepItem *item, Err *err)
 {
     RowResult *result = &item->result;
     result->run_order = ++r->last_order;
     result->order_seed = r->order_seed;
+    stamp_noise(r, result);
+    compare_probe(r, result);
     if (!*result->timestamp_utc)
         row_stamp(result);
     int status = result_file_append(&r->file, result, &item->samples, err);
@@ -321,10 +394,20 @@ static int run_rows(Runner *r, Err *err)
                       "how much memory there is is not known, so no row is skipped for "
                       "it; max_memory sets a limit");
     estimate_all(r);
-    for (size_t i = 0; i < r->count && status == 0 && !interrupted(); i++)
-        status = run_turn(r, i, err);
+    bool noise = wants_noise(r);
+    r->first_order = r->last_order;
+    for (size_t i = 0; i < r->count && status == 0 && !interrupted(); i++) {
+        if (noise && (i == 0 || i == r->count / 2))
+            status = look_at_noise(r, err);
+        if (status == 0 && !interrupted())
+            status = run_turn(r, i, err);
+    }
+    if (noise && status == 0 && !interrupted())
+        status = look_at_noise(r, err);
+    if (noise)
+        tell_noise(r);
     progress_end(&r->progress);
-    if (status == 0 && (resumed || !ascending(r->turns, r->count)))
+    if (status == 0 && (resumed || noise || !ascending(r->turns, r->count)))
         status = runner_rewrite_file(r, err);
     free(r->turns);
     return status;

@@ -14,11 +14,8 @@
 #include "bench/sweep/estimate.h"
 #include "bench/machine/plausible.h"
 #include "bench/result/file.h"
-#include "bench/sweep/spawn.h"
+#include "bench/sweep/noise.h"
 #include "bench/sweep/config.h"
-
-/* Like row_spawn: an empty status means that it was interrupted; -1: no row can be run at all. */
-typedef int (*RowExecutor)(RowResult *r, Samples *samples, const RowLimits *limits, Err *err);
 
 typedef struct SweepItem {
     FieldTEXT name;
@@ -55,6 +52,10 @@ int64_t sweep_memory_limit(const Sweep *s);
  * skipped. */
 void sweep_plan(Sweep *s);
 
+/* Whether the noise floor is measured. Auto: in a sweep that is predicted to take 20 times as long
+ * as that, some of whose rows have too few processes to tell it themselves. */
+typedef enum SweepNoise { SWEEP_NOISE_OFF, SWEEP_NOISE_AUTO, SWEEP_NOISE_ON } SweepNoise;
+
 typedef struct SweepRun {
     const char *path; /* of the result file */
     ResultOpen how;
@@ -62,8 +63,10 @@ typedef struct SweepRun {
     int64_t order_seed;
     RowExecutor execute;
     double delay; /* seconds of rest between two rows that run, for the machine to cool down */
-    Guard *guard; /* judges the finished rows; NULL = nobody does */
-    FILE *log;    /* progress */
+    SweepNoise noise;
+    bool no_probe; /* see row/probe.h */
+    Guard *guard;  /* judges the finished rows; NULL = nobody does */
+    FILE *log;     /* progress */
 } SweepRun;
 
 /* Runs what is selected and not in the file yet. Ends early, and in order, when interrupted(). -1:

@@ -2,19 +2,13 @@
  * about it. Facts and advice come from doctor/doctor.h; here they are gathered and printed. */
 #include <stdio.h>
 
-#include "autograd/kernels/cpu.h"
 #include "autograd/kernels/kernels.h"
 #include "bench/commands.h"
 #include "bench/doctor/doctor.h"
+#include "bench/machine/blas.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/options.h"
 #include "bench/machine/threads.h"
-
-static const char *best_isa(void)
-{
-    const CpuFeatures *cpu = cpu_features();
-    return cpu->avx512 ? "avx512" : cpu->avx2_fma ? "avx2" : "generic";
-}
 
 static void print_new(const Findings *f, size_t from)
 {

@@ -32,7 +32,7 @@ typedef struct RunCommand {
     const char *format;  /* NULL: not given */
     int64_t max_memory;  /* bytes; INT_MISSING = not known */
     double max_row_time; /* seconds */
-    bool profile, peaks;
+    bool profile, peaks, no_probe;
     const char *memory, *tensors, *trace; /* files to write; NULL: not given */
     int64_t result_fd;                    /* -1: none */
 } RunCommand;
@@ -67,6 +67,8 @@ static int parse(RunCommand *run, int argc, char **argv, Err *err)
                     "write the tensors behind it: size, life, what is saved for backward"),
         option_text("--trace", "FILE.json", &run->trace, NULL,
                     "write when each step of one more run began and ended, for Perfetto"),
+        option_flag("--no-probe", &run->no_probe,
+                    "no look at the machine between trials (probe_* columns)"),
         option_flag("--peaks", &run->peaks,
                     "measure the machine's peaks on --threads threads instead, print JSON"),
         option_int("--result-fd", "N", &run->result_fd, 0, 1 << 20,
@@ -112,7 +114,9 @@ static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *
     Profile profile;
     profile_init(&profile);
     profile.traced = run->trace != NULL;
-    RowExtras extras = {.memory_limit = memory_of(run), .profile = run->profile ? &profile : NULL};
+    RowExtras extras = {.memory_limit = memory_of(run),
+                        .no_probe = run->no_probe,
+                        .profile = run->profile ? &profile : NULL};
     int status = row_run(r, samples, &extras, err);
     if (status == 0)
         status = write_answer(row_document(r, samples, extras.profile), run->result_fd, err);
@@ -207,7 +211,9 @@ static int run_apart(const RunCommand *run, RunFiles *files, RowResult *r, Sampl
 {
     TimeModel time;
     Guard guard;
-    RowLimits limits = {.memory_limit = memory_of(run), .max_seconds = run->max_row_time};
+    RowLimits limits = {.memory_limit = memory_of(run),
+                        .max_seconds = run->max_row_time,
+                        .no_probe = run->no_probe};
     time_model_init(&time, NAN, r->config.threads);
     row_estimate(r, run->max_memory, &time);
     if (write_plan(files, run, r, err) != 0)

@@ -13,11 +13,14 @@
 typedef struct SweepCommand {
     ConfigCommand config;
     const char *out, *format;
-    bool resume, overwrite, dry_run;
+    bool resume, overwrite, dry_run, no_probe;
     int64_t shard, shards;
     int64_t order_seed; /* INT_MISSING = in file order */
     double delay;
+    const char *noise;
 } SweepCommand;
+
+#define NOISE_CHOICES "auto|on|off"
 
 static int set_shard(void *target, const void *context, const char *value, Err *err)
 {
@@ -59,6 +62,13 @@ static int read_command(SweepCommand *c, int argc, char **argv, Err *err)
                    "run in a random order; the file keeps its own"),
         option_real("--delay", "SECONDS", &c->delay, 0, 86400,
                     "let the machine cool down so long between two rows"),
+        option_text(
+            "--noise", "WHEN", &c->noise, NOISE_CHOICES,
+            "measure what processes differ by (noise_cv, for tare diff) with a small row at "
+            "the beginning, middle and end; auto, the default: in sweeps of a minute or "
+            "more"),
+        option_flag("--no-probe", &c->no_probe,
+                    "no look at the machine between trials (probe_* columns)"),
         option_flag("--dry-run", &c->dry_run,
                     "print the rows with their predictions, run none, write nothing"),
         option_text("--format", "FORMAT", &c->format, TABLE_FORMATS, "of standard output"),
@@ -146,6 +156,13 @@ static int report(const Sweep *s, const SweepCommand *c, const char *path)
     return interrupted() ? EXIT_INTERRUPTED : bad ? EXIT_NOT_OK : EXIT_OK;
 }
 
+static SweepNoise noise_of(const char *word)
+{
+    return strcmp(word, "on") == 0    ? SWEEP_NOISE_ON
+           : strcmp(word, "off") == 0 ? SWEEP_NOISE_OFF
+                                      : SWEEP_NOISE_AUTO;
+}
+
 static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
 {
     char *path = result_file_path(c->out, s->config.grid.name, err);
@@ -162,6 +179,8 @@ static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
                     .order_seed = c->order_seed,
                     .execute = row_spawn,
                     .delay = c->delay,
+                    .no_probe = c->no_probe,
+                    .noise = noise_of(c->noise),
                     .guard = &guard,
                     .log = stderr};
     int code = sweep_run(s, &run, err) == 0 ? report(s, c, path) : -1;
@@ -189,7 +208,8 @@ static int plan_or_run(const SweepCommand *c, Err *err)
 
 int cmd_sweep(int argc, char **argv, Err *err)
 {
-    SweepCommand c = {.format = "table", .shard = 1, .shards = 1, .order_seed = INT_MISSING};
+    SweepCommand c = {
+        .format = "table", .noise = "auto", .shard = 1, .shards = 1, .order_seed = INT_MISSING};
     int code = read_command(&c, argc, argv, err);
     if (code == OPTIONS_RUN)
         code = plan_or_run(&c, err);

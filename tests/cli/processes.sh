@@ -14,6 +14,8 @@ column() {
 # json NAME: the values of a key of `tare ... --format json` on standard input.
 json() { sed -n "s/^ *\"$1\": \(.*[^,]\),*$/\1/p"; }
 
+row=(run --model t --d-model 36 --layers 2 --heads 3 --vocab 101 --context 8 --threads 1 --trials 6)
+
 cat >tiny.toml <<'END'
 [defaults]
 batch_size = 2
@@ -37,9 +39,8 @@ END
 "$tare" sweep tiny.toml --out r.csv --format json >r.json 2>log || fail "sweep: exit $? $(cat log)"
 expect "rows" "8 ok" "$(column r.csv status | sort | uniq -c | xargs)"
 expect "num_processes" 3 "$(json num_processes <r.json | sort -u)"
-expect "samples of every process" "48 1 48 2 48 3" \
-    "$(awk -F, '$3 == "False"' r.samples.csv | awk -F, '{ print $NF }' | sort | uniq -c | xargs)"
-expect "process is the last column" process "$(head -1 r.samples.csv | tr , '\n' | grep -x process)"
+expect "samples of every process" "56 1 56 2 56 3" "$(column r.samples.csv process | sort | uniq -c | xargs)"
+expect "a column process" process "$(head -1 r.samples.csv | tr , '\n' | grep -x process)"
 expect "trials count on" 18 "$(awk -F, -v id="$(column r.csv row_id | head -1)" '$1 == id { print $2 }' r.samples.csv | sort -u | wc -l)"
 [ "$(json between_cv <r.json | grep -c null)" = 0 ] || fail "a row without between_cv: $(json between_cv <r.json)"
 expect "no journal" "" "$(ls | grep jsonl)"
@@ -70,8 +71,38 @@ done
 expect "merged rows" "$(column r.csv row_id)" "$(column m.csv row_id)"
 expect "merged samples" "$(wc -l <r.samples.csv)" "$(wc -l <m.samples.csv)"
 
+# ---- the noise floor, the probe ----
+"$tare" sweep plain.toml --noise on --filter /17/fwd/ --set num_trials=200 --out noise.csv --format json >noise.json 2>log || fail "noise: $(cat log)"
+expect "processes of the noise floor" 9 "$(json noise_processes <noise.json | sort -u)"
+[ "$(json noise_cv <noise.json | sort -u)" != null ] || fail "no noise_cv"
+grep -q '^noise floor: 9 processes of a small row differ by' log || fail "the noise floor is not told" "$(cat log)"
+expect "it is in the file" 9 "$("$tare" sweep plain.toml --resume --filter /17/fwd/ --set num_trials=200 --out noise.csv --format json 2>/dev/null | json noise_processes | sort -u)"
+expect "short sweeps do without" null "$(json noise_cv <one.json | sort -u)"
+looks() { awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "probe_product_ns") c = i } NR > 1 && $c > 0 { n++ } END { print n + 0 }' "$1"; }
+[ "$(looks noise.samples.csv)" -ge 1 ] || fail "the probe never looked"
+"$tare" sweep plain.toml --no-probe --filter /17/fwd/w2 --out quiet.csv >out 2>log || fail "--no-probe: $(cat log)"
+expect "no looks" 0 "$(looks quiet.samples.csv)"
+
+# ---- diff of files ----
+for i in 1 2; do
+    "$tare" sweep tiny.toml --set num_processes=5 --filter '/17/fwd/' --out d$i.csv >out 2>log || fail "sweep: $(cat log)"
+done
+"$tare" diff d1.csv d2.csv --format json >out 2>log
+[ $? = 0 ] || [ $? = 3 ] || fail "diff of processes: $(cat log)"
+grep -q '"unit": "process"' out || fail "the unit is not the process" "$(cat out)"
+expect "five a side" "5 5" "$(grep -oE '"(old|new)_processes": 5' out | sort -u | sed 's/.*: //' | xargs)"
+"$tare" diff one.csv one.csv >out 2>log || fail "one process a side: exit $?"
+grep -qE '^one process a side tells nothing .*: run 5 a side, about [0-9.]+ m?s,' out || fail "no advice" "$(cat out)"
+
+# ---- a BLAS far below the processor ----
+if OPENBLAS_CORETYPE=Prescott "$tare" doctor --rounds 0 2>/dev/null >out && grep -q 'core Prescott\|Prescott kernels' out && ! grep -q generic out; then
+    grep -A1 '^fix .*OpenBLAS runs Prescott kernels' out | grep -q 'OPENBLAS_CORETYPE=Haswell' || fail "doctor: no remedy" "$(cat out)"
+    OPENBLAS_CORETYPE=Prescott "$tare" "${row[@]}" --gemm openblas --format json 2>/dev/null | json noise | grep -q 'Prescott kernels' ||
+        fail "a row does not tell of its BLAS"
+fi
+
 # ---- kills ----
-kept() { [ -e kill.processes.jsonl ] && grep -oE '"wall_ns":[0-9]+' kill.processes.jsonl | cut -d: -f2; cut -d, -f4 kill.samples.csv | tail -n +2; }
+kept() { [ -e kill.processes.jsonl ] && grep -oE '"wall_ns":[0-9]+' kill.processes.jsonl | cut -d: -f2; column kill.samples.csv wall_ns; }
 big=(--set num_trials=2000 --set num_processes=5 --set 'context_length=17' --out kill.csv)
 "$tare" sweep tiny.toml "${big[@]}" >out 2>log &
 sweep=$!
@@ -89,7 +120,6 @@ expect "only what was missing ran" $((20 - lines)) "$(grep -c 'process . of 5: o
 expect "no journal after all" "" "$(ls | grep jsonl)"
 
 # ---- tare run ----
-row=(run --model t --d-model 36 --layers 2 --heads 3 --vocab 101 --context 8 --threads 1 --trials 6)
 "$tare" "${row[@]}" --processes 3 --format json >run.json 2>log || fail "run: exit $? $(cat log)"
 expect "run --processes" 3 "$(json num_processes <run.json)"
 [ "$(json within_cv <run.json)" != null ] || fail "run has no within_cv"
