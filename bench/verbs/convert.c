@@ -2,14 +2,19 @@
 #include <string.h>
 
 #include "model/files/convert.h"
+#include "model/files/gguf.h"
 #include "model/files/paths.h"
 #include "bench/commands.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/options.h"
 
+/* A GGUF file becomes fp32 unless told otherwise. */
 static DType format_of(const char *name)
 {
-    return strcmp(name, "bf16") == 0 ? DT_BF16 : strcmp(name, "fp16") == 0 ? DT_F16 : DT_I8;
+    return !name                       ? DT_F32
+           : strcmp(name, "bf16") == 0 ? DT_BF16
+           : strcmp(name, "fp16") == 0 ? DT_F16
+                                       : DT_I8;
 }
 
 int cmd_convert(int argc, char **argv, Err *err)
@@ -21,19 +26,20 @@ int cmd_convert(int argc, char **argv, Err *err)
     };
     const Command command = {
         .verb = "convert",
-        .arguments = {"MODEL_DIR OUT", 2, 2, paths},
+        .arguments = {"MODEL OUT", 2, 2, paths},
         .summary = "Writes a model's weights in another format, into a new directory.",
         OPTIONS(options),
         .notes =
-            "MODEL_DIR is a Hugging Face directory; OUT must not exist and appears only when it\n"
-            "is complete. bf16 and fp16 directories are read by the transformers library, too.\n"
+            "MODEL is a Hugging Face directory or a GGUF file, which becomes a directory, in fp32\n"
+            "without --format. OUT must not exist and appears only when it is complete. bf16 and "
+            "fp16 directories are read by the transformers library, too.\n"
             "int8: matrix NAME as I8 with NAME.scale as F32, one a row, or a column where\n"
             "GPT-2 stores [in, out]; vectors stay F32.\n",
     };
     int outcome = options_parse(&command, argc, argv, err);
     if (outcome != OPTIONS_RUN)
         return outcome;
-    if (!format)
+    if (!format && !path_is_gguf(paths[0]))
         return err_set(err, "convert: --format is missing; it is bf16, fp16 or int8");
     interrupt_install();
     OWNED char *out = path_to_make(paths[1]);

@@ -192,7 +192,9 @@ static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char 
 static int check_out(const char *out, const char *dir, Err *err)
 {
     DIR *files = opendir(dir);
-    int status = 0;
+    int status = !files && file_is_same(out, dir)
+                     ? err_set(err, "--out '%s' is the model itself; use another name", out)
+                     : 0;
     for (struct dirent *d; files && status == 0 && (d = readdir(files));) {
         OWNED char *path = xasprintf("%s/%s", dir, d->d_name);
         if (strcmp(d->d_name, "..") != 0 && file_is_same(out, path))
@@ -253,7 +255,7 @@ int cmd_dump(int argc, char **argv, Err *err)
     };
     const Command command = {
         .verb = "dump",
-        .arguments = {"MODEL_DIR", 1, 1, &o.dir},
+        .arguments = {"MODEL", 1, 1, &o.dir},
         .summary = "run a checkpoint on given ids and write its hidden states, logits, loss and "
                    "gradients",
         OPTIONS(options),

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/tokenizer/tokenizer.h"
+#include "model/files/model_tokenizer.h"
 #include "bench/commands.h"
 #include "bench/util/lines.h"
 #include "bench/util/options.h"
@@ -113,11 +113,12 @@ int cmd_tokenize(int argc, char **argv, Err *err)
     };
     const Command command = {
         .verb = "tokenize",
-        .arguments = {"MODEL_DIR [FILE]", 1, 2, paths},
+        .arguments = {"MODEL [FILE]", 1, 2, paths},
         .summary = "Prints the token ids of each line of FILE, or of standard input.",
         OPTIONS(options),
         .notes =
-            "MODEL_DIR is a Hugging Face directory. tokenizer.json counts where it is there: a\n"
+            "MODEL is a GGUF file or a Hugging Face directory, whose tokenizer.json counts first: "
+            "a\n"
             "WordPiece of BERT or DistilBERT, or a byte-level BPE as GPT-2, Llama 3, Qwen2 and\n"
             "SmolLM2 have it. Else vocab.txt, or vocab.json and merges.txt; tokenizer_config.json\n"
             "is honoured. Lines end at LF only; bytes that are not UTF-8 are read as U+FFFD.\n",
@@ -130,7 +131,7 @@ int cmd_tokenize(int argc, char **argv, Err *err)
                                          : "--special is for --decode");
     Lines in = {0};
     int rc = -1;
-    Tokenizer *t = tokenizer_load(paths[0], err);
+    Tokenizer *t = model_tokenizer_load(paths[0], err);
     if (t && asked.decode && !tokenizer_decodes(t))
         err_set(err, "--decode is for byte-level BPE, '%s' has a WordPiece", paths[0]);
     else if (t && lines_open(&in, paths[1], err) == 0)

@@ -47,7 +47,7 @@ static size_t width_of(const Source *s)
 /* Elements [first, first + count) of a floating-point tensor. */
 static int read_piece(const STensor *t, size_t first, size_t count, float *dst, Err *err)
 {
-    const char *data = (const char *)t->data + first * st_dtype_size(t->dtype);
+    const char *data = (const char *)t->data + st_bytes(t->dtype, first);
     STensor piece = stensor_make(t->name, t->dtype, 1, &count, data);
     return safetensors_to_f32(&piece, dst, err);
 }

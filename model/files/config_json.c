@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "model/families/family.h"
+#include "model/files/gguf.h"
+#include "model/files/gguf_model.h"
 #include "model/json.h"
 
 /* The transformers library's names, that of GPT-2 or BERT first. Those of one function differ there
@@ -329,6 +331,8 @@ static int read_config(const json_t *root, ModelConfig *c, Err *err)
 
 json_t *config_json_read(const char *model_dir, Err *err)
 {
+    if (path_is_gguf(model_dir))
+        return gguf_config(model_dir, err);
     char *path = xasprintf("%s/config.json", model_dir);
     json_t *root = json_read_object(path, CONFIG_JSON_MAX_BYTES, err);
     free(path);
@@ -340,7 +344,7 @@ int model_config_load(const char *model_dir, ModelConfig *c, Err *err)
     json_t *root = config_json_read(model_dir, err);
     int status = root ? read_config(root, c, err) : -1;
     if (root && status != 0)
-        err_prefix(err, "'%s/config.json'", model_dir);
+        err_prefix(err, "'%s%s'", model_dir, path_is_gguf(model_dir) ? "" : "/config.json");
     json_decref(root);
     return status;
 }

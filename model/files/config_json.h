@@ -7,12 +7,13 @@
 
 #include "model/config.h"
 
-/* Reads MODEL_DIR/config.json. A missing key has the default that the transformers library gives
- * it, an unknown one is ignored. -1, naming file and key, for a value that model_config_check
- * refuses, a wrong type, an unknown model_type or activation, and for a setting that changes the
- * mathematics and is not built: scale_attn_weights off, scale_attn_by_inverse_layer_idx,
- * reorder_and_upcast_attn, add_cross_attention, tie_last_hidden_states off,
- * is_decoder of an encoder, a position_embedding_type other than absolute.
+/* Reads MODEL_DIR/config.json, or what a GGUF file says instead (gguf_model.h). A missing key
+ * has the default that the transformers library gives it, an unknown one is ignored. -1, naming
+ * file and key, for a value that model_config_check refuses, a wrong type, an unknown model_type
+ * or activation, and for a setting that changes the mathematics and is not built:
+ * scale_attn_weights off, scale_attn_by_inverse_layer_idx, reorder_and_upcast_attn,
+ * add_cross_attention, tie_last_hidden_states off, is_decoder of an encoder, a
+ * position_embedding_type other than absolute.
  *
  * The head is what `architectures` says: ...ForSequenceClassification has a classifier,
  * GPT2LMHeadModel and GPT2DoubleHeadsModel have an LM head, so has a gpt2 that names no

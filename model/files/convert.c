@@ -29,7 +29,7 @@ static const struct {
 
 static bool is_float(const STensor *t)
 {
-    return t->dtype == ST_F64 || t->dtype == ST_F32 || t->dtype == ST_F16 || t->dtype == ST_BF16;
+    return st_is_float(t->dtype);
 }
 
 static StDtype dtype_after(const STensor *t, DType format)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "model/files/gguf.h"
+#include "model/files/gguf_model.h"
 #include "model/json.h"
 
 enum { MAX_BYTES = 1 << 24 };
@@ -44,9 +46,19 @@ static int add_file(EndTokens *e, const char *model_dir, const char *name, Err *
     return status;
 }
 
+static int add_gguf(EndTokens *e, const char *path, Err *err)
+{
+    json_t *config = gguf_config(path, err);
+    int status = config ? add_ids(e, json_object_get(config, "eos_token_id"), err) : -1;
+    json_decref(config);
+    return status;
+}
+
 int end_tokens_load(EndTokens *e, const char *model_dir, Err *err)
 {
     *e = (EndTokens){0};
+    if (path_is_gguf(model_dir))
+        return add_gguf(e, model_dir, err);
     if (add_file(e, model_dir, "config.json", err) == 0 &&
         add_file(e, model_dir, "generation_config.json", err) == 0)
         return 0;

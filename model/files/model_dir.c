@@ -11,6 +11,8 @@
 
 #include "model/families/family.h"
 #include "model/files/config_json.h"
+#include "model/files/gguf.h"
+#include "model/files/gguf_model.h"
 #include "model/files/paths.h"
 #include "model/json_edit.h"
 
@@ -216,8 +218,29 @@ int config_write_lm(const char *to_dir, const ModelConfig *c, Err *err)
     return status;
 }
 
+/* Takes over root, which may be NULL: err is set then. */
+static int json_write(json_t *root, const char *to_dir, const char *name, size_t flags, Err *err)
+{
+    if (!root)
+        return -1;
+    char *path = xasprintf("%s/%s", to_dir, name);
+    char *json = json_dumps(root, flags);
+    CHECK(json, "out of memory for %s", path);
+    int status = file_write(path, json, strlen(json), err);
+    free(json);
+    free(path);
+    json_decref(root);
+    return status;
+}
+
 int config_write_dtype(const char *from_dir, const char *to_dir, const char *dtype, Err *err)
 {
+    if (path_is_gguf(from_dir)) {
+        json_t *root = gguf_config(from_dir, err);
+        if (root)
+            json_object_set_new(root, "dtype", json_string(dtype));
+        return json_write(root, to_dir, "config.json", JSON_INDENT(2), err);
+    }
     json_t *changes = dtype_changes(from_dir, dtype, err);
     return changes ? config_edit(from_dir, to_dir, changes, err) : -1;
 }
@@ -244,6 +267,12 @@ enum { FIRST_OF_TOKENIZER = 2 };
 int tokenizer_copy(const char *from_dir, const char *to_dir, Err *err)
 {
     int status = 0;
+    if (path_is_gguf(from_dir))
+        return json_write(gguf_tokenizer(from_dir, err), to_dir, "tokenizer.json", JSON_COMPACT,
+                          err) != 0
+                   ? -1
+                   : json_write(gguf_tokenizer_config(from_dir, err), to_dir,
+                                "tokenizer_config.json", JSON_INDENT(2), err);
     for (const char *const *name = model_dir_files + FIRST_OF_TOKENIZER; *name && status == 0;
          name++) {
         char *from = xasprintf("%s/%s", from_dir, *name);

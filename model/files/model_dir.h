@@ -1,6 +1,6 @@
-/* model_dir: the small files of a Hugging Face directory beside its weights. Reads the names of a
- * classifier's labels, writes config.json, copies the tokenizer's files. Weights are
- * checkpoint.h's. */
+/* model_dir: the small files of a Hugging Face directory, or of a GGUF as one, beside its
+ * weights. Reads the names of a classifier's labels, writes config.json, copies the tokenizer's
+ * files. Weights are checkpoint.h's. */
 #ifndef TARE_MODEL_FILES_MODEL_DIR_H
 #define TARE_MODEL_FILES_MODEL_DIR_H
 

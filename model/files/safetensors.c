@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/files/quant_blocks.h"
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file's numbers are little-endian");
 
 enum {
@@ -27,10 +29,17 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[] = {
-    [ST_F64] = {"F64", 8},   [ST_F32] = {"F32", 4}, [ST_F16] = {"F16", 2},
-    [ST_BF16] = {"BF16", 2}, [ST_I64] = {"I64", 8}, [ST_I32] = {"I32", 4},
-    [ST_I8] = {"I8", 1},     [ST_U8] = {"U8", 1},   [ST_BOOL] = {"BOOL", 1},
+    [ST_F64] = {"F64", 8},    [ST_F32] = {"F32", 4},    [ST_F16] = {"F16", 2},
+    [ST_BF16] = {"BF16", 2},  [ST_I64] = {"I64", 8},    [ST_I32] = {"I32", 4},
+    [ST_I8] = {"I8", 1},      [ST_U8] = {"U8", 1},      [ST_BOOL] = {"BOOL", 1},
+    [ST_Q8_0] = {"Q8_0", 34}, [ST_Q4_0] = {"Q4_0", 18}, [ST_Q4_1] = {"Q4_1", 20},
 };
+
+/* Elements of which the size counts. */
+static size_t block_of(StDtype dtype)
+{
+    return dtype <= ST_BOOL ? 1 : QUANT_BLOCK;
+}
 
 const char *st_dtype_name(StDtype dtype)
 {
@@ -44,23 +53,44 @@ size_t st_dtype_size(StDtype dtype)
 
 size_t stensor_count(const STensor *t)
 {
-    return t->bytes / st_dtype_size(t->dtype);
+    return t->bytes / st_dtype_size(t->dtype) * block_of(t->dtype);
+}
+
+size_t st_bytes(StDtype dtype, size_t elements)
+{
+    CHECK(elements % block_of(dtype) == 0, "%zu elements of %s", elements, dtypes[dtype].name);
+    return elements / block_of(dtype) * dtypes[dtype].size;
+}
+
+bool st_is_float(StDtype dtype)
+{
+    return dtype <= ST_BF16 || dtype > ST_BOOL;
 }
 
 /* Bytes of a tensor of this shape, or -1 when that does not fit into size_t. */
 static int shape_bytes(StDtype dtype, size_t ndim, const size_t *shape, size_t *bytes)
 {
-    size_t product = st_dtype_size(dtype);
+    size_t product = st_dtype_size(dtype), block = block_of(dtype);
     bool overflow = false;
     for (size_t i = 0; i < ndim; i++) {
         if (shape[i] == 0) { /* empty, however large the other dimensions are */
             *bytes = 0;
             return 0;
         }
-        overflow |= __builtin_mul_overflow(product, shape[i], &product);
+        size_t size = shape[i];
+        if (block > 1 && i + 1 == ndim) {
+            overflow |= size % block != 0;
+            size /= block;
+        }
+        overflow |= __builtin_mul_overflow(product, size, &product);
     }
     *bytes = product;
     return overflow ? -1 : 0;
+}
+
+int stensor_measure(STensor *t)
+{
+    return shape_bytes(t->dtype, t->ndim, t->shape, &t->bytes);
 }
 
 STensor stensor_make(const char *name, StDtype dtype, size_t ndim, const size_t *shape,
@@ -72,23 +102,6 @@ STensor stensor_make(const char *name, StDtype dtype, size_t ndim, const size_t 
         t.shape[i] = shape[i];
     CHECK(shape_bytes(dtype, ndim, shape, &t.bytes) == 0, "tensor '%s' is too large", name);
     return t;
-}
-
-/* IEEE 754 half precision: 1 sign, 5 exponent, 10 mantissa bits. Subnormals are made by a product
- * of normal numbers, so that they survive a processor set to flush subnormals to zero. */
-static float f32_of_f16(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 0x3ff;
-    uint32_t bits =
-        exponent == 31 ? 0x7f800000 | mantissa << 13 : (exponent + 127 - 15) << 23 | mantissa << 13;
-    float value;
-    if (exponent == 0) {
-        value = (float)mantissa * 0x1p-24f;
-        memcpy(&bits, &value, sizeof bits);
-    }
-    bits |= sign;
-    memcpy(&value, &bits, sizeof value);
-    return value;
 }
 
 static float f32_of_bf16(uint16_t b)
@@ -123,6 +136,11 @@ int safetensors_to_f32(const STensor *t, float *dst, Err *err)
             dst[i] = (float)wide;
         }
         return 0;
+    case ST_Q8_0:
+    case ST_Q4_0:
+    case ST_Q4_1:
+        quant_blocks_to_f32(t->dtype, src, n, dst);
+        return 0;
     default:
         return err_set(err, NAME " has dtype %s where a floating-point one is needed", t->name,
                        st_dtype_name(t->dtype));
@@ -138,8 +156,9 @@ struct SafeTensors {
     STensor *tensors;
     size_t count;
     const STensor **by_name;
-    SafeTensors **joined; /* the files that it was made of; it has no map and no header then */
-    size_t num_joined;
+    /* What it was made of and how that goes, where it has no map and no header. */
+    void *owner;
+    void (*release)(void *);
 };
 
 static int map_file(SafeTensors *s, const char *path, Err *err)
@@ -198,7 +217,7 @@ static int read_dtype(STensor *t, const json_t *entry, Err *err)
     const char *name = json_string_value(json_object_get(entry, "dtype"));
     if (!name)
         return err_set(err, NAME " has no dtype name", t->name);
-    for (size_t i = 0; i < COUNT_OF(dtypes); i++)
+    for (size_t i = 0; i <= ST_BOOL; i++)
         if (strcmp(name, dtypes[i].name) == 0) {
             t->dtype = (StDtype)i;
             return 0;
@@ -350,23 +369,43 @@ fail:
     return NULL;
 }
 
-SafeTensors *safetensors_join(SafeTensors **files, size_t n)
+SafeTensors *safetensors_over(const STensor *tensors, size_t n, void *owner,
+                              void (*release)(void *))
 {
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        count += files[i]->count;
     SafeTensors *s = xcalloc(1, sizeof *s);
-    make_room(s, count);
-    s->joined = xcalloc(n + 1, sizeof *s->joined);
-    for (size_t i = 0; i < n; i++) {
-        s->joined[s->num_joined++] = files[i];
-        for (size_t k = 0; k < files[i]->count; k++)
-            s->tensors[s->count++] = files[i]->tensors[k];
-    }
+    s->owner = owner;
+    s->release = release;
+    make_room(s, n);
+    for (; s->count < n; s->count++)
+        s->tensors[s->count] = tensors[s->count];
     sort_names(s);
-    for (size_t i = 1; i < s->count; i++)
+    for (size_t i = 1; i < n; i++)
         CHECK(compare_names(&s->by_name[i - 1], &s->by_name[i]) < 0, "two tensors '%s'",
               s->by_name[i]->name);
+    return s;
+}
+
+/* `files` ends with NULL. */
+static void free_files(void *files)
+{
+    for (SafeTensors **each = files; *each; each++)
+        safetensors_free(*each);
+    free(files);
+}
+
+SafeTensors *safetensors_join(SafeTensors **files, size_t n)
+{
+    SafeTensors **owned = xcalloc(n + 1, sizeof *owned);
+    STensor *all = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        owned[i] = files[i];
+        all = xrealloc(all, (count + files[i]->count + 1) * sizeof *all);
+        for (size_t k = 0; k < files[i]->count; k++)
+            all[count++] = files[i]->tensors[k];
+    }
+    SafeTensors *s = safetensors_over(all, count, owned, free_files);
+    free(all);
     return s;
 }
 
@@ -374,9 +413,8 @@ void safetensors_free(SafeTensors *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->num_joined; i++)
-        safetensors_free(s->joined[i]);
-    free(s->joined);
+    if (s->release)
+        s->release(s->owner);
     if (s->map)
         munmap((void *)s->map, s->map_bytes);
     json_decref(s->header);

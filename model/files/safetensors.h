@@ -9,7 +9,8 @@
 
 #include "autograd/base.h"
 
-/* The dtypes that are known; the floating-point ones come first. */
+/* The dtypes that are known; the floating-point ones come first. The last three are GGUF's: no
+ * safetensors file has them. They are blocks of 32 elements of a row (quant_blocks.h). */
 typedef enum StDtype {
     ST_F64,
     ST_F32,
@@ -19,7 +20,10 @@ typedef enum StDtype {
     ST_I32,
     ST_I8,
     ST_U8,
-    ST_BOOL
+    ST_BOOL,
+    ST_Q8_0,
+    ST_Q4_0,
+    ST_Q4_1,
 } StDtype;
 
 enum { ST_MAX_DIMS = 8 };
@@ -36,8 +40,17 @@ typedef struct STensor {
 } STensor;
 
 const char *st_dtype_name(StDtype dtype); /* "F32", as in the file */
-size_t st_dtype_size(StDtype dtype);      /* bytes of one element */
+size_t st_dtype_size(StDtype dtype);      /* bytes of one element, of GGUF's of one block */
 size_t stensor_count(const STensor *t);   /* number of elements */
+
+/* Bytes of so many elements, whole blocks of GGUF's. */
+size_t st_bytes(StDtype dtype, size_t elements);
+
+/* Whether a number of it stands for a real one: stensor_to_f32 takes it. */
+bool st_is_float(StDtype dtype);
+
+/* Sets t->bytes by dtype and shape; -1 where that overflows, or a row is not of whole blocks. */
+int stensor_measure(STensor *t);
 
 /* A tensor to be written; `bytes` follows from dtype and shape. Borrows name and data. */
 STensor stensor_make(const char *name, StDtype dtype, size_t ndim, const size_t *shape,
@@ -51,6 +64,11 @@ typedef struct SafeTensors SafeTensors;
  * Truncating the file later ends the process with SIGBUS at the next read of the lost part, as with
  * any mapped file. */
 SafeTensors *safetensors_open(const char *path, Err *err);
+
+/* Any tensors of different names as if they were of a file; copies the list, and calls
+ * release(owner) at the end. */
+SafeTensors *safetensors_over(const STensor *tensors, size_t n, void *owner,
+                              void (*release)(void *));
 
 /* All tensors of n opened files as if they were of one, in the order of the files; no two may have
  * the same name. Takes over the files, not the list. */
@@ -67,8 +85,8 @@ const STensor *safetensors_find(const SafeTensors *s, const char *name); /* NULL
 /* The string under `key` of the header's __metadata__, or NULL. Lives as long as s. */
 const char *safetensors_metadata(const SafeTensors *s, const char *key);
 
-/* Converts all elements of an F64, F32, F16 or BF16 tensor to fp32 (F64 is rounded, the others are
- * exact) into dst[stensor_count(t)]. -1 for any other dtype, naming the tensor. */
+/* Converts all elements of an F64, F32, F16, BF16 or GGUF tensor to fp32 (F64 is rounded, the
+ * others are exact) into dst[stensor_count(t)]. -1 for any other dtype, naming the tensor. */
 int safetensors_to_f32(const STensor *t, float *dst, Err *err);
 
 /* Writes n tensors of different names: wider dtypes first, so that every tensor is aligned in the

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/files/gguf.h"
+#include "model/files/gguf_model.h"
 #include "model/json.h"
 
 static const char index_name[] = "model.safetensors.index.json";
@@ -21,6 +23,8 @@ static char *existing(const char *dir, const char *name)
 
 char *weights_find(const char *model_dir)
 {
+    if (path_is_gguf(model_dir))
+        return xstrdup(model_dir);
     char *path = existing(model_dir, "model.safetensors");
     return path ? path : existing(model_dir, index_name);
 }
@@ -202,6 +206,8 @@ static SafeTensors *open_shards(const WeightFiles *files, const json_t *map, con
 
 SafeTensors *weights_open(const char *path, Err *err)
 {
+    if (path_is_gguf(path))
+        return gguf_weights(path, err);
     if (!is_index(path))
         return safetensors_open(path, err);
     json_t *map, *root = read_index(path, &map, err);

@@ -1,4 +1,4 @@
-/* weights: which files of a directory hold its weights, one or several.
+/* weights: which files of a directory hold its weights, one or several; a GGUF file holds its own.
  *
  * The one idea: model.safetensors counts where it is there, as in the transformers library; else
  * model.safetensors.index.json, which says of every tensor in which file, a shard, it is. An index
@@ -10,7 +10,8 @@
 
 #include "model/files/safetensors.h"
 
-/* The path of model.safetensors or of the index. NULL: the directory has neither. Caller frees. */
+/* The path of model.safetensors or of the index, of a GGUF file its own. NULL: the directory has
+ * none of them. Caller frees. */
 char *weights_find(const char *model_dir);
 
 /* What to do about weights in a format that is not read, such as pytorch_model.bin: the end of a

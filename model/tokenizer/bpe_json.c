@@ -412,15 +412,26 @@ static int read_directory(ByteLevel *b, const char *model_dir, Err *err)
     return rc;
 }
 
-int bpe_json_load(ByteLevel *b, const char *model_dir, const json_t *tokenizer, Err *err)
+int bpe_json_read(ByteLevel *b, const json_t *tokenizer, const char *place, Err *err)
 {
     byte_level_init(b);
-    int rc;
-    if (!json_object_get(tokenizer, "model"))
-        rc = read_directory(b, model_dir, err);
-    else if ((rc = read_tokenizer(b, tokenizer, err)) != 0)
-        err_prefix(err, "%s/tokenizer.json", model_dir);
-    if (rc != 0)
-        byte_level_release(b);
-    return rc;
+    if (read_tokenizer(b, tokenizer, err) == 0)
+        return 0;
+    byte_level_release(b);
+    return err_prefix(err, "%s", place);
+}
+
+int bpe_json_load(ByteLevel *b, const char *model_dir, const json_t *tokenizer, Err *err)
+{
+    if (json_object_get(tokenizer, "model")) {
+        char *place = xasprintf("%s/tokenizer.json", model_dir);
+        int rc = bpe_json_read(b, tokenizer, place, err);
+        free(place);
+        return rc;
+    }
+    byte_level_init(b);
+    if (read_directory(b, model_dir, err) == 0)
+        return 0;
+    byte_level_release(b);
+    return -1;
 }

@@ -22,4 +22,7 @@ bool bpe_json_is_for(const char *model_dir, const json_t *tokenizer);
 /* Fills b, which begins uninitialised. -1, naming file and part; b is released then. */
 int bpe_json_load(ByteLevel *b, const char *model_dir, const json_t *tokenizer, Err *err);
 
+/* The same from a tokenizer.json in memory alone; `place` begins messages. */
+int bpe_json_read(ByteLevel *b, const json_t *tokenizer, const char *place, Err *err);
+
 #endif

@@ -8,20 +8,26 @@ enum { LETTER = CHAR_LETTER, NUMBER = CHAR_NUMBER, SPACE = CHAR_SPACE };
 #define AFTER_CONTRACTION "[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define CONTRACTION       "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
 
+static const char *const regexes[] = {
+    [SPLIT_GPT2] =
+        "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+    [SPLIT_LLAMA3] = CONTRACTION "{1,3}| ?" AFTER_CONTRACTION,
+    [SPLIT_QWEN2] = CONTRACTION "| ?" AFTER_CONTRACTION,
+};
+
 bool split_rule_of(const char *regex, SplitRule *rule)
 {
-    static const char *const known[] = {
-        [SPLIT_GPT2] =
-            "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
-        [SPLIT_LLAMA3] = CONTRACTION "{1,3}| ?" AFTER_CONTRACTION,
-        [SPLIT_QWEN2] = CONTRACTION "| ?" AFTER_CONTRACTION,
-    };
-    for (size_t i = 0; i < COUNT_OF(known); i++)
-        if (strcmp(regex, known[i]) == 0) {
+    for (size_t i = 0; i < COUNT_OF(regexes); i++)
+        if (strcmp(regex, regexes[i]) == 0) {
             *rule = (SplitRule)i;
             return true;
         }
     return false;
+}
+
+const char *split_rule_regex(SplitRule rule)
+{
+    return regexes[rule];
 }
 
 void pre_tokenizer_init(PreTokenizer *p)

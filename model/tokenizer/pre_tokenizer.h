@@ -28,6 +28,7 @@ void pre_tokenizer_release(PreTokenizer *p);
 
 /* Whether the regular expression is that of a rule. */
 bool split_rule_of(const char *regex, SplitRule *rule);
+const char *split_rule_regex(SplitRule rule);
 
 /* Bytes of the piece that begins well-formed text of len > 0: one number character, or all up to
  * the next; all of the text where digits is off. */

@@ -31,6 +31,15 @@ Tokenizer *tokenizer_load(const char *model_dir, Err *err)
     return NULL;
 }
 
+Tokenizer *tokenizer_of_json(const json_t *tokenizer, const char *place, Err *err)
+{
+    Tokenizer *t = xcalloc(1, sizeof *t);
+    if (bpe_json_read(&t->bytes, tokenizer, place, err) == 0)
+        return t;
+    free(t);
+    return NULL;
+}
+
 void tokenizer_free(Tokenizer *t)
 {
     if (!t)

@@ -6,6 +6,8 @@
 #ifndef TARE_MODEL_TOKENIZER_TOKENIZER_H
 #define TARE_MODEL_TOKENIZER_TOKENIZER_H
 
+#include <jansson.h>
+
 #include "model/tokenizer/id_buffer.h"
 
 typedef struct Tokenizer Tokenizer;
@@ -13,6 +15,10 @@ typedef struct Tokenizer Tokenizer;
 /* NULL, with file and part, for a file that cannot be read and for a part that is not built. */
 Tokenizer *tokenizer_load(const char *model_dir, Err *err);
 void tokenizer_free(Tokenizer *t);
+
+/* The same of a byte-level tokenizer.json in memory; `place` begins messages. A model's tokenizer,
+ * whether it is a directory or a GGUF file, is model/files/model_tokenizer.h's. */
+Tokenizer *tokenizer_of_json(const json_t *tokenizer, const char *place, Err *err);
 
 /* One more than the largest id. */
 size_t tokenizer_num_ids(const Tokenizer *t);

@@ -136,6 +136,81 @@ def bpe_seeds():
         "type": "Sequence", "processors": [{"type": "Sequence", "processors": []}]}}).encode()
 
 
+def gguf(keys, tensors, version=3, data=None):
+    """keys: {name: (type, bytes)}; tensors: {name: (dimensions, type, bytes)}."""
+    def text(s):
+        return struct.pack("<Q", len(s.encode())) + s.encode()
+
+    out, offset = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(keys)), 0
+    for key, (kind, value) in keys.items():
+        out += text(key) + struct.pack("<I", kind) + value
+    for name, (dims, kind, content) in tensors.items():
+        out += text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, offset)
+        offset += (len(content) + 31) // 32 * 32
+    out += bytes(-len(out) % 32)
+    for _, _, content in tensors.values():
+        out += content + bytes(-len(content) % 32)
+    return out if data is None else out[:data]
+
+
+def gguf_seeds():
+    def text(s):
+        return 8, struct.pack("<Q", len(s.encode())) + s.encode()
+
+    def number(n):
+        return 4, struct.pack("<I", n)
+
+    def texts(*items):
+        return 9, struct.pack("<IQ", 8, len(items)) + b"".join(text(s)[1] for s in items)
+
+    def llama(width, heads, kv, kind, block, **changed):
+        row = width // 32 * block if block else 4 * width
+        keys = {"general.architecture": text("llama"), "llama.embedding_length": number(width), "llama.block_count": number(1),
+                "llama.attention.head_count": number(heads), "llama.attention.head_count_kv": number(kv),
+                "llama.feed_forward_length": number(width), "llama.context_length": number(16),
+                "llama.attention.layer_norm_rms_epsilon": (6, struct.pack("<f", 1e-5)),
+                "tokenizer.ggml.model": text("gpt2"), "tokenizer.ggml.pre": text("smollm"),
+                "tokenizer.ggml.tokens": texts("a", "b", "ab", "\u0120"), "tokenizer.ggml.merges": texts("a b"),
+                "tokenizer.ggml.token_type": (9, struct.pack("<IQ4i", 5, 4, 1, 1, 1, 3)),
+                "tokenizer.ggml.eos_token_id": number(3), **changed}
+        shapes = {"token_embd": 4, "output_norm": 0, "blk.0.attn_norm": 0, "blk.0.ffn_norm": 0, "blk.0.attn_q": width,
+                  "blk.0.attn_k": width * kv // heads, "blk.0.attn_v": width * kv // heads, "blk.0.attn_output": width,
+                  "blk.0.ffn_gate": width, "blk.0.ffn_up": width, "blk.0.ffn_down": width}
+        return keys, {name + ".weight": ((width, rows), kind, bytes([1, 2]) * (row * rows // 2)) if rows else
+                      ((width,), 0, bytes(4 * width)) for name, rows in shapes.items()}
+
+    tiny = {"a": ((8,), 0, bytes(32))}
+    yield "empty", gguf({}, {})
+    yield "one_tensor", gguf({"general.architecture": text("llama")}, tiny)
+    yield "llama_f32", gguf(*llama(8, 2, 1, 0, 0))
+    for name, kind, block in ("q8_0", 8, 34), ("q4_0", 2, 18), ("q4_1", 3, 20):
+        yield f"llama_{name}", gguf(*llama(32, 2, 1, kind, block))
+    yield "heads_3", gguf(*llama(8, 2, 1, 0, 0, **{"llama.attention.head_count": number(3)}))
+    yield "kv_0", gguf(*llama(8, 2, 1, 0, 0, **{"llama.attention.head_count_kv": number(0)}))
+    yield "experts", gguf(*llama(8, 2, 1, 0, 0, **{"llama.expert_count": number(4)}))
+    yield "layers", gguf(*llama(8, 2, 1, 0, 0, **{"llama.block_count": number(2**31)}))
+    yield "truncated", gguf(*llama(8, 2, 1, 0, 0), data=900)
+    yield "cut_in_keys", gguf(*llama(8, 2, 1, 0, 0), data=200)
+    yield "version_2", gguf({}, {}, version=2)
+    yield "big_endian", b"GGUF" + struct.pack(">IQQ", 3, 0, 0)
+    yield "count_max", b"GGUF" + struct.pack("<IQQ", 3, 2**64 - 1, 2**64 - 1)
+    yield "list_max", gguf({"k": (9, struct.pack("<IQ", 8, 2**63))}, {})
+    yield "list_of_lists", gguf({"k": (9, struct.pack("<IQ", 9, 1))}, {})
+    yield "text_max", gguf({"k": (8, struct.pack("<Q", 2**64 - 1))}, {})
+    yield "alignment_0", gguf({"general.alignment": number(0)}, tiny)
+    yield "alignment_max", gguf({"general.alignment": number(2**31)}, tiny)
+    yield "type_q6_k", gguf({}, {"a": ((256,), 14, bytes(210))})
+    yield "shape_max", gguf({}, {"a": ((2**40, 2**40), 0, bytes(32))})
+    yield "half_a_block", gguf({}, {"a": ((33,), 8, bytes(64))})
+    yield "same_name", gguf(*llama(8, 2, 1, 0, 0)[:1], {"token_embd.weight": ((8, 4), 0, bytes(128)),
+                                                        "model.embed_tokens.weight": ((8, 4), 0, bytes(128))})
+    yield "same_token", gguf(*llama(8, 2, 1, 0, 0, **{"tokenizer.ggml.tokens": texts("a", "a", "ab", "b")}))
+    yield "nul_in_token", gguf(*llama(8, 2, 1, 0, 0, **{"tokenizer.ggml.tokens": texts("a", "\0", "ab", "b")}))
+    yield "types_short", gguf(*llama(8, 2, 1, 0, 0, **{"tokenizer.ggml.token_type": (9, struct.pack("<IQi", 5, 1, 1))}))
+    yield "eos_far", gguf(*llama(8, 2, 1, 0, 0, **{"tokenizer.ggml.eos_token_id": number(2**32 - 1)}))
+    yield "rope_freqs", gguf(llama(8, 2, 1, 0, 0)[0], {**llama(8, 2, 1, 0, 0)[1], "rope_freqs.weight": ((2,), 0, bytes(8))})
+
+
 def write(name, seeds):
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -148,3 +223,4 @@ write("corpus_safetensors", safetensors_seeds())
 write("corpus_config_json", config_seeds())
 write("corpus_weights_index", index_seeds())
 write("corpus_bpe_json", bpe_seeds())
+write("corpus_gguf", gguf_seeds())

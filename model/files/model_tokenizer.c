@@ -1,0 +1,15 @@
+/* model_tokenizer: see model_tokenizer.h. */
+#include "model/files/model_tokenizer.h"
+
+#include "model/files/gguf.h"
+#include "model/files/gguf_model.h"
+
+Tokenizer *model_tokenizer_load(const char *model, Err *err)
+{
+    if (!path_is_gguf(model))
+        return tokenizer_load(model, err);
+    json_t *json = gguf_tokenizer(model, err);
+    Tokenizer *t = json ? tokenizer_of_json(json, model, err) : NULL;
+    json_decref(json);
+    return t;
+}
