@@ -17,7 +17,8 @@ enum {
     EXIT_INTERRUPTED = 130
 };
 
-/* COMMAND(verb, one line for --help), in the order of --help. "" hides a verb: compare starts the
+/* COMMAND(verb, one line for --help), COMMAND_AS where the verb is no C name, in the order of
+ * --help. "" hides a verb: compare starts the
  * worker, people do not. */
 #define COMMANDS                                                                                   \
     COMMAND(sweep, "run every row of a config file; the main job")                                 \
@@ -32,12 +33,14 @@ enum {
     COMMAND(classify, "lines of text into labels and probabilities")                               \
     COMMAND(generate, "continue a prompt, token by token")                                         \
     COMMAND(tokenize, "lines of text into lines of token ids")                                     \
+    COMMAND_AS("tokenizer-train", tokenizer_train, "byte-level BPE tables of a text")              \
     COMMAND(convert, "a model's weights in bf16, fp16 or int8")                                    \
     COMMAND(dump, "hidden states, logits, loss and gradients of a checkpoint")                     \
     COMMAND(worker, "")
 
-#define COMMAND(verb, help) int cmd_##verb(int argc, char **argv, Err *err);
+#define COMMAND(verb, help)          COMMAND_AS(#verb, verb, help)
+#define COMMAND_AS(name, verb, help) int cmd_##verb(int argc, char **argv, Err *err);
 COMMANDS
-#undef COMMAND
+#undef COMMAND_AS
 
 #endif

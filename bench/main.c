@@ -19,9 +19,9 @@ typedef struct Verb {
 } Verb;
 
 static const Verb verbs[] = {
-#define COMMAND(verb, help) {#verb, help, cmd_##verb},
+#define COMMAND_AS(name, verb, help) {name, help, cmd_##verb},
     COMMANDS
-#undef COMMAND
+#undef COMMAND_AS
 };
 
 #define SUMMARY "Weighs GPT-style and BERT-style transformers on this machine's CPU"
@@ -35,7 +35,7 @@ static void print_help(void)
     printf("usage: tare VERB [ARGUMENTS]\n\n" SUMMARY ".\n\n");
     for (size_t i = 0; i < COUNT_OF(verbs); i++)
         if (verbs[i].help[0])
-            printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
+            printf("  %-15s %s\n", verbs[i].name, verbs[i].help);
     printf("\n  tare VERB --help   the options of a verb\n"
            "  tare --version     the version\n\n%s",
            exit_codes);

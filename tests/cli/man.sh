@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib/begin.sh"
 
 "$tare" --man >tare.1 || fail "tare --man: exit $?"
-verbs=$("$tare" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' | grep -v '^tare$')
+verbs=$("$tare" --help | sed -n 's/^  \([a-z-]*\) .*/\1/p' | grep -v '^tare$')
 [ "$(wc -w <<<"$verbs")" -ge 12 ] || fail "--help lists few verbs: $verbs"
 for verb in $verbs; do
     "$tare" "$verb" --help >help

@@ -69,4 +69,26 @@ expect "special alone" 2 "tare: --special is for --decode" "$tare" tokenize "$bp
 echo '{"model":{"type":"BPE","vocab":{},"merges":[]},"pre_tokenizer":{"type":"Metaspace"}}' >"$bpe/tokenizer.json"
 expect "another pre-tokenizer" 2 "tare: $bpe/tokenizer.json: pre_tokenizer: 'Metaspace' is not built; \
 ByteLevel, alone or after Digits or Split, is" "$tare" tokenize "$bpe"
+
+# ---- tokenizer-train ----
+
+printf 'low low low\nlower lower lowest lowest\n' >"$work/text"
+learn() { "$tare" tokenizer-train "$@"; }
+expect "learning" 0 "" learn "$work/text" --vocab 260 --out "$work/learnt"
+expect "its merges" 0 $'#version: 0.2\nl o\nlo w\n\xc4\xa0 low\n\xc4\xa0low e' cat "$work/learnt/merges.txt"
+expect "its ids" 0 $'257 258\n257 68 81 220 86' bash -c 'printf "low low\nlower w\n" | "$0" tokenize "$1"' "$tare" "$work/learnt"
+rm "$work/learnt/tokenizer.json"
+expect "its tables alone" 0 $'257 258' bash -c 'echo "low low" | "$0" tokenize "$1"' "$tare" "$work/learnt"
+expect "a directory that has one" 2 "tare: '$work/learnt' has a vocab.json already" \
+    learn "$work/text" --vocab 260 --out "$work/learnt"
+expect "fewer than asked" 0 "tare: the text gives 265 tokens, fewer than 1000" \
+    learn "$work/text" --vocab 1000 --out "$work/fewer"
+: >"$work/empty"
+expect "no text" 2 "tare: '$work/empty' is empty" learn "$work/empty" --vocab 300 --out "$work/no"
+expect "no file" 2 "tare: cannot open '$work/none': No such file or directory" learn "$work/none" --vocab 300 --out "$work/no"
+expect "too few" 2 "tare: --vocab is 256, outside 257 to 16777216" learn "$work/text" --vocab 256 --out "$work/no"
+expect "no --vocab" 2 "tare: tokenizer-train: --vocab is missing; see tare tokenizer-train --help" learn "$work/text" --out "$work/no"
+expect "no --out" 2 "tare: tokenizer-train: --out is missing; see tare tokenizer-train --help" learn "$work/text" --vocab 300
+expect "no place" 2 "tare: cannot create '$work/none/no': No such file or directory" learn "$work/text" --vocab 300 --out "$work/none/no"
+[ ! -e "$work/no" ] || { echo "a directory was made"; failed=1; }
 exit $failed

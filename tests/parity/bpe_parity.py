@@ -190,6 +190,36 @@ def check_classes(report, folder, text, lines):
                     [f"{line!r}\n    library {w}\n    tare    {g}" for line, w, g in zip(lines, want, got) if w != g])
 
 
+def check_training(report, folder, files):
+    """The merges that `tare tokenizer-train` makes, and its files as the library reads them."""
+    path = folder / "training.txt"
+    for name, part in ("source", files[::2]), ("all", files), ("hostile", [line + "\n" for line in hostile_lines()]):
+        path.write_text("".join(part))
+        for size in (300, 2000, 100000):
+            tokenizer = Tokenizer(models.BPE())
+            tokenizer.pre_tokenizer, tokenizer.decoder = byte_level(), decoders.ByteLevel()
+            tokenizer.train([str(path)], trainers.BpeTrainer(
+                vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+            model = json.loads(tokenizer.to_str())["model"]
+            out = folder / f"trained-{name}-{size}"
+            subprocess.run([report.tare, "tokenizer-train", path, "--vocab", str(size), "--out", out], check=True,
+                           stderr=subprocess.DEVNULL)
+            merges = [line.split(" ") for line in (out / "merges.txt").read_text().split("\n")[1:-1]]
+            vocab = json.loads((out / "vocab.json").read_text())
+            different = [f"merge {i}: {w}, tare {g}" for i, (w, g) in enumerate(zip(model["merges"], merges)) if w != g]
+            different += [f"{len(model['merges'])} merges, tare {len(merges)}"] * (len(model["merges"]) != len(merges))
+            different += ["another vocabulary"] * (vocab != model["vocab"])
+            read = Tokenizer.from_file(str(out / "tokenizer.json"))
+            different += ["other ids"] * (read.encode("the film, at last").ids != tokenizer.encode("the film, at last").ids)
+            report.line(f"training on {name} to {size}", len(part), different)
+
+
+def hostile_lines():
+    rng = random.Random(5)
+    hostile = Hostile(rng, ["film", "movie", "aaaa", "abab"])
+    return [hostile.line().decode("utf-8", "replace").replace("\0", " ").replace("\r", " ") for _ in range(3000)]
+
+
 def gpt2_tokenizer(folder):
     merges = [tuple(line.split(" ")) for line in (folder / "vocab.bpe").read_text().split("\n")[1:] if line]
     tokenizer = Tokenizer(models.BPE(json.loads((folder / "encoder.json").read_text()), merges))
@@ -217,6 +247,7 @@ def main():
             report.check(kind, folder / kind, tokenizer, lines)
             report.check(f"{kind}, every code point", folder / kind, tokenizer, list(every_code_point()))
             report.check(f"{kind}, long", folder / kind, tokenizer, long_texts())
+        check_training(report, folder, text)
         check_classes(report, folder, text, lines[::3])
         if args.gpt2:
             tokenizer, directory = gpt2_tokenizer(args.gpt2), folder / "real"
