@@ -10,7 +10,7 @@ import os
 import sys
 
 from svg import LIGHT, beside, run_ticks
-from table import EXTRA_KEYS, Problem, count, digits, missing_module, mode_name, warn
+from table import EXTRA_KEYS, SHAPE_KEYS, Problem, count, digits, missing_module, mode_name, warn
 from verdicts import believed_rows, best_rows, judge
 
 try:
@@ -276,7 +276,7 @@ def _growth(table, judged):
 
 def _curves_of(best, key):
     """(key, title, rows by ascending key) of rows that differ in that key alone."""
-    fixed = ["model_size", "forward_only", "context_length", *EXTRA_KEYS]
+    fixed = ["model_size", "forward_only", "context_length", *EXTRA_KEYS, *SHAPE_KEYS]
     fixed = [column for column in fixed if column in best and column != key]
     for _, rows in best.groupby(fixed, sort=False, dropna=False):
         if rows[key].nunique() >= LEAST_STEPS:

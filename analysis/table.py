@@ -59,6 +59,7 @@ OPTIONAL_NUMBERS = [
 ]
 # What may differ between rows of one model_size; a series is named after those that do.
 EXTRA_KEYS = [
+    "arch",
     "d_model",
     "num_layers",
     "num_heads",
@@ -70,16 +71,9 @@ EXTRA_KEYS = [
     "gemm",
     "vocab_size",
     "seed",
-    "arch",
-    "d_ff",
-    "num_kv_heads",
-    "head_dim",
-    "rope_theta",
-    "norm_eps",
-    "tied_head",
-    "qk_norm",
-    "qkv_bias",
 ]
+# The same between rows of one model_size and arch.
+SHAPE_KEYS = ["d_ff", "num_kv_heads", "head_dim", "rope_theta", "norm_eps", "tied_head", "qk_norm", "qkv_bias"]
 DESCRIBES_MACHINE = ["cpu_model", "isa", "blas", "threads", "git_commit"]
 
 
@@ -158,14 +152,14 @@ def count(number, noun):
 
 def _name_rows(ran):
     """Adds `name`, and `series`: the model and whatever else the sweep varied."""
-    varied = [
-        c for c in EXTRA_KEYS if c in ran and ran.groupby("model_size")[c].nunique().max() > 1
-    ]
+    kinds = ["model_size", "arch"] if "arch" in ran else ["model_size"]
+    varied = [c for c in EXTRA_KEYS if c in ran and ran.groupby("model_size")[c].nunique().max() > 1]
+    varied += [c for c in SHAPE_KEYS if c in ran and ran.groupby(kinds)[c].nunique().max() > 1]
     ran["name"] = [row_name(row) for _, row in ran.iterrows()]
     ran["series"] = ran["model_size"]
     for column in varied:
         extra = ran[column].astype(str)
-        extra = extra if column in ("precision", "optimizer") else column + " " + extra
+        extra = extra if column in ("arch", "precision", "optimizer") else column + " " + extra
         ran["series"] += ", " + extra
         ran["name"] += ", " + extra
     return ran

@@ -47,8 +47,8 @@ ModelConfig row_config_model(const RowConfig *c);
 enum { ROW_ID_SIZE = 18 };
 /* "r" and 16 hexadecimal digits: FNV-1a (Fowler, Noll & Vo) of "name=value\n" over the config
  * fields that are not at their fallback, so that a new column changes no id; a fallback that
- * changes raises ROW_SCHEMA. A SHAPE field counts where row_config_complete would not make it what
- * it is. num_warmups counts as "auto" or "window" where it is. */
+ * changes raises ROW_SCHEMA and ROW_ID_SCHEMA. A SHAPE field counts where row_config_complete would
+ * not make it what it is. num_warmups counts as "auto" or "window" where it is. */
 void row_id(const RowConfig *c, char id[ROW_ID_SIZE]);
 
 /* small/128/fwdbwd/w5 or small/128/fwd/wauto, into TEXT_SIZE bytes. */

@@ -8,7 +8,10 @@
 
 #include "bench/util/fields.h"
 
-enum { ROW_SCHEMA = 3 };
+enum {
+    ROW_SCHEMA = 3,
+    ROW_ID_SCHEMA = 2, /* from here on a row keeps its row_id */
+};
 
 /* What a row is told to do: everything its row_id stands for. */
 typedef struct RowConfig {

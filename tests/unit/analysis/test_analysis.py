@@ -501,6 +501,15 @@ class Verdicts(TempDir):
         path = write(self.path("two.csv"), f"{header},precision\n{row},fp32\n{row},bf16\n")
         self.assertEqual(list(table.load(path).ran["series"]), ["small, fp32", "small, bf16"])
 
+    def test_a_series_names_no_shape_that_follows_from_its_arch(self):
+        header, row = read(SEED_CSV).splitlines()[:2]
+        rows = ["gpt2,True,", "llama,False,10000", "llama,False,500"]
+        path = write(self.path("archs.csv"), "\n".join(
+            [f"{header},arch,tied_head,rope_theta", *(f"{row},{r}" for r in rows[:2])]) + "\n")
+        self.assertEqual(list(table.load(path).ran["series"]), ["small, gpt2", "small, llama"])
+        write(path, "\n".join([f"{header},arch,tied_head,rope_theta", *(f"{row},{r}" for r in rows[1:])]) + "\n")
+        self.assertEqual(list(table.load(path).ran["series"]), ["small, rope_theta 10000", "small, rope_theta 500"])
+
 
 class Pictures(TempDir):
     def test_plots(self):

@@ -70,7 +70,8 @@ Test(row, gemm_is_what_was_selected_unless_the_row_says_so)
     cr_expect(eq(str, plain, told));
 }
 
-/* A config column more, at its fallback, is no other row: this id changes only with ROW_SCHEMA. */
+/* A config column more, at its fallback, is no other row: this id changes with ROW_ID_SCHEMA
+ * only. */
 Test(row, id_leaves_out_what_is_at_its_fallback)
 {
     char id[ROW_ID_SIZE], blank[ROW_ID_SIZE];
