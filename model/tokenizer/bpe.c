@@ -108,12 +108,18 @@ int bpe_add_merge(Bpe *b, const char *left, size_t left_len, const char *right, 
     return 0;
 }
 
+int32_t bpe_vocab_id(const Bpe *b, const void *token, size_t len)
+{
+    int32_t id = token_table_find(&b->tokens, token, len);
+    return id >= 0 && b->tokens.entries[id].mark & BPE_OUTSIDE ? -1 : id;
+}
+
 void bpe_complete(Bpe *b)
 {
     for (unsigned byte = 0; byte < 256; byte++) {
         unsigned char utf8[2];
         size_t len = byte_to_char((unsigned char)byte, utf8);
-        b->byte_ids[byte] = token_table_find(&b->tokens, utf8, len);
+        b->byte_ids[byte] = bpe_vocab_id(b, utf8, len);
     }
 }
 
@@ -274,7 +280,7 @@ static int32_t whole_word(const Bpe *b, BpeScratch *s, const unsigned char *word
 {
     s->chars.len = 0;
     bytes_to_chars(word, len, &s->chars);
-    return token_table_find(&b->tokens, s->chars.data, s->chars.len);
+    return bpe_vocab_id(b, s->chars.data, s->chars.len);
 }
 
 static void encode_new(const Bpe *b, BpeScratch *s, const unsigned char *word, size_t len,

@@ -19,6 +19,9 @@ typedef struct BpeMerge {
     int32_t id;
 } BpeMerge;
 
+/* A mark in Bpe.tokens: added beside the vocabulary, so no word gives it. */
+enum { BPE_OUTSIDE = 1 };
+
 typedef struct Bpe {
     TokenTable tokens; /* written in the byte alphabet */
     BpeMerge *merges;  /* hashed by their pair */
@@ -40,6 +43,9 @@ void bpe_release(Bpe *b);
 int bpe_add_merge(Bpe *b, const char *left, size_t left_len, const char *right, size_t right_len,
                   Err *err);
 void bpe_complete(Bpe *b);
+
+/* The id of a token of the vocabulary, -1 if there is none such. */
+int32_t bpe_vocab_id(const Bpe *b, const void *token, size_t len);
 
 /* What a thread remembers: made by the first encoding, freed with its IdBuffer. */
 void bpe_scratch_free(BpeScratch *s);

@@ -27,8 +27,8 @@ void byte_level_release(ByteLevel *b)
     pre_tokenizer_release(&b->pre);
 }
 
-/* Marks of b->bpe.tokens. */
-enum { MARK_ADDED = 1, MARK_SPECIAL = 2 };
+/* Marks of b->bpe.tokens, beside BPE_OUTSIDE. */
+enum { MARK_ADDED = 2, MARK_SPECIAL = 4 };
 
 int byte_level_add_token(ByteLevel *b, AddedToken token, Err *err)
 {
@@ -41,13 +41,15 @@ int byte_level_add_token(ByteLevel *b, AddedToken token, Err *err)
     token.id = token_table_find(tokens, token.content, len);
     if (token.id >= 0 && tokens->entries[token.id].mark)
         return 0;
-    if (token.id < 0)
+    bool outside = token.id < 0;
+    if (outside)
         token.id = b->next_id;
-    if (token.id >= TOKEN_MAX_IDS || (token_table_find(tokens, token.content, len) < 0 &&
-                                      !token_table_add(tokens, token.content, len, token.id)))
+    if (outside &&
+        (token.id >= TOKEN_MAX_IDS || !token_table_add(tokens, token.content, len, token.id)))
         return err_set(err, "added token '%.200s' would get the id %d of another token",
                        token.content, token.id);
-    tokens->entries[token.id].mark = MARK_ADDED | (token.special ? MARK_SPECIAL : 0);
+    tokens->entries[token.id].mark =
+        (uint8_t)(MARK_ADDED | (token.special ? MARK_SPECIAL : 0) | (outside ? BPE_OUTSIDE : 0));
     b->next_id = token.id >= b->next_id ? token.id + 1 : b->next_id;
     if (b->num_added == b->max_added) {
         b->max_added = b->max_added ? 2 * b->max_added : 16;
@@ -83,7 +85,7 @@ int byte_level_complete(ByteLevel *b, const char *unk, Err *err)
 {
     bpe_complete(&b->bpe);
     if (unk)
-        b->bpe.unk = token_table_find(&b->bpe.tokens, unk, strlen(unk));
+        b->bpe.unk = bpe_vocab_id(&b->bpe, unk, strlen(unk));
     for (unsigned byte = 0; byte < 256 && unk && b->bpe.unk < 0; byte++)
         if (b->bpe.byte_ids[byte] < 0)
             return err_set(err, "byte %02x has no token, and neither has unk_token '%.60s'", byte,

@@ -235,13 +235,14 @@ def main():
     parser.add_argument("--text", type=Path, action="append", default=[])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lines", type=int, default=5000)
+    parser.add_argument("--only", default="", help="kinds whose name contains it")
     args = parser.parse_args()
     args.tare = str(Path(args.tare).resolve())
     report, text = Report(args.tare), training_text()
     lines = texts(args, random.Random(args.seed))
     with tempfile.TemporaryDirectory(prefix="tare-parity-") as folder:
         folder = Path(folder)
-        for kind in KINDS:
+        for kind in [kind for kind in KINDS if args.only in kind]:
             tokenizer = train(kind, 3000, text)
             save(tokenizer, folder / kind)
             report.check(kind, folder / kind, tokenizer, lines)

@@ -158,6 +158,21 @@ Test(tokenizer, around_and_added)
     tokenizer_free(t);
 }
 
+/* A word that is no whole token of the vocabulary is not the added token of the same letters. */
+Test(tokenizer, added_tokens_are_no_words)
+{
+    temp_write("tokenizer.json",
+               "{\"added_tokens\": [{\"id\": 2, \"content\": \"ab\", \"single_word\": true},"
+               " {\"id\": 3, \"content\": \"1\", \"single_word\": true}],"
+               " \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false},"
+               " \"model\": {\"type\": \"BPE\", \"ignore_merges\": true,"
+               " \"vocab\": {\"a\": 0, \"b\": 1}, \"merges\": []}}");
+    Tokenizer *t = load();
+    expect_text(t, "ab", 0, "2");
+    expect_text(t, "ab1", 0, "0 1");
+    tokenizer_free(t);
+}
+
 Test(tokenizer, vocab_json_and_merges_txt)
 {
     temp_write("vocab.json", "{\"a\": 0, \"b\": 1, \"ab\": 2, \"<|endoftext|>\": 3, \"1\": 4,"
