@@ -39,10 +39,22 @@ Summary summary_of(const double *x, size_t n)
     };
 }
 
+/* Student's of the logarithms: processes differ by factors, and no end is below zero. */
+static Interval log_t_interval(const double *x, size_t n)
+{
+    OWNED double *logs = xmalloc(n * sizeof *logs);
+    for (size_t i = 0; i < n; i++)
+        logs[i] = log(x[i]);
+    Interval ci = mean_t_interval(logs, n, CONFIDENCE_LEVEL);
+    ci.lo = exp(ci.lo);
+    ci.hi = exp(ci.hi);
+    return ci;
+}
+
 /* Of the processes' medians. */
 static Interval interval_of_medians(const double *medians, size_t processes)
 {
-    return processes < FEWEST_FOR_RANKS ? mean_t_interval(medians, processes, CONFIDENCE_LEVEL)
+    return processes < FEWEST_FOR_RANKS ? log_t_interval(medians, processes)
                                         : median_interval(medians, processes, CONFIDENCE_LEVEL);
 }
 

@@ -36,7 +36,7 @@ Summary summary_of(const double *x, size_t n);
 
 /* Several processes with equally many trials, x[process * trials + trial]. Spread, extremes and
  * percentiles are those of all trials; the median is that of the processes' medians; both intervals
- * have the process as their unit: Student's of the means, and of the medians below
+ * have the process as their unit: Student's of the means, and of the medians' logarithms below
  * FEWEST_FOR_RANKS processes, where the order statistics have none. A percentile has no bound. One
  * process: summary_of. */
 enum { FEWEST_FOR_RANKS = 6 };

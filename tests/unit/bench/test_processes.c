@@ -166,11 +166,14 @@ Test(processes, are_the_units_of_the_rows_figures)
     near(r.within_cv, sqrt(within) / grand, "within_cv");
     near(r.between_cv, sqrt(of_means - within / TRIALS) / grand, "between_cv");
     near(r.mean_lo_ms, grand - t * sqrt(of_means / PROCESSES), "mean_lo");
-    /* Medians 10.15, 12.1 and 10.45: their median, and Student's interval around their mean. */
+    /* Medians 10.15, 12.1 and 10.45: their median, and Student's interval of their logarithms. */
     near(r.median_ms, 10.45, "median");
-    double mean = (10.15 + 12.1 + 10.45) / 3;
-    double spread = sqrt((pow(10.15 - mean, 2) + pow(12.1 - mean, 2) + pow(10.45 - mean, 2)) / 2);
-    near(r.median_hi_ms, mean + t * spread / sqrt(3), "median_hi");
+    double logs[] = {log(10.15), log(12.1), log(10.45)};
+    double mean = (logs[0] + logs[1] + logs[2]) / 3, spread = 0;
+    for (int p = 0; p < PROCESSES; p++)
+        spread += pow(logs[p] - mean, 2) / (PROCESSES - 1);
+    near(r.median_hi_ms, exp(mean + t * sqrt(spread / PROCESSES)), "median_hi");
+    near(r.median_lo_ms, exp(mean - t * sqrt(spread / PROCESSES)), "median_lo");
     near(r.max_ms, 18, "max");
     cr_expect(isnan(r.p95_hi_ms));
     samples_release(&all);
@@ -206,6 +209,18 @@ Test(processes, from_six_on_the_medians_interval_is_of_ranks)
     Summary one = summary_of(x, 14), same = summary_of_processes(x, 1, 14);
     cr_expect(one.median == same.median && one.mean_ci.lo == same.mean_ci.lo);
     cr_expect(isnan(same.between_cv) && isnan(same.within_cv));
+}
+
+Test(processes, below_six_the_medians_interval_is_of_factors)
+{
+    /* ln 1, ln 4, ln 16: mean ln 4, standard deviation ln 4; t(2) = 4.302653, so the interval of
+     * the median is 4 times or over 4^(4.302653 / sqrt 3); that of plain times went below zero. */
+    double x[3 * 2] = {1, 1, 4, 4, 16, 16};
+    Summary s = summary_of_processes(x, 3, 2);
+    double factor = pow(4, 4.302652729911275 / sqrt(3));
+    cr_expect(s.median == 4);
+    cr_expect(fabs(s.median_ci.lo * factor / 4 - 1) < 1e-9);
+    cr_expect(fabs(s.median_ci.hi / factor / 4 - 1) < 1e-9);
 }
 
 Test(processes, one_that_fails_fails_the_row)
