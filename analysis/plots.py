@@ -61,7 +61,7 @@ def draw_all(table, folder):
             ("growth", _growth),
         ]
     try:
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(os.path.realpath(folder), exist_ok=True)  # a link to nothing yet is its target
         with plt.rc_context(STYLE):
             for name, draw in pictures:
                 figure = draw(table, judged)

@@ -286,6 +286,7 @@ def print_text(text):
 
 def write_file(path, text):
     """Writes a whole file or none: beside it first, then renamed. A device is written directly."""
+    path = os.path.realpath(path)  # a link stays one
     special = os.path.exists(path) and not os.path.isfile(path)
     try:
         if special:

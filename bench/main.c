@@ -12,6 +12,7 @@
 #include "bench/util/man.h"
 #include "bench/util/output.h"
 #include "bench/util/pipe.h"
+#include "bench/util/process.h"
 
 typedef struct Verb {
     const char *name, *help;
@@ -113,7 +114,7 @@ static void reexecute_with_short_spin(char **argv)
     setenv(SPIN_COUNT_IS_OURS, "1", 1);
     cpu_set_t pinned;
     placement_unpin(&pinned);
-    execv("/proc/self/exe", argv);
+    execv(own_program(), argv);
     sched_setaffinity(0, sizeof pinned, &pinned); /* if it fails, run with the default */
 }
 

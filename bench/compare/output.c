@@ -49,10 +49,12 @@ int report_folder_make(const char *folder, Err *err)
 {
     struct stat s;
     OWNED char *target = path_to_make(folder);
-    bool there = mkdir(target, 0777) == 0 || (stat(target, &s) == 0 && S_ISDIR(s.st_mode));
-    return there ? 0
-                 : err_set(err, "--out '%s': %s", folder,
-                           errno == EEXIST ? "not a folder" : strerror(errno));
+    int why = mkdir(target, 0777) == 0 ? 0 : errno;
+    if (why == 0 || (stat(target, &s) == 0 && S_ISDIR(s.st_mode)))
+        return 0;
+    errno = why;
+    return why == EEXIST ? err_set(err, "--out '%s': not a folder", folder)
+                         : path_refuse(folder, err);
 }
 
 static const char *const extensions[] = {"json", "csv", "md"};

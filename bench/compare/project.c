@@ -64,11 +64,8 @@ static void find_python(Project *p)
 
 void project_find(Project *p)
 {
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    CHECK(n > 0, "/proc/self/exe cannot be read");
-    self[n] = '\0';
-    *p = (Project){.program = xstrdup(self)};
+    char *self = realpath(own_program(), NULL);
+    *p = (Project){.program = self ? self : xstrdup(own_program())};
     find_root(p);
     find_python(p);
     p->install = xasprintf("python3 -m venv %s/.venv && "

@@ -198,6 +198,8 @@ static void check_load(Findings *f, const Machine *c, double other_cpus)
     if (isnan(other_cpus) && c->load > CPUS_IN_USE)
         add(f, FINDING_FIX, "load", advice,
             "%.2f threads were ready to run during the minute before", c->load);
+    else if (isnan(other_cpus) && isnan(c->load))
+        add(f, FINDING_OK, "load", NULL, "not told");
     else if (isnan(other_cpus))
         add(f, FINDING_OK, "load", NULL, "%.2f", c->load);
     else if (other_cpus > CPUS_IN_USE)

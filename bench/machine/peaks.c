@@ -104,7 +104,7 @@ int peaks_spawn(int64_t threads, Peaks *p, Err *err)
     snprintf(fd, sizeof fd, "%d", CHILD_RESULT_FD);
     char *argv[] = {"tare", "run", "--peaks", "--threads", count, "--result-fd", fd, NULL};
     Child c;
-    if (child_run(&c, "/proc/self/exe", argv, PEAKS_MAX_SECONDS, err) != 0)
+    if (child_run(&c, own_program(), argv, PEAKS_MAX_SECONDS, err) != 0)
         return -1;
     int status = parse_answer(&c, p, err);
     child_release(&c);

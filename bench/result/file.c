@@ -105,19 +105,6 @@ char *result_file_path(const char *out, const char *name, Err *err)
     return xasprintf("results/%s.csv", name);
 }
 
-static int refuse_path(const char *path, Err *err)
-{
-    int why = errno;
-    OWNED char *parent = xstrdup(path);
-    char *slash = strrchr(parent, '/');
-    struct stat st;
-    if (slash)
-        *slash = '\0';
-    if (slash && slash != parent && stat(parent, &st) != 0 && errno == ENOENT)
-        return err_set(err, "cannot create '%s': there is no folder '%s'", path, parent);
-    return err_set(err, "cannot create '%s': %s", path, strerror(why));
-}
-
 /* Opens and locks; *existed: whether the file was there. Looks at the name again after locking,
  * since text_replace of another sweep may have given it to a new file meanwhile. */
 static int open_locked(const char *path, bool *existed, Err *err)
@@ -129,7 +116,7 @@ static int open_locked(const char *path, bool *existed, Err *err)
             return err_set(err, "cannot keep results in '%s': it is not a regular file", path);
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (fd < 0)
-            return refuse_path(path, err);
+            return path_refuse(path, err);
         if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
             close(fd);
             return err_set(err, "'%s' is being written by another sweep", path);

@@ -125,7 +125,7 @@ int row_spawn_profiled(RowResult *r, Samples *samples, Profile *profile, const R
     r->status[0] = r->status_reason[0] = '\0';
     samples->count = 0;
     char **argv = child_argv(&r->config, profile, limits);
-    const char *program = limits->program ? limits->program : "/proc/self/exe";
+    const char *program = limits->program ? limits->program : own_program();
     int status = child_run(&c, program, argv, limits->max_seconds, err);
     argv_free(argv);
     if (status != 0)

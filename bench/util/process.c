@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/auxv.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,6 +200,13 @@ static int wait_for_end(Child *c, pid_t pid, Stream *answer, Stream *output)
     stream_drain(answer);
     stream_drain(output);
     return status;
+}
+
+const char *own_program(void)
+{
+    static const char exe[] = "/proc/self/exe";
+    const char *started = (const char *)getauxval(AT_EXECFN);
+    return access(exe, X_OK) == 0 || !started ? exe : started;
 }
 
 int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err)

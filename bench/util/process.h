@@ -29,6 +29,10 @@ typedef struct Child {
     char *output; /* the last few kilobytes it printed, NUL-terminated */
 } Child;
 
+/* The file of this program: /proc/self/exe, or where there is no /proc the path that it was started
+ * by. */
+const char *own_program(void);
+
 /* Runs argv (NULL-terminated, argv[0] is only its name) from the file `program`. max_seconds
  * INFINITY = no limit. -1: no process could be made. Then child_release is not needed. */
 int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err);

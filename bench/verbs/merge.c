@@ -120,6 +120,8 @@ static int write_file(const Merge *m, const char *path, bool overwrite, Err *err
     ResultFile f;
     RowResult *none;
     size_t zero;
+    if (!overwrite && access(path, F_OK) == 0)
+        return err_set(err, "'%s' exists; replace it with --overwrite", path);
     if (result_file_open(&f, path, overwrite ? RESULT_OVERWRITE : RESULT_NEW, &none, &zero, err) !=
         0)
         return -1;

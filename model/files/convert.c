@@ -236,7 +236,7 @@ static int write_folder(const Converted *c, const char *model_dir, const char *o
     if (status == 0)
         temporary_lock(fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (status != 0) {
-        err_set(err, "cannot create '%s': %s", out_dir, strerror(errno));
+        path_refuse(bare, err);
     } else if (write_weights(folder, c, err) != 0 ||
                config_write_dtype(model_dir, folder, formats[format].dtype, err) != 0 ||
                tokenizer_copy(model_dir, folder, err) != 0 || go_on(stop, err) != 0 ||

@@ -55,6 +55,19 @@ char *path_to_make(const char *path)
     return access(path, F_OK) == 0 ? xstrdup(path) : path_target(path);
 }
 
+int path_refuse(const char *path, Err *err)
+{
+    int why = errno;
+    OWNED char *parent = xstrdup(path);
+    char *slash = strrchr(parent, '/');
+    struct stat st;
+    if (slash)
+        *slash = '\0';
+    if (slash && slash != parent && stat(parent, &st) != 0 && errno == ENOENT)
+        return err_set(err, "cannot create '%s': there is no folder '%s'", path, parent);
+    return err_set(err, "cannot create '%s': %s", path, strerror(why));
+}
+
 /* ---- temporary names ---- */
 
 #define TEMPORARY ".tmp."

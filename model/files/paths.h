@@ -4,6 +4,8 @@
 #ifndef TARE_MODEL_FILES_PATHS_H
 #define TARE_MODEL_FILES_PATHS_H
 
+#include "autograd/base.h"
+
 /* The path with every symbolic link followed, also where the last one leads to nothing yet; the
  * path itself where it cannot be followed. Caller frees. */
 char *path_target(const char *path);
@@ -11,6 +13,9 @@ char *path_target(const char *path);
 /* The path itself where something is there, else path_target: where it is to be made. Caller
  * frees. */
 char *path_to_make(const char *path);
+
+/* -1 and why `path` could not be made, by errno: "cannot create 'a/b': there is no folder 'a'". */
+int path_refuse(const char *path, Err *err);
 
 /* TARGET.tmp.PID: what is written under this name, locked by temporary_lock, becomes TARGET when
  * it is complete. Removes what killed processes left under such names: those whose number no

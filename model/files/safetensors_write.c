@@ -90,7 +90,7 @@ int safetensors_write(const char *path, const STensor *tensors, size_t n,
     int status = 0;
     FILE *f = fopen(written, in_place ? "wb" : "wbx");
     if (!f) {
-        status = err_set(err, "cannot create '%s': %s", path, strerror(errno));
+        status = path_refuse(path, err);
         goto done;
     }
     if (!in_place)

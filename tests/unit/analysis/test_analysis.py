@@ -5,8 +5,10 @@ Results of the C program are imitated by `synthetic`, from a fixed seed: quiet t
 noise, one cold first run, a level shift in one row, and rows that did not run.
 """
 
+import contextlib
 import csv
 import html.parser
+import io
 import math
 import os
 import random
@@ -16,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from pathlib import Path
+from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ANALYSIS = os.path.join(HERE, "..", "..", "..", "analysis")
@@ -23,6 +27,7 @@ GOLDEN = os.path.join(HERE, "..", "..", "golden")
 SEED_CSV = os.path.join(GOLDEN, "seed_sweep.csv")
 sys.path.insert(0, ANALYSIS)
 
+import fetch_sentiment  # noqa: E402
 import table  # noqa: E402
 import verdicts  # noqa: E402
 
@@ -653,6 +658,38 @@ class Pictures(TempDir):
             check=False,
         )
         self.assertOneLine(asked, "'matplotlib'")
+
+
+class Links(TempDir):
+    """A dangling link counts as what it names, as in the C program."""
+
+    def dangling(self, target):
+        os.symlink(target, self.path("link"))
+        return self.path("link")
+
+    def test_a_page_through_a_link(self):
+        link = self.dangling("page.html")
+        for _ in range(2):  # the link leads to nothing, then to a file
+            result = run("report.py", SEED_CSV, "-o", link)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertTrue(os.path.islink(link))
+            self.assertTrue(read(self.path("page.html")).startswith("<!DOCTYPE html>"))
+
+    def test_a_folder_of_plots_through_a_link(self):
+        result = run("summarize.py", SEED_CSV, "--plots", self.dangling("plots"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertTrue(os.listdir(self.path("plots")))
+
+
+class Download(TempDir):
+    def test_what_pip_says_is_shown_whole(self):
+        error = "error: subprocess-exited-with-error\n  No module named 'wheel'\nhint: See above for details.\n"
+        failed = subprocess.CompletedProcess([], 1, "", error)
+        shown = io.StringIO()
+        with mock.patch.object(subprocess, "run", return_value=failed), contextlib.redirect_stderr(shown):
+            with self.assertRaisesRegex(fetch_sentiment.Failure, "cannot download .* that pip gives above; with"):
+                fetch_sentiment.download(fetch_sentiment.SNIPPETS, Path(self.path("cache")), False)
+        self.assertEqual(shown.getvalue(), error)
 
 
 class PageCheck(html.parser.HTMLParser):
