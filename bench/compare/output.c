@@ -235,6 +235,18 @@ void session_print(const Session *s, const char *title, const char *name, time_t
 
 /* ---- a row of parity ---- */
 
+void parity_rule_print(const char *heading, const char *outputs, FILE *f)
+{
+    fprintf(
+        f,
+        "\n## %s\n\nOutputs of this run, each implementation's against tare's on the same "
+        "weights and\ninputs: %s. Ids and counts have to be equal;\nof every other tensor the "
+        "largest difference is at most %g of the largest value; INT8,\nof which every "
+        "implementation has its own rounding, has a wider bound. Without parity\nno speed-up is "
+        "shown.\n\n",
+        heading, outputs, parity_tolerance);
+}
+
 void add_parity_verdict(Table *t, const Entry *e, const char *passed)
 {
     if (entry_failed(e))

@@ -57,6 +57,9 @@ typedef struct EntryRecord {
 /* Fills all but component, model, batch_size and seq_len. */
 void entry_record_fill(EntryRecord *r, const Session *s, const Entry *e, bool shows_ratio);
 
+/* A heading, then what has to be equal or near among `outputs` before a speed-up is shown. */
+void parity_rule_print(const char *heading, const char *outputs, FILE *f);
+
 /* A cell: whether its parity is proven, else why not. `passed`: what is said of one that is. */
 void add_parity_verdict(Table *t, const Entry *e, const char *passed);
 

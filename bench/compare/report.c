@@ -111,14 +111,8 @@ static json_t *make_document(const void *comparison, time_t started, json_t *rec
 
 static void write_parity(const Comparison *c, FILE *f)
 {
-    fprintf(
-        f,
-        "\n## 1. Correctness Verification\n\n"
-        "Outputs of this run, each implementation's against tare's on the same weights and\n"
-        "inputs: token ids, hidden states, or the loss and gradients. Ids have to be equal; of\n"
-        "every other tensor the largest difference is at most %g of the largest value; INT8, of\n"
-        "which every implementation has its own rounding, has a wider bound.\n\n",
-        parity_tolerance);
+    parity_rule_print("1. Correctness Verification",
+                      "token ids, hidden states, or the loss and gradients", f);
     Table t = table_new(f, TABLE_MARKDOWN,
                         "Model|Dimensions|Layers|Vocab|Component|Batch Size|Sequence Length|"
                         "Against|Max Diff|Verdict");

@@ -365,11 +365,7 @@ static void write_agreement(const Serving *s, FILE *f)
 
 static void write_parity(const Serving *s, FILE *f)
 {
-    fprintf(f,
-            "\n## Parity\n\nToken counts and logits of all texts against tare's; a logit may "
-            "differ by\n"
-            "%g of the largest. Without parity no speed-up is shown.\n\n",
-            parity_tolerance);
+    parity_rule_print("Parity", "token counts and logits of all texts", f);
     Table t = table_new(f, TABLE_MARKDOWN, "Implementation|Max Diff|Of the Largest|Verdict");
     for (size_t i = 1; i < s->count; i++) {
         const Entry *e = &s->entries[i].entry;

@@ -1,6 +1,7 @@
 /* Fuzzes the tokenizer. The first byte says what the rest is: 'c' a tokenizer_config.json, anything
- * else text, for one of four tokenizers. A config is refused with a sentence or complete; text
- * gives ids between [CLS] and [SEP] that truncation cuts and repair does not change.
+ * else text, for one of four tokenizers; 'j' a tokenizer.json of a BertTokenizer and 'f' one of
+ * another class. A file is refused with a sentence or complete; text gives ids between [CLS] and
+ * [SEP] that truncation cuts and repair does not change.
  *
  *   build/fuzz_wordpiece -dict=tests/fuzz/wordpiece.dict -max_total_time=600 \
  *       NEW_INPUTS tests/fuzz/corpus_wordpiece */
@@ -27,7 +28,7 @@ static const char *const configs[] = {
 };
 
 static char dir[] = "/dev/shm/tare-fuzz-XXXXXX";
-static const char *const files[] = {"tokenizer_config.json", "vocab.txt"};
+static const char *const files[] = {"tokenizer_config.json", "vocab.txt", "tokenizer.json"};
 static WordPiece *tokenizers[COUNT_OF(configs)];
 static IdBuffer all, cut;
 
@@ -92,6 +93,25 @@ static void check_ids(const WordPiece *w, const char *text, size_t len)
         CHECK(all.ids[i] >= 0 && (size_t)all.ids[i] < wordpiece_num_ids(w), "id %d", all.ids[i]);
 }
 
+static void fuzz_json(const uint8_t *data, size_t size, const char *class)
+{
+    static const char text[] = "ab [MASK] a! caf\xc3\xa9";
+    Err err = {""};
+    char *config = xasprintf("{\"tokenizer_class\": \"%s\"}", class);
+    write_file("tokenizer_config.json", config, strlen(config));
+    write_file("tokenizer.json", data, size);
+    WordPiece *w = wordpiece_load(dir, &err);
+    CHECK(w || strstr(err.msg, dir), "an error without its file: '%s'", err.msg);
+    all.count = 0;
+    if (w)
+        check_ids(w, text, strlen(text));
+    wordpiece_free(w);
+    free(config);
+    config = xasprintf("%s/tokenizer.json", dir);
+    unlink(config);
+    free(config);
+}
+
 static void fuzz_text(const WordPiece *w, const char *text, size_t len, bool left)
 {
     enum { MAX_LENGTH = 5 };
@@ -120,6 +140,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t which = data[0] % COUNT_OF(configs);
     if (data[0] == 'c')
         fuzz_config(data + 1, size - 1);
+    else if (data[0] == 'j')
+        fuzz_json(data + 1, size - 1, "BertTokenizer");
+    else if (data[0] == 'f')
+        fuzz_json(data + 1, size - 1, "TokenizersBackend");
     else
         fuzz_text(tokenizers[which], (const char *)data + 1, size - 1, which == 2);
     return 0;

@@ -211,6 +211,31 @@ def gguf_seeds():
     yield "rope_freqs", gguf(llama(8, 2, 1, 0, 0)[0], {**llama(8, 2, 1, 0, 0)[1], "rope_freqs.weight": ((2,), 0, bytes(8))})
 
 
+def result_seeds():
+    """NAME.csv, a NUL, NAME.samples.csv: two rows of a golden result, and lies about them."""
+    golden = HERE.parent / "golden"
+    rows = (golden / "one_build_1.csv").read_bytes().splitlines(True)[:3]
+    ids = [row.split(b",")[13] for row in rows[1:]]
+    samples = (golden / "one_build_1.samples.csv").read_bytes().splitlines(True)
+    samples = samples[:1] + [line for line in samples if line.split(b",")[0] in ids]
+    good = b"".join(rows), b"".join(samples)
+    skipped = rows[1].replace(b",ok,", b",skipped_memory,")
+    planned = rows[2].replace(b",ok,", b",planned,")
+    yield "good", b"\0".join(good)
+    yield "no_samples", good[0]
+    yield "headers", rows[0] + b"\0" + samples[0]
+    yield "torn_row", good[0][:-40] + b"\0" + good[1]
+    yield "torn_sample", good[0] + b"\0" + good[1][:-20]
+    yield "row_twice", good[0] + rows[1] + b"\0" + good[1]
+    yield "trial_twice", good[0] + b"\0" + good[1] + samples[1]
+    yield "trial_missing", good[0] + b"\0" + b"".join(samples[:5] + samples[6:])
+    yield "stray", rows[0] + rows[1] + b"\0" + good[1]
+    yield "did_not_run", rows[0] + skipped + planned + b"\0" + samples[0]
+    yield "negative", good[0] + b"\0" + good[1].replace(b",True,", b",True,-", 1)
+    yield "status", good[0].replace(b",ok,", b",fine,", 1) + b"\0" + good[1]
+    yield "eleven_columns", (golden / "seed_sweep.csv").read_bytes()[:600]
+
+
 def write(name, seeds):
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -224,3 +249,4 @@ write("corpus_config_json", config_seeds())
 write("corpus_weights_index", index_seeds())
 write("corpus_bpe_json", bpe_seeds())
 write("corpus_gguf", gguf_seeds())
+write("corpus_results", result_seeds())
