@@ -178,9 +178,28 @@ def save_tokenizer(config, folder, rng):
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n")
 
 
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True
+
+
+def remove_abandoned(name, out_dir):
+    """What killed makers of this model left, by the number in its name."""
+    for folder in out_dir.glob(f".{name}.*"):
+        pid = folder.name.rpartition(".")[2]
+        if pid.isdecimal() and not is_running(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def make(name, out_dir):
     """Beside its place first, so that a directory that was interrupted never looks like a model."""
     model_class, config_class, settings, _ = MODELS[name]
+    remove_abandoned(name, out_dir)
     folder, partial = out_dir / name, out_dir / f".{name}.{os.getpid()}"
     model = model_class(config_class(**settings)).eval()
     randomise(model, seed_of(name))

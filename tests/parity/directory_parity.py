@@ -7,6 +7,7 @@ problem_type, two texts together.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -178,6 +179,18 @@ def check_scores(tare, directory, pair):
     return worst
 
 
+def check_abandoned(folder):
+    """Making a model removes the half-made one of a dead process, and no other."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    out = Path(tempfile.mkdtemp(dir=folder))
+    for name in (f".gpt2-odd.{dead.pid}", f".gpt2-odd.{os.getpid()}", f".gpt2-odd2.{dead.pid}"):
+        (out / name).mkdir()
+    make_model(out, "gpt2-odd")
+    left = {path.name for path in out.iterdir()}
+    return 0 if left == {"gpt2-odd", f".gpt2-odd.{os.getpid()}", f".gpt2-odd2.{dead.pid}"} else 1
+
+
 def cases(tare, folder):
     """name, function that returns an error."""
     def copy(model):
@@ -214,6 +227,7 @@ def cases(tare, folder):
 
     for model in "bert-small", "gpt2-odd":
         yield f"shards of {model}, bit for bit", lambda: of_shards(model)
+    yield "what a killed maker left", lambda: check_abandoned(folder)
     for name, model, change in WEIGHTS:
         yield name, lambda: of_weights(model, change)
     for name, settings, change in TOKENIZERS:

@@ -1,12 +1,13 @@
 """Walks the pages of the project and runs every command they show, in their order, in a fresh clone: what a
 page says works from top to bottom, and installs or names what it needs.
 
-    walk_pages.py [--keep] [--only TEXT]
+    walk_pages.py [--keep] [--only TEXT] [--light]
 
 A command is a line of a block without a language, or code inside a sentence, that begins like one of STARTS.
 What is run otherwise than it stands is listed in OTHERWISE with the reason. The clone is of the last commit;
 its .venv, .cache and results are its own. Takes an hour or two, downloads PyTorch, and as root installs
-Debian packages. Exit 1 when a command failed.
+Debian packages. --light, for a machine that has other work, makes models and sweeps small (LIGHT) and leaves
+out the instrumented builds. Exit 1 when a command failed.
 """
 
 import argparse
@@ -45,6 +46,27 @@ OTHERWISE = {
         ("build-fuzz/fuzz_safetensors -max_total_time=5 tests/fuzz/corpus_safetensors", "a minute finds no more"),
 }
 
+# What --light runs instead.
+LIGHT = {
+    "bash tests/run.sh": (None, "the tests by themselves"),
+    "build/tare train configs/gpt_train.toml":
+        ("build/tare train configs/gpt_train.toml --set epochs=1 --set d_model=32", "light"),
+    "build/tare precision configs/precision.toml":
+        ("build/tare precision configs/precision.toml --set rounds=1 --filter gpt-bytes", "light"),
+    "build/tare train configs/sentiment_train.toml":
+        ("build/tare train configs/sentiment_train.toml --set epochs=1 --set 'train=\".cache/data/movie_development.jsonl\"'",
+         "light"),
+    "build/tare compare configs/sentiment.toml":
+        ("build/tare compare configs/sentiment.toml --set rounds=1 --set cold_starts=1 --set warmups=1", "light"),
+    "cmake -S . -B build-sanitize -DSANITIZE=ON && cmake --build build-sanitize -j 2 && ctest --test-dir build-sanitize":
+        ("cmake -S . -B build-sanitize -DSANITIZE=ON", "light"),
+    "cmake --build build-fuzz -j 2": ("cmake --build build-fuzz -j 2 --target fuzz_safetensors", "light"),
+    "build/tare run --model small --profile":
+        ("build/tare run --model small --profile --context 16 --batch 1 --trials 1", "light"),
+    "ctest --test-dir build": ("ctest --test-dir build -E '^unit$'", "light"),
+}
+SMALL_MODEL = '\n[[model]]\nsize = "small"\nd_model = 64\nnum_layers = 2\nnum_heads = 4\n'
+
 
 def commands_of(page):
     """The commands of a page, in order, without the comments behind them."""
@@ -71,15 +93,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--keep", action="store_true", help="leave the clone where it is, and say where")
     parser.add_argument("--only", default="", metavar="TEXT", help="pages whose name has TEXT")
+    parser.add_argument("--light", action="store_true", help="small models and sweeps, see LIGHT")
     args = parser.parse_args()
+    changes = {**OTHERWISE, **(LIGHT if args.light else {})}
     folder = Path(tempfile.mkdtemp(prefix="tare-pages-"))
     clone = folder / "tare"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    unused, failed, done = set(OTHERWISE), 0, set()
+    if args.light:
+        quick = clone / "configs" / "quick.toml"
+        quick.write_text(quick.read_text() + SMALL_MODEL)
+    unused, failed, done = set(changes), 0, set()
     try:
         for page in (p for p in PAGES if args.only in p):
             for command in commands_of(page):
-                instead, reason = OTHERWISE.get(command, (command, ""))
+                instead, reason = changes.get(command, (command, ""))
                 unused.discard(command)
                 if instead is None or instead in done:
                     continue
