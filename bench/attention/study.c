@@ -153,7 +153,7 @@ static int ask_process(const AttentionStudy *s, AttentionRow *r, bool parity, Sa
     Child c;
     Err why;
     char **argv = row_command(r, parity, attention_memory_limit(s));
-    int status = child_run(&c, "/proc/self/exe", argv, s->config.grid.max_row_time, err);
+    int status = child_run(&c, own_program(), argv, s->config.grid.max_row_time, err);
     argv_free(argv);
     if (status != 0)
         return -1;
