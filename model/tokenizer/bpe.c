@@ -323,5 +323,6 @@ void bpe_encode_word(const Bpe *b, const unsigned char *word, size_t len, IdBuff
                         .tail = key.tail,
                         .len = (uint8_t)len,
                         .count = (uint8_t)(out->count - first)};
-    memcpy(slot->ids, out->ids + first, slot->count * sizeof *slot->ids);
+    if (slot->count > 0) /* out->ids is NULL before the first id */
+        memcpy(slot->ids, out->ids + first, slot->count * sizeof *slot->ids);
 }
