@@ -93,11 +93,24 @@ class Table:
         return os.path.splitext(os.path.basename(self.path))[0]
 
 
+def _whole_texts(path, frame):
+    """Without rows of prefill and decode, whose times are of another kind."""
+    if "task" not in frame:
+        return frame
+    others = frame["task"].isin(["prefill", "decode"])
+    if others.all():
+        raise Problem(f"{path} has rows of prefill and decode only; reports are of whole texts")
+    if others.any():
+        warn(f"{path}: {count(int(others.sum()), 'row')} of prefill and decode left out")
+    return frame[~others]
+
+
 def load(path, with_samples=False):
     """Reads FILE.csv, and FILE.samples.csv beside it where that is wanted and there."""
     frame = _read_text(path, REFERENCE)
     if frame.empty:
         raise Problem(f"{path} has a header but no rows")
+    frame = _whole_texts(path, frame)
     has_status = "status" in frame
     if not has_status:
         frame["status"] = frame["mean_time_ms"].map(lambda mean: "ok" if mean else "no time")

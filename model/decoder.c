@@ -104,10 +104,34 @@ size_t decoder_predicted_bytes(const Decoder *d)
     return params_bytes(&d->params, memory_wanted(d)) + arena + scratch + process_bytes;
 }
 
-size_t decoder_cache_bytes_per_position(const Decoder *d)
+size_t decoder_cache_bytes_per_position(const ModelConfig *c, DType cache_type)
 {
-    const Heads h = model_heads(&d->config);
-    return 2 * d->config.num_layers * h.kv * h.channels * dtype_size(d->options.cache_type);
+    const Heads h = model_heads(c);
+    return 2 * c->num_layers * h.kv * h.channels * dtype_size(cache_type);
+}
+
+/* Of attention to one key, in every layer: a score and a weighted value. */
+static double flops_per_key(const ModelConfig *c)
+{
+    const Heads h = model_heads(c);
+    return 4 * (double)c->num_layers * (double)(h.count * h.channels);
+}
+
+double decoder_matrix_weights(const ModelConfig *c)
+{
+    return (c->family->flops(c, 1) - flops_per_key(c)) / 2;
+}
+
+double decoder_prefill_flops(const ModelConfig *c, double prompt)
+{
+    double head = 2 * (double)c->d_model * (double)c->vocab_size;
+    return c->family->flops(c, prompt) - head * (prompt - 1);
+}
+
+double decoder_step_flops(const ModelConfig *c, double past, double count)
+{
+    double keys = count * past + count * (count + 1) / 2;
+    return count * 2 * decoder_matrix_weights(c) + flops_per_key(c) * keys;
 }
 
 int decoder_alloc(Decoder *d, Err *err)
@@ -225,6 +249,33 @@ void decoder_step(Decoder *d)
     for (size_t b = 0; b < d->options.batch; b++)
         d->counts[b] = 1;
     decoder_read(d, d->next, d->counts, true);
+}
+
+/* In one contiguous part a thread, by a kernel that does next to nothing with what it reads. */
+static size_t read_block(const char *block, size_t bytes, int threads, float *sum)
+{
+    const size_t floats = bytes / sizeof(float), parts = (size_t)threads;
+    float total = 0;
+#pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(+ : total)
+    for (size_t i = 0; i < parts; i++) {
+        size_t from = floats * i / parts, to = floats * (i + 1) / parts;
+        total += kernels()->quantize_scale((const float *)block + from, to - from);
+    }
+    *sum += total;
+    return bytes;
+}
+
+size_t decoder_read_memory(const Decoder *d)
+{
+    static volatile float kept; /* so that the sum is needed */
+    const Params *p = &d->params;
+    float sum = 0;
+    size_t bytes = p->small ? read_block(p->small, p->small_bytes, d->options.threads, &sum)
+                            : read_block(p->packs, p->pack_bytes, d->options.threads, &sum);
+    bytes += read_block(d->exec.arena, d->passes[0].whole.state_bytes, d->options.threads, &sum);
+    kept = sum;
+    (void)kept;
+    return bytes;
 }
 
 void decoder_cut(Decoder *d, size_t length)

@@ -63,7 +63,14 @@ void decoder_plan(Decoder *d, const ModelConfig *c, const DecoderOptions *o);
 /* Peak resident bytes of a process that runs it; and of these the cache, for one position of one
  * sequence. */
 size_t decoder_predicted_bytes(const Decoder *d);
-size_t decoder_cache_bytes_per_position(const Decoder *d);
+size_t decoder_cache_bytes_per_position(const ModelConfig *c, DType cache_type);
+
+/* Of a model that decoder_check accepts: weights of the matrices that a token is multiplied by; and
+ * model FLOPs, counted as by model_flops, of a prompt with the logits of its last row alone, and of
+ * `count` tokens one by one behind `past` positions. */
+double decoder_matrix_weights(const ModelConfig *c);
+double decoder_prefill_flops(const ModelConfig *c, double prompt);
+double decoder_step_flops(const ModelConfig *c, double past, double count);
 
 /* Maps weights, cache and arena; nothing is read into the weights. -1 where the system refuses. */
 int decoder_alloc(Decoder *d, Err *err);
@@ -88,6 +95,10 @@ bool decoder_prefill(Decoder *d, Prompts *p, size_t rows, float *logits);
 
 /* Reads the token next[b] of every sequence. */
 void decoder_step(Decoder *d);
+
+/* Reads the packed weights and the cache once, on the model's threads; returns the bytes. What it
+ * takes is the read bandwidth over the memory that a step reads. */
+size_t decoder_read_memory(const Decoder *d);
 
 /* Forgets all but the first `length` positions of every sequence. */
 void decoder_cut(Decoder *d, size_t length);

@@ -16,6 +16,17 @@ static const Field line_fields[] = {
 const Schema sample_line_schema = {"a sample", line_fields, COUNT_OF(line_fields),
                                    sizeof(SampleLine)};
 
+#define TOKEN(name, doc_) FIELD(TokenLine, INT, #name, token.name, .doc = (doc_))
+static const Field token_line_fields[] = {
+    FIELD(TokenLine, TEXT, "row_id", row_id),
+    TOKEN(trial, "run of this row, as in the samples file"),
+    TOKEN(token, "step of the trial, from 0; each gives a token of every sequence"),
+    TOKEN(depth, "positions in the cache before it"),
+    TOKEN(ns, "time from the token before, of the first from the begin of the trial"),
+};
+const Schema token_line_schema = {"a token", token_line_fields, COUNT_OF(token_line_fields),
+                                  sizeof(TokenLine)};
+
 /* ---- reading ---- */
 
 #define MAX_FILE_BYTES ((size_t)1 << 30)
@@ -187,12 +198,23 @@ int csv_read_record(const CsvTable *t, size_t row, const Schema *s, void *record
     return 0;
 }
 
-char *samples_path(const char *path)
+/* NAME.KIND.csv for NAME.csv. */
+static char *beside(const char *path, const char *kind)
 {
     size_t len = strlen(path), stem = len;
     if (len > 4 && strcmp(path + len - 4, ".csv") == 0)
         stem = len - 4;
-    return xasprintf("%.*s.samples.csv", (int)stem, path);
+    return xasprintf("%.*s.%s.csv", (int)stem, path, kind);
+}
+
+char *samples_path(const char *path)
+{
+    return beside(path, "samples");
+}
+
+char *tokens_path(const char *path)
+{
+    return beside(path, "tokens");
 }
 
 void csv_write_samples(FILE *f, const char *id, const Samples *s)
@@ -202,5 +224,15 @@ void csv_write_samples(FILE *f, const char *id, const Samples *s)
     for (size_t i = 0; i < s->count; i++) {
         line.sample = s->at[i];
         schema_write_record(&sample_line_schema, &line, f);
+    }
+}
+
+void csv_write_tokens(FILE *f, const char *id, const Samples *s)
+{
+    TokenLine line;
+    text_set(line.row_id, id);
+    for (size_t i = 0; i < s->num_tokens; i++) {
+        line.token = s->tokens[i];
+        schema_write_record(&token_line_schema, &line, f);
     }
 }

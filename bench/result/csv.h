@@ -28,6 +28,13 @@ typedef struct SampleLine {
 } SampleLine;
 extern const Schema sample_line_schema;
 
+/* The same of a tokens file. */
+typedef struct TokenLine {
+    FieldTEXT row_id;
+    TokenTime token;
+} TokenLine;
+extern const Schema token_line_schema;
+
 enum { CSV_MOST_COLUMNS = 4096 };
 
 /* Reads a file with a header. Lines may end with LF, CR LF or, where the file has no LF, CR; a
@@ -47,10 +54,13 @@ const char *csv_cell(const CsvTable *t, size_t row, size_t column);
  * missing values. -1, with "path:line: ...": a cell that cannot be read. */
 int csv_read_record(const CsvTable *t, size_t row, const Schema *s, void *record, Err *err);
 
-/* NAME.samples.csv for NAME.csv. Caller frees. */
+/* NAME.samples.csv and NAME.tokens.csv for NAME.csv. Caller frees. */
 char *samples_path(const char *path);
+char *tokens_path(const char *path);
 
-/* Writes lines of a samples file. The caller checks the stream (ferror, fflush). */
+/* Write lines of a samples file, and of a tokens file. The caller checks the stream (ferror,
+ * fflush). */
 void csv_write_samples(FILE *f, const char *id, const Samples *s);
+void csv_write_tokens(FILE *f, const char *id, const Samples *s);
 
 #endif

@@ -211,6 +211,8 @@ static int write_headers(ResultFile *f, Err *err)
     schema_write_header(&sample_line_schema, text.stream);
     if (text_append(&text, f->samples_fd, f->samples_path, err) != 0)
         return -1;
+    if (unlink(f->tokens_path) != 0 && errno != ENOENT)
+        return err_set(err, "cannot remove '%s': %s", f->tokens_path, strerror(errno));
     text_open(&text);
     schema_write_header(f->schema, text.stream);
     return text_append(&text, f->fd, f->path, err);
@@ -229,6 +231,7 @@ static int open_files(ResultFile *f, const Schema *schema, const char *path, Res
     /* A link stays a link when the file is replaced. */
     *f = (ResultFile){.schema = schema, .path = path_target(path), .fd = -1, .samples_fd = -1};
     f->samples_path = samples_path(f->path);
+    f->tokens_path = tokens_path(f->path);
     samples_existed = access(f->samples_path, F_OK) == 0;
     f->fd = open_locked(f->path, &existed, err);
     int status = f->fd < 0 ? -1 : 0;
@@ -275,10 +278,40 @@ void result_file_close(ResultFile *f)
         close(f->samples_fd);
     free(f->path);
     free(f->samples_path);
+    free(f->tokens_path);
     *f = (ResultFile){.fd = -1, .samples_fd = -1};
 }
 
 /* ---- adding and rewriting ---- */
+
+/* Adds the tokens of a row to their file, which only rows that have some bring about. */
+static int append_tokens(const ResultFile *f, const char *id, const Samples *samples, Err *err)
+{
+    Text text;
+    if (samples->num_tokens == 0)
+        return 0;
+    int fd = open(f->tokens_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return err_set(err, "cannot create '%s': %s", f->tokens_path, strerror(errno));
+    text_open(&text);
+    if (lseek(fd, 0, SEEK_END) == 0)
+        schema_write_header(&token_line_schema, text.stream);
+    csv_write_tokens(text.stream, id, samples);
+    int status = text_append(&text, fd, f->tokens_path, err);
+    close(fd);
+    return status;
+}
+
+/* The file anew, from the first row on. */
+static int rewrite_tokens(const ResultFile *f, const ResultLine *lines, size_t count, Err *err)
+{
+    int status = 0;
+    if (unlink(f->tokens_path) != 0 && errno != ENOENT)
+        return err_set(err, "cannot remove '%s': %s", f->tokens_path, strerror(errno));
+    for (size_t i = 0; i < count && status == 0; i++)
+        status = append_tokens(f, lines[i].row->row_id, lines[i].samples, err);
+    return status;
+}
 
 int result_file_add(ResultFile *f, const void *record, const char *id, const Samples *samples,
                     Err *err)
@@ -286,7 +319,8 @@ int result_file_add(ResultFile *f, const void *record, const char *id, const Sam
     Text text;
     text_open(&text);
     csv_write_samples(text.stream, id, samples);
-    if (text_append(&text, f->samples_fd, f->samples_path, err) != 0)
+    if (text_append(&text, f->samples_fd, f->samples_path, err) != 0 ||
+        append_tokens(f, id, samples, err) != 0)
         return -1;
     text_open(&text);
     schema_write_record(f->schema, record, text.stream);
@@ -311,7 +345,9 @@ int result_file_write(ResultFile *f, const ResultLine *lines, size_t count, Err 
     }
     /* A row whose samples are gone would be worse than samples without their row. */
     if (text_replace(&rows, &f->fd, f->path, err) == 0)
-        return text_replace(&samples, &f->samples_fd, f->samples_path, err);
+        return text_replace(&samples, &f->samples_fd, f->samples_path, err) == 0
+                   ? rewrite_tokens(f, lines, count, err)
+                   : -1;
     fclose(samples.stream);
     free(samples.data);
     return -1;

@@ -1,4 +1,5 @@
-/* file: NAME.csv and NAME.samples.csv on disk, safe against a kill at any moment.
+/* file: NAME.csv, NAME.samples.csv and, of rows that decode, NAME.tokens.csv on disk, safe against
+ * a kill at any moment.
  *
  * The one idea: a row's samples reach the disk before its line, and a line is added whole or cut
  * off again, so every line of the CSV can be trusted. Files are rewritten through a temporary file
@@ -11,7 +12,7 @@
 
 typedef struct ResultFile {
     const Schema *schema; /* of its records */
-    char *path, *samples_path;
+    char *path, *samples_path, *tokens_path;
     int fd, samples_fd;
 } ResultFile;
 

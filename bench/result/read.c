@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/result/csv.h"
 #include "bench/row/config.h"
@@ -163,6 +164,26 @@ static int read_samples(StoredResult *s, const CsvTable *t, Err *err)
     return 0;
 }
 
+/* Of rows without a line in the result, which a killed sweep leaves, nothing is kept. */
+static int read_tokens(StoredResult *s, StoredUse use, Err *err)
+{
+    static const char *const needed[] = {"row_id", "trial", "token", "ns", NULL};
+    OWNED_BY(csv_release) CsvTable t = {0};
+    if (access(s->tokens_path, F_OK) != 0)
+        return 0;
+    if (load_table(&t, s->tokens_path, use, &token_line_schema, needed, err) != 0)
+        return -1;
+    for (size_t i = 0; i < t.rows; i++) {
+        TokenLine line;
+        if (csv_read_record(&t, i, &token_line_schema, &line, err) != 0)
+            return -1;
+        size_t place = name_index_find(&s->by_id, line.row_id);
+        if (place != SIZE_MAX)
+            samples_add_token(&s->rows[place].samples, line.token);
+    }
+    return 0;
+}
+
 /* A column that the file lacks says nothing. */
 static bool differs(int64_t counted, int64_t claimed)
 {
@@ -238,11 +259,13 @@ int stored_read(StoredResult *s, const char *path, StoredUse use, Err *err)
     static const char *const of_rows[] = {"row_id", "status", NULL};
     static const char *const of_samples[] = {"row_id", "is_warmup", "wall_ns", NULL};
     OWNED_BY(csv_release) CsvTable table = {0}, samples = {0};
-    *s = (StoredResult){.path = xstrdup(path), .samples_path = samples_path(path)};
+    *s = (StoredResult){.path = xstrdup(path),
+                        .samples_path = samples_path(path),
+                        .tokens_path = tokens_path(path)};
     if (load_table(&table, s->path, use, &row_schema, of_rows, err) != 0 ||
         read_rows(s, &table, err) != 0 ||
         load_table(&samples, s->samples_path, use, &sample_line_schema, of_samples, err) != 0 ||
-        read_samples(s, &samples, err) != 0)
+        read_samples(s, &samples, err) != 0 || read_tokens(s, use, err) != 0)
         return -1;
     for (size_t i = 0; i < s->count; i++)
         if (check_trials(s, &s->rows[i], err) != 0)
@@ -258,6 +281,7 @@ void stored_release(StoredResult *s)
     name_index_release(&s->by_id);
     free(s->path);
     free(s->samples_path);
+    free(s->tokens_path);
     *s = (StoredResult){0};
 }
 

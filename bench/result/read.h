@@ -17,7 +17,7 @@ typedef struct StoredRow {
 } StoredRow;
 
 typedef struct StoredResult {
-    char *path, *samples_path;
+    char *path, *samples_path, *tokens_path;
     StoredRow *rows; /* [count], in the order of the file */
     size_t count;
     NameIndex by_id;     /* row_id to place in rows */
@@ -30,9 +30,10 @@ typedef enum StoredUse {
     STORED_CONTINUE, /* of this version only; a torn last line, left by a kill, is dropped */
 } StoredUse;
 
-/* Reads NAME.csv and NAME.samples.csv. -1: a file that cannot be read or is not a result, a row_id
- * that is empty or stands twice, an unknown status, a time that is not positive, a trial that is
- * missing or stands twice; "file:line: ...". Release with stored_release also after -1. */
+/* Reads NAME.csv, NAME.samples.csv and, where it is there, NAME.tokens.csv, whose lines of rows
+ * that are not in NAME.csv are left out. -1: a file that cannot be read or is not a result, a
+ * row_id that is empty or stands twice, an unknown status, a time that is not positive, a trial
+ * that is missing or stands twice; "file:line: ...". Release with stored_release also after -1. */
 int stored_read(StoredResult *s, const char *path, StoredUse use, Err *err);
 void stored_release(StoredResult *s);
 

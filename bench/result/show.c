@@ -28,7 +28,7 @@ static void add_own(Table *t, const RowConfig *c)
 }
 
 /* What was swept, beside what the name of a row says. */
-#define SWEPT "threads|precision|gemm|recompute|optimizer|seed|processes"
+#define SWEPT "threads|precision|gemm|recompute|optimizer|seed|processes|ubatch|kv type"
 
 static void add_config(Table *t, const RowConfig *c)
 {
@@ -44,14 +44,19 @@ static void add_config(Table *t, const RowConfig *c)
     table_text(t, told(c->optimizer));
     table_int(t, c->seed);
     table_int(t, row_processes(c));
+    table_value(t, "%.0f", known(c->ubatch));
+    table_text(t, told(c->kv_type));
 }
 
 static void add_result(Table *t, const RowResult *r)
 {
     table_text(t, told(r->status));
-    table_cells(t, "%.2f|%.2f|%.2f|%.1f %%|%.1f %%|%.2f|%.0f|%.1f|%.0f %%", r->mean_time_ms,
+    table_cells(t, "%.2f|%.2f|%.2f|%.1f %%|%.1f %%|%.2f|%.0f|%.2f|%.1f|%.0f %%", r->mean_time_ms,
                 r->std_time_ms, r->median_ms, 100 * r->between_cv, 100 * r->within_cv,
-                r->first_trial_ms, r->tokens_per_s, r->gflops_per_s, r->peak_fraction * 100);
+                r->first_trial_ms, r->tokens_per_s, r->tpot_ms, r->gb_per_s,
+                r->bandwidth_fraction * 100);
+    table_text(t, told(r->bound));
+    table_cells(t, "%.1f|%.0f %%", r->gflops_per_s, r->peak_fraction * 100);
     table_bytes(t, known(r->peak_rss_bytes));
 }
 
@@ -73,8 +78,8 @@ static void show_table(FILE *out, TableFormat format, const RowResult *const *ro
         &t,
         planned
             ? "M params|GFLOP|recomputes|peak memory|time"
-            : "status|mean ms|std ms|median ms|between|within|first ms|tokens/s|GFLOP/s|of peak|"
-              "peak memory",
+            : "status|mean ms|std ms|median ms|between|within|first ms|tokens/s|ms a token|GB/s|"
+              "of read|bound|GFLOP/s|of peak|peak memory",
         TABLE_IF_KNOWN);
     table_columns(&t, "reason", TABLE_IF_KNOWN);
     for (size_t i = 0; i < count; i++) {

@@ -164,6 +164,65 @@ static void fill_defaults(RowConfig *c)
     row_config_fill(c, &plain);
 }
 
+static const char *const task_names[NUM_TASKS] = {"loss", "prefill", "decode"};
+
+void row_config_set_task(RowConfig *c, RowTask task)
+{
+    text_set(c->task, task_names[task]);
+}
+
+RowTask row_task(const RowConfig *c)
+{
+    for (int i = 0; i < NUM_TASKS; i++)
+        if (strcmp(c->task, task_names[i]) == 0)
+            return (RowTask)i;
+    return TASK_LOSS; /* "" in older files */
+}
+
+static void fill_missing(RowConfig *c, const char *name)
+{
+    Err err;
+    const Field *f = row_field(name);
+    if (field_is_missing(f, c))
+        CHECK(field_parse(f, c, f->fallback, &err) == 0, "default of %s", name);
+}
+
+/* Settings that the task does not have say nothing about the row; those that it has are there, also
+ * in a row that was of another task. */
+static void settle_task(RowConfig *c)
+{
+    static const char *const own[NUM_TASKS][5] = {
+        [TASK_LOSS] = {"context_length"},
+        [TASK_PREFILL] = {"context_length", "ubatch", "kv_type"},
+        [TASK_DECODE] = {"n_gen", "depth", "ubatch", "kv_type"},
+    };
+    RowTask task = row_task(c);
+    for (size_t i = 0; own[task][i]; i++)
+        fill_missing(c, own[task][i]);
+    if (task != TASK_DECODE)
+        c->n_gen = c->depth = INT_MISSING;
+    if (task == TASK_LOSS) {
+        c->ubatch = INT_MISSING;
+        text_set(c->kv_type, "");
+        return;
+    }
+    c->forward_only = true;
+    text_set(c->optimizer, "none");
+    if (task == TASK_DECODE)
+        c->context_length = INT_MISSING;
+}
+
+size_t row_positions(const RowConfig *c)
+{
+    return (size_t)(row_task(c) == TASK_DECODE ? c->depth + c->n_gen : c->context_length);
+}
+
+double row_tokens(const RowConfig *c)
+{
+    int64_t tokens = row_task(c) == TASK_DECODE ? c->n_gen : c->context_length;
+    return (double)c->batch_size * (double)tokens;
+}
+
 int row_config_complete(RowConfig *c, Err *err)
 {
     const NamedShape *real = published(c);
@@ -174,6 +233,7 @@ int row_config_complete(RowConfig *c, Err *err)
         return err_set(err, "model_size '%s' is a %s, but arch is '%s'", real->name, real->arch,
                        c->arch);
     fill_defaults(c);
+    settle_task(c);
     return 0;
 }
 
@@ -205,11 +265,10 @@ int row_config_check(const RowConfig *c, Err *err)
     if (model_config_check(&model, err) != 0 ||
         (!arch_of(c)->family->rotary && check_plain(c, err) != 0))
         return -1;
-    if (c->batch_size > MAX_TOKENS / c->context_length)
-        return err_set(err,
-                       "batch_size %" PRId64 " x context_length %" PRId64
-                       " is more than 2^31 tokens a trial",
-                       c->batch_size, c->context_length);
+    if (c->batch_size > MAX_TOKENS / (int64_t)row_positions(c))
+        return err_set(
+            err, "batch_size %" PRId64 " x %s %zu is more than 2^31 tokens a trial", c->batch_size,
+            row_task(c) == TASK_DECODE ? "depth + n_gen" : "context_length", row_positions(c));
     return 0;
 }
 
@@ -237,7 +296,7 @@ ModelConfig row_config_model(const RowConfig *c)
         .qkv_bias = c->qkv_bias == 1,
         .scaling = real ? real->shape.scaling : (Rope){0},
     };
-    return model_config_decoder(arch, &s, (size_t)c->context_length);
+    return model_config_decoder(arch, &s, row_positions(c));
 }
 
 /* ---- identity ---- */
@@ -294,9 +353,27 @@ void row_id(const RowConfig *c, char id[ROW_ID_SIZE])
     snprintf(id, ROW_ID_SIZE, "r%016" PRIx64, hash);
 }
 
+/* Of prefill and decode. */
+static void generation_name(const RowConfig *c, char *name)
+{
+    int len = snprintf(name, TEXT_SIZE, "%.64s/", c->model_size);
+    if (row_task(c) == TASK_PREFILL)
+        len += snprintf(name + len, TEXT_SIZE - (size_t)len, "pp%" PRId64, c->context_length);
+    else
+        len += snprintf(name + len, TEXT_SIZE - (size_t)len, "tg%" PRId64, c->n_gen);
+    if (row_task(c) == TASK_DECODE && c->depth > 0)
+        len += snprintf(name + len, TEXT_SIZE - (size_t)len, "@d%" PRId64, c->depth);
+    if (c->batch_size > 1)
+        snprintf(name + len, TEXT_SIZE - (size_t)len, "/b%" PRId64, c->batch_size);
+}
+
 void row_name(const RowConfig *c, char *name)
 {
     FieldTEXT warmups;
+    if (row_task(c) != TASK_LOSS) {
+        generation_name(c, name);
+        return;
+    }
     config_text(row_field("num_warmups"), c, warmups);
     int len = snprintf(name, TEXT_SIZE, "%.64s/%" PRId64 "/%s/w%.32s", c->model_size,
                        c->context_length, c->forward_only ? "fwd" : "fwdbwd", warmups);

@@ -34,7 +34,8 @@ void row_config_fill(RowConfig *c, const RowConfig *from);
  * built in fills nothing. */
 void row_config_take_shape(RowConfig *c);
 
-/* The same, then the defaults of what is still missing. -1: no such shape and no dimensions, or a
+/* The same, then the defaults of what is still missing; what the row's task does not have is
+ * cleared. -1: no such shape and no dimensions, or a
  * published model with another arch than its own. */
 int row_config_complete(RowConfig *c, Err *err);
 
@@ -44,6 +45,14 @@ int row_config_check(const RowConfig *c, Err *err);
 
 ModelConfig row_config_model(const RowConfig *c);
 
+RowTask row_task(const RowConfig *c);
+void row_config_set_task(RowConfig *c, RowTask task);
+
+/* Positions of a sequence at the end of a trial, and tokens of a trial, of all sequences: of decode
+ * those that are generated. */
+size_t row_positions(const RowConfig *c);
+double row_tokens(const RowConfig *c);
+
 enum { ROW_ID_SIZE = 18 };
 /* "r" and 16 hexadecimal digits: FNV-1a (Fowler, Noll & Vo) of "name=value\n" over the config
  * fields that are not at their fallback, so that a new column changes no id; a fallback that
@@ -51,7 +60,8 @@ enum { ROW_ID_SIZE = 18 };
  * not make it what it is. num_warmups counts as "auto" or "window" where it is. */
 void row_id(const RowConfig *c, char id[ROW_ID_SIZE]);
 
-/* small/128/fwdbwd/w5 or small/128/fwd/wauto, into TEXT_SIZE bytes. */
+/* small/128/fwdbwd/w5 or small/128/fwd/wauto; of prefill small/pp512, of decode small/tg128 or
+ * small/tg128@d512, with /b8 behind it for a batch of 8; into TEXT_SIZE bytes. */
 void row_name(const RowConfig *c, char *name);
 
 /* The first config field in which two rows differ, or NULL. */

@@ -233,8 +233,28 @@ static void fill_noise(RowResult *r, const Samples *s, double resolution_ns)
 static void fill_rates(RowResult *r)
 {
     double seconds = r->median_ms / 1e3;
-    r->tokens_per_s = (double)(r->config.batch_size * r->config.context_length) / seconds;
+    r->tokens_per_s = row_tokens(&r->config) / seconds;
     r->gflops_per_s = r->model_flops / seconds / 1e9;
+    r->gb_per_s = r->bytes_per_token * r->tokens_per_s / 1e9;
+    r->bandwidth_fraction = r->gb_per_s / r->peak_gb_per_s;
+}
+
+/* Times between tokens of all timed trials; the first of a trial has none before it. */
+static void fill_tokens(RowResult *r, const Samples *s)
+{
+    double *gaps = xmalloc((s->num_tokens + 1) * sizeof *gaps);
+    size_t n = 0;
+    for (size_t i = 0; i < s->num_tokens; i++)
+        if (s->tokens[i].token > 0)
+            gaps[n++] = (double)s->tokens[i].ns * ns_to_ms;
+    r->tpot_ms = mean_of(gaps, n);
+    r->itl_p50_ms = median_of(gaps, n);
+    r->itl_p95_ms = supported_percentile_of(gaps, n, 0.95);
+    r->itl_p99_ms = supported_percentile_of(gaps, n, 0.99);
+    r->itl_max_ms = max_of(gaps, n);
+    free(gaps);
+    if (row_task(&r->config) == TASK_PREFILL)
+        r->ttft_ms = r->median_ms;
 }
 
 void result_fill(RowResult *r, const Samples *s, double resolution_ns)
@@ -251,6 +271,7 @@ void result_fill(RowResult *r, const Samples *s, double resolution_ns)
     r->backward_ms = phase_ms(s, "backward_ns");
     r->optimizer_ms = phase_ms(s, "optimizer_ns");
     fill_rates(r);
+    fill_tokens(r, s);
     fill_noise(r, s, resolution_ns);
     free(ms);
 }
@@ -269,7 +290,7 @@ void result_add_process(RowResult *r, Samples *all, const RowResult *one, const 
 {
     if (strcmp(one->status, STATUS_OK) != 0 && process > 1) {
         fail_row(r, one, process);
-        all->count = 0;
+        all->count = all->num_tokens = 0;
         return;
     }
     RowResult before = *r;
@@ -277,11 +298,17 @@ void result_add_process(RowResult *r, Samples *all, const RowResult *one, const 
     if (process > 1) {
         if (before.peak_rss_bytes > r->peak_rss_bytes)
             r->peak_rss_bytes = before.peak_rss_bytes;
+        r->peak_gb_per_s = fmax(r->peak_gb_per_s, before.peak_gb_per_s);
         if (before.threads_seen < r->threads_seen)
             r->threads_seen = before.threads_seen;
         if (before.config.num_warmups > r->config.num_warmups)
             r->config.num_warmups = before.config.num_warmups;
         r->predicted_time_s = before.predicted_time_s;
+    }
+    for (size_t i = 0; i < samples->num_tokens; i++) {
+        TokenTime t = samples->tokens[i];
+        t.trial += (int64_t)all->count;
+        samples_add_token(all, t);
     }
     for (size_t i = 0; i < samples->count; i++) {
         Sample s = samples->at[i];
@@ -289,6 +316,30 @@ void result_add_process(RowResult *r, Samples *all, const RowResult *one, const 
         s.trial = (int64_t)all->count + 1;
         samples_add(all, s);
     }
+}
+
+/* What most of the time goes into. */
+static void fill_bound(RowResult *r)
+{
+    const double most = 0.5;
+    if (isnan(r->bandwidth_fraction) || isnan(r->peak_fraction))
+        return;
+    double larger = fmax(r->bandwidth_fraction, r->peak_fraction);
+    text_set(r->bound, larger < most                ? "overhead"
+                       : larger == r->peak_fraction ? "compute"
+                                                    : "memory");
+}
+
+/* Nothing reads its weights faster than memory is read. */
+static void judge_bandwidth(RowResult *r)
+{
+    const double limit = 1.05;
+    if (row_task(&r->config) != TASK_DECODE || !(r->bandwidth_fraction > limit))
+        return;
+    text_set(r->status, STATUS_IMPLAUSIBLE);
+    snprintf(r->status_reason, TEXT_SIZE,
+             "reads %.4g GB/s, but no more than %.4g were measured over the same memory",
+             r->gb_per_s, r->peak_gb_per_s);
 }
 
 int result_judge(RowResult *r, Guard *g, Err *err)
@@ -304,6 +355,8 @@ int result_judge(RowResult *r, Guard *g, Err *err)
     const Peaks *p = guard_peaks(g, r->config.threads);
     r->peak_gflops_per_s = peaks_of_product(p, claim.product);
     r->peak_fraction = peaks_fraction(p, claim.product, claim.gflops);
+    fill_bound(r);
+    judge_bandwidth(r);
     Err why;
     if (plausible(p, &claim, &why) != 0) {
         text_set(r->status, STATUS_IMPLAUSIBLE);

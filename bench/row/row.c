@@ -2,6 +2,7 @@
 #include "bench/row/row.h"
 
 #include "bench/machine/threads.h"
+#include "model/decoder.h"
 #include "model/families/shapes.h"
 #include "model/precision.h"
 

@@ -13,6 +13,11 @@ enum {
     ROW_ID_SCHEMA = 2, /* from here on a row keeps its row_id */
 };
 
+/* What a trial of a row does, in this order. */
+#define ROW_TASKS "loss|prefill|decode"
+typedef enum RowTask { TASK_LOSS, TASK_PREFILL, TASK_DECODE } RowTask;
+enum { NUM_TASKS = TASK_DECODE + 1 };
+
 /* What a row is told to do: everything its row_id stands for. */
 typedef struct RowConfig {
 #define CONFIG(kind, name, ...) Field##kind name;

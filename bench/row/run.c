@@ -9,23 +9,15 @@
 
 #include "bench/machine/threads.h"
 #include "bench/row/counters.h"
-#include "bench/row/probe.h"
 #include "bench/row/result.h"
 #include "bench/row/config.h"
+#include "bench/row/generate.h"
+#include "bench/row/runs.h"
 #include "bench/row/support.h"
 #include "bench/row/trace.h"
-#include "bench/stats/steady.h"
 
-enum {
-    /* num_warmups = "auto" or "window" looks after each block of runs, up to a maximum. */
-    WARMUP_BLOCK = 5,
-    MAX_AUTO_WARMUPS = 100,
-    /* From so many rows on packing weights beforehand gains hardly anything. */
-    PACK_BELOW_ROWS = 256,
-};
-
-/* Streams of random numbers beside those of the parameters, which count from 0. */
-enum { STREAM_TOKENS = 1 << 30, STREAM_TARGETS };
+/* From so many rows on packing weights beforehand gains hardly anything. */
+enum { PACK_BELOW_ROWS = 256 };
 
 typedef struct Batch {
     int32_t *tokens, *targets; /* [batch, context] */
@@ -50,15 +42,6 @@ ModelOptions row_model_options(const RowConfig *c, size_t memory_limit)
         .memory_limit = memory_limit,
         .threads = (int)c->threads,
     };
-}
-
-static int32_t *random_ids(const RowConfig *c, size_t vocab, uint64_t stream)
-{
-    size_t count = (size_t)(c->batch_size * c->context_length);
-    int32_t *ids = xmalloc(count * sizeof *ids);
-    for (size_t i = 0; i < count; i++)
-        ids[i] = (int32_t)(rng_uniform((uint64_t)c->seed, stream, i) * (double)vocab);
-    return ids;
 }
 
 /* One run, timed or warmup. Everything between the first stamp and the last is the time of the
@@ -96,61 +79,20 @@ static Sample run_once(Model *m, const Batch *batch, const AdamW *adamw)
     return s;
 }
 
-/* What a row's runs have in common. */
-typedef struct Runs {
+/* A row of task loss. */
+typedef struct LossRuns {
     Model *model;
     Batch batch;
     AdamW adamw;
-    Samples *samples;
-    Probe probe;
-} Runs;
+} LossRuns;
 
-static void run_many(Runs *runs, int64_t count, bool warmup)
+static Sample run_loss(void *what)
 {
-    for (int64_t i = 0; i < count; i++) {
-        Sample s = run_once(runs->model, &runs->batch, &runs->adamw);
-        s.trial = (int64_t)runs->samples->count + 1;
-        s.is_warmup = warmup;
-        s.process = 1;
-        probe_after(&runs->probe, &s);
-        samples_add(runs->samples, s);
-    }
+    LossRuns *l = what;
+    return run_once(l->model, &l->batch, &l->adamw);
 }
 
-/* Warms up in blocks until the runs look steady, by the cheaper rule if `window`. These runs are no
- * trials: they were chosen for looking steady. Returns the number of runs. */
-static int64_t warm_up_until_steady(Runs *runs, bool window)
-{
-    double ns[MAX_AUTO_WARMUPS];
-    int64_t done = 0;
-    bool steady;
-    do {
-        run_many(runs, WARMUP_BLOCK, true);
-        done += WARMUP_BLOCK;
-        size_t n = samples_column(runs->samples, ALL_RUNS, "wall_ns", 1, ns);
-        steady = window ? steady_window_settled(ns, n) : steady_warmed_up(ns, n, STEADY_DELTA);
-    } while (done < MAX_AUTO_WARMUPS && !steady);
-    return done;
-}
-
-/* Nothing of the arena, the gradients or the moments is touched before the first run, warmup or
- * timed: that run pays for first touch, for packing weights and for starting the team of threads.
- * (Initialising the weights may start the team as well; next to first touch that does not show.) */
-static int64_t run_all(Runs *runs, const RowConfig *c)
-{
-    bool automatic = row_config_finds_warmups(c);
-    int64_t most = automatic ? MAX_AUTO_WARMUPS : c->num_warmups;
-    samples_reserve(runs->samples, (size_t)(most + c->num_trials));
-    int64_t warmups = c->num_warmups;
-    if (automatic)
-        warmups = warm_up_until_steady(runs, strcmp(c->warmup_mode, "window") == 0);
-    else
-        run_many(runs, warmups, true);
-    run_many(runs, c->num_trials, false);
-    return warmups;
-}
-
-static json_t *trace_run(Runs *runs)
+static json_t *trace_run(LossRuns *runs)
 {
     Trace trace;
     trace_init(&trace, &runs->model->plan);
@@ -163,7 +105,7 @@ static json_t *trace_run(Runs *runs)
     return events;
 }
 
-static void run_profiled(Runs *runs, int64_t count, Profile *profile)
+static void run_profiled(LossRuns *runs, int64_t count, Profile *profile)
 {
     Model *m = runs->model;
     profile->backward = m->options.backward;
@@ -185,16 +127,15 @@ static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras
         return -1;
     params_randomize(&m->params, (uint64_t)c->seed, (int)c->threads);
     size_t vocab = m->config.vocab_size;
-    Runs runs = {
-        .model = m,
-        .batch = {random_ids(c, vocab, STREAM_TOKENS), random_ids(c, vocab, STREAM_TARGETS)},
-        .adamw = adamw_defaults(),
-        .samples = samples};
-    if (!extras->no_probe)
-        probe_open(&runs.probe, (int)c->threads);
-    r->config.num_warmups = run_all(&runs, c);
+    size_t count = (size_t)(c->batch_size * c->context_length);
+    LossRuns runs = {.model = m,
+                     .batch = {random_ids(c, count, vocab, STREAM_TOKENS),
+                               random_ids(c, count, vocab, STREAM_TARGETS)},
+                     .adamw = adamw_defaults()};
+    r->config.num_warmups = run_all(
+        &(Runs){.once = run_loss, .what = &runs, .samples = samples, .no_probe = extras->no_probe},
+        c);
     counters_doubt(samples);
-    probe_close(&runs.probe);
     r->loss = (double)model_loss(m);
     r->peak_rss_bytes = peak_rss_bytes(getpid());
     r->threads_seen = threads_seen(c->threads); /* now, so that the first run starts the team */
@@ -213,14 +154,15 @@ int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err)
         return err_set(err, "%s", reason);
     if (gemm_select(c->gemm, err) != 0)
         return -1;
+    if (row_task(c) != TASK_LOSS)
+        return row_generate(r, samples, extras->no_probe, err);
     ModelConfig config = row_config_model(c);
     ModelOptions options = row_model_options(c, extras->memory_limit);
     Model m;
     omp_set_num_threads(options.threads); /* for a BLAS that asks OpenMP */
     model_plan(&m, &config, &options);
     r->num_params = (int64_t)model_num_params(&config);
-    r->model_flops =
-        model_flops(&config, options.wants.batch, options.wants.context, options.backward);
+    row_fill_work(r, &config);
     r->predicted_peak_bytes = (int64_t)model_predicted_bytes(&m);
     text_set(r->recompute_used, recompute_name(m.recompute));
     row_product_fill(r);

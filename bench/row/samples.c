@@ -11,6 +11,15 @@ static const Field fields[] = {
 };
 const Schema sample_schema = {"a sample", fields, COUNT_OF(fields), sizeof(Sample)};
 
+#define TOKEN(name, doc_) FIELD(TokenTime, INT, #name, name, .doc = (doc_))
+static const Field token_fields[] = {
+    TOKEN(trial, "run of this row, as in the samples file"),
+    TOKEN(token, "step of the trial, from 0; each gives a token of every sequence"),
+    TOKEN(depth, "positions in the cache before it"),
+    TOKEN(ns, "time from the token before, of the first from the begin of the trial"),
+};
+const Schema token_schema = {"a token", token_fields, COUNT_OF(token_fields), sizeof(TokenTime)};
+
 Sample sample_empty(void)
 {
     Sample s;
@@ -26,6 +35,7 @@ void samples_init(Samples *s)
 void samples_release(Samples *s)
 {
     free(s->at);
+    free(s->tokens);
     samples_init(s);
 }
 
@@ -64,6 +74,42 @@ size_t samples_column(const Samples *s, enum SampleSet set, const char *name, do
             out[count++] = value * scale;
     }
     return count;
+}
+
+void samples_reserve_tokens(Samples *s, size_t capacity)
+{
+    if (capacity <= s->token_capacity)
+        return;
+    s->tokens = xrealloc(s->tokens, capacity * sizeof *s->tokens);
+    s->token_capacity = capacity;
+}
+
+void samples_add_token(Samples *s, TokenTime token)
+{
+    if (s->num_tokens == s->token_capacity)
+        samples_reserve_tokens(s, s->token_capacity ? 2 * s->token_capacity : 64);
+    s->tokens[s->num_tokens++] = token;
+}
+
+json_t *tokens_to_json(const Samples *s)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < s->num_tokens; i++)
+        json_array_append_new(array, schema_to_json(&token_schema, &s->tokens[i]));
+    return array;
+}
+
+int tokens_from_json(const json_t *array, Samples *s, Err *err)
+{
+    if (!json_is_array(array))
+        return err_set(err, "the tokens are not a JSON array");
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        TokenTime token;
+        if (schema_from_json(&token_schema, json_array_get(array, i), &token, err) != 0)
+            return -1;
+        samples_add_token(s, token);
+    }
+    return 0;
 }
 
 json_t *samples_to_json(const Samples *s)

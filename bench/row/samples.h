@@ -18,16 +18,28 @@ extern const Schema sample_schema;
 /* A sample of which nothing is known yet: every column missing. */
 Sample sample_empty(void);
 
+/* One token, of every sequence, of a timed trial of decode: a line of NAME.tokens.csv. */
+typedef struct TokenTime {
+    FieldINT trial, token, depth, ns;
+} TokenTime;
+
+extern const Schema token_schema;
+
 /* All runs of a row in the order in which they ran. */
 typedef struct Samples {
     Sample *at;
     size_t count, capacity;
+    TokenTime *tokens; /* of the timed trials, in their order; NULL where there are none */
+    size_t num_tokens, token_capacity;
 } Samples;
 
 void samples_init(Samples *s);
 void samples_release(Samples *s);
 void samples_reserve(Samples *s, size_t capacity); /* later samples_add calls allocate nothing */
 void samples_add(Samples *s, Sample sample);
+
+void samples_reserve_tokens(Samples *s, size_t capacity);
+void samples_add_token(Samples *s, TokenTime token);
 
 /* The runs from place `start` on that are of one process: a view, not to be released; none at the
  * end. */
@@ -44,5 +56,9 @@ size_t samples_column(const Samples *s, enum SampleSet set, const char *name, do
  * one. */
 json_t *samples_to_json(const Samples *s);
 int samples_from_json(const json_t *array, Samples *s, Err *err);
+
+/* The tokens, the same way. */
+json_t *tokens_to_json(const Samples *s);
+int tokens_from_json(const json_t *array, Samples *s, Err *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "model/families/family.h"
 #include "bench/row/config.h"
+#include "bench/row/generate.h"
 #include "bench/row/support.h"
 #include "bench/row/run.h"
 #include "bench/util/units.h"
@@ -20,12 +21,24 @@ typedef struct PeakMemory {
     Recompute recompute;
 } PeakMemory;
 
+static PeakMemory plan_decoder(const RowConfig *c, const ModelConfig *config)
+{
+    const DecoderOptions options = row_decoder_options(c);
+    Decoder d;
+    decoder_plan(&d, config, &options);
+    PeakMemory memory = {(double)decoder_predicted_bytes(&d), RECOMPUTE_NONE};
+    decoder_release(&d);
+    return memory;
+}
+
 static PeakMemory plan_memory(const RowConfig *c, size_t layers, size_t memory_limit)
 {
     ModelConfig config = row_config_model(c);
+    config.num_layers = layers;
+    if (row_task(c) != TASK_LOSS)
+        return plan_decoder(c, &config);
     ModelOptions options = row_model_options(c, memory_limit);
     Model m;
-    config.num_layers = layers;
     model_plan(&m, &config, &options);
     PeakMemory memory = {(double)model_predicted_bytes(&m), m.recompute};
     model_release(&m);
@@ -40,7 +53,7 @@ static PeakMemory extrapolate_memory(const RowConfig *c, size_t memory_limit)
     double slope = (at_deep.bytes - at_half.bytes) / (double)(deep - half);
     PeakMemory memory = at_deep;
     memory.bytes += slope * ((double)c->num_layers - (double)deep);
-    bool is_auto = strcmp(c->recompute, "auto") == 0;
+    bool is_auto = row_task(c) == TASK_LOSS && strcmp(c->recompute, "auto") == 0;
     if (!is_auto || memory_limit == 0 || memory.bytes <= (double)memory_limit)
         return memory;
     RowConfig block = *c;
@@ -55,7 +68,7 @@ static double activation_bytes(const RowConfig *c)
     ModelConfig m = row_config_model(c);
     double C = (double)m.d_model, heads = (double)heads_width(model_heads(&m));
     double channels = 4 * C + 2 * heads + 2 * (double)m.d_ff + (double)m.num_heads;
-    return (double)c->batch_size * (double)c->context_length * channels * sizeof(float);
+    return (double)c->batch_size * (double)row_positions(c) * channels * sizeof(float);
 }
 
 static PeakMemory estimate_peak_bytes(const RowConfig *c, size_t memory_limit)
@@ -79,6 +92,7 @@ static PeakMemory estimate_peak_bytes(const RowConfig *c, size_t memory_limit)
 #define START_SECONDS     0.05
 #define SECONDS_PER_PARAM 4e-9
 #define COLD_RUNS         2.0
+#define BYTES_PER_S       10e9
 #define AUTO_WARMUPS      10
 
 #define DEFAULT_SPREAD 0.5
@@ -96,14 +110,23 @@ static double assumed_seconds(const TimeModel *t, const RowResult *r)
     double warmups = found ? AUTO_WARMUPS : (double)c->num_warmups;
     double runs = warmups + (double)c->num_trials - 1 + COLD_RUNS;
     double rate = t->gflops_per_thread * (double)c->threads * 1e9;
+    double traffic =
+        isnan(r->bytes_per_token) ? 0 : r->bytes_per_token * row_tokens(c) / BYTES_PER_S;
     return (double)row_processes(c) * (START_SECONDS + SECONDS_PER_PARAM * (double)r->num_params +
-                                       runs * r->model_flops / rate);
+                                       runs * fmax(r->model_flops / rate, traffic));
+}
+
+/* Rows whose predictions are wrong by the same factor. */
+static TimeRatios *kind_of(const TimeModel *t, const RowConfig *c)
+{
+    size_t place = c->forward_only ? (size_t)row_task(c) : NUM_TASKS;
+    return (TimeRatios *)&t->kind[row_precision(c)][place];
 }
 
 void time_model_learn(TimeModel *t, const RowResult *r, double seconds)
 {
     double x = log(seconds / assumed_seconds(t, r));
-    TimeRatios *both[] = {&t->kind[row_precision(&r->config)][r->config.forward_only], &t->all};
+    TimeRatios *both[] = {kind_of(t, &r->config), &t->all};
     for (size_t i = 0; i < COUNT_OF(both); i++) {
         both[i]->count += 1;
         both[i]->sum += x;
@@ -119,7 +142,7 @@ double time_model_count(const TimeModel *t)
 /* By rows of the same kind, else by all rows, else the assumption. */
 double time_model_predict(const TimeModel *t, const RowResult *r)
 {
-    const TimeRatios *own = &t->kind[row_precision(&r->config)][r->config.forward_only];
+    const TimeRatios *own = kind_of(t, &r->config);
     const TimeRatios *known = own->count > 0 ? own : &t->all;
     double correction = known->count > 0 ? known->sum / known->count : 0;
     return assumed_seconds(t, r) * exp(correction);
@@ -147,14 +170,14 @@ void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t)
     ModelConfig config = row_config_model(c);
     FieldTEXT reason;
     r->num_params = (int64_t)model_num_params(&config);
-    r->model_flops =
-        model_flops(&config, (size_t)c->batch_size, (size_t)c->context_length, !c->forward_only);
+    row_fill_work(r, &config);
     row_product_fill(r);
     if (!row_supported(c, reason))
         return;
     PeakMemory memory = estimate_peak_bytes(c, memory_limit > 0 ? (size_t)memory_limit : 0);
     r->predicted_peak_bytes = memory.bytes < 0x1p62 ? (int64_t)memory.bytes : (int64_t)1 << 62;
-    text_set(r->recompute_used, recompute_name(memory.recompute));
+    if (row_task(c) == TASK_LOSS)
+        text_set(r->recompute_used, recompute_name(memory.recompute));
     r->predicted_time_s = time_model_predict(t, r);
 }
 

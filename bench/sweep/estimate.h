@@ -14,8 +14,8 @@ typedef struct TimeRatios {
 } TimeRatios;
 
 typedef struct TimeModel {
-    double gflops_per_thread;           /* the rate assumed until rows have finished */
-    TimeRatios kind[NUM_PRECISIONS][2]; /* [precision][forward_only] */
+    double gflops_per_thread;                       /* the rate assumed until rows have finished */
+    TimeRatios kind[NUM_PRECISIONS][NUM_TASKS + 1]; /* [precision][task, or backward] */
     TimeRatios all;
 } TimeModel;
 

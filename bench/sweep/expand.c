@@ -5,6 +5,7 @@
 
 #include "model/families/shapes.h"
 #include "bench/sweep/config.h"
+#include "bench/util/name_index.h"
 
 /* The keys that vary slowest, outermost first; the rest follow in the order of the columns. */
 static const char *const outer_keys[] = {"model_size", "context_length", "num_warmups",
@@ -88,6 +89,52 @@ static int check_models(const SweepConfig *s, Err *err)
 
 /* ---- the product ---- */
 
+/* Whether the name of the row says it, or the row has no such setting. */
+static bool is_in_name(const Field *f, const RowConfig *c)
+{
+    static const char *const of_task[] = {"task", "n_gen", "depth", "batch_size"};
+    bool loss = row_task(c) == TASK_LOSS, warmups = strcmp(f->name, "num_warmups") == 0;
+    if (field_is_missing(f, c) || strcmp(f->name, "task") == 0)
+        return true;
+    for (size_t i = 0; i < COUNT_OF(of_task) && !loss; i++)
+        if (strcmp(f->name, of_task[i]) == 0)
+            return true;
+    for (size_t i = 0; i < COUNT_OF(outer_keys); i++)
+        if (strcmp(f->name, outer_keys[i]) == 0)
+            return loss || !warmups;
+    return false;
+}
+
+/* Adds what was swept and is not in the name. */
+static void add_suffix(const SweepConfig *s, const GridRows *p, size_t i, SweepRow *row)
+{
+    for (size_t d = 0; d < p->depth; d++) {
+        const Field *f = p->order[d];
+        size_t len = strlen(row->name);
+        if (s->grid.axes[f - row_fields].count > 1 && !is_in_name(f, &row->config))
+            snprintf(row->name + len, TEXT_SIZE - len, "/%s=%s", f->name, grid_value(p, i, d));
+    }
+}
+
+/* Lists that a task does not have make the same row again: the first stays. */
+static size_t drop_repeats(SweepRow *rows, size_t count)
+{
+    NameIndex seen = {0};
+    size_t kept = 0;
+    char(*ids)[ROW_ID_SIZE] = xcalloc(count + 1, sizeof *ids);
+    for (size_t i = 0; i < count; i++) {
+        row_id(&rows[i].config, ids[i]);
+        name_index_add(&seen, ids[i]);
+    }
+    name_index_sort(&seen);
+    for (size_t i = 0; i < count; i++)
+        if (name_index_find(&seen, ids[i]) == i)
+            rows[kept++] = rows[i];
+    name_index_release(&seen);
+    free(ids);
+    return kept;
+}
+
 static int make_row(SweepRow *row, const SweepConfig *s, const GridRows *p, size_t i, Err *err)
 {
     row_config_init(&row->config);
@@ -99,7 +146,7 @@ static int make_row(SweepRow *row, const SweepConfig *s, const GridRows *p, size
     if (set_model(s, &row->config, err) != 0)
         return -1;
     row_name(&row->config, row->name);
-    grid_row_suffix(p, i, row->name);
+    add_suffix(s, p, i, row);
     return 0;
 }
 
@@ -125,6 +172,8 @@ int sweep_expand(const SweepConfig *s, SweepRow **rows, size_t *count, Err *err)
     for (size_t i = 0; i < p.count && status == 0; i++)
         status = make_row(&(*rows)[i], s, &p, i, err);
     grid_rows_release(&p);
+    if (status == 0)
+        *count = drop_repeats(*rows, *count);
     if (status != 0) {
         free(*rows);
         *rows = NULL;

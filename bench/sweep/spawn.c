@@ -11,6 +11,8 @@ json_t *row_document(const RowResult *r, const Samples *samples, const Profile *
     json_t *document = json_object();
     json_object_set_new(document, "result", schema_to_json(&row_schema, r));
     json_object_set_new(document, "samples", samples_to_json(samples));
+    if (samples->num_tokens)
+        json_object_set_new(document, "tokens", tokens_to_json(samples));
     if (profile)
         json_object_set_new(document, "profile", profile_to_json(profile));
     return document;
@@ -57,6 +59,9 @@ int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samp
     int status = schema_from_json(&row_schema, json_object_get(document, "result"), &answered, err);
     if (status == 0)
         status = samples_from_json(json_object_get(document, "samples"), samples, err);
+    const json_t *tokens = json_object_get(document, "tokens");
+    if (status == 0 && tokens)
+        status = tokens_from_json(tokens, samples, err);
     if (status == 0 && profile)
         status = profile_from_json(json_object_get(document, "profile"), profile, err);
     if (status == 0)
@@ -106,7 +111,7 @@ static void take_answer(const Child *c, RowResult *r, Samples *samples, Profile 
     } else if (row_document_parse(c->answer, c->answer_len, r, samples, profile, &err) != 0) {
         text_set(r->status, STATUS_FAILED);
         text_set(r->status_reason, err.msg);
-        samples->count = 0;
+        samples->count = samples->num_tokens = 0;
         if (profile)
             profile_release(profile);
     }
@@ -123,7 +128,7 @@ int row_spawn_profiled(RowResult *r, Samples *samples, Profile *profile, const R
 {
     Child c;
     r->status[0] = r->status_reason[0] = '\0';
-    samples->count = 0;
+    samples->count = samples->num_tokens = 0;
     char **argv = child_argv(&r->config, profile, limits);
     const char *program = limits->program ? limits->program : own_program();
     int status = child_run(&c, program, argv, limits->max_seconds, err);

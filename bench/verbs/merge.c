@@ -99,10 +99,12 @@ static int check_one_machine(const Merge *m, Err *err)
 static int check_output(const char *input, const char *out, Err *err)
 {
     OWNED char *in_samples = samples_path(input), *out_samples = samples_path(out);
-    const char *const inputs[] = {input, in_samples}, *const outputs[] = {out, out_samples};
-    for (size_t i = 0; i < 4; i++)
-        if (file_is_same(inputs[i / 2], outputs[i % 2]))
-            return err_set(err, "--out '%s' would overwrite the input '%s'", out, inputs[i / 2]);
+    OWNED char *in_tokens = tokens_path(input), *out_tokens = tokens_path(out);
+    const char *const inputs[] = {input, in_samples, in_tokens};
+    const char *const outputs[] = {out, out_samples, out_tokens};
+    for (size_t i = 0; i < 9; i++)
+        if (file_is_same(inputs[i / 3], outputs[i % 3]))
+            return err_set(err, "--out '%s' would overwrite the input '%s'", out, inputs[i / 3]);
     return 0;
 }
 
@@ -132,6 +134,7 @@ static int write_file(const Merge *m, const char *path, bool overwrite, Err *err
     if (status != 0) { /* half a merge looks like a whole one */
         unlink(f.path);
         unlink(f.samples_path);
+        unlink(f.tokens_path);
     }
     result_file_close(&f);
     return status;

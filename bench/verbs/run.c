@@ -29,9 +29,10 @@
 
 typedef struct RunCommand {
     RowConfig config;
-    const char *format;  /* NULL: not given */
-    int64_t max_memory;  /* bytes; INT_MISSING = not known */
-    double max_row_time; /* seconds */
+    bool tasks[NUM_TASKS]; /* which --task names; none: loss */
+    const char *format;    /* NULL: not given */
+    int64_t max_memory;    /* bytes; INT_MISSING = not known */
+    double max_row_time;   /* seconds */
     bool profile, peaks, no_probe;
     const char *memory, *tensors, *trace; /* files to write; NULL: not given */
     int64_t result_fd;                    /* -1: none */
@@ -45,6 +46,27 @@ static int set_max_memory(void *target, const void *context, const char *value, 
         *bytes = memory_auto_limit();
     else if (parse_bytes(value, bytes) != 0)
         return err_set(err, "'%s' is not a size such as 6GiB, or auto", value);
+    return 0;
+}
+
+static const Field *task_field(void)
+{
+    return row_field("task");
+}
+
+/* One task, or several with a comma between them. */
+static int set_tasks(void *target, const void *context, const char *value, Err *err)
+{
+    RunCommand *run = target;
+    (void)context;
+    OWNED char *names = xstrdup(value);
+    char *rest = names;
+    memset(run->tasks, 0, sizeof run->tasks);
+    for (const char *name; (name = strsep(&rest, ","));) {
+        if (row_config_set(&run->config, task_field(), name, err) != 0)
+            return -1;
+        run->tasks[row_task(&run->config)] = true;
+    }
     return 0;
 }
 
@@ -81,6 +103,12 @@ static int parse(RunCommand *run, int argc, char **argv, Err *err)
                              .num_options = row_options(&run->config, options),
                              .more = own,
                              .num_more = COUNT_OF(own)};
+    for (size_t i = 0; i < command.num_options; i++)
+        if (options[i].context == task_field()) {
+            options[i].target = run;
+            options[i].set = set_tasks;
+            options[i].value_name = "WORD[,WORD]";
+        }
     int outcome = options_parse(&command, argc, argv, err);
     free(options);
     return outcome;
@@ -240,40 +268,57 @@ static bool is_fine(const RowResult *r)
     return strcmp(r->status, STATUS_FAILED) != 0 && strcmp(r->status, STATUS_IMPLAUSIBLE) != 0;
 }
 
-static void print_row(const RunCommand *run, RowResult *r, const Samples *samples,
-                      const Profile *profile)
+/* One row of the command: each task is one. */
+typedef struct TaskRow {
+    RowResult result;
+    Samples samples;
+    Profile profile;
+} TaskRow;
+
+static void print_rows(const RunCommand *run, TaskRow *rows, size_t count)
 {
-    char id[ROW_ID_SIZE];
-    row_id(&run->config, id);
-    text_set(r->row_id, id);
-    show_rows(stdout, table_format(run->format ? run->format : "table"), &(const RowResult *){r},
-              1);
-    if (run->profile && profile->runs.count) {
-        putchar('\n');
-        profile_print(profile, r, samples, stdout);
+    const RowResult *results[NUM_TASKS];
+    for (size_t i = 0; i < count; i++)
+        results[i] = &rows[i].result;
+    show_rows(stdout, table_format(run->format ? run->format : "table"), results, count);
+    for (size_t i = 0; i < count; i++) {
+        FieldTEXT warning;
+        if (run->profile && rows[i].profile.runs.count) {
+            putchar('\n');
+            profile_print(&rows[i].profile, results[i], &rows[i].samples, stdout);
+        }
+        if (row_warning(results[i], warning))
+            fprintf(stderr, "warning: %s\n", warning);
     }
-    FieldTEXT warning;
-    if (row_warning(r, warning))
-        fprintf(stderr, "warning: %s\n", warning);
 }
 
-static int run_and_print(const RunCommand *run, RowResult *r, Samples *samples, Err *err)
+/* -1, or an exit code. */
+static int run_each(const RunCommand *run, RunFiles *files, TaskRow *rows, size_t count, Err *err)
 {
-    Profile profile;
-    RunFiles files;
-    profile_init(&profile);
-    profile.traced = run->trace != NULL;
-    interrupt_install();
-    int status = open_files(&files, run, err);
-    if (status == 0)
-        status = run_apart(run, &files, r, samples, &profile, err);
-    drop_files(&files);
-    int code = interrupted() ? EXIT_INTERRUPTED : status;
-    if (code == EXIT_OK) {
-        print_row(run, r, samples, &profile);
-        code = is_fine(r) ? EXIT_OK : EXIT_NOT_OK;
+    int code = EXIT_OK;
+    for (size_t i = 0; i < count && !interrupted(); i++) {
+        char id[ROW_ID_SIZE];
+        RowResult *r = &rows[i].result;
+        rows[i].profile.traced = run->trace != NULL;
+        row_id(&r->config, id);
+        if (run_apart(run, files, r, &rows[i].samples, &rows[i].profile, err) != 0)
+            return interrupted() ? EXIT_INTERRUPTED : -1;
+        text_set(r->row_id, id);
+        code = is_fine(r) ? code : EXIT_NOT_OK;
     }
-    profile_release(&profile);
+    return interrupted() ? EXIT_INTERRUPTED : code;
+}
+
+static int run_and_print(const RunCommand *run, TaskRow *rows, size_t count, Err *err)
+{
+    RunFiles files;
+    interrupt_install();
+    int code = open_files(&files, run, err);
+    if (code == 0)
+        code = run_each(run, &files, rows, count, err);
+    drop_files(&files);
+    if (code == EXIT_OK || code == EXIT_NOT_OK)
+        print_rows(run, rows, count);
     return code;
 }
 
@@ -289,20 +334,43 @@ static void name_model(RowConfig *c)
         text_set(c->model_size, own_dimensions(c) ? "custom" : "small");
 }
 
-static int run_row(RunCommand *run, Err *err)
+/* A row for each task; returns how many. -1: one cannot be. */
+static int make_rows(RunCommand *run, TaskRow *rows, Err *err)
 {
+    int count = 0;
     name_model(&run->config);
-    if (row_config_complete(&run->config, err) != 0 || row_config_check(&run->config, err) != 0)
-        return -1;
-    RowResult *r = xmalloc(sizeof *r);
-    Samples samples;
-    row_result_init(r);
-    samples_init(&samples);
-    r->config = run->config;
-    int code = run->result_fd >= 0 ? run_here(run, r, &samples, err)
-                                   : run_and_print(run, r, &samples, err);
-    samples_release(&samples);
-    free(r);
+    for (int task = 0; task < NUM_TASKS; task++) {
+        RowConfig c = run->config;
+        if (!run->tasks[task])
+            continue;
+        row_config_set_task(&c, (RowTask)task);
+        if (row_config_complete(&c, err) != 0 || row_config_check(&c, err) != 0)
+            return -1;
+        row_result_init(&rows[count].result);
+        rows[count++].result.config = c;
+    }
+    return count;
+}
+
+static int run_rows(RunCommand *run, Err *err)
+{
+    TaskRow *rows = xcalloc(NUM_TASKS, sizeof *rows);
+    if (row_task(&run->config) == TASK_LOSS)
+        run->tasks[TASK_LOSS] = true;
+    for (size_t i = 0; i < NUM_TASKS; i++) {
+        samples_init(&rows[i].samples);
+        profile_init(&rows[i].profile);
+    }
+    int count = make_rows(run, rows, err), code = -1;
+    if (count == 1 && run->result_fd >= 0)
+        code = run_here(run, &rows->result, &rows->samples, err);
+    else if (count > 0)
+        code = run_and_print(run, rows, (size_t)count, err);
+    for (size_t i = 0; i < NUM_TASKS; i++) {
+        samples_release(&rows[i].samples);
+        profile_release(&rows[i].profile);
+    }
+    free(rows);
     return code;
 }
 
@@ -316,8 +384,11 @@ int cmd_run(int argc, char **argv, Err *err)
     if (run.profile && run.format)
         return err_set(err, "--profile prints a table to read, which --format %s cannot hold",
                        run.format);
+    bool generates = run.tasks[TASK_PREFILL] || run.tasks[TASK_DECODE];
+    if (generates && (run.profile || run.trace || run.memory || run.tensors))
+        return err_set(err, "--profile, --trace, --memory and --tensors are of rows of task loss");
     if ((run.profile || run.trace) && row_processes(&run.config) > 1)
         return err_set(err, "%s is of one process; leave out --processes",
                        run.profile ? "--profile" : "--trace");
-    return run.peaks ? run_peaks(&run, err) : run_row(&run, err);
+    return run.peaks ? run_peaks(&run, err) : run_rows(&run, err);
 }

@@ -151,6 +151,67 @@ Test(row, auto_warmups_keep_their_id_when_counted)
     cr_expect(strcmp(before, after) != 0);
 }
 
+static void expect_name(const char *wanted, const char *const *settings)
+{
+    Err err;
+    FieldTEXT name;
+    RowConfig c = config_of("small");
+    c.batch_size = 1;
+    for (; *settings; settings += 2)
+        set(&c, settings[0], settings[1]);
+    cr_assert(row_config_complete(&c, &err) == 0, "%s", err.msg);
+    row_name(&c, name);
+    cr_expect(eq(str, name, (char *)wanted));
+}
+
+#define EXPECT_NAME(wanted, ...) expect_name(wanted, (const char *const[]){__VA_ARGS__, NULL})
+
+Test(row, names_of_prefill_and_decode)
+{
+    EXPECT_NAME("small/pp512", "task", "prefill", "context_length", "512");
+    EXPECT_NAME("small/tg128", "task", "decode");
+    EXPECT_NAME("small/tg64@d512", "task", "decode", "depth", "512", "n_gen", "64");
+    EXPECT_NAME("small/tg128/b8", "task", "decode", "batch_size", "8");
+}
+
+/* What the task does not have is cleared, so that it makes no other row. */
+Test(row, settings_of_another_task_say_nothing)
+{
+    Err err;
+    char first[ROW_ID_SIZE], second[ROW_ID_SIZE];
+    RowConfig c = config_of("small"), d = c;
+    set(&c, "task", "decode");
+    d = c;
+    set(&d, "context_length", "77");
+    set(&d, "optimizer", "adamw");
+    set(&d, "forward_only", "True");
+    cr_assert(row_config_complete(&c, &err) == 0 && row_config_complete(&d, &err) == 0);
+    row_id(&c, first);
+    row_id(&d, second);
+    cr_expect(eq(str, first, second));
+    cr_expect(eq(i64, c.context_length, INT_MISSING));
+    cr_expect(c.forward_only);
+    cr_expect(eq(sz, row_positions(&c), 128));
+    RowConfig loss = config_of("small"), told = loss;
+    set(&told, "n_gen", "5");
+    set(&told, "kv_type", "bf16");
+    cr_assert(row_config_complete(&loss, &err) == 0 && row_config_complete(&told, &err) == 0);
+    row_id(&loss, first);
+    row_id(&told, second);
+    cr_expect(eq(str, first, second));
+}
+
+/* Learned positions are at least as many as the cache has. */
+Test(row, a_decode_row_has_its_positions)
+{
+    Err err;
+    RowConfig c = config_of("small");
+    set(&c, "task", "decode");
+    set(&c, "depth", "2000");
+    cr_assert(row_config_complete(&c, &err) == 0 && row_config_check(&c, &err) == 0);
+    cr_expect(eq(sz, row_config_model(&c).max_positions, 2128));
+}
+
 Test(row, command_line_gives_the_row_back)
 {
     RowConfig c = config_of("2.7B"), back;
@@ -163,6 +224,8 @@ Test(row, command_line_gives_the_row_back)
     set(&c, "rope_theta", "123456.789");
     set(&c, "tied_head", "false");
     set(&c, "qk_norm", "true");
+    Err err = {""};
+    cr_assert(row_config_complete(&c, &err) == 0, "%s", err.msg);
     char **argv = row_argv(&c, "tare");
     int argc = 0;
     while (argv[argc])
@@ -174,9 +237,9 @@ Test(row, command_line_gives_the_row_back)
                              .summary = "",
                              .options = options,
                              .num_options = row_options(&back, options)};
-    Err err = {""};
     row_config_init(&back);
     cr_assert(options_parse(&command, argc - 1, argv + 1, &err) == OPTIONS_RUN, "%s", err.msg);
+    cr_assert(row_config_complete(&back, &err) == 0, "%s", err.msg);
     cr_expect(row_config_difference(&c, &back) == NULL);
     cr_expect(eq(str, argv[1], "run"));
     argv_free(argv);

@@ -322,7 +322,7 @@ Test(decoder, states_lie_at_one_place_in_every_plan_and_share_it_with_nothing)
                  &(DecoderOptions){.batch = 2, .capacity = 30, .rows = {2, 33}, .threads = 2});
     const Plan *plans[] = {&d.passes[0].whole, &d.passes[0].fill, &d.passes[1].whole,
                            &d.passes[1].fill};
-    size_t bytes = 2 * 30 * decoder_cache_bytes_per_position(&d);
+    size_t bytes = 2 * 30 * decoder_cache_bytes_per_position(&d.config, DT_F32);
     cr_assert_eq(d.num_passes, 2);
     for (size_t k = 0; k < COUNT_OF(plans); k++) {
         size_t states = 0, end = 0;

@@ -1,0 +1,21 @@
+/* generate: runs one row of task prefill or decode in this process and times it.
+ *
+ * The one idea: run_prefill and run_decode, read top to bottom, define what is timed. Rows of task
+ * loss are run.h's. */
+#ifndef TARE_BENCH_ROW_GENERATE_H
+#define TARE_BENCH_ROW_GENERATE_H
+
+#include "model/decoder.h"
+#include "bench/row/row.h"
+#include "bench/row/samples.h"
+
+/* The decoder of such a row, for its prediction and for the row itself. */
+DecoderOptions row_decoder_options(const RowConfig *c);
+
+/* Fills model_flops and, of prefill and decode, the bytes of weights, cache and a token. */
+void row_fill_work(RowResult *r, const ModelConfig *m);
+
+/* Does what row_run (run.h) does. -1: memory was refused, or the logits are not numbers. */
+int row_generate(RowResult *r, Samples *samples, bool no_probe, Err *err);
+
+#endif
