@@ -12,17 +12,19 @@
 #include "bench/machine/threads.h"
 #include "bench/stats/stats.h"
 #include "bench/text/generator.h"
+#include "bench/text/prompt.h"
 #include "bench/util/ids.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/options.h"
 #include "bench/util/output.h"
 #include "bench/util/units.h"
+#include "model/files/model_tokenizer.h"
 
 typedef struct GenerateOptions {
-    const char *ids, *format, *precision, *kv_type;
+    const char *ids, *prompt, *prompt_file, *format, *precision, *kv_type;
     int64_t max_new, top_k, seed, threads;
     double temperature, top_p;
-    bool ignore_ends;
+    bool ignore_ends, chat;
 } GenerateOptions;
 
 /* What came of it. */
@@ -31,21 +33,65 @@ typedef struct Run {
     int32_t *ids; /* [max_new] */
     double *ms;   /* [max_new]: the first from the beginning, then each from the one before */
     size_t count;
-    GeneratorStop stop; /* GENERATOR_GOES_ON: interrupted */
+    GeneratorStop stop;         /* GENERATOR_GOES_ON: interrupted */
+    const Tokenizer *tokenizer; /* NULL: ids only */
+    ByteBuffer text;            /* of the ids */
+    size_t shown;               /* bytes of it */
 } Run;
 
-static int parse_prompt(const GenerateOptions *o, IdTable *ids, Err *err)
+/* ---- the prompt ---- */
+
+static int check_prompt(const GenerateOptions *o, Err *err)
 {
-    if (!o->ids)
-        return err_set(err, "generate: --ids is missing; see tare generate --help");
-    if (o->ids[strspn(o->ids, " \t\r\n")] == '\0')
+    int given = (o->ids != NULL) + (o->prompt != NULL) + (o->prompt_file != NULL);
+    if (given == 0)
+        return err_set(err, "generate: there is no prompt; give --prompt, --prompt-file or --ids");
+    if (given > 1)
+        return err_set(err, "generate: more than one of --prompt, --prompt-file and --ids");
+    return o->chat && o->ids ? err_set(err, "--chat is for --prompt and --prompt-file") : 0;
+}
+
+static int parse_ids(const char *text, IdTable *ids, Err *err)
+{
+    if (text[strspn(text, " \t\r\n")] == '\0')
         return err_set(err, "--ids: an empty prompt; give at least one token id");
-    if (ids_parse(ids, "--ids", o->ids, err) != 0)
+    if (ids_parse(ids, "--ids", text, err) != 0)
         return -1;
-    if (ids->rows > 1)
-        return err_set(err, "%s: %zu rows, but one prompt is continued at a time", ids->place,
-                       ids->rows);
-    return 0;
+    return ids->rows == 1 ? 0
+                          : err_set(err, "%s: %zu rows, but one prompt is continued at a time",
+                                    ids->place, ids->rows);
+}
+
+static int encode_prompt(const Tokenizer *t, const GenerateOptions *o, IdTable *ids, Err *err)
+{
+    enum { MAX_PROMPT = 1 << 28 };
+    size_t len = o->prompt ? strlen(o->prompt) : 0;
+    OWNED char *text =
+        o->prompt ? xstrdup(o->prompt) : file_read(o->prompt_file, MAX_PROMPT, &len, err);
+    if (!text)
+        return -1;
+    IdBuffer buffer = {0};
+    prompt_encode(t, text, len, o->chat, &buffer);
+    *ids = (IdTable){.rows = 1,
+                     .cols = buffer.count,
+                     .at = xmalloc((buffer.count + 1) * sizeof *ids->at),
+                     .place = xstrdup("the prompt")};
+    for (size_t i = 0; i < buffer.count; i++)
+        ids->at[i] = buffer.ids[i];
+    id_buffer_release(&buffer);
+    return ids->cols ? 0 : err_set(err, "an empty prompt; it has to have at least one token");
+}
+
+/* Where text comes in or goes out. */
+static int open_tokenizer(Tokenizer **t, const char *dir, const GenerateOptions *o, Err *err)
+{
+    if (o->ids && strcmp(o->format, "text") != 0)
+        return 0;
+    if (!(*t = model_tokenizer_load(dir, err)))
+        return -1;
+    if (!tokenizer_decodes(*t))
+        return err_set(err, "'%s' has a WordPiece tokenizer, which writes no text", dir);
+    return o->chat ? prompt_check_template(dir, err) : 0;
 }
 
 static int parse_options(const GenerateOptions *o, GeneratorOptions *g, Err *err)
@@ -83,11 +129,26 @@ static int admit(const Generator *g, Err *err)
 
 /* ---- the loop ---- */
 
-static int show_token(const GenerateOptions *o, const Run *r, Err *err)
+/* Writes what of the text is whole characters; at the `end`, and of what is no UTF-8, all of it. */
+static void show_text(Run *r, bool end)
 {
-    if (strcmp(o->format, "ids") != 0)
+    const unsigned char *from = r->text.data + r->shown;
+    size_t left = r->text.len - r->shown, whole = utf8_valid_prefix(from, left);
+    size_t count = end || left - whole > 3 ? left : whole;
+    fwrite(from, 1, count, stdout);
+    r->shown += count;
+}
+
+static int show_token(const GenerateOptions *o, Run *r, Err *err)
+{
+    if (r->tokenizer)
+        tokenizer_decode(r->tokenizer, r->ids[r->count - 1], false, &r->text);
+    if (strcmp(o->format, "json") == 0)
         return 0;
-    printf("%s%d", r->count > 1 ? " " : "", r->ids[r->count - 1]);
+    if (strcmp(o->format, "ids") == 0)
+        printf("%s%d", r->count > 1 ? " " : "", r->ids[r->count - 1]);
+    else if (r->text.len)
+        show_text(r, false);
     return output_flush(err);
 }
 
@@ -165,12 +226,20 @@ static void print_json(const Run *r)
                                "ids", ids, "stop", stop_name(r->stop), "ttft_ms",
                                number(r->count ? r->ms[0] : NAN), "tpot_ms", number(gap_ms(r)));
     CHECK(object, "the result is not JSON");
+    if (r->tokenizer) {
+        ByteBuffer text = {0};
+        utf8_repair(&text, r->text.data, r->text.len);
+        json_object_set_new(object, "text", json_stringn((const char *)text.data, text.len));
+        bytes_release(&text);
+    }
     json_dumpf(object, stdout, JSON_REAL_PRECISION(9));
     json_decref(object);
 }
 
-static int finish(const GenerateOptions *o, const Run *r, Err *err)
+static int finish(const GenerateOptions *o, Run *r, Err *err)
 {
+    if (strcmp(o->format, "text") == 0 && r->text.len)
+        show_text(r, true);
     if (strcmp(o->format, "json") == 0)
         print_json(r);
     putchar('\n');
@@ -189,9 +258,9 @@ static int generate(Generator *g, const IdTable *ids, const GenerateOptions *o, 
         return -1;
     unused_print(g->ck.unused);
     threads_warn(o->threads);
-    *r = (Run){.prompt = ids->cols,
-               .ids = xcalloc(options.max_new, sizeof *r->ids),
-               .ms = xcalloc(options.max_new, sizeof *r->ms)};
+    r->prompt = ids->cols;
+    r->ids = xcalloc(options.max_new, sizeof *r->ids);
+    r->ms = xcalloc(options.max_new, sizeof *r->ms);
     int status = continue_prompt(g, o, r, err);
     if (status == 0)
         status = finish(o, r, err);
@@ -209,16 +278,24 @@ static int run(const char *dir, const GenerateOptions *o, Err *err)
     Run r = {0};
     interrupt_install();
     output_stream();
-    int status = parse_prompt(o, &ids, err);
-    if (status == 0 && strcmp(o->format, "text") == 0)
-        status = err_set(err, "--format text needs a tokenizer; give --format ids or json");
+    Tokenizer *tokenizer = NULL;
+    int status = check_prompt(o, err);
+    if (status == 0 && o->ids)
+        status = parse_ids(o->ids, &ids, err);
     if (status == 0)
         status = generator_open(&g, dir, err);
+    if (status == 0)
+        status = open_tokenizer(&tokenizer, dir, o, err);
+    if (status == 0 && !o->ids)
+        status = encode_prompt(tokenizer, o, &ids, err);
+    r.tokenizer = tokenizer;
     if (status == 0)
         status = generate(&g, &ids, o, &r, err);
     bool stopped = r.ids && r.stop == GENERATOR_GOES_ON;
     free(r.ids);
     free(r.ms);
+    bytes_release(&r.text);
+    tokenizer_free(tokenizer);
     generator_release(&g);
     ids_release(&ids);
     if (status != 0)
@@ -236,6 +313,8 @@ int cmd_generate(int argc, char **argv, Err *err)
                          .threads = threads_default()};
     const char *dir = NULL;
     const Option options[] = {
+        option_text("--prompt", "TEXT", &o.prompt, NULL, "the prompt"),
+        option_text("--prompt-file", "FILE", &o.prompt_file, NULL, "the prompt, from a file"),
         option_text("--ids", "IDS", &o.ids, NULL, "the prompt as token ids, \"1 2 3\" or @FILE"),
         option_int("--max-new", "N", &o.max_new, 1, MAX_DIMENSION,
                    "generate at most N tokens (128)"),
@@ -249,6 +328,9 @@ int cmd_generate(int argc, char **argv, Err *err)
                     "what the cache of keys and values is stored in"),
         option_text("--precision", "FORMAT", &o.precision, PRECISION_NAMES,
                     "what the model computes in"),
+        option_flag(
+            "--chat", &o.chat,
+            "the prompt is what a user says: wrap it in ChatML, if the model's template is that"),
         option_flag("--ignore-eos", &o.ignore_ends, "go on after a token that ends a text"),
         option_text("--format", "FORMAT", &o.format, "text|ids|json",
                     "text; the new ids on one line; or one JSON object"),
@@ -256,14 +338,14 @@ int cmd_generate(int argc, char **argv, Err *err)
     };
     const Command command = {
         .verb = "generate",
-        .arguments = {"MODEL_DIR", 1, 1, &dir},
+        .arguments = {"MODEL", 1, 1, &dir},
         .summary = "Continues a prompt, token by token; prints what it cost on standard error.",
         OPTIONS(options),
         .notes =
-            "MODEL_DIR is a Hugging Face directory of a GPT-2, Llama, Mistral, Qwen2 or Qwen3.\n"
-            "It stops at the eos_token_id of config.json and generation_config.json, which is\n"
-            "among the ids printed. In fp32 with a cache of f32 the result depends neither on\n"
-            "the number of threads nor on how the prompt is divided.\n",
+            "MODEL is a GPT-2, Llama, Mistral, Qwen2 or Qwen3: a Hugging Face directory or a\n"
+            "GGUF file. It stops at the eos_token_id of config.json and generation_config.json,\n"
+            "which is among the ids printed. In fp32 with a cache of f32 the result depends\n"
+            "neither on the number of threads nor on how the prompt is divided.\n",
     };
     int outcome = options_parse(&command, argc, argv, err);
     return outcome == OPTIONS_RUN ? run(dir, &o, err) : outcome;

@@ -57,14 +57,39 @@ grep -q -- '--top-k and --top-p change nothing' err || fail "a draw without a te
 
 # ---- errors ----
 
-refused "no prompt" "generate: --ids is missing; see tare generate --help" gpt2 --format ids
+refused "no prompt" "generate: there is no prompt; give --prompt, --prompt-file or --ids" gpt2 --format ids
+refused "two prompts" "generate: more than one of --prompt, --prompt-file and --ids" gpt2 --ids 1 --prompt x
+refused "ids of a chat" "--chat is for --prompt and --prompt-file" gpt2 --ids 1 --chat
 refused "an empty prompt" "--ids: an empty prompt; give at least one token id" gpt2 --ids " " --format ids
-refused "two prompts" "--ids: 2 rows, but one prompt is continued at a time" gpt2 --ids "1;2" --format ids
+refused "two rows" "--ids: 2 rows, but one prompt is continued at a time" gpt2 --ids "1;2" --format ids
 refused "no such word" "--ids: row 1, number 2: 12 is not a token id (0 to 11)" gpt2 --ids "1 12" --format ids
 refused "a negative word" "--ids: row 1, number 1: -1 is not a token id (0 to 11)" gpt2 --ids "-1" --format ids
 refused "too long" "--ids: a prompt of 17 tokens, but the model has 16 positions" \
     gpt2 --ids "1 2 3 4 5 6 7 8 9 10 11 0 1 2 3 4 5" --format ids
-refused "no tokenizer" "--format text needs a tokenizer; give --format ids or json" gpt2 --ids 1
+
+# ---- text ----
+
+# Words a to i and the end of text: token 0, of which the zeros generate one after the other, is "a".
+cp -r gpt2 text
+echo '{"a":0,"b":1,"c":2,"d":3,"e":4,"f":5,"g":6,"h":7,"i":8,"ab":9,"<|im_start|>":10,"<|endoftext|>":11}' \
+    >text/vocab.json
+printf '#version: 0.2\na b\n' >text/merges.txt
+echo '{"tokenizer_class":"GPT2Tokenizer"}' >text/tokenizer_config.json
+got=$("$tare" generate text --prompt abc --max-new 3 2>err) || fail "a text: $(cat err)"
+[ "$got" = aaa ] && grep -q 'a prompt of 2 tokens' err || fail "a text: '$got': $(cat err)"
+printf abc >prompt
+got=$("$tare" generate text --prompt-file prompt --max-new 2 --format json 2>err) || fail "a file: $(cat err)"
+[[ $got == *'"ids": [0, 0]'*'"text": "aa"'* ]] || fail "a text in JSON: $got"
+got=$("$tare" generate text --ids "1" --max-new 2 2>err) && [ "$got" = aa ] || fail "ids to text: '$got': $(cat err)"
+refused "an empty text" "an empty prompt; it has to have at least one token" text --prompt ""
+refused "a file that is not there" "cannot open 'nothing': No such file or directory" text --prompt-file nothing
+refused "no template" "'text' has no chat template for --chat" text --prompt abc --chat
+echo '{"tokenizer_class":"GPT2Tokenizer","chat_template":"{% [INST] %}"}' >text/tokenizer_config.json
+refused "another template" "'text' has the chat template Llama 2 or Mistral, but only ChatML is built" \
+    text --prompt abc --chat
+"$tare" generate gpt2 --prompt abc 2>err
+[ $? = 2 ] && [ "$(wc -l <err)" = 1 ] || fail "no tokenizer: $(cat err)"
+
 refused "no token at all" "--max-new is 0, outside 1 to 16777216" gpt2 --ids 1 --max-new 0 --format ids
 refused "cold" "--temperature is -1, outside 0 to 1000" gpt2 --ids 1 --temperature -1 --format ids
 refused "no temperature" "--temperature is 'nan', not a finite number" gpt2 --ids 1 --temperature nan --format ids
