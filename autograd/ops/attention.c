@@ -117,6 +117,18 @@ static void clear_padding(const Tensor *t, void *rows, size_t bytes)
     memset((char *)rows + from * bytes, 0, (t->shape[0] - from) * bytes);
 }
 
+/* Between two small formats, by way of fp32. */
+static void convert(DType from_type, const char *from, DType to_type, char *to, size_t n)
+{
+    enum { AT_ONCE = 64 };
+    float wide[AT_ONCE];
+    for (size_t done = 0; done < n; done += AT_ONCE) {
+        size_t count = n - done < AT_ONCE ? n - done : AT_ONCE;
+        kernels()->widen(from_type, from + done * dtype_size(from_type), wide, count);
+        kernels()->narrow(to_type, wide, to + done * dtype_size(to_type), count);
+    }
+}
+
 /* Appends k (or v) of row i, `at` elements into the row of qkv, to position p of sequence b. */
 static void append_row(const Tensor *t, Tensor *cache, size_t i, size_t at, size_t b, size_t p)
 {
@@ -134,7 +146,7 @@ static void append_row(const Tensor *t, Tensor *cache, size_t i, size_t at, size
         else if (cache->dtype == DT_F32)
             kernels()->widen(qkv->dtype, from, (float *)to, D);
         else
-            CHECK(false, "%s in a cache of %s", dtype_name(qkv->dtype), dtype_name(cache->dtype));
+            convert(qkv->dtype, from, cache->dtype, to, D);
     }
 }
 

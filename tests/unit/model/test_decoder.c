@@ -255,7 +255,9 @@ Test(decoder, small_formats_are_near_one_full_forward)
     expect_near(PRECISION_FP32, DT_BF16, 1.7e-3);
     expect_near(PRECISION_FP32, DT_F16, 2.2e-4);
     expect_near(PRECISION_BF16, DT_F32, 6.2e-3);
+    expect_near(PRECISION_BF16, DT_F16, 6.2e-3);
     expect_near(PRECISION_FP16, DT_F32, 3.1e-4);
+    expect_near(PRECISION_FP16, DT_BF16, 1.7e-3);
     expect_near(PRECISION_MIXED, DT_F32, 5.8e-3);
     expect_near(PRECISION_INT8, DT_F32, 2.3e-2);
 }
