@@ -108,11 +108,13 @@ double field_number(const Field *f, const void *record)
 /* 15 digits always survive the way to decimal and back to the eye, 17 always back to the double. */
 static void real_cell(double value, int digits, char *cell)
 {
+    char text[TEXT_SIZE];
     for (int n = digits ? digits : 15; n <= 17; n++) {
-        snprintf(cell, TEXT_SIZE, "%.*g", n, value);
-        if (digits || strtod(cell, NULL) == value)
+        snprintf(text, sizeof text, "%.*g", n, value);
+        if (digits || strtod(text, NULL) == value)
             break;
     }
+    text_set(cell, text);
 }
 
 void field_cell(const Field *f, const void *record, char *cell)

@@ -234,7 +234,7 @@ def main():
     parser.add_argument("--gpt2", type=Path)
     parser.add_argument("--text", type=Path, action="append", default=[])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--lines", type=int, default=5000)
+    parser.add_argument("--lines", type=int, default=2000)
     parser.add_argument("--only", default="", help="kinds whose name contains it")
     args = parser.parse_args()
     args.tare = str(Path(args.tare).resolve())
