@@ -122,6 +122,10 @@ enum {
 void gemm_run(const Gemm *g, int threads, void *scratch);
 size_t gemm_scratch_bytes(int threads);
 
+/* C = A B of n x n matrices that lie one after the other at `abc`: the product by which a machine
+ * is measured. */
+Gemm gemm_of_square(float *abc, size_t n);
+
 /* Packs B[k,n] for a weight that is used many times, in f32, bf16, f16, or i8 with one scale a
  * column. Writes into `memory` of gemm_packed_bytes bytes (64-byte aligned) and returns its
  * head. */

@@ -29,17 +29,7 @@ static double measure_gemm(int threads)
         return NAN;
     for (size_t i = 0; i < floats; i++)
         a[i] = 1.0f;
-    Gemm g = {.m = n,
-              .n = n,
-              .k = n,
-              .a = a,
-              .a_row = n,
-              .a_col = 1,
-              .b = a + n * n,
-              .b_row = n,
-              .b_col = 1,
-              .c = a + 2 * n * n,
-              .c_row = n};
+    Gemm g = gemm_of_square(a, n);
     double best = 0;
     for (int64_t first = clock_ns(), start = first; start - first < budget_ns;) {
         gemm_run(&g, threads, a + floats);

@@ -37,18 +37,7 @@ void probe_close(Probe *p)
 static int64_t time_product(const Probe *p)
 {
     float *a = p->block, *scratch = a + product_floats() + READ_BYTES / sizeof(float);
-    const size_t n = SIDE;
-    Gemm g = {.m = n,
-              .n = n,
-              .k = n,
-              .a = a,
-              .a_row = n,
-              .a_col = 1,
-              .b = a + n * n,
-              .b_row = n,
-              .b_col = 1,
-              .c = a + 2 * n * n,
-              .c_row = n};
+    Gemm g = gemm_of_square(a, SIDE);
     int64_t start = clock_ns();
     gemm_run(&g, p->threads, scratch);
     return clock_ns() - start;

@@ -3,6 +3,21 @@
 #include "autograd/kernels/gemm/fp32.h"
 #include "autograd/kernels/gemm/low.h"
 
+Gemm gemm_of_square(float *abc, size_t n)
+{
+    return (Gemm){.m = n,
+                  .n = n,
+                  .k = n,
+                  .a = abc,
+                  .a_row = n,
+                  .a_col = 1,
+                  .b = abc + n * n,
+                  .b_row = n,
+                  .b_col = 1,
+                  .c = abc + 2 * n * n,
+                  .c_row = n};
+}
+
 size_t gemm_scratch_bytes(int threads)
 {
     size_t fp32 = fp32_scratch_bytes(threads), low = low_scratch_bytes(threads);
