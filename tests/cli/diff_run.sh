@@ -3,7 +3,7 @@
 # computes more, against one that fails, and interrupted. The threshold of 50 % is for busy machines.
 . "$(dirname "$0")/lib/begin.sh"
 
-cat >tiny.toml <<'END'
+cat >tiny.toml <<END
 name = "tiny"
 [defaults]
 batch_size = 2
@@ -11,11 +11,7 @@ num_trials = 3
 num_warmups = 1
 vocab_size = 101
 threads = 1
-[[model]]
-size = "tiny"
-d_model = 36
-num_layers = 2
-num_heads = 3
+$tiny_model
 [sweep]
 model_size = "tiny"
 context_length = [16, 32]

@@ -16,18 +16,14 @@ json() { sed -n "s/^ *\"$1\": \(.*[^,]\),*$/\1/p"; }
 
 row=(run --model t --d-model 36 --layers 2 --heads 3 --vocab 101 --context 8 --threads 1 --trials 6)
 
-cat >tiny.toml <<'END'
+cat >tiny.toml <<END
 [defaults]
 batch_size = 2
 num_trials = 6
 vocab_size = 101
 threads = 1
 num_processes = 3
-[[model]]
-size = "tiny"
-d_model = 36
-num_layers = 2
-num_heads = 3
+$tiny_model
 [sweep]
 model_size = "tiny"
 context_length = [8, 17]

@@ -47,18 +47,14 @@ config() {
     cat >tiny.toml
 }
 
-config <<'END'
+config <<END
 name = "tiny"
 [defaults]
 batch_size = 2
 num_trials = 3
 vocab_size = 101
 threads = 1
-[[model]]
-size = "tiny"
-d_model = 36
-num_layers = 2
-num_heads = 3
+$tiny_model
 [sweep]
 model_size = ["tiny"]
 context_length = [8, 17]

@@ -10,16 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-static char dir[] = "/dev/shm/tare-fuzz-XXXXXX";
-static char path[sizeof dir + sizeof "/config.json"];
+#include "tests/fuzz/folder.h"
 
-static void remove_dir(void)
-{
-    unlink(path);
-    rmdir(dir);
-}
+static char path[sizeof folder + sizeof "/config.json"];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,19 +22,17 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    CHECK(mkdtemp(dir), "no directory %s", dir);
-    snprintf(path, sizeof path, "%s/config.json", dir);
-    atexit(remove_dir);
+    folder_make();
+    snprintf(path, sizeof path, "%s/config.json", folder);
     return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    FILE *f = fopen(path, "wb");
-    CHECK(f && fwrite(data, 1, size, f) == size && fclose(f) == 0, "cannot write %s", path);
+    folder_write("config.json", data, size);
     ModelConfig c;
     Err err = {""};
-    if (model_config_load(dir, &c, &err) != 0) {
+    if (model_config_load(folder, &c, &err) != 0) {
         CHECK(strstr(err.msg, path), "an error without its file: '%s'", err.msg);
         return 0;
     }

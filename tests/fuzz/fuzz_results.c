@@ -8,18 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-static char dir[] = "/dev/shm/tare-fuzz-XXXXXX";
-static char *paths[2]; /* the result's, the samples' */
+#include "tests/fuzz/folder.h"
 
-static void remove_dir(void)
+static char *result;
+
+static void forget_result(void)
 {
-    for (size_t i = 0; i < 2; i++) {
-        unlink(paths[i]);
-        free(paths[i]);
-    }
-    rmdir(dir);
+    free(result);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -29,17 +25,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    CHECK(mkdtemp(dir), "no directory %s", dir);
-    paths[0] = xasprintf("%s/f.csv", dir);
-    paths[1] = xasprintf("%s/f.samples.csv", dir);
-    atexit(remove_dir);
+    folder_make();
+    result = xasprintf("%s/f.csv", folder);
+    atexit(forget_result);
     return 0;
-}
-
-static void write_file(const char *path, const uint8_t *data, size_t size)
-{
-    FILE *f = fopen(path, "wb");
-    CHECK(f && (size == 0 || fwrite(data, 1, size, f) == size) && fclose(f) == 0, "no %s", path);
 }
 
 static void check_row(const StoredResult *s, const StoredRow *r)
@@ -54,8 +43,8 @@ static void check(StoredUse use)
 {
     StoredResult s;
     Err err = {""};
-    if (stored_read(&s, paths[0], use, &err) != 0)
-        CHECK(strstr(err.msg, dir), "an error without its file: '%s'", err.msg);
+    if (stored_read(&s, result, use, &err) != 0)
+        CHECK(strstr(err.msg, folder), "an error without its file: '%s'", err.msg);
     else
         for (size_t i = 0; i < s.count; i++)
             check_row(&s, &s.rows[i]);
@@ -66,8 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const uint8_t *end = size ? memchr(data, 0, size) : NULL;
     size_t rows = end ? (size_t)(end - data) : size, rest = end ? size - rows - 1 : 0;
-    write_file(paths[0], data, rows);
-    write_file(paths[1], rest ? end + 1 : data, rest);
+    folder_write("f.csv", data, rows);
+    folder_write("f.samples.csv", rest ? end + 1 : data, rest);
     check(STORED_JUDGE);
     check(STORED_CONTINUE);
     return 0;

@@ -7,20 +7,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-static char dir[] = "/dev/shm/tare-fuzz-XXXXXX";
-static char *shards[2], *index_path;
+#include "tests/fuzz/folder.h"
 
-static void remove_dir(void)
+#define INDEX "model.safetensors.index.json"
+
+static char *index_path;
+
+static void forget_path(void)
 {
-    for (size_t i = 0; i < 2; i++) {
-        unlink(shards[i]);
-        free(shards[i]);
-    }
-    unlink(index_path);
     free(index_path);
-    rmdir(dir);
+}
+
+static void write_shard(const char *name, const char *tensor)
+{
+    Err err;
+    float value = 1;
+    char *path = xasprintf("%s/%s", folder, name);
+    STensor t = stensor_make(tensor, ST_F32, 0, NULL, &value);
+    CHECK(safetensors_write(path, &t, 1, NULL, &err) == 0, "%s", err.msg);
+    free(path);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -30,27 +36,21 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    CHECK(mkdtemp(dir), "no directory %s", dir);
-    index_path = xasprintf("%s/model.safetensors.index.json", dir);
-    for (size_t i = 0; i < 2; i++) {
-        Err err;
-        float value = 1;
-        shards[i] = xasprintf("%s/%s", dir, i ? "b" : "a");
-        STensor t = stensor_make(i ? "y" : "x", ST_F32, 0, NULL, &value);
-        CHECK(safetensors_write(shards[i], &t, 1, NULL, &err) == 0, "%s", err.msg);
-    }
-    atexit(remove_dir);
+    folder_make();
+    index_path = xasprintf("%s/" INDEX, folder);
+    atexit(forget_path);
+    write_shard("a", "x");
+    write_shard("b", "y");
     return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    FILE *f = fopen(index_path, "wb");
-    CHECK(f && fwrite(data, 1, size, f) == size && fclose(f) == 0, "cannot write %s", index_path);
+    folder_write(INDEX, data, size);
     Err err = {""};
     SafeTensors *all = weights_open(index_path, &err);
     if (!all) {
-        CHECK(strstr(err.msg, dir), "an error without its folder: '%s'", err.msg);
+        CHECK(strstr(err.msg, folder), "an error without its folder: '%s'", err.msg);
         return 0;
     }
     CHECK(safetensors_count(all) <= 2 && safetensors_count(all) > 0, "it has other tensors");

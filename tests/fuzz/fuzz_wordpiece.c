@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/fuzz/folder.h"
+
 static const char vocab[] =
     "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##a\nb\n##b\nab\n##ab\n!\n[\n]\n"
     "caf\xc3\xa9\ncafe\n\xe4\xb8\xad\n\xe3\x80\xae\n##\xe3\x80\xae\n";
@@ -27,27 +29,11 @@ static const char *const configs[] = {
     added_config,
 };
 
-static char dir[] = "/dev/shm/tare-fuzz-XXXXXX";
-static const char *const files[] = {"tokenizer_config.json", "vocab.txt", "tokenizer.json"};
 static WordPiece *tokenizers[COUNT_OF(configs)];
 static IdBuffer all, cut;
 
-static void write_file(const char *name, const void *data, size_t size)
-{
-    char path[sizeof dir + 64];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *f = fopen(path, "wb");
-    CHECK(f && fwrite(data, 1, size, f) == size && fclose(f) == 0, "cannot write %s", path);
-}
-
 static void clean_up(void)
 {
-    char path[sizeof dir + 64];
-    for (size_t i = 0; i < COUNT_OF(files); i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, files[i]);
-        unlink(path);
-    }
-    rmdir(dir);
     for (size_t i = 0; i < COUNT_OF(tokenizers); i++)
         wordpiece_free(tokenizers[i]);
     id_buffer_release(&all);
@@ -62,12 +48,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     Err err = {""};
-    CHECK(mkdtemp(dir), "no directory %s", dir);
+    folder_make();
     atexit(clean_up);
-    write_file("vocab.txt", vocab, strlen(vocab));
+    folder_write("vocab.txt", vocab, strlen(vocab));
     for (size_t i = 0; i < COUNT_OF(configs); i++) {
-        write_file("tokenizer_config.json", configs[i], strlen(configs[i]));
-        tokenizers[i] = wordpiece_load(dir, &err);
+        folder_write("tokenizer_config.json", configs[i], strlen(configs[i]));
+        tokenizers[i] = wordpiece_load(folder, &err);
         CHECK(tokenizers[i], "%s", err.msg);
     }
     return 0;
@@ -77,9 +63,9 @@ static void fuzz_config(const uint8_t *data, size_t size)
 {
     WordPieceConfig c;
     Err err = {""};
-    write_file("tokenizer_config.json", data, size);
-    if (wordpiece_config_load(&c, dir, NULL, &err) != 0)
-        CHECK(strstr(err.msg, dir), "an error without its file: '%s'", err.msg);
+    folder_write("tokenizer_config.json", data, size);
+    if (wordpiece_config_load(&c, folder, NULL, &err) != 0)
+        CHECK(strstr(err.msg, folder), "an error without its file: '%s'", err.msg);
     else
         CHECK(c.unk && c.cls && c.sep && c.num_listed <= c.num_added, "an incomplete config");
     wordpiece_config_release(&c);
@@ -98,16 +84,16 @@ static void fuzz_json(const uint8_t *data, size_t size, const char *class)
     static const char text[] = "ab [MASK] a! caf\xc3\xa9";
     Err err = {""};
     char *config = xasprintf("{\"tokenizer_class\": \"%s\"}", class);
-    write_file("tokenizer_config.json", config, strlen(config));
-    write_file("tokenizer.json", data, size);
-    WordPiece *w = wordpiece_load(dir, &err);
-    CHECK(w || strstr(err.msg, dir), "an error without its file: '%s'", err.msg);
+    folder_write("tokenizer_config.json", config, strlen(config));
+    folder_write("tokenizer.json", data, size);
+    WordPiece *w = wordpiece_load(folder, &err);
+    CHECK(w || strstr(err.msg, folder), "an error without its file: '%s'", err.msg);
     all.count = 0;
     if (w)
         check_ids(w, text, strlen(text));
     wordpiece_free(w);
     free(config);
-    config = xasprintf("%s/tokenizer.json", dir);
+    config = xasprintf("%s/tokenizer.json", folder);
     unlink(config);
     free(config);
 }

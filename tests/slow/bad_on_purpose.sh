@@ -88,14 +88,10 @@ bad_row "slow up to run 6, 6 warmups" "slow=1-6:3" '"steady_class": "warmup"' 0 
 # ---- the clock ----
 bad_row "a slow clock in every process" "clock=0.1" '"status_reason": "its CPU time is .*the clock is slow' 1
 bad_row "a slow clock in rows only" "row_clock=0.01" '"status_reason": ".*GFLOP/s on .* more than the' 1
-cat >tiny.toml <<'END'
+cat >tiny.toml <<END
 [defaults]
 vocab_size = 5000
-[[model]]
-size = "tiny"
-d_model = 256
-num_layers = 4
-num_heads = 4
+$model
 [sweep]
 model_size = "tiny"
 context_length = [64, 128]

@@ -1,4 +1,4 @@
-# common: what the slow scripts share; sourced, not run. Sets: root, work (removed at exit), tare, row.
+# common: what the slow scripts share; sourced, not run. Sets: root, work (removed at exit), tare, row, model.
 set -uo pipefail
 root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
 work=$(mktemp -d)
@@ -7,6 +7,13 @@ trap 'stop_hogs; rm -rf "$work"' EXIT
 
 # A forward+backward row of some 40 ms a trial on two quiet cores.
 row=(--model tiny --d-model 256 --layers 4 --heads 4 --vocab 5000 --context 128 --batch 4)
+
+# The same model in a config.
+model='[[model]]
+size = "tiny"
+d_model = 256
+num_layers = 4
+num_heads = 4'
 
 # build_tare TARGET: that program, Release; in BUILD, which is kept, or in the temporary folder.
 build_tare() {

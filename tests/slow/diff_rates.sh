@@ -11,17 +11,13 @@
 build_tare tare_faults
 cd "$work" || exit 1
 rounds=${1:-10}
-cat >rows.toml <<'END'
+cat >rows.toml <<END
 name = "rows"
 [defaults]
 num_trials = 20
 num_warmups = 2
 vocab_size = 5000
-[[model]]
-size = "tiny"
-d_model = 256
-num_layers = 4
-num_heads = 4
+$model
 [sweep]
 model_size = "tiny"
 context_length = [64, 128, 256]

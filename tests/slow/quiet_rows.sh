@@ -15,11 +15,7 @@ name = "quiet"
 [defaults]
 num_trials = 20
 vocab_size = 5000
-[[model]]
-size = "tiny"
-d_model = 256
-num_layers = 4
-num_heads = 4
+$model
 [sweep]
 model_size = "tiny"
 seed = [$seeds]

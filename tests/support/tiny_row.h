@@ -2,7 +2,10 @@
 #ifndef TARE_TESTS_SUPPORT_TINY_ROW_H
 #define TARE_TESTS_SUPPORT_TINY_ROW_H
 
+#include <criterion/criterion.h>
+
 #include "bench/row/config.h"
+#include "bench/row/run.h"
 
 static inline RowConfig tiny_row(void)
 {
@@ -19,6 +22,25 @@ static inline RowConfig tiny_row(void)
     c.num_trials = 6;
     c.threads = 1; /* several tests run at a time */
     return c;
+}
+
+/* Completes, checks and runs it in this process. `samples` is made here; the caller releases it. */
+static inline RowResult run_row_with(const RowConfig *c, const RowExtras *extras, Samples *samples)
+{
+    Err err;
+    RowResult r;
+    row_result_init(&r);
+    samples_init(samples);
+    r.config = *c;
+    cr_assert(row_config_complete(&r.config, &err) == 0, "%s: %s", c->precision, err.msg);
+    cr_assert(row_config_check(&r.config, &err) == 0, "%s: %s", c->precision, err.msg);
+    cr_assert(row_run(&r, samples, extras, &err) == 0, "%s: %s", c->precision, err.msg);
+    return r;
+}
+
+static inline RowResult run_row(const RowConfig *c, Samples *samples)
+{
+    return run_row_with(c, &(RowExtras){0}, samples);
 }
 
 #endif

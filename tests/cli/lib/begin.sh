@@ -1,6 +1,6 @@
 # begin: how the scripts of this folder that work in a folder of their own begin; to be sourced. Sets: tare, the
-# program under test ($TARE, build/tare by default); failed, the exit status to be; fail. The folder, which is
-# the current one from here on, goes at the end.
+# program under test ($TARE, build/tare by default); failed, the exit status to be; fail; tiny_model, for configs.
+# The folder, which is the current one from here on, goes at the end.
 set -uo pipefail
 tare=$(realpath "${TARE:-build/tare}")
 work=$(mktemp -d)
@@ -8,5 +8,12 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 export OMP_NUM_THREADS=1
 failed=0
+
+# A run of it takes some milliseconds.
+tiny_model='[[model]]
+size = "tiny"
+d_model = 36
+num_layers = 2
+num_heads = 3'
 
 fail() { printf '%s\n' "$*"; failed=1; }

@@ -15,14 +15,8 @@
 
 static RowResult run_profiled(const RowConfig *c, Samples *s, Profile *p)
 {
-    Err err;
-    RowResult r;
-    row_result_init(&r);
-    samples_init(s);
     profile_init(p);
-    r.config = *c;
-    RowExtras extras = {.profile = p};
-    cr_assert(row_run(&r, s, &extras, &err) == 0, "%s", err.msg);
+    RowResult r = run_row_with(c, &(RowExtras){.profile = p}, s);
     r.peak_gflops_per_s = 100;
     return r;
 }

@@ -21,19 +21,6 @@ static RowConfig generating(const char *task)
     return c;
 }
 
-static RowResult run_row(const RowConfig *c, Samples *samples)
-{
-    Err err;
-    RowResult r;
-    row_result_init(&r);
-    samples_init(samples);
-    r.config = *c;
-    cr_assert(row_config_complete(&r.config, &err) == 0, "%s", err.msg);
-    cr_assert(row_config_check(&r.config, &err) == 0, "%s", err.msg);
-    cr_assert(row_run(&r, samples, &(RowExtras){0}, &err) == 0, "%s", err.msg);
-    return r;
-}
-
 Test(row_generate, tokens_of_the_timed_trials_add_up)
 {
     Samples s;

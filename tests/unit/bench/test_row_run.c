@@ -11,19 +11,6 @@
 #include "bench/sweep/spawn.h"
 #include "tests/support/tiny_row.h"
 
-static RowResult run_row(const RowConfig *c, Samples *samples)
-{
-    Err err;
-    RowResult r;
-    row_result_init(&r);
-    samples_init(samples);
-    r.config = *c;
-    RowExtras extras = {0};
-    cr_assert(row_config_check(c, &err) == 0, "%s", err.msg);
-    cr_assert(row_run(&r, samples, &extras, &err) == 0, "%s", err.msg);
-    return r;
-}
-
 Test(row_run, result_and_samples_agree)
 {
     Samples s;

@@ -148,15 +148,10 @@ Test(row_precision, a_layer_too_wide_for_int8_is_refused)
 
 /* ---- what they say ---- */
 
-static RowResult run_row(const RowConfig *c)
+static RowResult result_of(const RowConfig *c)
 {
-    Err err;
-    RowResult r;
     Samples s;
-    row_result_init(&r);
-    samples_init(&s);
-    r.config = *c;
-    cr_assert(row_run(&r, &s, &(RowExtras){0}, &err) == 0, "%s: %s", c->precision, err.msg);
+    RowResult r = run_row(c, &s);
     samples_release(&s);
     return r;
 }
@@ -164,11 +159,11 @@ static RowResult run_row(const RowConfig *c)
 Test(row_precision, every_precision_runs_and_names_its_instruction)
 {
     RowConfig c = tiny("fp32");
-    RowResult fp32 = run_row(&c);
+    RowResult fp32 = result_of(&c);
     for (int p = 0; p < NUM_PRECISIONS; p++) {
         c = tiny(precision_name((Precision)p));
         c.include_emulated = true;
-        RowResult r = run_row(&c);
+        RowResult r = result_of(&c);
         cr_expect_str_eq(r.status, "ok");
         cr_expect_str_eq(r.product_support, support_name(precision_support((Precision)p)));
         cr_expect(r.product_instruction[0]);
@@ -185,9 +180,9 @@ Test(row_precision, mixed_trains)
     c.forward_only = false;
     text_set(c.optimizer, "adamw");
     c.num_trials = 8;
-    RowResult r = run_row(&c);
+    RowResult r = result_of(&c);
     c.num_trials = 1;
-    RowResult first = run_row(&c);
+    RowResult first = result_of(&c);
     cr_expect(r.loss < first.loss - 0.1, "from %g to %g", first.loss, r.loss);
     cr_expect(r.backward_ms > 0 && r.optimizer_ms > 0);
 }
@@ -206,7 +201,7 @@ Test(row_precision, memory_is_predicted)
         c.num_heads = 16;
         c.vocab_size = 50257;
         c.num_trials = 1;
-        RowResult r = run_row(&c);
+        RowResult r = result_of(&c);
         double ratio = (double)r.peak_rss_bytes / (double)r.predicted_peak_bytes;
         cr_log_info("%s: %.3f", c.precision, ratio);
         cr_expect(ratio > 0.9 && ratio < 1.1, "%s: measured / predicted = %.3f", c.precision,
@@ -233,7 +228,7 @@ Test(row_precision, memory_of_every_arch_is_predicted)
         c.context_length = 64;
         c.forward_only = false;
         c.num_trials = 1;
-        RowResult r = run_row(&c);
+        RowResult r = result_of(&c);
         double ratio = (double)r.peak_rss_bytes / (double)r.predicted_peak_bytes;
         cr_log_info("%s: %.3f", c.arch, ratio);
         cr_expect(ratio > 0.9 && ratio < 1.1, "%s: measured / predicted = %.3f", c.arch, ratio);
