@@ -9,13 +9,12 @@
 #include "bench/row/timeline.h"
 #include "tests/support/tiny_row.h"
 
-static Model planned(const RowConfig *c)
+/* In place: its plan points to its own schedule. */
+static void plan_row(Model *m, const RowConfig *c)
 {
-    Model m;
     ModelConfig config = row_config_model(c);
     ModelOptions options = row_model_options(c, 0);
-    model_plan(&m, &config, &options);
-    return m;
+    model_plan(m, &config, &options);
 }
 
 /* Caller frees. */
@@ -55,7 +54,8 @@ Test(timeline, its_highest_total_is_the_prediction_without_the_process)
 {
     for (int i = 0; i < 12; i++) {
         RowConfig c = varied(i);
-        Model m = planned(&c);
+        Model m;
+        plan_row(&m, &c);
         char *text = written(&m, timeline_write), *line = strchr(text, '\n') + 1;
         long long most = 0, steps = 0;
         for (; *line; line = strchr(line, '\n') + 1) {
@@ -78,7 +78,8 @@ Test(timeline, activations_are_what_is_alive)
 {
     for (int i = 0; i < 12; i++) {
         RowConfig c = varied(i);
-        Model m = planned(&c);
+        Model m;
+        plan_row(&m, &c);
         char *text = written(&m, timeline_write), *line = strchr(text, '\n') + 1;
         long long wasted = 0;
         for (size_t step = 0; step < m.schedule.count; step++, line = strchr(line, '\n') + 1) {
@@ -102,7 +103,8 @@ Test(timeline, activations_are_what_is_alive)
 Test(timeline, phases_follow_each_other)
 {
     RowConfig c = varied(6);
-    Model m = planned(&c);
+    Model m;
+    plan_row(&m, &c);
     char *text = written(&m, timeline_write);
     char *backward = strstr(text, ",backward,"), *recompute = strstr(text, ",recompute,");
     cr_expect(strncmp(text,
@@ -129,7 +131,8 @@ static size_t lines_with(const char *text, const char *what)
 Test(timeline, tensors_say_what_is_saved)
 {
     RowConfig c = varied(0);
-    Model m = planned(&c);
+    Model m;
+    plan_row(&m, &c);
     char *text = written(&m, timeline_write_tensors);
     cr_expect(eq(sz, lines_with(text, "\n"), m.plan.count + 1));
     cr_expect(strncmp(text, "op,layer,kind,weight,shape,bytes,first,last,saved\ninput,,data,,2x16,",
@@ -141,7 +144,7 @@ Test(timeline, tensors_say_what_is_saved)
     free(text);
     model_release(&m);
     c.forward_only = true;
-    m = planned(&c);
+    plan_row(&m, &c);
     text = written(&m, timeline_write_tensors);
     cr_expect(eq(sz, lines_with(text, ",True\n"), 0));
     free(text);

@@ -380,19 +380,13 @@ static float *gradients_of(const ModelConfig *c, Precision p, int threads, Recom
     return grads;
 }
 
-/* Offsets and sizes of a model's parameters; nothing is allocated. */
-static Model planned(const ModelConfig *c, const ModelOptions *o)
-{
-    Model m;
-    model_plan(&m, c, o);
-    return m;
-}
-
+/* The model is planned for the offsets of its parameters; nothing is allocated. */
 static double worst_gradient(const ModelConfig *c, const float *grads, const float *fp32)
 {
     double worst = 0;
     ModelOptions o = options(PRECISION_MIXED, 1);
-    Model m = planned(c, &o);
+    Model m;
+    model_plan(&m, c, &o);
     for (size_t k = 0; k < m.params.count; k++) {
         const Param *q = m.params.list[k];
         worst =
@@ -414,7 +408,8 @@ static void expect_mixed_gradients(const ModelConfig *c, double observed)
         cr_expect(worst < 3 * observed, "on %s a gradient is off by %.2e", sets[i], worst);
         cr_expect(worst > 1e-5, "nothing is rounded on %s", sets[i]);
         ModelOptions o = options(PRECISION_MIXED, 1);
-        Model m = planned(c, &o);
+        Model m;
+        model_plan(&m, c, &o);
         for (RecomputeChoice rc = CHOOSE_AUTO; rc <= CHOOSE_BLOCK; rc++) {
             float *again = gradients_of(c, PRECISION_MIXED, 2, rc);
             cr_expect(memcmp(again, mixed, m.params.block_floats * sizeof *mixed) == 0,
@@ -461,7 +456,8 @@ Test(precision, a_backward_pass_of_bf16_is_our_bug, .signal = SIGABRT)
     ModelConfig c = gpt();
     ModelOptions o = options(PRECISION_BF16, 1);
     o.backward = true;
-    planned(&c, &o);
+    Model m;
+    model_plan(&m, &c, &o);
 }
 
 /* ---- memory ---- */
@@ -475,7 +471,8 @@ Test(precision, small_formats_take_what_they_promise)
         ModelOptions o = {.wants = {.batch = 4, .context = 512, .loss = true},
                           .precision = (Precision)p,
                           .threads = 2};
-        Model m = planned(&c, &o);
+        Model m;
+        model_plan(&m, &c, &o);
         double bytes = (double)params_bytes(&m.params, (ParamsMemory){0});
         double promised = bytes_of_weight[p] * (double)params_total(&m.params);
         cr_expect(bytes >= promised && bytes < 1.04 * promised, "%s: %.0f bytes, %.0f promised",

@@ -66,7 +66,7 @@ Test(tokenizer, ids_of_the_library)
             for (size_t k = 0; k < ids.count; k++)
                 cr_assert(tokenizer_decode(t, ids.ids[k], true, &back));
             bool kept = strcmp(kind, "gpt2") == 0 && !strstr(text, "<");
-            cr_expect(!kept || (back.len == len && memcmp(back.data, text, len) == 0),
+            cr_expect(!kept || (back.len == len && (len == 0 || memcmp(back.data, text, len) == 0)),
                       "%s: '%s' does not come back", kind, text);
         }
         cr_expect(!tokenizer_decode(t, (int32_t)tokenizer_num_ids(t), true, &back));
