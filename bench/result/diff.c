@@ -90,11 +90,10 @@ static void test_apart(DiffRow *r)
     r->new_median = median_of(new, m);
     r->test = apart_ratio(old, n, new, m);
     r->welch = welch_ratio(old, n, new, m, CONFIDENCE_LEVEL);
-    widen(&r->test.interval,
-          nested_ratio_interval((Nested){r->new_ms, m, r->new_count / m},
-                                (Nested){r->old_ms, n, r->old_count / n}, CONFIDENCE_LEVEL));
-    if (n < FEWEST_PROCESSES || m < FEWEST_PROCESSES)
-        r->test.interval = interval_missing();
+    if (!isnan(r->test.interval.lo))
+        widen(&r->test.interval,
+              nested_ratio_interval((Nested){r->new_ms, m, r->new_count / m},
+                                    (Nested){r->old_ms, n, r->old_count / n}, CONFIDENCE_LEVEL));
     r->cv = sqrt((pow(cv_of(old, n), 2) + pow(cv_of(new, m), 2)) / 2);
     r->spread_known = true;
     free(old);
@@ -144,7 +143,7 @@ static void add_noise(DiffRow *r)
     r->test.p = fmax(r->test.p, p);
     r->cv = fmax(r->cv, r->noise);
     r->least_change = fmax(r->least_change, exp(reach) - 1);
-    r->spread_known = true;
+    r->spread_known = r->by_floor = true;
 }
 
 static void test_units(DiffRow *r, const DiffRule *rule)
@@ -183,9 +182,8 @@ static void test_row(DiffRow *r, const DiffRule *rule)
     if (isnan(r->test.interval.lo))
         r->test.p = NAN; /* too few: no outcome could have been significant */
     else
-        r->detectable = minimum_detectable_effect(
-            r->cv, r->noise_freedom > 0 && !apart ? 1 : diff_units(r, false),
-            r->noise_freedom > 0 && !apart ? 1 : diff_units(r, true));
+        r->detectable = minimum_detectable_effect(r->cv, r->by_floor ? 1 : diff_units(r, false),
+                                                  r->by_floor ? 1 : diff_units(r, true));
 }
 
 /* `v`, unless nobody knows what processes of one build differ by, or it is a change that the

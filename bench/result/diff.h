@@ -59,6 +59,7 @@ typedef struct DiffRow {
     /* Smallest relative change beyond the threshold that these units show with 80 % power; NaN when
      * they are too few to test. */
     double detectable;
+    bool by_floor; /* the noise floor says what processes differ by */
     Verdict verdict;
 } DiffRow;
 

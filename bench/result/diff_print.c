@@ -33,13 +33,12 @@ static void write_note(const Diff *d, const DiffRow *r, char *text)
     if (r->verdict != VERDICT_INCONCLUSIVE)
         return;
     const char *units = of_processes(r) ? "processes" : "trials";
-    bool by_floor = !of_processes(r) && r->noise_freedom > 0;
     double wanted = wanted_change(d), needed = trials_to_detect(r->cv, wanted - d->threshold);
     if (isnan(r->detectable))
         write_too_few(r, units, text);
     else if (!r->spread_known)
         snprintf(text, TEXT_SIZE, "one process a side");
-    else if (by_floor)
+    else if (r->by_floor)
         snprintf(text, TEXT_SIZE,
                  "one process a side: by the noise floor only changes beyond %.2g %% tell",
                  100 * r->least_change);
@@ -66,7 +65,7 @@ static double processes_needed(const Diff *d)
     double needed = FEWEST_PROCESSES;
     for (size_t i = 0; i < d->count; i++) {
         const DiffRow *r = &d->rows[i];
-        bool known = of_processes(r) || r->noise_freedom > 0;
+        bool known = of_processes(r) || r->by_floor;
         if (r->verdict == VERDICT_INCONCLUSIVE && known)
             needed = fmax(needed, trials_to_detect(r->cv, wanted_change(d) - d->threshold));
     }
@@ -77,7 +76,7 @@ static double processes_needed(const Diff *d)
 static bool processes_would_do(const Diff *d)
 {
     for (size_t i = 0; i < d->count; i++)
-        if (of_processes(&d->rows[i]) || !d->rows[i].spread_known || d->rows[i].noise_freedom > 0)
+        if (of_processes(&d->rows[i]) || !d->rows[i].spread_known || d->rows[i].by_floor)
             return true;
     return false;
 }

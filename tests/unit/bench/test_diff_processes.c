@@ -129,8 +129,29 @@ Test(diff_processes, the_noise_floor_stands_in_for_processes)
         }
         if (i == 3)
             expect_printed(&d, "by the noise floor only changes beyond");
+        cr_expect(d.rows[0].by_floor);
         diff_release(&d);
     }
+}
+
+/* What the user says processes differ by stands in the place of the floor, in the words too. */
+Test(diff_processes, a_threshold_given_is_not_the_noise_floor)
+{
+    Err err = {""};
+    Diff d = one_row(1, 100, 100);
+    d.rows[0].noise = 0.15;
+    d.rows[0].noise_freedom = 8;
+    DiffRule rule = {.unit = DIFF_TRIALS, .threshold = 0.02, .threshold_given = true};
+    cr_assert_eq(diff_judge(&d, &rule, &err), 0, "%s", err.msg);
+    cr_expect(!d.rows[0].by_floor);
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    diff_print(&d, "table", out);
+    fclose(out);
+    cr_expect(strstr(text, "noise floor") == NULL, "%s", text);
+    free(text);
+    diff_release(&d);
 }
 
 /* The probe took 30 % longer in one of the sweeps: less than that says nothing of the program. */
