@@ -119,9 +119,8 @@ void doctor_processor(Findings *f, const Machine *c, int64_t threads, int64_t se
         add(f, FINDING_OK, "cpu", NULL, "%s, %" PRId64 " CPUs%s", c->cpu_model, c->cpus_online,
             quota);
     check_threads(f, c, threads, seen);
-    if (c->smt == 1)
-        add(f, FINDING_NOTE, "smt",
-            "one thread a core is steadier: OMP_PLACES=cores with half as many",
+    if (c->smt == 1 && (c->cores_allowed == INT_MISSING || threads > c->cores_allowed))
+        add(f, FINDING_NOTE, "smt", "one thread a core is steadier: as many threads as cores",
             "two threads share a core's arithmetic");
     if (c->governor[0] && !is(c->governor, "performance"))
         add(f, FINDING_FIX, "frequency", "as root: cpupower frequency-set -g performance",

@@ -11,7 +11,7 @@
 #include "bench/row/row.h"
 
 /* Every field at its default, no model chosen: MODEL and SHAPE fields are missing. threads:
- * OMP_NUM_THREADS if it is a count, else the CPUs this process may use. gemm: what gemm_select
+ * threads_default(). gemm: what gemm_select
  * chose last, which main does by TARE_GEMM. */
 void row_config_init(RowConfig *c);
 

@@ -185,6 +185,7 @@ static Machine quiet_machine(void)
 {
     return (Machine){.cpu_model = "A processor",
                      .cpus_online = 4,
+                     .cores_allowed = 4,
                      .cpus_allowed = 4,
                      .cpu_quota = NAN,
                      .memory_available = (int64_t)16 << 30,
@@ -249,6 +250,18 @@ Test(context, what_others_use_now_decides_about_load)
     c.load = 3;
     doctor_quiet(&f, &c, 0.01, 0);
     expect_level(&f, "load", FINDING_OK);
+    findings_release(&f);
+}
+
+/* Threads of a core share it only where there are more of them than cores. */
+Test(context, a_thread_a_core_shares_none)
+{
+    Findings f = {0};
+    Machine c = quiet_machine();
+    c.smt = 1;
+    doctor_processor(&f, &c, 4, 4);
+    for (size_t i = 0; i < f.count; i++)
+        cr_expect(strcmp(f.at[i].topic, "smt") != 0, "%s", f.at[i].fact);
     findings_release(&f);
 }
 
