@@ -198,23 +198,22 @@ int csv_read_record(const CsvTable *t, size_t row, const Schema *s, void *record
     return 0;
 }
 
-/* NAME.KIND.csv for NAME.csv. */
-static char *beside(const char *path, const char *kind)
+char *path_beside(const char *path, const char *ending)
 {
     size_t len = strlen(path), stem = len;
     if (len > 4 && strcmp(path + len - 4, ".csv") == 0)
         stem = len - 4;
-    return xasprintf("%.*s.%s.csv", (int)stem, path, kind);
+    return xasprintf("%.*s.%s", (int)stem, path, ending);
 }
 
 char *samples_path(const char *path)
 {
-    return beside(path, "samples");
+    return path_beside(path, "samples.csv");
 }
 
 char *tokens_path(const char *path)
 {
-    return beside(path, "tokens");
+    return path_beside(path, "tokens.csv");
 }
 
 void csv_write_samples(FILE *f, const char *id, const Samples *s)

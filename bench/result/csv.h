@@ -54,6 +54,9 @@ const char *csv_cell(const CsvTable *t, size_t row, size_t column);
  * missing values. -1, with "path:line: ...": a cell that cannot be read. */
 int csv_read_record(const CsvTable *t, size_t row, const Schema *s, void *record, Err *err);
 
+/* NAME.ENDING for NAME.csv. Caller frees. */
+char *path_beside(const char *path, const char *ending);
+
 /* NAME.samples.csv and NAME.tokens.csv for NAME.csv. Caller frees. */
 char *samples_path(const char *path);
 char *tokens_path(const char *path);

@@ -149,6 +149,25 @@ static char *twin_path(const char *path)
     return named_csv ? xasprintf("%.*s", (int)len - 4, path) : xasprintf("%s.csv", path);
 }
 
+int result_stray(const char *path, const char *what, Err *err)
+{
+    return err_set(err,
+                   "'%s' exists, the %s of a result that is not there; replace it with --overwrite",
+                   path, what);
+}
+
+/* As for samples; the file is made with the first tokens. */
+static int check_tokens(const ResultFile *f, bool result_existed, ResultOpen how, Err *err)
+{
+    struct stat st;
+    if (stat(f->tokens_path, &st) != 0)
+        return 0;
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, "cannot keep tokens in '%s': it is not a regular file", f->tokens_path);
+    return result_existed || how == RESULT_OVERWRITE ? 0
+                                                     : result_stray(f->tokens_path, "tokens", err);
+}
+
 /* The samples file may be there only as that of this result. */
 static int open_samples(const ResultFile *f, bool result_existed, ResultOpen how, Err *err)
 {
@@ -162,10 +181,7 @@ static int open_samples(const ResultFile *f, bool result_existed, ResultOpen how
         return err_set(err, "'%s' would take '%s', the samples file of '%s'; use another name",
                        f->path, path, twin);
     if (exists && !result_existed && how != RESULT_OVERWRITE)
-        return err_set(err,
-                       "'%s' exists, the samples of a result that is not there; replace it with "
-                       "--overwrite",
-                       path);
+        return result_stray(path, "samples", err);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     return fd < 0 ? err_set(err, "cannot create '%s': %s", path, strerror(errno)) : fd;
 }
@@ -238,6 +254,8 @@ static int open_files(ResultFile *f, const Schema *schema, const char *path, Res
     if (status == 0 && existed && how == RESULT_NEW)
         status = err_set(err, "'%s' exists; %sreplace it with --overwrite", path,
                          rows ? "continue it with --resume or " : "");
+    if (status == 0)
+        status = check_tokens(f, existed, how, err);
     if (status == 0) {
         f->samples_fd = open_samples(f, existed, how, err);
         status = f->samples_fd < 0 ? -1 : 0;

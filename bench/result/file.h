@@ -16,6 +16,9 @@ typedef struct ResultFile {
     int fd, samples_fd;
 } ResultFile;
 
+/* Refuses the file that another result left at `path`: its "samples", "tokens" or "processes". */
+int result_stray(const char *path, const char *what, Err *err);
+
 /* Where a result goes: `out`, or results/NAME.csv where it is NULL; that folder is made. Caller
  * frees. NULL on failure. */
 char *result_file_path(const char *out, const char *name, Err *err);

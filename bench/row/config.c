@@ -88,11 +88,6 @@ int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err)
 
 /* ---- the model ---- */
 
-static FieldINT or_missing(size_t value)
-{
-    return value ? (FieldINT)value : INT_MISSING;
-}
-
 /* The published model of that name, or NULL. */
 static const NamedShape *published(const RowConfig *c)
 {
@@ -127,8 +122,8 @@ void row_config_take_shape(RowConfig *c)
     all.num_heads = (FieldINT)s->num_heads;
     if (named->arch) {
         text_set(all.arch, named->arch);
-        all.num_kv_heads = or_missing(s->num_kv_heads);
-        all.head_dim = or_missing(s->head_dim);
+        all.num_kv_heads = int_unless_zero(s->num_kv_heads);
+        all.head_dim = int_unless_zero(s->head_dim);
         all.d_ff = (FieldINT)s->d_ff;
         all.vocab_size = (FieldINT)s->vocab_size;
         all.rope_theta = s->rope_theta;

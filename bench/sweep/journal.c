@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "model/files/paths.h"
+#include "bench/result/csv.h"
 #include "bench/result/file.h"
 #include "bench/row/config.h"
 #include "bench/sweep/spawn.h"
@@ -18,12 +19,8 @@
 
 void journal_init(Journal *j, const char *result_path)
 {
-    char *target = path_target(result_path);
-    size_t len = strlen(target);
-    bool named_csv = len > 4 && strcmp(target + len - 4, ".csv") == 0;
-    *j = (Journal){.fd = -1};
-    j->path = xasprintf("%.*s.processes.jsonl", (int)(named_csv ? len - 4 : len), target);
-    free(target);
+    OWNED char *target = path_target(result_path);
+    *j = (Journal){.fd = -1, .path = path_beside(target, "processes.jsonl")};
 }
 
 void journal_close(Journal *j)
@@ -40,10 +37,11 @@ bool journal_exists(const Journal *j)
     return lstat(j->path, &st) == 0;
 }
 
-void journal_remove(Journal *j)
+int journal_remove(Journal *j, Err *err)
 {
-    if (journal_exists(j))
-        unlink(j->path);
+    if (unlink(j->path) != 0 && errno != ENOENT)
+        return err_set(err, "cannot remove '%s': %s", j->path, strerror(errno));
+    return 0;
 }
 
 /* ---- reading ---- */
@@ -85,7 +83,7 @@ static int take_line(const char *line, size_t len, JournalTake *take, void *cont
                      ? schema_from_json(&row_schema, json_object_get(document, "result"), &r, err)
                      : err_set(err, "no JSON: %s", where.text);
     if (status == 0)
-        status = samples_from_json(json_object_get(document, "samples"), &samples, err);
+        status = row_document_samples(document, &samples, err);
     if (status == 0 && !(json_number_value(seconds) >= 0))
         status = err_set(err, "seconds is not a time");
     if (status == 0)

@@ -34,6 +34,6 @@ int journal_read(Journal *j, JournalTake *take, void *context, Err *err);
 int journal_add(Journal *j, const RowResult *r, const Samples *samples, double seconds, Err *err);
 
 /* Removes the file, if there is one. */
-void journal_remove(Journal *j);
+int journal_remove(Journal *j, Err *err);
 
 #endif

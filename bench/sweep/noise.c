@@ -9,6 +9,7 @@
 
 void noise_row(RowConfig *c, int64_t threads)
 {
+    Err err;
     row_config_init(c);
     text_set(c->model_size, "doctor");
     c->d_model = 128;
@@ -20,18 +21,18 @@ void noise_row(RowConfig *c, int64_t threads)
     c->num_warmups = NOISE_WARMUPS;
     c->num_trials = NOISE_TRIALS;
     c->threads = threads;
+    CHECK(row_config_complete(c, &err) == 0, "%s", err.msg);
 }
 
-int noise_look(Noise *n, int64_t threads, RowExecutor execute, Err *err)
+int noise_look(Noise *n, int64_t threads, bool no_probe, RowExecutor execute, Err *err)
 {
-    const RowLimits limits = {.max_seconds = 60};
+    const RowLimits limits = {.max_seconds = 60, .no_probe = no_probe};
     for (int i = 0; i < NOISE_LOOK && n->count < COUNT_OF(n->ms); i++) {
         RowResult r;
         Samples samples;
         samples_init(&samples);
         row_result_init(&r);
         noise_row(&r.config, threads);
-        CHECK(row_config_complete(&r.config, err) == 0, "%s", err->msg);
         int status = execute(&r, &samples, &limits, err);
         samples_release(&samples);
         if (status != 0)

@@ -46,6 +46,13 @@ static void add_unknown_columns(json_t *document)
         add_unknown(json_array_get(samples, i), &sample_schema);
 }
 
+int row_document_samples(const json_t *document, Samples *samples, Err *err)
+{
+    const json_t *tokens = json_object_get(document, "tokens");
+    int status = samples_from_json(json_object_get(document, "samples"), samples, err);
+    return status == 0 && tokens ? tokens_from_json(tokens, samples, err) : status;
+}
+
 int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samples,
                        Profile *profile, Err *err)
 {
@@ -58,10 +65,7 @@ int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samp
     add_unknown_columns(document);
     int status = schema_from_json(&row_schema, json_object_get(document, "result"), &answered, err);
     if (status == 0)
-        status = samples_from_json(json_object_get(document, "samples"), samples, err);
-    const json_t *tokens = json_object_get(document, "tokens");
-    if (status == 0 && tokens)
-        status = tokens_from_json(tokens, samples, err);
+        status = row_document_samples(document, samples, err);
     if (status == 0 && profile)
         status = profile_from_json(json_object_get(document, "profile"), profile, err);
     if (status == 0)

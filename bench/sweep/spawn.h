@@ -35,4 +35,7 @@ json_t *row_document(const RowResult *r, const Samples *samples, const Profile *
 int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samples,
                        Profile *profile, Err *err);
 
+/* Adds the document's samples, and the tokens of a row that has any. */
+int row_document_samples(const json_t *document, Samples *samples, Err *err);
+
 #endif

@@ -252,7 +252,7 @@ static int look_at_noise(Runner *r, Err *err)
     Err unknown;
     if (r->run->guard && r->noise.count > 0)
         guard_measure(r->run->guard, threads, &unknown);
-    return noise_look(&r->noise, threads, r->run->execute, err);
+    return noise_look(&r->noise, threads, r->run->no_probe, r->run->execute, err);
 }
 
 static void stamp_noise(const Runner *r, RowResult *result)
@@ -269,6 +269,8 @@ static void tell_noise(Runner *r)
         if (item->in_file && item->result.run_order > r->first_order)
             stamp_noise(r, &item->result);
     }
+    if (r->noise.count < 2)
+        return;
     progress_note(
         &r->progress,
         "noise floor: %zu processes of a small row differ by %.2g %% (standard deviation)",
@@ -420,21 +422,19 @@ static int check_journal(const Journal *j, const SweepRun *run, Err *err)
 {
     bool stray = run->how != RESULT_OVERWRITE && access(run->path, F_OK) != 0;
     if (stray && journal_exists(j))
-        return err_set(err,
-                       "'%s' exists, the processes of a result that is not there; replace it with "
-                       "--overwrite",
-                       j->path);
+        return result_stray(j->path, "processes", err);
     return 0;
 }
 
 /* The journal of a sweep is no longer needed once no row of it waits for more processes. */
 static void close_journal(Runner *r)
 {
+    Err kept; /* one that stays is refused, or taken over whole, by the next sweep */
     bool waiting = false;
     for (size_t i = 0; i < r->s->count; i++)
         waiting |= r->s->items[i].processes > 0 && !r->s->items[i].in_file;
     if (!waiting)
-        journal_remove(&r->journal);
+        journal_remove(&r->journal, &kept);
     journal_close(&r->journal);
 }
 
@@ -444,8 +444,8 @@ static int resume_and_run(Runner *r, const RowResult *rows, size_t count, Err *e
         return -1;
     if (r->run->how == RESULT_RESUME && runner_take_over_processes(r, err) != 0)
         return -1;
-    if (r->run->how != RESULT_RESUME)
-        journal_remove(&r->journal);
+    if (r->run->how != RESULT_RESUME && journal_remove(&r->journal, err) != 0)
+        return -1;
     int status = run_rows(r, err);
     close_journal(r);
     return status;

@@ -17,6 +17,7 @@
 #include "bench/row/stamp.h"
 #include "bench/stats/distributions.h"
 #include "bench/stats/stats.h"
+#include "bench/sweep/journal.h"
 #include "bench/sweep/sweep.h"
 #include "bench/sweep/turns.h"
 #include "bench/util/interrupt.h"
@@ -390,6 +391,46 @@ Test(process_sweep, a_kill_loses_at_most_the_process_that_ran)
     run(RESULT_RESUME);
     cr_expect(eq(int, calls, NUM_ROWS *EACH - 2 * 12));
     cr_expect(eq(sz, expect_complete(getpid()), (size_t)calls));
+}
+
+static int take_tokens(void *context, const RowResult *r, const Samples *s, double seconds,
+                       Err *err)
+{
+    (void)r, (void)seconds, (void)err;
+    cr_assert(eq(sz, s->num_tokens, 2));
+    cr_expect(eq(i64, s->tokens[1].ns, 70));
+    cr_expect(eq(i64, s->tokens[1].depth, 11));
+    *(int *)context += 1;
+    return 0;
+}
+
+Test(processes, a_journal_keeps_tokens, .init = temp_dir_make, .fini = temp_dir_remove)
+{
+    Err err;
+    Journal j;
+    Samples s;
+    RowResult r;
+    int taken = 0;
+    row_result_init(&r);
+    r.config = tiny_row();
+    r.config.num_warmups = 0;
+    r.config.num_trials = 1;
+    cr_assert(row_config_complete(&r.config, &err) == 0, "%s", err.msg);
+    row_id(&r.config, r.row_id);
+    text_set(r.status, STATUS_OK);
+    samples_init(&s);
+    Sample run = sample_empty();
+    run.trial = run.wall_ns = 1;
+    run.is_warmup = false;
+    samples_add(&s, run);
+    samples_add_token(&s, (TokenTime){.trial = 1, .token = 0, .depth = 10, .ns = 50});
+    samples_add_token(&s, (TokenTime){.trial = 1, .token = 1, .depth = 11, .ns = 70});
+    journal_init(&j, temp_path("t.csv"));
+    cr_assert(journal_add(&j, &r, &s, 0.5, &err) == 0, "%s", err.msg);
+    cr_assert(journal_read(&j, take_tokens, &taken, &err) == 0, "%s", err.msg);
+    cr_expect(eq(int, taken, 1));
+    journal_close(&j);
+    samples_release(&s);
 }
 
 Test(process_sweep, a_failed_process_ends_its_row_alone)

@@ -445,6 +445,10 @@ Test(sweep, two_results_never_share_their_samples)
     expect_complete(NUM_ROWS);
     unlink(result_path);
     expect_refused(RESULT_NEW, NULL, "the samples of a result that is not there");
+    unlink(temp_path("r.samples.csv"));
+    const char *tokens = temp_write("r.tokens.csv", "another's");
+    expect_refused(RESULT_NEW, NULL, "the tokens of a result that is not there");
+    cr_expect(access(tokens, F_OK) == 0);
     run(RESULT_OVERWRITE, NULL);
     expect_complete(NUM_ROWS);
 }
