@@ -27,7 +27,7 @@ NONE_BELIEVED = "No conclusion: not enough rows are believed."
 
 class Study:
     """The rows of one file: those that ran with their verdict and whether they are believed, then the
-    others, in one frame with `mode`, `fits` and `needs_gib`."""
+    others, in one frame with `ran`, `believed` and `mode`."""
 
     def __init__(self, path):
         table = load(path)
@@ -139,8 +139,10 @@ def memory(study):
     head = ["size", "mode", "precision", *(f"context {c:g}" for c in contexts)]
     sentences = []
     for (mode, context), rows in study.rows.groupby(["mode", "context_length"], sort=False):
-        fits = rows.loc[rows["ran"], "model_size"]
-        largest = f"the largest that fits is {fits.iloc[-1]}" if len(fits) else "no size fits"
+        fits = rows.loc[rows["ran"] | (rows["status"] == "skipped_time"), "model_size"]
+        judged = len(fits) or (rows["status"] == "skipped_memory").any()
+        nothing = "no size fits" if judged else "no row ran"
+        largest = f"the largest that fits is {fits.iloc[-1]}" if len(fits) else nothing
         sentences.append(f"{mode.capitalize()} at context {context:g}: {largest}.")
     off = study.rows["peak_rss_bytes"] / study.rows["predicted_peak_bytes"]
     off = off[study.rows["ran"]].dropna()
@@ -174,19 +176,18 @@ def _best_block(size, rows):
     return [sentence, f"{size}: what it costs in time: " + NONE_BELIEVED.lower()]
 
 
-STUDIES = {  # in the order of the course; a longer name before one that it contains
-    "end-to-end-step": ("End to end: the training step", end_to_end),
+STUDIES = {  # in the order of the course
     "end-to-end": ("End to end", end_to_end),
+    "end-to-end-step": ("End to end: the training step", end_to_end),
     "mixed-precision": ("Mixed precision", mixed_precision),
     "memory": ("Memory", memory),
     "checkpointing": ("Activation checkpointing", checkpointing),
 }
-ORDER = ["end-to-end", "end-to-end-step", "mixed-precision", "memory", "checkpointing"]
 
 
 def study_of(path):
     stem = os.path.basename(path)[:-len(".csv")]
-    return next((name for name in STUDIES if name in stem), None)
+    return max((name for name in STUDIES if name in stem), key=len, default=None)
 
 
 # ---- pages ----
@@ -221,12 +222,12 @@ class Latex(Markdown):
 
 
 def page(folder, style):
-    paths = sorted(p for p in glob.glob(os.path.join(folder, "*.csv")) if study_of(p))
+    paths = [p for p in glob.glob(os.path.join(folder, "*.csv")) if study_of(p)]
     paths = [p for p in paths if not p.endswith((".samples.csv", ".tokens.csv"))]
     if not paths:
-        raise Problem(f"{folder} has no result of configs/cs336: no {', '.join(ORDER)} in a name of a .csv file")
+        raise Problem(f"{folder} has no result of configs/cs336: no {', '.join(STUDIES)} in a name of a .csv file")
     parts = []
-    for path in sorted(paths, key=lambda p: (ORDER.index(study_of(p)), p)):
+    for path in sorted(paths, key=lambda p: (list(STUDIES).index(study_of(p)), p)):
         title, make = STUDIES[study_of(path)]
         study = Study(path)
         tables, sentences = make(study)

@@ -86,6 +86,11 @@ class Course(TempDir):
         self.assertIn("Forward at context 128: the largest that fits is xl.", page)
         self.assertIn("Forward at context 2048: no size fits.", page)
         self.assertIn("Measured peaks are 0.5 to 1 of what was predicted.", page)
+        rows[3]["status"] = "skipped_time"  # only what fits is timed
+        self.results("memory", rows)
+        self.assertIn("Forward at context 2048: the largest that fits is xl.", self.page())
+        self.results("memory", [row("xl", status="planned", predicted_peak_bytes="")])
+        self.assertIn("no row ran", self.page())
 
     def test_checkpointing(self):
         peaks = {"none": 5, "block": 3.4, "block:2": 3.1, "block:4": 3.3, "block:8": 4}
