@@ -28,8 +28,8 @@ typedef struct Noise {
 /* Like row_spawn: an empty status means that it was interrupted; -1: no row can be run at all. */
 typedef int (*RowExecutor)(RowResult *r, Samples *samples, const RowLimits *limits, Err *err);
 
-/* Takes one look, without row/probe.h where no_probe says so. A process that fails or is interrupted adds nothing. -1: no process can be
- * made. */
+/* Takes one look, without row/probe.h where no_probe says so. A process that fails or is
+ * interrupted adds nothing. -1: no process can be made. */
 int noise_look(Noise *n, int64_t threads, bool no_probe, RowExecutor execute, Err *err);
 
 /* Standard deviation of the logarithms; NaN for fewer than 2 processes. */

@@ -14,10 +14,7 @@ refuse() {
     fi
 }
 
-# expect NAME WANTED GOT
-expect() { [ "$2" = "$3" ] || fail "$1: got '$3', wanted '$2'"; }
-
-# column FILE NAME: the cells of a column, by Python's csv.
+# column FILE NAME: the cells of a column as they are, by Python's csv.
 column() {
     python3 -c 'import csv, sys
 for row in csv.DictReader(open(sys.argv[1])): print(row[sys.argv[2]])' "$1" "$2"

@@ -3,16 +3,6 @@
 # resuming and merging keep it. TARE names the program.
 . "$(dirname "$0")/lib/begin.sh"
 
-# column FILE NAME: the cells of a column.
-column() {
-    sed 's/"[^"]*"/quoted/g' "$1" | awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }'
-}
-
-# expect NAME WANTED GOT
-expect() {
-    [ "$2" = "$3" ] || fail "$1: '$3', wanted '$2'"
-}
-
 tiny=(--model tiny --d-model 32 --layers 2 --heads 2 --vocab 101 --batch 1)
 "$tare" run "${tiny[@]}" --task prefill,decode --context 24 --gen 5 --depth 7 --ubatch 10 --trials 2 --format csv \
     >run.csv 2>err || fail "two tasks: $(cat err)"

@@ -134,7 +134,7 @@ expect "a pipe" 2 "tare: cannot read 'piped/tokenizer.json': it is not a regular
 mkdir big && cp zeros/vocab.txt big && sed 's/"vocab_size":12/"vocab_size":6000000/' zeros/config.json >big/config.json
 classifier_tensors | sed 's/ 12,8/ 6000000,8/' | safetensors_of_zeros >big/model.safetensors
 interruptions=0
-for seconds in .1 .15 .2 .3 .4 .6 1 2; do
+for seconds in .01 .02 .05 .1 .15 .2 .3 .4 .6 1 2; do
     timeout --foreground --preserve-status -s INT $seconds "$tare" convert big new --format bf16 >stdout 2>err
     code=$?
     [ $code = 0 ] && break

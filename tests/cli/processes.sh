@@ -3,14 +3,6 @@
 # merging, the predicted time; and that one process, the default, is as it was.
 . "$(dirname "$0")/lib/begin.sh"
 
-# expect NAME WANTED GOT
-expect() { [ "$2" = "$3" ] || fail "$1: got '$3', wanted '$2'"; }
-
-# column FILE NAME: by name, from JSON where cells may have commas.
-column() {
-    awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }' "$1"
-}
-
 # json NAME: the values of a key of `tare ... --format json` on standard input.
 json() { sed -n "s/^ *\"$1\": \(.*[^,]\),*$/\1/p"; }
 

@@ -1,18 +1,8 @@
 #!/usr/bin/env bash
 # `tare sweep` and `tare merge` from outside, on a model of 70,000 weights: results, exit codes, the one
 # line of each error, and that nothing is lost when rows crash or the sweep is killed.
-set -uo pipefail
-tare=$(realpath "${TARE:-build/tare}")
 root=$(realpath "$(dirname "$0")/../..")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failed=0
-
-fail() {
-    printf '%s\n' "$@"
-    failed=1
-}
+. "$(dirname "$0")/lib/begin.sh"
 
 # refuse WORDS ARGUMENT...: exit 2, nothing on stdout, one line on stderr that contains WORDS.
 refuse() {
@@ -22,16 +12,6 @@ refuse() {
     if [ $got != 2 ] || [ -n "$out" ] || [ "$(wc -l <err)" != 1 ] || ! grep -qF -- "$words" err; then
         fail "tare $*: exit $got, wanted 2 and: $words" "$(cat err)"
     fi
-}
-
-# expect NAME WANTED GOT
-expect() {
-    [ "$2" = "$3" ] || fail "$1" "  got    $3" "  wanted $2"
-}
-
-# column FILE NAME: the cells of a column; none of these tests has a quoted comma before it.
-column() {
-    awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }' "$1"
 }
 
 # row_process SWEEP: the process that runs a row of it right now, not the one that measures peaks.

