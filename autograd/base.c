@@ -152,6 +152,12 @@ void *xgrow(void *items, size_t count, size_t size)
     return xrealloc(items, (count ? 2 * count : first) * size);
 }
 
+bool text_ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
 char *xstrdup(const char *s)
 {
     return checked(strdup(s), strlen(s) + 1);

@@ -49,12 +49,14 @@ typedef struct Range {
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+bool text_ends_with(const char *s, const char *end);
+
 /* Small allocations; running out of memory aborts with a message. */
 void *xmalloc(size_t bytes);
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *p, size_t bytes);
 /* Makes room for one more item behind `count` of `size` bytes each; the room doubles, so that n
- * items cost O(n). Grow an array by nothing else. */
+ * items cost O(n). For an array that only grows: `count` alone tells how much room there is. */
 void *xgrow(void *items, size_t count, size_t size);
 char *xstrdup(const char *s);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -98,10 +98,9 @@ static void largest_plan(const Decoder *d, size_t *arena, size_t *scratch)
 
 size_t decoder_predicted_bytes(const Decoder *d)
 {
-    const size_t process_bytes = 16u << 20; /* as of model_predicted_bytes */
     size_t arena, scratch;
     largest_plan(d, &arena, &scratch);
-    return params_bytes(&d->params, memory_wanted(d)) + arena + scratch + process_bytes;
+    return params_bytes(&d->params, memory_wanted(d)) + arena + scratch + MODEL_PROCESS_BYTES;
 }
 
 size_t decoder_cache_bytes_per_position(const ModelConfig *c, DType cache_type)

@@ -56,9 +56,6 @@ void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o);
  * which exec_read then reads. */
 void model_end_at_hidden(Model *m, size_t state);
 
-/* Program, libraries, thread stacks and the graph itself; measured on a two-layer model. */
-enum { MODEL_PROCESS_BYTES = 16 << 20 };
-
 /* What the plan takes: packed copies count as weights, gradients are those of parameters. */
 typedef struct ModelBytes {
     size_t weights, gradients, moments, arena, scratch;

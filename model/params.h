@@ -14,6 +14,9 @@
 #include "autograd/optim/adamw.h"
 #include "autograd/tensor.h"
 
+/* Program, libraries, thread stacks and the graph itself; measured on a two-layer model. */
+enum { MODEL_PROCESS_BYTES = 16 << 20 };
+
 typedef enum Init {
     INIT_NORMAL,
     INIT_TRUNCATED, /* a normal cut at 3 std: what lies beyond is drawn again */

@@ -167,26 +167,20 @@ static void append(const Tensor *t, const Attention *a, const ExecCtx *c)
     }
 }
 
-static void forward_cached(const Tensor *t, ExecCtx *c)
+static void use_cache(const Tensor *t, Attention *a, const ExecCtx *c)
 {
-    Attention a = describe(t, t->in[QKV]->data, t->data);
-    a.past = c->past;
-    a.k = t->in[KEYS]->data;
-    a.v = t->in[VALUES]->data;
-    a.part_ns = c->part_ns;
-    append(t, &a, c);
-    attention_forward(&a, c->threads, c->scratch);
+    a->past = c->past;
+    a->k = t->in[KEYS]->data;
+    a->v = t->in[VALUES]->data;
+    append(t, a, c);
 }
 
 static void forward(const Tensor *t, ExecCtx *c)
 {
-    if (t->in[KEYS]) {
-        forward_cached(t, c);
-        clear_padding(t, t->data, t->shape[1] * dtype_size(t->dtype));
-        return;
-    }
     Attention a = c->parts > 1 ? describe_part(t, c) : describe(t, t->in[QKV]->data, t->data);
     a.part_ns = c->part_ns;
+    if (t->in[KEYS])
+        use_cache(t, &a, c);
     attention_forward(&a, c->threads, c->scratch);
     clear_padding(t, t->data, t->shape[1] * dtype_size(t->dtype));
 }

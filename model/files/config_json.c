@@ -280,12 +280,6 @@ static int read_rotary(const json_t *root, ModelConfig *c, Err *err)
     return read_rope(root, &c->rope, err);
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static bool is_lm_class(const Family *family, const char *name)
 {
     const char *const *class = family->lm_classes;
@@ -303,10 +297,11 @@ static int read_head(const json_t *root, ModelConfig *c, Err *err)
     const Family *family = c->family;
     if ((list && !json_is_array(list)) || (first && !name))
         return err_set(err, "architectures must be a list of strings");
-    bool classifier = name && ends_with(name, "ForSequenceClassification");
+    bool classifier = name && text_ends_with(name, "ForSequenceClassification");
     if (name &&
-        ((classifier && !family->classifier_class) || ends_with(name, "ForTokenClassification") ||
-         ends_with(name, "ForQuestionAnswering") || ends_with(name, "ForMultipleChoice")))
+        ((classifier && !family->classifier_class) ||
+         text_ends_with(name, "ForTokenClassification") ||
+         text_ends_with(name, "ForQuestionAnswering") || text_ends_with(name, "ForMultipleChoice")))
         return err_set(err, "architectures: the head of %.80s is not built", name);
     bool lm = name ? is_lm_class(family, name) : family->lm_classes != NULL;
     c->head = lm ? HEAD_LM : classifier ? HEAD_CLASSIFIER : HEAD_NONE;

@@ -27,14 +27,9 @@ static const struct {
     [DT_I8] = {ST_I8, "int8", "int8", 0x1.fffffep127f},
 };
 
-static bool is_float(const STensor *t)
-{
-    return st_is_float(t->dtype);
-}
-
 static StDtype dtype_after(const STensor *t, DType format)
 {
-    if (!is_float(t))
+    if (!st_is_float(t->dtype))
         return t->dtype;
     return format == DT_I8 && t->ndim != 2 ? ST_F32 : formats[format].stored;
 }
@@ -84,7 +79,7 @@ size_t converted_bytes(const Checkpoint *ck, DType format)
         const STensor *t = safetensors_at(ck->file, i);
         StDtype after = dtype_after(t, format);
         bytes += stensor_count(t) * st_dtype_size(after);
-        if (after == ST_I8 && is_float(t))
+        if (after == ST_I8 && st_is_float(t->dtype))
             bytes += t->shape[is_transposed(&p, t->name) ? 1 : 0] * sizeof(float);
     }
     params_release(&p);
@@ -160,7 +155,7 @@ static void quantize_tensor(Converted *c, const STensor *t, const float *x, bool
 
 static int convert_tensor(Converted *c, const STensor *t, const Params *p, DType format, Err *err)
 {
-    if (!is_float(t)) {
+    if (!st_is_float(t->dtype)) {
         add(c, *t, NULL);
         return 0;
     }

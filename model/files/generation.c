@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "model/files/config_json.h"
 #include "model/files/gguf.h"
-#include "model/files/gguf_model.h"
 #include "model/json.h"
-
-enum { MAX_BYTES = 1 << 24 };
 
 static int add_id(EndTokens *e, const json_t *id, Err *err)
 {
@@ -31,25 +29,25 @@ static int add_ids(EndTokens *e, const json_t *ids, Err *err)
     return status;
 }
 
-static int add_file(EndTokens *e, const char *model_dir, const char *name, Err *err)
+static int add_generation(EndTokens *e, const char *model_dir, Err *err)
 {
-    char *path = xasprintf("%s/%s", model_dir, name);
-    int status = 0;
-    if (access(path, F_OK) == 0) {
-        json_t *root = json_read_object(path, MAX_BYTES, err);
-        status = root ? add_ids(e, json_object_get(root, "eos_token_id"), err) : -1;
-        if (root && status != 0)
-            err_prefix(err, "'%s'", path);
-        json_decref(root);
-    }
-    free(path);
+    OWNED char *path = xasprintf("%s/generation_config.json", model_dir);
+    if (access(path, F_OK) != 0)
+        return 0;
+    json_t *root = json_read_object(path, CONFIG_JSON_MAX_BYTES, err);
+    int status = root ? add_ids(e, json_object_get(root, "eos_token_id"), err) : -1;
+    if (root && status != 0)
+        err_prefix(err, "'%s'", path);
+    json_decref(root);
     return status;
 }
 
-static int add_gguf(EndTokens *e, const char *path, Err *err)
+static int add_config(EndTokens *e, const char *model_dir, Err *err)
 {
-    json_t *config = gguf_config(path, err);
+    json_t *config = config_json_read(model_dir, err);
     int status = config ? add_ids(e, json_object_get(config, "eos_token_id"), err) : -1;
+    if (config && status != 0)
+        err_prefix(err, "'%s'", model_dir);
     json_decref(config);
     return status;
 }
@@ -57,10 +55,8 @@ static int add_gguf(EndTokens *e, const char *path, Err *err)
 int end_tokens_load(EndTokens *e, const char *model_dir, Err *err)
 {
     *e = (EndTokens){0};
-    if (path_is_gguf(model_dir))
-        return add_gguf(e, model_dir, err);
-    if (add_file(e, model_dir, "config.json", err) == 0 &&
-        add_file(e, model_dir, "generation_config.json", err) == 0)
+    if (add_config(e, model_dir, err) == 0 &&
+        (path_is_gguf(model_dir) || add_generation(e, model_dir, err) == 0))
         return 0;
     end_tokens_release(e);
     return -1;

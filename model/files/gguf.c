@@ -279,6 +279,8 @@ static int read_shape(Gguf *g, STensor *t, Err *err)
     for (uint32_t i = 0; i < dims; i++) {
         if (take_u64(g, &size, err) != 0)
             return -1;
+        if (size == 0)
+            return err_set(err, "it has a dimension of 0");
         t->shape[dims - 1 - i] = size;
     }
     return 0;

@@ -205,6 +205,8 @@ static int add_rotary(const Gguf *g, const Arch *arch, json_t *config, Err *err)
             err, "%s: heads of %g channels for q and k, %g for v or the rotation, are not built",
             arch->name, head_dim, other);
     arch_number(g, arch, "rope.freq_base", &theta);
+    if (!isfinite(theta))
+        return err_set(err, "%s.rope.freq_base is %g", arch->name, theta);
     json_object_set_new(config, "num_key_value_heads", json_integer((json_int_t)kv_heads));
     json_object_set_new(config, "head_dim", json_integer((json_int_t)head_dim));
     json_object_set_new(config, "rope_theta", json_real(short_number(theta)));
@@ -221,6 +223,8 @@ static void add_token(const Gguf *g, json_t *config, const char *from, const cha
     bool there = gguf_number(g, key, &id) && id >= 0 && id < TOKEN_MAX_IDS;
     free(key);
     json_t *old = json_object_get(config, to);
+    if (json_is_null(old))
+        old = NULL;
     if (there && !old)
         json_object_set_new(config, to, json_integer((json_int_t)id));
     else if (there && json_integer_value(old) != (json_int_t)id)
@@ -241,6 +245,8 @@ static int fill_config(const Gguf *g, const Arch *arch, json_t *config, Err *err
     }
     if (!arch_number(g, arch, arch->eps[0], &value))
         return err_set(err, "%s.%s is missing", arch->name, arch->eps[0]);
+    if (!isfinite(value))
+        return err_set(err, "%s.%s is %g", arch->name, arch->eps[0], value);
     json_object_set_new(config, arch->eps[1], json_real(short_number(value)));
     const STensor *table = find_tensor(g, "token_embd.weight");
     if (!table || table->ndim != 2)
@@ -321,17 +327,11 @@ static char *checkpoint_name(const Arch *arch, const char *name)
     return to ? xasprintf("%s%s", to, dot) : xstrdup(name);
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* Row 2i + s of a head in the file is row s half + i of the checkpoint. */
 static int unpermute(const Gguf *g, const Arch *arch, STensor *t, void **copy, Err *err)
 {
     double heads = 0;
-    bool of_k = ends_with(t->name, "attn_k.weight");
+    bool of_k = text_ends_with(t->name, "attn_k.weight");
     if (!(of_k && arch_number(g, arch, "attention.head_count_kv", &heads)))
         arch_number(g, arch, "attention.head_count", &heads);
     size_t n = heads >= 1 && heads <= MAX_DIMENSION ? (size_t)heads : 0;
@@ -369,10 +369,10 @@ static int rearrange(const Gguf *g, const Arch *arch, STensor *t, void **copy, E
     static const char *const conv1d[] = {"attn_qkv.weight", "attn_output.weight", "ffn_up.weight",
                                          "ffn_down.weight"};
     if (arch->permuted &&
-        (ends_with(t->name, ".attn_q.weight") || ends_with(t->name, ".attn_k.weight")))
+        (text_ends_with(t->name, ".attn_q.weight") || text_ends_with(t->name, ".attn_k.weight")))
         return unpermute(g, arch, t, copy, err);
     for (size_t i = 0; i < COUNT_OF(conv1d) && !arch->rotary; i++)
-        if (ends_with(t->name, conv1d[i]) && t->ndim == 2)
+        if (text_ends_with(t->name, conv1d[i]) && t->ndim == 2)
             return transpose(t, copy, err);
     return 0;
 }

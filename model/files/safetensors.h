@@ -46,7 +46,7 @@ size_t stensor_count(const STensor *t);   /* number of elements */
 /* Bytes of so many elements, whole blocks of GGUF's. */
 size_t st_bytes(StDtype dtype, size_t elements);
 
-/* Whether a number of it stands for a real one: stensor_to_f32 takes it. */
+/* Whether a number of it stands for a real one: safetensors_to_f32 takes these alone. */
 bool st_is_float(StDtype dtype);
 
 /* Sets t->bytes by dtype and shape; -1 where that overflows, or a row is not of whole blocks. */

@@ -57,12 +57,6 @@ int weights_missing(const char *model_dir, Err *err)
 
 /* ---- the index ---- */
 
-static bool is_index(const char *path)
-{
-    size_t n = strlen(path), m = strlen(index_name);
-    return n >= m && strcmp(path + n - m, index_name) == 0;
-}
-
 static bool is_plain_name(const char *name)
 {
     return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
@@ -126,7 +120,7 @@ static void list_shards(WeightFiles *files, const char *path, const json_t *map)
 int weight_files_list(WeightFiles *files, const char *path, Err *err)
 {
     *files = (WeightFiles){0};
-    if (!is_index(path)) {
+    if (!text_ends_with(path, index_name)) {
         files->at = xcalloc(1, sizeof *files->at);
         files->at[files->count++] = xstrdup(path);
         return 0;
@@ -208,7 +202,7 @@ SafeTensors *weights_open(const char *path, Err *err)
 {
     if (path_is_gguf(path))
         return gguf_weights(path, err);
-    if (!is_index(path))
+    if (!text_ends_with(path, index_name))
         return safetensors_open(path, err);
     json_t *map, *root = read_index(path, &map, err);
     if (!root)

@@ -146,7 +146,8 @@ void bpe_scratch_free(BpeScratch *s)
     free(s);
 }
 
-/* The first symbols: `put` takes the id of each byte that has one. Returns how many. */
+/* Writes the id of each byte; unk for one without, where there is unk, and one for several in a row
+ * where fuse_unk says so. Returns how many. */
 static size_t first_symbols(const Bpe *b, const unsigned char *word, size_t len, int32_t *ids)
 {
     size_t n = 0;

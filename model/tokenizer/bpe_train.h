@@ -26,7 +26,7 @@ typedef struct BpeTrained {
 } BpeTrained;
 
 /* Reads bytes that are not UTF-8 as U+FFFD. vocab is from BPE_TRAIN_LEAST to TOKEN_MAX_IDS; a text
- * with fewer pairs gives fewer tokens. -1 for one of TOKEN_MAX_IDS different words or more. */
+ * with fewer pairs gives fewer tokens. -1 for one of more than TOKEN_MAX_IDS different words. */
 int bpe_train(BpeTrained *t, const char *text, size_t len, size_t vocab, Err *err);
 void bpe_trained_release(BpeTrained *t);
 

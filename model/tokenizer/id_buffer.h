@@ -1,5 +1,5 @@
 /* id_buffer: the ids that an encoder gives, and its working memory, one for each thread. Begins as
- * {0}; once it has grown to the longest text, encoding allocates nothing. */
+ * {0}; it grows to the longest text and is used again. */
 #ifndef TARE_MODEL_TOKENIZER_ID_BUFFER_H
 #define TARE_MODEL_TOKENIZER_ID_BUFFER_H
 

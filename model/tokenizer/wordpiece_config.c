@@ -128,12 +128,6 @@ static void set_default_names(json_t *config)
             json_object_set_new(config, token_names[i].key, json_string(token_names[i].value));
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* In the library's order: the seven names it knows, any other NAME_token, then the extra ones. */
 static int read_special(TokenList *special, json_t *config, Err *err)
 {
@@ -147,7 +141,7 @@ static int read_special(TokenList *special, json_t *config, Err *err)
             return -1;
     }
     json_object_foreach (config, key, token) {
-        if (ends_with(key, "_token") && json_is_string(token) &&
+        if (text_ends_with(key, "_token") && json_is_string(token) &&
             read_token(special, token, true, key, err) != 0)
             return -1;
     }

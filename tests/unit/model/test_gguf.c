@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "model/files/checkpoint.h"
+#include "model/files/generation.h"
 #include "model/files/gguf_model.h"
 #include "model/files/model_tokenizer.h"
 #include "model/files/quant_blocks.h"
@@ -248,6 +249,16 @@ Test(gguf, what_tensors_are_refused_for)
     put_text("t");
     put_u32(5);
     expect_refused("tensor 't': it has 5 dimensions");
+    for (int empty = 0; empty < 2; empty++) { /* 0 bytes, of no whole blocks or endless rows */
+        begin(1, 0);
+        put_text("t");
+        put_u32(2);
+        put_u64(empty ? 5 : 0);
+        put_u64(empty ? 0 : 1ull << 60);
+        put_u32(8);
+        put_u64(0);
+        expect_refused("tensor 't': it has a dimension of 0");
+    }
 }
 
 /* ---- blocks ---- */
@@ -284,9 +295,12 @@ Test(gguf, blocks_to_fp32)
 
 enum { WIDTH = 8, HEADS = 2, KV = 1, ROWS = 8 };
 
+static const char *end_key = "tokenizer.ggml.eos_token_id";
+
+/* A value of a key of floats is its bits. */
 static void write_llama(const char *changed, uint32_t value)
 {
-    static const struct {
+    const struct {
         const char *name;
         uint32_t value;
     } keys[] = {{"llama.embedding_length", WIDTH},
@@ -297,7 +311,7 @@ static void write_llama(const char *changed, uint32_t value)
                 {"llama.context_length", 16},
                 {"llama.rope.dimension_count", WIDTH / HEADS},
                 {"llama.expert_count", 0},
-                {"tokenizer.ggml.eos_token_id", 2}};
+                {end_key, 2}};
     static const struct {
         const char *name;
         uint64_t cols, rows;
@@ -309,9 +323,16 @@ static void write_llama(const char *changed, uint32_t value)
         {"blk.0.ffn_gate.weight", WIDTH, 12},  {"blk.0.ffn_up.weight", WIDTH, 12},
         {"blk.0.ffn_down.weight", 12, WIDTH}};
     uint64_t offset = 0;
-    begin(COUNT_OF(tensors), COUNT_OF(keys) + 2);
+    static const char *const floats[] = {"llama.attention.layer_norm_rms_epsilon",
+                                         "llama.rope.freq_base"};
+    begin(COUNT_OF(tensors), COUNT_OF(keys) + COUNT_OF(floats) + 1);
     key_text("general.architecture", "llama");
-    key_f32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    for (size_t i = 0; i < COUNT_OF(floats); i++) {
+        float x = i == 0 ? 1e-5f : 10000;
+        if (changed && strcmp(changed, floats[i]) == 0)
+            memcpy(&x, &value, sizeof x);
+        key_f32(floats[i], x);
+    }
     for (size_t i = 0; i < COUNT_OF(keys); i++)
         key_u32(keys[i].name,
                 changed && strcmp(changed, keys[i].name) == 0 ? value : keys[i].value);
@@ -367,6 +388,18 @@ Test(gguf, a_llama)
     json_decref(config);
 }
 
+/* A file that names the end of a turn alone. */
+Test(gguf, the_end_of_a_turn_alone_ends_texts)
+{
+    Err err;
+    EndTokens ends;
+    end_key = "tokenizer.ggml.eot_token_id";
+    write_llama(NULL, 0);
+    cr_assert(end_tokens_load(&ends, write_file(), &err) == 0, "%s", err.msg);
+    cr_expect(ends.count == 1 && end_tokens_have(&ends, 2));
+    end_tokens_release(&ends);
+}
+
 Test(gguf, what_a_model_is_refused_for)
 {
     static const struct {
@@ -382,6 +415,9 @@ Test(gguf, what_a_model_is_refused_for)
         {"llama.attention.head_count_kv", 0, "head"},
         {"llama.block_count", 1u << 31, "llama.block_count is"},
         {"llama.feed_forward_length", 13, "[12, 8]"},
+        {"llama.attention.layer_norm_rms_epsilon", 0x7fc00000,
+         "llama.attention.layer_norm_rms_epsilon is nan"},
+        {"llama.rope.freq_base", 0x7f800000, "llama.rope.freq_base is inf"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         Err err = {""};
