@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,17 +51,25 @@ static void remove_folder(int parent, const char *name)
         close(fd);
 }
 
+/* Whether NAME is FOLDER_NAME PID-XXXXXX, to the letter, of a process that is gone: a longer or
+ * shorter name that begins so is somebody else's. */
+static bool is_stale(const char *name)
+{
+    long pid;
+    int end = 0;
+    return sscanf(name, FOLDER_NAME "%ld-%n", &pid, &end) == 1 && end > 0 &&
+           strlen(name + end) == strlen("XXXXXX") && pid > 0 && kill((pid_t)pid, 0) != 0 &&
+           errno == ESRCH;
+}
+
 /* A process of another container may have the same number, hence the lock; the number is for the
  * moment before a folder is locked. */
 static void remove_stale_folders(const char *tmp)
 {
     DIR *dir = opendir(tmp);
-    for (struct dirent *d; dir && (d = readdir(dir));) {
-        long pid;
-        if (sscanf(d->d_name, FOLDER_NAME "%ld-", &pid) == 1 && pid > 0 &&
-            kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+    for (struct dirent *d; dir && (d = readdir(dir));)
+        if (is_stale(d->d_name))
             remove_folder(dirfd(dir), d->d_name);
-    }
     if (dir)
         closedir(dir);
 }

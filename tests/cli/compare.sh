@@ -150,10 +150,10 @@ has "$work/err" "tokenizers is left out: tokenizers answered 'nothing' without a
 
 # Folders of killed runs go; those of a process that lives, or of another name, stay.
 sleep 0 & wait $!
-mkdir -p "$work"/tmp/tare-compare-{$!-aaaaaa,$$-aaaaaa,x-aaaaaa}
+mkdir -p "$work"/tmp/tare-compare-{$!-aaaaaa,$$-aaaaaa,x-aaaaaa,$!h681p,$!-aaaaaaa}
 touch "$work"/tmp/tare-compare-{$!,$$}-aaaaaa/inputs.safetensors
 TMPDIR=$work/tmp compare good 0
-[ "$(ls "$work/tmp" | xargs)" = "$(printf '%s\n' tare-compare-{$$,x}-aaaaaa | sort | xargs)" ] ||
+[ "$(ls "$work/tmp" | xargs)" = "$(printf '%s\n' tare-compare-{{$$,x}-aaaaaa,$!h681p,$!-aaaaaaa} | sort | xargs)" ] ||
     { echo "stale folders: $(ls "$work/tmp")"; failed=1; }
 
 PYTHON=/no/such/python compare no_python 0

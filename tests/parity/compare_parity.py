@@ -158,7 +158,7 @@ def sentiment_faults(tare, folder, made):
 def main():
     args = arguments(__doc__.splitlines()[0])
     tare = args.tare.resolve()
-    with tempfile.TemporaryDirectory(prefix="tare-compare-") as folder:
+    with tempfile.TemporaryDirectory(prefix="compare-parity-") as folder:
         folder = Path(folder)
         models = "".join(f'[[model]]\nname = "{name}"\ndir = "{make_model(folder, made)}"\n'
                          for name, made in MODELS.items())
