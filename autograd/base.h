@@ -4,8 +4,7 @@
  * The world's fault (a file, a command line, a full disk): the function returns 0 or -1 and fills
  * an Err with one finished sentence, without a full stop and without a newline. Only main prints
  * it and picks the exit code. */
-#ifndef TARE_AUTOGRAD_BASE_H
-#define TARE_AUTOGRAD_BASE_H
+#pragma once
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -100,5 +99,3 @@ uint64_t rng_u64(uint64_t seed, uint64_t stream, uint64_t counter);
 uint64_t rng_key(uint64_t seed, uint64_t stream);
 /* Uniform in [0, 1) with 53 bits. */
 double rng_uniform(uint64_t seed, uint64_t stream, uint64_t counter);
-
-#endif

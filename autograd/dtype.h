@@ -2,8 +2,7 @@
  *
  * bf16 is the upper half of an fp32 (8 exponent bits, 7 of fraction). f16 is IEEE 754 binary16. i8
  * is a level; level x scale is the number. */
-#ifndef TARE_AUTOGRAD_DTYPE_H
-#define TARE_AUTOGRAD_DTYPE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -16,5 +15,3 @@ static inline size_t dtype_size(DType type)
 }
 
 const char *dtype_name(DType type); /* "f32", "bf16", "f16", "i8", "i32" */
-
-#endif

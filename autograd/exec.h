@@ -3,8 +3,7 @@
  *
  * Several plans (one for each batch and length) may run in one Exec, sized for the largest of
  * them. */
-#ifndef TARE_AUTOGRAD_EXEC_H
-#define TARE_AUTOGRAD_EXEC_H
+#pragma once
 
 #include "autograd/op.h"
 #include "autograd/plan.h"
@@ -81,5 +80,3 @@ void exec_run(Exec *e, const Plan *p, Phase phase);
  * widens a smaller floating-point format to fp32. */
 void exec_write(Exec *e, const Plan *p, const Tensor *t, const void *src);
 void exec_read(const Tensor *t, void *dst);
-
-#endif

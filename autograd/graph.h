@@ -1,7 +1,6 @@
 /* graph: the recorded model. Op constructors append nodes; nothing is computed and nothing large is
  * allocated. The order of recording is the order of the forward pass. */
-#ifndef TARE_AUTOGRAD_GRAPH_H
-#define TARE_AUTOGRAD_GRAPH_H
+#pragma once
 
 #include "autograd/tensor.h"
 
@@ -44,5 +43,3 @@ void tensor_store(Tensor *t, DType type);
 
 /* Keeps t's value readable after a run. */
 void tensor_keep(Tensor *t);
-
-#endif

@@ -1,6 +1,5 @@
 /* op: what every op tells the engine, which knows ops by this table only. ops.h lists the ops. */
-#ifndef TARE_AUTOGRAD_OP_H
-#define TARE_AUTOGRAD_OP_H
+#pragma once
 
 #include "autograd/tensor.h"
 
@@ -63,5 +62,3 @@ static inline double op_flops(const Tensor *t, bool backward)
 {
     return t->op->flops ? t->op->flops(t, backward) : 0;
 }
-
-#endif

@@ -3,8 +3,7 @@
  * An op is one file in ops/ that defines `const OpDef op_NAME_def` (op.h) and its constructor, one
  * line in ops.def, and one prototype here. Letters: B batch, T time, C channels, V vocabulary; n =
  * rows (B*T). */
-#ifndef TARE_AUTOGRAD_OPS_H
-#define TARE_AUTOGRAD_OPS_H
+#pragma once
 
 #include "autograd/exec.h"
 #include "autograd/graph.h"
@@ -114,5 +113,3 @@ Tensor *op_cross_entropy(Graph *g, Tensor *logits, Tensor *targets);
 /* The same loss of logits = x w^T, x [n,C], w [V,C], worked in chunks of the vocabulary. Keeps the
  * logits for backward, or, when `lean`, computes them again chunk by chunk. */
 Tensor *op_linear_cross_entropy(Graph *g, Tensor *x, Tensor *w, Tensor *targets);
-
-#endif

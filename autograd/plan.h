@@ -2,8 +2,7 @@
  *
  * A buffer lives from the step that writes it to the last step that reads it; two buffers share
  * memory only when their lives do not meet. Placement is greedy by size (Pisarchyk & Lee 2020). */
-#ifndef TARE_AUTOGRAD_PLAN_H
-#define TARE_AUTOGRAD_PLAN_H
+#pragma once
 
 #include "autograd/schedule.h"
 #include "autograd/slices.h"
@@ -37,5 +36,3 @@ void plan_release(Plan *p);
 /* Where in the arena the buffer of a slice begins; of a shared buffer, where the slice's part
  * begins. */
 size_t plan_place(const Plan *p, const Buffer *b, size_t slice);
-
-#endif

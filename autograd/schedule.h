@@ -1,8 +1,7 @@
 /* schedule: the flat list of steps that a run executes: every forward, then every backward in
  * reverse, each preceded by the steps that make again what it reads. Activation checkpointing is
  * nothing else: some forward steps appear twice. Allocates lists, no tensor memory. */
-#ifndef TARE_AUTOGRAD_SCHEDULE_H
-#define TARE_AUTOGRAD_SCHEDULE_H
+#pragma once
 
 #include "autograd/graph.h"
 
@@ -57,5 +56,3 @@ void schedule_end_at_states(Schedule *s);
 
 /* FLOPs of the matrix products that this step executes. */
 double step_flops(const Step *s);
-
-#endif

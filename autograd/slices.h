@@ -6,8 +6,7 @@
  * the slices then wait for each other before each attention and nowhere else. A slice has copies of
  * the graph's nodes with fewer rows. Every op works row by row, so results are the same, bit for
  * bit. */
-#ifndef TARE_AUTOGRAD_SLICES_H
-#define TARE_AUTOGRAD_SLICES_H
+#pragma once
 
 #include "autograd/schedule.h"
 
@@ -35,5 +34,3 @@ bool slices_share(const Slices *s, const Tensor *t);
 /* The end, at most `to`, of the steps from `from` on that a slice runs without waiting for the
  * others. */
 size_t slices_run_end(const Slices *s, const Schedule *schedule, size_t from, size_t to);
-
-#endif

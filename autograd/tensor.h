@@ -3,8 +3,7 @@
  *
  * A tensor owns nothing. Graph owns the nodes, the model's Params own weights and their gradients,
  * Exec owns the arena that the pointers below reach into. Everything is row-major. */
-#ifndef TARE_AUTOGRAD_TENSOR_H
-#define TARE_AUTOGRAD_TENSOR_H
+#pragma once
 
 #include "autograd/base.h"
 #include "autograd/dtype.h"
@@ -61,5 +60,3 @@ size_t tensor_bytes(const Tensor *t);
 /* The last dimension, and the product of all before it: a tensor seen as rows x channels. */
 size_t tensor_channels(const Tensor *t);
 size_t tensor_rows(const Tensor *t);
-
-#endif

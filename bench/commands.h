@@ -3,8 +3,7 @@
  * A verb gets its own part of the command line (argv[0] is the verb), writes results to stdout and
  * progress to stderr, and returns the exit code, or -1 with err filled: main prints it and makes it
  * EXIT_BAD_INPUT. */
-#ifndef TARE_BENCH_COMMANDS_H
-#define TARE_BENCH_COMMANDS_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -42,5 +41,3 @@ enum {
 #define COMMAND_AS(name, verb, help) int cmd_##verb(int argc, char **argv, Err *err);
 COMMANDS
 #undef COMMAND_AS
-
-#endif

@@ -3,8 +3,7 @@
  * The one idea: every recording (a bucket) has its own graph and plan, but all share one Params
  * and, running one at a time, one Exec of the largest plan's size. The caller chooses a text's
  * bucket. A single recording of fixed size is model.h. */
-#ifndef TARE_MODEL_BUCKETED_H
-#define TARE_MODEL_BUCKETED_H
+#pragma once
 
 #include "autograd/exec.h"
 #include "model/families/family.h"
@@ -56,5 +55,3 @@ float bucketed_loss(const Bucketed *m, size_t bucket); /* of its last forward */
 
 /* [batch, labels]; valid until the next run. */
 const float *bucketed_logits(const Bucketed *m, size_t bucket);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Plain data. What follows from it, checks, counts and FLOPs, is model/families/family.h; reading
  * it from a file is model/files/config_json.h. */
-#ifndef TARE_MODEL_CONFIG_H
-#define TARE_MODEL_CONFIG_H
+#pragma once
 
 #include "autograd/base.h"
 #include "autograd/kernels/kernels.h"
@@ -47,5 +46,3 @@ typedef struct ModelConfig {
      * at 3 std; otherwise as normals of std 0.02. */
     bool xavier;
 } ModelConfig;
-
-#endif

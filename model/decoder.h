@@ -7,8 +7,7 @@
  * logits of a position do not depend on the pieces, the batch or the threads, bit for bit.
  *
  * It chooses no token but the likeliest, and reads no files. */
-#ifndef TARE_MODEL_DECODER_H
-#define TARE_MODEL_DECODER_H
+#pragma once
 
 #include "model/families/family.h"
 #include "model/precision.h"
@@ -102,5 +101,3 @@ size_t decoder_read_memory(const Decoder *d);
 
 /* Forgets all but the first `length` positions of every sequence. */
 void decoder_cut(Decoder *d, size_t length);
-
-#endif

@@ -9,8 +9,7 @@
  * the last counts. Still refused, other than in Python, is a NUL in a string.
  *
  * What the keys mean is the business of whoever reads them. */
-#ifndef TARE_MODEL_JSON_H
-#define TARE_MODEL_JSON_H
+#pragma once
 
 #include <jansson.h>
 
@@ -26,5 +25,3 @@ json_t *json_read_object(const char *path, size_t max_bytes, Err *err);
 
 /* The overwriting itself, in place; text[len] must be 0. For tests. */
 void json_overwrite(char *text, size_t len);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The one idea: what is not changed is copied byte for byte, so that Python reads the NaN, Infinity
  * and large integers that it wrote there; a document that was parsed has lost them (json.h). */
-#ifndef TARE_MODEL_JSON_EDIT_H
-#define TARE_MODEL_JSON_EDIT_H
+#pragma once
 
 #include <jansson.h>
 
@@ -11,5 +10,3 @@
  * of `changes` takes the place of its key's, null removes the key, new keys come last. One key a
  * line, two spaces a level. Caller frees. */
 char *json_edit(const char *text, const json_t *changes);
-
-#endif

@@ -5,8 +5,7 @@
  * are the same code. model_predicted_bytes is what model_alloc and the first run will touch.
  *
  * It reads no files (files/checkpoint.h) and has one size only (bucketed.h has several). */
-#ifndef TARE_MODEL_MODEL_H
-#define TARE_MODEL_MODEL_H
+#pragma once
 
 #include "autograd/exec.h"
 #include "model/families/family.h"
@@ -81,5 +80,3 @@ void model_forward(Model *m);
 void model_backward(Model *m); /* after model_forward: fills every parameter's gradient */
 void model_update(Model *m, const AdamW *o);
 float model_loss(const Model *m); /* of the last forward */
-
-#endif

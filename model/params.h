@@ -8,8 +8,7 @@
  * multiply are then packed (kernels.h) and in no other form; tables that are only looked up are
  * held row by row. Vectors are always fp32. params_store is the one way into a small format. It
  * reads no files. */
-#ifndef TARE_MODEL_PARAMS_H
-#define TARE_MODEL_PARAMS_H
+#pragma once
 
 #include "autograd/optim/adamw.h"
 #include "autograd/tensor.h"
@@ -113,5 +112,3 @@ void params_touched(Params *p);
 
 /* Number of weights. */
 size_t params_total(const Params *p);
-
-#endif

@@ -18,8 +18,7 @@
  * widened. Biases and norm weights are held in fp32; in fp16 and bf16 their values are rounded to
  * the format. Token ids and the attention mask are integers. Mixed is PyTorch's autocast, but for
  * attention in training and for the outputs of linear layers, which stay fp32. */
-#ifndef TARE_MODEL_PRECISION_H
-#define TARE_MODEL_PRECISION_H
+#pragma once
 
 #include "autograd/kernels/kernels.h"
 #include "model/config.h"
@@ -70,5 +69,3 @@ int precision_takes(Precision p, const ModelConfig *c, Err *err);
 /* The instruction that would make an emulated precision native, such as "vpdpbusd (AVX512_VNNI)";
  * for messages. */
 const char *precision_missing(Precision p);
-
-#endif

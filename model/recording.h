@@ -1,7 +1,6 @@
 /* recording: what to record of a model and what the recording offers to whoever runs it, the same
  * for every family. Making one is model/families/family.h. */
-#ifndef TARE_MODEL_RECORDING_H
-#define TARE_MODEL_RECORDING_H
+#pragma once
 
 #include "autograd/ops.h"
 #include "model/config.h"
@@ -53,5 +52,3 @@ static inline Heads model_heads(const ModelConfig *c)
                    .kv = c->num_kv_heads ? c->num_kv_heads : c->num_heads,
                    .channels = c->head_dim ? c->head_dim : c->d_model / c->num_heads};
 }
-
-#endif

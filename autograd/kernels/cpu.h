@@ -1,6 +1,5 @@
 /* cpu: the name and the features of this processor. */
-#ifndef TARE_AUTOGRAD_KERNELS_CPU_H
-#define TARE_AUTOGRAD_KERNELS_CPU_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -30,5 +29,3 @@ int cpu_hide(const char *list, Err *err);
 /* The features that this processor has and nobody hides, as such words with a space between them,
  * into buf; returns buf. */
 char *cpu_features_text(char *buf, size_t size);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Private to kernels/: gemm/ and attention.c divide the work among threads and call through this
  * table; the rest of the program includes kernels.h only. */
-#ifndef TARE_AUTOGRAD_KERNELS_ISA_H
-#define TARE_AUTOGRAD_KERNELS_ISA_H
+#pragma once
 
 #include "autograd/kernels/cpu.h"
 #include "autograd/kernels/kernels.h"
@@ -223,5 +222,3 @@ struct Isa {
 /* The one in use, and the best this CPU has (select.c). */
 const Isa *isa_in_use(void);
 const Isa *isa_best(void);
-
-#endif

@@ -7,8 +7,7 @@
  * Kernels allocate nothing: the caller reads the scratch bytes of a call first and passes the
  * memory. Results do not depend on the number of threads, bit for bit: every output element is
  * summed in one fixed order. They differ between instruction sets by rounding only. */
-#ifndef TARE_AUTOGRAD_KERNELS_KERNELS_H
-#define TARE_AUTOGRAD_KERNELS_KERNELS_H
+#pragma once
 
 #include "autograd/base.h"
 #include "autograd/dtype.h"
@@ -228,5 +227,3 @@ void attention_backward(const Attention *a, const float *dout, float *dq, float 
                         int threads, void *scratch);
 /* Of an attention of these T, capacity, D, types and product. */
 size_t attention_scratch_bytes(const Attention *a, int threads, bool backward);
-
-#endif

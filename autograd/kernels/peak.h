@@ -1,6 +1,5 @@
 /* peak: the ceilings of the roofline, measured now: arithmetic and memory bandwidth. */
-#ifndef TARE_AUTOGRAD_KERNELS_PEAK_H
-#define TARE_AUTOGRAD_KERNELS_PEAK_H
+#pragma once
 
 #include "autograd/dtype.h"
 
@@ -16,5 +15,3 @@ double peak_product_gflops(DType product, int threads);
 /* Memory bandwidth by the triad a = b + s c over arrays far larger than the caches (McCalpin
  * 1995), in GB/s (10^9): the best of several passes. 0 where there is not enough memory for it. */
 double peak_bandwidth(int threads);
-
-#endif

@@ -9,8 +9,7 @@
  * Where OMP_PROC_BIND or OMP_PLACES is set, OpenMP places the threads, and nothing is mended. It
  * pins the initial thread before main starts. placement_unpin keeps the pin from the processes we
  * start. */
-#ifndef TARE_AUTOGRAD_KERNELS_PLACEMENT_H
-#define TARE_AUTOGRAD_KERNELS_PLACEMENT_H
+#pragma once
 
 #include <sched.h>
 
@@ -26,5 +25,3 @@ void placement_mend(void);
  * sched_setaffinity; NULL: not wanted. Call it before exec and before the mask is read. Takes no
  * lock and no memory. */
 void placement_unpin(cpu_set_t *pinned);
-
-#endif

@@ -1,6 +1,5 @@
 /* cross_entropy: the rows of a softmax loss, for cross_entropy.c and linear_cross_entropy.c. */
-#ifndef TARE_AUTOGRAD_OPS_CROSS_ENTROPY_H
-#define TARE_AUTOGRAD_OPS_CROSS_ENTROPY_H
+#pragma once
 
 #include "autograd/kernels/kernels.h"
 
@@ -14,5 +13,3 @@ float mean_loss(const float *lse, const float *picked, const int32_t *target, si
  * the target is ignored. */
 void loss_gradient_row(float *logits, size_t w, size_t from, int32_t target, float lse,
                        float scale);
-
-#endif

@@ -1,8 +1,7 @@
 /* products: the three matrix products of y[n,O] = x[n,K] w[O,K]^T, for the ops that contain one.
  * Each function returns the Gemm for gemm_run; the caller adds epilogue, packing or
  * accumulation. */
-#ifndef TARE_AUTOGRAD_OPS_PRODUCTS_H
-#define TARE_AUTOGRAD_OPS_PRODUCTS_H
+#pragma once
 
 #include "autograd/kernels/kernels.h"
 
@@ -56,5 +55,3 @@ static inline Gemm product_input_gradient(size_t n, size_t O, size_t K, const fl
                   .c = dx,
                   .c_row = K};
 }
-
-#endif

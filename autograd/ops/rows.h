@@ -2,8 +2,7 @@
  *
  * Ops compute in fp32. A row of an fp32 tensor is used in place and nothing is copied; any other
  * row is widened into, or narrowed from, one row of the op's scratch. */
-#ifndef TARE_AUTOGRAD_OPS_ROWS_H
-#define TARE_AUTOGRAD_OPS_ROWS_H
+#pragma once
 
 #include "autograd/exec.h"
 #include "autograd/kernels/kernels.h"
@@ -38,5 +37,3 @@ static inline void row_done(const Tensor *t, size_t i, const float *row)
 /* This thread's `floats` floats of c->scratch, and the bytes for all threads. */
 float *thread_scratch(const ExecCtx *c, size_t floats);
 size_t thread_scratch_bytes(int threads, size_t floats);
-
-#endif

@@ -1,6 +1,5 @@
 /* sequences: which rows of a tensor belong to which sequence (Sequences in ops.h). */
-#ifndef TARE_AUTOGRAD_OPS_SEQUENCES_H
-#define TARE_AUTOGRAD_OPS_SEQUENCES_H
+#pragma once
 
 #include "autograd/ops.h"
 
@@ -42,5 +41,3 @@ static inline size_t position_of(const Tensor *starts, size_t T, const int32_t *
     }
     return row - (size_t)at[low] + (past ? (size_t)past[low] : 0);
 }
-
-#endif

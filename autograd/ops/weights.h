@@ -1,8 +1,7 @@
 /* weights: how ops read a matrix of parameters. The model holds it as fp32, perhaps with a packed
  * copy; in a small format packed for products only; or in a small format row by row, for lookups
  * only. */
-#ifndef TARE_AUTOGRAD_OPS_WEIGHTS_H
-#define TARE_AUTOGRAD_OPS_WEIGHTS_H
+#pragma once
 
 #include "autograd/exec.h"
 #include "autograd/kernels/kernels.h"
@@ -14,5 +13,3 @@ const PackedB *weight_packed(const Tensor *w, const ExecCtx *c);
 
 /* Row i of w[V,C] as fp32: in place, or widened into `scratch` [C]. */
 const float *weight_row(const Tensor *w, size_t i, float *scratch);
-
-#endif

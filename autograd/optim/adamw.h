@@ -3,8 +3,7 @@
  *
  * One pass over weights, gradients and both moments, all flat arrays. The caller says which of them
  * decay. */
-#ifndef TARE_AUTOGRAD_OPTIM_ADAMW_H
-#define TARE_AUTOGRAD_OPTIM_ADAMW_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -19,5 +18,3 @@ AdamW adamw_defaults(void);
  * decay: whether weights decay (norms and biases do not). */
 void adamw_update(const AdamW *o, uint64_t step, float *w, const float *g, float *m, float *v,
                   size_t n, bool decay, float grad_scale, int threads);
-
-#endif

@@ -1,8 +1,7 @@
 /* clip: gradient clipping by the norm of all gradients (Pascanu et al. 2013), as PyTorch's
  * clip_grad_norm_. Nothing is changed here: the caller passes the factor to the optimizer
  * (adamw_update's grad_scale). */
-#ifndef TARE_AUTOGRAD_OPTIM_CLIP_H
-#define TARE_AUTOGRAD_OPTIM_CLIP_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -13,5 +12,3 @@ double gradient_norm(const float *g, size_t n, int threads);
 /* The factor that reduces a norm to max_norm: min(1, max_norm / (norm + 1e-6)). A max_norm of 0
  * means no limit: 1. */
 double clip_factor(double norm, double max_norm);
-
-#endif

@@ -1,7 +1,6 @@
 /* config: the TOML file of an attention study, read and multiplied out into rows. Keys and layout
  * are a sweep's (util/grid.h); nothing here runs. */
-#ifndef TARE_BENCH_ATTENTION_CONFIG_H
-#define TARE_BENCH_ATTENTION_CONFIG_H
+#pragma once
 
 #include "bench/attention/row.h"
 #include "bench/util/grid.h"
@@ -16,5 +15,3 @@ const ConfigFile *attention_config_file(void);
 /* The rows, named and planned, in the order of the columns, the first outermost. Caller frees
  * *rows. */
 int attention_expand(const AttentionConfig *c, AttentionRow **rows, size_t *count, Err *err);
-
-#endif

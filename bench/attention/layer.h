@@ -3,8 +3,7 @@
  * The one idea: two implementations of one table: `flash` is the project's attention kernel,
  * `plain` the obvious one (plain.c) that stores every probability. It exists to be beaten, and to
  * check. The same inputs follow from the same seed. */
-#ifndef TARE_BENCH_ATTENTION_LAYER_H
-#define TARE_BENCH_ATTENTION_LAYER_H
+#pragma once
 
 #include "autograd/kernels/kernels.h"
 
@@ -48,5 +47,3 @@ void attention_layer_release(AttentionLayer *l);
  * value of y, of out or of the gradients together, whichever is worse; NaN where one is no
  * number. */
 double attention_difference(AttentionLayer *x, AttentionLayer *y);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * The one idea: a line holds a RowResult, so that statistics, judgement and stamps are those of any
  * row; its columns are members of both. What is timed is run.h's business. */
-#ifndef TARE_BENCH_ATTENTION_ROW_H
-#define TARE_BENCH_ATTENTION_ROW_H
+#pragma once
 
 #include "autograd/kernels/kernels.h"
 #include "bench/row/row.h"
@@ -35,5 +34,3 @@ void attention_row_plan(AttentionRow *r);
 
 /* The shape without pointers; products are bf16 in a forward pass where the row and the CPU are. */
 Attention attention_shape(const AttentionRow *r);
-
-#endif

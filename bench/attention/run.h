@@ -2,8 +2,7 @@
  *
  * The one idea: a study starts each in a process of its own (study.h), so peak memory belongs to
  * the row alone, and the comparison, which has both implementations in memory, to neither. */
-#ifndef TARE_BENCH_ATTENTION_RUN_H
-#define TARE_BENCH_ATTENTION_RUN_H
+#pragma once
 
 #include "bench/attention/row.h"
 #include "bench/row/samples.h"
@@ -16,5 +15,3 @@ int attention_run(AttentionRow *r, Samples *samples, Err *err);
  * bytes (INT_MISSING: no limit), at half its context, a quarter, ...; fills the columns of parity.
  * -1: they differ by more than rounding, or memory was refused. */
 int attention_parity(AttentionRow *r, int64_t memory_limit, Err *err);
-
-#endif

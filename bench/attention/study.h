@@ -5,8 +5,7 @@
  *
  * The one idea: every selected row ends up in the file, also those that do not fit, as soon as it
  * is finished. Both kinds of process are this program's `tare attention --row`. */
-#ifndef TARE_BENCH_ATTENTION_STUDY_H
-#define TARE_BENCH_ATTENTION_STUDY_H
+#pragma once
 
 #include <stdio.h>
 
@@ -38,5 +37,3 @@ size_t attention_study_show(const AttentionStudy *s, const char *format, FILE *o
 /* In the fresh process: the study's only row, or its parity; the answer as JSON on the open
  * descriptor. */
 int attention_study_answer(AttentionStudy *s, bool parity, int fd, Err *err);
-
-#endif

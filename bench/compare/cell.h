@@ -4,8 +4,7 @@
  * A sample is timed inside the worker; in a fresh process an untimed call always goes first. After
  * a turn the next begins when every thread of the last worker sleeps. The parent only waits; it
  * never calls a kernel. Nothing is subtracted from any time. */
-#ifndef TARE_BENCH_COMPARE_CELL_H
-#define TARE_BENCH_COMPARE_CELL_H
+#pragma once
 
 #include "bench/compare/config.h"
 #include "bench/compare/output.h"
@@ -66,5 +65,3 @@ void compare_report_markdown(const void *comparison, time_t started, FILE *f);
  * NULL when a file cannot be written or read. */
 json_t *compare_load_request(const CompareCell *cell, const char *model_dir, size_t vocab_size,
                              uint64_t seed, const char *path, Err *err);
-
-#endif

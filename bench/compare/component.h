@@ -1,7 +1,6 @@
 /* component: what `tare compare` can measure, what each of these needs, and who can do it. The one
  * list that the configs, the workers' requests and the reports share; it measures nothing. */
-#ifndef TARE_BENCH_COMPARE_COMPONENT_H
-#define TARE_BENCH_COMPARE_COMPONENT_H
+#pragma once
 
 #include "autograd/base.h"
 #include "model/precision.h"
@@ -42,5 +41,3 @@ extern const Component components[];
 extern const size_t num_components;
 
 const Component *component_find(const char *name); /* NULL when there is none */
-
-#endif

@@ -3,8 +3,7 @@
  * A [[cell]]'s lists multiply out into cells, the model slowest, the batch size fastest; cells
  * borrow the lists' texts. The keys are in config.c, and in Markdown in
  * configs/README.md. Nothing here looks at a model. */
-#ifndef TARE_BENCH_COMPARE_CONFIG_H
-#define TARE_BENCH_COMPARE_CONFIG_H
+#pragma once
 
 #include "bench/compare/component.h"
 #include "bench/util/config.h"
@@ -79,5 +78,3 @@ void compare_cell_name(const CompareConfig *c, const CompareCell *cell,
 
 int compare_check_make(const ConfigAt *at, Err *err);
 int compare_check_model(const ConfigAt *at, Err *err);
-
-#endif

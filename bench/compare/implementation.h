@@ -1,8 +1,7 @@
 /* implementation: one implementation that `tare compare` measures, in a worker process of its own:
  * how it is started and greeted, how it is asked, and why it is left out. What is asked is not
  * decided here. */
-#ifndef TARE_BENCH_COMPARE_IMPLEMENTATION_H
-#define TARE_BENCH_COMPARE_IMPLEMENTATION_H
+#pragma once
 
 #include "bench/compare/project.h"
 #include "bench/compare/component.h"
@@ -58,5 +57,3 @@ double implementation_time(Implementation *a, const char *what, int64_t calls, E
  * started; a line on stderr where that is more than CPUS_IN_USE (machine/machine.h). NaN where the
  * system does not tell. */
 double other_cpus_before_start(void);
-
-#endif

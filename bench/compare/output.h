@@ -3,8 +3,7 @@
  *
  * The one idea: a Report names its records by a Schema; CSV and JSON follow from it. What is in a
  * report is decided elsewhere. */
-#ifndef TARE_BENCH_COMPARE_OUTPUT_H
-#define TARE_BENCH_COMPARE_OUTPUT_H
+#pragma once
 
 #include <time.h>
 
@@ -79,5 +78,3 @@ void system_info_print(time_t started, int64_t threads, FILE *f);
 void other_cpus_print(double cpus, FILE *f);
 /* The title of a report, both of these, and the implementations. */
 void session_print(const Session *s, const char *title, const char *name, time_t started, FILE *f);
-
-#endif

@@ -1,7 +1,6 @@
 /* parity: do two implementations compute the same? Their outputs, as safetensors files with the
  * same names and shapes, compared number by number. */
-#ifndef TARE_BENCH_COMPARE_PARITY_H
-#define TARE_BENCH_COMPARE_PARITY_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -23,5 +22,3 @@ extern const double parity_tolerance;
 /* -1: a file cannot be read. Other names, shapes or kinds of tensors, a number that is not finite
  * and a difference above the bound are in *p. */
 int parity_compare(const char *ours, const char *theirs, double tolerance, Parity *p, Err *err);
-
-#endif

@@ -5,8 +5,7 @@
  * Python is $TARE_PYTHON, else .venv/bin/python. Models that a config asks to make are made once by
  * bench/peers/make_models.py and kept in .cache/models. Of a checkout, .venv and .cache lie in the
  * root; an installed root stays as it is, so they lie in the current folder. */
-#ifndef TARE_BENCH_COMPARE_PROJECT_H
-#define TARE_BENCH_COMPARE_PROJECT_H
+#pragma once
 
 #include "model/files/checkpoint.h"
 #include "bench/compare/config.h"
@@ -43,5 +42,3 @@ void model_files_release(ModelFiles *f);
 
 /* Whether this model can do what the cell asks. */
 int model_files_check(const ModelFiles *f, const CompareCell *cell, Err *err);
-
-#endif

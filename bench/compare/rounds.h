@@ -6,8 +6,7 @@
  * by round. An entry that fails takes no more turns and has no figures. An interruption keeps the
  * rounds that every other entry has finished. What a turn does is the caller's business; it fills
  * in parity and claim. */
-#ifndef TARE_BENCH_COMPARE_ROUNDS_H
-#define TARE_BENCH_COMPARE_ROUNDS_H
+#pragma once
 
 #include "bench/compare/parity.h"
 #include "bench/machine/plausible.h"
@@ -74,5 +73,3 @@ size_t turn_of(uint64_t seed, uint64_t stream, size_t round, size_t turn, size_t
 
 /* Calls of call_ns each in a turn of at least turn_ns. */
 int64_t turn_calls(double call_ns, double turn_ns);
-
-#endif

@@ -5,8 +5,7 @@
  * more turns (rounds.h); implementation_wake starts and greets it again before the next load. An
  * interruption is no failure of anybody. Progress is one line on stderr an entry or cell, printed
  * by who measures it. What is measured is decided by cell.h and serving. */
-#ifndef TARE_BENCH_COMPARE_SESSION_H
-#define TARE_BENCH_COMPARE_SESSION_H
+#pragma once
 
 #include "bench/compare/implementation.h"
 #include "bench/compare/rounds.h"
@@ -46,5 +45,3 @@ void session_remove_file(const Session *s, const char *name);
 int session_write_outputs(const Session *s, Implementation *a, Err *err);
 /* Compares the outputs of e with ours, unless one of them failed: its parity, or its failure. */
 void session_prove(const Session *s, const Entry *ours, Entry *e, double tolerance);
-
-#endif

@@ -1,8 +1,7 @@
 /* worker_job: one component of one model on one set of inputs, loaded once and run many times: what
  * `tare worker` is asked to measure. worker_job_run is exactly what is timed. It knows nothing of
  * the talk with the parent and nothing of time. */
-#ifndef TARE_BENCH_COMPARE_WORKER_JOB_H
-#define TARE_BENCH_COMPARE_WORKER_JOB_H
+#pragma once
 
 #include <jansson.h>
 
@@ -35,5 +34,3 @@ size_t worker_job_label(WorkerJob *job);
  *                        weights as [out, in]; gpt_step also loss_after_step
  *   classify             logits [texts, labels], lengths, each text by a request of its own */
 int worker_job_outputs(WorkerJob *job, const char *path, Err *err);
-
-#endif

@@ -3,8 +3,7 @@
  * The one idea: a finding is one fact and, where it can be bettered, one piece of advice. Pure
  * functions of what machine/machine.h, row/counters.h, machine/peaks.h and noise_floor.h read or
  * measured; nothing here reads, measures or prints. */
-#ifndef TARE_BENCH_DOCTOR_DOCTOR_H
-#define TARE_BENCH_DOCTOR_DOCTOR_H
+#pragma once
 
 #include "bench/machine/machine.h"
 #include "bench/row/counters.h"
@@ -45,5 +44,3 @@ void doctor_quiet(Findings *f, const Machine *c, double other_cpus, double steal
 void doctor_clock(Findings *f, const Machine *c, const ClockCost *cost);
 void doctor_peaks(Findings *f, const Peaks *p);
 void doctor_noise(Findings *f, const NoiseFloor *n);
-
-#endif

@@ -5,8 +5,7 @@
  * random order a round (compare/rounds.h); whatever difference a comparison finds between them is
  * noise. The same trials say how much of their variance comes from the process, hence how many
  * processes and trials are worth their time. */
-#ifndef TARE_BENCH_DOCTOR_NOISE_FLOOR_H
-#define TARE_BENCH_DOCTOR_NOISE_FLOOR_H
+#pragma once
 
 #include "bench/stats/intervals.h"
 #include "bench/stats/rank_tests.h"
@@ -33,5 +32,3 @@ NoiseFloor noise_floor_of(const double *a, const double *b, size_t rounds, const
  * -1: a row failed, or no process could be made. On interruption it returns early with the rounds
  * done so far. */
 int noise_floor_measure(size_t rounds, int64_t threads, uint64_t seed, NoiseFloor *n, Err *err);
-
-#endif

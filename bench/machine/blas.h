@@ -1,6 +1,5 @@
 /* blas: whether the BLAS that was loaded suits this processor. */
-#ifndef TARE_BENCH_MACHINE_BLAS_H
-#define TARE_BENCH_MACHINE_BLAS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -17,5 +16,3 @@ bool blas_is_far_below(const char *description, const char *best_isa, char text[
 
 /* The best instruction set of this processor. */
 const char *best_isa(void);
-
-#endif

@@ -5,8 +5,7 @@
  * read there is no figure, only the reason: time times a guess is an estimate, and is made only on
  * request (ENERGY_MODEL). A package's counter counts everything that runs on it; what an idle
  * machine takes is measured by energy_idle_watts and subtracted by the caller. */
-#ifndef TARE_BENCH_MACHINE_ENERGY_H
-#define TARE_BENCH_MACHINE_ENERGY_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -70,5 +69,3 @@ typedef struct IdlePower {
 
 double idle_watts(const IdlePower *p); /* their mean; NaN if one is missing */
 bool idle_drifted(const IdlePower *p); /* they differ by more than 10 % of the mean */
-
-#endif

@@ -3,8 +3,7 @@
  * The one idea: every reading is a small function of files under a root folder ("" = the real
  * machine), so tests can show it another machine. It measures nothing and judges nothing: doctor
  * does. What a machine does not tell is empty, NaN or INT_MISSING, never a guess. */
-#ifndef TARE_BENCH_MACHINE_MACHINE_H
-#define TARE_BENCH_MACHINE_MACHINE_H
+#pragma once
 
 #include <sched.h>
 #include <stddef.h>
@@ -64,5 +63,3 @@ double machine_steal_fraction(CpuTime before, CpuTime after);
  * quiet from CPUS_IN_USE on. */
 #define CPUS_IN_USE 0.25
 double machine_other_cpus(CpuTime before, CpuTime after, double cpus);
-
-#endif

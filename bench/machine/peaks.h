@@ -3,8 +3,7 @@
  * A rate is shown as a share of them, and one above them is not believed (plausible.h). The whole
  * measurement takes under a second. A parent that never runs a kernel asks a child process:
  * peaks_spawn. */
-#ifndef TARE_BENCH_MACHINE_PEAKS_H
-#define TARE_BENCH_MACHINE_PEAKS_H
+#pragma once
 
 #include "autograd/base.h"
 #include "autograd/dtype.h"
@@ -47,5 +46,3 @@ double peaks_limit_of_product(const Peaks *p, DType product);
 /* Both for fp32. */
 double peaks_measured(const Peaks *p);
 double peaks_limit(const Peaks *p);
-
-#endif

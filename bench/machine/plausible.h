@@ -6,8 +6,7 @@
  * neither accuses itself nor shows more than its peak. A clock that is slow for the peaks too shows
  * elsewhere: the CPU time that the scheduler counts cannot exceed the time on all threads. A figure
  * that breaks either limit is shown as `implausible`; nothing is ranked by it. */
-#ifndef TARE_BENCH_MACHINE_PLAUSIBLE_H
-#define TARE_BENCH_MACHINE_PLAUSIBLE_H
+#pragma once
 
 #include "bench/machine/peaks.h"
 
@@ -45,5 +44,3 @@ int guard_measure(Guard *g, int64_t threads, Err *err);
 /* Measures them unless that was done, and again, three times at most, while the rate is above
  * them. */
 int guard_doubt(Guard *g, int64_t threads, const Claim *c, Err *err);
-
-#endif

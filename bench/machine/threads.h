@@ -1,7 +1,6 @@
 /* threads: how many threads a verb uses unless told, the option that tells it, and how many threads
  * really run. It places none: autograd/kernels/placement.h does. */
-#ifndef TARE_BENCH_MACHINE_THREADS_H
-#define TARE_BENCH_MACHINE_THREADS_H
+#pragma once
 
 #include "bench/machine/machine.h"
 #include "bench/util/options.h"
@@ -30,5 +29,3 @@ void threads_warn(int64_t threads);
 
 /* --threads N; *threads has its default before the options are read. */
 Option threads_option(int64_t *threads);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Pure functions. The one idea: both saw the same cases, so differences are judged by the cases on
  * which they differ, not by two separate proportions. Running models is quality.c's business. */
-#ifndef TARE_BENCH_PRECISION_ACCURACY_H
-#define TARE_BENCH_PRECISION_ACCURACY_H
+#pragma once
 
 #include "bench/precision/record.h"
 #include "bench/stats/intervals.h"
@@ -33,5 +32,3 @@ Interval paired_proportion_interval(size_t only_a, size_t only_b, size_t n, doub
 
 /* Mean and largest |a - b|. */
 void drift_of(const float *a, const float *b, size_t n, double *mean, double *max);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * A piece of work on a model has a name: "big/time/b8s128", "big/accuracy", "big/perplexity". The
  * keys are in config.c, and in Markdown in configs/README.md. Nothing here looks at a model. */
-#ifndef TARE_BENCH_PRECISION_CONFIG_H
-#define TARE_BENCH_PRECISION_CONFIG_H
+#pragma once
 
 #include "bench/compare/config.h"
 #include "model/precision.h"
@@ -39,5 +38,3 @@ extern const ConfigFile study_config_file;
 /* Keeps the work whose name matches the regular expression (NULL = all), and the models that then
  * have some. -1 when none is left. */
 int study_config_filter(StudyConfig *c, const char *regex, Err *err);
-
-#endif

@@ -7,8 +7,7 @@
  * expectations are those of a GPU study (DistilBERT in FP32, MIXED and FP16 on a card with native
  * FP16): a contradiction is a finding about this machine, no failure. Pure functions but for the
  * last, which reads records. */
-#ifndef TARE_BENCH_PRECISION_ORDERINGS_H
-#define TARE_BENCH_PRECISION_ORDERINGS_H
+#pragma once
 
 #include "bench/stats/intervals.h"
 #include "bench/precision/record.h"
@@ -62,5 +61,3 @@ void orderings_release(Orderings *o);
 /* Energy of a sample in each round [rounds], idle power subtracted, or NULL where one is not known.
  * The caller frees. */
 double *energy_per_sample(const StudyRecord *r, double idle);
-
-#endif

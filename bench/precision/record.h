@@ -1,7 +1,6 @@
 /* record: one line of a precision study: one format at one piece of work, as a struct and as a
  * Schema. fields.def lists its columns once. */
-#ifndef TARE_BENCH_PRECISION_RECORD_H
-#define TARE_BENCH_PRECISION_RECORD_H
+#pragma once
 
 #include "model/precision.h"
 #include "bench/row/row.h"
@@ -46,5 +45,3 @@ const char *study_format_title(Precision p); /* "FP32", as studies spell it */
 
 bool study_record_ok(const StudyRecord *r);
 void study_record_fail(StudyRecord *r, const char *status, const char *reason);
-
-#endif

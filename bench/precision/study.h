@@ -5,8 +5,7 @@
  * for the others are compared with it. All formats run in this process. A format that this CPU can
  * only emulate is left out, or measured and not ranked. Pieces of work are in time.c and quality.c;
  * what the figures mean together is judged by orderings.h; nothing is written here. */
-#ifndef TARE_BENCH_PRECISION_STUDY_H
-#define TARE_BENCH_PRECISION_STUDY_H
+#pragma once
 
 #include "model/model.h"
 #include "bench/compare/output.h"
@@ -96,5 +95,3 @@ void study_report_markdown(const void *study, time_t started, FILE *f);
 /* Copies the start of a text for Markdown: at most `bytes` bytes, whole characters, one line,
  * blanks for what would end a table's cell, "..." behind a cut. `out` has room for bytes + 4. */
 void text_start(const char *text, size_t bytes, char *out);
-
-#endif

@@ -3,8 +3,7 @@
  * The one idea: a table keeps the line of each record, so that an error can name it. Writing quotes
  * only where needed, ends lines with LF and always writes a header. Opening, locking and safety
  * against a kill are in file.h. */
-#ifndef TARE_BENCH_RESULT_CSV_H
-#define TARE_BENCH_RESULT_CSV_H
+#pragma once
 
 #include <stdio.h>
 
@@ -65,5 +64,3 @@ char *tokens_path(const char *path);
  * fflush). */
 void csv_write_samples(FILE *f, const char *id, const Samples *s);
 void csv_write_tokens(FILE *f, const char *id, const Samples *s);
-
-#endif

@@ -7,8 +7,7 @@
  * inconclusive. Builds that took turns (sweep/diff_run.h) are compared round by round. Rows that
  * cannot be compared honestly are listed, not guessed. diff_load reads and joins, diff_judge is
  * pure, diff_print shows. What a verdict is: stats/verdict.h. */
-#ifndef TARE_BENCH_RESULT_DIFF_H
-#define TARE_BENCH_RESULT_DIFF_H
+#pragma once
 
 #include <stdio.h>
 
@@ -123,5 +122,3 @@ void diff_print(const Diff *d, const char *format, FILE *out);
 
 /* What was not compared, the verdict on the file and how it came about: the end of a table. */
 void diff_print_summary(const Diff *d, FILE *out);
-
-#endif

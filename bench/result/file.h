@@ -4,8 +4,7 @@
  * The one idea: a row's samples reach the disk before its line, and a line is added whole or cut
  * off again, so every line of the CSV can be trusted. Files are rewritten through a temporary file
  * and a rename. The CSV is locked while it is open: one program at a time. */
-#ifndef TARE_BENCH_RESULT_FILE_H
-#define TARE_BENCH_RESULT_FILE_H
+#pragma once
 
 #include "bench/row/row.h"
 #include "bench/row/samples.h"
@@ -62,5 +61,3 @@ int result_file_rewrite(ResultFile *f, const RowResult *const *rows, size_t coun
 
 /* Adds one row, its samples first. On -1 (a full disk) no part of the row is left. */
 int result_file_append(ResultFile *f, const RowResult *r, const Samples *samples, Err *err);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The one idea: one list of columns, for diff, merge and --resume alike. What a difference means is
  * decided there. */
-#ifndef TARE_BENCH_RESULT_FINGERPRINT_H
-#define TARE_BENCH_RESULT_FINGERPRINT_H
+#pragma once
 
 #include "bench/row/row.h"
 
@@ -21,5 +20,3 @@ bool fingerprint_differs(const Field *f, const RowResult *a, const RowResult *b)
 /* Appends "cpu_model: 'A' and 'B'" to text for every column of the list "a|b|c" that differs and is
  * not in text yet. */
 void fingerprint_add(FieldTEXT text, const char *columns, const RowResult *a, const RowResult *b);
-
-#endif

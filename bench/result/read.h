@@ -3,8 +3,7 @@
  * The one idea: rows and trials are joined once, in time that grows with the size of the files, and
  * whatever contradicts itself is refused with its file and line. A row that ran has every trial it
  * claims, in order, each with a positive time. Who may compare what is not decided here. */
-#ifndef TARE_BENCH_RESULT_READ_H
-#define TARE_BENCH_RESULT_READ_H
+#pragma once
 
 #include "bench/row/row.h"
 #include "bench/row/samples.h"
@@ -39,5 +38,3 @@ void stored_release(StoredResult *s);
 
 /* The row of that id, or NULL. */
 const StoredRow *stored_find(const StoredResult *s, const char *row_id);
-
-#endif

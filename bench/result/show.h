@@ -2,8 +2,7 @@
  *
  * csv and json have every column of row/fields.def; table and md the few that a person compares.
  * Result files are written by file.h, tables are laid out by util/table.h. */
-#ifndef TARE_BENCH_RESULT_SHOW_H
-#define TARE_BENCH_RESULT_SHOW_H
+#pragma once
 
 #include "bench/row/row.h"
 #include "bench/util/table.h"
@@ -18,5 +17,3 @@ bool show_records(FILE *out, TableFormat format, const Schema *s, const void *co
 /* All columns of a result file as a Markdown table: name, unit, what `tare run` calls it,
  * meaning. */
 void show_columns(FILE *out);
-
-#endif

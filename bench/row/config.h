@@ -3,8 +3,7 @@
  *
  * The one idea: all three are loops over the CONFIG lines of fields.def. Nothing here estimates or
  * runs. */
-#ifndef TARE_BENCH_ROW_CONFIG_H
-#define TARE_BENCH_ROW_CONFIG_H
+#pragma once
 
 #include "model/config.h"
 #include "bench/util/options.h"
@@ -76,5 +75,3 @@ void argv_free(char **argv);
 /* The options of `tare run` that set `c`, one per config field that has one; `options` has room for
  * num_row_fields. Returns how many. */
 size_t row_options(RowConfig *c, Option *options);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The one idea: nothing is subtracted from a time; the cost of clock_ns is measured and reported,
  * and counters are read outside the timed window. Where a trial is stamped is decided in run.c. */
-#ifndef TARE_BENCH_ROW_COUNTERS_H
-#define TARE_BENCH_ROW_COUNTERS_H
+#pragma once
 
 #include "bench/row/samples.h"
 
@@ -36,5 +35,3 @@ void counters_difference(const Counters *before, const Counters *after, Sample *
 /* VmHWM of a process in bytes: the most memory it held at once. (ru_maxrss would be inherited
  * from a larger parent.) INT_MISSING when /proc does not tell. */
 int64_t peak_rss_bytes(pid_t pid);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The one idea: run_prefill and run_decode, read top to bottom, define what is timed. Rows of task
  * loss are run.h's. */
-#ifndef TARE_BENCH_ROW_GENERATE_H
-#define TARE_BENCH_ROW_GENERATE_H
+#pragma once
 
 #include "model/decoder.h"
 #include "bench/row/row.h"
@@ -17,5 +16,3 @@ void row_fill_work(RowResult *r, const ModelConfig *m);
 
 /* Does what row_run (run.h) does. -1: memory was refused, or the logits are not numbers. */
 int row_generate(RowResult *r, Samples *samples, bool no_probe, Err *err);
-
-#endif

@@ -4,8 +4,7 @@
  * this kernel, but a fixed piece of work takes longer. About a millisecond: a matrix product that
  * lives in the second-level caches and a read of more than they hold, on the row's threads. It
  * follows so many runs that it costs at most a tenth of their time. */
-#ifndef TARE_BENCH_ROW_PROBE_H
-#define TARE_BENCH_ROW_PROBE_H
+#pragma once
 
 #include "bench/row/samples.h"
 
@@ -33,5 +32,3 @@ Wander probe_wander(const Samples *s, const char *column);
 
 /* Below this share of their best the looks of a row are worth a sentence. */
 #define PROBE_LOW 0.8
-
-#endif

@@ -3,8 +3,7 @@
  * The one idea: exec calls a hook after each step, which adds up by op and pass. Stamping costs
  * time, so profiled runs are extra runs and enter no other figure; the table says what stamping
  * cost (profile_print.c). */
-#ifndef TARE_BENCH_ROW_PROFILE_H
-#define TARE_BENCH_ROW_PROFILE_H
+#pragma once
 
 #include <jansson.h>
 #include <stdio.h>
@@ -51,5 +50,3 @@ int profile_from_json(const json_t *object, Profile *p, Err *err);
 /* Prints a table, the most expensive line first, figures per run; then what stamping cost beside
  * the trials in `samples`. Shares are of r->peak_gflops_per_s. At least one run was profiled. */
 void profile_print(const Profile *p, const RowResult *r, const Samples *samples, FILE *out);
-
-#endif

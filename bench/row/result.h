@@ -5,8 +5,7 @@
  * disk. First trial and steady state look at all runs, every other figure at timed trials only.
  * Of several processes the process is the unit (stats/stats.h).
  * Definitions are in stats/stats.h, stats/steady.h and stats/outliers.h. */
-#ifndef TARE_BENCH_ROW_RESULT_H
-#define TARE_BENCH_ROW_RESULT_H
+#pragma once
 
 #include "bench/machine/plausible.h"
 #include "bench/row/row.h"
@@ -25,5 +24,3 @@ void result_add_process(RowResult *r, Samples *all, const RowResult *one, const 
 /* Fills peak_gflops_per_s and peak_fraction of an `ok` row by the guard's peaks, and makes it
  * implausible where it is. -1: the peaks could not be measured, the columns stay empty. */
 int result_judge(RowResult *r, Guard *g, Err *err);
-
-#endif

@@ -3,8 +3,7 @@
  * The one idea: fields.def lists the columns once; the structs, the CSV cells, the JSON and the
  * options of `tare run` follow from it. What a config means is config.h's business, files are
  * result/csv.h's; nothing here measures anything. */
-#ifndef TARE_BENCH_ROW_ROW_H
-#define TARE_BENCH_ROW_ROW_H
+#pragma once
 
 #include "bench/util/fields.h"
 
@@ -58,5 +57,3 @@ const Field *row_field(const char *name); /* NULL when there is none */
 
 /* Everything missing, the config too; row_config_init gives it its defaults. */
 void row_result_init(RowResult *r);
-
-#endif

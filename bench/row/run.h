@@ -2,8 +2,7 @@
  *
  * The one idea: row_run and run_once, read top to bottom, define what is timed. Not here: the
  * process (sweep/spawn.h), the machine's peaks and the judgement (row/result.h). */
-#ifndef TARE_BENCH_ROW_RUN_H
-#define TARE_BENCH_ROW_RUN_H
+#pragma once
 
 #include "model/model.h"
 #include "bench/row/profile.h"
@@ -25,5 +24,3 @@ typedef struct RowExtras {
  * their order; r->status is then ok. -1: the row is not supported here (support.h), memory was
  * refused, or the loss is not a number. */
 int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* runs: the warmups and trials of a row, in order, whatever a run is (run.c, generate.c). */
-#ifndef TARE_BENCH_ROW_RUNS_H
-#define TARE_BENCH_ROW_RUNS_H
+#pragma once
 
 #include "bench/row/row.h"
 #include "bench/row/samples.h"
@@ -26,5 +25,3 @@ typedef struct Runs {
  * timed: that run pays for first touch, for packing weights and for starting the team of threads.
  * (Initialising the weights may start the team as well; next to first touch that does not show.) */
 int64_t run_all(const Runs *runs, const RowConfig *c);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The columns are listed once, in samples.def; the struct, the CSV and the JSON between a row's
  * process and its parent follow from it. Files are not written here. */
-#ifndef TARE_BENCH_ROW_SAMPLES_H
-#define TARE_BENCH_ROW_SAMPLES_H
+#pragma once
 
 #include "bench/util/fields.h"
 
@@ -60,5 +59,3 @@ int samples_from_json(const json_t *array, Samples *s, Err *err);
 /* The tokens, the same way. */
 json_t *tokens_to_json(const Samples *s);
 int tokens_from_json(const json_t *array, Samples *s, Err *err);
-
-#endif

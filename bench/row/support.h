@@ -2,8 +2,7 @@
  *
  * The one idea: only the CPU's features are looked at and no kernel runs, so a sweep's parent may
  * ask. */
-#ifndef TARE_BENCH_ROW_SUPPORT_H
-#define TARE_BENCH_ROW_SUPPORT_H
+#pragma once
 
 #include "model/precision.h"
 #include "bench/row/row.h"
@@ -18,5 +17,3 @@ void row_product_fill(RowResult *r);
  * cannot multiply it, a layer is too wide for it, or the CPU has no instruction for it and
  * include_emulated is False. */
 bool row_supported(const RowConfig *c, FieldTEXT reason);
-
-#endif

@@ -6,8 +6,7 @@
  * at every step what the placement of all buffers wastes: the arena less the most that is ever
  * alive, 0 in most plans. So the largest total is what the process is predicted to need beside its
  * own fixed cost. */
-#ifndef TARE_BENCH_ROW_TIMELINE_H
-#define TARE_BENCH_ROW_TIMELINE_H
+#pragma once
 
 #include <stdio.h>
 
@@ -22,5 +21,3 @@ void timeline_write(const Model *m, FILE *out);
  * grad), weight (the parameter that the op reads), shape, bytes, first and last step of its life,
  * saved (True: forward keeps it for backward). */
 void timeline_write_tensors(const Model *m, FILE *out);
-
-#endif

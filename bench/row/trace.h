@@ -4,8 +4,7 @@
  * The one idea: exec's hook fills a table that was made before, a line for each step and slice;
  * events are made of it afterwards. Format: "Trace Event Format" of the Chromium project, complete
  * events, times in microseconds. */
-#ifndef TARE_BENCH_ROW_TRACE_H
-#define TARE_BENCH_ROW_TRACE_H
+#pragma once
 
 #include <jansson.h>
 
@@ -26,5 +25,3 @@ void trace_step(void *ctx, const Step *step, const StepTime *time);
 /* {"traceEvents": [...]}: an event a step, on a lane for each slice, and one for each phase of the
  * run, which began at start_ns (clock_ns). */
 json_t *trace_to_json(const Trace *t, int64_t start_ns, const Sample *run);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The one idea: the columns have the facts; a warning names those that matter and what to do next.
  * It measures nothing. A row that did not run has its reason in status_reason. */
-#ifndef TARE_BENCH_ROW_WARNING_H
-#define TARE_BENCH_ROW_WARNING_H
+#pragma once
 
 #include "bench/row/row.h"
 
@@ -17,5 +16,3 @@ bool row_warning(const RowResult *r, FieldTEXT text);
  * mean. A slow start in the mean is no reason: it tells how many warmups it takes.
  * analysis/verdicts.py has the same rule. */
 bool row_is_believed(const RowResult *r);
-
-#endif

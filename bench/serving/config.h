@@ -1,8 +1,7 @@
 /* config: the TOML file of `tare compare` that measures a trained sentiment classifier, which task
  * = "sentiment" makes it. The keys are in config.c, and in Markdown in configs/README.md. Nothing
  * here looks at a model or a text. */
-#ifndef TARE_BENCH_SERVING_CONFIG_H
-#define TARE_BENCH_SERVING_CONFIG_H
+#pragma once
 
 #include "bench/compare/config.h"
 
@@ -21,5 +20,3 @@ typedef struct ServingConfig {
 /* For config_open, which tells it from a file of cells, and config_read. Release with
  * config_release. */
 extern const ConfigFile serving_config_file;
-
-#endif

@@ -1,7 +1,6 @@
 /* score: how often labels are right, and how often two classifiers agree. Pure functions of labels
  * and texts. */
-#ifndef TARE_BENCH_SERVING_SCORE_H
-#define TARE_BENCH_SERVING_SCORE_H
+#pragma once
 
 #include "bench/text/jsonl.h"
 #include "bench/util/fields.h"
@@ -25,5 +24,3 @@ size_t agreements(const int32_t *a, const int32_t *b, size_t n);
 
 /* McNemar's exact p of "equally often right" (stats/intervals.h). */
 double mcnemar_of(const LabelledTexts *texts, const int32_t *a, const int32_t *b);
-
-#endif

@@ -6,8 +6,7 @@
  * After the warmups they take turns (compare/rounds.h): a turn is one request for every benchmark
  * sample, in an order drawn anew each round and the same for all, behind one untimed request.
  * Nothing is subtracted from any time. */
-#ifndef TARE_BENCH_SERVING_SERVING_H
-#define TARE_BENCH_SERVING_SERVING_H
+#pragma once
 
 #include "bench/compare/output.h"
 #include "bench/serving/config.h"
@@ -72,5 +71,3 @@ json_t *serving_findings(const Serving *s);
 
 /* "tare" of one entry. */
 const char *serving_entry_name(const ServingEntry *c);
-
-#endif

@@ -3,8 +3,7 @@
  * The one idea: the generator is xoshiro256** (Blackman & Vigna 2021) started from a fixed seed, so
  * an interval is a pure function of its samples. Used where Student's t is not: more than 30
  * samples, and ratios of nested samples. It does not choose between methods; stats.h does. */
-#ifndef TARE_BENCH_STATS_BOOTSTRAP_H
-#define TARE_BENCH_STATS_BOOTSTRAP_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -43,5 +42,3 @@ typedef struct Nested {
  * processes with replacement, then trials inside each (Kalibera & Jones 2013; libkalibera's
  * bootstrap_quotient). Missing unless both sides have 2 processes or more. */
 Interval nested_ratio_interval(Nested numerator, Nested denominator, double level);
-
-#endif

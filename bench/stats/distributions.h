@@ -4,8 +4,7 @@
  * constants to trust. Speed does not matter: a row asks for a handful of them. It does not know of
  * samples or tests; those are in intervals.h and rank_tests.h. Arguments out of range are our
  * bugs. */
-#ifndef TARE_BENCH_STATS_DISTRIBUTIONS_H
-#define TARE_BENCH_STATS_DISTRIBUTIONS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -22,5 +21,3 @@ double student_quantile(double p, double df);
  * n; and P(B < k) as a sum of it, for any k. Meant for n up to about 1e5. */
 double binomial_term(size_t k, size_t n, double p);
 double binomial_below(size_t k, size_t n, double p);
-
-#endif

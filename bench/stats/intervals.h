@@ -3,8 +3,7 @@
  *
  * Pure functions of samples in run order. An interval the sample is too small for has NaN ends.
  * Resampling intervals are in bootstrap.h; comparing two samples is in rank_tests.h. */
-#ifndef TARE_BENCH_STATS_INTERVALS_H
-#define TARE_BENCH_STATS_INTERVALS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -72,5 +71,3 @@ typedef struct TrialPlan {
  * they add no variance. {0, 0} where 1000 are too few. t from 2 processes and 2 trials or more. */
 TrialPlan two_level_plan(const TwoLevel *t, double process_cost, double trial_cost,
                          double half_width, double level);
-
-#endif

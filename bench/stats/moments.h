@@ -4,8 +4,7 @@
  * changed; the result has that unit unless said otherwise. The one idea: a figure the sample is too
  * small for is NaN, which the CSV writer prints as an empty field; it is never 0 or a guess.
  * Intervals are in intervals.h. */
-#ifndef TARE_BENCH_STATS_MOMENTS_H
-#define TARE_BENCH_STATS_MOMENTS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -51,5 +50,3 @@ double supported_percentile_of(const double *x, size_t n, double p);
 /* The fewest samples whose largest bounds percentile p from above with this confidence: the
  * smallest n with p^n <= 1 - confidence. */
 size_t samples_for_upper_bound(double p, double confidence);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The one idea: an outlier is labelled and explained, never dropped; every other figure of the row
  * still contains it. Pure functions of one row's trials in run order. */
-#ifndef TARE_BENCH_STATS_OUTLIERS_H
-#define TARE_BENCH_STATS_OUTLIERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,5 +63,3 @@ double cpu_wait_of(const double *wall_ns, const double *runqueue_ns, size_t n, d
 /* Above this cpu_wait a row deserves a warning, though no trial may stand out: every thread then
  * lost as much as the smallest change that a comparison reports (NOISE_THRESHOLD). */
 #define CPU_WAIT_LIMIT 0.02
-
-#endif

@@ -4,8 +4,7 @@
  * the two headline tests use ranks only: one descheduled trial must not decide. Turning an interval
  * into a verdict, and several rows into one, is verdict.h. Pure functions; times in run order, any
  * one unit. A time that is not positive has no logarithm: every figure is then missing (NaN). */
-#ifndef TARE_BENCH_STATS_RANK_TESTS_H
-#define TARE_BENCH_STATS_RANK_TESTS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -41,5 +40,3 @@ RatioTest paired_t_ratio(const double *a, const double *b, size_t rounds, double
 
 /* Secondary: Welch's t test on logarithms; ratio of geometric means. Missing for n or m < 2. */
 RatioTest welch_ratio(const double *a, size_t n, const double *b, size_t m, double level);
-
-#endif

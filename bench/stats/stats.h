@@ -7,8 +7,7 @@
  * process is the unit (Kalibera & Jones 2013). Definitions and sources:
  * moments.h, intervals.h, bootstrap.h. Warm-up is not judged here (steady.h), nothing is dropped
  * (outliers.h). */
-#ifndef TARE_BENCH_STATS_STATS_H
-#define TARE_BENCH_STATS_STATS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -41,5 +40,3 @@ Summary summary_of(const double *x, size_t n);
  * process: summary_of. */
 enum { FEWEST_FOR_RANKS = 6 };
 Summary summary_of_processes(const double *x, size_t processes, size_t trials);
-
-#endif

@@ -6,8 +6,7 @@
  * what counts as equal is a fraction of the time. Times enter as ratios only, so the unit does not
  * matter. It labels; it drops no sample. Pure functions of one process's trials, warm-ups included,
  * in run order. */
-#ifndef TARE_BENCH_STATS_STEADY_H
-#define TARE_BENCH_STATS_STEADY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,5 +69,3 @@ bool steady_window_settled(const double *x, size_t n);
  * many are looked at: each of the first half of them, where warming up happens, and the rest at
  * even distances over the remaining values. The costs stay those of all values. */
 size_t steady_segments(const double *y, size_t n, double sigma, double penalty, size_t *ends);
-
-#endif

@@ -3,8 +3,7 @@
  * The one idea: there are four verdicts, not two. "No change seen" is either "shown to be within
  * the threshold" (equivalent) or "this data cannot tell" (inconclusive), and only the first is good
  * news. Where the intervals come from is rank_tests.h. */
-#ifndef TARE_BENCH_STATS_VERDICT_H
-#define TARE_BENCH_STATS_VERDICT_H
+#pragma once
 
 #include <stddef.h>
 
@@ -50,5 +49,3 @@ double minimum_detectable_effect(double cv, size_t n, size_t m);
 /* Trials on each side to show a relative change with that power, 15.7 (cv / effect)^2, rounded
  * up. */
 double trials_to_detect(double cv, double effect);
-
-#endif

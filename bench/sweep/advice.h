@@ -2,8 +2,7 @@
  *
  * The one idea: each row that is believed (row/warning.h) tells after how many runs it was steady,
  * and the advice is enough for most rows. */
-#ifndef TARE_BENCH_SWEEP_ADVICE_H
-#define TARE_BENCH_SWEEP_ADVICE_H
+#pragma once
 
 #include "bench/row/row.h"
 
@@ -22,5 +21,3 @@ WarmupAdvice warmup_advice_of(const RowResult *const *rows, size_t count, const 
 /* Writes "small: 1 warmup is enough (in 5 of 6 rows); the cold trial costs 690 ms to 820 ms".
  * analysis/verdicts.py says the same of the same rows. */
 void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, FieldTEXT text);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The one idea: every key of [defaults] and [sweep] is a config field of row/fields.def with one or
  * more values; rows are their product. Nothing here estimates or runs. */
-#ifndef TARE_BENCH_SWEEP_CONFIG_H
-#define TARE_BENCH_SWEEP_CONFIG_H
+#pragma once
 
 #include "bench/util/grid.h"
 #include "bench/row/config.h"
@@ -34,5 +33,3 @@ typedef struct SweepRow {
  * that says it decides: [sweep] and --set, its [[model]], the built-in shape, [defaults], the
  * default. Caller frees *rows. */
 int sweep_expand(const SweepConfig *s, SweepRow **rows, size_t *count, Err *err);
-
-#endif

@@ -3,8 +3,7 @@
  * The one idea: the process is the unit. A round runs every row once by each program, one process
  * right after the other, in an order drawn from the seed, so whatever drifts drifts for both; what
  * is kept of a process is its median. Judging is result/diff.h's business. */
-#ifndef TARE_BENCH_SWEEP_DIFF_RUN_H
-#define TARE_BENCH_SWEEP_DIFF_RUN_H
+#pragma once
 
 #include "bench/result/diff.h"
 #include "bench/sweep/sweep.h"
@@ -22,5 +21,3 @@ typedef struct DiffRun {
  * Ends early, and in order, when interrupted() or late, with the rounds that both sides finished.
  * -1: a program that cannot be executed, or no process can be made; release d also then. */
 int diff_run(Diff *d, Sweep *s, const DiffRun *run, Err *err);
-
-#endif

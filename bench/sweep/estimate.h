@@ -2,8 +2,7 @@
  *
  * The one idea: memory follows from the plan, time only from a rate, so the prediction of time
  * learns from every finished row. Nothing large is allocated and nothing is run. */
-#ifndef TARE_BENCH_SWEEP_ESTIMATE_H
-#define TARE_BENCH_SWEEP_ESTIMATE_H
+#pragma once
 
 #include "model/precision.h"
 #include "bench/row/row.h"
@@ -40,5 +39,3 @@ void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t);
 bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds);
 /* The same by its predictions alone. */
 bool row_fits(RowResult *r, int64_t memory_limit, double max_seconds);
-
-#endif

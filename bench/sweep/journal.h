@@ -3,8 +3,7 @@
  * The one idea: a row of several processes gets its line in NAME.csv after the last of them, which
  * may be hours later, so each process's answer is kept until then, a JSON document a line. A kill
  * at any moment costs the process that was running. Whoever holds NAME.csv's lock holds this. */
-#ifndef TARE_BENCH_SWEEP_JOURNAL_H
-#define TARE_BENCH_SWEEP_JOURNAL_H
+#pragma once
 
 #include "bench/row/row.h"
 #include "bench/row/samples.h"
@@ -35,5 +34,3 @@ int journal_add(Journal *j, const RowResult *r, const Samples *samples, double s
 
 /* Removes the file, if there is one. */
 int journal_remove(Journal *j, Err *err);
-
-#endif

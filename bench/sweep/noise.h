@@ -3,8 +3,7 @@
  * The one idea: a row of one process cannot tell, so a small row runs in fresh processes at the
  * beginning, in the middle and at the end of the sweep, where it meets the same host. Its spread is
  * stored with every row (noise_cv), and `tare diff` holds a change against it. */
-#ifndef TARE_BENCH_SWEEP_NOISE_H
-#define TARE_BENCH_SWEEP_NOISE_H
+#pragma once
 
 #include "bench/row/row.h"
 #include "bench/row/samples.h"
@@ -34,5 +33,3 @@ int noise_look(Noise *n, int64_t threads, bool no_probe, RowExecutor execute, Er
 
 /* Standard deviation of the logarithms; NaN for fewer than 2 processes. */
 double noise_cv(const Noise *n);
-
-#endif

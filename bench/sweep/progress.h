@@ -1,7 +1,6 @@
 /* progress: shows how far a sweep is, on stderr: a bar with the time left on a terminal, a line a
  * row otherwise. How rows are run is not known here. */
-#ifndef TARE_BENCH_SWEEP_PROGRESS_H
-#define TARE_BENCH_SWEEP_PROGRESS_H
+#pragma once
 
 #include <stdio.h>
 
@@ -26,5 +25,3 @@ void progress_end(Progress *p);
 
 /* One line that stays, above the bar where there is one. */
 void progress_note(Progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-#endif

@@ -1,7 +1,6 @@
 /* runner: a sweep under way, shared by sweep.c, which runs its rows, and resume.c, which takes over
  * what is there already. Not for anybody else. */
-#ifndef TARE_BENCH_SWEEP_RUNNER_H
-#define TARE_BENCH_SWEEP_RUNNER_H
+#pragma once
 
 #include "bench/sweep/journal.h"
 #include "bench/sweep/progress.h"
@@ -33,5 +32,3 @@ int runner_take_over_processes(Runner *r, Err *err);
 
 /* Writes everything that is in the file once more, in the order of the config. */
 int runner_rewrite_file(Runner *r, Err *err);
-
-#endif

@@ -3,8 +3,7 @@
  * The one idea: in a process of its own, peak memory, cold start and crash belong to that row
  * alone. The answer is one JSON document, {"result": ..., "samples": [...]}, with "profile" if
  * asked for. Running the row is in row/run.h, making a process in util/process.h. */
-#ifndef TARE_BENCH_SWEEP_SPAWN_H
-#define TARE_BENCH_SWEEP_SPAWN_H
+#pragma once
 
 #include "bench/row/profile.h"
 #include "bench/row/row.h"
@@ -37,5 +36,3 @@ int row_document_parse(const char *text, size_t len, RowResult *r, Samples *samp
 
 /* Adds the document's samples, and the tokens of a row that has any. */
 int row_document_samples(const json_t *document, Samples *samples, Err *err);
-
-#endif

@@ -6,8 +6,7 @@
  * order of the config whatever the order of execution; and what is in the file is never run again.
  * A row of several processes gets its line after the last; those before are in the journal.
  * How a row is run is the executor's business: row_spawn, or what a test puts there. */
-#ifndef TARE_BENCH_SWEEP_SWEEP_H
-#define TARE_BENCH_SWEEP_SWEEP_H
+#pragma once
 
 #include <stdio.h>
 
@@ -75,5 +74,3 @@ int sweep_run(Sweep *s, const SweepRun *run, Err *err);
 
 /* The selected rows that are planned or in the file, in order; `rows` has room for s->count. */
 size_t sweep_results(const Sweep *s, const RowResult **rows);
-
-#endif

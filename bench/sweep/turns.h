@@ -3,8 +3,7 @@
  * The one idea: what happens to the host must happen to every row. There are as many rounds as the
  * row with the most processes has; a row with fewer takes part in rounds at even distances, so that
  * its processes, too, are spread over the whole time. Pure. */
-#ifndef TARE_BENCH_SWEEP_TURNS_H
-#define TARE_BENCH_SWEEP_TURNS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,5 +19,3 @@ typedef struct Turn {
  * from it, another in each round. Caller frees; *count are there. */
 Turn *turns_of(const int64_t *processes, const int64_t *done, size_t rows, int64_t seed,
                size_t *count);
-
-#endif

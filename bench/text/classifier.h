@@ -2,8 +2,7 @@
  *
  * The model is recorded at several lengths; a text runs in the shortest recording that holds it,
  * the rest masked. Encoding and running are apart, so that each can be timed. */
-#ifndef TARE_BENCH_TEXT_CLASSIFIER_H
-#define TARE_BENCH_TEXT_CLASSIFIER_H
+#pragma once
 
 #include "model/bucketed.h"
 #include "model/files/model_dir.h"
@@ -43,5 +42,3 @@ size_t classifier_best(const float *logits, size_t count);
 
 /* The score of each label, which the model's scoring makes of its logits. */
 void classifier_scores(const Classifier *c, const float *logits, double *scores);
-
-#endif

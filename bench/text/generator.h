@@ -3,8 +3,7 @@
  * The one idea: everything is known before it is allocated: the prompt, the most tokens to come and
  * so the cache. Steps are apart, so that the caller can time each and stop between them. It knows
  * ids only. */
-#ifndef TARE_BENCH_TEXT_GENERATOR_H
-#define TARE_BENCH_TEXT_GENERATOR_H
+#pragma once
 
 #include "bench/text/sampling.h"
 #include "model/decoder.h"
@@ -60,5 +59,3 @@ bool generator_prefill(Generator *g);
 /* After the prompt, and again while it answers GENERATOR_GOES_ON: chooses a token; from the second
  * on, after running the model on the last. */
 GeneratorStop generator_next(Generator *g, int32_t *token);
-
-#endif

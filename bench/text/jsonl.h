@@ -8,8 +8,7 @@
  * than JSONL_MAX_TEXT bytes, a missing label, one that is not among those asked for, and a file
  * without samples. JSON is what Python's json module reads (model/json.h); of a field that appears
  * twice, the last counts. Nothing is tokenized or cut here. */
-#ifndef TARE_BENCH_TEXT_JSONL_H
-#define TARE_BENCH_TEXT_JSONL_H
+#pragma once
 
 #include "model/files/model_dir.h"
 
@@ -33,5 +32,3 @@ int jsonl_load(LabelledTexts *t, const char *path, const Labels *labels, Err *er
 int jsonl_load_text(LabelledTexts *t, const char *text, size_t len, const char *path,
                     const Labels *labels, Err *err);
 void labelled_texts_release(LabelledTexts *t);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * The one chat format is ChatML (OpenAI 2023), as Qwen and SmolLM2 have it: one turn of the user,
  * then the assistant's begins. A model's own template is not run. */
-#ifndef TARE_BENCH_TEXT_PROMPT_H
-#define TARE_BENCH_TEXT_PROMPT_H
+#pragma once
 
 #include "model/tokenizer/tokenizer.h"
 
@@ -14,5 +13,3 @@ void prompt_encode(const Tokenizer *t, const char *text, size_t len, bool chat, 
 /* Whether the chat template of the model's files (chat_template of tokenizer_config.json, or
  * chat_template.jinja) is ChatML. -1, with its name: it is another one; or there is none. */
 int prompt_check_template(const char *model_dir, Err *err);
-
-#endif

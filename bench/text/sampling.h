@@ -1,8 +1,7 @@
 /* sampling: the next token from its logits: the likeliest one, or one drawn at a temperature from
  * the top_k likeliest and, of these, from the likeliest that make up the probability top_p
  * (Holtzman et al. 2020), in this order as in the transformers library. */
-#ifndef TARE_BENCH_TEXT_SAMPLING_H
-#define TARE_BENCH_TEXT_SAMPLING_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -23,5 +22,3 @@ typedef struct Candidate {
  * logit is NaN or none is finite. */
 int32_t sample_token(const Sampling *s, const float *logits, size_t count, uint64_t step,
                      Candidate *list);
-
-#endif

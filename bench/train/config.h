@@ -1,7 +1,6 @@
 /* config: the TOML file of `tare train`, read into a struct: tables of keys for each task
  * (util/config.h). No file it names is opened here. */
-#ifndef TARE_BENCH_TRAIN_CONFIG_H
-#define TARE_BENCH_TRAIN_CONFIG_H
+#pragma once
 
 #include "bench/util/config.h"
 #include "model/files/model_dir.h"
@@ -38,5 +37,3 @@ void train_config_release(TrainConfig *c);
 
 /* "task=gpt\nepochs=2\n...": the keys that decide what is computed. Caller frees. */
 char *train_config_identity(const TrainConfig *c);
-
-#endif

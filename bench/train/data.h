@@ -3,8 +3,7 @@
  * The one idea: the batches of an epoch are a pure function of examples, seed and epoch, so
  * --resume at any step needs no stored order. Examples of similar length (one bucket) share a
  * batch. Models are not known here. */
-#ifndef TARE_BENCH_TRAIN_DATA_H
-#define TARE_BENCH_TRAIN_DATA_H
+#pragma once
 
 #include "model/tokenizer/wordpiece.h"
 #include "bench/text/jsonl.h"
@@ -77,5 +76,3 @@ void batch_arrays_free(BatchArrays *a);
  * be more than the batch has: positions left over have no target, sequences left over are empty. */
 void batch_fill(const Examples *e, const TrainBatch *b, size_t batch, size_t positions,
                 BatchArrays *out);
-
-#endif

@@ -1,7 +1,6 @@
 /* progress: shows how far a training is, on stderr: one live line on a terminal, a line now and
  * then otherwise. */
-#ifndef TARE_BENCH_TRAIN_PROGRESS_H
-#define TARE_BENCH_TRAIN_PROGRESS_H
+#pragma once
 
 #include "bench/train/state.h"
 
@@ -16,5 +15,3 @@ typedef struct TrainProgress {
 void train_progress_start(TrainProgress *p, FILE *out, uint64_t done, uint64_t total);
 void train_progress_show(TrainProgress *p, const LossRow *row, size_t examples);
 void train_progress_end(TrainProgress *p);
-
-#endif

@@ -8,8 +8,7 @@
  * The one idea: --resume reads training.safetensors alone, which is written first and whole. A kill
  * or a full disk at any moment leaves the last complete file of each. --overwrite removes the old
  * state before anything else. */
-#ifndef TARE_BENCH_TRAIN_STATE_H
-#define TARE_BENCH_TRAIN_STATE_H
+#pragma once
 
 #include <stdio.h>
 
@@ -64,5 +63,3 @@ typedef struct LossCurve {
 int loss_curve_open(LossCurve *c, const char *dir, uint64_t updates, Err *err);
 int loss_curve_add(LossCurve *c, const LossRow *row, Err *err);
 void loss_curve_close(LossCurve *c);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The one idea: update N (batches, learning rate, dropout masks) follows from the config, the data
  * and N alone, so --resume continues bit for bit. The files of a training are in state.h. */
-#ifndef TARE_BENCH_TRAIN_TRAIN_H
-#define TARE_BENCH_TRAIN_TRAIN_H
+#pragma once
 
 #include "bench/train/config.h"
 #include "bench/train/data.h"
@@ -69,5 +68,3 @@ Evaluation train_evaluate(Trainer *t, const Examples *e);
 /* Learning rate of an update, counted from 0: rises from 0 over the first `warmup` updates, then
  * falls to 0 at `total`, both linearly (transformers' get_linear_schedule_with_warmup). */
 double learning_rate_at(double peak, uint64_t update, uint64_t warmup, uint64_t total);
-
-#endif

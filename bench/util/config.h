@@ -4,8 +4,7 @@
  * meaning. Reading the file into a struct, --set, every refusal with file, line and "did you mean",
  * and the Markdown of --keys are loops over these tables. No file that a config names is opened
  * here. */
-#ifndef TARE_BENCH_UTIL_CONFIG_H
-#define TARE_BENCH_UTIL_CONFIG_H
+#pragma once
 
 #include <stdio.h>
 
@@ -160,5 +159,3 @@ int config_take(const ConfigAt *at, Err *err);
 
 /* "key=TEXT" as a node: TOML if it is some and the key wants no text, else a string. */
 void config_parse_value(const ConfigKey *key, const char *text, TomlNode *value);
-
-#endif

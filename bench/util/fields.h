@@ -3,8 +3,7 @@
  * The one idea: a Schema lists the members of a struct once; missing values, CSV, JSON and reading
  * text are loops over that list, the same for every struct. What a value means, and when a file is
  * written, is the business of the struct's owner. */
-#ifndef TARE_BENCH_UTIL_FIELDS_H
-#define TARE_BENCH_UTIL_FIELDS_H
+#pragma once
 
 #include <jansson.h>
 #include <stdio.h>
@@ -110,5 +109,3 @@ int schema_from_json(const Schema *s, const json_t *object, void *record, Err *e
 /* JSON has neither NaN nor infinities: null for them. */
 json_t *number_json(double value);
 json_t *numbers_json(const double *values, size_t count); /* an array, empty for NULL */
-
-#endif

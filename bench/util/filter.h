@@ -1,6 +1,5 @@
 /* filter: which of several names does --filter REGEX want. Open, ask for each name, close. */
-#ifndef TARE_BENCH_UTIL_FILTER_H
-#define TARE_BENCH_UTIL_FILTER_H
+#pragma once
 
 #include <regex.h>
 
@@ -24,5 +23,3 @@ bool name_filter_keeps(NameFilter *f, const char *name);
 
 /* -1 when no name was kept; `what` they name: "rows". */
 int name_filter_close(NameFilter *f, const char *what, Err *err);
-
-#endif

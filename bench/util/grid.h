@@ -3,8 +3,7 @@
  * The one idea: every key of [defaults] and [sweep] is a field of a Schema with one or more values;
  * a row is one value of each. What a value means, and how a row is called, is the verb's
  * business. */
-#ifndef TARE_BENCH_UTIL_GRID_H
-#define TARE_BENCH_UTIL_GRID_H
+#pragma once
 
 #include "bench/util/config.h"
 #include "bench/util/fields.h"
@@ -58,5 +57,3 @@ const char *grid_value(const GridRows *p, size_t row, size_t d);
 
 /* Appends "/key=value" for each field that has several values and is no outer one. */
 void grid_row_suffix(const GridRows *p, size_t row, FieldTEXT name);
-
-#endif

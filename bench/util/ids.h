@@ -1,7 +1,6 @@
 /* ids: tables of integers as the command line writes them: "1 2 3;4 5 6", or @FILE with the same
  * text. Rows end at ';', numbers are separated by white space; all rows are equally long. */
-#ifndef TARE_BENCH_UTIL_IDS_H
-#define TARE_BENCH_UTIL_IDS_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -18,5 +17,3 @@ void ids_release(IdTable *t);
 
 /* Checks that every number is within min..max. The error names the place and `what` is expected. */
 int ids_check(const IdTable *t, int32_t min, int32_t max, const char *what, Err *err);
-
-#endif

@@ -1,8 +1,7 @@
 /* interrupt: SIGINT, SIGTERM and SIGHUP become a flag that long loops look at, so that everything
  * finished so far is on disk before the program ends with 130. A second signal ends it at once. One
  * that was ignored when the program started stays ignored. */
-#ifndef TARE_BENCH_UTIL_INTERRUPT_H
-#define TARE_BENCH_UTIL_INTERRUPT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -12,5 +11,3 @@ void interrupt_install(void);
 bool interrupted(void);
 /* Sets the flag when the signal reached our child instead of us. */
 void interrupt_note(void);
-
-#endif

@@ -1,7 +1,6 @@
 /* lines: reads text a line at a time, of any length and any bytes. A line ends at LF only; the last
  * line needs none. */
-#ifndef TARE_BENCH_UTIL_LINES_H
-#define TARE_BENCH_UTIL_LINES_H
+#pragma once
 
 #include <stdio.h>
 
@@ -21,5 +20,3 @@ int lines_open(Lines *l, const char *path, Err *err);
 int lines_next(Lines *l, Err *err);
 
 void lines_close(Lines *l);
-
-#endif

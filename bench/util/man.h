@@ -2,8 +2,7 @@
  *
  * `tare --man` prints man_page_begin and then, by calling each verb with --man, one man_verb each.
  * Text is printed word for word: every character that roff would read as a command is escaped. */
-#ifndef TARE_BENCH_UTIL_MAN_H
-#define TARE_BENCH_UTIL_MAN_H
+#pragma once
 
 #include "bench/util/options.h"
 
@@ -15,5 +14,3 @@ void man_verb(const Command *c);
 
 /* A section of text whose lines stay as they are. */
 void man_lines(const char *heading, const char *lines);
-
-#endif

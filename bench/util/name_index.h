@@ -2,8 +2,7 @@
  *
  * The one idea: a sorted array. Names are borrowed and must outlive the index. It keeps nothing
  * else than names and places. */
-#ifndef TARE_BENCH_UTIL_NAME_INDEX_H
-#define TARE_BENCH_UTIL_NAME_INDEX_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ size_t name_index_find(const NameIndex *x, const char *name);
 
 /* Whether a name was added twice: the earliest repetition and the place that it repeats. */
 bool name_index_repeats(const NameIndex *x, size_t *first, size_t *again);
-
-#endif

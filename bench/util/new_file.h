@@ -1,7 +1,6 @@
 /* new_file: a file that a verb writes beside its result. One that exists already is refused; a
  * device or a pipe, such as /dev/stdout, is written to. */
-#ifndef TARE_BENCH_UTIL_NEW_FILE_H
-#define TARE_BENCH_UTIL_NEW_FILE_H
+#pragma once
 
 #include <stdio.h>
 
@@ -19,5 +18,3 @@ int new_file_open(NewFile *f, const char *path, Err *err);
 /* Writes out and closes. -1: something could not be written. What was made is removed then, and
  * where `keep` is false. */
 int new_file_close(NewFile *f, bool keep, Err *err);
-
-#endif

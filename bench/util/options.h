@@ -4,8 +4,7 @@
  * and the manual page (man.h) are loops over that list. `--name value` and `--name=value` both
  * work; a value may begin with '-'; after `--` everything is an argument. Nothing here prints an
  * error or ends the program. */
-#ifndef TARE_BENCH_UTIL_OPTIONS_H
-#define TARE_BENCH_UTIL_OPTIONS_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -114,5 +113,3 @@ int bounds_check(const char *name, const char *text, bool within, int64_t min, i
 /* The whole of text as an integer or a finite number. -1: it is not one (or does not fit). */
 int parse_int(const char *text, int64_t *value);
 int parse_real(const char *text, double *value);
-
-#endif

@@ -1,7 +1,6 @@
 /* output: standard output of a verb that writes as it goes, into a pipe whose reader may leave, as
  * `head` does. That is no error: nothing is said and the exit code is 0. */
-#ifndef TARE_BENCH_UTIL_OUTPUT_H
-#define TARE_BENCH_UTIL_OUTPUT_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -13,5 +12,3 @@ int output_flush(Err *err);
 
 /* Whether a flush found that nobody reads any more. */
 bool output_reader_left(void);
-
-#endif

@@ -2,9 +2,6 @@
  *
  * OWNED_BY(csv_release) CsvTable t = {0}: released at the end of its scope, whichever way that is
  * left, by a function that takes its address. */
-#ifndef TARE_BENCH_UTIL_OWNED_H
-#define TARE_BENCH_UTIL_OWNED_H
+#pragma once
 
 #define OWNED_BY(release) __attribute__((cleanup(release)))
-
-#endif

@@ -5,8 +5,7 @@
  * The worker reads requests on stdin and answers on stdout; the end of its stderr becomes the
  * reason of a failure. It runs in its own process group, so that Ctrl-C reaches only us, and it
  * dies with us. What requests mean is not decided here. */
-#ifndef TARE_BENCH_UTIL_PIPE_H
-#define TARE_BENCH_UTIL_PIPE_H
+#pragma once
 
 #include <jansson.h>
 
@@ -40,5 +39,3 @@ bool peer_settle(const Peer *p, double max_seconds);
 
 /* Stops the worker if it runs. */
 void peer_stop(Peer *p);
-
-#endif

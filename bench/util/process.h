@@ -4,8 +4,7 @@
  * stdout and stderr are captured as the reason of a failure. It reads nothing on stdin, stays in
  * our process group and dies with us. The parent sleeps while it runs. What an answer means is not
  * decided here. */
-#ifndef TARE_BENCH_UTIL_PROCESS_H
-#define TARE_BENCH_UTIL_PROCESS_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -83,5 +82,3 @@ typedef struct Program {
 /* The process, which dies with us. -1: there is none. A program that cannot be executed says so on
  * its stderr and ends with exit code 127. */
 pid_t process_start(const Program *p, Err *err);
-
-#endif

@@ -4,8 +4,7 @@
  * spelled. Text and Markdown round numbers as asked and align them right; CSV and JSON have all
  * digits. A missing value is a dash in text and Markdown, an empty cell in CSV, null in JSON. Rows
  * are kept until the end, when the widths are known. It does not know what a table is about. */
-#ifndef TARE_BENCH_UTIL_TABLE_H
-#define TARE_BENCH_UTIL_TABLE_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -72,5 +71,3 @@ void table_end(Table *t);
 /* The rows as an array of objects, for the caller to release; releases the table, prints
  * nothing. */
 json_t *table_end_json(Table *t);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The one idea: toml++ does the parsing, and every node keeps the line it came from, so that
  * whoever reads a config can say where it is wrong. Which keys there may be is not decided here. */
-#ifndef TARE_BENCH_UTIL_TOML_H
-#define TARE_BENCH_UTIL_TOML_H
+#pragma once
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,5 +47,4 @@ const TomlNode *toml_get(const TomlNode *table, const char *key);
 
 #ifdef __cplusplus
 }
-#endif
 #endif

@@ -1,6 +1,5 @@
 /* units: bytes and seconds as people write and read them. */
-#ifndef TARE_BENCH_UTIL_UNITS_H
-#define TARE_BENCH_UTIL_UNITS_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -15,5 +14,3 @@ enum { UNIT_TEXT_SIZE = 32 };
 /* "1.86 GiB"; "12 ms", "4.1 s", "3 min 20 s", "2 h 05 min". "" for a missing (NaN) value. */
 void format_bytes(char text[UNIT_TEXT_SIZE], double bytes);
 void format_duration(char text[UNIT_TEXT_SIZE], double seconds);
-
-#endif

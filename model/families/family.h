@@ -5,8 +5,7 @@
  * family is one file with its row and one line in families.def (see model/README.md).
  *
  * It reads no files: that is model/files. */
-#ifndef TARE_MODEL_FAMILIES_FAMILY_H
-#define TARE_MODEL_FAMILIES_FAMILY_H
+#pragma once
 
 #include "model/recording.h"
 
@@ -122,5 +121,3 @@ static inline double linear_params(double in, double out)
 {
     return in * out + out;
 }
-
-#endif

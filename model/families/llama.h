@@ -1,6 +1,5 @@
 /* llama: what the Llama family offers beside its rows: the frequencies of rotary embedding. */
-#ifndef TARE_MODEL_FAMILIES_LLAMA_H
-#define TARE_MODEL_FAMILIES_LLAMA_H
+#pragma once
 
 #include "model/config.h"
 
@@ -8,5 +7,3 @@
  * arithmetic as the transformers library does it (Su et al. 2021; Llama 3's scaling where
  * r->factor > 0). */
 void rope_frequencies(const Rope *r, size_t channels, float *frequency);
-
-#endif

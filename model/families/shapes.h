@@ -4,8 +4,7 @@
  * The five sizes small to 2.7B are those of GPT-2 (Radford et al. 2019) and the 2.7B of GPT-3
  * (Brown et al. 2020, table 2.1); they mean the same width, layers and heads in every architecture.
  * The others are the shapes of published models and bring everything with them. */
-#ifndef TARE_MODEL_FAMILIES_SHAPES_H
-#define TARE_MODEL_FAMILIES_SHAPES_H
+#pragma once
 
 #include "model/config.h"
 
@@ -52,5 +51,3 @@ ModelConfig model_config_decoder(const Arch *arch, const DecoderShape *s, size_t
 /* A GPT-2 of these dimensions and defaults otherwise. */
 ModelConfig model_config_gpt(size_t d_model, size_t num_layers, size_t num_heads, size_t vocab_size,
                              size_t context);
-
-#endif

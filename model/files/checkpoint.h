@@ -10,8 +10,7 @@
  * column.
  *
  * It computes nothing: reading rows is checkpoint_rows.h, formats in memory are params.h. */
-#ifndef TARE_MODEL_FILES_CHECKPOINT_H
-#define TARE_MODEL_FILES_CHECKPOINT_H
+#pragma once
 
 #include "model/config.h"
 #include "model/params.h"
@@ -73,5 +72,3 @@ void tensor_list_take(TensorList *l, const char *name, size_t ndim, const size_t
  * transposed ones back. Borrows the block. */
 void checkpoint_export(const ModelConfig *c, bool prefixed, const Params *p, const float *block,
                        const char *before, TensorList *out);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * The one idea: a parameter has one name, its family's; every other spelling of it is tried here
  * and nowhere else. What lies in a tensor is checkpoint_rows.h's. */
-#ifndef TARE_MODEL_FILES_CHECKPOINT_NAMES_H
-#define TARE_MODEL_FILES_CHECKPOINT_NAMES_H
+#pragma once
 
 #include <string.h>
 
@@ -31,5 +30,3 @@ const STensor *find_part(const Checkpoint *ck, const char *param, size_t i);
 
 /* The scales beside an I8 tensor; NULL beside any other. */
 const STensor *find_scale(const Checkpoint *ck, const STensor *t);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * The one idea: a file may split, transpose, narrow or quantise what the model reads as one matrix;
  * nobody above this sees any of it. Names are checkpoint.c's business. */
-#ifndef TARE_MODEL_FILES_CHECKPOINT_ROWS_H
-#define TARE_MODEL_FILES_CHECKPOINT_ROWS_H
+#pragma once
 
 #include "model/params.h"
 #include "model/files/safetensors.h"
@@ -27,5 +26,3 @@ int sources_read_values(const Source *sources, size_t from, size_t to, float *va
  * level -128, which no quantiser makes. */
 int sources_read_levels(const Source *sources, size_t from, size_t to, int8_t *levels, float *scale,
                         Err *err);
-
-#endif

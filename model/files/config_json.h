@@ -1,7 +1,6 @@
 /* config_json: Hugging Face's config.json, read as a ModelConfig. Which keys a family has is its
  * row's business (model/families/family.h); writing one is model_dir.h's. */
-#ifndef TARE_MODEL_FILES_CONFIG_JSON_H
-#define TARE_MODEL_FILES_CONFIG_JSON_H
+#pragma once
 
 #include <jansson.h>
 
@@ -31,5 +30,3 @@ json_t *config_json_read(const char *model_dir, Err *err);
 
 /* What the library calls an activation. */
 const char *config_act_name(Act act);
-
-#endif

@@ -4,8 +4,7 @@
  * floating-point tensor. int8 takes the matrices, tables of embeddings included, as I8 with scales
  * beside them (checkpoint.h says how), and makes other floating-point tensors fp32. Integers stay
  * as they are. Reading such files is checkpoint.h's business. */
-#ifndef TARE_MODEL_FILES_CONVERT_H
-#define TARE_MODEL_FILES_CONVERT_H
+#pragma once
 
 #include "autograd/tensor.h"
 #include "model/files/checkpoint.h"
@@ -25,5 +24,3 @@ int model_convert(const char *model_dir, const char *out_dir, DType format, Conv
 /* Bytes of the checkpoint's tensors once converted (DT_F32 too), with scales, without the
  * header. */
 size_t converted_bytes(const Checkpoint *ck, DType format);
-
-#endif

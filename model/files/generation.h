@@ -1,6 +1,5 @@
 /* generation: what a Hugging Face directory says about generating text: which tokens end one. */
-#ifndef TARE_MODEL_FILES_GENERATION_H
-#define TARE_MODEL_FILES_GENERATION_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -16,5 +15,3 @@ int end_tokens_load(EndTokens *e, const char *model_dir, Err *err);
 void end_tokens_release(EndTokens *e);
 
 bool end_tokens_have(const EndTokens *e, int64_t id);
-
-#endif

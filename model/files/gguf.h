@@ -6,8 +6,7 @@
  * The reader treats a file as hostile until it has checked every length and offset; after
  * gguf_open nothing in it needs checking again. What the metadata means is gguf_model.h's
  * business. */
-#ifndef TARE_MODEL_FILES_GGUF_H
-#define TARE_MODEL_FILES_GGUF_H
+#pragma once
 
 #include "model/files/safetensors.h"
 
@@ -42,5 +41,3 @@ GgufText *gguf_texts(const Gguf *g, const char *key, size_t *count);
 
 /* The numbers of a list, in the same way. */
 double *gguf_numbers(const Gguf *g, const char *key, size_t *count);
-
-#endif

@@ -5,8 +5,7 @@
  * once, so that nobody above knows of it. Architectures llama, qwen2, qwen3 and gpt2. Undone are
  * the order of the rows of q and k of llama, which llama.cpp permutes in each head so that
  * neighbours rotate together (k by key/value heads), and the transposition of GPT-2's matrices. */
-#ifndef TARE_MODEL_FILES_GGUF_MODEL_H
-#define TARE_MODEL_FILES_GGUF_MODEL_H
+#pragma once
 
 #include <jansson.h>
 
@@ -27,5 +26,3 @@ SafeTensors *gguf_weights(const char *path, Err *err);
  * qwen2 or smollm. */
 json_t *gguf_tokenizer(const char *path, Err *err);
 json_t *gguf_tokenizer_config(const char *path, Err *err);
-
-#endif

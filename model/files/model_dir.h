@@ -1,8 +1,7 @@
 /* model_dir: the small files of a Hugging Face directory, or of a GGUF as one, beside its
  * weights. Reads the names of a classifier's labels, writes config.json, copies the tokenizer's
  * files. Weights are checkpoint.h's. */
-#ifndef TARE_MODEL_FILES_MODEL_DIR_H
-#define TARE_MODEL_FILES_MODEL_DIR_H
+#pragma once
 
 #include "model/config.h"
 
@@ -55,5 +54,3 @@ int config_write_dtype(const char *from_dir, const char *to_dir, const char *dty
 
 /* Copies those of the tokenizer's files that from_dir has. */
 int tokenizer_copy(const char *from_dir, const char *to_dir, Err *err);
-
-#endif

@@ -1,8 +1,7 @@
 /* paths: where a path leads before anything is written there, and the temporary name under which it
  * is written. A symbolic link that leads to nothing yet counts as what it names, for all that is
  * written. */
-#ifndef TARE_MODEL_FILES_PATHS_H
-#define TARE_MODEL_FILES_PATHS_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -29,5 +28,3 @@ void temporary_lock(int fd);
 
 /* Removes a folder that holds no folders, with its files. */
 void folder_remove(const char *folder);
-
-#endif

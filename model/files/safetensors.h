@@ -4,8 +4,7 @@
  * length of a JSON header, the header, then the tensors' bytes without a gap. The reader treats a
  * file as hostile until it has checked every offset, shape and length; after safetensors_open
  * nothing in it needs checking again. It knows no models: names and shapes mean nothing here. */
-#ifndef TARE_MODEL_FILES_SAFETENSORS_H
-#define TARE_MODEL_FILES_SAFETENSORS_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -97,5 +96,3 @@ int safetensors_to_f32(const STensor *t, float *dst, Err *err);
  * file that was there before stays as it was. */
 int safetensors_write(const char *path, const STensor *tensors, size_t n,
                       const char *const *metadata, Err *err);
-
-#endif

@@ -5,8 +5,7 @@
  * must be true: every tensor of its weight_map is in the shard that it names, and no shard has
  * another. Shards are plain names in the index's own folder. Other keys of the index, such as
  * metadata.total_size, are not read: many are wrong and nothing needs them. */
-#ifndef TARE_MODEL_FILES_WEIGHTS_H
-#define TARE_MODEL_FILES_WEIGHTS_H
+#pragma once
 
 #include "model/files/safetensors.h"
 
@@ -35,5 +34,3 @@ void weight_files_release(WeightFiles *files);
 /* Opens all tensors of what weights_find returned, as safetensors_open does. NULL, naming the file,
  * for a shard that is missing or refused and for an index that does not tell the truth. */
 SafeTensors *weights_open(const char *path, Err *err);
-
-#endif

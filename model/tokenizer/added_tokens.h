@@ -1,8 +1,7 @@
 /* added_tokens: finds words such as [MASK] in a text before it is normalised and split, by the
  * matching rules of Hugging Face's `AddedVocabulary`. It does not choose the words: see
  * wordpiece_config, bpe_json. */
-#ifndef TARE_MODEL_TOKENIZER_ADDED_TOKENS_H
-#define TARE_MODEL_TOKENIZER_ADDED_TOKENS_H
+#pragma once
 
 #include "model/tokenizer/char_table.h"
 #include "model/tokenizer/id_buffer.h"
@@ -56,5 +55,3 @@ typedef void EncodePart(const void *tokenizer, const unsigned char *text, size_t
 /* Appends the ids of the added tokens of a text, and gives what lies between them to `part`. */
 void encode_around(const AddedMatcher *m, const unsigned char *text, size_t len, EncodePart *part,
                    const void *tokenizer, IdBuffer *out);
-
-#endif

@@ -2,8 +2,7 @@
  * and, as the options say, puts spaces around ideographs, strips accents and lowercases (Devlin et
  * al. 2019, `BasicTokenizer`; in the order and with the Unicode tables of Hugging Face's
  * `BertNormalizer`). It does not split words. */
-#ifndef TARE_MODEL_TOKENIZER_BERT_NORMALIZE_H
-#define TARE_MODEL_TOKENIZER_BERT_NORMALIZE_H
+#pragma once
 
 #include "model/tokenizer/char_table.h"
 
@@ -19,5 +18,3 @@ void bert_normalizer_release(BertNormalizer *n);
 /* Appends the normalised form of well-formed UTF-8 text. */
 void bert_normalize(const BertNormalizer *n, const unsigned char *text, size_t len,
                     ByteBuffer *out);
-
-#endif

@@ -6,8 +6,7 @@
  * The one idea: nearly every word has been seen before, so each thread keeps the ids of short
  * words; a word that is new takes a scan for each merge while it is short and a heap where it is
  * long, n log n for n bytes. It does not split text into words: see pre_tokenizer. */
-#ifndef TARE_MODEL_TOKENIZER_BPE_H
-#define TARE_MODEL_TOKENIZER_BPE_H
+#pragma once
 
 #include "model/tokenizer/id_buffer.h"
 #include "model/tokenizer/token_table.h"
@@ -52,5 +51,3 @@ void bpe_scratch_free(BpeScratch *s);
 
 /* Appends the ids of a word of len > 0 bytes. */
 void bpe_encode_word(const Bpe *b, const unsigned char *word, size_t len, IdBuffer *out);
-
-#endif

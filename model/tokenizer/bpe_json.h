@@ -8,8 +8,7 @@
  * Where there is none, vocab.json and merges.txt are the tables, the class of tokenizer_config.json
  * (GPT2Tokenizer, Qwen2Tokenizer; GPT-2's without it) the settings; its added_tokens_decoder and
  * added_tokens.json name the added tokens. */
-#ifndef TARE_MODEL_TOKENIZER_BPE_JSON_H
-#define TARE_MODEL_TOKENIZER_BPE_JSON_H
+#pragma once
 
 #include <jansson.h>
 
@@ -24,5 +23,3 @@ int bpe_json_load(ByteLevel *b, const char *model_dir, const json_t *tokenizer, 
 
 /* The same from a tokenizer.json in memory alone; `place` begins messages. */
 int bpe_json_read(ByteLevel *b, const json_t *tokenizer, const char *place, Err *err);
-
-#endif

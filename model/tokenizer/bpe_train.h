@@ -8,8 +8,7 @@
  * whose merges these are. The text is cut into lines, each with its LF, and these into words by
  * GPT-2's rule; no token crosses a word. Ids are the 256 bytes in the order of their characters,
  * then the merges. */
-#ifndef TARE_MODEL_TOKENIZER_BPE_TRAIN_H
-#define TARE_MODEL_TOKENIZER_BPE_TRAIN_H
+#pragma once
 
 #include "model/tokenizer/token_table.h"
 
@@ -29,5 +28,3 @@ typedef struct BpeTrained {
  * with fewer pairs gives fewer tokens. -1 for one of more than TOKEN_MAX_IDS different words. */
 int bpe_train(BpeTrained *t, const char *text, size_t len, size_t vocab, Err *err);
 void bpe_trained_release(BpeTrained *t);
-
-#endif

@@ -1,8 +1,7 @@
 /* byte_alphabet: the 256 characters by which byte-level vocabularies write bytes (Radford et al.
  * 2019, GPT-2's bytes_to_unicode). The bytes that are printable in Latin-1 stand for themselves;
  * the other 68 are U+0100 and up, in their order: a space is U+0120. */
-#ifndef TARE_MODEL_TOKENIZER_BYTE_ALPHABET_H
-#define TARE_MODEL_TOKENIZER_BYTE_ALPHABET_H
+#pragma once
 
 #include "model/tokenizer/utf8.h"
 
@@ -15,5 +14,3 @@ void bytes_to_chars(const unsigned char *bytes, size_t len, ByteBuffer *out);
 /* Appends the bytes that a token stands for. A token of well-formed UTF-8 with a character outside
  * the alphabet stands for itself, as an added token does. */
 void chars_to_bytes(const unsigned char *token, size_t len, ByteBuffer *out);
-
-#endif

@@ -5,8 +5,7 @@
  *   ids that begin and end every text
  *
  * Setting one up is the business of bpe_json. */
-#ifndef TARE_MODEL_TOKENIZER_BYTE_LEVEL_H
-#define TARE_MODEL_TOKENIZER_BYTE_LEVEL_H
+#pragma once
 
 #include "model/tokenizer/added_tokens.h"
 #include "model/tokenizer/bpe.h"
@@ -51,5 +50,3 @@ size_t byte_level_encode(const ByteLevel *b, WordText text, bool around, size_t 
 
 /* As tokenizer_decode. */
 bool byte_level_decode(const ByteLevel *b, int32_t id, bool keep_special, ByteBuffer *out);
-
-#endif

@@ -8,8 +8,7 @@
  * The properties are utf8proc's, corrected by unicode_delta.inc to those of the Hugging Face
  * `tokenizers` library, which mixes Unicode versions. The table knows no text: see
  * bert_normalize. */
-#ifndef TARE_MODEL_TOKENIZER_CHAR_TABLE_H
-#define TARE_MODEL_TOKENIZER_CHAR_TABLE_H
+#pragma once
 
 #include "model/tokenizer/utf8.h"
 
@@ -60,5 +59,3 @@ static inline const CharInfo *char_info(const CharTable *t, uint32_t c)
 {
     return &t->pages[t->page[c / CHAR_PAGE] * CHAR_PAGE + c % CHAR_PAGE];
 }
-
-#endif

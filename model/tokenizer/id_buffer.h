@@ -1,7 +1,6 @@
 /* id_buffer: the ids that an encoder gives, and its working memory, one for each thread. Begins as
  * {0}; it grows to the longest text and is used again. */
-#ifndef TARE_MODEL_TOKENIZER_ID_BUFFER_H
-#define TARE_MODEL_TOKENIZER_ID_BUFFER_H
+#pragma once
 
 #include "model/tokenizer/utf8.h"
 
@@ -34,5 +33,3 @@ WordText id_buffer_repair(IdBuffer *b, WordText text);
 
 /* Keeps `limit` of the `count` ids from `first` on: the last ones where `left`, else the first. */
 void id_buffer_truncate(IdBuffer *b, size_t first, size_t count, size_t limit, bool left);
-
-#endif

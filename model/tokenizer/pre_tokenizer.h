@@ -3,8 +3,7 @@
  * The one idea: each regular expression in use is known by its exact text and is a hand-written
  * scanner here; no other expression is understood. The scanners give what Oniguruma gives
  * `tokenizers`, with its Unicode classes (char_table.h). */
-#ifndef TARE_MODEL_TOKENIZER_PRE_TOKENIZER_H
-#define TARE_MODEL_TOKENIZER_PRE_TOKENIZER_H
+#pragma once
 
 #include "model/tokenizer/char_table.h"
 
@@ -36,5 +35,3 @@ size_t pre_tokenizer_piece(const PreTokenizer *p, const unsigned char *text, siz
 
 /* Bytes of the word that begins a piece. */
 size_t pre_tokenizer_word(const PreTokenizer *p, const unsigned char *text, size_t len);
-
-#endif

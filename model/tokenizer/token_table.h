@@ -1,7 +1,6 @@
 /* token_table: strings and their ids, both ways. A hash table of ids over a pool of strings, at
  * most half full; nothing can be removed. It knows nothing of what the strings mean. */
-#ifndef TARE_MODEL_TOKENIZER_TOKEN_TABLE_H
-#define TARE_MODEL_TOKENIZER_TOKEN_TABLE_H
+#pragma once
 
 #include "model/tokenizer/utf8.h"
 
@@ -35,5 +34,3 @@ int32_t token_table_find(const TokenTable *t, const void *token, size_t len);
 
 /* The string of an id; NULL if no token has it. */
 const unsigned char *token_table_at(const TokenTable *t, int32_t id, size_t *len);
-
-#endif

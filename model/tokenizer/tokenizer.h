@@ -3,8 +3,7 @@
  *
  * The directory decides: model.type of tokenizer.json, else vocab.txt, else vocab.json and
  * merges.txt. */
-#ifndef TARE_MODEL_TOKENIZER_TOKENIZER_H
-#define TARE_MODEL_TOKENIZER_TOKENIZER_H
+#pragma once
 
 #include <jansson.h>
 
@@ -42,5 +41,3 @@ bool tokenizer_decode(const Tokenizer *t, int32_t id, bool keep_special, ByteBuf
 
 /* The id of a token by its text, such as "<|im_end|>"; -1 if there is none. Byte-level BPE only. */
 int32_t tokenizer_id(const Tokenizer *t, const char *token);
-
-#endif

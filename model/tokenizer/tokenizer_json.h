@@ -6,8 +6,7 @@
  * file is only checked: a part that is not BERT's is refused by name. Where tokenizer_config.json
  * names another class, as PreTrainedTokenizerFast, the settings are those of the parts. Truncation,
  * padding and the decoder are ignored. Added tokens are read by wordpiece_config. */
-#ifndef TARE_MODEL_TOKENIZER_TOKENIZER_JSON_H
-#define TARE_MODEL_TOKENIZER_TOKENIZER_JSON_H
+#pragma once
 
 #include <jansson.h>
 
@@ -30,5 +29,3 @@ int tokenizer_json_vocab(Vocab *v, const json_t *root, const char *cls, const ch
  * sep_token. The caller gives the object to json_decref. NULL, naming the part, where one is
  * missing or not BERT's. */
 json_t *tokenizer_json_settings(json_t *root, Err *err);
-
-#endif

@@ -1,8 +1,7 @@
 /* trie: a set of byte strings, each with a value. One walk finds the longest member that begins a
  * text. The one idea: all edges of the tree lie in one hash table keyed by (node, byte), so a step
  * is one multiplication and, nearly always, one load. Nothing can be removed. */
-#ifndef TARE_MODEL_TOKENIZER_TRIE_H
-#define TARE_MODEL_TOKENIZER_TRIE_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -43,5 +42,3 @@ uint32_t trie_walk(const Trie *t, const void *prefix, size_t len);
 
 /* The value of a whole string, -1 if it is not a member. */
 int32_t trie_find(const Trie *t, const void *key, size_t len);
-
-#endif

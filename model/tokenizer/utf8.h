@@ -1,7 +1,6 @@
 /* utf8: growing byte buffers, and repair of text that is not UTF-8. Everything after utf8_repair
  * counts on well-formed text. It knows no properties of characters: see char_table. */
-#ifndef TARE_MODEL_TOKENIZER_UTF8_H
-#define TARE_MODEL_TOKENIZER_UTF8_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -59,5 +58,3 @@ static inline size_t utf8_count(const unsigned char *p, size_t len)
         count += (p[i] & 0xc0) != 0x80;
     return count;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* vocab: the tokens of a vocabulary, found whole or as the longest piece that begins a text. A
  * token that begins with "##" continues a word. It knows no special tokens. */
-#ifndef TARE_MODEL_TOKENIZER_VOCAB_H
-#define TARE_MODEL_TOKENIZER_VOCAB_H
+#pragma once
 
 #include "model/tokenizer/trie.h"
 #include "model/tokenizer/word_table.h"
@@ -50,5 +49,3 @@ static inline size_t vocab_longest(const Vocab *v, bool continues, const unsigne
 {
     return trie_longest(&v->tokens, continues ? v->continued : TRIE_ROOT, text, len, id);
 }
-
-#endif

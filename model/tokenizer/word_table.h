@@ -1,8 +1,7 @@
 /* word_table: whole words of up to 16 bytes and their ids, found in one probe. Nearly all words of
  * a text are tokens themselves, and a trie would walk each byte by byte, a load after a load. The
  * one idea: a short word is two integers and a length, hashed and compared without a loop. */
-#ifndef TARE_MODEL_TOKENIZER_WORD_TABLE_H
-#define TARE_MODEL_TOKENIZER_WORD_TABLE_H
+#pragma once
 
 #include <string.h>
 
@@ -66,5 +65,3 @@ static inline int32_t word_table_find(const WordTable *t, const unsigned char *w
     const WordSlot *s = word_table_slot(t, word_key(word, len));
     return s->key.len ? s->id : -1;
 }
-
-#endif

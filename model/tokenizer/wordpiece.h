@@ -5,8 +5,7 @@
  *   text -> added tokens cut out -> normalised -> words -> pieces -> [CLS] ids [SEP]
  *
  * It does not read files of text and does not know the model's table of embeddings. */
-#ifndef TARE_MODEL_TOKENIZER_WORDPIECE_H
-#define TARE_MODEL_TOKENIZER_WORDPIECE_H
+#pragma once
 
 #include "model/tokenizer/id_buffer.h"
 
@@ -50,5 +49,3 @@ typedef struct TokenBatch {
 int wordpiece_encode_batch(const WordPiece *w, const char *const *texts, const size_t *lens,
                            size_t batch, size_t max_length, TokenBatch *out, Err *err);
 void token_batch_release(TokenBatch *b);
-
-#endif

@@ -10,8 +10,7 @@
  * latter's truncation and padding. Where it names no class, config.json may. Ignores everything
  * else, as the library does: never_split, the ids given to added tokens, which only order them. The
  * vocabulary is wordpiece.c's business. */
-#ifndef TARE_MODEL_TOKENIZER_WORDPIECE_CONFIG_H
-#define TARE_MODEL_TOKENIZER_WORDPIECE_CONFIG_H
+#pragma once
 
 #include <jansson.h>
 
@@ -32,5 +31,3 @@ typedef struct WordPieceConfig {
  * nor described by tokenizer.json. */
 int wordpiece_config_load(WordPieceConfig *c, const char *model_dir, json_t *tokenizer, Err *err);
 void wordpiece_config_release(WordPieceConfig *c);
-
-#endif

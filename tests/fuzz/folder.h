@@ -1,7 +1,6 @@
 /* folder: a folder in memory for the files of a fuzzer that reads a folder. It goes at the end with
  * all it holds. */
-#ifndef TARE_TESTS_FUZZ_FOLDER_H
-#define TARE_TESTS_FUZZ_FOLDER_H
+#pragma once
 
 #include <ftw.h>
 #include <stdio.h>
@@ -36,5 +35,3 @@ static inline void folder_write(const char *name, const void *data, size_t size)
     CHECK(f && (size == 0 || fwrite(data, 1, size, f) == size) && fclose(f) == 0, "no %s", path);
     free(path);
 }
-
-#endif

@@ -1,10 +1,7 @@
 /* amx_emulated: the kernels of amx_tile.c with instructions emulated in C, for processors without
  * AMX. */
-#ifndef TARE_TESTS_SUPPORT_AMX_EMULATED_H
-#define TARE_TESTS_SUPPORT_AMX_EMULATED_H
+#pragma once
 
 #include "autograd/kernels/isa.h"
 
 extern const LowKernel amx_emulated_bf16, amx_emulated_i8;
-
-#endif

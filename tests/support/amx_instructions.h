@@ -3,8 +3,7 @@
  * intrinsics. What faults on a processor aborts here.
  *
  * Included once, before amx_tile.c, whose functions are renamed here. */
-#ifndef TARE_TESTS_SUPPORT_AMX_INSTRUCTIONS_H
-#define TARE_TESTS_SUPPORT_AMX_INSTRUCTIONS_H
+#pragma once
 
 #include "autograd/base.h"
 
@@ -137,5 +136,3 @@ static inline void _tile_dpbusd(int sum, int a, int b)
                     s->unit[m][n] += (uint32_t)(level * (int8_t)(y->unit[k][n] >> 8 * byte));
             }
 }
-
-#endif

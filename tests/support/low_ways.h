@@ -1,6 +1,5 @@
 /* low_ways: what the tests of products of small formats share: every way to multiply them. */
-#ifndef TARE_TESTS_SUPPORT_LOW_WAYS_H
-#define TARE_TESTS_SUPPORT_LOW_WAYS_H
+#pragma once
 
 #include "tests/support/amx_emulated.h"
 #include "tests/support/ref.h"
@@ -79,5 +78,3 @@ static inline float rounded(DType type, float x)
     kernels_for("generic")->widen(type, half, &x, 1);
     return x;
 }
-
-#endif

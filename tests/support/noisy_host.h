@@ -5,8 +5,7 @@
  * drifts (a random walk) and shifts (to another level, for good). Processes of a sweep come round
  * by round, a row after the other; the two programs of --run in turns, in an order that is drawn.
  * ln(time) = ln(ms) + level + process + trial. */
-#ifndef TARE_TESTS_SUPPORT_NOISY_HOST_H
-#define TARE_TESTS_SUPPORT_NOISY_HOST_H
+#pragma once
 
 #include "bench/result/diff.h"
 #include "bench/stats/bootstrap.h"
@@ -34,5 +33,3 @@ typedef struct NoisyVerdicts {
 } NoisyVerdicts;
 
 NoisyVerdicts noisy_verdicts(NoisyHost *h, const NoisyPairs *p, size_t pairs);
-
-#endif

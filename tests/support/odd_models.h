@@ -1,7 +1,6 @@
 /* odd_models: models of odd shapes, so that no size is a multiple of anything, and their
  * beginnings. */
-#ifndef TARE_TESTS_SUPPORT_ODD_MODELS_H
-#define TARE_TESTS_SUPPORT_ODD_MODELS_H
+#pragma once
 
 #include "model/families/shapes.h"
 #include "model/model.h"
@@ -56,5 +55,3 @@ static inline void start(Model *m, const ModelConfig *c, const ModelOptions *o)
     cr_assert(model_alloc(m, &err) == 0, "%s", err.msg);
     params_randomize(&m->params, 1, o->threads);
 }
-
-#endif

@@ -3,8 +3,7 @@
  *
  * A new op NAME needs op_NAME_spec in tests/unit/autograd/ops/NAME.c: its leaves, how to record it,
  * its formula (that of ops.h, loop by loop), some cases. */
-#ifndef TARE_TESTS_SUPPORT_OP_CASES_H
-#define TARE_TESTS_SUPPORT_OP_CASES_H
+#pragma once
 
 #include "autograd/ops.h"
 
@@ -83,5 +82,3 @@ Range rows_of_sequence(const double *starts, size_t T, size_t b);
  * time. */
 void op_setup_init(OpSetup *s, const OpSpec *spec, const OpCase *at, bool exact);
 void op_setup_release(OpSetup *s);
-
-#endif

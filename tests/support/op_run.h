@@ -1,7 +1,6 @@
 /* op_run: one op through the engine: recorded on leaves of the test's own, with sum(r y) as the
  * root that is differentiated; dead buffers are full of NaN. It checks nothing. */
-#ifndef TARE_TESTS_SUPPORT_OP_RUN_H
-#define TARE_TESTS_SUPPORT_OP_RUN_H
+#pragma once
 
 #include "tests/support/op_cases.h"
 
@@ -23,5 +22,3 @@ void outcome_release(Outcome *o);
 
 /* r[n], whole numbers in an exact case. Caller frees. */
 float *op_weights(const OpSetup *s, size_t n);
-
-#endif

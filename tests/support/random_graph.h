@@ -1,7 +1,6 @@
 /* random_graph: graphs from a seed, for the tests of schedule, plan and exec: made of three ops
  * that between them use everything an OpDef can ask of the engine. */
-#ifndef TARE_TESTS_SUPPORT_RANDOM_GRAPH_H
-#define TARE_TESTS_SUPPORT_RANDOM_GRAPH_H
+#pragma once
 
 #include "autograd/ops.h"
 
@@ -18,5 +17,3 @@ typedef struct RandomGraph {
  * and fill the parameters, for a graph that will run. */
 void random_graph_init(RandomGraph *r, uint64_t seed, bool values);
 void random_graph_release(RandomGraph *r);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Inputs are the kernels' own floats, results are doubles. Letters as in kernels.h. Slow by
  * design: no blocking, no threads, no tricks. */
-#ifndef TARE_TESTS_SUPPORT_REF_H
-#define TARE_TESTS_SUPPORT_REF_H
+#pragma once
 
 #include "autograd/kernels/kernels.h"
 
@@ -35,5 +34,3 @@ double ref_max_error(const float *x, const double *ref, size_t n, double unit);
 
 /* |y - ref| in units of the last place of ref as a float. 0 where both are NaN or equal. */
 double ref_ulps(float y, double ref);
-
-#endif

@@ -1,8 +1,7 @@
 /* temp_dir: a temporary folder for each test: made before it, removed after it with all it holds.
  *
  *     TestSuite(name, .init = temp_dir_make, .fini = temp_dir_remove); */
-#ifndef TARE_TESTS_SUPPORT_TEMP_DIR_H
-#define TARE_TESTS_SUPPORT_TEMP_DIR_H
+#pragma once
 
 #include <stddef.h>
 
@@ -26,5 +25,3 @@ void temp_dir_expect_only(const char *names);
 
 /* The number of a process that has ended, for the names of what it left. */
 long dead_process(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* tiny_row: a row of some milliseconds that several tests run. */
-#ifndef TARE_TESTS_SUPPORT_TINY_ROW_H
-#define TARE_TESTS_SUPPORT_TINY_ROW_H
+#pragma once
 
 #include <criterion/criterion.h>
 
@@ -42,5 +41,3 @@ static inline RowResult run_row(const RowConfig *c, Samples *samples)
 {
     return run_row_with(c, &(RowExtras){0}, samples);
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* fp32: products of fp32 by our own kernels. Private to gemm/. */
-#ifndef TARE_AUTOGRAD_KERNELS_GEMM_FP32_H
-#define TARE_AUTOGRAD_KERNELS_GEMM_FP32_H
+#pragma once
 
 #include "autograd/kernels/isa.h"
 
@@ -10,5 +9,3 @@ size_t fp32_scratch_bytes(int threads);
 
 /* Packs B into `packed`, which gemm_pack_begin has made for f32. */
 void fp32_pack(PackedB *packed, const float *b, size_t b_row, size_t b_col, int threads);
-
-#endif

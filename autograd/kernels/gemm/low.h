@@ -1,6 +1,5 @@
 /* low: products of bf16, f16 and i8. Private to gemm/; isa.h describes the packed forms. */
-#ifndef TARE_AUTOGRAD_KERNELS_GEMM_LOW_H
-#define TARE_AUTOGRAD_KERNELS_GEMM_LOW_H
+#pragma once
 
 #include "autograd/kernels/isa.h"
 
@@ -10,5 +9,3 @@ bool low_takes(const Gemm *g);
 /* As gemm_run, of a product that low_takes and that has work to do. */
 void low_run(const Gemm *g, int threads, void *scratch);
 size_t low_scratch_bytes(int threads);
-
-#endif

@@ -1,6 +1,5 @@
 /* low_kernel: which kernel multiplies a small format. Private to kernels/. */
-#ifndef TARE_AUTOGRAD_KERNELS_GEMM_LOW_KERNEL_H
-#define TARE_AUTOGRAD_KERNELS_GEMM_LOW_KERNEL_H
+#pragma once
 
 #include "autograd/kernels/isa.h"
 
@@ -12,5 +11,3 @@ const LowKernel *low_kernel_by_columns(const Isa *isa, DType product);
 
 /* Whether a kernel of tile registers multiplies and adds a small matrix as plain C does. */
 bool low_kernel_is_right(DType product, const LowKernel *kernel);
-
-#endif

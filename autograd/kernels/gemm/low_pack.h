@@ -1,7 +1,6 @@
 /* low_pack: both operands of a product of a small format into the units of isa.h. Private to
  * gemm/. */
-#ifndef TARE_AUTOGRAD_KERNELS_GEMM_LOW_PACK_H
-#define TARE_AUTOGRAD_KERNELS_GEMM_LOW_PACK_H
+#pragma once
 
 #include "autograd/kernels/isa.h"
 
@@ -22,5 +21,3 @@ void low_pack_a(const Gemm *g, DType product, bool widens, size_t row, size_t m,
 /* One panel of B, which begins at b: [steps][width], of which `columns` exist. bf16 and f16. */
 void low_pack_panel(DType product, size_t k, size_t columns, size_t width, const float *b,
                     size_t b_row, size_t b_col, uint32_t *out);
-
-#endif

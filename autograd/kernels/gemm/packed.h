@@ -2,8 +2,7 @@
  *
  * Panels of units come first (LowTile in isa.h); i8 has a scale and a sum of levels for each column
  * behind them. */
-#ifndef TARE_AUTOGRAD_KERNELS_GEMM_PACKED_H
-#define TARE_AUTOGRAD_KERNELS_GEMM_PACKED_H
+#pragma once
 
 #include "autograd/kernels/isa.h"
 
@@ -32,5 +31,3 @@ uint32_t *low_panel(const PackedB *p, size_t column);
 /* Scale and, over k, sum of the levels of every column of an i8 matrix; NULL for other formats. */
 const float *low_column_scale(const PackedB *p);
 const int32_t *low_column_sum(const PackedB *p);
-
-#endif

@@ -1,7 +1,6 @@
 /* partition: how much time a matrix product takes, how many threads that pays for, and which rows
  * and columns each of them gets; the same for every format. It multiplies nothing. */
-#ifndef TARE_AUTOGRAD_KERNELS_GEMM_PARTITION_H
-#define TARE_AUTOGRAD_KERNELS_GEMM_PARTITION_H
+#pragma once
 
 #include "autograd/kernels/isa.h"
 
@@ -23,5 +22,3 @@ typedef struct Grid {
 
 /* The grid with the least work for its largest part. */
 Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads);
-
-#endif

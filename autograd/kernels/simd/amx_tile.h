@@ -1,6 +1,5 @@
 /* amx_tile: one tile of a product of bf16 or i8 by AMX. A has to lie in rows: a_unit is 1. */
-#ifndef TARE_AUTOGRAD_KERNELS_SIMD_AMX_TILE_H
-#define TARE_AUTOGRAD_KERNELS_SIMD_AMX_TILE_H
+#pragma once
 
 #include "autograd/kernels/isa.h"
 
@@ -15,5 +14,3 @@ void tile_i8_amx(const LowTile *t);
 /* LowKernel.peak_loop */
 double peak_loop_bf16_amx(size_t rounds);
 double peak_loop_i8_amx(size_t rounds);
-
-#endif

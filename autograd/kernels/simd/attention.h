@@ -1,7 +1,6 @@
 /* attention: one head of one sequence, for forward (attention.c) and backward
  * (attention_backward.c). */
-#ifndef TARE_AUTOGRAD_KERNELS_SIMD_ATTENTION_H
-#define TARE_AUTOGRAD_KERNELS_SIMD_ATTENTION_H
+#pragma once
 
 #include "autograd/kernels/simd/simd.h"
 #include "autograd/kernels/simd/vmath.h"
@@ -114,5 +113,3 @@ void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t wid
  * Operands.weights instead. */
 void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width, const float *w,
                            bool add, float *mixed);
-
-#endif

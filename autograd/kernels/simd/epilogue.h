@@ -1,7 +1,6 @@
 /* epilogue: the activations on one vector, and the loop over bias, activation and residual behind a
  * matrix product, for every source of its elements and every format of C. */
-#ifndef TARE_AUTOGRAD_KERNELS_SIMD_EPILOGUE_H
-#define TARE_AUTOGRAD_KERNELS_SIMD_EPILOGUE_H
+#pragma once
 
 #include "autograd/kernels/simd/half.h"
 #include "autograd/kernels/simd/simd.h"
@@ -88,5 +87,3 @@ ALWAYS_INLINE void epilogue_loop(Act kind, ActFn *through, DType type, const Epi
                             i * c_row + j, n);
     }
 }
-
-#endif

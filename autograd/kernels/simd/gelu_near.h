@@ -5,8 +5,7 @@
  * segments, looked up by AVX-512's permutation of two registers, takes a third of the
  * multiplications of Phi. With other instruction sets lookups do not pay; there GELU is that of
  * epilogue.h. */
-#ifndef TARE_AUTOGRAD_KERNELS_SIMD_GELU_NEAR_H
-#define TARE_AUTOGRAD_KERNELS_SIMD_GELU_NEAR_H
+#pragma once
 
 #include "autograd/kernels/simd/epilogue.h"
 
@@ -97,7 +96,5 @@ ALWAYS_INLINE vf act_near(Act kind, vf z)
 #else
 
 #define act_near act
-
-#endif
 
 #endif

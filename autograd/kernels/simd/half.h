@@ -4,8 +4,7 @@
  * bf16 is the upper half of an fp32, so widening is a shift. Rounding works on the bits, the same
  * on every machine (vcvtneps2bf16 would flush subnormals). f16 has instructions in the avx2 and
  * avx512 builds; the generic build computes the same on the bits. */
-#ifndef TARE_AUTOGRAD_KERNELS_SIMD_HALF_H
-#define TARE_AUTOGRAD_KERNELS_SIMD_HALF_H
+#pragma once
 
 #include "autograd/dtype.h"
 #include "autograd/kernels/simd/vec.h"
@@ -132,5 +131,3 @@ ALWAYS_INLINE void vstore_as(DType type, void *x, size_t at, vf v, size_t n)
     else
         vstore_half_part(half, h, n);
 }
-
-#endif

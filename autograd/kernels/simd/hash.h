@@ -1,6 +1,5 @@
 /* hash: vectors of 64-bit hashes of counters, the SplitMix64 finaliser as in rng_u64 (base.c). */
-#ifndef TARE_AUTOGRAD_KERNELS_SIMD_HASH_H
-#define TARE_AUTOGRAD_KERNELS_SIMD_HASH_H
+#pragma once
 
 #include "autograd/kernels/simd/vec.h"
 
@@ -18,5 +17,3 @@ ALWAYS_INLINE vu64 vhash(uint64_t key, uint64_t counter)
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
-
-#endif

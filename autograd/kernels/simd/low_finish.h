@@ -4,8 +4,7 @@
  *
  * A tile is finished as a whole (low_finish.c) or row by row between the steps of the next tile
  * (low_tile.c), with the same result, bit for bit. */
-#ifndef TARE_AUTOGRAD_KERNELS_SIMD_LOW_FINISH_H
-#define TARE_AUTOGRAD_KERNELS_SIMD_LOW_FINISH_H
+#pragma once
 
 #include "autograd/kernels/simd/gelu_near.h"
 
@@ -36,5 +35,3 @@ ALWAYS_INLINE void finish_row(Act kind, DType type, const LowFinish *f, size_t i
         epilogue_vector(kind, act_near, type, &row.epi, v, row.c, i * row.c_row + j, VL);
     }
 }
-
-#endif

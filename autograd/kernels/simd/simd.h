@@ -1,7 +1,6 @@
 /* simd: what the files of this folder share: vectors, and the prototypes of all kernels.
  * Shapes and meanings are in kernels.def and isa.h. */
-#ifndef TARE_AUTOGRAD_KERNELS_SIMD_SIMD_H
-#define TARE_AUTOGRAD_KERNELS_SIMD_SIMD_H
+#pragma once
 
 #include "autograd/kernels/isa.h"
 #include "autograd/kernels/simd/vec.h"
@@ -23,5 +22,3 @@ ALWAYS_INLINE void prefetch_lines(const char *at, size_t bytes)
 #define BLOCK_KERNEL(result, name, parameters) result KERNEL(name) parameters;
 #define TILE_KERNEL(result, name, parameters)  result KERNEL(name) parameters;
 #include "autograd/kernels/kernels.def"
-
-#endif

@@ -8,8 +8,7 @@
  *
  * Everything here is static: the linker could otherwise replace an inline function of one build by
  * that of a wider build, whose instructions the machine may lack. */
-#ifndef TARE_AUTOGRAD_KERNELS_SIMD_VEC_H
-#define TARE_AUTOGRAD_KERNELS_SIMD_VEC_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -310,5 +309,3 @@ ALWAYS_INLINE void vtranspose(vf r[VL])
             r[i] = t[i];
     }
 }
-
-#endif

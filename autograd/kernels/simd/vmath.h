@@ -2,8 +2,7 @@
  * tests/unit/autograd/test_vmath.c, which steps through the floats of every exponent; NaN gives
  * NaN. Argument reduction follows Cody & Waite (1980); the coefficients are weighted minimax fits
  * made for these ranges. */
-#ifndef TARE_AUTOGRAD_KERNELS_SIMD_VMATH_H
-#define TARE_AUTOGRAD_KERNELS_SIMD_VMATH_H
+#pragma once
 
 #include "autograd/kernels/simd/vec.h"
 
@@ -130,5 +129,3 @@ ALWAYS_INLINE vf vphi(vf x, vf *density)
         *density = e * 0.3989422804f;
     return vif_less(x, vset1(0), q * e, 1.0f - q * e);
 }
-
-#endif
