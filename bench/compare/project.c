@@ -174,7 +174,7 @@ int model_files_check(const ModelFiles *f, const CompareCell *cell, Err *err)
     bool gpt = cell->component->kind == COMPONENT_GPT;
     if (gpt != (c->family->causal))
         return err_set(err, "%s cannot do '%s', which is for %s", f->dir, cell->component->name,
-                       gpt ? "a gpt2" : "an encoder");
+                       gpt ? "a decoder" : "an encoder");
     if (cell->seq_len > c->max_positions)
         return err_set(err, "%s has %zu positions, seq_len = %zu needs more", f->dir,
                        c->max_positions, cell->seq_len);

@@ -10,9 +10,14 @@
 #include "bench/text/classifier.h"
 #include "bench/compare/component.h"
 
-/* The gradients that are compared: they depend on every op before them, and each is made by another
- * kind of backward: embedding, linear layer, norm. */
-static const char *const shown_grads[] = {"wpe.weight", "h.0.attn.c_attn.weight", "ln_f.weight"};
+/* The gradients that are compared, of GPT-2 and of the Llama family: they depend on every op before
+ * them, and each is made by another kind of backward: embedding, linear layer, norm. */
+static const char *const shown_grads[] = {"wpe.weight",
+                                          "h.0.attn.c_attn.weight",
+                                          "layers.0.self_attn.o_proj.weight",
+                                          "ln_f.weight",
+                                          "norm.weight",
+                                          "layers.0.input_layernorm.weight"};
 
 struct WorkerJob {
     const Component *component;
@@ -150,7 +155,7 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
     bool gpt = what->kind == COMPONENT_GPT;
     ModelConfig *c = &ck->config;
     if (gpt != (c->family->causal))
-        return err_set(err, "%s is for %s", what->name, gpt ? "a gpt2" : "an encoder");
+        return err_set(err, "%s is for %s", what->name, gpt ? "a decoder" : "an encoder");
     if (gpt && c->head != HEAD_LM)
         return err_set(err, "%s needs a model with a language-model head", what->name);
     if (!gpt)

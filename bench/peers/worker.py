@@ -88,6 +88,12 @@ class Tokenizers:
                 "lengths": np.array([len(ids) for ids in self.ids], np.int32)}
 
 
+# The gradients that are compared, those of worker_job.c. Conv1D keeps its weight as [in, out]; the comparison
+# is of [out, in].
+SHOWN_GRADS = {"wpe.weight", "h.0.attn.c_attn.weight", "ln_f.weight", "layers.0.input_layernorm.weight",
+               "layers.0.self_attn.o_proj.weight", "norm.weight"}
+
+
 class PyTorch:
     """Encoders, classifiers and GPT-2 on PyTorch, eager or compiled; classifiers also on another device."""
 
@@ -153,8 +159,11 @@ class PyTorch:
 
     def load_gpt(self, request):
         torch = self.torch
-        self.model = self.transformers.GPT2LMHeadModel.from_pretrained(
-            request["model_dir"], dtype=torch.float32, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+        self.model = self.transformers.AutoModelForCausalLM.from_pretrained(
+            request["model_dir"], dtype=torch.float32)
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
         self.model.config.use_cache = False
         self.module = self.model.train(self.component != "gpt_forward")
         inputs = {name: torch.from_numpy(t) for name, t in read_inputs(request).items()}
@@ -200,11 +209,9 @@ class PyTorch:
             return {name: self.hidden.numpy()}
         tensors = {"loss": self.loss.detach().numpy()}
         if self.component != "gpt_forward":
-            base = self.model.transformer
-            # Conv1D keeps its weight as [in, out]; the comparison is of [out, in].
-            tensors["grad.wpe.weight"] = base.wpe.weight.grad.numpy()
-            tensors["grad.h.0.attn.c_attn.weight"] = base.h[0].attn.c_attn.weight.grad.T.numpy()
-            tensors["grad.ln_f.weight"] = base.ln_f.weight.grad.numpy()
+            for name, p in self.model.base_model.named_parameters():
+                if name in SHOWN_GRADS:
+                    tensors["grad." + name] = (p.grad.T if "c_attn" in name else p.grad).numpy()
         if self.optimizer:
             with self.torch.no_grad():
                 tensors["loss_after_step"] = self.gpt_loss().numpy()

@@ -34,6 +34,11 @@ model = "gpt-tied"
 batch_size = 3
 seq_len = 29
 [[cell]]
+component = ["gpt_forward", "gpt_forward_backward", "gpt_step"]
+model = ["llama", "qwen3"]
+batch_size = 2
+seq_len = 23
+[[cell]]
 component = "gpt_step"
 model = "gpt-untied"
 batch_size = 2
@@ -42,7 +47,7 @@ fresh_process = true
 rounds = 2
 """
 MODELS = {"distilbert": "distilbert-small", "bert": "bert-headless", "gpt-tied": "gpt2-odd",
-          "gpt-untied": "gpt2-untied"}
+          "gpt-untied": "gpt2-untied", "llama": "llama-grouped", "qwen3": "qwen3-small"}
 SENTIMENT = """
 task = "sentiment"
 model = "{model}"
