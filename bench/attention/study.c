@@ -251,9 +251,9 @@ static int execute(Runner *run, AttentionRow *r, Samples *samples, Err *err)
 static TimeLeft time_left(Runner *run, size_t next)
 {
     double sum = 0;
+    int64_t limit = attention_memory_limit(run->s);
     for (size_t i = next; i < run->s->count; i++) {
         const AttentionRow *r = &run->s->rows[i];
-        int64_t limit = attention_memory_limit(run->s);
         bool fits = limit == INT_MISSING || r->base.predicted_peak_bytes <= limit;
         if (run->s->selected[i] && fits)
             sum += time_model_predict(time_of(run, r), &r->base);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "autograd/kernels/cpu.h"
@@ -151,8 +152,10 @@ static void lower_limits(Machine *c, const char *root, const char *controller, c
 }
 
 /* Version 2 has one hierarchy, version 1 one a controller. */
-static void read_limits(Machine *c, const char *root)
+static void read_memory_and_quota(Machine *c, const char *root)
 {
+    int64_t kib = number_after(root, "/proc/meminfo", "MemAvailable:");
+    c->memory_available = kib == INT_MISSING ? INT_MISSING : kib * 1024;
     c->memory_limit = INT_MISSING;
     c->cpu_quota = NAN;
     lower_limits(c, root, "", "/sys/fs/cgroup");
@@ -260,9 +263,7 @@ void machine_read(Machine *c, const char *root)
     if (uname(&u) == 0)
         snprintf(c->kernel, sizeof c->kernel, "%.20s %.42s", u.sysname, u.release);
     read_cpus(c, root);
-    read_limits(c, root);
-    int64_t kib = number_after(root, "/proc/meminfo", "MemAvailable:");
-    c->memory_available = kib == INT_MISSING ? INT_MISSING : kib * 1024;
+    read_memory_and_quota(c, root);
     read_huge_pages(root, c->huge_pages, sizeof c->huge_pages);
     machine_line(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", c->governor,
                  sizeof c->governor);
@@ -291,7 +292,7 @@ int64_t memory_auto_limit(void)
 {
     const int64_t reserve = 512 << 20;
     Machine c;
-    machine_read(&c, "");
+    read_memory_and_quota(&c, "");
     int64_t memory = machine_memory(&c);
     if (memory == INT_MISSING)
         return INT_MISSING;
@@ -328,6 +329,15 @@ CpuTime machine_cpu_time(const char *root)
                      .stolen = t[7] * tick,
                      .total = sum * tick,
                      .own = own_cpu_seconds()};
+}
+
+double process_cpu_ms(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec t;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
+        return NAN;
+    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
 }
 
 double machine_steal_fraction(CpuTime before, CpuTime after)

@@ -56,6 +56,9 @@ typedef struct CpuTime {
 
 CpuTime machine_cpu_time(const char *root);
 
+/* CPU time so far, in ms, of all threads of a process of this user; NaN if unknown. */
+double process_cpu_ms(pid_t pid);
+
 /* The stolen share of the time between two readings; NaN if unknown or if no time has passed. */
 double machine_steal_fraction(CpuTime before, CpuTime after);
 

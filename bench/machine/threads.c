@@ -73,5 +73,6 @@ void threads_warn(int64_t threads)
 Option threads_option(int64_t *threads)
 {
     return option_int("--threads", "N", threads, 1, THREADS_MAX,
-                      "threads; OMP_NUM_THREADS, else the physical cores of the CPUs it may use");
+                      "threads; OMP_NUM_THREADS, else the physical cores of the CPUs it may use, "
+                      "no more than its quota");
 }

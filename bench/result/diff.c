@@ -33,16 +33,6 @@ void diff_skip(Diff *d, const char *name, const char *reason)
 
 /* ---- several processes a side that ran apart ---- */
 
-/* Medians of the processes of one side. Caller frees. */
-static double *medians_of(const double *ms, size_t count, size_t processes)
-{
-    double *medians = xmalloc(processes * sizeof *medians);
-    size_t trials = count / processes;
-    for (size_t i = 0; i < processes; i++)
-        medians[i] = median_of(ms + i * trials, trials);
-    return medians;
-}
-
 /* Geometric means of as many runs of consecutive processes as FEWEST_PROCESSES: batch means
  * (Schmeiser 1982), whose spread has in it what drifts while a sweep runs. Caller frees. */
 static double *batches_of(const double *medians, size_t processes)
@@ -84,8 +74,8 @@ static RatioTest apart_ratio(const double *old, size_t n, const double *new, siz
 static void test_apart(DiffRow *r)
 {
     size_t n = r->old_processes, m = r->new_processes;
-    double *old = medians_of(r->old_ms, r->old_count, n);
-    double *new = medians_of(r->new_ms, r->new_count, m);
+    OWNED double *old = medians_of_processes(r->old_ms, n, r->old_count / n),
+                 *new = medians_of_processes(r->new_ms, m, r->new_count / m);
     r->old_median = median_of(old, n);
     r->new_median = median_of(new, m);
     r->test = apart_ratio(old, n, new, m);
@@ -96,8 +86,6 @@ static void test_apart(DiffRow *r)
                                     (Nested){r->old_ms, n, r->old_count / n}, CONFIDENCE_LEVEL));
     r->cv = sqrt((pow(cv_of(old, n), 2) + pow(cv_of(new, m), 2)) / 2);
     r->spread_known = true;
-    free(old);
-    free(new);
 }
 
 /* ---- one process a side, or rounds ---- */
@@ -196,40 +184,8 @@ static Verdict believed(bool spread_known, Verdict v, Interval ratio, double lea
     return change && verdict_of(ratio, least_change) != v ? VERDICT_INCONCLUSIVE : v;
 }
 
-static void judge_rows(Diff *d)
-{
-    OWNED double *p = xmalloc(d->count * sizeof *p), *q = xmalloc(d->count * sizeof *q);
-    for (size_t i = 0; i < d->count; i++)
-        p[i] = d->rows[i].test.p;
-    benjamini_hochberg(p, d->count, q);
-    for (size_t i = 0; i < d->count; i++) {
-        DiffRow *r = &d->rows[i];
-        r->q = q[i];
-        Verdict v = verdict_among_rows(r->test.interval, d->threshold, q[i]);
-        r->verdict = believed(r->spread_known, v, r->test.interval, r->least_change);
-    }
-}
-
-/* Rows of one round share what happened in it, so the round is the unit: Student's t over the
- * rounds that all rows finished, of the rows' mean ratio in each. */
-static Interval interval_over_rounds(const Diff *d)
-{
-    size_t rounds = SIZE_MAX;
-    for (size_t i = 0; i < d->count; i++)
-        rounds = d->rows[i].old_count < rounds ? d->rows[i].old_count : rounds;
-    if (rounds < FEWEST_PROCESSES)
-        return interval_missing();
-    OWNED double *log_ratios = xcalloc(rounds, sizeof *log_ratios);
-    for (size_t k = 0; k < rounds; k++)
-        for (size_t i = 0; i < d->count; i++)
-            log_ratios[k] += log(d->rows[i].new_ms[k] / d->rows[i].old_ms[k]) / (double)d->count;
-    Interval logs = mean_t_interval(log_ratios, rounds, CONFIDENCE_LEVEL);
-    return (Interval){exp(logs.lo), exp(logs.hi), logs.coverage};
-}
-
-/* Rows of one sweep share what happened in it, so the round is the unit also of sweeps that ran
- * apart: one side's geometric mean over the rows in each of the rounds that all rows had. Caller
- * frees. */
+/* Rows of one round share what happened in it, so the round is the unit of their mean: one side's
+ * geometric mean over the rows in each of the rounds that all rows had. Caller frees. */
 static double *rounds_of(const Diff *d, bool new, size_t *rounds)
 {
     *rounds = SIZE_MAX;
@@ -241,25 +197,15 @@ static double *rounds_of(const Diff *d, bool new, size_t *rounds)
     for (size_t i = 0; i < d->count; i++) {
         const DiffRow *r = &d->rows[i];
         size_t processes = diff_units(r, new);
-        double *medians = new ? medians_of(r->new_ms, r->new_count, processes)
-                              : medians_of(r->old_ms, r->old_count, processes);
+        size_t trials = (new ? r->new_count : r->old_count) / processes;
+        OWNED double *medians =
+            medians_of_processes(new ? r->new_ms : r->old_ms, processes, trials);
         for (size_t k = 0; k < *rounds; k++)
             logs[k] += log(medians[k]) / (double)d->count;
-        free(medians);
     }
     for (size_t k = 0; k < *rounds; k++)
         logs[k] = exp(logs[k]);
     return logs;
-}
-
-static Interval interval_apart(const Diff *d)
-{
-    size_t n, m;
-    double *old = rounds_of(d, false, &n), *new = rounds_of(d, true, &m);
-    Interval interval = apart_ratio(old, n, new, m).interval;
-    free(old);
-    free(new);
-    return interval;
 }
 
 static bool all_apart(const Diff *d)
@@ -270,31 +216,58 @@ static bool all_apart(const Diff *d)
     return true;
 }
 
-static Interval interval_of_mean(const Diff *d, const double *ratios)
+/* Of the geometric mean over the rows. By trials, its p is not known. */
+static RatioTest test_of_mean(const Diff *d, const double *ratios)
 {
+    RatioTest test = ratio_missing();
+    size_t n, m;
     if (d->count < FEWEST_ROWS_FOR_MEAN)
-        return interval_missing();
-    if (all_apart(d))
-        return interval_apart(d);
-    return d->unit == DIFF_PROCESSES ? interval_over_rounds(d)
-                                     : geometric_mean_interval(ratios, d->count, CONFIDENCE_LEVEL);
+        return test;
+    if (d->unit != DIFF_PROCESSES && !all_apart(d)) {
+        test.interval = geometric_mean_interval(ratios, d->count, CONFIDENCE_LEVEL);
+        return test;
+    }
+    OWNED double *old = rounds_of(d, false, &n), *new = rounds_of(d, true, &m);
+    if (n < FEWEST_PROCESSES || m < FEWEST_PROCESSES)
+        return test;
+    return d->unit == DIFF_PROCESSES ? paired_t_ratio(old, new, n, CONFIDENCE_LEVEL)
+                                     : apart_ratio(old, n, new, m);
+}
+
+/* The mean is one more question beside the rows', so its p counts among theirs. */
+static Verdict judge_rows(Diff *d, double mean_p)
+{
+    OWNED double *p = xmalloc((d->count + 1) * sizeof *p), *q = xmalloc((d->count + 1) * sizeof *q);
+    double least_change = 0;
+    p[d->count] = mean_p;
+    for (size_t i = 0; i < d->count; i++)
+        p[i] = d->rows[i].test.p;
+    benjamini_hochberg(p, d->count + 1, q);
+    for (size_t i = 0; i < d->count; i++) {
+        DiffRow *r = &d->rows[i];
+        r->q = q[i];
+        Verdict v = verdict_among_rows(r->test.interval, d->threshold, q[i]);
+        r->verdict = believed(r->spread_known, v, r->test.interval, r->least_change);
+        least_change += r->least_change / (double)d->count;
+    }
+    Verdict mean = isnan(mean_p) ? verdict_of(d->interval, d->threshold)
+                                 : verdict_among_rows(d->interval, d->threshold, q[d->count]);
+    return believed(d->spread_known, mean, d->interval, least_change);
 }
 
 static void judge_file(Diff *d)
 {
-    double least_change = 0;
     OWNED double *ratios = xmalloc(d->count * sizeof *ratios);
     OWNED Verdict *verdicts = xmalloc(d->count * sizeof *verdicts);
-    for (size_t i = 0; i < d->count; i++) {
+    for (size_t i = 0; i < d->count; i++)
         ratios[i] = d->rows[i].test.ratio;
-        verdicts[i] = d->rows[i].verdict;
-        least_change += d->rows[i].least_change / (double)d->count;
-    }
+    RatioTest mean = test_of_mean(d, ratios);
     d->ratio = geometric_mean_of(ratios, d->count);
-    d->interval = interval_of_mean(d, ratios);
-    Verdict mean = verdict_of(d->interval, d->threshold);
-    d->verdict = verdict_of_file(verdicts, d->count,
-                                 believed(d->spread_known, mean, d->interval, least_change));
+    d->interval = mean.interval;
+    Verdict of_mean = judge_rows(d, mean.p);
+    for (size_t i = 0; i < d->count; i++)
+        verdicts[i] = d->rows[i].verdict;
+    d->verdict = verdict_of_file(verdicts, d->count, of_mean);
 }
 
 int diff_judge(Diff *d, const DiffRule *rule, Err *err)
@@ -311,7 +284,6 @@ int diff_judge(Diff *d, const DiffRule *rule, Err *err)
         test_row(r, rule);
         d->spread_known &= r->spread_known;
     }
-    judge_rows(d);
     judge_file(d);
     return 0;
 }

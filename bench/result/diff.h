@@ -52,7 +52,7 @@ typedef struct DiffRow {
     double least_change;
     RatioTest test;  /* of new / old; its interval is judged */
     RatioTest welch; /* the same by Welch, for a second opinion */
-    double q;        /* p adjusted for the number of rows */
+    double q;        /* p adjusted for the number of rows, and their mean where it has a p */
     /* Of a unit: robust, of both sides together; of processes, from the ratios in their rounds. */
     double cv;
     /* Smallest relative change beyond the threshold that these units show with 80 % power; NaN when

@@ -9,21 +9,14 @@
 #include "bench/result/diff.h"
 #include "bench/result/read.h"
 #include "bench/row/config.h"
+#include "bench/row/warning.h"
 #include "bench/util/owned.h"
-
-/* Times in ms of a row's timed trials, in run order. Caller frees. */
-static double *timed_trials(const StoredRow *stored, size_t *count)
-{
-    double *ms = xmalloc((stored->samples.count + 1) * sizeof *ms);
-    *count = samples_column(&stored->samples, TIMED_TRIALS, "wall_ns", 1e-6, ms);
-    return ms;
-}
 
 /* ---- joining ---- */
 
-static bool is_ok(const RowResult *r)
+static bool is_compared(const RowResult *r)
 {
-    return strcmp(r->status, STATUS_OK) == 0;
+    return strcmp(r->status, STATUS_OK) == 0 && row_all_threads_ran(r);
 }
 
 static void skip_row(Diff *d, const RowResult *r, const char *reason)
@@ -44,10 +37,12 @@ static void skip_pair(Diff *d, const RowResult *old, const RowResult *new)
     for (size_t i = 0; i < COUNT_OF(sides); i++) {
         size_t used = strlen(reason);
         const RowResult *r = sides[i].row;
-        if (r && is_ok(r))
+        if (r && is_compared(r))
             continue;
+        bool is_ok = r && strcmp(r->status, STATUS_OK) == 0;
         snprintf(reason + used, sizeof reason - used, "%s%.100s in the %s file", used ? ", " : "",
                  !r             ? "not"
+                 : is_ok        ? "on fewer CPUs than threads"
                  : r->status[0] ? r->status
                                 : "without a status",
                  sides[i].file);
@@ -61,14 +56,6 @@ static double waited(const RowResult *r)
     return isnan(r->cpu_wait) ? 0 : r->cpu_wait * (double)r->config.threads;
 }
 
-static size_t processes_of(const Samples *s)
-{
-    size_t count = 0;
-    for (size_t at = 0; at < s->count; at += samples_of_process(s, at).count)
-        count++;
-    return count;
-}
-
 /* What one process of a row took: its runs, and what starting one costs at least. */
 static double seconds_of_process(const StoredRow *stored)
 {
@@ -76,7 +63,7 @@ static double seconds_of_process(const StoredRow *stored)
     double ns = 0;
     for (size_t i = 0; i < stored->samples.count; i++)
         ns += (double)stored->samples.at[i].wall_ns;
-    return start + ns / 1e9 / (double)processes_of(&stored->samples);
+    return start + ns / 1e9 / (double)samples_processes(&stored->samples);
 }
 
 static double shift_of(double old, double new)
@@ -105,10 +92,10 @@ static void join_pair(Diff *d, const StoredRow *old, const StoredRow *new)
     row_name(&old->row.config, row->name);
     text_set(row->row_id, old->row.row_id);
     row->wait = fmax(waited(&old->row), waited(&new->row));
-    row->old_ms = timed_trials(old, &row->old_count);
-    row->new_ms = timed_trials(new, &row->new_count);
-    row->old_processes = processes_of(&old->samples);
-    row->new_processes = processes_of(&new->samples);
+    row->old_ms = samples_timed_ms(&old->samples, &row->old_count);
+    row->new_ms = samples_timed_ms(&new->samples, &row->new_count);
+    row->old_processes = samples_processes(&old->samples);
+    row->new_processes = samples_processes(&new->samples);
     set_noise(row, &old->row, &new->row);
     row->shift = fmax(shift_of(old->row.probe_product_us, new->row.probe_product_us),
                       shift_of(old->row.probe_read_us, new->row.probe_read_us));
@@ -140,7 +127,7 @@ static void join(Diff *d, const StoredResult *old, const StoredResult *new)
     d->skipped = xcalloc(old->count + new->count + 1, sizeof *d->skipped);
     for (size_t i = 0; i < old->count; i++) {
         const StoredRow *a = &old->rows[i], *b = stored_find(new, a->row.row_id);
-        if (b && is_ok(&a->row) && is_ok(&b->row))
+        if (b && is_compared(&a->row) && is_compared(&b->row))
             join_pair(d, a, b);
         else
             skip_pair(d, &a->row, b ? &b->row : NULL);

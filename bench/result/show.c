@@ -16,27 +16,43 @@ static const char *told(const char *text)
     return *text ? text : NULL;
 }
 
-/* What a model has of its own: nothing of a GPT-2's usual shape. */
+/* What a model has of its own. A column is shown where a row differs in it from a GPT-2's usual
+ * shape, and then of every row. */
 #define OWN "arch|d_ff|kv heads"
 
-static void add_own(Table *t, const RowConfig *c)
+typedef struct Own {
+    bool arch, d_ff, kv_heads;
+} Own;
+
+static Own own_of(const RowResult *const *rows, size_t count)
 {
-    bool plain_ff = c->d_ff == 4 * c->d_model, plain_kv = c->num_kv_heads == c->num_heads;
-    table_text(t, strcmp(c->arch, "gpt2") == 0 || !*c->arch ? NULL : c->arch);
-    table_value(t, "%.0f", plain_ff ? NAN : known(c->d_ff));
-    table_value(t, "%.0f", plain_kv ? NAN : known(c->num_kv_heads));
+    Own own = {0};
+    for (size_t i = 0; i < count; i++) {
+        const RowConfig *c = &rows[i]->config;
+        own.arch |= *c->arch && strcmp(c->arch, "gpt2") != 0;
+        own.d_ff |= c->d_ff != INT_MISSING && c->d_ff != 4 * c->d_model;
+        own.kv_heads |= c->num_kv_heads != INT_MISSING && c->num_kv_heads != c->num_heads;
+    }
+    return own;
+}
+
+static void add_own(Table *t, const RowConfig *c, Own own)
+{
+    table_text(t, own.arch ? told(c->arch) : NULL);
+    table_value(t, "%.0f", own.d_ff ? known(c->d_ff) : NAN);
+    table_value(t, "%.0f", own.kv_heads ? known(c->num_kv_heads) : NAN);
 }
 
 /* What was swept, beside what the name of a row says. */
 #define SWEPT "threads|precision|gemm|recompute|optimizer|seed|processes|ubatch|kv type"
 
-static void add_config(Table *t, const RowConfig *c)
+static void add_config(Table *t, const RowConfig *c, Own own)
 {
     FieldTEXT name;
     row_name(c, name);
     table_text(t, name);
     table_int(t, c->batch_size);
-    add_own(t, c);
+    add_own(t, c, own);
     table_int(t, c->threads);
     table_text(t, told(c->precision));
     table_text(t, told(c->gemm));
@@ -70,6 +86,7 @@ static void add_prediction(Table *t, const RowResult *r)
 
 static void show_table(FILE *out, TableFormat format, const RowResult *const *rows, size_t count)
 {
+    Own own = own_of(rows, count);
     bool planned = count > 0 && strcmp(rows[0]->status, STATUS_PLANNED) == 0;
     Table t = table_new(out, format, "row|batch");
     table_columns(&t, OWN, TABLE_IF_KNOWN);
@@ -83,7 +100,7 @@ static void show_table(FILE *out, TableFormat format, const RowResult *const *ro
         TABLE_IF_KNOWN);
     table_columns(&t, "reason", TABLE_IF_KNOWN);
     for (size_t i = 0; i < count; i++) {
-        add_config(&t, &rows[i]->config);
+        add_config(&t, &rows[i]->config, own);
         (planned ? add_prediction : add_result)(&t, rows[i]);
         table_text(&t, rows[i]->status_reason);
         table_row_end(&t);

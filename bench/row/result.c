@@ -44,15 +44,6 @@ static void fill_summary(RowResult *r, const Summary *s)
     r->within_cv = s->within_cv;
 }
 
-/* The processes of a row. */
-static size_t count_processes(const Samples *s)
-{
-    size_t processes = 0;
-    for (size_t start = 0; start < s->count; start += samples_of_process(s, start).count)
-        processes++;
-    return processes;
-}
-
 /* NaN where one of them is. */
 static double largest(const double *x, size_t n)
 {
@@ -62,7 +53,7 @@ static double largest(const double *x, size_t n)
 /* What several processes agree on: their class, median first runs, mean level, latest start. */
 static void fill_steady(RowResult *r, const Samples *s, double resolution_ms)
 {
-    size_t count = count_processes(s), n = 0;
+    size_t count = samples_processes(s), n = 0;
     double *room = xmalloc((5 * count + s->count) * sizeof *room), *first = room,
            *ratio = room + count, *start = room + 2 * count, *needed = room + 3 * count,
            *mean = room + 4 * count, *ms = room + 5 * count;
@@ -112,13 +103,6 @@ static const double *counter(const Samples *s, const char *column, size_t trials
     return samples_column(s, TIMED_TRIALS, column, 1, room) == trials ? room : NULL;
 }
 
-/* Appends one sentence to r->noise, "; " between two. */
-static void add_noise(RowResult *r, const char *sentence)
-{
-    size_t used = strlen(r->noise);
-    snprintf(r->noise + used, sizeof r->noise - used, "%s%s", used ? "; " : "", sentence);
-}
-
 /* Fills how many CPUs the trials kept busy, and how long they waited for one. */
 static void fill_cpus(RowResult *r, const TrialCounters *c, const double *wall_ns, size_t n)
 {
@@ -129,7 +113,7 @@ static void fill_cpus(RowResult *r, const TrialCounters *c, const double *wall_n
         return;
     char text[64];
     snprintf(text, sizeof text, "threads waited for a CPU %.0f %% of the time", 100 * r->cpu_wait);
-    add_noise(r, text);
+    text_add(r->noise, text);
 }
 
 static void add_wander(RowResult *r, const Samples *s, const char *column, const char *what)
@@ -139,7 +123,7 @@ static void add_wander(RowResult *r, const Samples *s, const char *column, const
     if (!(w.low < PROBE_LOW))
         return;
     snprintf(text, sizeof text, "%s ran at %.0f to 100 %% of their best", what, 100 * w.low);
-    add_noise(r, text);
+    text_add(r->noise, text);
 }
 
 static double probe_median_us(const Samples *s, const char *column)
@@ -204,7 +188,7 @@ static void add_outliers(RowResult *r, const Samples *process, double resolution
         if (!slow || *sentences == MAX_SENTENCES || modified_z(&scale, t.wall_ns[i]) <= OUTLIER_Z)
             continue;
         outlier_describe(t.wall_ns, &t.counters, &usual, i, (long)t.numbers[i], text, sizeof text);
-        add_noise(r, text);
+        text_add(r->noise, text);
         ++*sentences;
     }
     free(t.room);
@@ -223,7 +207,7 @@ static void fill_noise(RowResult *r, const Samples *s, double resolution_ns)
     fill_probe(r, s);
     if (strcmp(r->config.gemm, "openblas") == 0 &&
         blas_is_far_below(r->blas, best_isa(), far_below))
-        add_noise(r, far_below);
+        text_add(r->noise, far_below);
     for (size_t at = 0; at < s->count; at += process.count) {
         process = samples_of_process(s, at);
         add_outliers(r, &process, resolution_ns, &sentences);
@@ -261,7 +245,7 @@ void result_fill(RowResult *r, const Samples *s, double resolution_ns)
 {
     double *ms = xmalloc(s->count * sizeof *ms);
     size_t n = samples_column(s, TIMED_TRIALS, "wall_ns", ns_to_ms, ms);
-    size_t processes = count_processes(s);
+    size_t processes = samples_processes(s);
     CHECK(n > 0, "a row without timed trials");
     CHECK(n % processes == 0, "%zu trials of %zu processes", n, processes);
     Summary summary = summary_of_processes(ms, processes, n / processes);

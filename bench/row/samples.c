@@ -62,6 +62,14 @@ Samples samples_of_process(const Samples *s, size_t start)
     return (Samples){.at = s->at + start, .count = end - start};
 }
 
+size_t samples_processes(const Samples *s)
+{
+    size_t processes = 0;
+    for (size_t start = 0; start < s->count; start += samples_of_process(s, start).count)
+        processes++;
+    return processes;
+}
+
 size_t samples_column(const Samples *s, enum SampleSet set, const char *name, double scale,
                       double *out)
 {
@@ -74,6 +82,13 @@ size_t samples_column(const Samples *s, enum SampleSet set, const char *name, do
             out[count++] = value * scale;
     }
     return count;
+}
+
+double *samples_timed_ms(const Samples *s, size_t *count)
+{
+    double *ms = xmalloc((s->count + 1) * sizeof *ms);
+    *count = samples_column(s, TIMED_TRIALS, "wall_ns", 1e-6, ms);
+    return ms;
 }
 
 void samples_reserve_tokens(Samples *s, size_t capacity)

@@ -44,12 +44,18 @@ void samples_add_token(Samples *s, TokenTime token);
  * end. */
 Samples samples_of_process(const Samples *s, size_t start);
 
+/* How many processes the runs are of. */
+size_t samples_processes(const Samples *s);
+
 /* Copies one column over all runs or over the timed trials only, times `scale` (1e-6: ns to ms),
  * leaving out what is missing. `out` has room for s->count values; returns how many were
  * written. */
 enum SampleSet { ALL_RUNS, TIMED_TRIALS };
 size_t samples_column(const Samples *s, enum SampleSet set, const char *name, double scale,
                       double *out);
+
+/* Times in ms of the timed trials, in run order; the caller frees. */
+double *samples_timed_ms(const Samples *s, size_t *count);
 
 /* An array of objects. samples_from_json adds to *s; -1: no array, or schema_from_json refuses
  * one. */

@@ -30,19 +30,13 @@ static bool has_waited(const RowResult *r)
 
 static bool outliers_moved_mean(const RowResult *r)
 {
-    return r->noise[0] && mean_is_off(r, r->median_ms);
+    return outlier_is_described(r->noise) && mean_is_off(r, r->median_ms);
 }
 
 static bool has_slow_start(const RowResult *r)
 {
     bool slow = is_class(r, STEADY_WARMUP) || is_class(r, STEADY_GOOD_INCONSISTENT);
     return slow && r->warmups_needed > r->config.num_warmups;
-}
-
-static void append(FieldTEXT text, const char *sentence)
-{
-    size_t used = strlen(text);
-    snprintf(text + used, TEXT_SIZE - used, "%s%s", used && sentence[0] ? "; " : "", sentence);
 }
 
 /* How its runs went from the first to the last. */
@@ -58,9 +52,8 @@ static void settling_warning(const RowResult *r, FieldTEXT text)
                  r->steady_start);
     else if (has_slow_start(r) && mean_is_off(r, r->steady_mean_ms))
         snprintf(text, TEXT_SIZE,
-                 "slow first runs are in the mean: it takes --warmups %" PRId64
-                 " to leave them out",
-                 r->warmups_needed);
+                 "slow first runs are in the mean: it takes %" PRId64 " warmup%s to leave them out",
+                 r->warmups_needed, r->warmups_needed == 1 ? "" : "s");
 }
 
 static void noise_warning(const RowResult *r, FieldTEXT text)
@@ -71,7 +64,7 @@ static void noise_warning(const RowResult *r, FieldTEXT text)
         return;
     snprintf(sentence, sizeof sentence, "%.300s%s", r->noise,
              waited ? " (stop other work, or use fewer threads)" : "");
-    append(text, sentence);
+    text_add(text, sentence);
 }
 
 bool row_warning(const RowResult *r, FieldTEXT text)
@@ -83,8 +76,13 @@ bool row_warning(const RowResult *r, FieldTEXT text)
     settling_warning(r, text);
     noise_warning(r, text);
     threads_doubt(r->threads_seen, r->config.threads, doubt);
-    append(text, doubt);
+    text_add(text, doubt);
     return text[0] != '\0';
+}
+
+bool row_all_threads_ran(const RowResult *r)
+{
+    return r->threads_seen == INT_MISSING || r->threads_seen >= r->config.threads;
 }
 
 bool row_is_believed(const RowResult *r)
@@ -92,6 +90,5 @@ bool row_is_believed(const RowResult *r)
     bool steady = is_class(r, STEADY_FLAT) || is_class(r, STEADY_WARMUP) ||
                   is_class(r, STEADY_GOOD_INCONSISTENT);
     bool disturbed = has_waited(r) || (outliers_moved_mean(r) && !has_slow_start(r));
-    bool all_ran = r->threads_seen == INT_MISSING || r->threads_seen >= r->config.threads;
-    return strcmp(r->status, STATUS_OK) == 0 && steady && !disturbed && all_ran;
+    return strcmp(r->status, STATUS_OK) == 0 && steady && !disturbed && row_all_threads_ran(r);
 }

@@ -11,6 +11,9 @@
  * threads waited for CPUs; fewer of them could run at once than it was given. */
 bool row_warning(const RowResult *r, FieldTEXT text);
 
+/* False where fewer threads could run at once than the row was given. */
+bool row_all_threads_ran(const RowResult *r);
+
 /* Whether conclusions may be drawn from a row: it ended ok; it reached a steady state, in runs
  * enough to tell; its threads did not wait for a CPU, and all could run; outliers did not move its
  * mean. A slow start in the mean is no reason: it tells how many warmups it takes.

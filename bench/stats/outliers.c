@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "autograd/base.h"
 #include "bench/stats/moments.h"
@@ -138,6 +139,15 @@ void outlier_describe(const double *wall_ns, const TrialCounters *counters, cons
         append(text, size, &used, ", %.*f ms asleep", decimals_of_ms(asleep), asleep);
     else if (!explained)
         append(text, size, &used, ", no cause seen by the kernel");
+}
+
+bool outlier_is_described(const char *sentences)
+{
+    const char mark[] = "trial ";
+    for (const char *s = sentences; s; s = strstr(s, "; "), s = s ? s + 2 : NULL)
+        if (strncmp(s, mark, sizeof mark - 1) == 0)
+            return true;
+    return false;
 }
 
 double cpu_wait_of(const double *wall_ns, const double *runqueue_ns, size_t n, double threads)

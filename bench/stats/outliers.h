@@ -55,6 +55,10 @@ UsualTrial usual_trial_of(const double *wall_ns, const TrialCounters *counters, 
 void outlier_describe(const double *wall_ns, const TrialCounters *counters, const UsualTrial *usual,
                       size_t index, long number, char *text, size_t size);
 
+/* Whether one of these sentences, "; " between two, is such a line. analysis/verdicts.py looks for
+ * the same. */
+bool outlier_is_described(const char *sentences);
+
 /* The share of a trial in which a thread was ready and waited for a CPU: mean of the threads,
  * median of the n trials. NaN where runqueue_ns, the sum over threads, is NULL, or says that they
  * waited longer than the trial took. */

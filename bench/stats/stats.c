@@ -58,14 +58,20 @@ static Interval interval_of_medians(const double *medians, size_t processes)
                                         : median_interval(medians, processes, CONFIDENCE_LEVEL);
 }
 
+double *medians_of_processes(const double *x, size_t processes, size_t trials)
+{
+    double *medians = xmalloc(processes * sizeof *medians);
+    for (size_t i = 0; i < processes; i++)
+        medians[i] = median_of(x + i * trials, trials);
+    return medians;
+}
+
 Summary summary_of_processes(const double *x, size_t processes, size_t trials)
 {
     Summary s = summary_of(x, processes * trials);
     if (processes < 2)
         return s;
-    double *medians = xmalloc(processes * sizeof *medians);
-    for (size_t i = 0; i < processes; i++)
-        medians[i] = median_of(x + i * trials, trials);
+    OWNED double *medians = medians_of_processes(x, processes, trials);
     TwoLevel levels = two_level_of(x, processes, trials, CONFIDENCE_LEVEL);
     s.median = median_of(medians, processes);
     s.median_ci = interval_of_medians(medians, processes);
@@ -75,6 +81,5 @@ Summary summary_of_processes(const double *x, size_t processes, size_t trials)
     if (isnan(levels.between_variance))
         s.between_cv = NAN;
     s.within_cv = sqrt(levels.within_variance) / s.mean;
-    free(medians);
     return s;
 }

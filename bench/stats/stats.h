@@ -40,3 +40,6 @@ Summary summary_of(const double *x, size_t n);
  * process: summary_of. */
 enum { FEWEST_FOR_RANKS = 6 };
 Summary summary_of_processes(const double *x, size_t processes, size_t trials);
+
+/* The median of each process of the same x, [processes]; the caller frees. */
+double *medians_of_processes(const double *x, size_t processes, size_t trials);

@@ -66,7 +66,10 @@ void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, Field
 {
     char cold[2 * UNIT_TEXT_SIZE + 64];
     cold_clause(a, cold, sizeof cold);
+    char doubted[48] = "";
     size_t judged = a->told + a->doubted;
+    if (a->doubted)
+        snprintf(doubted, sizeof doubted, "; %zu more cannot be believed", a->doubted);
     if (judged == 0)
         snprintf(text, TEXT_SIZE, "%s: no row had runs enough to tell how many warmups it needs",
                  model_size);
@@ -76,7 +79,7 @@ void warmup_advice_sentence(const WarmupAdvice *a, const char *model_size, Field
                  "judged",
                  model_size, a->doubted, judged);
     else
-        snprintf(text, TEXT_SIZE, "%s: %" PRId64 " warmup%s enough (in %zu of %zu rows)%s",
-                 model_size, a->warmups, a->warmups == 1 ? " is" : "s are", a->enough_for, judged,
-                 cold);
+        snprintf(text, TEXT_SIZE, "%s: %" PRId64 " warmup%s enough (in %zu of %zu rows%s)%s",
+                 model_size, a->warmups, a->warmups == 1 ? " is" : "s are", a->enough_for, a->told,
+                 doubted, cold);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench/row/warning.h"
 #include "bench/stats/moments.h"
 #include "bench/sweep/progress.h"
 #include "bench/util/interrupt.h"
@@ -54,22 +55,17 @@ static TimeLeft time_left(const Turns *t)
     return (TimeLeft){seconds, seconds, seconds};
 }
 
-/* NaN without a timed trial. */
-static double median_of_trials(const Samples *samples)
-{
-    double *ms = xmalloc((samples->count + 1) * sizeof *ms);
-    size_t count = samples_column(samples, TIMED_TRIALS, "wall_ns", 1e-6, ms);
-    double median = count ? median_of(ms, count) : NAN;
-    free(ms);
-    return median;
-}
-
 static void keep(Pair *p, int side, const RowResult *r, const Samples *samples)
 {
-    double median = median_of_trials(samples);
+    size_t count;
+    OWNED double *ms = samples_timed_ms(samples, &count);
+    double median = count ? median_of(ms, count) : NAN;
     if (strcmp(r->status, STATUS_OK) != 0)
         snprintf(p->failure, sizeof p->failure, "the %s program failed: %.400s", side_names[side],
                  r->status_reason);
+    else if (!row_all_threads_ran(r))
+        snprintf(p->failure, sizeof p->failure, "the %s program ran on fewer CPUs than threads",
+                 side_names[side]);
     else if (!(median > 0))
         snprintf(p->failure, sizeof p->failure, "the %s program measured no time",
                  side_names[side]);

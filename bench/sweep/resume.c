@@ -52,7 +52,14 @@ static int refuse_unknown_row(const Runner *r, const NameIndex *stored, const Ro
                    path, name);
 }
 
-/* This machine and build. */
+/* Takes over what an earlier sweep left. */
+typedef struct Taker {
+    Runner *r;
+    NameIndex stored, items; /* row_ids of the file, and of the config */
+    RowResult here;          /* this machine and build */
+    size_t foreign;          /* processes of another one */
+} Taker;
+
 static void stamp_here(RowResult *here)
 {
     row_result_init(here);
@@ -61,64 +68,48 @@ static void stamp_here(RowResult *here)
     text_set(here->blas, gemm_blas_description());
 }
 
+/* ---- rows ---- */
+
 /* Warns if rows of the file come from another machine or build than this process. */
-static void note_other_machine(const Runner *r)
+static void note_other_machine(const Taker *t)
 {
-    RowResult here;
+    const Runner *r = t->r;
     FieldTEXT differences = "";
-    stamp_here(&here);
     for (size_t i = 0; i < r->s->count; i++)
         if (r->s->items[i].in_file)
-            fingerprint_add(differences, FINGERPRINT_COLUMNS, &r->s->items[i].result, &here);
+            fingerprint_add(differences, FINGERPRINT_COLUMNS, &r->s->items[i].result, &t->here);
     if (*differences)
         print_clean(r->run->log, "warning: rows in %s are of another machine or build (%s)",
                     r->file.path, differences);
 }
 
-static int take_rows(Runner *r, const RowResult *rows, size_t count, const NameIndex *stored,
-                     const NameIndex *items, Err *err)
+static int take_row(Taker *t, const RowResult *row, Err *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        size_t place = name_index_find(items, rows[i].row_id);
-        if (rows[i].run_order > r->last_order) /* INT_MISSING is not */
-            r->last_order = rows[i].run_order;
-        if (place == SIZE_MAX)
-            return refuse_unknown_row(r, stored, &rows[i].config, err);
-        SweepItem *item = &r->s->items[place];
-        if (item->selected && strcmp(rows[i].status, STATUS_FAILED) == 0)
-            continue;
-        item->result = rows[i];
-        item->result.row_number = (int64_t)place + 1;
-        item->in_file = true;
-    }
+    Runner *r = t->r;
+    size_t place = name_index_find(&t->items, row->row_id);
+    if (row->run_order > r->last_order) /* INT_MISSING is not */
+        r->last_order = row->run_order;
+    if (place == SIZE_MAX)
+        return refuse_unknown_row(r, &t->stored, &row->config, err);
+    SweepItem *item = &r->s->items[place];
+    if (item->selected && strcmp(row->status, STATUS_FAILED) == 0)
+        return 0;
+    item->result = *row;
+    item->result.row_number = (int64_t)place + 1;
+    item->in_file = true;
     return 0;
 }
 
-int runner_take_over_rows(Runner *r, const RowResult *rows, size_t count, Err *err)
+static int take_rows(Taker *t, const RowResult *rows, size_t count, Err *err)
 {
-    NameIndex stored = {0}, items = {0};
     for (size_t i = 0; i < count; i++)
-        name_index_add(&stored, rows[i].row_id);
-    for (size_t i = 0; i < r->s->count; i++)
-        name_index_add(&items, r->s->items[i].result.row_id);
-    name_index_sort(&stored);
-    name_index_sort(&items);
-    int status = take_rows(r, rows, count, &stored, &items, err);
-    name_index_release(&stored);
-    name_index_release(&items);
-    if (status != 0)
-        return -1;
-    note_other_machine(r);
-    return runner_rewrite_file(r, err);
+        if (take_row(t, &rows[i], err) != 0)
+            return -1;
+    note_other_machine(t);
+    return runner_rewrite_file(t->r, err);
 }
 
-/* What takes the lines of the journal. */
-typedef struct Taker {
-    Runner *r;
-    NameIndex items, none;
-    RowResult here;
-    size_t foreign; /* lines of another machine or build */
-} Taker;
+/* ---- processes ---- */
 
 static int take_process(void *context, const RowResult *one, const Samples *samples, double seconds,
                         Err *err)
@@ -127,7 +118,7 @@ static int take_process(void *context, const RowResult *one, const Samples *samp
     FieldTEXT differences = "";
     size_t place = name_index_find(&t->items, one->row_id);
     if (place == SIZE_MAX)
-        return refuse_unknown_row(t->r, &t->none, &one->config, err);
+        return refuse_unknown_row(t->r, &t->stored, &one->config, err);
     SweepItem *item = &t->r->s->items[place];
     fingerprint_add(differences, FINGERPRINT_COLUMNS, one, &t->here);
     t->foreign += differences[0] != '\0' && !item->in_file;
@@ -139,22 +130,33 @@ static int take_process(void *context, const RowResult *one, const Samples *samp
     return 0;
 }
 
-int runner_take_over_processes(Runner *r, Err *err)
+static int take_processes(Taker *t, Err *err)
 {
-    Taker *t = xcalloc(1, sizeof *t);
-    t->r = r;
-    stamp_here(&t->here);
-    for (size_t i = 0; i < r->s->count; i++)
-        name_index_add(&t->items, r->s->items[i].result.row_id);
-    name_index_sort(&t->items);
-    name_index_sort(&t->none);
-    int status = journal_read(&r->journal, take_process, t, err);
-    if (status == 0 && t->foreign)
+    Runner *r = t->r;
+    if (journal_read(&r->journal, take_process, t, err) != 0)
+        return -1;
+    if (t->foreign)
         print_clean(r->run->log,
                     "warning: %zu processes in %s are of another machine or build and run again",
                     t->foreign, r->journal.path);
+    return 0;
+}
+
+int runner_take_over(Runner *r, const RowResult *rows, size_t count, Err *err)
+{
+    OWNED Taker *t = xcalloc(1, sizeof *t);
+    t->r = r;
+    stamp_here(&t->here);
+    for (size_t i = 0; rows && i < count; i++)
+        name_index_add(&t->stored, rows[i].row_id);
+    for (size_t i = 0; i < r->s->count; i++)
+        name_index_add(&t->items, r->s->items[i].result.row_id);
+    name_index_sort(&t->stored);
+    name_index_sort(&t->items);
+    int status = rows ? take_rows(t, rows, count, err) : 0;
+    if (status == 0)
+        status = take_processes(t, err);
+    name_index_release(&t->stored);
     name_index_release(&t->items);
-    name_index_release(&t->none);
-    free(t);
     return status;
 }

@@ -22,13 +22,10 @@ typedef struct Runner {
     bool rest_due;       /* a row has run */
 } Runner;
 
-/* Takes over the rows of the file, except failed rows that are selected: they run again. -1: a row
- * that the config does not have. */
-int runner_take_over_rows(Runner *r, const RowResult *rows, size_t count, Err *err);
-
-/* Takes over the processes of rows that the file does not have yet. -1: a broken journal, or a row
- * that the config does not have. */
-int runner_take_over_processes(Runner *r, Err *err);
+/* Takes over the rows of the file (NULL: there is none), except failed rows that are selected: they
+ * run again; and the processes of rows that the file does not have yet. -1: a broken journal, or a
+ * row that the config does not have. */
+int runner_take_over(Runner *r, const RowResult *rows, size_t count, Err *err);
 
 /* Writes everything that is in the file once more, in the order of the config. */
 int runner_rewrite_file(Runner *r, Err *err);

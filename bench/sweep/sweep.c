@@ -179,20 +179,20 @@ static void rest(double seconds)
 }
 
 /* The row of a process before it has run. */
-static void plan_process(const Runner *r, const SweepItem *item, RowResult *one)
+static void plan_process(const Runner *r, const SweepItem *item, int64_t memory, RowResult *one)
 {
     row_result_init(one);
     one->config = item->result.config;
     text_set(one->row_id, item->result.row_id);
     one->row_number = item->result.row_number;
-    row_estimate(one, sweep_memory_limit(r->s), &r->s->time);
+    row_estimate(one, memory, &r->s->time);
 }
 
 /* Runs one process. Nothing is added to the item if it was interrupted. */
-static int run_process(Runner *r, SweepItem *item, RowResult *one, Err *err)
+static int run_process(Runner *r, SweepItem *item, int64_t memory, RowResult *one, Err *err)
 {
-    int64_t limit = sweep_memory_limit(r->s), processes = row_processes(&one->config);
-    RowLimits limits = {.memory_limit = limit == INT_MISSING ? 0 : (size_t)limit,
+    int64_t processes = row_processes(&one->config);
+    RowLimits limits = {.memory_limit = memory == INT_MISSING ? 0 : (size_t)memory,
                         .max_seconds = r->s->config.grid.max_row_time - item->seconds,
                         .no_probe = r->run->no_probe};
     Samples samples;
@@ -295,11 +295,11 @@ static double best_product_us(const Runner *r, const RowConfig *c)
 static void compare_probe(const Runner *r, RowResult *row)
 {
     double share = best_product_us(r, &row->config) / row->probe_product_us;
-    size_t used = strlen(row->noise);
-    if (share < PROBE_LOW)
-        snprintf(row->noise + used, sizeof row->noise - used,
-                 "%sits products ran at %.0f %% of the sweep's best", used ? "; " : "",
-                 100 * share);
+    char text[64];
+    if (!(share < PROBE_LOW))
+        return;
+    snprintf(text, sizeof text, "its products ran at %.0f %% of the sweep's best", 100 * share);
+    text_add(row->noise, text);
 }
 
 /* Puts a row that has ended into the file. */
@@ -342,7 +342,7 @@ static void show_turn(Runner *r, const SweepItem *item, const char *name, const 
 static int run_turn(Runner *r, size_t place, Err *err)
 {
     SweepItem *item = &r->s->items[r->turns[place].row];
-    int64_t processes = row_processes(&item->result.config);
+    int64_t processes = row_processes(&item->result.config), memory;
     RowResult one;
     FieldTEXT name;
     if (item->in_file) { /* by an earlier process, which failed, or was not admitted */
@@ -354,10 +354,10 @@ static int run_turn(Runner *r, size_t place, Err *err)
         snprintf(name, sizeof name, "%.440s, process %" PRId64 " of %" PRId64, item->name,
                  r->turns[place].process, processes);
     progress_row_begins(&r->progress, name, time_left(r, place));
-    plan_process(r, item, &one);
-    if (item->processes > 0 ||
-        row_admit(&one, sweep_memory_limit(r->s), r->s->config.grid.max_row_time)) {
-        if (run_process(r, item, &one, err) != 0)
+    memory = sweep_memory_limit(r->s);
+    plan_process(r, item, memory, &one);
+    if (item->processes > 0 || row_admit(&one, memory, r->s->config.grid.max_row_time)) {
+        if (run_process(r, item, memory, &one, err) != 0)
             return -1;
     } else {
         item->result = one;
@@ -440,13 +440,11 @@ static void close_journal(Runner *r)
 
 static int resume_and_run(Runner *r, const RowResult *rows, size_t count, Err *err)
 {
-    if (rows && runner_take_over_rows(r, rows, count, err) != 0)
+    bool resumes = r->run->how == RESULT_RESUME;
+    int status = resumes ? runner_take_over(r, rows, count, err) : journal_remove(&r->journal, err);
+    if (status != 0)
         return -1;
-    if (r->run->how == RESULT_RESUME && runner_take_over_processes(r, err) != 0)
-        return -1;
-    if (r->run->how != RESULT_RESUME && journal_remove(&r->journal, err) != 0)
-        return -1;
-    int status = run_rows(r, err);
+    status = run_rows(r, err);
     close_journal(r);
     return status;
 }

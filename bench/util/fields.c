@@ -38,6 +38,12 @@ void text_set(FieldTEXT field, const char *text)
     field[len] = '\0';
 }
 
+void text_add(FieldTEXT field, const char *sentence)
+{
+    OWNED char *longer = xasprintf("%s%s%s", field, *field && *sentence ? "; " : "", sentence);
+    text_set(field, longer);
+}
+
 void *field_at(const Field *f, void *record)
 {
     return (char *)record + f->offset;

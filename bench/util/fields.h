@@ -68,6 +68,8 @@ void schema_init(const Schema *s, void *record);
 
 /* Copies text into a TEXT, cutting what does not fit behind a whole character of UTF-8. */
 void text_set(FieldTEXT field, const char *text);
+/* Appends a sentence, "; " between two; "" adds nothing. */
+void text_add(FieldTEXT field, const char *sentence);
 
 void *field_at(const Field *f, void *record);
 bool field_is_missing(const Field *f, const void *record);

@@ -49,6 +49,16 @@ Test(warmup_advice, nothing_to_tell_and_too_noisy_to_tell)
         "judged");
 }
 
+Test(warmup_advice, those_not_believed_are_counted_beside)
+{
+    RowResult rows[] = {row("warmup", 1, 300, 100), row("flat", 0, 300, 100),
+                        row("flat", 0, 300, 100)};
+    rows[1].cpu_wait = 0.1;
+    expect_sentence(rows, 3,
+                    "small: 1 warmup is enough (in 2 of 2 rows; 1 more cannot be believed); the "
+                    "cold trial costs 200 ms");
+}
+
 /* On a busy machine flat rows once said that no warmup is needed. */
 Test(warmup_advice, disturbed_rows_tell_nothing)
 {

@@ -127,3 +127,12 @@ Test(outliers, threads_cannot_wait_longer_than_the_trial)
     cr_expect(isnan(cpu_wait_of(wall, runqueue, 3, 2)));
     cr_expect_float_eq(cpu_wait_of(wall, all, 3, 2), 1, 1e-12);
 }
+
+Test(outliers, a_sentence_of_an_outlier_is_told_from_others)
+{
+    cr_expect(outlier_is_described("trial 7: +212 ms, no cause seen by the kernel"));
+    cr_expect(outlier_is_described("products ran at 61 to 100 % of their best; trial 12: +1 ms"));
+    cr_expect_not(outlier_is_described(""));
+    cr_expect_not(outlier_is_described("threads waited for a CPU 9 % of the time"));
+    cr_expect_not(outlier_is_described("the one trial of BLAS"));
+}

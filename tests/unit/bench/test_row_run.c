@@ -3,7 +3,9 @@
 #include <criterion/new/assert.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "bench/row/probe.h"
 #include "bench/row/result.h"
 #include "bench/row/config.h"
 #include "bench/row/run.h"
@@ -214,10 +216,10 @@ Test(row_run, warnings_say_what_to_do)
         {"ok", "flat", "", 1, 0, 1},
         {"ok", "too_few", "", INT_MISSING, INT_MISSING, 0},
         {"ok", "warmup", "", 2, 1, 1},
-        {"ok", "warmup", "slow first runs are in the mean: it takes --warmups 1 to leave them out",
-         2, 1, 0},
-        {"ok", "warmup", "slow first runs are in the mean: it takes --warmups 3 to leave them out",
-         4, 3, 1},
+        {"ok", "warmup", "slow first runs are in the mean: it takes 1 warmup to leave them out", 2,
+         1, 0},
+        {"ok", "warmup", "slow first runs are in the mean: it takes 3 warmups to leave them out", 4,
+         3, 1},
         {"ok", "slowdown", "slower from run 8 on: look for heat or other work, and run it again", 8,
          INT_MISSING, 1},
         {"ok", "no_steady_state", "its level still changed in the last runs: run it again, longer",
@@ -255,7 +257,7 @@ Test(row_run, outliers_that_change_nothing_are_no_warning)
     r.mean_time_ms = 41;
     cr_expect(row_warning(&r, warning));
     cr_expect(eq(str, warning,
-                 "slow first runs are in the mean: it takes --warmups 2 to leave them out; "
+                 "slow first runs are in the mean: it takes 2 warmups to leave them out; "
                  "trial 7: +2 ms, 1.9 ms waiting for a CPU"));
     r.steady_mean_ms = 41;
     cr_expect(row_warning(&r, warning));
@@ -278,6 +280,20 @@ Test(row_run, missing_threads_are_a_warning)
     cr_expect(not(row_warning(&r, warning)), "%s", warning);
 }
 
+/* Twice what the second-level caches of the threads hold, of at most 2 MiB each, whatever sysconf
+ * tells. */
+Test(row_run, the_probe_reads_from_beyond_the_second_level_cache)
+{
+    long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    for (int threads = 1; threads <= 4; threads++) {
+        size_t bytes = probe_read_bytes(threads);
+        cr_expect(le(sz, bytes, (size_t)threads << 22));
+        cr_expect(eq(sz, bytes, (size_t)threads * probe_read_bytes(1)));
+        if (cache > 0 && cache <= 2 << 20)
+            cr_expect(eq(sz, bytes, 2 * (size_t)threads * (size_t)cache));
+    }
+}
+
 /* The cases of test_what_is_believed in test_analysis.py. */
 Test(row_run, belief_needs_a_steady_undisturbed_row)
 {
@@ -297,6 +313,8 @@ Test(row_run, belief_needs_a_steady_undisturbed_row)
         {"ok", "flat", "", 100, 0, INT_MISSING, true},
         {"ok", "flat", "trial 7: +1 ms", 100, 0, 2, true},
         {"ok", "flat", "trial 1: +9 ms", 103, 0, 2, false},
+        {"ok", "flat", "products ran at 61 to 100 % of their best", 103, 0, 2, true},
+        {"ok", "flat", "reads ran at 61 to 100 % of their best; trial 1: +9 ms", 103, 0, 2, false},
         {"ok", "warmup", "trial 1: +9 ms", 103, 0, 2, true}, /* its warmup is in the mean */
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
