@@ -75,7 +75,6 @@ def _key_points(table, judged):
         f"{len(judged)} of {count(total, 'row')} ran: "
         + ", ".join(f"{verdicts[v]} {v}" for v in MEANING if v in verdicts)
     ]
-    points += warmup_answers(judged)
     for verdict, what in ((NOT_SETTLED, "did not settle"), (BUSY, "waited for a CPU")):
         doubtful = list(judged.loc[judged["verdict"] == verdict, "name"])
         if doubtful:
@@ -86,6 +85,7 @@ def _key_points(table, judged):
         points.append(f"Do not quote, see noise and steady class: {_some(list(others['name']))}")
     if believed_rows(judged).empty:
         points.append("No row is believed, so nothing is compared below.")
+    points += warmup_answers(judged)  # last: they are drawn from the rows that are left
     implausible = [
         row_name(row) for _, row in table.rest.iterrows() if row["status"] == "implausible"
     ]

@@ -22,15 +22,16 @@ except ImportError:
 def report(table):
     """The whole report as one string, ending in a newline."""
     parts = ["# Benchmark Results Summary"]
+    doubted = _doubted(table.ran)
     if table.ran.empty:
         parts.append("No row of this file has a time.")
     else:
-        parts += _sections(table.ran, _decimals(table.ran))
-    doubted = _doubted(table.ran)
+        parts += _sections(table.ran, table.ran.drop(doubted.index), _decimals(table.ran))
     if not doubted.empty:
         parts += [
             "## Rows Not Believed",
-            "No conclusion can be drawn from these rows, nor from averages that include them.",
+            "No conclusion can be drawn from these rows. The means by warmup count and the summary "
+            "statistics leave them out.",
             _markdown(doubted),
         ]
     if not table.rest.empty:
@@ -43,7 +44,7 @@ def report(table):
     return "\n\n".join(parts) + "\n"
 
 
-def _sections(ran, decimals):
+def _sections(ran, believed, decimals):
     complete = ran[REFERENCE].round({column: decimals for column in TIMES})
     ran = ran[REFERENCE].assign(model_size=ran["series"])
     rows = complete.assign(model_size=ran["model_size"])
@@ -63,17 +64,21 @@ def _sections(ran, decimals):
     parts += [
         "## Effect of Number of Warmup Runs",
         _markdown(rows.sort_values(by_warmups[:3], kind="stable")[by_warmups]),
-        "### Mean Time by Warmup Count",
-        _markdown(
-            ran.pivot_table(values="mean_time_ms", index="model_size", columns="num_warmups").round(
-                decimals
-            ),
-            index=True,
-        ),
     ]
-    return parts + [
+    return parts + _averages(believed, decimals)
+
+
+def _averages(believed, decimals):
+    if believed.empty:
+        return ["No row is believed, so nothing is averaged."]
+    by_warmups = believed.assign(model_size=believed["series"]).pivot_table(
+        values="mean_time_ms", index="model_size", columns="num_warmups"
+    )
+    return [
+        "### Mean Time by Warmup Count",
+        _markdown(by_warmups.round(decimals), index=True),
         "## Summary Statistics",
-        _markdown(ran[TIMES].describe().round(decimals), index=True),
+        _markdown(believed[TIMES].describe().round(decimals), index=True),
     ]
 
 

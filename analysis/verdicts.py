@@ -24,6 +24,7 @@ k = n / (1 + (s / d)^2 * (n - 1) / n) and v = u + d * n / k.
 
 import argparse
 import math
+import re
 import typing
 
 from table import count, load, print_text, run_main, show_ms
@@ -39,6 +40,8 @@ AGREE = 0.10
 WAIT = 0.02
 # Outliers that move the mean this far from the median spoil a row; mean_is_off of bench/row/warning.c.
 MOVED = 0.02
+# A sentence of `noise` about an outlier; outlier_is_described of bench/stats/outliers.h.
+OUTLIER = re.compile(r"(^|; )trial ")
 
 SETTLED, COLD, NOISY, BUSY = "settled", "cold", "noisy", "busy"
 NOT_SETTLED, DISAGREES, UNKNOWN = "not settled", "disagrees", "unknown"
@@ -127,7 +130,7 @@ def row_is_believed(row):
     if row.get("threads_seen", math.nan) < float(row.get("threads") or math.nan):
         return False
     moved = abs(row["mean_time_ms"] / row.get("median_ms", math.nan) - 1) > MOVED
-    return not (row.get("noise") and moved and row["verdict"] != COLD)
+    return not (OUTLIER.search(row.get("noise") or "") and moved and row["verdict"] != COLD)
 
 
 def believed_rows(judged):
@@ -181,8 +184,9 @@ def _from_every_run(group, believed, price):
         return "no row had runs enough to tell how many warmups it needs"
     if judged >= 2 * len(needed):
         return _not_believed(judged - len(needed), judged)
-    enough = math.ceil(needed.quantile(0.75))
-    return f"{_enough(enough)} (in {(needed <= enough).sum()} of {judged} rows){price}"
+    enough, doubted = math.ceil(needed.quantile(0.75)), judged - len(needed)
+    more = f"; {doubted} more cannot be believed" if doubted else ""
+    return f"{_enough(enough)} (in {(needed <= enough).sum()} of {len(needed)} rows{more}){price}"
 
 
 def _not_believed(doubted, judged):

@@ -35,10 +35,6 @@ double cell_flops(const CompareCell *cell, const ModelConfig *config)
 
 static double flops_of(const Comparison *c, const CompareCell *cell)
 {
-    if (cell->component->kind == COMPONENT_ATTENTION) {
-        const Attention a = compare_attention(cell, &c->config->models[cell->model]);
-        return attention_layer_flops(&a, cell->component->backward);
-    }
     return cell_flops(cell, &c->models[cell->model].config);
 }
 
@@ -130,6 +126,8 @@ static double turn(void *run, size_t i, Err *err)
     bool ready = !r->cell->fresh_process || load(r, a, err) == 0;
     if (ready && (!record->warm_call || !isnan(implementation_time(a, "run", 1, err))))
         ns = implementation_time(a, "run", record->calls, err);
+    record->timed_ms += ns * (double)record->calls / 1e6;
+    record->cpu_ms += a->cpu_ns * (double)record->calls / 1e6;
     if (r->cell->fresh_process) {
         note_memory(record);
         peer_stop(&a->peer);
@@ -175,8 +173,10 @@ static void take_turns(CellRun *r)
     double flops = flops_of(r->c, r->cell);
     for (size_t i = 0; i < r->count; i++)
         session_claim(&r->c->session, r->entries[i],
-                      precision_product(r->cell->component->precision),
-                      flops / (r->entries[i]->median_ms * 1e6));
+                      (Claim){.product = precision_product(r->cell->component->precision),
+                              .gflops = flops / (r->entries[i]->median_ms * 1e6),
+                              .cpus_used = r->records[i].cpu_ms / r->records[i].timed_ms,
+                              .measured_ms = r->records[i].timed_ms});
 }
 
 static void keep(CellRun *r)
@@ -207,10 +207,10 @@ static void measure(CellRun *r)
 int comparison_measure(Comparison *c, const CompareCell *cell, Err *err)
 {
     const ModelFiles *files = &c->models[cell->model];
-    const CompareModel *model = &c->config->models[cell->model];
     OWNED char *inputs = session_file(&c->session, "inputs");
     CellRun r = {.c = c, .cell = cell};
-    r.load = compare_load_request(cell, model, files, (uint64_t)c->config->seed, inputs, err);
+    r.load = compare_load_request(cell, files->dir, files->config.vocab_size,
+                                  (uint64_t)c->config->seed, inputs, err);
     int status = r.load ? 0 : -1;
     if (status == 0) {
         measure(&r);

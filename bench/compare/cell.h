@@ -6,7 +6,6 @@
  * never calls a kernel. Nothing is subtracted from any time. */
 #pragma once
 
-#include "bench/attention/layer.h"
 #include "bench/compare/config.h"
 #include "bench/compare/output.h"
 
@@ -14,10 +13,11 @@
 typedef struct CellEntry {
     Entry entry; /* its claim: model FLOPs over the median; NaN where the cell has no matrix work */
     const CompareCell *cell;
-    int64_t calls;         /* a sample */
-    bool warm_call;        /* an untimed call goes before each sample */
-    size_t peak_rss_bytes; /* of a whole fresh process, the highest of all turns; 0 = not known */
-    size_t input_bytes;    /* of the texts of a tokenizer; 0 otherwise */
+    int64_t calls;           /* a sample */
+    bool warm_call;          /* an untimed call goes before each sample */
+    double cpu_ms, timed_ms; /* of all samples: CPU time that the worker told, and their time */
+    size_t peak_rss_bytes;   /* of a whole fresh process, the highest of all turns; 0 = not known */
+    size_t input_bytes;      /* of the texts of a tokenizer; 0 otherwise */
 } CellEntry;
 
 /* Everything but the models. */
@@ -60,13 +60,9 @@ void compare_report_markdown(const void *comparison, time_t started, FILE *f);
 
 /* ---- inputs.c ---- */
 
-/* The layer of a cell of attention. */
-Attention compare_attention(const CompareCell *cell, const CompareModel *m);
-
 /* What all implementations of a cell are given: a load request without threads (see worker_job.h);
- * ids go to the file `path`, and so do queries, keys and values, N(0, 1). Ids are uniform over the
- * vocabulary, nothing is masked; a text has about 90 bytes, or as many words as seq_len asks for;
- * or the texts are those of the cell's file.
+ * ids go to the file `path`. Ids are uniform over the vocabulary, nothing is masked; a text has
+ * about 90 bytes, or as many words as seq_len asks for; or the texts are those of the cell's file.
  * NULL when a file cannot be written or read. */
-json_t *compare_load_request(const CompareCell *cell, const CompareModel *m,
-                             const ModelFiles *files, uint64_t seed, const char *path, Err *err);
+json_t *compare_load_request(const CompareCell *cell, const char *model_dir, size_t vocab_size,
+                             uint64_t seed, const char *path, Err *err);

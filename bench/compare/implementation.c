@@ -32,7 +32,8 @@ double implementation_time(Implementation *a, const char *what, int64_t calls, E
 {
     json_auto_t *reply =
         implementation_ask(a, json_pack("{s:s, s:I}", "do", what, "calls", (json_int_t)calls), err);
-    const json_t *ns = json_object_get(reply, "ns");
+    const json_t *ns = json_object_get(reply, "ns"), *cpu_ns = json_object_get(reply, "cpu_ns");
+    a->cpu_ns = json_is_number(cpu_ns) ? json_number_value(cpu_ns) : NAN;
     if (json_is_number(ns) && json_number_value(ns) >= 0)
         return json_number_value(ns);
     if (reply)

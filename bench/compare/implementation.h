@@ -17,6 +17,7 @@ typedef struct Implementation {
     json_t *versions;
     double empty_call_ms; /* an empty request and its answer through the pipe, median */
     double empty_run_ns;  /* timing a call that does nothing, inside the worker */
+    double cpu_ns;        /* CPU time of one call of the last implementation_time; NaN = not told */
 } Implementation;
 
 /* How all of them run. */
@@ -50,7 +51,7 @@ int implementation_wake(Implementation *a, Err *err);
 json_t *implementation_ask(Implementation *a, json_t *request, Err *err);
 /* The same where the answer says nothing but that it was done. */
 int implementation_tell(Implementation *a, json_t *request, Err *err);
-/* Mean time of `calls` calls of "run" or "nothing", in ns; NaN when it failed. */
+/* Mean time of `calls` calls of "run" or "nothing", in ns, and cpu_ns; NaN when it failed. */
 double implementation_time(Implementation *a, const char *what, int64_t calls, Err *err);
 
 /* How many CPUs other programs keep busy, seen for half a second before anything of ours is

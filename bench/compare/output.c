@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "model/files/paths.h"
-#include "bench/machine/machine.h"
+#include "bench/machine/threads.h"
 #include "bench/util/units.h"
 #include "commit.h"
 
@@ -205,15 +205,18 @@ static const char *text_of(const json_t *info, const char *key)
 void system_info_print(time_t started, int64_t threads, FILE *f)
 {
     char memory[UNIT_TEXT_SIZE];
+    char doubt[THREADS_TEXT_SIZE];
     json_auto_t *info = system_info(started);
+    threads_doubt(threads_seen(threads), threads, doubt);
     format_bytes(memory, json_number_value(json_object_get(info, "memory_bytes")));
     fprintf(f,
             "**Date:** %s\n**Hardware:** %s, %.0f of %.0f CPUs, %s of memory\n"
-            "**System:** %s, Linux %s, %s\n**Threads:** %" PRId64 "\n**Commit:** %s\n",
+            "**System:** %s, Linux %s, %s\n**Threads:** %" PRId64 "%s%s\n**Commit:** %s\n",
             text_of(info, "timestamp_utc"), text_of(info, "cpu_model"),
             json_number_value(json_object_get(info, "cpus")),
             json_number_value(json_object_get(info, "cpus_online")), memory, text_of(info, "os"),
-            text_of(info, "kernel"), text_of(info, "architecture"), threads, TARE_GIT_COMMIT);
+            text_of(info, "kernel"), text_of(info, "architecture"), threads, *doubt ? ", but " : "",
+            doubt, TARE_GIT_COMMIT);
 }
 
 void other_cpus_print(double cpus, FILE *f)

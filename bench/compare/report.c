@@ -62,7 +62,7 @@ static json_t *record_details(const void *comparison, size_t i)
     const CellEntry *r = &((const Comparison *)comparison)->records[i];
     const Entry *e = &r->entry;
     bool interval = e->rounds > 0 && !isnan(e->interval.lo);
-    bool tested = !isnan(e->ratio.ratio) && !isnan(e->ratio.interval.lo);
+    bool tested = cell_entry_shows_ratio(comparison, r) && !isnan(e->ratio.interval.lo);
     return json_pack(
         "{s:o, s:I, s:b, s:b, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*}", "samples_ms",
         numbers_json(e->ms, e->rounds), "calls_per_sample", (json_int_t)r->calls,
@@ -150,11 +150,13 @@ static void write_memory(const Comparison *c, FILE *f)
     for (size_t i = 0; i < c->num_records; i++) {
         const CellEntry *r = &c->records[i], *ours = cell_entry_ours(c, r);
         double bytes = (double)r->peak_rss_bytes, own = (double)ours->peak_rss_bytes;
+        bool compared = session_state(&c->session, &r->entry) == ENTRY_OK &&
+                        session_state(&c->session, &ours->entry) == ENTRY_OK;
         if (bytes > 0)
             table_row(&t, "**%s**|%s|%" PRId64 "|%" PRId64 "|%s|%.0f|%.2f", model_name(c, r),
                       r->cell->component->title, int_unless_zero(r->cell->batch_size),
                       int_unless_zero(r->cell->seq_len), r->entry.implementation->name,
-                      bytes / (1 << 20), r != ours && own > 0 ? own / bytes : NAN);
+                      bytes / (1 << 20), r != ours && own > 0 && compared ? own / bytes : NAN);
     }
     table_end(&t);
 }
@@ -224,7 +226,8 @@ static void add_times(Table *t, const Comparison *c, size_t first)
     double best = INFINITY;
     for (size_t i = first; i < end_of_cell(c, first); i++) {
         of[c->records[i].entry.implementation - c->session.implementations] = &c->records[i];
-        best = fmin(best, c->records[i].entry.median_ms);
+        if (session_state(&c->session, &c->records[i].entry) == ENTRY_OK)
+            best = fmin(best, c->records[i].entry.median_ms);
     }
     table_cells(t, "**%s**|%" PRId64 "|%" PRId64, cell->component->title,
                 int_unless_zero(cell->batch_size), int_unless_zero(cell->seq_len));

@@ -113,10 +113,10 @@ void session_measure_peaks(Session *s)
         fprintf(stderr, "tare: %s, so shares of the peak are missing\n", err.msg);
 }
 
-void session_claim(Session *s, Entry *e, DType product, double gflops)
+void session_claim(Session *s, Entry *e, Claim claim)
 {
     Err ignored;
-    e->claim = (Claim){.product = product, .gflops = gflops, .cpus_used = NAN};
+    e->claim = claim;
     if (session_peaks(s))
         guard_doubt(&s->guard, s->threads, &e->claim, &ignored);
 }

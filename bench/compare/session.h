@@ -34,7 +34,7 @@ const Peaks *session_peaks(const Session *s);
 void session_measure_peaks(Session *s);
 /* Sets the entry's claim. Measures peaks again, where they are known, while it is above them
  * (guard_doubt): at once, while the machine is as it was. */
-void session_claim(Session *s, Entry *e, DType product, double gflops);
+void session_claim(Session *s, Entry *e, Claim claim);
 EntryState session_state(const Session *s, const Entry *e); /* entry_state at those peaks */
 
 /* The path of FOLDER/NAME.safetensors; the caller frees. */

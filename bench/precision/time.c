@@ -20,6 +20,7 @@ typedef struct FormatEntry {
     Entry entry;
     StudyRecord *record;
     Model model;
+    double cpu_ms, timed_ms; /* of all turns: CPU time of this process, and their time */
 } FormatEntry;
 
 typedef struct TimeCell {
@@ -138,10 +139,13 @@ static double turn(void *cell, size_t index, Err *err)
     if (r->untimed_call)
         model_forward(&k->model);
     energy_read(&c->study->energy, &from);
+    double cpu_ms = process_cpu_ms(getpid());
     int64_t start = clock_ns();
     for (int64_t i = 0; i < r->calls; i++)
         model_forward(&k->model);
     int64_t end = clock_ns();
+    k->cpu_ms += process_cpu_ms(getpid()) - cpu_ms;
+    k->timed_ms += (double)(end - start) / 1e6;
     energy_read(&c->study->energy, &to);
     r->seconds[round] = (double)(to.ns - from.ns) / 1e9;
     if (r->joules)
@@ -175,7 +179,8 @@ static void judge(const TimeCell *c, FormatEntry *k)
         return;
     k->entry.claim = (Claim){.product = precision_product(k->record->precision),
                              .gflops = flops / (k->entry.median_ms * 1e6),
-                             .cpus_used = NAN};
+                             .cpus_used = k->cpu_ms / k->timed_ms,
+                             .measured_ms = k->timed_ms};
     if (guard_doubt(g, threads, &k->entry.claim, &err) != 0)
         fprintf(stderr, "tare: %s\n", err.msg);
     else if (plausible(guard_peaks(g, threads), &k->entry.claim, &err) != 0)

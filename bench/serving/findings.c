@@ -106,9 +106,9 @@ static void list_figures(const Serving *s, json_t *list)
         const char *name = serving_entry_name(c);
         if (is_measured(s, c) && !isnan(c->latency.p99))
             add(&tails, "%s %.2f (%.2f)", name, c->latency.p99 / c->latency.median, c->text_p99);
-        if (c->entry.rounds > 0)
+        if (is_measured(s, c))
             add(&shares, "%s %.2g %%", name, 100 * c->tokenizer_share);
-        if (c->entry.rounds > 0 && c->labels)
+        if (is_measured(s, c))
             add(&starts, "%s %.3g s", name, (c->start_ms + c->load_ms + c->first_ms) / 1e3);
     }
     if (*tails)

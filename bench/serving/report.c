@@ -292,7 +292,9 @@ static void write_cold(const Serving *s, FILE *f)
         table_cells(&t, "**%s**", serving_entry_name(c));
         if (c->labels)
             table_cells(&t, "%.4g ms|%.4g ms|%.4g ms|%.1f", c->start_ms, c->load_ms, c->first_ms,
-                        c->first_ms / c->latency.median);
+                        session_state(&s->session, &c->entry) == ENTRY_OK
+                            ? c->first_ms / c->latency.median
+                            : NAN);
         table_row_end(&t);
     }
     table_end(&t);

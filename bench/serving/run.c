@@ -270,7 +270,8 @@ static void summarise(Serving *s)
         c->latency = summary_of(c->ms, requests);
         c->text_p99 = text_p99(s, c);
         c->tokenizer_share = mean_of(c->tokenizer_ms, requests) / mean_of(c->ms, requests);
-        session_claim(&s->session, &c->entry, DT_F32, gflops_of(s, c));
+        session_claim(&s->session, &c->entry,
+                      (Claim){.product = DT_F32, .gflops = gflops_of(s, c), .cpus_used = NAN});
     }
     session_measure_peaks(&s->session); /* the machine may have become faster meanwhile */
     for (size_t i = 0; i < s->count; i++)

@@ -13,12 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "autograd/kernels/kernels.h"
 #include "bench/commands.h"
 #include "commit.h"
 #include "bench/util/options.h"
 #include "bench/compare/worker_job.h"
+#include "bench/machine/machine.h"
 
 static int call_nothing(WorkerJob *job, Err *err)
 {
@@ -33,12 +35,15 @@ static json_t *time_calls(WorkerJob *job, const json_t *request,
     json_int_t calls = json_integer_value(json_object_get(request, "calls"));
     if (calls < 1)
         calls = 1;
+    double cpu_ms = process_cpu_ms(getpid());
     int64_t start = clock_ns();
     for (json_int_t i = 0; i < calls; i++)
         if (call(job, err) != 0)
             return NULL;
     int64_t end = clock_ns();
-    return json_pack("{s:f}", "ns", (double)(end - start) / (double)calls);
+    cpu_ms = process_cpu_ms(getpid()) - cpu_ms;
+    return json_pack("{s:f, s:o}", "ns", (double)(end - start) / (double)calls, "cpu_ns",
+                     number_json(1e6 * cpu_ms / (double)calls));
 }
 
 static json_t *answer_hello(void)

@@ -71,6 +71,7 @@ while read -r line; do
             [ "$FAKE" = rubbish ] && echo 'Loading model...' && continue
             [ "$FAKE" = no_time ] && echo '{"time":5}' && continue
             [ "$FAKE" = impossible ] && echo '{"ns":1}' && continue
+            [ "$FAKE" = many_threads ] && echo '{"ns":7000000,"cpu_ns":28000000}' && continue
             [ "$FAKE" = one_dies ] && [ "$2" = pytorch ] && exit 9
             echo '{"ns":7000000}' ;;
     esac
@@ -200,31 +201,14 @@ has "$work/err" 'pytorch 1e-06 ms, implausible: [0-9.e+]+ GFLOP/s on 1 threads i
 has "$work/csv" "^model,m,1,16,pytorch,1e-06,1e-06,1e-06,,,,0,True,$number,8,implausible,"
 has "$work/out" '\*\*implausible\*\*'
 has_not "$work/out" 'Faster|Slower'
+has_not "$work/out" '\*\*1e-06\*\*'
+has "$work/out" '^\| \*\*Model\*\* \| 1 \| 16 \| \*\*[0-9]'
 
-# One attention layer, which has no model directory.
-cat >"$work/attention.toml" <<EOF
-rounds = 6
-threads = 1
-peers = ["pytorch", "onnxruntime"]
-[[model]]
-name = "d8"
-head_dim = 8
-num_heads = 2
-causal = true
-[[cell]]
-component = ["attention_forward", "attention"]
-model = "d8"
-batch_size = 2
-seq_len = 37
-EOF
-CONFIG=attention compare attention 0
-csv
-has "$work/csv" "^attention,d8,2,37,pytorch,7,7,7,$number,$number,$number,0,True,$number,6,ok,$number,$number,,\$"
-has_not "$work/csv" onnxruntime
-has "$work/out" '^\| \*\*Attention, Forward \+ Backward\*\* \| 2 \| 37 \|.*x Faster'
-sed -i 's/"attention_forward", //; s/"attention"/"gpt_forward"/' "$work/attention.toml"
-CONFIG=attention compare attention_of_a_model 2
-has "$work/err" "'gpt_forward' is for a model, not for an attention layer\$"
+# Nor one that took more CPU time than its threads have.
+CONFIG=model compare many_threads 1
+has "$work/err" 'pytorch 7 ms, implausible: its CPU time is 4 times its time on 1 threads'
+has_not "$work/out" 'Faster|Slower'
+has_not "$work/out" '\*\*7\*\*'
 
 # Of two peers one fails: the other goes on.
 CONFIG=model compare one_dies 1

@@ -176,6 +176,8 @@ compare impossible 1
 has csv ',implausible,'
 has out "^- pytorch's time is not believed: "
 has_not out 'of the time of pytorch'
+has_not out '^- (P99|Tokenizer.s share|From nothing).*pytorch'
+has out '^\| \*\*pytorch\*\* .* ms \| +- +\|$'
 
 # Interrupted in a later round: the complete ones are on disk.
 name=hangs_late

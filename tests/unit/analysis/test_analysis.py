@@ -202,15 +202,20 @@ class GoldenReport(TempDir):
         self.assertEqual(result.stdout, expected)
 
     def test_rows_that_did_not_run(self):
-        """They appear in a section of their own; the rest is the report of a file without them."""
+        """They appear in a section of their own; the rest is the report of a file without them, but for
+        the averages, which leave out what is not believed."""
         path = synthetic(self.dir)
         with open(path, newline="", encoding="utf-8") as file:
             ok = [row for row in csv.DictReader(file) if row["status"] == "ok"]
         columns = table.REFERENCE
         alone = write_csv(self.path("alone.csv"), [{c: row[c] for c in columns} for row in ok])
         whole, clean = run("summarize.py", path).stdout, run("summarize.py", alone).stdout
-        self.assertTrue(whole.startswith(clean))
-        section = whole[len(clean) :]
+        tables, averages = "# Benchmark Results Summary", "### Mean Time by Warmup Count"
+        self.assertEqual(whole.split(averages)[0], clean.split(averages)[0])
+        self.assertTrue(whole.startswith(tables))
+        self.assertIn("| count |          36 ", clean)
+        self.assertIn("| count |          34 ", whole)
+        section = whole[whole.index("## Rows Not Averaged") :]
         self.assertIn("## Rows Not Averaged", section)
         self.assertIn(
             r"| huge-skipped_memory/256/fwd/w5 | skipped_memory | needs 30.1 GiB, 22.4 GiB \| are",
@@ -439,8 +444,8 @@ class Verdicts(TempDir):
         judged = self.judge(synthetic(self.dir, sizes=("small", "large"), contexts=(128,)))
         self.assertRegex(
             "|".join(verdicts.warmup_answers(judged)),
-            r"small: 1 warmup is enough \(in 5 of 6 rows\); the cold trial costs [^|]*"
-            r"\|large: 1 warmup is enough \(in 5 of 6 rows\); the cold",
+            r"small: 1 warmup is enough \(in 5 of 5 rows; 1 more cannot be believed\); the cold trial costs [^|]*"
+            r"\|large: 1 warmup is enough \(in 5 of 5 rows; 1 more cannot be believed\); the cold",
         )
         judged["steady_class"], judged["warmups_needed"] = "no_steady_state", math.nan
         judged.loc[judged.index[0], ["steady_class", "warmups_needed"]] = "flat", 0
@@ -473,6 +478,8 @@ class Verdicts(TempDir):
             ({"threads_seen": math.nan}, True),
             ({"noise": "trial 7: +1 ms"}, True),
             (slow, False),
+            ({**slow, "noise": "products ran at 61 to 100 % of their best"}, True),
+            ({**slow, "noise": "reads ran at 61 to 100 % of their best; trial 1: +9 ms"}, False),
             ({**slow, "verdict": verdicts.COLD}, True),
         ):
             self.assertEqual(verdicts.row_is_believed({**good, **change}), believed, change)
@@ -484,6 +491,9 @@ class Verdicts(TempDir):
         write_csv(path, [{**row, "cpu_wait": "0.3"} for row in rows])
         sentence = "small: 12 of 12 rows cannot be believed (see the warnings), so warmups cannot be judged\n"
         self.assertIn(sentence, run("verdicts.py", path).stdout)
+        summary = run("summarize.py", path).stdout
+        self.assertIn("No row is believed, so nothing is averaged.", summary)
+        self.assertNotIn("Mean Time", summary)
         result = run("summarize.py", path, "--plots", self.dir)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("no row is believed, so only the runs are drawn", result.stderr)
@@ -566,6 +576,79 @@ class Pictures(TempDir):
             result = run("summarize.py", path, "--plots", self.dir)
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual(os.path.exists(self.path(f"{name}.recompute.png")), name == "curve", result.stderr)
+
+    POISON = 987654.0  # of a row that is not believed; nothing else takes nearly as long
+
+    def poisoned(self, rows):
+        """The rows with one more warmup count, context, batch and size, whose row waited for a CPU."""
+        last = {**rows[-1], "row_id": "poison", "cpu_wait": 0.3, "mean_time_ms": self.POISON}
+        last |= {"median_ms": self.POISON, "forward_ms": "", "backward_ms": ""}
+        keys = (("num_warmups", 9), ("context_length", 4096), ("batch_size", 512), ("model_size", "poison"))
+        return rows + [{**last, key: value, "row_id": f"p{key}"} for key, value in keys]
+
+    def drawn(self, figure, lines_only=False):
+        """All times that stand in a figure: ends of bars, and points of lines or, of those that join, alone."""
+        values = []
+        for axis in figure.axes:
+            values += [] if lines_only else [patch.get_height() for patch in axis.patches]
+            for line in axis.lines:
+                joins = line.get_linestyle() != "None" and len(line.get_ydata()) > 1
+                values += list(line.get_ydata()) if joins or not lines_only else []
+        return [value for value in values if not math.isnan(value)]
+
+    def test_no_picture_compares_what_is_not_believed(self):
+        import plots
+
+        with open(synthetic(self.dir), newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["status"] == "ok"]
+        path = write_csv(self.path("poisoned.csv"), self.poisoned(rows))
+        growth = write_csv(self.path("growth.csv"), self.poisoned(self.growth_rows("batch_size", [1, 2, 4])))
+        for name, draw in (
+            (path, plots._by_warmups), (path, plots._forward_backward), (path, plots._by_context), (growth, plots._growth),
+        ):
+            loaded = table.load(name)
+            figure = draw(loaded, verdicts.judge(loaded.ran))
+            values = self.drawn(figure)
+            plots.plt.close(figure)
+            self.assertGreater(len(values), 3, draw.__name__)
+            self.assertLess(max(values), self.POISON / 2, draw.__name__)
+
+    def test_no_line_of_recomputation_joins_what_is_not_believed(self):
+        import plots
+
+        kinds = ["none", "block", "block:2", "block:4", "block:8"]
+        rows = self.growth_rows("batch_size", range(1, len(kinds) + 1))
+        rows = [{**row, "batch_size": 4, "recompute": kind, "noise": ""} for row, kind in zip(rows, kinds, strict=True)]
+        for bad, hollow in ((0, False), (3, True)):
+            changed = [{**r, "mean_time_ms": self.POISON, "cpu_wait": 0.3} if i == bad else r for i, r in enumerate(rows)]
+            loaded = table.load(write_csv(self.path(f"blocks{bad}.csv"), changed))
+            figure = plots._by_recompute(loaded, verdicts.judge(loaded.ran))
+            self.assertLess(max(self.drawn(figure, lines_only=True)), self.POISON / 2)
+            self.assertEqual(self.POISON in self.drawn(figure), hollow)
+            plots.plt.close(figure)
+
+    def test_a_precision_plot_leaves_out_what_is_implausible(self):
+        import precision_plot
+
+        rows = self.precision_rows()
+        rows += [{**rows[1], "format": "int8", "status": "implausible", "speedup": 77, "speedup_hi": 78}]
+        loaded = precision_plot.load(write_csv(self.path("formats.csv"), rows))
+        figure, axes = precision_plot.plt.subplots()
+        precision_plot.draw_speed(axes, loaded)
+        self.assertLess(max(x for line in axes.lines for x in line.get_xdata()), 2)
+        precision_plot.plt.close(figure)
+
+    def test_a_page_compares_nothing_that_is_not_believed(self):
+        with open(synthetic(self.dir), newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["status"] == "ok"]
+        path = write_csv(self.path("poisoned.csv"), self.poisoned(rows))
+        result = run("report.py", path, "-o", self.path("r.html"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for section in re.split(r"<section>", read(self.path("r.html")))[1:]:
+            title = re.match("<h2>([^<]*)", section)[1]
+            if title not in ("Machine", "Verdicts and warnings", "All rows that ran", "Warmup curves"):
+                self.assertNotIn(table.show_ms(self.POISON), section, title)
+                self.assertNotIn("poison", section, title)
 
     def precision_rows(self):
         """A time, an accuracy and a perplexity in two formats."""
@@ -755,8 +838,9 @@ class Report(TempDir):
         self.assertIn('killed by signal 11, "SIGSEGV"', check.text)
         self.assertIn("trial 7: +212 ms, 209 ms waiting for a CPU", check.text)
         self.assertIn("Faster than the machine can be: huge-implausible/256/fwd/w5", check.text)
-        self.assertIn("small: 1 warmup is enough (in 11 of 12 rows); the cold", check.text)
+        self.assertIn("small: 1 warmup is enough (in 11 of 11 rows; 1 more cannot be believed); the cold", check.text)
         self.assertIn("Do not quote, waited for a CPU: small/128/fwd/w5", check.text)
+        self.assertLess(check.text.rindex("Do not quote"), check.text.index("enough"), "what is left decides")
 
     def test_every_trial_is_a_mark(self):
         path = synthetic(self.dir, sizes=("small",), contexts=(128,))

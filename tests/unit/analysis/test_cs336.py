@@ -113,6 +113,16 @@ class Course(TempDir):
         self.assertIn("planned", page)
         self.assertIn("no row with blocks ran", page)
 
+    def test_rows_that_are_not_believed_conclude_nothing_of_time(self):
+        busy = {"cpu_wait": 0.3, "forward_ms": 1, "backward_ms": 2}
+        self.results("end-to-end", [row("small", 100 + w, warmups=w, **busy) for w in (0, 1, 5)])
+        self.results("mixed-precision", [row("small", 9, precision=p, **busy) for p in ("fp32", "mixed")])
+        kinds = ("none", "block", "block:2")
+        self.results("checkpointing", [row("small", 9, recompute=kind, **busy) for kind in kinds])
+        page = self.page()
+        self.assertEqual(page.lower().count("no conclusion: not enough rows are believed."), 3)
+        self.assertNotRegex(page, "times (that|as long)|of the time of")
+
     def test_latex(self):
         self.results("end-to-end", [row("small_1", 150), row("xl")])
         page = self.page("--latex")
