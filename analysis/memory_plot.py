@@ -13,7 +13,7 @@ import argparse
 import os
 import sys
 
-from table import Problem, run_main
+from table import Problem, add_overwrite, check_new, make_folder, run_main, write_figure
 
 import pandas as pd
 
@@ -102,7 +102,7 @@ def draw(steps, note, path, name):
         axis.legend(handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1, 1))
         if note:
             axis.text(1.02, 0.5, note, fontsize=7, va="top", ha="left", transform=axis.transAxes)
-        figure.savefig(path)
+        write_figure(path, figure)
         plt.close(figure)
 
 
@@ -111,6 +111,7 @@ def main():
     parser.add_argument("memory", help="the CSV of tare run --memory")
     parser.add_argument("--tensors", help="the CSV of tare run --tensors, of the same row")
     parser.add_argument("--plots", metavar="DIR", help="draw into this folder, which is made")
+    add_overwrite(parser)
     args = parser.parse_args()
     steps = load(args.memory, STEPS, "timeline")
     tensors = load(args.tensors, TENSORS, "list of tensors") if args.tensors else None
@@ -119,11 +120,9 @@ def main():
     if args.plots:
         name = os.path.splitext(os.path.basename(args.memory))[0]
         path = os.path.join(args.plots, f"{name}.memory.png")
-        try:
-            os.makedirs(args.plots, exist_ok=True)
-            draw(steps, note, path, name)
-        except OSError as e:
-            raise Problem(f"cannot write {path}: {e.strerror}") from None
+        check_new(path, args.overwrite)
+        make_folder(args.plots)
+        draw(steps, note, path, name)
         print(f"wrote {path}", file=sys.stderr)
 
 

@@ -10,7 +10,19 @@ import os
 import sys
 
 from svg import LIGHT, beside, run_ticks
-from table import EXTRA_KEYS, SHAPE_KEYS, Problem, count, digits, missing_module, mode_name, warn
+from table import (
+    EXTRA_KEYS,
+    SHAPE_KEYS,
+    Problem,
+    check_new,
+    count,
+    digits,
+    make_folder,
+    missing_module,
+    mode_name,
+    warn,
+    write_figure,
+)
 from verdicts import believed_rows, best_rows, judge
 
 try:
@@ -45,7 +57,7 @@ STYLE = {
 }
 
 
-def draw_all(table, folder):
+def draw_all(table, folder, overwrite):
     """Draws every picture the table has data for; says on stderr what was written and what not."""
     if table.ran.empty:
         raise Problem(f"{table.path}: nothing to draw, no row has a time")
@@ -60,18 +72,19 @@ def draw_all(table, folder):
             ("time_by_context", _by_context),
             ("growth", _growth),
         ]
-    try:
-        os.makedirs(os.path.realpath(folder), exist_ok=True)  # a link to nothing yet is its target
-        with plt.rc_context(STYLE):
-            for name, draw in pictures:
-                figure = draw(table, judged)
-                if figure is not None:
-                    path = os.path.join(folder, f"{table.name}.{name}.png")
-                    figure.savefig(path)
-                    plt.close(figure)
-                    print(f"wrote {path}", file=sys.stderr)
-    except OSError as e:
-        raise Problem(f"cannot write plots to {folder}: {e.strerror}") from None
+    make_folder(folder)
+    with plt.rc_context(STYLE):
+        figures = {
+            os.path.join(folder, f"{table.name}.{name}.png"): draw(table, judged)
+            for name, draw in pictures
+        }
+        figures = {path: figure for path, figure in figures.items() if figure is not None}
+        for path in figures:
+            check_new(path, overwrite)
+        for path, figure in figures.items():
+            write_figure(path, figure)
+            plt.close(figure)
+            print(f"wrote {path}", file=sys.stderr)
 
 
 def _grid(number, columns, width, height):

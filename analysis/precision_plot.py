@@ -13,7 +13,7 @@ import os
 
 from plots import MARKERS, STYLE, plt
 from svg import LIGHT
-from table import Problem, run_main
+from table import Problem, add_overwrite, check_new, run_main, write_figure
 
 import pandas as pd
 
@@ -123,10 +123,7 @@ def draw(table, path):
         figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(labels))
         for spare in axes.flat[len(panels):]:
             spare.remove()
-        try:
-            figure.savefig(path)
-        except OSError as e:
-            raise Problem(f"cannot write {path}: {e.strerror}") from None
+        write_figure(path, figure)
     print(path)
 
 
@@ -134,8 +131,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("csv", metavar="FILE.csv")
     parser.add_argument("png", metavar="OUT.png", nargs="?", help="FILE.png by default")
+    add_overwrite(parser)
     args = parser.parse_args()
-    draw(load(args.csv), args.png or os.path.splitext(args.csv)[0] + ".png")
+    path = args.png or os.path.splitext(args.csv)[0] + ".png"
+    check_new(path, args.overwrite)
+    draw(load(args.csv), path)
 
 
 if __name__ == "__main__":

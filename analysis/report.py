@@ -12,7 +12,17 @@ from html import escape
 
 import figures
 import svg
-from table import DESCRIBES_MACHINE, count, digits, load, row_name, run_main, write_file
+from table import (
+    DESCRIBES_MACHINE,
+    add_overwrite,
+    check_new,
+    count,
+    digits,
+    load,
+    row_name,
+    run_main,
+    write_file,
+)
 from verdicts import BUSY, MEANING, NOT_SETTLED, SETTLED, believed_rows, best_rows, judge, warmup_answers
 
 MARKS = {
@@ -229,8 +239,11 @@ def main():
         default="report.html",
         help="where to write it (default %(default)s)",
     )
+    add_overwrite(parser)
     args = parser.parse_args()
-    write_file(args.output, page([load(path, with_samples=True) for path in args.results]))
+    check_new(args.output, args.overwrite)
+    made = page([load(path, with_samples=True) for path in args.results])
+    write_file(args.output, made.encode("utf-8"))
 
 
 if __name__ == "__main__":

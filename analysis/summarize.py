@@ -10,7 +10,7 @@ Rows that verdicts.py does not believe are named at the end. It draws only when 
 
 import argparse
 
-from table import REFERENCE, TIMES, load, missing_module, print_text, row_name, run_main
+from table import REFERENCE, TIMES, add_overwrite, load, missing_module, print_text, row_name, run_main
 from verdicts import believed_rows, judge
 
 try:
@@ -133,13 +133,14 @@ def main():
     )
     parser.add_argument("file", metavar="FILE.csv", help="what `tare sweep` wrote")
     parser.add_argument("--plots", metavar="DIR", help="also draw PNG files into this folder")
+    add_overwrite(parser)
     args = parser.parse_args()
     table = load(args.file, with_samples=args.plots is not None)
     print_text(report(table))
     if args.plots is not None:
         import plots
 
-        plots.draw_all(table, args.plots)
+        plots.draw_all(table, args.plots, args.overwrite)
 
 
 if __name__ == "__main__":

@@ -297,23 +297,66 @@ def print_text(text):
         raise Problem(f"cannot write to stdout: {e.strerror}") from None
 
 
-def write_file(path, text):
-    """Writes a whole file or none: beside it first, then renamed. A device is written directly."""
-    path = os.path.realpath(path)  # a link stays one
-    special = os.path.exists(path) and not os.path.isfile(path)
+def _is_stream(path):
+    """Whether bytes are added to what is there: a device, a pipe, or the file that is stdout."""
+    if not os.path.exists(path):
+        return False
     try:
-        if special:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-            return
-        folder = os.path.dirname(os.path.abspath(path))
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
-            temporary = file.name
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        return not os.path.isfile(path) or os.path.samestat(os.stat(path), os.fstat(1))
+    except OSError:
+        return False
+
+
+def add_overwrite(parser):
+    parser.add_argument("--overwrite", action="store_true", help="replace what exists")
+
+
+def check_new(path, overwrite):
+    """The rule of existing files, that of model/files/paths.h: refused unless `overwrite`."""
+    if os.path.exists(path) and not overwrite and not _is_stream(path):
+        raise Problem(f"'{path}' exists; replace it with --overwrite")
+
+
+def make_folder(folder):
+    """Makes a folder whose parent is there. A link to nothing yet is its target."""
+    if os.path.isdir(folder):
+        return
+    try:
+        os.mkdir(os.path.realpath(folder))
     except OSError as e:
-        raise Problem(f"cannot write {path}: {e.strerror}") from None
+        parent = os.path.dirname(folder.rstrip("/"))
+        why = f"there is no folder '{parent}'" if parent and not os.path.exists(parent) else e.strerror
+        raise Problem(f"cannot create '{folder}': {why}") from None
+
+
+def write_file(path, data):
+    """Writes a whole file or none: beside it first, then renamed. A stream is written directly."""
+    target = os.path.realpath(path)  # a link stays one
+    temporary = None
+    try:
+        if _is_stream(path):
+            with open(path, "ab") as file:
+                file.write(data)
+            return
+        with tempfile.NamedTemporaryFile("wb", dir=os.path.dirname(target), delete=False) as file:
+            temporary = file.name
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except OSError as e:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise Problem(f"cannot write '{path}': {e.strerror}") from None
+
+
+def write_figure(path, figure):
+    """Writes a figure of matplotlib in the format that the name says."""
+    drawn = io.BytesIO()
+    try:
+        figure.savefig(drawn, format=os.path.splitext(path)[1][1:] or "png")
+    except ValueError as e:
+        raise Problem(f"cannot write '{path}': {e}") from None
+    write_file(path, drawn.getvalue())
 
 
 def run_main(main):

@@ -17,8 +17,8 @@ build/tare sweep configs/quick.toml --overwrite
 
 reports=0
 if python_with "$ROOT/analysis/requirements.txt"; then
-    "$PYTHON" analysis/summarize.py results/quick.csv --plots results/quick-plots >results/quick.md
-    "$PYTHON" analysis/report.py results/quick.csv -o results/quick.html
+    "$PYTHON" analysis/summarize.py results/quick.csv --plots results/quick-plots --overwrite >results/quick.md
+    "$PYTHON" analysis/report.py results/quick.csv -o results/quick.html --overwrite
 else
     reports=1
 fi

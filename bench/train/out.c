@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/files/paths.h"
 #include "bench/train/train.h"
 
 static bool holds_model(const char *dir)
@@ -21,17 +22,23 @@ static bool holds_model(const char *dir)
 }
 
 /* Whether dir, or the nearest that exists above it, is a directory that can be written into. */
-static int check_place(const char *dir, Err *err)
+static int check_place(const char *dir, bool named, Err *err)
 {
     OWNED char *at = xstrdup(dir);
     struct stat s;
     bool there;
+    size_t levels = 0; /* that are missing */
     while (!(there = stat(at, &s) == 0) && errno == ENOENT) {
         const char *above = dirname(at);
         memmove(at, above, strlen(above) + 1);
+        levels++;
     }
     if (!there)
         return err_set(err, "cannot create '%s': %s", dir, strerror(errno));
+    if (named && levels > 1) {
+        errno = ENOENT;
+        return path_refuse(dir, err);
+    }
     if (!S_ISDIR(s.st_mode))
         return err_set(err, "cannot create '%s': '%s' is not a directory", dir, at);
     if (access(at, W_OK | X_OK) != 0)
@@ -55,7 +62,7 @@ int train_check_out(const TrainConfig *c, const TrainOptions *o, Err *err)
         return err_set(
             err, "'%s' has a model, but no training that could go on; --overwrite replaces it",
             dir);
-    return check_place(dir, err);
+    return check_place(dir, o->named, err);
 }
 
 static int make_out(const char *dir, Err *err)

@@ -25,11 +25,13 @@ typedef struct Trainer {
 typedef struct TrainOptions {
     int threads;
     bool resume, overwrite;
+    bool named; /* the directory is that of --out: its parent must be there */
 } TrainOptions;
 
 /* Checks that a training may write into c->out; call it before anything slow. Writes nothing. -1:
  * c->out has a training or a model and neither --resume nor --overwrite was given, it is the
- * checkpoint to start from, or it cannot be made a directory. */
+ * checkpoint to start from, or it cannot be made a directory: the config's is made with those above
+ * it, as a result without --out is, that of --out is not. */
 int train_check_out(const TrainConfig *c, const TrainOptions *o, Err *err);
 
 /* Creates a directory, and those above it, where they are missing, and locks it. The descriptor,

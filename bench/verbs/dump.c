@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "model/files/checkpoint.h"
+#include "model/files/paths.h"
 #include "model/model.h"
 #include "bench/commands.h"
 #include "bench/util/ids.h"
+#include "bench/util/interrupt.h"
 #include "bench/util/options.h"
 #include "bench/util/units.h"
 #include "bench/machine/machine.h"
@@ -29,6 +31,7 @@ static void inputs_release(Inputs *in)
 typedef struct DumpOptions {
     const char *dir, *ids, *mask, *targets, *out, *recompute, *precision;
     int64_t threads;
+    bool overwrite;
 } DumpOptions;
 
 static int parse_inputs(Inputs *in, const DumpOptions *o, Err *err)
@@ -213,8 +216,8 @@ static int dump(const Inputs *in, const DumpOptions *o, bool *finite, Err *err)
     OWNED_BY(checkpoint_release) Checkpoint ck = {0};
     if (precision_parse(o->precision, &precision, err) != 0 ||
         recompute_parse(o->recompute, &recompute, err) != 0 ||
-        check_out(o->out, o->dir, err) != 0 || checkpoint_open(&ck, o->dir, err) != 0 ||
-        check_inputs(in, &ck.config, err) != 0)
+        check_out(o->out, o->dir, err) != 0 || path_check_new(o->out, o->overwrite, err) != 0 ||
+        checkpoint_open(&ck, o->dir, err) != 0 || check_inputs(in, &ck.config, err) != 0)
         return -1;
     OWNED_BY(model_release) Model m;
     model_plan(
@@ -243,9 +246,9 @@ int cmd_dump(int argc, char **argv, Err *err)
         option_text("--targets", "ROWS", &o.targets, NULL,
                     "the right id at each position, or a label a row (-1 = ignored); adds the "
                     "loss, and gradients where the precision has a backward pass"),
-        option_text("--out", "FILE", &o.out, NULL,
-                    "the safetensors file to write; replaces one that is there, but none of "
-                    "MODEL_DIR"),
+        option_text("--out", "FILE", &o.out, NULL, "the safetensors file to write"),
+        option_flag("--overwrite", &o.overwrite,
+                    "replace an existing file, but none of the model itself"),
         option_text("--recompute", "MODE", &o.recompute, NULL,
                     "auto, none, cheap, block or block:K, K blocks at a time; results are "
                     "identical"),
@@ -266,6 +269,7 @@ int cmd_dump(int argc, char **argv, Err *err)
         return outcome;
     if (!o.out)
         return err_set(err, "dump: --out is missing; see tare dump --help");
+    interrupt_quit(EXIT_INTERRUPTED);
     OWNED_BY(inputs_release) Inputs in = {0};
     bool finite = true;
     if (parse_inputs(&in, &o, err) != 0 || dump(&in, &o, &finite, err) != 0)

@@ -8,11 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/files/paths.h"
 #include "bench/commands.h"
 #include "bench/result/csv.h"
 #include "bench/result/file.h"
 #include "bench/result/fingerprint.h"
 #include "bench/result/read.h"
+#include "bench/util/interrupt.h"
 #include "bench/util/options.h"
 #include "bench/util/owned.h"
 
@@ -122,10 +124,9 @@ static int write_file(const Merge *m, const char *path, bool overwrite, Err *err
     ResultFile f;
     RowResult *none;
     size_t zero;
-    if (!overwrite && access(path, F_OK) == 0)
-        return err_set(err, "'%s' exists; replace it with --overwrite", path);
-    if (result_file_open(&f, path, overwrite ? RESULT_OVERWRITE : RESULT_NEW, &none, &zero, err) !=
-        0)
+    if (path_check_new(path, overwrite, err) != 0 ||
+        result_file_open(&f, path, overwrite ? RESULT_OVERWRITE : RESULT_NEW, &none, &zero, err) !=
+            0)
         return -1;
     OWNED ResultLine *lines = xcalloc(m->count + 1, sizeof *lines);
     for (size_t i = 0; i < m->count; i++)
@@ -176,6 +177,7 @@ int cmd_merge(int argc, char **argv, Err *err)
     int outcome = options_parse(&command, argc, argv, err);
     if (outcome != OPTIONS_RUN)
         return outcome;
+    interrupt_quit(EXIT_INTERRUPTED);
     return out ? merge(paths, out, force, overwrite, err)
                : err_set(err, "merge: --out is missing; see tare merge --help");
 }

@@ -33,7 +33,7 @@ typedef struct RunCommand {
     const char *format;    /* NULL: not given */
     int64_t max_memory;    /* bytes; INT_MISSING = not known */
     double max_row_time;   /* seconds */
-    bool profile, peaks, no_probe;
+    bool profile, peaks, no_probe, overwrite;
     const char *memory, *tensors, *trace; /* files to write; NULL: not given */
     int64_t result_fd;                    /* -1: none */
 } RunCommand;
@@ -89,6 +89,7 @@ static int parse(RunCommand *run, int argc, char **argv, Err *err)
                     "write the tensors behind it: size, life, what is saved for backward"),
         option_text("--trace", "FILE.json", &run->trace, NULL,
                     "write when each step of one more run began and ended, for Perfetto"),
+        option_flag("--overwrite", &run->overwrite, "replace such files where they exist"),
         option_flag("--no-probe", &run->no_probe,
                     "no look at the machine between trials (probe_* columns)"),
         option_flag("--peaks", &run->peaks,
@@ -161,9 +162,9 @@ typedef struct RunFiles {
 static int open_files(RunFiles *files, const RunCommand *run, Err *err)
 {
     *files = (RunFiles){0};
-    return new_file_open(&files->memory, run->memory, err) == 0 &&
-                   new_file_open(&files->tensors, run->tensors, err) == 0 &&
-                   new_file_open(&files->trace, run->trace, err) == 0
+    return new_file_open(&files->memory, run->memory, run->overwrite, err) == 0 &&
+                   new_file_open(&files->tensors, run->tensors, run->overwrite, err) == 0 &&
+                   new_file_open(&files->trace, run->trace, run->overwrite, err) == 0
                ? 0
                : -1;
 }

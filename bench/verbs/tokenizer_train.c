@@ -9,34 +9,28 @@
 #include <jansson.h>
 
 #include "model/files/model_dir.h"
+#include "model/files/paths.h"
 #include "model/tokenizer/bpe_train.h"
 #include "bench/commands.h"
+#include "bench/util/interrupt.h"
 #include "bench/util/options.h"
-
-static int write_file(const char *dir, const char *name, const char *text, size_t len, Err *err)
-{
-    char *path = xasprintf("%s/%s", dir, name);
-    int status = file_write(path, text, len, err);
-    free(path);
-    return status;
-}
-
-/* Takes over root. */
-static int write_json(const char *dir, const char *name, json_t *root, Err *err)
-{
-    char *text = json_dumps(root, JSON_COMPACT);
-    CHECK(text, "out of memory for %s", name);
-    int status = write_file(dir, name, text, strlen(text), err);
-    free(text);
-    json_decref(root);
-    return status;
-}
+#include "bench/util/owned.h"
 
 static json_t *text_of(const BpeTrained *t, int32_t id)
 {
     size_t len;
     const unsigned char *token = token_table_at(&t->tokens, id, &len);
     return json_stringn((const char *)token, len);
+}
+
+/* The JSON as text; takes over root. */
+static void take_json(ByteBuffer *text, json_t *root)
+{
+    char *dumped = json_dumps(root, JSON_COMPACT);
+    CHECK(dumped, "out of memory for JSON");
+    bytes_append(text, dumped, strlen(dumped));
+    free(dumped);
+    json_decref(root);
 }
 
 /* In the order of the ids. */
@@ -78,73 +72,100 @@ static json_t *tokenizer_of(const BpeTrained *t)
                      model);
 }
 
-static int write_merges(const char *dir, const BpeTrained *t, Err *err)
+static void list_merges(const BpeTrained *t, ByteBuffer *text)
 {
-    ByteBuffer text = {0};
     size_t len;
-    bytes_append(&text, "#version: 0.2\n", 14);
+    bytes_append(text, "#version: 0.2\n", 14);
     for (size_t i = 0; i < t->num_merges; i++) {
         const unsigned char *part = token_table_at(&t->tokens, t->merges[i].left, &len);
-        bytes_append(&text, part, len);
-        bytes_append(&text, " ", 1);
+        bytes_append(text, part, len);
+        bytes_append(text, " ", 1);
         part = token_table_at(&t->tokens, t->merges[i].right, &len);
-        bytes_append(&text, part, len);
-        bytes_append(&text, "\n", 1);
+        bytes_append(text, part, len);
+        bytes_append(text, "\n", 1);
     }
-    int status = write_file(dir, "merges.txt", (const char *)text.data, text.len, err);
-    bytes_release(&text);
+}
+
+/* ---- the directory ---- */
+
+/* The one that is read first comes first: a kill between two leaves a tokenizer that works. */
+static const char *const names[] = {"tokenizer.json", "vocab.json", "merges.txt"};
+enum { FILES = COUNT_OF(names) };
+
+typedef struct Out {
+    const char *dir;
+    bool overwrite, made;
+    char *paths[FILES];
+} Out;
+
+static int check_out(Out *o, Err *err)
+{
+    int status = 0;
+    for (int i = 0; i < FILES && status == 0; i++) {
+        o->paths[i] = xasprintf("%s/%s", o->dir, names[i]);
+        status = path_check_new(o->paths[i], o->overwrite, err);
+    }
     return status;
 }
 
-/* A directory that is there must not hold a tokenizer already. */
-static int make_dir(const char *dir, Err *err)
+/* Before anything slow. */
+static int make_dir(Out *o, Err *err)
 {
-    static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer.json"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char *path = xasprintf("%s/%s", dir, names[i]);
-        bool there = access(path, F_OK) == 0;
-        free(path);
-        if (there)
-            return err_set(err, "'%s' has a %s already", dir, names[i]);
-    }
-    if (mkdir(dir, 0777) == 0 || errno == EEXIST)
-        return 0;
-    return err_set(err, "cannot create '%s': %s", dir, strerror(errno));
+    OWNED char *target = path_to_make(o->dir);
+    o->made = mkdir(target, 0777) == 0;
+    if (!o->made && errno != EEXIST)
+        return path_refuse(o->dir, err);
+    return access(target, W_OK | X_OK) == 0
+               ? 0
+               : err_set(err, "cannot write into '%s': %s", o->dir, strerror(errno));
 }
 
-static int learn(const char *path, size_t vocab, const char *dir, Err *err)
+static void out_release(Out *o)
+{
+    for (int i = 0; i < FILES; i++)
+        free(o->paths[i]);
+}
+
+static int write_tables(const Out *o, const BpeTrained *t, Err *err)
+{
+    ByteBuffer texts[FILES] = {0};
+    int status = 0;
+    take_json(&texts[0], tokenizer_of(t));
+    take_json(&texts[1], vocab_of(t));
+    list_merges(t, &texts[2]);
+    for (int i = 0; i < FILES && status == 0; i++)
+        status = file_write(o->paths[i], (const char *)texts[i].data, texts[i].len, err);
+    for (int i = 0; i < FILES; i++)
+        bytes_release(&texts[i]);
+    return status;
+}
+
+static int learn(const char *path, size_t vocab, const Out *o, Err *err)
 {
     const size_t max_bytes = (size_t)1 << 40;
     BpeTrained t;
     size_t len;
-    char *text = file_read(path, max_bytes, &len, err);
-    if (!text)
+    OWNED char *text = file_read(path, max_bytes, &len, err);
+    int status = !text ? -1 : len > 0 ? 0 : err_set(err, "'%s' is empty", path);
+    if (status != 0 || bpe_train(&t, text, len, vocab, err) != 0)
         return -1;
-    int status = len > 0 ? 0 : err_set(err, "'%s' is empty", path);
-    if (status == 0 && (status = make_dir(dir, err)) == 0 &&
-        (status = bpe_train(&t, text, len, vocab, err)) == 0) {
-        size_t count = t.tokens.count;
-        status = write_json(dir, "vocab.json", vocab_of(&t), err);
-        if (status == 0)
-            status = write_merges(dir, &t, err);
-        if (status == 0)
-            status = write_json(dir, "tokenizer.json", tokenizer_of(&t), err);
-        if (status == 0 && count < vocab)
-            fprintf(stderr, "tare: the text gives %zu tokens, fewer than %zu\n", count, vocab);
-        bpe_trained_release(&t);
-    }
-    free(text);
+    status = write_tables(o, &t, err);
+    if (status == 0 && t.tokens.count < vocab)
+        fprintf(stderr, "tare: the text gives %zu tokens, fewer than %zu\n", t.tokens.count, vocab);
+    bpe_trained_release(&t);
     return status;
 }
 
 int cmd_tokenizer_train(int argc, char **argv, Err *err)
 {
-    const char *path = NULL, *dir = NULL;
+    const char *path = NULL;
+    OWNED_BY(out_release) Out o = {0};
     int64_t vocab = 0;
     const Option options[] = {
         option_int("--vocab", "N", &vocab, BPE_TRAIN_LEAST, TOKEN_MAX_IDS,
                    "tokens, of which 256 are the bytes"),
-        option_text("--out", "DIR", &dir, NULL, "where the tables go; made if it is not there"),
+        option_text("--out", "DIR", &o.dir, NULL, "where the tables go; made if it is not there"),
+        option_flag("--overwrite", &o.overwrite, "replace the tables of an existing tokenizer"),
     };
     const Command command = {
         .verb = "tokenizer-train",
@@ -159,8 +180,14 @@ int cmd_tokenizer_train(int argc, char **argv, Err *err)
     int outcome = options_parse(&command, argc, argv, err);
     if (outcome != OPTIONS_RUN)
         return outcome;
-    if (!vocab || !dir)
+    if (!vocab || !o.dir)
         return err_set(err, "tokenizer-train: %s is missing; see tare tokenizer-train --help",
                        vocab ? "--out" : "--vocab");
-    return learn(path, (size_t)vocab, dir, err);
+    interrupt_quit(EXIT_INTERRUPTED);
+    if (check_out(&o, err) != 0 || make_dir(&o, err) != 0)
+        return -1;
+    int status = learn(path, (size_t)vocab, &o, err);
+    if (status != 0 && o.made)
+        folder_remove(o.dir);
+    return status;
 }

@@ -78,8 +78,9 @@ typedef struct TrainCommand {
 static int read_command(TrainCommand *c, int argc, char **argv, Err *err)
 {
     const Option options[] = {
-        option_text("--out", "DIR", &c->out, NULL,
-                    "the checkpoint's directory, in the place of the config's"),
+        option_text(
+            "--out", "DIR", &c->out, NULL,
+            "the checkpoint's directory, in the place of the config's; its parent must be there"),
         option_flag("--resume", &c->options.resume,
                     "go on from the last checkpoint; without one, begin"),
         option_flag("--overwrite", &c->options.overwrite,
@@ -112,6 +113,7 @@ static int run_config(TrainCommand *c, Err *err)
     free(config.out);
     config.out = out;
     c->options.threads = (int)c->threads;
+    c->options.named = c->out;
     threads_warn(c->threads);
     interrupt_install();
     if (!c->dry_run && train_check_out(&config, &c->options, err) != 0) {

@@ -55,6 +55,36 @@ char *path_to_make(const char *path)
     return access(path, F_OK) == 0 ? xstrdup(path) : path_target(path);
 }
 
+static bool is_stdout(const struct stat *at)
+{
+    struct stat out;
+    return fstat(STDOUT_FILENO, &out) == 0 && at->st_dev == out.st_dev && at->st_ino == out.st_ino;
+}
+
+bool path_is_stream(const char *path)
+{
+    struct stat at;
+    if (stat(path, &at) != 0)
+        return false;
+    OWNED char *real = realpath(path, NULL);
+    return !real || !S_ISREG(at.st_mode) || is_stdout(&at);
+}
+
+int path_open_stream(const char *path)
+{
+    struct stat at;
+    if (stat(path, &at) == 0 && S_ISREG(at.st_mode) && is_stdout(&at))
+        return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    return open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+}
+
+int path_check_new(const char *path, bool overwrite, Err *err)
+{
+    if (overwrite || access(path, F_OK) != 0 || path_is_stream(path))
+        return 0;
+    return err_set(err, "'%s' exists; replace it with --overwrite", path);
+}
+
 int path_refuse(const char *path, Err *err)
 {
     int why = errno;

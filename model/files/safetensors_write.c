@@ -3,11 +3,11 @@
 #include "model/files/safetensors.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "model/files/paths.h"
@@ -74,21 +74,16 @@ static const STensor **aligned_order(const STensor *tensors, size_t n)
     return order;
 }
 
-/* A device or a pipe must stay what it is: rename would replace it. */
-static bool must_write_in_place(const char *path)
-{
-    struct stat st;
-    return lstat(path, &st) == 0 && !S_ISREG(st.st_mode);
-}
-
 int safetensors_write(const char *path, const STensor *tensors, size_t n,
                       const char *const *metadata, Err *err)
 {
-    char *target = path_target(path); /* a link stays one */
-    bool in_place = must_write_in_place(target);
+    char *target = path_target(path);       /* a link stays one */
+    bool in_place = path_is_stream(target); /* rename would replace it */
     char *written = in_place ? xstrdup(target) : path_temporary(target, NULL);
     int status = 0;
-    FILE *f = fopen(written, in_place ? "wb" : "wbx");
+    int fd = in_place ? path_open_stream(target)
+                      : open(written, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
     if (!f) {
         status = path_refuse(path, err);
         goto done;

@@ -7,7 +7,7 @@
 # refused NAME LINE TARGETS: two rows of ids with these targets.
 refused() {
     local err got=0
-    err=$("$tare" dump classifier "--ids=1 2 3;2 3 4" --targets "$3" --out out 2>&1) || got=$?
+    err=$("$tare" dump classifier "--ids=1 2 3;2 3 4" --targets "$3" --out no 2>&1) || got=$?
     [ "$got" = 2 ] && [ "$err" = "tare: $2" ] || fail "$1: exit $got: '$err', wanted '$2'"
 }
 
@@ -58,8 +58,23 @@ kept "a hard link to one" hard "--out 'hard' is 'config.json' $own"
 ln -s made dangling
 "$tare" dump classifier "--ids=1 2 3" --out dangling 2>err || fail "a dangling link: $(cat err)"
 [ -L dangling ] && [ -s made ] || fail "a dangling link is not its target"
-"$tare" dump classifier "--ids=1 2 3" --out dangling 2>err || fail "an existing file: $(cat err)"
-[ -L dangling ] && [ -z "$(find . -name '*.tmp*')" ] || fail "an existing file: $(ls -l)"
+before=$(cksum <made)
+kept "an existing file" made "'made' exists; replace it with --overwrite"
+kept "a link to one" dangling "'dangling' exists; replace it with --overwrite"
+[ "$before" = "$(cksum <made)" ] || fail "an existing file was changed"
+echo old >made
+"$tare" dump classifier "--ids=1 2 3" --out dangling --overwrite 2>err || fail "overwriting: $(cat err)"
+[ -L dangling ] && [ "$before" = "$(cksum <made)" ] && [ -z "$(find . -name '*.tmp*')" ] || fail "overwriting: $(ls -l)"
+kept "a folder that is not there" none/x "cannot create 'none/x': there is no folder 'none'"
+mkdir folder
+kept "a folder" folder "cannot create 'folder': Is a directory"
+kept "a full device" /dev/full "cannot write '/dev/full': No space left on device"
+(ulimit -f 1 && "$tare" dump classifier "--ids=1 2 3;2 3 4" --targets "0;1" --out made --overwrite) 2>err
+[ $? = 2 ] && grep -qx "tare: cannot write 'made': File too large" err || fail "a limit: $(cat err)"
+[ "$before" = "$(cksum <made)" ] && [ -z "$(find . -name '*.tmp*')" ] || fail "a limit: $(ls -l)"
+"$tare" dump classifier "--ids=1 2 3" --out /dev/stdout >stdout 2>err || fail "to standard output: $(cat err)"
+cmp stdout made || fail "standard output that is a file has another dump"
+"$tare" dump classifier "--ids=1 2 3" --out /dev/stdout 2>err | cmp - made || fail "to a pipe: $(cat err)"
 
 # The last four bytes of the file are classifier.bias[1]: an infinity there reaches the logits only.
 cp -r classifier infinite
@@ -113,7 +128,7 @@ printf '{"model_type":"distilbert","vocab_size":12,"dim":8,"n_heads":2,"n_layers
 mkdir odd && cp base.json odd/config.json && cp classifier/vocab.txt odd
 { distilbert_tensors | sed 's/^/distilbert./' && printf 'vocab_layer_norm.\xe2\x80\xaeweight 3\n'; } |
     safetensors_of_zeros >odd/model.safetensors
-"$tare" dump odd "--ids=1 2 3" --out out 2>err
+"$tare" dump odd "--ids=1 2 3" --out odd.out 2>err
 [ "$(cat err)" = 'tare: not used: vocab_layer_norm.\xe2\x80\xaeweight' ] || fail "an odd name: $(cat err)"
 
 exit $failed

@@ -57,7 +57,7 @@ for format in bf16 fp16 int8; do
     echo 'this is it' | "$tare" classify "$format" >label 2>err || fail "reading $format: $(cat err)"
     has label "$(printf '^positive\t0.562177$')" # 1 / (1 + exp(-0.25))
     expect "convert the GPT to $format" 0 "" "$tare" convert gpt "gpt-$format" --format "$format"
-    "$tare" dump "gpt-$format" "--ids=1 2 3" --out dumped >/dev/null 2>err || fail "dump of gpt-$format: $(cat err)"
+    "$tare" dump "gpt-$format" "--ids=1 2 3" --out dumped --overwrite >/dev/null 2>err || fail "dump of gpt-$format: $(cat err)"
 done
 has bf16/config.json '"dtype": "bfloat16"'
 has fp16/config.json '"dtype": "float16"'
@@ -112,7 +112,7 @@ mkdir wide && cp zeros/vocab.txt wide && sed 's/"hidden_dim":16/"hidden_dim":133
 classifier_tensors | sed 's/16/133145/' | safetensors_of_zeros >wide/model.safetensors
 too_wide="int8 takes at most 133144 inputs of a layer, this model has 133145"
 expect "a layer too wide for int8" 2 "tare: $too_wide" "$tare" convert wide new --format int8
-expect "running it in int8" 2 "tare: $too_wide" "$tare" dump wide "--ids=1 2 3" --out dumped --precision int8
+expect "running it in int8" 2 "tare: $too_wide" "$tare" dump wide "--ids=1 2 3" --out no --precision int8
 expect "the same in bf16" 0 "" "$tare" convert wide wide16 --format bf16
 
 # zeros_with TENSOR: as zeros, in a directory of the tensor's name.

@@ -66,13 +66,34 @@ grep -q skipped_memory table || fail "not skipped: $(cat table)"
 [ ! -e none.json ] || fail "a trace of a row that did not run"
 
 # ---- refused ----
-refuse "'m.csv' exists; remove it or use another name" --memory m.csv
-refuse "'t.json' exists; remove it or use another name" --memory new.csv --trace t.json
+refuse "'m.csv' exists; replace it with --overwrite" --memory m.csv
+refuse "'t.json' exists; replace it with --overwrite" --memory new.csv --trace t.json
 [ ! -e new.csv ] || fail "a refused command left a file"
-refuse "cannot create 'no/m.csv': No such file or directory" --memory no/m.csv
+refuse "cannot create 'no/m.csv': there is no folder 'no'" --memory no/m.csv
+refuse "cannot create '.': Is a directory" --tensors .
 refuse "cannot write '/dev/full': No space left on device" --memory /dev/full
 refuse "cannot write '/dev/full': No space left on device" --trace /dev/full
 refuse "--trace is of one process; leave out --processes" --trace x.json --processes 2
+
+# Replaced whole or not at all, through a link too.
+cp m.csv old.csv && cp big.csv whole.csv && ln -s m.csv link
+(ulimit -f 1 && "$tare" "${row[@]}" --memory link --overwrite --max-memory 1MiB) >out 2>err
+[ $? = 2 ] && grep -qx "tare: cannot write 'link': File too large" err || fail "a limit: $(cat err)"
+cmp m.csv old.csv || fail "a limit changed the file"
+"$tare" "${row[@]}" --memory link --overwrite --max-memory 1MiB >out 2>err || fail "overwriting: $(cat err)"
+[ -L link ] && cmp m.csv whole.csv || fail "overwriting through a link"
+ln -s made dangling
+"$tare" "${row[@]}" --memory dangling --max-memory 1MiB >out 2>err || fail "a dangling link: $(cat err)"
+[ -L dangling ] && cmp made whole.csv || fail "a dangling link"
+"$tare" "${row[@]}" --trace stopped.json --trials 1000000 >out 2>err &
+child=$!
+until [ "$(echo stopped.json.tmp.*)" != "stopped.json.tmp.*" ] || ! kill -0 $child; do sleep 0.02; done
+kill -HUP $child
+wait $child
+[ $? = 130 ] || fail "a stopped run is exit 130"
+[ -z "$(find . -name '*.tmp*' -o -name 'stopped*')" ] || fail "a stopped run left: $(ls)"
+"$tare" "${row[@]}" --memory /dev/stdout --format csv >file 2>err || fail "stdout, a file: exit $?: $(cat err)"
+[ "$(grep -c '^step,phase' file)$(grep -c '^model_size' file)" = 11 ] || fail "stdout, a file: $(cat file)"
 "$tare" "${row[@]}" --memory /dev/stdout --format csv 2>err | cat >all || fail "/dev/stdout: exit $?: $(cat err)"
 head -n 1 all | grep -q '^step,phase' || fail "/dev/stdout: $(cat all)"
 

@@ -79,8 +79,13 @@ expect "its merges" 0 $'#version: 0.2\nl o\nlo w\n\xc4\xa0 low\n\xc4\xa0low e' c
 expect "its ids" 0 $'257 258\n257 68 81 220 86' bash -c 'printf "low low\nlower w\n" | "$0" tokenize "$1"' "$tare" "$work/learnt"
 rm "$work/learnt/tokenizer.json"
 expect "its tables alone" 0 $'257 258' bash -c 'echo "low low" | "$0" tokenize "$1"' "$tare" "$work/learnt"
-expect "a directory that has one" 2 "tare: '$work/learnt' has a vocab.json already" \
+expect "a directory that has one" 2 "tare: '$work/learnt/vocab.json' exists; replace it with --overwrite" \
     learn "$work/text" --vocab 260 --out "$work/learnt"
+expect "replacing them" 0 "" learn "$work/text" --vocab 260 --out "$work/learnt" --overwrite
+expect "replaced" 0 $'257 258' bash -c 'echo "low low" | "$0" tokenize "$1"' "$tare" "$work/learnt"
+expect "a full disk" 2 "tare: cannot write '$work/full/tokenizer.json': File too large" \
+    bash -c 'ulimit -f 1 && "$0" tokenizer-train "$1" --vocab 260 --out "$2"' "$tare" "$work/text" "$work/full"
+[ ! -e "$work/full" ] || { echo "a full disk left a directory"; failed=1; }
 expect "fewer than asked" 0 "tare: the text gives 265 tokens, fewer than 1000" \
     learn "$work/text" --vocab 1000 --out "$work/fewer"
 : >"$work/empty"
@@ -89,6 +94,6 @@ expect "no file" 2 "tare: cannot open '$work/none': No such file or directory" l
 expect "too few" 2 "tare: --vocab is 256, outside 257 to 16777216" learn "$work/text" --vocab 256 --out "$work/no"
 expect "no --vocab" 2 "tare: tokenizer-train: --vocab is missing; see tare tokenizer-train --help" learn "$work/text" --out "$work/no"
 expect "no --out" 2 "tare: tokenizer-train: --out is missing; see tare tokenizer-train --help" learn "$work/text" --vocab 300
-expect "no place" 2 "tare: cannot create '$work/none/no': No such file or directory" learn "$work/text" --vocab 300 --out "$work/none/no"
+expect "no place" 2 "tare: cannot create '$work/none/no': there is no folder '$work/none'" learn "$work/text" --vocab 300 --out "$work/none/no"
 [ ! -e "$work/no" ] || { echo "a directory was made"; failed=1; }
 exit $failed

@@ -45,7 +45,7 @@ for arch in llama cs336; do
     sed "s/^context/arch = \"$arch\"\nnum_kv_heads = 1\nd_ff = 24\ncontext/" gpt.toml >$arch.toml
     "$tare" train $arch.toml --out $arch >out 2>err || fail "a $arch: $(cat err)"
     grep -qF "\"model_type\": \"$arch\"" $arch/config.json || fail "$arch: $(cat $arch/config.json)"
-    "$tare" dump $arch --ids "84 111" --targets "111 44" --out dumped 2>err || fail "dump of a trained $arch: $(cat err)"
+    "$tare" dump $arch --ids "84 111" --targets "111 44" --out dumped --overwrite 2>err || fail "dump of a trained $arch: $(cat err)"
     grep -aqF '"grad.model.layers.0.self_attn.k_proj.weight":{"dtype":"F32","shape":[8,16]' dumped || fail "$arch: no k_proj"
 done
 cmp -s llama/model.safetensors cs336/model.safetensors && fail "llama and cs336 are the same"
@@ -69,8 +69,6 @@ grep -q 'rounding' err && fail "the same arithmetic is said to round otherwise: 
 TARE_GEMM=openblas "$tare" train gpt.toml --out other --resume >/dev/null 2>err || fail "another TARE_GEMM: $(cat err)"
 grep -qE '^the training so far ran on [a-z0-9]+, gemm packed; this is [a-z0-9]+, gemm openblas: results will differ in rounding$' err ||
     fail "another TARE_GEMM says: $(cat err)"
-"$tare" train gpt.toml --out new/deep/gpt >/dev/null 2>err || fail "missing parents: $(tail -n 1 err)"
-[ -s new/deep/gpt/model.safetensors ] || fail "missing parents were not made"
 sed 's/epochs = 2/epochs = 3/' gpt.toml >more.toml
 expect "another config" 2 \
     "tare: cannot resume from 'gpt/training.safetensors': this training began with epochs=2, and the config now says epochs=3" \
@@ -108,6 +106,10 @@ expect "no place, said before the data are opened" 2 "tare: cannot create 'text/
     "$tare" train notext.toml --out text/gpt
 expect "a file as the place" 2 "tare: cannot create 'text': 'text' is not a directory" \
     "$tare" train notext.toml --out text
+expect "a place whose folder is not there" 2 "tare: cannot create 'none/deep': there is no folder 'none'" \
+    "$tare" train gpt.toml --out none/deep
+sed 's|^out = .*|out = "new/deep"|' gpt.toml >deep.toml
+"$tare" train deep.toml >/dev/null 2>err && [ -s new/deep/model.safetensors ] || fail "a config's own place: $(cat err)"
 expect "a place without a name" 2 "tare: the name of the checkpoint's directory is empty" "$tare" train gpt.toml --out=
 mkdir foreign && touch foreign/model.safetensors
 expect "a foreign model" 2 \

@@ -101,7 +101,7 @@ def logits_error(tare, directory, out, before, after):
         want = model(ids).logits
     text = ";".join(" ".join(str(int(i)) for i in row) for row in ids)
     dumped = out.parent / (out.name + ".out")
-    subprocess.run([tare, "dump", out, "--ids", text, "--out", dumped], check=True)
+    subprocess.run([tare, "dump", "--overwrite", out, "--ids", text, "--out", dumped], check=True)
     return float((load_file(dumped)["logits"] - want).abs().max() / want.abs().max())
 
 

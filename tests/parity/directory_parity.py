@@ -103,7 +103,7 @@ def check_weights(tare, directory):
     with torch.no_grad():
         want = model(ids).logits
     out = directory / "out"
-    run(tare, "dump", directory, "--ids", " ".join(map(str, range(7))), "--out", out)
+    run(tare, "dump", "--overwrite", directory, "--ids", " ".join(map(str, range(7))), "--out", out)
     from safetensors.torch import load_file
 
     return float((load_file(out)["logits"] - want).abs().max() / want.abs().max())
@@ -221,7 +221,7 @@ def cases(tare, folder):
         whole, pieces = copy(model), copy(model)
         shard(pieces)
         for directory in whole, pieces:
-            run(tare, "dump", directory, "--ids", "1 2 3;4 5 6", "--targets", "1;0" if "bert" in model else "2 3 -1;5 6 -1",
+            run(tare, "dump", "--overwrite", directory, "--ids", "1 2 3;4 5 6", "--targets", "1;0" if "bert" in model else "2 3 -1;5 6 -1",
                 "--out", directory / "out")
         return 0 if (whole / "out").read_bytes() == (pieces / "out").read_bytes() else 1
 

@@ -185,8 +185,8 @@ def check_case(tare, folder, arch, tied, kind, lines):
     bad = [f"tensors differ: {missing[:3]}" for missing in [check_tensors(path, out, undo(arch, 4, 2))] if missing]
     ids = [5, 17, 300, 2, 511, 77, 1, 0]
     text = " ".join(map(str, ids))
-    run(tare, "dump", path, "--ids", text, "--targets", text, "--out", folder / "a")
-    run(tare, "dump", out, "--ids", text, "--targets", text, "--out", folder / "b")
+    run(tare, "dump", "--overwrite", path, "--ids", text, "--targets", text, "--out", folder / "a")
+    run(tare, "dump", "--overwrite", out, "--ids", text, "--targets", text, "--out", folder / "b")
     if (folder / "a").read_bytes() != (folder / "b").read_bytes():
         bad.append("the file and its directory dump differently")
     loaded = type(model).from_pretrained(out, dtype=torch.float32).eval()
@@ -218,7 +218,7 @@ def check_real(tare, folder, path):
     if got != [whole.encode(line.decode()).ids for line in lines]:
         bad.append("ids differ")
     ids = whole.encode("The film was not as good as I had hoped, but").ids
-    run(tare, "dump", path, "--ids", " ".join(map(str, ids)), "--out", folder / "a")
+    run(tare, "dump", "--overwrite", path, "--ids", " ".join(map(str, ids)), "--out", folder / "a")
     model = transformers.AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32).eval()
     with torch.no_grad():
         want = model(torch.tensor([ids])).logits.numpy()

@@ -152,7 +152,7 @@ def dump(tare, directory, inputs, out, *options, **environment):
     from safetensors.torch import load_file
 
     ids, mask, targets = inputs
-    command = [tare, "dump", directory, "--ids", as_rows(ids), "--out", out, *options]
+    command = [tare, "dump", "--overwrite", directory, "--ids", as_rows(ids), "--out", out, *options]
     if not bool(mask.all()):
         command += ["--mask", as_rows(mask)]
     if targets is not None:

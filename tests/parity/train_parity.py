@@ -111,7 +111,7 @@ def logits_difference(args, out, samples, temporary):
     worst = 0.0
     for sample in samples[:10]:
         ids = tokenizer(sample["text"])["input_ids"]
-        tare(args, "dump", out, "--ids", " ".join(map(str, ids)), "--out", temporary)
+        tare(args, "dump", "--overwrite", out, "--ids", " ".join(map(str, ids)), "--out", temporary)
         with torch.no_grad():
             expected = model(torch.tensor([ids])).logits
         worst = max(worst, (load_file(temporary)["logits"] - expected).abs().max().item())

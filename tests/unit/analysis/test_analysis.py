@@ -316,7 +316,7 @@ class BadInput(TempDir):
         self.assertEqual(result.returncode, 0)
         self.assertIn(f"{samples}: the last line", result.stderr)
         write(samples, whole.replace("True", "perhaps", 1))
-        self.assertOneLine(run("report.py", path, "-o", self.path("r.html")), samples, "is_warmup")
+        self.assertOneLine(run("report.py", path, "-o", self.path("other.html")), samples, "is_warmup")
         self.assertOneLine(run("summarize.py", path, "--plots", self.dir), samples, "is_warmup")
         self.assertEqual(run("summarize.py", path).returncode, 0)
 
@@ -326,7 +326,7 @@ class BadInput(TempDir):
             self.assertOneLine(run("verdicts.py", SEED_CSV, stdout=full), "No space left")
         self.assertOneLine(run("report.py", SEED_CSV, "-o", "/dev/full"), "No space left")
         self.assertOneLine(run("report.py", SEED_CSV, "-o", self.path("no/r.html")), "No such file")
-        self.assertOneLine(run("report.py", SEED_CSV, "-o", self.dir), "directory")
+        self.assertOneLine(run("report.py", SEED_CSV, "-o", self.dir), "irectory")
         shell = f"{sys.executable} {ANALYSIS}/summarize.py {SEED_CSV}"
         closed = subprocess.run(
             f"{shell} | head -n 1; {shell} >&-",
@@ -340,7 +340,7 @@ class BadInput(TempDir):
 
     def test_plots_folder_that_is_a_file(self):
         result = run("summarize.py", SEED_CSV, "--plots", SEED_CSV)
-        self.assertOneLine(result, "cannot write plots")
+        self.assertOneLine(result, "cannot create", "File exists")
 
     def test_missing_module(self):
         """Without site-packages there is no pandas: one line that says how to install it."""
@@ -529,11 +529,47 @@ class Verdicts(TempDir):
 class Pictures(TempDir):
     def test_plots(self):
         synthetic(self.dir)
-        result = run("summarize.py", self.path("synthetic.csv"), "--plots", self.path("new/png"))
+        result = run("summarize.py", self.path("synthetic.csv"), "--plots", self.path("png"))
         self.assertEqual(result.returncode, 0, result.stderr)
         for name in ("warmup_curves", "mean_by_warmups", "forward_backward", "time_by_context"):
-            with open(self.path(f"new/png/synthetic.{name}.png"), "rb") as file:
+            with open(self.path(f"png/synthetic.{name}.png"), "rb") as file:
                 self.assertEqual(file.read(8), b"\x89PNG\r\n\x1a\n")
+
+    def test_existing_files_are_kept_without_overwrite(self):
+        path = synthetic(self.dir) or self.path("synthetic.csv")
+        write(self.path("page.html"), "mine")
+        write(self.path("synthetic.growth.png"), "mine")
+        write(self.path("synthetic.mean_by_warmups.png"), "mine")
+        write(self.path("formats.png"), "mine")
+        formats, (memory, _) = write_csv(self.path("formats.csv"), self.precision_rows()), self.memory_files()
+        write(self.path("m.memory.png"), "mine")
+        for command, made in (
+            (("report.py", path, "-o", self.path("page.html")), "page.html"),
+            (("summarize.py", path, "--plots", self.dir), "synthetic.mean_by_warmups.png"),
+            (("precision_plot.py", formats), "formats.png"),
+            (("memory_plot.py", memory, "--plots", self.dir), "m.memory.png"),
+        ):
+            result = run(*command)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertTrue(
+                result.stderr.endswith(f"error: '{self.path(made)}' exists; replace it with --overwrite\n"), result.stderr
+            )
+            self.assertEqual(read(self.path(made)), "mine")
+            self.assertFalse(os.path.exists(self.path("synthetic.warmup_curves.png")), "some were written")
+            self.assertEqual(run(*command, "--overwrite").returncode, 0)
+            with open(self.path(made), "rb") as file:
+                self.assertNotEqual(file.read(), b"mine")
+            if os.path.exists(self.path("synthetic.warmup_curves.png")):
+                os.remove(self.path("synthetic.warmup_curves.png"))
+
+    def test_a_folder_of_plots_whose_parent_is_missing(self):
+        path = synthetic(self.dir) or self.path("synthetic.csv")
+        result = run("summarize.py", path, "--plots", self.path("no/png"))
+        self.assertOneLine(result, f"cannot create '{self.path('no/png')}': there is no folder '{self.path('no')}'")
+
+    def test_a_picture_of_an_unknown_format(self):
+        formats = write_csv(self.path("formats.csv"), self.precision_rows())
+        self.assertOneLine(run("precision_plot.py", formats, self.path("x.strange")), "cannot write", "strange")
 
     def growth_rows(self, key, values, **fixed):
         """Rows that differ in one key, time and memory growing with it."""
@@ -753,7 +789,7 @@ class Links(TempDir):
     def test_a_page_through_a_link(self):
         link = self.dangling("page.html")
         for _ in range(2):  # the link leads to nothing, then to a file
-            result = run("report.py", SEED_CSV, "-o", link)
+            result = run("report.py", SEED_CSV, "-o", link, "--overwrite")
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertTrue(os.path.islink(link))
             self.assertTrue(read(self.path("page.html")).startswith("<!DOCTYPE html>"))

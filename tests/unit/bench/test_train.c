@@ -374,6 +374,8 @@ Test(train, a_place_that_cannot_be_is_said_without_reading_data)
     expect_no_place("file/out", "Not a directory");
     TrainConfig c = gpt_config("new/deep/out/", "");
     cr_expect_eq(train_check_out(&c, &(TrainOptions){0}, &err), 0, "%s", err.msg);
+    cr_expect_eq(train_check_out(&c, &(TrainOptions){.named = true}, &err), -1);
+    cr_expect_not_null(strstr(err.msg, "there is no folder"), "%s", err.msg);
     cr_expect_neq(access(temp_path("new"), F_OK), 0, "asking makes nothing");
     train_config_release(&c);
 }
