@@ -288,6 +288,13 @@ int64_t machine_memory(const Machine *c)
                : c->memory_available;
 }
 
+double machine_cpu_quota(const char *root)
+{
+    Machine c;
+    read_memory_and_quota(&c, root);
+    return c.cpu_quota;
+}
+
 int64_t memory_auto_limit(void)
 {
     const int64_t reserve = 512 << 20;

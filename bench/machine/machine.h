@@ -43,6 +43,9 @@ int64_t machine_number(const char *root, const char *path);
  * INT_MISSING when neither is known. */
 int64_t machine_memory(const Machine *c);
 
+/* Machine.cpu_quota alone. */
+double machine_cpu_quota(const char *root);
+
 /* memory = "auto": machine_memory less 512 MiB for the rest of the machine; INT_MISSING when that
  * is not known: then nothing is refused for its memory. */
 int64_t memory_auto_limit(void);

@@ -49,7 +49,8 @@ int64_t threads_seen(int64_t threads)
         }
     }
     int count = CPU_COUNT(&cpus); /* 0: the kernel has more CPUs than the set */
-    return count > 0 && count < team ? count : team;
+    double most = fmin(team, ceil(machine_cpu_quota(""))); /* fmin passes over a NaN */
+    return count > 0 && count < most ? count : (int64_t)most;
 }
 
 void threads_doubt(int64_t seen, int64_t threads, char text[THREADS_TEXT_SIZE])
@@ -58,7 +59,7 @@ void threads_doubt(int64_t seen, int64_t threads, char text[THREADS_TEXT_SIZE])
     if (seen != INT_MISSING && seen < threads)
         snprintf(text, THREADS_TEXT_SIZE,
                  "only %" PRId64 " of %" PRId64 " threads can run at once: look at "
-                 "OMP_THREAD_LIMIT, OMP_PLACES and the affinity mask",
+                 "OMP_THREAD_LIMIT, OMP_PLACES, the affinity mask and the CPU quota",
                  seen, threads);
 }
 

@@ -16,7 +16,8 @@ int64_t threads_default(void);
 int64_t threads_for(const Machine *c);
 
 /* How many threads can run at once where `threads` are asked for: those of a team of OpenMP, but
- * no more than the CPUs that they may run on. Starts the team. */
+ * no more than the CPUs that they may run on and the control group's quota, rounded up. Starts the
+ * team. */
 int64_t threads_seen(int64_t threads);
 
 /* Writes "only 1 of 2 threads can run at once: ..." and what to look at; "" where none is missing

@@ -274,8 +274,8 @@ Test(row_run, missing_threads_are_a_warning)
     r.threads_seen = 1;
     cr_expect(row_warning(&r, warning));
     cr_expect(eq(str, warning,
-                 "only 1 of 2 threads can run at once: look at OMP_THREAD_LIMIT, OMP_PLACES and "
-                 "the affinity mask"));
+                 "only 1 of 2 threads can run at once: look at OMP_THREAD_LIMIT, OMP_PLACES, the "
+                 "affinity mask and the CPU quota"));
     r.threads_seen = 2;
     cr_expect(not(row_warning(&r, warning)), "%s", warning);
 }
