@@ -139,7 +139,7 @@ static void hide_dependents(CpuFeatures *f)
     f->avx512_bf16 &= f->avx512;
     f->avx512_fp16 &= f->avx512;
     f->avx512_vnni &= f->avx512;
-    f->amx_bf16 &= f->avx512_bf16; /* which takes over where A is stored by columns */
+    f->amx_bf16 &= f->avx512_bf16; /* hiding the vectors hides the tiles */
     f->amx_int8 &= f->avx512_vnni;
 }
 

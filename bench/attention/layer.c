@@ -52,6 +52,28 @@ const AttentionImpl *attention_impl(const char *name)
     return strcmp(name, attention_plain.name) == 0 ? &attention_plain : &attention_flash;
 }
 
+/* ---- the shape ---- */
+
+Attention attention_layer_shape(size_t B, size_t T, size_t H, size_t D, bool causal, DType type)
+{
+    return (Attention){.B = B,
+                       .T = T,
+                       .H = H,
+                       .D = D,
+                       .qkv_stride = 3 * H * D,
+                       .causal = causal,
+                       .scale = 1.0f / sqrtf((float)D),
+                       .type = type,
+                       .out_type = type,
+                       .product = type == DT_F32 ? DT_F32 : attention_product()};
+}
+
+double attention_layer_flops(const Attention *a, bool backward)
+{
+    double T = (double)a->T, pairs = a->causal ? T * (T + 1) / 2 : T * T;
+    return (backward ? 6 : 2) * 2 * pairs * (double)(a->B * a->H * a->D);
+}
+
 /* ---- memory ---- */
 
 /* Elements of q, k and v, and of out. */

@@ -32,6 +32,13 @@ struct AttentionLayer {
     size_t bytes;
 };
 
+/* The shape of a layer without pointers: q, k and v [B, T, H, D] of `type`. */
+Attention attention_layer_shape(size_t B, size_t T, size_t H, size_t D, bool causal, DType type);
+
+/* Two products forward, four backward, each of 2 T T D operations; causal ones counted half. Flash
+ * repeats one that is not counted. */
+double attention_layer_flops(const Attention *a, bool backward);
+
 /* Bytes that backward reads of the forward pass, and that a process with this layer has at its
  * peak. Exact as long as they are below 2^53. */
 double attention_saved_bytes(const Attention *a, const AttentionImpl *impl);

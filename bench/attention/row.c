@@ -142,24 +142,9 @@ Attention attention_shape(const AttentionRow *r)
 {
     const RowConfig *c = &r->base.config;
     bool small = strcmp(c->precision, "bf16") == 0;
-    size_t C = (size_t)c->num_heads * (size_t)r->head_dim;
-    return (Attention){.B = (size_t)c->batch_size,
-                       .T = (size_t)c->context_length,
-                       .H = (size_t)c->num_heads,
-                       .D = (size_t)r->head_dim,
-                       .qkv_stride = 3 * C,
-                       .causal = r->causal,
-                       .scale = 1.0f / sqrtf((float)r->head_dim),
-                       .type = small ? DT_BF16 : DT_F32,
-                       .out_type = small ? DT_BF16 : DT_F32,
-                       .product = small ? attention_product() : DT_F32};
-}
-
-/* Two products forward, four backward, each of 2 T T D operations; as op_attention counts them. */
-static double flops_of(const Attention *a)
-{
-    double T = (double)a->T, pairs = a->causal ? T * (T + 1) / 2 : T * T;
-    return 6 * 2 * pairs * (double)(a->B * a->H * a->D);
+    return attention_layer_shape((size_t)c->batch_size, (size_t)c->context_length,
+                                 (size_t)c->num_heads, (size_t)r->head_dim, r->causal,
+                                 small ? DT_BF16 : DT_F32);
 }
 
 static int64_t whole_bytes(double bytes)
@@ -172,7 +157,7 @@ void attention_row_plan(AttentionRow *r)
     const Attention a = attention_shape(r);
     const AttentionImpl *impl = attention_impl(r->impl);
     r->base.num_params = 0;
-    r->base.model_flops = flops_of(&a);
+    r->base.model_flops = attention_layer_flops(&a, true);
     r->saved_bytes = whole_bytes(attention_saved_bytes(&a, impl));
     r->base.predicted_peak_bytes =
         whole_bytes(attention_process_bytes(&a, impl, (int)r->base.config.threads));

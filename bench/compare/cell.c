@@ -35,6 +35,10 @@ double cell_flops(const CompareCell *cell, const ModelConfig *config)
 
 static double flops_of(const Comparison *c, const CompareCell *cell)
 {
+    if (cell->component->kind == COMPONENT_ATTENTION) {
+        const Attention a = compare_attention(cell, &c->config->models[cell->model]);
+        return attention_layer_flops(&a, cell->component->backward);
+    }
     return cell_flops(cell, &c->models[cell->model].config);
 }
 
@@ -207,10 +211,10 @@ static void measure(CellRun *r)
 int comparison_measure(Comparison *c, const CompareCell *cell, Err *err)
 {
     const ModelFiles *files = &c->models[cell->model];
+    const CompareModel *model = &c->config->models[cell->model];
     OWNED char *inputs = session_file(&c->session, "inputs");
     CellRun r = {.c = c, .cell = cell};
-    r.load = compare_load_request(cell, files->dir, files->config.vocab_size,
-                                  (uint64_t)c->config->seed, inputs, err);
+    r.load = compare_load_request(cell, model, files, (uint64_t)c->config->seed, inputs, err);
     int status = r.load ? 0 : -1;
     if (status == 0) {
         measure(&r);

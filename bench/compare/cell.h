@@ -6,6 +6,7 @@
  * never calls a kernel. Nothing is subtracted from any time. */
 #pragma once
 
+#include "bench/attention/layer.h"
 #include "bench/compare/config.h"
 #include "bench/compare/output.h"
 
@@ -60,9 +61,13 @@ void compare_report_markdown(const void *comparison, time_t started, FILE *f);
 
 /* ---- inputs.c ---- */
 
+/* The layer of a cell of attention. */
+Attention compare_attention(const CompareCell *cell, const CompareModel *m);
+
 /* What all implementations of a cell are given: a load request without threads (see worker_job.h);
- * ids go to the file `path`. Ids are uniform over the vocabulary, nothing is masked; a text has
- * about 90 bytes, or as many words as seq_len asks for; or the texts are those of the cell's file.
+ * ids go to the file `path`, and so do queries, keys and values, N(0, 1). Ids are uniform over the
+ * vocabulary, nothing is masked; a text has about 90 bytes, or as many words as seq_len asks for;
+ * or the texts are those of the cell's file.
  * NULL when a file cannot be written or read. */
-json_t *compare_load_request(const CompareCell *cell, const char *model_dir, size_t vocab_size,
-                             uint64_t seed, const char *path, Err *err);
+json_t *compare_load_request(const CompareCell *cell, const CompareModel *m,
+                             const ModelFiles *files, uint64_t seed, const char *path, Err *err);

@@ -35,6 +35,9 @@ const Component components[] = {
      .backward = true},
     {"gpt_step", "Training Step (AdamW)", COMPONENT_GPT, .peers = GPT_PEERS, .backward = true,
      .update = true},
+    {"attention_forward", "Attention, Forward", COMPONENT_ATTENTION, .peers = 1 << IMPL_PYTORCH},
+    {"attention", "Attention, Forward + Backward", COMPONENT_ATTENTION, .peers = 1 << IMPL_PYTORCH,
+     .backward = true},
     {"classify", "Text to Label", COMPONENT_CLASSIFIER, .peers = CLASSIFIER_PEERS,
      .from_text = true},
 };

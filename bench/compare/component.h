@@ -23,6 +23,7 @@ typedef enum ComponentKind {
     COMPONENT_ENCODER,    /* a hidden state out */
     COMPONENT_GPT,        /* ids and targets in, the loss out */
     COMPONENT_CLASSIFIER, /* one text in, its label out */
+    COMPONENT_ATTENTION,  /* queries, keys and values in; one layer, without weights */
 } ComponentKind;
 
 typedef struct Component {
@@ -31,7 +32,7 @@ typedef struct Component {
     unsigned peers;        /* a bit for each that can do it, 1 << IMPL_PYTORCH; tare can do all */
     bool from_text;        /* its input is text, cut to seq_len ids where there is a seq_len */
     bool only_embeddings;  /* an encoder that stops at hidden state 0 */
-    bool backward, update; /* of a GPT */
+    bool backward, update; /* of a GPT; of attention the first */
     bool whole_file; /* a tokenizer on every text of a file, instead of batch_size sentences */
     Precision precision;
     double tolerance; /* of parity, where the format rounds more than fp32; 0 = parity_tolerance */

@@ -8,7 +8,7 @@
 #include "bench/machine/threads.h"
 #include "bench/util/filter.h"
 
-enum { MAX_ROUNDS = 100000, MAX_SIZE = 1 << 20, MAX_NAME = 63 };
+enum { MAX_ROUNDS = 100000, MAX_SIZE = 1 << 20, MAX_LAYER = 1 << 12, MAX_NAME = 63 };
 
 /* ---- models ---- */
 
@@ -29,6 +29,13 @@ int compare_check_model(const ConfigAt *at, Err *err)
             return err_set(err, "model '%s' is defined twice", m->name);
     if (strlen(m->name) > MAX_NAME)
         return err_set(err, "a model's name has at most %d bytes", MAX_NAME);
+    if (m->head_dim > 0)
+        return !m->make && !m->dir
+                   ? 0
+                   : err_set(err, "a [[model]] of head_dim is one attention layer, which has "
+                                  "neither make nor dir");
+    if (m->num_heads > 0 || m->causal)
+        return err_set(err, "num_heads and causal are of an attention layer: give its head_dim");
     return !m->make != !m->dir ? 0 : err_set(err, "a [[model]] has either make or dir");
 }
 
@@ -159,7 +166,16 @@ static const ConfigKey top_keys[] = {
     MAX_WAIT_KEY(CompareConfig),
 };
 
-static const ConfigKey model_keys[] = {MODEL_KEYS};
+#define LAYER_KEY(kind, name, ...) CONFIG_KEY(kind, CompareModel, name, __VA_ARGS__)
+
+static const ConfigKey model_keys[] = {
+    MODEL_KEYS,
+    LAYER_KEY(INT, head_dim, .min = 1, .max = MAX_LAYER,
+              .doc = "channels of a head: one attention layer instead of a model"),
+    LAYER_KEY(INT, num_heads, .min = 1, .max = MAX_LAYER, .doc = "of that layer; 1 by default"),
+    LAYER_KEY(BOOL, causal, .fallback = "false",
+              .doc = "of that layer: a token sees itself and what is before it"),
+};
 
 static const ConfigKey cell_keys[] = {
     CELL_KEY(CHOICE, component, .count = CONFIG_SOME, .required = true, .choice = component_name,

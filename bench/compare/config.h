@@ -10,7 +10,10 @@
 
 typedef struct CompareModel {
     char *name;
-    char *make, *dir; /* one of them is NULL */
+    char *make, *dir; /* at most one of them is not NULL */
+    /* One attention layer instead of a model; 0 = it is a model. */
+    int64_t num_heads, head_dim;
+    bool causal;
 } CompareModel;
 
 typedef struct CompareCell {

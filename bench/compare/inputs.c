@@ -84,18 +84,59 @@ static int write_ids(const CompareCell *cell, size_t vocab_size, uint64_t seed, 
     return safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
 }
 
-json_t *compare_load_request(const CompareCell *cell, const char *model_dir, size_t vocab_size,
-                             uint64_t seed, const char *path, Err *err)
+/* ---- attention ---- */
+
+Attention compare_attention(const CompareCell *cell, const CompareModel *m)
+{
+    return attention_layer_shape(cell->batch_size, cell->seq_len,
+                                 m->num_heads ? (size_t)m->num_heads : 1, (size_t)m->head_dim,
+                                 m->causal, DT_F32);
+}
+
+/* q, k, v and the gradient of the output, [B, T, H, D] each. */
+static int write_heads(const Attention *a, uint64_t seed, const char *path, Err *err)
+{
+    static const char *const names[] = {"q", "k", "v", "dout"};
+    const size_t shape[] = {a->B, a->T, a->H, a->D}, count = a->B * a->T * a->H * a->D;
+    OWNED float *values = xmalloc(COUNT_OF(names) * count * sizeof *values);
+    STensor tensors[COUNT_OF(names)];
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        kernels()->normal(values + i * count, count, seed, i, 0, 0, 1);
+        tensors[i] = stensor_make(names[i], ST_F32, 4, shape, values + i * count);
+    }
+    return safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
+}
+
+/* ---- the request ---- */
+
+static int add_inputs(json_t *request, const CompareCell *cell, const CompareModel *m,
+                      const ModelFiles *files, uint64_t seed, const char *path, Err *err)
+{
+    int status;
+    if (cell->component->from_text) {
+        json_t *texts = cell->texts ? texts_of_file(cell->texts, err) : texts_of(cell);
+        return texts ? json_object_set_new(request, "texts", texts) : -1;
+    }
+    if (cell->component->kind == COMPONENT_ATTENTION) {
+        const Attention a = compare_attention(cell, m);
+        status = write_heads(&a, seed, path, err);
+        json_object_set_new(request, "causal", json_boolean(m->causal));
+    } else {
+        status = write_ids(cell, files->config.vocab_size, seed, path, err);
+    }
+    json_object_set_new(request, "inputs", json_string(path));
+    return status;
+}
+
+json_t *compare_load_request(const CompareCell *cell, const CompareModel *m,
+                             const ModelFiles *files, uint64_t seed, const char *path, Err *err)
 {
     json_auto_t *request =
-        json_pack("{s:s, s:s, s:s, s:I}", "do", "load", "component", cell->component->name,
-                  "model_dir", model_dir, "max_length", (json_int_t)cell->seq_len);
-    if (!request)
-        err_set(err, "'%s' is not UTF-8", model_dir);
-    else if (!cell->component->from_text && write_ids(cell, vocab_size, seed, path, err) == 0)
-        json_object_set_new(request, "inputs", json_string(path));
-    else if (cell->component->from_text)
-        json_object_set_new(request, "texts",
-                            cell->texts ? texts_of_file(cell->texts, err) : texts_of(cell));
-    return json_object_size(request) > 4 ? json_incref(request) : NULL;
+        json_pack("{s:s, s:s, s:I}", "do", "load", "component", cell->component->name, "max_length",
+                  (json_int_t)cell->seq_len);
+    if (files->dir && json_object_set_new(request, "model_dir", json_string(files->dir)) != 0)
+        err_set(err, "'%s' is not UTF-8", files->dir);
+    else if (add_inputs(request, cell, m, files, seed, path, err) == 0)
+        return json_incref(request);
+    return NULL;
 }

@@ -139,6 +139,12 @@ static void hash_weights(ModelFiles *f)
 int model_files_find(ModelFiles *f, const CompareModel *m, const Project *p, Err *err)
 {
     *f = (ModelFiles){.dir = NULL};
+    if (m->head_dim > 0) {
+        size_t heads = m->num_heads ? (size_t)m->num_heads : 1, D = (size_t)m->head_dim;
+        f->config =
+            (ModelConfig){.d_model = heads * D, .num_layers = 1, .num_heads = heads, .head_dim = D};
+        return 0;
+    }
     if (m->dir)
         f->dir = xstrdup(m->dir);
     else if (make_model(f, m->make, p, err) != 0)
@@ -171,9 +177,16 @@ void model_files_release(ModelFiles *f)
 int model_files_check(const ModelFiles *f, const CompareCell *cell, Err *err)
 {
     const ModelConfig *c = &f->config;
-    bool gpt = cell->component->kind == COMPONENT_GPT;
+    const Component *what = cell->component;
+    bool gpt = what->kind == COMPONENT_GPT, layer = what->kind == COMPONENT_ATTENTION;
+    if (layer != !f->dir)
+        return err_set(err, "'%s' is for %s", what->name,
+                       layer ? "a [[model]] of head_dim, one attention layer"
+                             : "a model, not for an attention layer");
+    if (layer)
+        return 0;
     if (gpt != (c->family->causal))
-        return err_set(err, "%s cannot do '%s', which is for %s", f->dir, cell->component->name,
+        return err_set(err, "%s cannot do '%s', which is for %s", f->dir, what->name,
                        gpt ? "a decoder" : "an encoder");
     if (cell->seq_len > c->max_positions)
         return err_set(err, "%s has %zu positions, seq_len = %zu needs more", f->dir,

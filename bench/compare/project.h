@@ -24,8 +24,8 @@ void project_release(Project *p);
 
 /* A model that lies ready. */
 typedef struct ModelFiles {
-    char *dir;
-    ModelConfig config;
+    char *dir;          /* NULL: one attention layer */
+    ModelConfig config; /* of a layer: its widths */
     /* Of model.safetensors, or of its shards one after the other in the order of their names, by
      * coreutils; "" where there are none. */
     char sha256[65];

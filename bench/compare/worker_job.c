@@ -8,6 +8,7 @@
 #include "model/model.h"
 #include "model/tokenizer/wordpiece.h"
 #include "bench/text/classifier.h"
+#include "bench/compare/attention_job.h"
 #include "bench/compare/component.h"
 
 /* The gradients that are compared, of GPT-2 and of the Llama family: they depend on every op before
@@ -34,7 +35,8 @@ struct WorkerJob {
     Model model;
     bool has_model;
     AdamW adamw;
-    Classifier classifier; /* instead of the model */
+    Classifier classifier;  /* instead of the model */
+    AttentionJob attention; /* likewise */
 };
 
 void worker_job_free(WorkerJob *job)
@@ -53,6 +55,7 @@ void worker_job_free(WorkerJob *job)
     if (job->has_model)
         model_release(&job->model);
     classifier_release(&job->classifier);
+    attention_job_release(&job->attention);
     free(job);
 }
 
@@ -100,13 +103,21 @@ static int load_ids(WorkerJob *job, const SafeTensors *file, const char *name, s
     return 0;
 }
 
-static int load_inputs(WorkerJob *job, const json_t *request, const ModelConfig *c, Err *err)
+static SafeTensors *open_inputs(const json_t *request, Err *err)
 {
     const char *path = json_string_value(json_object_get(request, "inputs"));
+    if (path)
+        return safetensors_open(path, err);
+    err_set(err, "the request names no inputs");
+    return NULL;
+}
+
+static int load_inputs(WorkerJob *job, const json_t *request, const ModelConfig *c, Err *err)
+{
     bool gpt = job->component->kind == COMPONENT_GPT;
-    SafeTensors *file = path ? safetensors_open(path, err) : NULL;
+    SafeTensors *file = open_inputs(request, err);
     if (!file)
-        return path ? -1 : err_set(err, "the request names no inputs");
+        return -1;
     int status = load_ids(job, file, "tokens", c->vocab_size, &job->tokens, err);
     if (status == 0)
         status = gpt ? load_ids(job, file, "targets", c->vocab_size, &job->targets, err)
@@ -180,8 +191,22 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
     return checkpoint_load(ck, &job->model.params, err);
 }
 
+static int load_attention(WorkerJob *job, const json_t *request, Err *err)
+{
+    SafeTensors *file = open_inputs(request, err);
+    if (!file)
+        return -1;
+    int status =
+        attention_job_load(&job->attention, file, json_is_true(json_object_get(request, "causal")),
+                           job->component->backward, threads_of(request), err);
+    safetensors_free(file);
+    return status;
+}
+
 static int load(WorkerJob *job, json_t *request, Err *err)
 {
+    if (job->component->kind == COMPONENT_ATTENTION)
+        return load_attention(job, request, err);
     const char *dir = json_string_value(json_object_get(request, "model_dir"));
     if (!dir)
         return err_set(err, "the request has no model_dir");
@@ -256,6 +281,13 @@ static int run_gpt(WorkerJob *job, Err *err)
         model_backward(m);
     if (m->options.optimizer)
         model_update(m, &job->adamw);
+    return 0;
+}
+
+static int run_attention(WorkerJob *job, Err *err)
+{
+    (void)err;
+    attention_job_run(&job->attention);
     return 0;
 }
 
@@ -353,6 +385,11 @@ static int write_logits(WorkerJob *job, const char *path, Err *err)
     return safetensors_write(path, tensors, COUNT_OF(tensors), NULL, err);
 }
 
+static int write_attention(WorkerJob *job, const char *path, Err *err)
+{
+    return attention_job_write(&job->attention, path, err);
+}
+
 /* What each kind of component runs, and writes of it. A classifier is run by requests. */
 static const struct {
     int (*run)(WorkerJob *job, Err *err);
@@ -360,7 +397,8 @@ static const struct {
 } kinds[] = {[COMPONENT_TOKENIZER] = {run_tokenizer, write_ids},
              [COMPONENT_ENCODER] = {run_encoder, write_hidden},
              [COMPONENT_GPT] = {run_gpt, write_loss},
-             [COMPONENT_CLASSIFIER] = {NULL, write_logits}};
+             [COMPONENT_CLASSIFIER] = {NULL, write_logits},
+             [COMPONENT_ATTENTION] = {run_attention, write_attention}};
 
 int worker_job_run(WorkerJob *job, Err *err)
 {

@@ -114,13 +114,15 @@ class PyTorch:
         self.model = self.module = self.optimizer = None  # first: two models may not fit
         self.torch.set_num_threads(request["threads"])
         self.component = request["component"]
-        if self.component.startswith("gpt_"):
+        if self.component.startswith("attention"):
+            self.load_attention(request)
+        elif self.component.startswith("gpt_"):
             self.load_gpt(request)
         elif self.component == "classify":
             self.load_classifier(request)
         else:
             self.load_encoder(request)
-        if self.compiled:  # texts differ in length
+        if self.compiled and self.module:  # texts differ in length
             self.module = self.torch.compile(self.module, dynamic=self.component == "classify")
 
     def load_classifier(self, request):
@@ -174,8 +176,31 @@ class PyTorch:
                       {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0}]
             self.optimizer = torch.optim.AdamW(groups, lr=1e-3, fused=True)
 
+    def load_attention(self, request):
+        from safetensors.torch import load_file
+
+        backward, self.causal = self.component == "attention", request["causal"]
+        heads = {name: t.transpose(1, 2).contiguous() for name, t in load_file(request["inputs"]).items()}
+        self.dout = heads["dout"]
+        self.heads = {name: heads[name].requires_grad_(backward) for name in "qkv"}
+
+    def attend(self):
+        return self.torch.nn.functional.scaled_dot_product_attention(*self.heads.values(), is_causal=self.causal)
+
+    def run_attention(self):
+        if self.component == "attention_forward":
+            with self.torch.inference_mode():
+                self.out = self.attend()
+            return
+        for t in self.heads.values():
+            t.grad = None
+        self.out = self.attend()
+        self.out.backward(self.dout)
+
     def run(self):
-        if self.component == "gpt_forward":
+        if self.component.startswith("attention"):
+            self.run_attention()
+        elif self.component == "gpt_forward":
             with self.torch.inference_mode():
                 self.loss = self.gpt_loss()
         elif self.component.startswith("gpt_"):
@@ -203,7 +228,15 @@ class PyTorch:
         if self.optimizer:
             self.optimizer.step()
 
+    def attention_outputs(self):
+        tensors = {"out": self.out.detach()}
+        if self.component == "attention":
+            tensors.update({f"grad.{name}": t.grad for name, t in self.heads.items()})
+        return {name: t.transpose(1, 2).numpy() for name, t in tensors.items()}
+
     def outputs(self):
+        if self.component.startswith("attention"):
+            return self.attention_outputs()
         if not self.component.startswith("gpt_"):
             name = "hidden_states.0" if self.component == "embeddings" else "last_hidden_state"
             return {name: self.hidden.numpy()}

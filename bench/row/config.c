@@ -12,6 +12,7 @@
 #include "model/families/shapes.h"
 #include "model/model.h"
 #include "bench/machine/threads.h"
+#include "bench/row/model_dir.h"
 
 #define WARMUP_FIXED "fixed"
 
@@ -91,7 +92,7 @@ int row_config_set(RowConfig *c, const Field *f, const char *text, Err *err)
 /* The published model of that name, or NULL. */
 static const NamedShape *published(const RowConfig *c)
 {
-    const NamedShape *named = model_shape_find(c->model_size);
+    const NamedShape *named = c->model_dir[0] ? NULL : model_shape_find(c->model_size);
     return named && named->arch ? named : NULL;
 }
 
@@ -109,7 +110,79 @@ void row_config_fill(RowConfig *c, const RowConfig *from)
             field_copy(&row_fields[i], from, c);
 }
 
-void row_config_take_shape(RowConfig *c)
+/* The nearest of the few digits that files have. */
+static double as_written(float x)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.7g", (double)x);
+    return strtod(text, NULL);
+}
+
+static const char *arch_name(const Family *family)
+{
+    return !family->rotary ? "gpt2" : family->interleaved ? "cs336" : "llama";
+}
+
+/* As fields of a row; what its arch does not have is missing. */
+static void shape_of_model(const ModelConfig *m, RowConfig *all)
+{
+    const Heads h = model_heads(m);
+    row_config_init(all);
+    text_set(all->arch, arch_name(m->family));
+    all->d_model = (FieldINT)m->d_model;
+    all->num_layers = (FieldINT)m->num_layers;
+    all->num_heads = (FieldINT)m->num_heads;
+    all->num_kv_heads = (FieldINT)h.kv;
+    all->head_dim = (FieldINT)h.channels;
+    all->d_ff = (FieldINT)m->d_ff;
+    all->vocab_size = (FieldINT)m->vocab_size;
+    all->norm_eps = as_written(m->norm_eps);
+    all->tied_head = m->tied_head;
+    if (m->family->rotary) {
+        all->rope_theta = m->rope.theta;
+        all->qk_norm = m->qk_norm;
+        all->qkv_bias = m->qkv_bias;
+    }
+}
+
+/* A row that says of its model what the files do not. */
+static int check_against_dir(const RowConfig *c, const RowConfig *all, Err *err)
+{
+    for (size_t i = 0; i < num_row_fields; i++) {
+        FieldTEXT given, there;
+        const Field *f = &row_fields[i];
+        if (!is_of_model(f))
+            continue;
+        field_cell(f, c, given);
+        field_cell(f, all, there);
+        if (given[0] && strcmp(given, there) != 0)
+            return err_set(err, "%s is %.60s, but %s in '%.200s'", f->name, given,
+                           there[0] ? there : "there is none", c->model_dir);
+    }
+    return 0;
+}
+
+static int take_model_dir(RowConfig *c, Err *err)
+{
+    ModelConfig m;
+    RowConfig all;
+    FieldTEXT name;
+    model_dir_name(c->model_dir, name);
+    if (model_dir_config(c->model_dir, &m, err) != 0)
+        return -1;
+    if (!c->model_size[0])
+        text_set(c->model_size, name);
+    else if (model_shape_find(c->model_size) && strcmp(c->model_size, name) != 0)
+        return err_set(err, "model_size '%s' is built in, but the model is that of '%.200s'",
+                       c->model_size, c->model_dir);
+    shape_of_model(&m, &all);
+    if (check_against_dir(c, &all, err) != 0)
+        return -1;
+    row_config_fill(c, &all);
+    return 0;
+}
+
+static void take_named_shape(RowConfig *c)
 {
     const NamedShape *named = model_shape_find(c->model_size);
     RowConfig all;
@@ -133,6 +206,14 @@ void row_config_take_shape(RowConfig *c)
         all.qkv_bias = s->qkv_bias;
     }
     row_config_fill(c, &all);
+}
+
+int row_config_take_shape(RowConfig *c, Err *err)
+{
+    if (c->model_dir[0])
+        return take_model_dir(c, err);
+    take_named_shape(c);
+    return 0;
 }
 
 /* What follows from the dimensions and the arch. */
@@ -221,7 +302,8 @@ double row_tokens(const RowConfig *c)
 int row_config_complete(RowConfig *c, Err *err)
 {
     const NamedShape *real = published(c);
-    row_config_take_shape(c);
+    if (row_config_take_shape(c, err) != 0)
+        return -1;
     if (c->d_model == INT_MISSING || c->num_layers == INT_MISSING || c->num_heads == INT_MISSING)
         return err_set(err, "model_size '%s' is not built in: give its dimensions", c->model_size);
     if (real && strcmp(real->arch, c->arch) != 0)
@@ -254,6 +336,11 @@ static int check_plain(const RowConfig *c, Err *err)
 /* Tokens of a trial; more could not be numbered by the 32-bit indices of the kernels. */
 #define MAX_TOKENS ((int64_t)1 << 31)
 
+static const char *positions_name(const RowConfig *c)
+{
+    return row_task(c) == TASK_DECODE ? "depth + n_gen" : "context_length";
+}
+
 int row_config_check(const RowConfig *c, Err *err)
 {
     ModelConfig model = row_config_model(c);
@@ -261,9 +348,11 @@ int row_config_check(const RowConfig *c, Err *err)
         (!arch_of(c)->family->rotary && check_plain(c, err) != 0))
         return -1;
     if (c->batch_size > MAX_TOKENS / (int64_t)row_positions(c))
-        return err_set(
-            err, "batch_size %" PRId64 " x %s %zu is more than 2^31 tokens a trial", c->batch_size,
-            row_task(c) == TASK_DECODE ? "depth + n_gen" : "context_length", row_positions(c));
+        return err_set(err, "batch_size %" PRId64 " x %s %zu is more than 2^31 tokens a trial",
+                       c->batch_size, positions_name(c), row_positions(c));
+    if (row_positions(c) > model.max_positions)
+        return err_set(err, "%s is %zu, but '%.200s' has %zu positions", positions_name(c),
+                       row_positions(c), c->model_dir, model.max_positions);
     return 0;
 }
 
@@ -274,6 +363,12 @@ static size_t or_zero(FieldINT value)
 
 ModelConfig row_config_model(const RowConfig *c)
 {
+    ModelConfig of_dir;
+    Err err;
+    if (c->model_dir[0]) {
+        CHECK(model_dir_config(c->model_dir, &of_dir, &err) == 0, "%s", err.msg);
+        return of_dir;
+    }
     const Arch *arch = arch_of(c);
     const NamedShape *real = published(c);
     DecoderShape s = {
@@ -312,6 +407,8 @@ static bool is_implied(const Field *f, const RowConfig *c)
     FieldTEXT given, implied;
     RowConfig without = *c;
     Err err;
+    if (c->model_dir[0])
+        return true;
     field_clear(f, &without);
     if (row_config_complete(&without, &err) != 0)
         return false;

@@ -28,10 +28,11 @@ int64_t row_processes(const RowConfig *c);
 /* Copies the MODEL and SHAPE fields that c is missing. */
 void row_config_fill(RowConfig *c, const RowConfig *from);
 
-/* Fills what is missing of the model from the built-in shape that model_size names: width, layers
- * and heads of the five sizes of any arch, everything of a published model. A name that is not
- * built in fills nothing. */
-void row_config_take_shape(RowConfig *c);
+/* Fills what is missing of the model: from model_dir everything, model_size too; else from the
+ * built-in shape that model_size names, width, layers and heads of the five sizes of any arch,
+ * everything of a published model. A name that is not built in fills nothing. -1: model_dir cannot
+ * be read, or the row says other than it. */
+int row_config_take_shape(RowConfig *c, Err *err);
 
 /* The same, then the defaults of what is still missing; what the row's task does not have is
  * cleared. -1: no such shape and no dimensions, or a
@@ -39,7 +40,7 @@ void row_config_take_shape(RowConfig *c);
 int row_config_complete(RowConfig *c, Err *err);
 
 /* Checks fields against each other: heads divide d_model, the arch has what is set, the weights and
- * the tokens of a trial can be counted. */
+ * the tokens of a trial can be counted, the model of model_dir has that many positions. */
 int row_config_check(const RowConfig *c, Err *err);
 
 ModelConfig row_config_model(const RowConfig *c);
@@ -56,7 +57,8 @@ enum { ROW_ID_SIZE = 18 };
 /* "r" and 16 hexadecimal digits: FNV-1a (Fowler, Noll & Vo) of "name=value\n" over the config
  * fields that are not at their fallback, so that a new column changes no id; a fallback that
  * changes raises ROW_SCHEMA and ROW_ID_SCHEMA. A SHAPE field counts where row_config_complete would
- * not make it what it is. num_warmups counts as "auto" or "window" where it is. */
+ * not make it what it is; beside a model_dir, which counts as it is written, none does. num_warmups
+ * counts as "auto" or "window" where it is. */
 void row_id(const RowConfig *c, char id[ROW_ID_SIZE]);
 
 /* small/128/fwdbwd/w5 or small/128/fwd/wauto; of prefill small/pp512, of decode small/tg128 or

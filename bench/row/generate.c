@@ -12,6 +12,7 @@
 #include "bench/machine/threads.h"
 #include "bench/row/config.h"
 #include "bench/row/counters.h"
+#include "bench/row/model_dir.h"
 #include "bench/row/result.h"
 #include "bench/row/runs.h"
 #include "bench/row/support.h"
@@ -192,9 +193,8 @@ static int run_planned(RowResult *r, Generation *g, Samples *samples, bool no_pr
 {
     const RowConfig *c = &r->config;
     bool decodes = row_task(c) == TASK_DECODE;
-    if (decoder_alloc(&g->decoder, err) != 0)
+    if (decoder_alloc(&g->decoder, err) != 0 || row_weights_fill(c, &g->decoder.params, err) != 0)
         return -1;
-    params_randomize(&g->decoder.params, (uint64_t)c->seed, (int)c->threads);
     if (decodes) {
         fill_cache(g);
         samples_reserve_tokens(samples, (size_t)c->num_trials * g->num_ids);

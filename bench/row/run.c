@@ -12,6 +12,7 @@
 #include "bench/row/result.h"
 #include "bench/row/config.h"
 #include "bench/row/generate.h"
+#include "bench/row/model_dir.h"
 #include "bench/row/runs.h"
 #include "bench/row/support.h"
 #include "bench/row/trace.h"
@@ -123,9 +124,8 @@ static void run_profiled(LossRuns *runs, int64_t count, Profile *profile)
 static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras *extras, Err *err)
 {
     const RowConfig *c = &r->config;
-    if (model_alloc(m, err) != 0)
+    if (model_alloc(m, err) != 0 || row_weights_fill(c, &m->params, err) != 0)
         return -1;
-    params_randomize(&m->params, (uint64_t)c->seed, (int)c->threads);
     size_t vocab = m->config.vocab_size;
     size_t count = (size_t)(c->batch_size * c->context_length);
     LossRuns runs = {.model = m,

@@ -28,8 +28,9 @@ typedef struct SweepRow {
     FieldTEXT name; /* row_name, then /key=value for every further key with several values */
 } SweepRow;
 
-/* The rows, in the order of the product: model_size (outermost), context_length, num_warmups,
- * forward_only, then any other key in the order of the columns. What a row's model is, the first
- * that says it decides: [sweep] and --set, its [[model]], the built-in shape, [defaults], the
- * default. Caller frees *rows. */
+/* The rows, in the order of the product: model_size (outermost), model_dir, context_length,
+ * num_warmups, forward_only, then any other key in the order of the columns. What a row's model is,
+ * the first that says it decides: [sweep] and --set, its [[model]], the built-in shape, [defaults],
+ * the default. What a model_dir says is beside [defaults] the truth, and anything else that differs
+ * is refused. Caller frees *rows. */
 int sweep_expand(const SweepConfig *s, SweepRow **rows, size_t *count, Err *err);

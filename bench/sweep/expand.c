@@ -8,7 +8,7 @@
 #include "bench/util/name_index.h"
 
 /* The keys that vary slowest, outermost first; the rest follow in the order of the columns. */
-static const char *const outer_keys[] = {"model_size", "context_length", "num_warmups",
+static const char *const outer_keys[] = {"model_size", "model_dir", "context_length", "num_warmups",
                                          "forward_only"};
 
 /* ---- the model of a row ---- */
@@ -43,28 +43,35 @@ static bool is_model_default(const Field *f, const Axis *a)
 }
 
 /* Of a row whose other fields are set. */
-static void fill_model(const SweepConfig *s, RowConfig *c, const SweepModel *m)
+static int fill_model(const SweepConfig *s, RowConfig *c, const SweepModel *m, Err *err)
 {
     if (m)
         row_config_fill(c, &m->config);
-    row_config_take_shape(c);
+    if (row_config_take_shape(c, err) != 0)
+        return -1;
     for (size_t i = 0; i < num_row_fields; i++) {
-        Err err;
         const Axis *a = &s->grid.axes[i];
         const Field *f = &row_fields[i];
         if (a->count && is_model_default(f, a) && field_is_missing(f, c))
-            CHECK(row_config_set(c, f, a->values[0], &err) == 0, "%s", err.msg);
+            CHECK(row_config_set(c, f, a->values[0], err) == 0, "%s", err->msg);
     }
+    return 0;
+}
+
+static const Axis *axis_of(const SweepConfig *s, const char *name)
+{
+    return &s->grid.axes[row_field(name) - row_fields];
 }
 
 static int set_model(const SweepConfig *s, RowConfig *c, Err *err)
 {
     const SweepModel *m = find_model(s, c->model_size);
-    const char *place = m ? m->place : s->grid.axes[row_field("model_size") - row_fields].place;
-    if (!m && !model_shape_find(c->model_size))
+    const char *says = c->model_dir[0] ? "model_dir" : "model_size";
+    const char *place = m ? m->place : axis_of(s, says)->place;
+    if (!m && !c->model_dir[0] && !model_shape_find(c->model_size))
         return unknown_size(s, place, c->model_size, err);
-    fill_model(s, c, m);
-    if (row_config_complete(c, err) != 0 || row_config_check(c, err) != 0)
+    if (fill_model(s, c, m, err) != 0 || row_config_complete(c, err) != 0 ||
+        row_config_check(c, err) != 0)
         return err_prefix(err, "%s", place);
     return 0;
 }
@@ -154,7 +161,7 @@ static int check_config(const SweepConfig *s, Err *err)
 {
     if (check_models(s, err) != 0)
         return -1;
-    if (s->grid.axes[row_field("model_size") - row_fields].count == 0)
+    if (axis_of(s, "model_size")->count == 0 && axis_of(s, "model_dir")->count == 0)
         return err_set(err, "%s: [sweep] has no model_size", s->grid.path);
     return 0;
 }

@@ -328,10 +328,10 @@ static bool own_dimensions(const RowConfig *c)
     return c->d_model != INT_MISSING || c->num_layers != INT_MISSING || c->num_heads != INT_MISSING;
 }
 
-/* Without a name: the small model, or dimensions of one's own. */
+/* Without a name: the small model, or dimensions of one's own; a model_dir has a name. */
 static void name_model(RowConfig *c)
 {
-    if (!c->model_size[0])
+    if (!c->model_size[0] && !c->model_dir[0])
         text_set(c->model_size, own_dimensions(c) ? "custom" : "small");
 }
 

@@ -210,6 +210,31 @@ has "$work/err" 'pytorch 7 ms, implausible: its CPU time is 4 times its time on 
 has_not "$work/out" 'Faster|Slower'
 has_not "$work/out" '\*\*7\*\*'
 
+# One attention layer, which has no model directory.
+cat >"$work/attention.toml" <<EOF
+rounds = 6
+threads = 1
+peers = ["pytorch", "onnxruntime"]
+[[model]]
+name = "d8"
+head_dim = 8
+num_heads = 2
+causal = true
+[[cell]]
+component = ["attention_forward", "attention"]
+model = "d8"
+batch_size = 2
+seq_len = 37
+EOF
+CONFIG=attention compare attention 0
+csv
+has "$work/csv" "^attention,d8,2,37,pytorch,7,7,7,$number,$number,$number,0,True,$number,6,ok,$number,$number,,\$"
+has_not "$work/csv" onnxruntime
+has "$work/out" '^\| \*\*Attention, Forward \+ Backward\*\* \| 2 \| 37 \|.*x Faster'
+sed -i 's/"attention_forward", //; s/"attention"/"gpt_forward"/' "$work/attention.toml"
+CONFIG=attention compare attention_of_a_model 2
+has "$work/err" "'gpt_forward' is for a model, not for an attention layer\$"
+
 # Of two peers one fails: the other goes on.
 CONFIG=model compare one_dies 1
 csv

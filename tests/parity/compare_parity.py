@@ -33,6 +33,19 @@ component = ["gpt_forward", "gpt_forward_backward", "gpt_step"]
 model = "gpt-tied"
 batch_size = 3
 seq_len = 29
+[[model]]
+name = "layer"
+head_dim = 24
+num_heads = 3
+[[model]]
+name = "causal-layer"
+head_dim = 32
+causal = true
+[[cell]]
+component = ["attention_forward", "attention"]
+model = ["layer", "causal-layer"]
+batch_size = 2
+seq_len = [1, 131]
 [[cell]]
 component = ["gpt_forward", "gpt_forward_backward", "gpt_step"]
 model = ["llama", "qwen3"]
@@ -69,6 +82,7 @@ COMPILED = "^(distilbert|gpt-tied)/(model|gpt_step)/b3"  # few, for each takes s
 
 ENCODER = {"pytorch", "onnxruntime"}
 PEERS_OF = {"tokenizer": {"tokenizers"}, "embeddings": ENCODER, "model": ENCODER, "end_to_end": ENCODER,
+            "attention_forward": {"pytorch"}, "attention": {"pytorch"},
             "gpt_forward": {"pytorch"}, "gpt_forward_backward": {"pytorch"}, "gpt_step": {"pytorch"}}
 
 

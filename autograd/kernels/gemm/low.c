@@ -179,7 +179,7 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     size_t steps = block->steps.to - block->steps.from;
     size_t before = j.first - panel_column(t, block->panels.from);
     const uint32_t *b = panel_of(t, block, &j);
-    LowLayout a = low_layout(t->g, mr, steps * units_per_step(t));
+    LowLayout a = low_layout(t->g, t->kernel, mr, steps * units_per_step(t));
     size_t strips = (m + mr - 1) / mr;
     size_t step_bytes = j.width * sizeof *b, next = low_steps(t->product, t->g->k) * step_bytes;
     size_t distance = t->g->packed ? prefetch_distance(&t->isa->tile, strips, next) : 0;
@@ -215,13 +215,13 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
 static void quantize_rows(const Part *t, const Block *block, size_t from, size_t k)
 {
     const Gemm *g = t->g;
-    LowLayout a =
-        low_layout(g, strip_rows(t), (block->steps.to - block->steps.from) * units_per_step(t));
+    LowLayout a = low_layout(g, t->kernel, strip_rows(t),
+                             (block->steps.to - block->steps.from) * units_per_step(t));
     for (size_t i = block->rows.from, r = 0; i < block->rows.to; i++, r++) {
         float *scale = t->scratch->row_scale + r;
         if (block->first && block->panels.from == t->panels.from)
             *scale = t->isa->rows.quantize_scale((const float *)g->a + i * g->a_row, g->k);
-        low_pack_a(g, DT_I8, t->kernel->widens, i, 1, from, k, scale, t->scratch->a + r * a.row);
+        low_pack_a(g, DT_I8, t->kernel, i, 1, from, k, scale, t->scratch->a + r * a.row);
     }
 }
 
@@ -233,8 +233,8 @@ static void pack_rows(const Part *t, const Block *block)
     if (t->product == DT_I8)
         quantize_rows(t, block, from, k);
     else
-        low_pack_a(g, t->product, t->kernel->widens, block->rows.from,
-                   block->rows.to - block->rows.from, from, k, NULL, t->scratch->a);
+        low_pack_a(g, t->product, t->kernel, block->rows.from, block->rows.to - block->rows.from,
+                   from, k, NULL, t->scratch->a);
 }
 
 /* A block of rows against all panels of the part. A is packed once; where sums wait in scratch,
@@ -310,8 +310,7 @@ void low_run(const Gemm *g, int threads, void *scratch)
     DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
     check(g, product);
     Part whole = {.g = g, .isa = isa_in_use(), .product = product};
-    whole.kernel =
-        g->a_col == 1 ? low_kernel(whole.isa, product) : low_kernel_by_columns(whole.isa, product);
+    whole.kernel = low_kernel(whole.isa, product);
     Tile tile = whole.isa->tile;
     tile.rows = strip_rows(&whole);
     whole.n = g->packed ? g->packed->n : g->n;

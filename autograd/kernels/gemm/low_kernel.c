@@ -154,8 +154,11 @@ static const LowKernel *tile_register_kernel(const Isa *isa, DType product)
     return NULL;
 }
 
-const LowKernel *low_kernel_by_columns(const Isa *isa, DType product)
+const LowKernel *low_kernel(const Isa *isa, DType product)
 {
+    const LowKernel *tiles = tile_register_kernel(isa, product);
+    if (tiles)
+        return tiles;
 #ifdef TARE_HAVE_X86
     if (isa == &isa_avx512 && product == DT_BF16 && cpu_features()->avx512_bf16)
         return &avx512_bf16;
@@ -163,12 +166,6 @@ const LowKernel *low_kernel_by_columns(const Isa *isa, DType product)
         return &avx512_vnni;
 #endif
     return product == DT_BF16 ? &isa->bf16 : product == DT_F16 ? &isa->f16 : &isa->i8;
-}
-
-const LowKernel *low_kernel(const Isa *isa, DType product)
-{
-    const LowKernel *tiles = tile_register_kernel(isa, product);
-    return tiles ? tiles : low_kernel_by_columns(isa, product);
 }
 
 /* ---- support, as kernels.h declares it ---- */

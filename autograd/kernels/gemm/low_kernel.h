@@ -6,8 +6,5 @@
 /* The processor's own instruction, else what the set has for sure. */
 const LowKernel *low_kernel(const Isa *isa, DType product);
 
-/* The same where A is stored by columns, which tile registers cannot read. */
-const LowKernel *low_kernel_by_columns(const Isa *isa, DType product);
-
 /* Whether a kernel of tile registers multiplies and adds a small matrix as plain C does. */
 bool low_kernel_is_right(DType product, const LowKernel *kernel);

@@ -106,10 +106,10 @@ static size_t unit_count(DType product, bool widens, size_t k)
     return widens ? steps * low_step(product) : steps;
 }
 
-LowLayout low_layout(const Gemm *g, size_t strip_rows, size_t units)
+LowLayout low_layout(const Gemm *g, const LowKernel *kernel, size_t strip_rows, size_t units)
 {
     size_t row = low_row_stride(units);
-    if (g->a_col == 1)
+    if (g->a_col == 1 || kernel->rows)
         return (LowLayout){.strip = strip_rows * row, .row = row, .unit = 1};
     return (LowLayout){.strip = strip_rows * units, .row = 1, .unit = strip_rows};
 }
@@ -153,16 +153,41 @@ static void pack_a_columns(const Gemm *g, DType product, bool widens, size_t row
         }
 }
 
-void low_pack_a(const Gemm *g, DType product, bool widens, size_t row, size_t m, size_t from,
-                size_t k, const float *row_scale, uint32_t *out)
+/* Columns of A become rows of pairs: some steps of all rows at a time are zipped, then turned. */
+static void turn_a_columns(const Gemm *g, size_t row, size_t m, size_t from, size_t k,
+                           uint32_t *out)
 {
-    if (g->a_col != 1) {
-        pack_a_columns(g, product, widens, row, m, from, k, out);
+    enum { MOST = 128, STEPS = 16 };
+    const Isa *isa = isa_in_use();
+    size_t depth = low_steps(DT_BF16, k), stride = low_row_stride(depth);
+    for (size_t d = 0; d < depth; d += STEPS)
+        for (size_t i = 0; i < m; i += MOST) {
+            uint32_t zipped[STEPS][MOST];
+            size_t steps = depth - d < STEPS ? depth - d : STEPS,
+                   rows = m - i < MOST ? m - i : MOST;
+            for (size_t s = 0; s < steps; s++) {
+                size_t p = 2 * (d + s);
+                const float *a = (const float *)g->a + row + i + (from + p) * g->a_col;
+                isa->zip_bf16(a, p + 1 < k ? a + g->a_col : NULL, rows, zipped[s]);
+            }
+            isa->interleave(steps, rows, zipped[0], MOST, out + i * stride + d, stride);
+        }
+}
+
+void low_pack_a(const Gemm *g, DType product, const LowKernel *kernel, size_t row, size_t m,
+                size_t from, size_t k, const float *row_scale, uint32_t *out)
+{
+    if (g->a_col != 1 && kernel->rows) {
+        turn_a_columns(g, row, m, from, k, out);
         return;
     }
-    size_t units = unit_count(product, widens, k);
+    if (g->a_col != 1) {
+        pack_a_columns(g, product, kernel->widens, row, m, from, k, out);
+        return;
+    }
+    size_t units = unit_count(product, kernel->widens, k);
     Lines rows = {.product = product,
-                  .widens = widens,
+                  .widens = kernel->widens,
                   .unsigned8 = product == DT_I8,
                   .x = (const char *)g->a + (row * g->a_row + from) * dtype_size(g->a_type),
                   .type = g->a_type,

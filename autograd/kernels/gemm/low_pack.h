@@ -4,19 +4,19 @@
 
 #include "autograd/kernels/isa.h"
 
-/* A in units. Stored by rows it stays in rows, low_row_stride apart. Stored by columns it becomes
- * strips of a tile's height. */
+/* A in units. Stored by rows it stays in rows, low_row_stride apart; stored by columns it becomes
+ * strips of a tile's height, or rows for the tile registers, which read nothing else. */
 typedef struct LowLayout {
     size_t strip, row, unit; /* distance, in units, from one strip, row or unit to the next */
 } LowLayout;
 
 /* Of a block that is so many units deep, in strips of so many rows. */
-LowLayout low_layout(const Gemm *g, size_t strip_rows, size_t units);
+LowLayout low_layout(const Gemm *g, const LowKernel *kernel, size_t strip_rows, size_t units);
 
 /* Rows [row, row + m) of A over [from, from + k), rounded to the format; row_scale [m] of i8, else
  * NULL. */
-void low_pack_a(const Gemm *g, DType product, bool widens, size_t row, size_t m, size_t from,
-                size_t k, const float *row_scale, uint32_t *out);
+void low_pack_a(const Gemm *g, DType product, const LowKernel *kernel, size_t row, size_t m,
+                size_t from, size_t k, const float *row_scale, uint32_t *out);
 
 /* One panel of B, which begins at b: [steps][width], of which `columns` exist. bf16 and f16. */
 void low_pack_panel(DType product, size_t k, size_t columns, size_t width, const float *b,

@@ -130,6 +130,10 @@ Test(compare, wrong_configs_are_refused_with_file_and_line)
                    "c:1: model is an integer, not a [[model]] table");
     expect_refused("[[model]]\nname = 'small'\n" CELL, NULL, NULL,
                    ":1: a [[model]] has either make or dir");
+    expect_refused("[[model]]\nname = 'a'\nmake = 'b'\nhead_dim = 8\n" CELL, NULL, NULL,
+                   ":1: a [[model]] of head_dim is one attention layer");
+    expect_refused("[[model]]\nname = 'a'\nmake = 'b'\ncausal = true\n" CELL, NULL, NULL,
+                   "give its head_dim");
     expect_refused("[[model]]\nname = 'a'\nmake = '../b'\n" CELL, NULL, NULL, ":3: make = '../b'");
     expect_refused(MODELS "[[model]]\nname = 'mine'\nmake = 'x'\n" CELL, NULL, NULL,
                    "model 'mine' is defined twice");
@@ -235,6 +239,18 @@ Test(compare, no_rate_is_above_the_peak)
     cr_expect(believed(&p, DT_I8, 461), "1.05 x 400/100 of 110");
     cr_expect(not(believed(&p, DT_I8, 463)));
     cr_expect(isnan(peaks_fraction(NULL, DT_F32, 50)));
+}
+
+Test(compare, attention_is_a_layer_with_flops)
+{
+    const CompareModel m = {.head_dim = 16, .num_heads = 3, .causal = true}, one = {.head_dim = 8};
+    const CompareCell cell = {.batch_size = 2, .seq_len = 5};
+    const Attention a = compare_attention(&cell, &m), full = compare_attention(&cell, &one);
+    const double pairs = 5 * 6 / 2; /* of a query and a key before it */
+    cr_expect(eq(sz, a.qkv_stride, 3 * 3 * 16));
+    cr_expect(eq(dbl, attention_layer_flops(&a, false), 2 * 2 * pairs * 2 * 3 * 16));
+    cr_expect(eq(dbl, attention_layer_flops(&a, true), 6 * 2 * pairs * 2 * 3 * 16));
+    cr_expect(eq(dbl, attention_layer_flops(&full, false), 2 * 2 * 25 * 2 * 8));
 }
 
 /* ---- parity ---- */
