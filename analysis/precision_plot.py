@@ -17,7 +17,7 @@ from table import Problem, add_overwrite, check_new, run_main, write_figure
 
 import pandas as pd
 
-FORMATS = ["fp32", "fp16", "bf16", "mixed", "int8"]
+FORMATS = ["fp32", "fp16", "bf16", "mixed", "int8", "q8_0", "q4_0"]
 WITH_INTERVAL = ["speedup", "accuracy", "perplexity_change"]
 NEEDED = {"model", "work", "batch_size", "seq_len", "format", "support", "status", "disk_bytes", *WITH_INTERVAL,
           *(f"{column}_{end}" for column in WITH_INTERVAL for end in ("lo", "hi"))}
@@ -61,7 +61,7 @@ def dots(axes, rows, names, value, low=None, high=None, scale=1.0):
     for (_, row), name in zip(rows.iterrows(), names, strict=True):
         if pd.isna(row[value]):
             continue
-        y = places[name] + 0.13 * (FORMATS.index(row["format"]) - 2)
+        y = places[name] + 0.1 * (FORMATS.index(row["format"]) - len(FORMATS) // 2)
         error = None
         if low and not pd.isna(row[low]):
             error = [[scale * (row[value] - row[low])], [scale * (row[high] - row[value])]]

@@ -11,7 +11,7 @@ size_t tensor_count(const Tensor *t)
 
 size_t tensor_bytes(const Tensor *t)
 {
-    return tensor_count(t) * dtype_size(t->dtype);
+    return dtype_bytes(t->dtype, tensor_count(t));
 }
 
 size_t tensor_channels(const Tensor *t)

@@ -25,7 +25,7 @@ enum {
     COMMAND(diff, "compare two result files, or two programs in turns")                            \
     COMMAND(merge, "join the result files of shards")                                              \
     COMMAND(compare, "beside PyTorch, ONNX Runtime and tokenizers, in turns, parity first")        \
-    COMMAND(precision, "fp32, fp16, bf16, mixed and int8, in turns, each only where it is real")   \
+    COMMAND(precision, "number formats from fp32 to q4_0, in turns, each only where it is real")   \
     COMMAND(attention, "time and memory of one attention layer, flash and plain, over shapes")     \
     COMMAND(doctor, "what this machine is, and what to fix before measuring")                      \
     COMMAND(train, "fine-tune a classifier, or train a small GPT")                                 \
@@ -33,7 +33,7 @@ enum {
     COMMAND(generate, "continue a prompt, token by token")                                         \
     COMMAND(tokenize, "lines of text into lines of token ids")                                     \
     COMMAND_AS("tokenizer-train", tokenizer_train, "byte-level BPE tables of a text")              \
-    COMMAND(convert, "a model's weights in bf16, fp16 or int8")                                    \
+    COMMAND(convert, "a model's weights in bf16, fp16, int8, q8_0 or q4_0")                        \
     COMMAND(dump, "hidden states, logits, loss and gradients of a checkpoint")                     \
     COMMAND(worker, "")
 

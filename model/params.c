@@ -214,7 +214,9 @@ size_t params_slice_rows(const Params *p, size_t k)
 static void store_packed(Param *q, ParamRows r, int threads)
 {
     size_t cols = q->spec.cols;
-    if (r.values)
+    if (r.groups)
+        gemm_pack_columns_groups(q->pack.memory, r.from, r.to, r.groups, threads);
+    else if (r.values)
         gemm_pack_columns(q->pack.memory, r.from, r.to, r.values, 1, cols, threads);
     else
         gemm_pack_columns_i8(q->pack.memory, r.from, r.to, r.levels, 1, cols, r.scale, threads);
@@ -250,13 +252,16 @@ void params_store(Params *p, size_t k, ParamRows r, int threads)
 {
     Param *q = p->list[k];
     DType type = q->tensor.dtype;
-    CHECK(r.values || type == DT_I8, "int8 values for '%s', which is not", q->name);
+    CHECK(r.values || type == DT_I8 || (r.groups && dtype_is_grouped(type)),
+          "values of another format for '%s'", q->name);
     size_t width = q->spec.cols ? q->spec.cols : 1, n = (r.to - r.from) * width;
-    char *to = (char *)q->tensor.data + r.from * width * dtype_size(type);
+    char *to = (char *)q->tensor.data + r.from * dtype_bytes(type, width);
     if (is_packed_only(q)) {
         store_packed(q, r, threads);
     } else if (type == DT_I8) {
         store_rows_i8(q, r);
+    } else if (r.groups) {
+        memcpy(to, r.groups, dtype_bytes(type, n));
     } else if (type != DT_F32) {
         kernels()->narrow(type, r.values, to, n);
     } else {

@@ -84,17 +84,19 @@ size_t params_bytes(const Params *p, ParamsMemory want);
 /* Maps the blocks, untouched, and points every tensor into them. -1 when the system refuses. */
 int params_alloc(Params *p, ParamsMemory want, Err *err);
 
-/* Rows of a parameter (of a vector: elements), as fp32 or, for an int8 matrix, as levels and
- * scales. */
+/* Rows of a parameter (of a vector: elements), as fp32; or, for an int8 matrix, as levels and
+ * scales; or, for a matrix of q8_0 or q4_0, as its groups. */
 typedef struct ParamRows {
     size_t from, to;      /* of a matrix: `from` a multiple of params_slice_rows */
-    const float *values;  /* [to - from, cols], or NULL where there are levels */
+    const float *values;  /* [to - from, cols], or NULL where there is one of these: */
     const int8_t *levels; /* [to - from, cols]; a weight is level x scale */
     const float *scale;   /* [to - from] */
+    const void *groups;   /* [to - from, dtype_bytes of cols] */
 } ParamRows;
 
 /* Rounds the rows to the parameter's format and stores them in its memory: bf16 and fp16 to nearest
- * even, int8 with one scale a row, the largest weight being level 127. Vectors are rounded to bf16
+ * even, int8 with one scale a row, the largest weight being level 127, q8_0 and q4_0 as the kernel
+ * narrow says. Vectors are rounded to bf16
  * or fp16 but held in fp32. Call params_touched once all rows are stored. */
 void params_store(Params *p, size_t k, ParamRows rows, int threads);
 

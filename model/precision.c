@@ -16,6 +16,8 @@ static const struct {
     [PRECISION_MIXED] = {"mixed", DT_F32, DT_F32, DT_BF16, DT_BF16, true,
                          "vdpbf16ps (AVX512_BF16)"},
     [PRECISION_INT8] = {"int8", DT_I8, DT_F32, DT_I8, DT_BF16, false, "vpdpbusd (AVX512_VNNI)"},
+    [PRECISION_Q8_0] = {"q8_0", DT_Q8_0, DT_F32, DT_Q8_0, DT_BF16, false, "vpmaddubsw (AVX2)"},
+    [PRECISION_Q4_0] = {"q4_0", DT_Q4_0, DT_F32, DT_Q4_0, DT_BF16, false, "vpmaddubsw (AVX2)"},
 };
 
 const char *precision_name(Precision p)
@@ -76,9 +78,26 @@ Support precision_support(Precision p)
 
 const char *precision_ops(void)
 {
-    return attention_product() == DT_BF16 ? OPS_WITH("attention multiplies bf16 in forward passes "
-                                                     "of bf16, mixed and int8, else fp32")
-                                          : OPS_WITH("attention multiplies fp32");
+    return attention_product() == DT_BF16
+               ? OPS_WITH("attention multiplies bf16 in forward passes "
+                          "of bf16, mixed, int8, q8_0 and q4_0, else fp32")
+               : OPS_WITH("attention multiplies fp32");
+}
+
+/* -1 where a linear layer's inputs are not divided into whole groups. */
+static int takes_groups(Precision p, const ModelConfig *c, Err *err)
+{
+    const struct {
+        const char *name;
+        size_t count;
+    } inputs[] = {{"d_model", c->d_model},
+                  {"d_ff", c->d_ff},
+                  {"num_heads x head_dim", c->num_heads * c->head_dim}};
+    for (size_t i = 0; i < COUNT_OF(inputs); i++)
+        if (inputs[i].count % QUANT_GROUP != 0)
+            return err_set(err, "%s takes inputs of a layer by groups of %d, and %s is %zu",
+                           precision_name(p), QUANT_GROUP, inputs[i].name, inputs[i].count);
+    return 0;
 }
 
 int precision_takes(Precision p, const ModelConfig *c, Err *err)
@@ -87,7 +106,7 @@ int precision_takes(Precision p, const ModelConfig *c, Err *err)
     if (precision_product(p) == DT_I8 && widest > GEMM_MOST_K_I8)
         return err_set(err, "%s takes at most %d inputs of a layer, this model has %zu",
                        precision_name(p), GEMM_MOST_K_I8, widest);
-    return 0;
+    return dtype_is_grouped(precision_product(p)) ? takes_groups(p, c, err) : 0;
 }
 
 const char *precision_missing(Precision p)

@@ -6,12 +6,17 @@
  *   bf16    bf16             bf16          bf16, or widened into fp32   bf16           no
  *   mixed   f32 (masters)    f32           bf16                         bf16           yes
  *   int8    i8, row scales   f32           i8 x i8                      bf16           no
+ *   q8_0    q8_0             f32           q8_0 x i8 by groups          bf16           no
+ *   q4_0    q4_0             f32           q4_0 x i8 by groups          bf16           no
  *
  * Products are those of linear layers and heads, summed in fp32 (int8: in int32, exactly). int8
- * quantises activations per row. Products of attention, summed in fp32 too, are bf16 only where the
- * CPU has an instruction for it and no backward pass follows; otherwise they are fp32. Where they
- * are bf16, q, k and v are stored in bf16, which changes no product. Attention over a cache
- * (decoder.h) is fp32, whatever the cache is stored in, and so are a decoder's logits.
+ * quantises activations per row. q8_0 and q4_0 have a scale for each 32 weights of a row (dtype.h)
+ * and quantise each 32 activations to 8 bits too; sums inside such a group are exact.
+ *
+ * Products of attention, summed in fp32 too, are bf16 only where the CPU has an instruction for it
+ * and no backward pass follows; otherwise they are fp32. Where they are bf16, q, k and v are stored
+ * in bf16, which changes no product. Attention over a cache (decoder.h) is fp32, whatever the cache
+ * is stored in, and so are a decoder's logits.
  *
  * In every precision, norms, softmax, activation functions, residuals and the loss are computed in
  * fp32 and rounded once where they are stored. Embeddings are read from the table's format and
@@ -29,12 +34,14 @@ typedef enum Precision {
     PRECISION_BF16,
     PRECISION_MIXED,
     PRECISION_INT8,
+    PRECISION_Q8_0,
+    PRECISION_Q4_0,
 } Precision;
 
-enum { NUM_PRECISIONS = PRECISION_INT8 + 1 };
+enum { NUM_PRECISIONS = PRECISION_Q4_0 + 1 };
 
 /* The names in the order of the enum, as lists of choices want them. */
-#define PRECISION_NAMES "fp32|fp16|bf16|mixed|int8"
+#define PRECISION_NAMES "fp32|fp16|bf16|mixed|int8|q8_0|q4_0"
 
 const char *precision_name(Precision p);
 
@@ -63,7 +70,7 @@ DType precision_operands(Precision p);
 const char *precision_ops(void);
 
 /* -1, with a sentence, for a model that the format cannot run: one with an int8 sum over more
- * inputs than an int32 holds. */
+ * inputs than an int32 holds, or with layers whose inputs are no groups of q8_0 and q4_0. */
 int precision_takes(Precision p, const ModelConfig *c, Err *err);
 
 /* The instruction that would make an emulated precision native, such as "vpdpbusd (AVX512_VNNI)";

@@ -118,7 +118,7 @@ static inline size_t prefetch_distance(const Tile *tile, size_t strips, size_t n
     return strips == 1 ? 8192 : next;
 }
 
-/* ---- matrix product of bf16, f16 and i8 ---- */
+/* ---- matrix product of bf16, f16, i8, q8_0 and q4_0 ---- */
 
 /* Finished sums on their way to C: `columns` of `width` exist. Of an i8 product, whose A was 128
  * too large, C = (sums - 128 column_sum) row_scale column_scale. */
@@ -152,13 +152,19 @@ static inline void low_prefetch_row(const LowFinish *f, size_t i)
  * element of A is an fp32 and a unit of its own. i8 is stored as q + 128, unsigned, as vpdpbusd
  * wants it. B: panels [steps][width] of one tile's width, the last one as narrow as whole vectors
  * allow. In each step of f16 the `width` elements of the first k precede those of the second: [2
- * steps][width]. */
+ * steps][width].
+ *
+ * A step of q8_0 and q4_0 is a group. A: LOW_GROUP_UNITS units, LowGroup. B: the levels of the
+ * group's blocks, [8 or 4 units][width], unsigned: of q8_0 q + 128, of q4_0 as in a file, q + 8;
+ * then [width] scales of f16. A sum is begun at 0, and group by group, in the order of k, sum =
+ * fma((float)(sum of 32 products of levels), scale of A * scale of B, sum): one rounding of the
+ * product of scales, one of each new sum, whatever the kernel. */
 typedef struct LowTile {
     size_t rows, vectors, steps;
     const uint32_t *a, *b;
     size_t a_row, a_unit;
     float *sums; /* [rows][width]; int32 of an i8 product */
-    bool add;    /* to what is there, instead of overwriting it */
+    bool add;    /* to what is there, instead of overwriting it; groups go on from it */
     /* For a kernel that finishes; both or neither. `unfinished` is the tile multiplied before: the
      * kernel finishes it between the steps. `current` is how this tile will be finished: the kernel
      * prefetches its C and residual. Both tiles are whole, neither adds, keeps z or has an
@@ -176,6 +182,16 @@ static inline size_t low_row_stride(size_t units)
 {
     return units < 512 ? units : ((units + 15) / 16 | 1) * 16;
 }
+
+/* A group of a row of A: levels, then -zero times their sum, where B's levels are `zero` (128 or 8)
+ * too large, then the scale. */
+typedef struct LowGroup {
+    int8_t levels[QUANT_GROUP];
+    int32_t start;
+    float scale;
+} LowGroup;
+
+enum { LOW_GROUP_UNITS = sizeof(LowGroup) / 4 };
 
 /* One way to multiply one format. */
 typedef struct LowKernel {
@@ -213,8 +229,9 @@ enum {
 struct Isa {
     Kernels rows;
     Tile tile;
-    const char *fma;         /* the instruction that multiplies fp32 */
-    LowKernel bf16, f16, i8; /* with the instructions that this set has for sure */
+    const char *fma; /* the instruction that multiplies fp32 */
+    /* With the instructions that this set has for sure. */
+    LowKernel bf16, f16, i8, q8_0, q4_0;
 #define BLOCK_KERNEL(result, name, parameters) result(*name) parameters;
 #include "autograd/kernels/kernels.def"
 };

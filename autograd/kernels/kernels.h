@@ -83,9 +83,11 @@ typedef struct PackedB PackedB;
  * k.
  *
  * The format of the product is that of `packed`, or `product` where B is not packed. Both operands
- * are rounded to it (A of an i8 product: each row by its own scale). The whole sum over k is fp32
- * (i8: exact), and only the result of the epilogue is rounded to c_type. Products of bf16, f16 and
- * i8 always run on our own code. */
+ * are rounded to it (A of an i8 product: each row by its own scale; of q8_0 and q4_0: each group to
+ * 8 bits by its own scale, and k is a multiple of QUANT_GROUP). The whole sum over k is fp32 (i8:
+ * exact; groups: exact inside a group), and only the result of the epilogue is rounded to c_type.
+ * The sums of i8, q8_0 and q4_0 are the same bits in every instruction set. Products of small
+ * formats always run on our own code. */
 typedef struct Gemm {
     size_t m, n, k;
     /* f32; or bf16 or f16 where the product is not fp32 and a_col is 1 */
@@ -125,9 +127,9 @@ size_t gemm_scratch_bytes(int threads);
  * is measured. */
 Gemm gemm_of_square(float *abc, size_t n);
 
-/* Packs B[k,n] for a weight that is used many times, in f32, bf16, f16, or i8 with one scale a
- * column. Writes into `memory` of gemm_packed_bytes bytes (64-byte aligned) and returns its
- * head. */
+/* Packs B[k,n] for a weight that is used many times, in f32, bf16, f16, i8 with one scale a column,
+ * q8_0 or q4_0 with groups along k. Writes into `memory` of gemm_packed_bytes bytes (64-byte
+ * aligned) and returns its head. */
 size_t gemm_packed_bytes(DType type, size_t k, size_t n);
 const PackedB *gemm_pack(DType type, size_t k, size_t n, const float *b, size_t b_row, size_t b_col,
                          int threads, void *memory);
@@ -136,12 +138,14 @@ DType gemm_packed_type(const PackedB *p);
 /* The same in slices of columns, so that no whole fp32 copy has to exist; not for f32. Every column
  * has to come once. b begins at column `from`; from and to are multiples of GEMM_COLUMNS, or to is
  * n. The second takes levels that are quantised already, as an int8 file has them: B[p,j] = level *
- * scale[j - from]. */
+ * scale[j - from]. The third takes q8_0 or q4_0 as a file has it: the groups of column `from`, then
+ * those of the next. */
 PackedB *gemm_pack_begin(DType type, size_t k, size_t n, void *memory);
 void gemm_pack_columns(PackedB *p, size_t from, size_t to, const float *b, size_t b_row,
                        size_t b_col, int threads);
 void gemm_pack_columns_i8(PackedB *p, size_t from, size_t to, const int8_t *levels, size_t b_row,
                           size_t b_col, const float *scale, int threads);
+void gemm_pack_columns_groups(PackedB *p, size_t from, size_t to, const void *groups, int threads);
 
 /* Column j of a packed matrix, [k], as the product sees it: row j of W where y = x W^T. Not for
  * f32. */

@@ -10,7 +10,7 @@
 /* Row i of t's data, in its own format. */
 static inline void *row_at(const Tensor *t, size_t i)
 {
-    return (char *)t->data + i * t->shape[t->ndim - 1] * dtype_size(t->dtype);
+    return (char *)t->data + i * dtype_bytes(t->dtype, t->shape[t->ndim - 1]);
 }
 
 /* Row i as fp32: in place, or widened into `scratch` [C]. */

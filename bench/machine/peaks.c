@@ -12,8 +12,8 @@
 
 #define PEAK(name) FIELD(Peaks, REAL, #name, name, .unit = "")
 static const Field fields[] = {
-    PEAK(threads),     PEAK(fma),  PEAK(gemm), PEAK(bandwidth),
-    PEAK(theoretical), PEAK(bf16), PEAK(f16),  PEAK(i8),
+    PEAK(threads), PEAK(fma), PEAK(gemm), PEAK(bandwidth), PEAK(theoretical),
+    PEAK(bf16),    PEAK(f16), PEAK(i8),   PEAK(groups),
 };
 const Schema peaks_schema = {"the peaks", fields, COUNT_OF(fields), sizeof(Peaks)};
 
@@ -70,6 +70,7 @@ void peaks_measure(int64_t threads, Peaks *p)
     p->bf16 = peak_product_gflops(DT_BF16, used);
     p->f16 = peak_product_gflops(DT_F16, used);
     p->i8 = peak_product_gflops(DT_I8, used);
+    p->groups = peak_product_gflops(DT_Q8_0, used);
 }
 
 static int parse_answer(const Child *c, Peaks *p, Err *err)
@@ -112,7 +113,10 @@ void peaks_raise(Peaks *p, const Peaks *other)
 /* fmax takes the number where the other side is NaN. */
 double peaks_of_product(const Peaks *p, DType product)
 {
-    double own = product == DT_BF16 ? p->bf16 : product == DT_F16 ? p->f16 : p->i8;
+    double own = product == DT_BF16          ? p->bf16
+                 : product == DT_F16         ? p->f16
+                 : dtype_is_grouped(product) ? p->groups
+                                             : p->i8;
     double fp32 = fmax(p->fma, p->gemm);
     return product == DT_F32 ? fp32 : fmax(fp32, own);
 }

@@ -12,11 +12,12 @@
 /* Rates are in 1e9 per second. NaN = not known. peaks_schema: all of them, for JSON. */
 typedef struct Peaks {
     double threads;
-    double fma;           /* multiply-adds from registers, FLOPs */
-    double gemm;          /* our matrix product of 1024 x 1024 x 1024, FLOPs */
-    double bandwidth;     /* bytes of the triad a = b + s c */
-    double theoretical;   /* FLOPs at the highest clock the system names; NaN where it names none */
-    double bf16, f16, i8; /* like fma, of products in that format by the best this CPU has for it */
+    double fma;         /* multiply-adds from registers, FLOPs */
+    double gemm;        /* our matrix product of 1024 x 1024 x 1024, FLOPs */
+    double bandwidth;   /* bytes of the triad a = b + s c */
+    double theoretical; /* FLOPs at the highest clock the system names; NaN where it names none */
+    /* Like fma, of products in that format by the best this CPU has for it; groups: q8_0, q4_0. */
+    double bf16, f16, i8, groups;
 } Peaks;
 
 extern const Schema peaks_schema;

@@ -45,11 +45,10 @@ void study_record_release(StudyRecord *r)
 
 const char *study_format_title(Precision p)
 {
-    static const char *const titles[NUM_PRECISIONS] = {[PRECISION_FP32] = "FP32",
-                                                       [PRECISION_FP16] = "FP16",
-                                                       [PRECISION_BF16] = "BF16",
-                                                       [PRECISION_MIXED] = "MIXED",
-                                                       [PRECISION_INT8] = "INT8"};
+    static const char *const titles[NUM_PRECISIONS] = {
+        [PRECISION_FP32] = "FP32",   [PRECISION_FP16] = "FP16", [PRECISION_BF16] = "BF16",
+        [PRECISION_MIXED] = "MIXED", [PRECISION_INT8] = "INT8", [PRECISION_Q8_0] = "Q8_0",
+        [PRECISION_Q4_0] = "Q4_0"};
     return titles[p];
 }
 

@@ -324,6 +324,11 @@ bool study_load(const Study *s, const StudySubject *subject, const RecordWants *
                 StudyRecord *r, Model *m)
 {
     Err err;
+    *m = (Model){0};
+    if (precision_takes(r->precision, &subject->files.config, &err) != 0) {
+        study_record_fail(r, STATUS_UNSUPPORTED, err.msg);
+        return false;
+    }
     model_plan(m, &subject->files.config,
                &(ModelOptions){.wants = *wants,
                                .precision = r->precision,

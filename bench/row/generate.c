@@ -52,7 +52,8 @@ static void fill_bytes(RowResult *r, const ModelConfig *m)
         passes = ceil(tokens / (double)c->ubatch);
         keys = 1; /* each is written; those before it are read from a cache of the processor */
     }
-    double weights = decoder_matrix_weights(m) * (double)dtype_size(row_product(c));
+    double weights =
+        decoder_matrix_weights(m) * (double)dtype_bytes(row_product(c), QUANT_GROUP) / QUANT_GROUP;
     r->weight_bytes = (int64_t)weights;
     r->kv_bytes_per_token = (int64_t)decoder_cache_bytes_per_position(m, kv_type(c->kv_type));
     r->bytes_per_token = passes * weights / tokens + keys * (double)r->kv_bytes_per_token;

@@ -42,7 +42,7 @@ static int read_command(PrecisionCommand *c, int argc, char **argv, Err *err)
     };
     const Command command = {
         .verb = "precision",
-        .summary = "Measures models in fp32, fp16, bf16, mixed and int8, in turns.",
+        .summary = "Measures models in number formats from fp32 to q4_0, in turns.",
         OPTIONS(options),
         .notes =
             "Models and data that are missing are left out, with the command that makes them.\n"

@@ -130,6 +130,17 @@ static int load_levels(Params *p, size_t k, const Source *sources, ParamRows r, 
     return status;
 }
 
+static int load_groups(Params *p, size_t k, const Source *sources, ParamRows r)
+{
+    const Tensor *t = &p->list[k]->tensor;
+    char *groups = xmalloc((r.to - r.from) * dtype_bytes(t->dtype, tensor_channels(t)));
+    sources_read_blocks(sources, r.from, r.to, groups);
+    r.groups = groups;
+    params_store(p, k, r, omp_get_max_threads());
+    free(groups);
+    return 0;
+}
+
 static int load_values(Params *p, size_t k, const Source *sources, ParamRows r, Err *err)
 {
     size_t cols = p->list[k]->spec.cols;
@@ -142,19 +153,30 @@ static int load_values(Params *p, size_t k, const Source *sources, ParamRows r, 
     return status;
 }
 
+/* What a matrix of the format is in a file that need not be converted; else ST_F32. */
+static StDtype stored_as(DType format)
+{
+    return format == DT_I8     ? ST_I8
+           : format == DT_Q8_0 ? ST_Q8_0
+           : format == DT_Q4_0 ? ST_Q4_0
+                               : ST_F32;
+}
+
 /* Slice by slice, so that the file itself is the only other copy. */
 static int load_param(Params *p, size_t k, const Source *sources, size_t parts, Err *err)
 {
     const Param *q = p->list[k];
-    bool as_levels = q->tensor.dtype == DT_I8;
+    StDtype own = stored_as(q->tensor.dtype);
     for (size_t i = 0; i < parts; i++)
-        as_levels &= sources[i].weight->dtype == ST_I8;
+        if (sources[i].weight.dtype != own)
+            own = ST_F32;
     size_t slice = params_slice_rows(p, k);
     for (size_t from = 0; from < q->spec.rows; from += slice) {
         size_t to = from + slice < q->spec.rows ? from + slice : q->spec.rows;
         ParamRows rows = {.from = from, .to = to};
-        int status = as_levels ? load_levels(p, k, sources, rows, err)
-                               : load_values(p, k, sources, rows, err);
+        int status = own == ST_I8        ? load_levels(p, k, sources, rows, err)
+                     : st_is_blocks(own) ? load_groups(p, k, sources, rows)
+                                         : load_values(p, k, sources, rows, err);
         if (status != 0)
             return -1;
     }
@@ -178,7 +200,7 @@ static bool may_be_fresh(const Checkpoint *ck, const char *name)
     return fresh;
 }
 
-/* Finds part `i` of q; source->weight is NULL where the file may lack it and does. A tied head
+/* Finds part `i` of q; source->weight has no name where the file may lack it and does. A tied head
  * stands in for a table that the file lacks. */
 static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t rows, Source *source,
                        bool *used, Err *err)
@@ -187,8 +209,8 @@ static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t ro
     const STensor *t = find_part(ck, q->name, i);
     if (!t && c->head == HEAD_LM && c->tied_head && strcmp(q->name, c->family->table) == 0)
         t = find_part(ck, c->family->lm_head, 0);
-    *source = (Source){.spec = &q->spec, .weight = t, .scale = find_scale(ck, t), .rows = rows};
-    mark_used(ck, source->weight, used);
+    *source = source_make(&q->spec, rows, t, find_scale(ck, t));
+    mark_used(ck, t, used);
     mark_used(ck, source->scale, used);
     if (t)
         return source_check(source, err);
@@ -198,7 +220,7 @@ static int find_source(const Checkpoint *ck, const Param *q, size_t i, size_t ro
     return status;
 }
 
-/* Finds all parts of q; sources[0].weight is NULL where the file may lack them and does. */
+/* Finds all parts of q; sources[0].weight has no name where the file may lack them and does. */
 static int find_sources(const Checkpoint *ck, const Param *q, Source *sources, bool *used, Err *err)
 {
     size_t parts = name_parts(q->name);
@@ -280,7 +302,7 @@ int checkpoint_load(Checkpoint *ck, Params *p, Err *err)
     for (size_t i = 0; i < p->count && status == 0; i++) {
         Source sources[MAX_PARTS];
         status = find_sources(ck, p->list[i], sources, NULL, err);
-        if (status == 0 && sources[0].weight)
+        if (status == 0 && sources[0].weight.name)
             status = load_param(p, i, sources, name_parts(p->list[i]->name), err);
     }
     if (status != 0)

@@ -9,6 +9,9 @@
  * output (of a table: an entry) is a row; in a Conv1D matrix of GPT-2, stored [in, out], it is a
  * column.
  *
+ * A matrix in groups of q8_0 or q4_0 is U8, [outputs, bytes of a row's groups], the very blocks of
+ * a GGUF file (dtype.h); a row is an output in a Conv1D matrix too. Its width says which it is.
+ *
  * It computes nothing: reading rows is checkpoint_rows.h, formats in memory are params.h. */
 #pragma once
 
@@ -45,9 +48,9 @@ void unused_print(const char *unused);
 int checkpoint_check(Checkpoint *ck, Err *err);
 
 /* Fills every allocated weight of p (which recorded ck->config), in the format of p, from F32, F16,
- * BF16 or quantised tensors. An int8 model takes levels and scales as they are; any other
- * dequantises. -1 for a missing tensor, a wrong shape or dtype, or a tensor that the family does
- * not know. */
+ * BF16 or quantised tensors. An int8 model takes levels and scales as they are, one of q8_0 or q4_0
+ * such groups, also a GGUF file's; any other dequantises. -1 for a missing tensor, a wrong shape or
+ * dtype, or a tensor that the family does not know. */
 int checkpoint_load(Checkpoint *ck, Params *p, Err *err);
 
 /* Tensors for safetensors_write; owns their names and the data that it was given or had to make. */

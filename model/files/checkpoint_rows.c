@@ -21,20 +21,43 @@ static int check_shape(const STensor *s, size_t ndim, const size_t *shape, Err *
                    wanted);
 }
 
+Source source_make(const ParamSpec *spec, size_t rows, const STensor *weight, const STensor *scale)
+{
+    static const StDtype types[] = {ST_Q8_0, ST_Q4_0};
+    Source s = {.spec = spec, .rows = rows, .scale = scale};
+    if (!weight)
+        return s;
+    s.weight = *weight;
+    bool bytes = weight->dtype == ST_U8 && weight->ndim == 2 && spec->cols > 0 &&
+                 spec->cols % QUANT_GROUP == 0;
+    for (size_t i = 0; i < COUNT_OF(types) && bytes; i++)
+        if (weight->shape[1] == st_bytes(types[i], spec->cols)) {
+            s.weight.dtype = types[i];
+            s.weight.shape[1] = spec->cols;
+        }
+    return s;
+}
+
+/* Whether the tensor has outputs as columns. Rows of blocks are outputs always. */
+static bool is_transposed(const Source *s)
+{
+    return s->spec->transposed && !st_is_blocks(s->weight.dtype);
+}
+
 int source_check(const Source *s, Err *err)
 {
     size_t cols = s->spec->cols, shape[2] = {s->rows, cols};
-    if (s->spec->transposed) {
+    if (is_transposed(s)) {
         shape[0] = cols;
         shape[1] = s->rows;
     }
-    if (check_shape(s->weight, cols ? 2 : 1, shape, err) != 0)
+    if (check_shape(&s->weight, cols ? 2 : 1, shape, err) != 0)
         return -1;
-    if (s->weight->dtype != ST_I8)
+    if (s->weight.dtype != ST_I8)
         return 0;
     if (!cols || !s->scale || s->scale->dtype != ST_F32)
         return err_set(err, "tensor '%s' is I8 but no matrix with F32 scales beside it",
-                       s->weight->name);
+                       s->weight.name);
     return check_shape(s->scale, 1, &s->rows, err);
 }
 
@@ -55,14 +78,14 @@ static int read_piece(const STensor *t, size_t first, size_t count, float *dst, 
 static int read_levels(const Source *s, size_t from, size_t n, int8_t *dst, Err *err)
 {
     size_t cols = s->spec->cols;
-    const int8_t *stored = s->weight->data;
+    const int8_t *stored = s->weight.data;
     if (!s->spec->transposed)
         memcpy(dst, stored + from * cols, n * cols);
     for (size_t j = 0; j < cols && s->spec->transposed; j++)
         for (size_t i = 0; i < n; i++)
             dst[i * cols + j] = stored[j * s->rows + from + i];
     if (memchr(dst, (unsigned char)INT8_MIN, n * cols))
-        return err_set(err, "tensor '%s' has the level -128, outside -127 to 127", s->weight->name);
+        return err_set(err, "tensor '%s' has the level -128, outside -127 to 127", s->weight.name);
     return 0;
 }
 
@@ -88,7 +111,7 @@ static int read_transposed(const Source *s, size_t from, size_t n, float *dst, E
     float *column = xmalloc(n * sizeof *column);
     int status = 0;
     for (size_t j = 0; j < cols && status == 0; j++) {
-        status = read_piece(s->weight, j * s->rows + from, n, column, err);
+        status = read_piece(&s->weight, j * s->rows + from, n, column, err);
         for (size_t i = 0; i < n && status == 0; i++)
             dst[i * cols + j] = column[i];
     }
@@ -98,11 +121,11 @@ static int read_transposed(const Source *s, size_t from, size_t n, float *dst, E
 
 static int read_values(const Source *s, size_t from, size_t n, float *dst, Err *err)
 {
-    if (s->weight->dtype == ST_I8)
+    if (s->weight.dtype == ST_I8)
         return dequantise(s, from, n, dst, err);
-    if (s->spec->transposed)
+    if (is_transposed(s))
         return read_transposed(s, from, n, dst, err);
-    return read_piece(s->weight, from * width_of(s), n * width_of(s), dst, err);
+    return read_piece(&s->weight, from * width_of(s), n * width_of(s), dst, err);
 }
 
 /* The part that holds row `at` of the parameter, as its row *inside, and how many of the rows up to
@@ -139,4 +162,14 @@ int sources_read_levels(const Source *sources, size_t from, size_t to, int8_t *l
             return -1;
     }
     return 0;
+}
+
+void sources_read_blocks(const Source *sources, size_t from, size_t to, void *blocks)
+{
+    size_t bytes = st_bytes(sources->weight.dtype, width_of(sources));
+    for (size_t at = from, row, n; at < to; at += n) {
+        const Source *s = part_at(sources, at, to, &row, &n);
+        memcpy((char *)blocks + (at - from) * bytes, (const char *)s->weight.data + row * bytes,
+               n * bytes);
+    }
 }

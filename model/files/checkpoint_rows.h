@@ -11,9 +11,13 @@
 typedef struct Source {
     const ParamSpec *spec; /* of the whole parameter */
     size_t rows;           /* of it that this tensor holds */
-    const STensor *weight;
-    const STensor *scale; /* of an I8 weight: one a row; NULL otherwise */
+    STensor weight;        /* its name is NULL where there is none */
+    const STensor *scale;  /* of an I8 weight: one a row; NULL otherwise */
 } Source;
+
+/* Of spec and rows, with `weight` and `scale` or NULL. Bytes of a row as wide as the parameter's
+ * groups of q8_0 or q4_0 are these groups. */
+Source source_make(const ParamSpec *spec, size_t rows, const STensor *weight, const STensor *scale);
 
 /* Checks shapes and dtypes against the spec; -1 names the tensor. */
 int source_check(const Source *s, Err *err);
@@ -26,3 +30,6 @@ int sources_read_values(const Source *sources, size_t from, size_t to, float *va
  * level -128, which no quantiser makes. */
 int sources_read_levels(const Source *sources, size_t from, size_t to, int8_t *levels, float *scale,
                         Err *err);
+
+/* Reads them, of parts that are all of one type of blocks, as these, row by row. */
+void sources_read_blocks(const Source *sources, size_t from, size_t to, void *blocks);

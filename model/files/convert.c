@@ -25,13 +25,30 @@ static const struct {
     [DT_BF16] = {ST_BF16, "bf16", "bfloat16", 0x1.fep127f},
     [DT_F16] = {ST_F16, "fp16", "float16", 65504},
     [DT_I8] = {ST_I8, "int8", "int8", 0x1.fffffep127f},
+    [DT_Q8_0] = {ST_U8, "q8_0", "q8_0", 65504.0f * 127},
+    [DT_Q4_0] = {ST_U8, "q4_0", "q4_0", 65504.0f * 8},
 };
 
-static StDtype dtype_after(const STensor *t, DType format)
+/* Outputs and inputs of a matrix whose tensor has its outputs as columns where `transposed`, unless
+ * it is of blocks. */
+static void measure_matrix(const STensor *t, bool transposed, size_t *outputs, size_t *inputs)
 {
+    bool by_columns = transposed && !st_is_blocks(t->dtype);
+    *outputs = t->shape[by_columns ? 1 : 0];
+    *inputs = t->shape[by_columns ? 0 : 1];
+}
+
+static StDtype dtype_after(const STensor *t, bool transposed, DType format)
+{
+    size_t outputs, inputs = 0;
     if (!st_is_float(t->dtype))
         return t->dtype;
-    return format == DT_I8 && t->ndim != 2 ? ST_F32 : formats[format].stored;
+    if (t->ndim == 2)
+        measure_matrix(t, transposed, &outputs, &inputs);
+    bool grouped = dtype_is_grouped(format) && inputs % QUANT_GROUP != 0;
+    return (format == DT_I8 || dtype_is_grouped(format)) && (t->ndim != 2 || grouped)
+               ? ST_F32
+               : formats[format].stored;
 }
 
 /* ---- tensors ---- */
@@ -77,10 +94,15 @@ size_t converted_bytes(const Checkpoint *ck, DType format)
     model_declare(&p, &ck->config);
     for (size_t i = 0; i < safetensors_count(ck->file); i++) {
         const STensor *t = safetensors_at(ck->file, i);
-        StDtype after = dtype_after(t, format);
-        bytes += stensor_count(t) * st_dtype_size(after);
-        if (after == ST_I8 && st_is_float(t->dtype))
-            bytes += t->shape[is_transposed(&p, t->name) ? 1 : 0] * sizeof(float);
+        bool transposed = is_transposed(&p, t->name), converted = st_is_float(t->dtype);
+        StDtype after = dtype_after(t, transposed, format);
+        size_t outputs = 0, inputs = 0;
+        if (t->ndim == 2)
+            measure_matrix(t, transposed, &outputs, &inputs);
+        bytes += converted && after == ST_U8 ? outputs * dtype_bytes(format, inputs)
+                                             : stensor_count(t) * st_dtype_size(after);
+        if (after == ST_I8 && converted)
+            bytes += outputs * sizeof(float);
     }
     params_release(&p);
     return bytes;
@@ -153,8 +175,46 @@ static void quantize_tensor(Converted *c, const STensor *t, const float *x, bool
     free(name);
 }
 
-static int convert_tensor(Converted *c, const STensor *t, const Params *p, DType format, Err *err)
+/* The groups of a matrix; blocks of the format are taken as they are. */
+static void group_tensor(Converted *c, const STensor *t, const float *x, bool transposed,
+                         DType format)
 {
+    size_t outputs, inputs;
+    measure_matrix(t, transposed, &outputs, &inputs);
+    size_t bytes = dtype_bytes(format, inputs), shape[2] = {outputs, bytes};
+    if (t->dtype == (format == DT_Q8_0 ? ST_Q8_0 : ST_Q4_0)) {
+        add(c, stensor_make(t->name, ST_U8, 2, shape, t->data), NULL);
+        return;
+    }
+    char *groups = xmalloc(outputs * bytes + 1);
+    float *row = xmalloc(inputs * sizeof *row + 1);
+    bool by_columns = transposed && !st_is_blocks(t->dtype);
+    for (size_t i = 0; i < outputs; i++) {
+        for (size_t j = 0; j < inputs && by_columns; j++)
+            row[j] = x[j * outputs + i];
+        kernels()->narrow(format, by_columns ? row : x + i * inputs, groups + i * bytes, inputs);
+    }
+    free(row);
+    add(c, stensor_make(t->name, ST_U8, 2, shape, groups), groups);
+}
+
+/* Gives blocks of a matrix that fp32 has the other way, [outputs, inputs], the shape of fp32. */
+static STensor as_stored(const STensor *t, float **x)
+{
+    size_t rows = t->shape[0], cols = t->shape[1];
+    float *y = xmalloc(rows * cols * sizeof *y + 1);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            y[j * rows + i] = (*x)[i * cols + j];
+    free(*x);
+    *x = y;
+    return stensor_make(t->name, ST_F32, 2, (size_t[]){cols, rows}, y);
+}
+
+static int convert_tensor(Converted *c, const STensor *given, const Params *p, DType format,
+                          Err *err)
+{
+    const STensor *t = given;
     if (!st_is_float(t->dtype)) {
         add(c, *t, NULL);
         return 0;
@@ -164,13 +224,21 @@ static int convert_tensor(Converted *c, const STensor *t, const Params *p, DType
         free(x);
         return -1;
     }
-    StDtype after = dtype_after(t, format);
+    bool transposed = t->ndim == 2 && is_transposed(p, t->name);
+    StDtype after = dtype_after(t, transposed, format);
+    STensor turned;
+    if (transposed && st_is_blocks(t->dtype) && after != ST_U8) {
+        turned = as_stored(t, &x);
+        t = &turned;
+    }
     if (after == ST_F32) {
         add(c, stensor_make(t->name, ST_F32, t->ndim, t->shape, x), x);
         return 0;
     }
     if (after == ST_I8)
-        quantize_tensor(c, t, x, is_transposed(p, t->name));
+        quantize_tensor(c, t, x, transposed);
+    else if (after == ST_U8)
+        group_tensor(c, t, x, transposed, format);
     else
         narrow_tensor(c, t, x, format);
     free(x);
@@ -247,13 +315,16 @@ static int write_folder(const Converted *c, const char *model_dir, const char *o
 }
 
 /* Refuses scales without their int8 weights too: the conversion would need their names. */
-static int refuse_int8(const Checkpoint *ck, Err *err)
+static int refuse_quantised(const Checkpoint *ck, Err *err)
 {
     for (size_t i = 0; i < safetensors_count(ck->file); i++) {
         const STensor *t = safetensors_at(ck->file, i);
         size_t n = strlen(t->name), m = strlen(SCALE_SUFFIX);
         if (t->dtype == ST_I8 || (n > m && strcmp(t->name + n - m, SCALE_SUFFIX) == 0))
             return err_set(err, "'%s' is int8 already; convert the model that it came from",
+                           ck->path);
+        if (t->dtype == ST_U8 && t->ndim == 2)
+            return err_set(err, "'%s' is in groups already; convert the model that it came from",
                            ck->path);
     }
     return 0;
@@ -269,9 +340,10 @@ int model_convert(const char *model_dir, const char *out_dir, DType format, Conv
     if (checkpoint_open(&ck, model_dir, err) != 0)
         return -1;
     Converted c = {0};
-    int status = refuse_int8(&ck, err);
-    if (status == 0 && format == DT_I8)
-        status = precision_takes(PRECISION_INT8, &ck.config, err);
+    int status = refuse_quantised(&ck, err);
+    for (int p = 0; p < NUM_PRECISIONS && status == 0; p++)
+        if (precision_weights((Precision)p) == format)
+            status = precision_takes((Precision)p, &ck.config, err);
     if (status == 0)
         status = checkpoint_check(&ck, err);
     if (status == 0)

@@ -372,7 +372,7 @@ static int rearrange(const Gguf *g, const Arch *arch, STensor *t, void **copy, E
         (text_ends_with(t->name, ".attn_q.weight") || text_ends_with(t->name, ".attn_k.weight")))
         return unpermute(g, arch, t, copy, err);
     for (size_t i = 0; i < COUNT_OF(conv1d) && !arch->rotary; i++)
-        if (text_ends_with(t->name, conv1d[i]) && t->ndim == 2)
+        if (text_ends_with(t->name, conv1d[i]) && t->ndim == 2 && !st_is_blocks(t->dtype))
             return transpose(t, copy, err);
     return 0;
 }

@@ -38,7 +38,7 @@ static const struct {
 /* Elements of which the size counts. */
 static size_t block_of(StDtype dtype)
 {
-    return dtype <= ST_BOOL ? 1 : QUANT_BLOCK;
+    return st_is_blocks(dtype) ? QUANT_BLOCK : 1;
 }
 
 const char *st_dtype_name(StDtype dtype)
@@ -64,7 +64,7 @@ size_t st_bytes(StDtype dtype, size_t elements)
 
 bool st_is_float(StDtype dtype)
 {
-    return dtype <= ST_BF16 || dtype > ST_BOOL;
+    return dtype <= ST_BF16 || st_is_blocks(dtype);
 }
 
 /* Bytes of a tensor of this shape, or -1 when that does not fit into size_t. */

@@ -45,6 +45,12 @@ size_t stensor_count(const STensor *t);   /* number of elements */
 /* Bytes of so many elements, whole blocks of GGUF's. */
 size_t st_bytes(StDtype dtype, size_t elements);
 
+/* Whether it is one of GGUF's. */
+static inline bool st_is_blocks(StDtype dtype)
+{
+    return dtype > ST_BOOL;
+}
+
 /* Whether a number of it stands for a real one: safetensors_to_f32 takes these alone. */
 bool st_is_float(StDtype dtype);
 

@@ -29,7 +29,7 @@ refused() {
     [ "$got" = 2 ] && [ "$err" = "tare: $want" ] || fail "$name: exit $got: '$err', wanted '$want'"
 }
 refused "its own name" "--out 'm.gguf' is the model itself; use another name" dump m.gguf --ids 1 --out m.gguf
-refused "a directory without a format" "convert: --format is missing; it is bf16, fp16 or int8" convert hf other
+refused "a directory without a format" "convert: --format is missing; it is bf16, fp16, int8, q8_0 or q4_0" convert hf other
 head -c 5000 m.gguf >cut.gguf
 for verb in "dump cut.gguf --ids 1 --out no" "convert cut.gguf no" "tokenize cut.gguf" \
     "generate cut.gguf --ids 1 --format ids"; do

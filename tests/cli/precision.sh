@@ -37,7 +37,7 @@ out = "gpt"
 text = "text"
 held_out = 0.2
 [model]
-d_model = 16
+d_model = 32
 num_layers = 1
 num_heads = 2
 context = 16
@@ -59,6 +59,16 @@ for format in bf16 fp16 int8; do
     expect "convert the GPT to $format" 0 "" "$tare" convert gpt "gpt-$format" --format "$format"
     "$tare" dump "gpt-$format" "--ids=1 2 3" --out dumped --overwrite >/dev/null 2>err || fail "dump of gpt-$format: $(cat err)"
 done
+for format in q8_0 q4_0; do
+    expect "convert the GPT to $format" 0 "" "$tare" convert gpt "gpt-$format" --format "$format"
+    has "gpt-$format/config.json" "\"dtype\": \"$format\""
+    for precision in fp32 "$format"; do
+        "$tare" dump "gpt-$format" "--ids=1 2 3" --precision $precision --out dumped --overwrite >/dev/null 2>err ||
+            fail "dump of gpt-$format in $precision: $(cat err)"
+    done
+    expect "$format of layers of 8" 2 "tare: $format takes inputs of a layer by groups of 32, and d_model is 8" \
+        "$tare" convert zeros new --format $format
+done
 has bf16/config.json '"dtype": "bfloat16"'
 has fp16/config.json '"dtype": "float16"'
 has int8/config.json '"dtype": "int8"'
@@ -76,8 +86,8 @@ has old16/config.json '"torch_dtype": "float16"'
 
 expect "an existing directory" 2 "tare: 'bf16' exists; a conversion makes a new directory" \
     "$tare" convert zeros bf16 --format bf16
-expect "no format" 2 "tare: convert: --format is missing; it is bf16, fp16 or int8" "$tare" convert zeros new
-expect "an unknown format" 2 "tare: --format is 'bf17'; did you mean 'bf16'? It may be bf16, fp16 or int8" \
+expect "no format" 2 "tare: convert: --format is missing; it is bf16, fp16, int8, q8_0 or q4_0" "$tare" convert zeros new
+expect "an unknown format" 2 "tare: --format is 'bf17'; did you mean 'bf16'? It may be bf16, fp16, int8, q8_0 or q4_0" \
     "$tare" convert zeros new --format bf17
 expect "no model" 2 "tare: cannot open 'none/config.json': No such file or directory" \
     "$tare" convert none new --format bf16
@@ -85,6 +95,8 @@ expect "no place" 2 "tare: cannot create 'none/new': there is no folder 'none'" 
     "$tare" convert zeros none/new --format bf16
 expect "int8 again" 2 "tare: 'int8/model.safetensors' is int8 already; convert the model that it came from" \
     "$tare" convert int8 new --format bf16
+expect "groups again" 2 "tare: 'gpt-q4_0/model.safetensors' is in groups already; convert the model that it came from" \
+    "$tare" convert gpt-q4_0 new --format bf16
 
 cp -r zeros damaged && truncate -s -1 damaged/model.safetensors
 "$tare" convert damaged new --format bf16 2>err && fail "a damaged file was converted"
@@ -202,16 +214,18 @@ study first 0
 has first.err "^tare: absent is left out: there is no model in 'nowhere'; to make it: tare train some.toml$"
 has first.md "^Left out: absent"
 # As large as tare convert writes them; only GPT's matrices are stored by columns.
-for format in fp16 int8; do
+for format in fp16 int8 q8_0 q4_0; do
     has first.csv "^bytes,time,1,1,$format,.*,$(data_bytes "gpt-$format"),"
 done
-# 2 cells, accuracy, 2 cells, perplexity; five formats each
-[ "$(wc -l <first.csv)" = 31 ] || fail "first.csv has $(wc -l <first.csv) lines"
+# 2 cells, accuracy, 2 cells, perplexity; seven formats each
+[ "$(wc -l <first.csv)" = 43 ] || fail "first.csv has $(wc -l <first.csv) lines"
 head -n 1 first.csv | grep -q '^model,work,batch_size,seq_len,format,support,instruction,status,' ||
     fail "the header: $(head -n 1 first.csv)"
 has first.csv '^zeros,time,2,8,fp32,native,'
 has first.csv '^bytes,perplexity,,,fp32,native,'
 has first.csv '^zeros,accuracy,,,fp32,native,[^,]*,ok,'
+has first.csv '^bytes,perplexity,,,q4_0,[^,]*,[^,]*,ok,'
+has first.csv '^zeros,accuracy,,,q4_0,[^,]*,[^,]*,unsupported,"?q4_0 takes inputs of a layer by groups of 32'
 has first.md '^\| zeros \| FP32 \| 2 of 3 \| 66.7 \['
 has first.md '^\| model size \| zeros \| FP32 = MIXED > FP16 \|'
 has first.md 'energy_source=(none, |rapl_)'

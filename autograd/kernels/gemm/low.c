@@ -1,5 +1,5 @@
-/* low: C = A B in bf16, f16 or i8, sums in fp32 (i8: int32): blocks for the caches, parts for the
- * threads.
+/* low: C = A B in bf16, f16, i8, q8_0 or q4_0, sums in fp32 (i8: int32): blocks for the caches,
+ * parts for the threads.
  *
  * One idea: a thread packs a block of its rows of A, rounding them on the way, and runs it past the
  * panels of B, which are packed already or packed one by one into the second-level cache. A tile's
@@ -8,8 +8,11 @@
  * next, so that the multipliers do not wait for the epilogue.
  *
  * Blocks over k depend on k, the format and whether B is packed, so results do not depend on the
- * number of threads, bit for bit. Packing is in low_pack.c, the choice of a kernel in low_kernel.c;
- * the innermost loops are in simd/low_tile.c and simd/amx_tile.c. */
+ * number of threads, bit for bit. Sums of groups do not depend on the blocks either, since each
+ * goes on from the last: few rows pass over all of k at once, so that B is read in its order.
+ *
+ * Packing is in low_pack.c, the choice of a kernel in low_kernel.c; the innermost loops are in
+ * simd/low_tile.c, simd/group_tile.c and simd/amx_tile.c. */
 #include "autograd/kernels/gemm/low.h"
 
 #include "autograd/kernels/gemm/low_kernel.h"
@@ -23,11 +26,13 @@
 enum {
     DEPTH = 1024,
     SHALLOW = 400,
-    A_UNITS = 224 * 1024,   /* of a block of A */
-    B_UNITS = 48 * SHALLOW, /* of a panel of B */
-    MOST_ROWS = 1024,       /* of a block */
-    MOST_COLUMNS = 64,      /* of a panel */
-    SUMS = 128 * 1024,      /* that wait */
+    A_UNITS = 224 * 1024,      /* of a block of A */
+    B_UNITS = 48 * SHALLOW,    /* of a panel of B */
+    MOST_ROWS = 1024,          /* of a block */
+    FEW_ROWS = 16,             /* of groups: these are one block over k, if that fits ... */
+    DEEP = A_UNITS / FEW_ROWS, /* ... so many units */
+    MOST_COLUMNS = 64,         /* of a panel */
+    SUMS = 128 * 1024,         /* that wait */
     TILE_SUMS = 16 * MOST_COLUMNS,
 };
 
@@ -67,7 +72,7 @@ typedef struct Block {
 
 static size_t units_per_step(const Part *t)
 {
-    return t->kernel->widens ? low_step(t->product) : 1;
+    return low_a_units(t->product, t->kernel->widens);
 }
 
 /* How many rows are multiplied at a time. */
@@ -93,12 +98,18 @@ static Columns panel_columns(const Part *t, size_t panel)
     return (Columns){first, left < width ? left : width, width};
 }
 
+/* Distance between steps of a packed panel, in units. */
+static size_t step_units(const Part *t, const Columns *j)
+{
+    return j->width * low_step_bytes(t->product) / sizeof(uint32_t);
+}
+
 /* The panel over the block's steps: in the packed matrix, or packed now. */
 static const uint32_t *panel_of(const Part *t, const Block *k, const Columns *j)
 {
     const Gemm *g = t->g;
     if (g->packed)
-        return low_panel(g->packed, j->first) + k->steps.from * j->width;
+        return low_panel(g->packed, j->first) + k->steps.from * step_units(t, j);
     size_t step = low_step(t->product), from = k->steps.from * step, to = k->steps.to * step;
     to = to < g->k ? to : g->k;
     low_pack_panel(t->product, to - from, j->count, j->width,
@@ -181,7 +192,8 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     const uint32_t *b = panel_of(t, block, &j);
     LowLayout a = low_layout(t->g, t->kernel, mr, steps * units_per_step(t));
     size_t strips = (m + mr - 1) / mr;
-    size_t step_bytes = j.width * sizeof *b, next = low_steps(t->product, t->g->k) * step_bytes;
+    size_t step_bytes = step_units(t, &j) * sizeof *b,
+           next = low_steps(t->product, t->g->k) * step_bytes;
     size_t distance = t->g->packed ? prefetch_distance(&t->isa->tile, strips, next) : 0;
     for (size_t i = 0; i < m; i += mr) {
         Range prefetch = share(distance ? steps * step_bytes : 0, i / mr, strips);
@@ -225,6 +237,17 @@ static void quantize_rows(const Part *t, const Block *block, size_t from, size_t
     }
 }
 
+/* Rows of groups: levels and scale of each, from the rows themselves. */
+static void quantize_groups(const Part *t, const Block *block, size_t from, size_t k)
+{
+    const Gemm *g = t->g;
+    LowLayout a = low_layout(g, t->kernel, strip_rows(t), k / QUANT_GROUP * LOW_GROUP_UNITS);
+    int32_t zero = t->product == DT_Q8_0 ? 128 : 8;
+    for (size_t i = block->rows.from, r = 0; i < block->rows.to; i++, r++)
+        t->isa->quantize_groups((const float *)g->a + i * g->a_row + from, k, zero,
+                                (LowGroup *)(t->scratch->a + r * a.row));
+}
+
 static void pack_rows(const Part *t, const Block *block)
 {
     const Gemm *g = t->g;
@@ -232,6 +255,8 @@ static void pack_rows(const Part *t, const Block *block)
     size_t to = block->steps.to * low_step(t->product), k = (to < g->k ? to : g->k) - from;
     if (t->product == DT_I8)
         quantize_rows(t, block, from, k);
+    else if (dtype_is_grouped(t->product))
+        quantize_groups(t, block, from, k);
     else
         low_pack_a(g, t->product, t->kernel, block->rows.from, block->rows.to - block->rows.from,
                    from, k, NULL, t->scratch->a);
@@ -293,8 +318,10 @@ static void check(const Gemm *g, DType product)
 {
     CHECK(g->a_type == DT_F32 || g->a_col == 1, "an A of a small format has to lie in rows");
     CHECK(g->c_type == DT_F32 || !g->epi.z, "z is kept beside an fp32 C only");
-    CHECK(product != DT_I8 || (g->packed && g->a_type == DT_F32 && g->a_col == 1),
-          "a product of i8 takes a packed B and rows of fp32");
+    bool grouped = dtype_is_grouped(product);
+    CHECK(!(product == DT_I8 || grouped) || (g->packed && g->a_type == DT_F32 && g->a_col == 1),
+          "a product of %s takes a packed B and rows of fp32", dtype_name(product));
+    CHECK(!grouped || g->k % QUANT_GROUP == 0, "%zu products are no groups", g->k);
     CHECK(product != DT_I8 || g->k <= GEMM_MOST_K_I8, "a sum over %zu overflows an int32", g->k);
     if (!g->packed)
         return;
@@ -317,12 +344,14 @@ void low_run(const Gemm *g, int threads, void *scratch)
     whole.column_scale = product == DT_I8 ? low_column_scale(g->packed) : NULL;
     whole.column_sum = product == DT_I8 ? low_column_sum(g->packed) : NULL;
     size_t units = low_steps(product, g->k) * units_per_step(&whole);
-    size_t depth = g->packed ? DEPTH : SHALLOW;
+    bool grouped = dtype_is_grouped(product);
+    size_t depth = grouped && g->m <= FEW_ROWS ? DEEP : g->packed ? DEPTH : SHALLOW;
     whole.blocks = units <= depth ? 1 : (units + depth - 1) / depth;
-    whole.waits = whole.blocks > 1 && (g->c_type != DT_F32 || product == DT_I8);
+    whole.waits = whole.blocks > 1 && (g->c_type != DT_F32 || product == DT_I8 || grouped);
     size_t first = g->packed_from / panel_column(&whole, 1), panels = panel_count(&tile, g->n);
 
-    double us = gemm_estimate_us(g, 120, g->packed ? dtype_size(product) : sizeof(float));
+    double b_size = (double)low_step_bytes(product) / (double)low_step(product);
+    double us = gemm_estimate_us(g, 120, g->packed ? b_size : sizeof(float));
     threads = gemm_useful_threads(us, threads);
     Grid grid = gemm_divide(g, &tile, (size_t)threads);
     size_t parts = grid.rows * grid.columns;

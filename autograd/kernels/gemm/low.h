@@ -1,4 +1,5 @@
-/* low: products of bf16, f16 and i8. Private to gemm/; isa.h describes the packed forms. */
+/* low: products of the formats smaller than fp32. Private to gemm/; isa.h describes the packed
+ * forms. */
 #pragma once
 
 #include "autograd/kernels/isa.h"

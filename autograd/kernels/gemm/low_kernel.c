@@ -97,7 +97,7 @@ static const LowKernel *if_right(DType product, Candidate *c)
     return c->verdict == RIGHT ? c->kernel : NULL;
 }
 
-static Candidate forced[DT_I8 + 1];
+static Candidate forced[NUM_DTYPES];
 
 void low_kernel_force(DType product, const LowKernel *kernel)
 {
@@ -109,6 +109,8 @@ void low_kernel_force(DType product, const LowKernel *kernel)
 extern const Isa isa_avx512;
 void tile_bf16_avx512_bf16(const LowTile *t);
 void tile_i8_avx512_vnni(const LowTile *t);
+void tile_q8_0_avx512_vnni(const LowTile *t);
+void tile_q4_0_avx512_vnni(const LowTile *t);
 double dot_loop_avx512_bf16(size_t rounds);
 double dot_loop_avx512_vnni(size_t rounds);
 
@@ -122,6 +124,16 @@ static const LowKernel avx512_vnni = {.instruction = "vpdpbusd",
                                       .tile = tile_i8_avx512_vnni,
                                       .finishes = true,
                                       .peak_loop = dot_loop_avx512_vnni};
+static const LowKernel avx512_vnni_q8_0 = {.instruction = "vpdpbusd",
+                                           .support = SUPPORT_NATIVE,
+                                           .rows = 4,
+                                           .tile = tile_q8_0_avx512_vnni,
+                                           .peak_loop = dot_loop_avx512_vnni};
+static const LowKernel avx512_vnni_q4_0 = {.instruction = "vpdpbusd",
+                                           .support = SUPPORT_NATIVE,
+                                           .rows = 4,
+                                           .tile = tile_q4_0_avx512_vnni,
+                                           .peak_loop = dot_loop_avx512_vnni};
 #endif
 
 #ifdef TARE_HAVE_AMX
@@ -162,10 +174,16 @@ const LowKernel *low_kernel(const Isa *isa, DType product)
 #ifdef TARE_HAVE_X86
     if (isa == &isa_avx512 && product == DT_BF16 && cpu_features()->avx512_bf16)
         return &avx512_bf16;
-    if (isa == &isa_avx512 && product == DT_I8 && cpu_features()->avx512_vnni)
+    if (isa == &isa_avx512 && cpu_features()->avx512_vnni && product == DT_I8)
         return &avx512_vnni;
+    if (isa == &isa_avx512 && cpu_features()->avx512_vnni && dtype_is_grouped(product))
+        return product == DT_Q8_0 ? &avx512_vnni_q8_0 : &avx512_vnni_q4_0;
 #endif
-    return product == DT_BF16 ? &isa->bf16 : product == DT_F16 ? &isa->f16 : &isa->i8;
+    return product == DT_BF16   ? &isa->bf16
+           : product == DT_F16  ? &isa->f16
+           : product == DT_Q8_0 ? &isa->q8_0
+           : product == DT_Q4_0 ? &isa->q4_0
+                                : &isa->i8;
 }
 
 /* ---- support, as kernels.h declares it ---- */

@@ -289,12 +289,72 @@ static void describe_columns(const PackedB *p, size_t column, size_t count, size
                 sums[j] += (int8_t)(panel[s * width + j] >> 8 * byte);
 }
 
+/* A panel of i8; x: line 0, the columns' line `skip` of all. */
+static void pack_panel_i8(PackedB *p, const Lines *lines, const char *x, size_t skip, size_t column,
+                          size_t count, size_t whole)
+{
+    uint32_t *out = low_panel(p, column);
+    float scale[MOST_COLUMNS];
+    Lines panel = *lines;
+    panel.x = x;
+    panel.count = count;
+    panel.scale = scale;
+    for (size_t j = 0; j < count; j++)
+        scale[j] = lines->type == DT_I8
+                       ? lines->scale[skip + j]
+                       : scale_of((const float *)x + j * lines->line, lines->step, p->k);
+    pack_panel_lines(&panel, whole, out);
+    describe_columns(p, column, count, whole, scale, out);
+}
+
+/* Group `at` of one column into its place of a panel's step. */
+static void place_group(const PackedB *p, const char *group, size_t width, size_t at,
+                        uint32_t *step)
+{
+    size_t units = (low_step_bytes(p->type) - sizeof(uint16_t)) / sizeof(*step);
+    memcpy((uint16_t *)(step + units * width) + at, group, sizeof(uint16_t));
+    for (size_t u = 0; u < units; u++) {
+        uint32_t unit;
+        memcpy(&unit, group + sizeof(uint16_t) + u * sizeof(unit), sizeof(unit));
+        step[u * width + at] = unit ^ low_level_flip(p->type);
+    }
+}
+
+/* A panel of groups: columns of fp32 are quantised some groups at a time, columns of the format are
+ * taken as they are. */
+static void pack_panel_groups(const PackedB *p, const Lines *lines, const char *x, size_t count,
+                              size_t width, uint32_t *out)
+{
+    enum { GROUPS = CHUNK_ELEMENTS / QUANT_GROUP };
+    size_t bytes = low_step_bytes(p->type), row = dtype_bytes(p->type, p->k);
+    float gathered[CHUNK_ELEMENTS];
+    char made[GROUPS * Q8_0_BYTES];
+    if (count < width)
+        memset(out, 0, low_steps(p->type, p->k) * width * bytes);
+    for (size_t j = 0; j < count; j++) {
+        for (size_t k = 0; k < p->k; k += CHUNK_ELEMENTS) {
+            size_t n = p->k - k < CHUNK_ELEMENTS ? p->k - k : CHUNK_ELEMENTS;
+            const char *group = x + j * row + k / QUANT_GROUP * bytes;
+            if (lines->type == DT_F32) {
+                Lines line = *lines;
+                line.x = x;
+                isa_in_use()->rows.narrow(p->type, contiguous(&line, j, k, n, gathered), made, n);
+                group = made;
+            }
+            for (size_t g = 0; g < n / QUANT_GROUP; g++)
+                place_group(p, group + g * bytes, width, j,
+                            out + (k / QUANT_GROUP + g) * width * bytes / sizeof(*out));
+        }
+    }
+}
+
 /* Columns [from, to) from lines that begin at column `from`. Threads own panels. */
 static void pack_columns(PackedB *p, size_t from, size_t to, const Lines *lines, int threads)
 {
     const Tile *tile = &p->isa->tile;
     CHECK(p->isa == isa_in_use(), "packed by another instruction set");
     CHECK(p->type != DT_F32, "fp32 is packed as a whole");
+    CHECK(!dtype_is_grouped(p->type) || p->k % QUANT_GROUP == 0, "%zu are no groups", p->k);
     CHECK(from % GEMM_COLUMNS == 0 && from <= to && to <= p->n &&
               (to % GEMM_COLUMNS == 0 || to == p->n),
           "columns %zu to %zu of %zu are no slice", from, to, p->n);
@@ -305,24 +365,15 @@ static void pack_columns(PackedB *p, size_t from, size_t to, const Lines *lines,
     for (size_t i = first; i < first + panels; i++) {
         size_t column = i * width, whole = low_panel_width(tile, p->n, i);
         size_t count = p->n - column < whole ? p->n - column : whole, skip = column - from;
-        const char *x = (const char *)lines->x + skip * lines->line * dtype_size(lines->type);
+        const char *x = (const char *)lines->x + skip * dtype_bytes(lines->type, lines->line);
         uint32_t *out = low_panel(p, column);
-        float scale[MOST_COLUMNS];
-        if (p->type != DT_I8) {
+        if (p->type == DT_I8)
+            pack_panel_i8(p, lines, x, skip, column, count, whole);
+        else if (dtype_is_grouped(p->type))
+            pack_panel_groups(p, lines, x, count, whole, out);
+        else
             low_pack_panel(p->type, p->k, count, whole, (const float *)x, lines->step, lines->line,
                            out);
-            continue;
-        }
-        Lines panel = *lines;
-        panel.x = x;
-        panel.count = count;
-        panel.scale = scale;
-        for (size_t j = 0; j < count; j++)
-            scale[j] = lines->type == DT_I8
-                           ? lines->scale[skip + j]
-                           : scale_of((const float *)x + j * lines->line, lines->step, p->k);
-        pack_panel_lines(&panel, whole, out);
-        describe_columns(p, column, count, whole, scale, out);
     }
 }
 
@@ -345,5 +396,13 @@ void gemm_pack_columns_i8(PackedB *p, size_t from, size_t to, const int8_t *leve
                    .step = b_row,
                    .k = p->k,
                    .scale = scale};
+    pack_columns(p, from, to, &lines, threads);
+}
+
+void gemm_pack_columns_groups(PackedB *p, size_t from, size_t to, const void *groups, int threads)
+{
+    CHECK(dtype_is_grouped(p->type), "groups for a matrix of %s", dtype_name(p->type));
+    Lines lines = {
+        .product = p->type, .x = groups, .type = p->type, .line = p->k, .step = 1, .k = p->k};
     pack_columns(p, from, to, &lines, threads);
 }

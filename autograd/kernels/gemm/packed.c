@@ -1,6 +1,8 @@
 /* packed: see packed.h; and of kernels.h the size, the format and a column of a packed matrix. */
 #include "autograd/kernels/gemm/packed.h"
 
+#include <string.h>
+
 static size_t whole_columns(size_t n)
 {
     return (n + 15) / 16 * 16;
@@ -8,7 +10,7 @@ static size_t whole_columns(size_t n)
 
 size_t gemm_packed_bytes(DType type, size_t k, size_t n)
 {
-    size_t per_column = low_steps(type, k) * 4;
+    size_t per_column = low_steps(type, k) * low_step_bytes(type);
     if (type == DT_I8)
         per_column += sizeof(float) + sizeof(int32_t);
     return sizeof(PackedB) + per_column * whole_columns(n);
@@ -21,7 +23,7 @@ DType gemm_packed_type(const PackedB *p)
 
 uint32_t *low_panel(const PackedB *p, size_t column)
 {
-    return (uint32_t *)p->panels + column * low_steps(p->type, p->k);
+    return (uint32_t *)p->panels + column * low_steps(p->type, p->k) * low_step_bytes(p->type) / 4;
 }
 
 const float *low_column_scale(const PackedB *p)
@@ -46,6 +48,22 @@ PackedB *gemm_pack_begin(DType type, size_t k, size_t n, void *memory)
     return p;
 }
 
+/* Column `at` of a panel of groups, put together group by group. */
+static void unpack_groups(const PackedB *p, const uint32_t *panel, size_t width, size_t at,
+                          float *out)
+{
+    size_t bytes = low_step_bytes(p->type), units = (bytes - sizeof(uint16_t)) / sizeof(uint32_t);
+    for (size_t i = 0; i < p->k; i += QUANT_GROUP, panel += bytes * width / sizeof(*panel)) {
+        char block[Q8_0_BYTES];
+        memcpy(block, (const uint16_t *)(panel + units * width) + at, sizeof(uint16_t));
+        for (size_t u = 0; u < units; u++) {
+            uint32_t unit = panel[u * width + at] ^ low_level_flip(p->type);
+            memcpy(block + sizeof(uint16_t) + u * sizeof(unit), &unit, sizeof(unit));
+        }
+        p->isa->rows.widen(p->type, block, out + i, QUANT_GROUP);
+    }
+}
+
 void gemm_packed_column(const PackedB *p, size_t j, float *out)
 {
     CHECK(p->type != DT_F32 && j < p->n, "column %zu of %zu, %s", j, p->n, dtype_name(p->type));
@@ -53,6 +71,10 @@ void gemm_packed_column(const PackedB *p, size_t j, float *out)
     size_t full = tile->lanes * tile->vectors, first = j / full * full, at = j - first;
     size_t width = low_panel_width(tile, p->n, j / full), step = low_step(p->type);
     const uint32_t *panel = low_panel(p, first);
+    if (dtype_is_grouped(p->type)) {
+        unpack_groups(p, panel, width, at, out);
+        return;
+    }
     for (size_t i = 0; i < p->k; i++) {
         if (p->type == DT_I8) {
             int8_t level = (int8_t)(panel[i / step * width + at] >> 8 * (i % step));

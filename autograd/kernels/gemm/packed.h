@@ -1,15 +1,34 @@
-/* packed: where things lie in the memory of a PackedB of bf16, f16 or i8. Private to gemm/.
+/* packed: where things lie in the memory of a PackedB of bf16, f16, i8, q8_0 or q4_0. Private to
+ * gemm/.
  *
- * Panels of units come first (LowTile in isa.h); i8 has a scale and a sum of levels for each column
+ * Panels of steps come first (LowTile in isa.h); i8 has a scale and a sum of levels for each column
  * behind them. */
 #pragma once
 
 #include "autograd/kernels/isa.h"
 
-/* Elements of one step, which is 4 bytes deep. */
+/* Elements of one step: a group, or as many as fit into 4 bytes. */
 static inline size_t low_step(DType type)
 {
-    return 4 / dtype_size(type);
+    return dtype_is_grouped(type) ? QUANT_GROUP : 4 / dtype_size(type);
+}
+
+/* Bytes of one step of one column of B. */
+static inline size_t low_step_bytes(DType type)
+{
+    return dtype_bytes(type, low_step(type));
+}
+
+/* Units of one step of one row of A, for a kernel that widens or not. */
+static inline size_t low_a_units(DType type, bool widens)
+{
+    return dtype_is_grouped(type) ? LOW_GROUP_UNITS : widens ? low_step(type) : 1;
+}
+
+/* What makes the units of a group unsigned levels, as kernels want them, and the reverse. */
+static inline uint32_t low_level_flip(DType type)
+{
+    return type == DT_Q8_0 ? 0x80808080 : 0;
 }
 
 static inline size_t low_steps(DType type, size_t k)

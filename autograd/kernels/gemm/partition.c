@@ -1,10 +1,10 @@
 /* partition: see partition.h. */
 #include "autograd/kernels/gemm/partition.h"
 
-double gemm_estimate_us(const Gemm *g, double gflops, size_t b_size)
+double gemm_estimate_us(const Gemm *g, double gflops, double b_size)
 {
     double flops = 2.0 * (double)g->m * (double)g->n * (double)g->k;
-    double bytes = (double)(b_size * g->k * g->n) + 4.0 * (double)g->m * (double)(g->k + g->n);
+    double bytes = b_size * (double)(g->k * g->n) + 4.0 * (double)g->m * (double)(g->k + g->n);
     double compute = flops / (gflops * 1e3), memory = bytes / 8e3;
     return compute > memory ? compute : memory;
 }

@@ -7,7 +7,7 @@
 /* A rough time in microseconds on one thread: at so many GFLOP/s, or at 8 GB/s where the operands
  * are hardly reused. b_size: bytes of an element of B. Good enough to decide whether a parallel
  * region pays. */
-double gemm_estimate_us(const Gemm *g, double gflops, size_t b_size);
+double gemm_estimate_us(const Gemm *g, double gflops, double b_size);
 
 /* How many of `threads` threads pay for work of so many microseconds on one thread; at least 1. */
 int gemm_useful_threads(double us, int threads);

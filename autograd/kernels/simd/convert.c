@@ -1,5 +1,6 @@
 /* convert: rows of numbers between fp32 and the small formats, and the rearrangements of which
  * packing consists. isa.h describes the packed form. */
+#include "autograd/kernels/simd/group_blocks.h"
 #include "autograd/kernels/simd/half.h"
 #include "autograd/kernels/simd/simd.h"
 
@@ -20,6 +21,8 @@ void KERNEL(widen)(DType from, const void *x, float *y, size_t n)
         widen_loop(DT_BF16, x, y, n);
     else if (from == DT_F16)
         widen_loop(DT_F16, x, y, n);
+    else if (dtype_is_grouped(from))
+        KERNEL(widen_groups)(from, x, y, n);
     else
         memcpy(y, x, n * sizeof(*y));
 }
@@ -36,6 +39,8 @@ void KERNEL(narrow)(DType to, const float *x, void *y, size_t n)
         narrow_loop(DT_BF16, x, y, n);
     else if (to == DT_F16)
         narrow_loop(DT_F16, x, y, n);
+    else if (dtype_is_grouped(to))
+        KERNEL(narrow_groups)(to, x, y, n);
     else
         memcpy(y, x, n * sizeof(*x));
 }
@@ -69,10 +74,15 @@ float KERNEL(quantize_scale)(const float *x, size_t n)
 }
 
 /* Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the last bits. */
-ALWAYS_INLINE vb levels(vf x, float scale)
+ALWAYS_INLINE vi whole_levels(vf x, float scale)
 {
     vf level = vmin(vmax(x / scale, vset1(-127)), vset1(127));
-    return __builtin_convertvector((vi)(level + 12582912.0f) - 0x4b400000, vb);
+    return (vi)(level + 12582912.0f) - 0x4b400000;
+}
+
+ALWAYS_INLINE vb levels(vf x, float scale)
+{
+    return __builtin_convertvector(whole_levels(x, scale), vb);
 }
 
 void KERNEL(quantize)(const float *x, float scale, int8_t *q, size_t n)
@@ -87,6 +97,26 @@ void KERNEL(quantize)(const float *x, float scale, int8_t *q, size_t n)
     if (i < n) {
         vb last = levels(vload_part(x + i, n - i), scale);
         memcpy(q + i, &last, n - i);
+    }
+}
+
+/* ---- groups ---- */
+
+void KERNEL(quantize_groups)(const float *x, size_t n, int32_t zero, LowGroup *out)
+{
+    for (size_t i = 0; i < n; i += QUANT_GROUP, x += QUANT_GROUP, out++) {
+        const float scale = KERNEL(quantize_scale)(x, QUANT_GROUP);
+        vi sum = {0};
+        for (size_t j = 0; j < QUANT_GROUP; j += VL) {
+            vi level = scale == 0 ? (vi){0} : whole_levels(vload(x + j), scale);
+            *(vb_any *)(out->levels + j) = __builtin_convertvector(level, vb);
+            sum += level;
+        }
+        int32_t total = 0;
+        for (int l = 0; l < VL; l++)
+            total += sum[l];
+        out->start = -zero * total;
+        out->scale = scale;
     }
 }
 

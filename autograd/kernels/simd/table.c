@@ -14,6 +14,15 @@
 #define F16_SUPPORT SUPPORT_EMULATED
 #endif
 
+#if VL > 4
+double KERNEL(pairs_loop)(size_t rounds); /* group_tile.c */
+#define GROUP_KERNEL                                                                               \
+    .instruction = "vpmaddubsw", .support = SUPPORT_NATIVE, .rows = VL == 16 ? 4 : 2,              \
+    .peak_loop = KERNEL(pairs_loop)
+#else
+#define GROUP_KERNEL .instruction = "int32 multiply and add", .support = SUPPORT_EMULATED, .rows = 2
+#endif
+
 extern const Isa KERNEL(isa);
 
 const Isa KERNEL(isa) = {
@@ -36,6 +45,8 @@ const Isa KERNEL(isa) = {
     .i8 = {.instruction = "int32 multiply and add",
            .support = SUPPORT_EMULATED,
            .tile = KERNEL(tile_i8)},
+    .q8_0 = {GROUP_KERNEL, .tile = KERNEL(tile_q8_0)},
+    .q4_0 = {GROUP_KERNEL, .tile = KERNEL(tile_q4_0)},
 #define BLOCK_KERNEL(result, name, parameters) .name = KERNEL(name),
 #include "autograd/kernels/kernels.def"
 };

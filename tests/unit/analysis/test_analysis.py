@@ -715,7 +715,7 @@ class Pictures(TempDir):
         no_interval = write_csv(self.path("cut.csv"), [{k: v for k, v in rows[0].items() if k != "speedup_hi"}])
         failed = write_csv(self.path("failed.csv"), [{**rows[0], "status": "failed"}])
         for path, text in (
-            (strange, "has a format 'fp4', not one of fp32, fp16, bf16, mixed, int8"),
+            (strange, "has a format 'fp4', not one of fp32, fp16, bf16, mixed, int8, q8_0, q4_0"),
             (no_interval, "it has no column speedup_hi"),
             (failed, "nothing to draw, no format was measured"),
             (self.path("none.csv"), "cannot read"),

@@ -100,8 +100,8 @@ static const Case refused[] = {
     /* impossible values */
     {NULL, ROWS "batch_size = [4, 0]\n", NULL, "f.toml:3: batch_size is 0, outside 1 to 16777216"},
     {NULL, ROWS "precision = 'fp23'\n", NULL,
-     "f.toml:3: precision is 'fp23'; did you mean 'fp32'? It may be fp32, fp16, bf16, mixed or "
-     "int8"},
+     "f.toml:3: precision is 'fp23'; did you mean 'fp32'? It may be fp32, fp16, bf16, mixed, "
+     "int8, q8_0 or q4_0"},
     {NULL, "[limits]\nmax_memory = 'most'\n", NULL,
      "f.toml:2: max_memory is 'most'; it may be a size like \"6 GiB\" or auto"},
     {&compare_config_file, "rounds = 0\n", NULL, "f.toml:1: rounds is 0, outside 1 to 100000"},
@@ -134,8 +134,8 @@ static const Case refused[] = {
     {&compare_config_file, CELLS, "rounds", "--set 'rounds' is not key=value"},
     {&compare_config_file, CELLS, "rounds=", "--set rounds=: rounds is a string, not an integer"},
     {&study_config_file, STUDY, "formats=fp8",
-     "--set formats=fp8: formats is 'fp8'; did you mean 'fp32'? It may be fp32, fp16, bf16, mixed "
-     "or int8"},
+     "--set formats=fp8: formats is 'fp8'; did you mean 'fp32'? It may be fp32, fp16, bf16, mixed, "
+     "int8, q8_0 or q4_0"},
     {&train_config_file, GPT, "epoch=3",
      "--set epoch=3: unknown key 'epoch'; did you mean 'epochs'?"},
     {&train_config_file, GPT, "task=gpt", "--set task=gpt: unknown key 'task'"},

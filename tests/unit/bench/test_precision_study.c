@@ -515,8 +515,9 @@ Test(precision_study, wrong_configs)
     } wrong[] = {
         {"rounds = 7\n", "c: no [[model]] table"},
         {"round = 7\n", "c:1: unknown key 'round'; did you mean 'rounds'?"},
-        {"formats = [\"fp8\"]\n",
-         "c:1: formats is 'fp8'; did you mean 'fp32'? It may be fp32, fp16, bf16, mixed or int8"},
+        {"formats = [\"fp8\"]\n", "c:1: formats is 'fp8'; did you mean 'fp32'? It may be fp32, "
+                                  "fp16, bf16, mixed, int8, q8_0 "
+                                  "or q4_0"},
         {"rounds = 0\n", "c:1: rounds is 0, outside 1 to 100000"},
         {"[[model]]\nname = \"a\"\n", "c:1: a [[model]] has either make or dir"},
         {"[[model]]\nname = \"a\"\ndir = \"x\"\nmake = \"y\"\ntext = \"t\"\n",

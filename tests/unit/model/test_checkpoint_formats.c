@@ -39,6 +39,14 @@ static const char *const distilbert =
     " \"vocab_size\": 15000, \"max_position_embeddings\": 9,"
     " \"architectures\": [\"DistilBertForSequenceClassification\"], \"num_labels\": 2}";
 static const char *const configs[] = {gpt2, distilbert};
+/* The same with whole groups of inputs. */
+static const char *const grouped[] = {
+    "{\"model_type\": \"gpt2\", \"n_embd\": 96, \"n_layer\": 2, \"n_head\": 3,"
+    " \"vocab_size\": 15000, \"n_positions\": 9, \"n_inner\": 224}",
+    "{\"model_type\": \"distilbert\", \"dim\": 96, \"n_layers\": 2, \"n_heads\": 3, "
+    "\"hidden_dim\": 224, \"vocab_size\": 15000, \"max_position_embeddings\": 9,"
+    " \"architectures\": [\"DistilBertForSequenceClassification\"], \"num_labels\": 2}",
+};
 
 enum { CONTEXT = 9 };
 
@@ -111,6 +119,24 @@ static void add_quantised(TensorList *l, const STensor *t, const float *x)
     add_tensor(l, xasprintf("%s.scale", t->name), ST_F32, 1, &outputs, scale);
 }
 
+/* Bytes of the groups of each output. */
+static void add_groups(TensorList *l, const STensor *t, const float *x, StDtype dtype)
+{
+    bool by_column = is_conv1d(t->name);
+    size_t outputs = t->shape[by_column], inputs = t->shape[!by_column];
+    DType type = dtype == ST_Q8_0 ? DT_Q8_0 : DT_Q4_0;
+    size_t row = dtype_bytes(type, inputs);
+    char *groups = xmalloc(outputs * row);
+    float *output = xmalloc(inputs * sizeof *output);
+    for (size_t o = 0; o < outputs; o++) {
+        for (size_t k = 0; k < inputs; k++)
+            output[k] = by_column ? x[k * outputs + o] : x[o * inputs + k];
+        kernels()->narrow(type, output, groups + o * row, inputs);
+    }
+    free(output);
+    add_tensor(l, xstrdup(t->name), ST_U8, 2, (size_t[]){outputs, row}, groups);
+}
+
 static void rewrite(StDtype dtype)
 {
     Err err;
@@ -122,10 +148,13 @@ static void rewrite(StDtype dtype)
         size_t n = stensor_count(t);
         float *x = xmalloc(n * sizeof *x);
         cr_assert(safetensors_to_f32(t, x, &err) == 0, "%s", err.msg);
-        if (dtype == ST_I8 && t->ndim == 2) {
+        if (st_is_blocks(dtype) && t->ndim == 2) {
+            add_groups(&list, t, x, dtype);
+            free(x);
+        } else if (dtype == ST_I8 && t->ndim == 2) {
             add_quantised(&list, t, x);
             free(x);
-        } else if (dtype == ST_I8) {
+        } else if (dtype == ST_I8 || st_is_blocks(dtype)) {
             add_tensor(&list, xstrdup(t->name), ST_F32, t->ndim, t->shape, x);
         } else {
             uint16_t *small = xmalloc(n * sizeof *small);
@@ -192,6 +221,8 @@ Test(checkpoint_formats, a_file_of_the_models_own_format)
         expect_same_from_small_file(configs[i], PRECISION_BF16, ST_BF16);
         expect_same_from_small_file(configs[i], PRECISION_FP16, ST_F16);
         expect_same_from_small_file(configs[i], PRECISION_INT8, ST_I8);
+        expect_same_from_small_file(grouped[i], PRECISION_Q8_0, ST_Q8_0);
+        expect_same_from_small_file(grouped[i], PRECISION_Q4_0, ST_Q4_0);
     }
 }
 
@@ -224,6 +255,33 @@ Test(checkpoint_formats, an_int8_file_is_dequantised_for_fp32)
         rewrite(ST_I8);
         load(&m, PRECISION_FP32);
         expect_dequantised(&m, &original);
+        model_release(&m);
+        model_release(&original);
+    }
+}
+
+/* Whatever the file has, the weights of an fp32 model are its groups as the kernel widens them. */
+Test(checkpoint_formats, a_file_of_groups_is_widened_for_fp32)
+{
+    const StDtype stored[] = {ST_Q8_0, ST_Q4_0};
+    const DType types[] = {DT_Q8_0, DT_Q4_0};
+    for (size_t i = 0; i < COUNT_OF(grouped) * COUNT_OF(stored); i++) {
+        Model original, m;
+        write_fp32(&original, grouped[i / 2]);
+        rewrite(stored[i % 2]);
+        load(&m, PRECISION_FP32);
+        for (size_t k = 0; k < m.params.count; k++) {
+            const Param *q = m.params.list[k];
+            size_t n = tensor_count(&q->tensor);
+            float *x = original.params.weights + q->offset;
+            char *groups = xmalloc(n * sizeof *x);
+            if (q->spec.cols) {
+                kernels()->narrow(types[i % 2], x, groups, n);
+                kernels()->widen(types[i % 2], groups, x, n);
+            }
+            cr_expect(memcmp(m.params.weights + q->offset, x, n * sizeof *x) == 0, "%s", q->name);
+            free(groups);
+        }
         model_release(&m);
         model_release(&original);
     }

@@ -43,6 +43,17 @@ static ModelConfig encoder(const Family *family)
     return c;
 }
 
+/* The model with whole groups of inputs, where the precision wants them. */
+static ModelConfig suited(ModelConfig c, Precision p)
+{
+    Err err;
+    if (precision_takes(p, &c, &err) != 0) {
+        c.d_model = 64;
+        c.d_ff = 224;
+    }
+    return c;
+}
+
 /* Tokens by seed; targets are the next token, or labels, and padding has none. */
 static void set_inputs(Model *m, uint64_t hidden_seed)
 {
@@ -125,7 +136,7 @@ static double distance(const float *a, const float *b, size_t n)
 
 Test(precision, names)
 {
-    char names[64] = "";
+    char names[96] = "";
     Precision p;
     Err err;
     for (int i = 0; i < NUM_PRECISIONS; i++) {
@@ -135,7 +146,7 @@ Test(precision, names)
     }
     cr_expect_str_eq(names, PRECISION_NAMES);
     cr_expect(precision_parse("fp8", &p, &err) == -1);
-    cr_expect_str_eq(err.msg, "'fp8' is no precision: fp32|fp16|bf16|mixed|int8");
+    cr_expect_str_eq(err.msg, "'fp8' is no precision: " PRECISION_NAMES);
 }
 
 /* ---- what is native is a matter of features ---- */
@@ -155,12 +166,13 @@ static void expect_support(const char *isa, const char *hidden, const Support *w
 
 Test(precision, without_instructions_a_format_is_converted_or_emulated)
 {
-    const Support bare[] = {SUPPORT_NATIVE, SUPPORT_CONVERT, SUPPORT_CONVERT, SUPPORT_EMULATED,
-                            SUPPORT_EMULATED};
+    const Support bare[] = {SUPPORT_NATIVE,   SUPPORT_CONVERT, SUPPORT_CONVERT, SUPPORT_EMULATED,
+                            SUPPORT_EMULATED, SUPPORT_NATIVE,  SUPPORT_NATIVE};
     const char *all = "-avx512_bf16,-avx512_fp16,-avx512_vnni,-amx_bf16,-amx_int8";
     expect_support("avx512", all, bare);
     expect_support("avx2", all, bare);
-    const Support generic[] = {SUPPORT_NATIVE, SUPPORT_EMULATED, SUPPORT_CONVERT, SUPPORT_EMULATED,
+    const Support generic[] = {SUPPORT_NATIVE,   SUPPORT_EMULATED, SUPPORT_CONVERT,
+                               SUPPORT_EMULATED, SUPPORT_EMULATED, SUPPORT_EMULATED,
                                SUPPORT_EMULATED};
     expect_support("generic", "", generic);
 }
@@ -184,7 +196,7 @@ static void expect_attention(const Graph *g, DType product, DType activations)
 /* In forward passes: what a backward pass will need is fp32. */
 static void expect_attention_of(const ModelConfig *c, Precision p, bool backward)
 {
-    static const DType native[] = {DT_F32, DT_F32, DT_BF16, DT_BF16, DT_BF16};
+    static const DType native[] = {DT_F32, DT_F32, DT_BF16, DT_BF16, DT_BF16, DT_BF16, DT_BF16};
     bool small = product_support(DT_BF16) == SUPPORT_NATIVE && !backward;
     ModelOptions o = options(p, 1);
     Model m;
@@ -222,7 +234,8 @@ Test(precision, a_layer_too_wide_for_int8_is_no_abort)
     cr_expect_eq(precision_takes(PRECISION_INT8, &c, &err), 0);
     c.d_ff++;
     for (int p = 0; p < NUM_PRECISIONS; p++)
-        cr_expect_eq(precision_takes((Precision)p, &c, &err), p == PRECISION_INT8 ? -1 : 0);
+        cr_expect_eq(precision_takes((Precision)p, &c, &err), p >= PRECISION_INT8 ? -1 : 0);
+    cr_expect_eq(precision_takes(PRECISION_INT8, &c, &err), -1);
     cr_expect_str_eq(err.msg, refusal);
     ModelOptions o = options(PRECISION_INT8, 1);
     model_plan(&m, &c, &o);
@@ -230,6 +243,21 @@ Test(precision, a_layer_too_wide_for_int8_is_no_abort)
     cr_expect_eq(model_alloc(&m, &err), -1);
     cr_expect_str_eq(err.msg, refusal);
     model_release(&m);
+}
+
+Test(precision, inputs_of_no_whole_groups_are_named)
+{
+    ModelConfig c = model_config_gpt(64, 2, 4, 401, CONTEXT);
+    Err err = {""};
+    cr_expect_eq(precision_takes(PRECISION_Q8_0, &c, &err), 0);
+    c.head_dim = 20;
+    cr_expect_eq(precision_takes(PRECISION_Q8_0, &c, &err), -1);
+    cr_expect_str_eq(
+        err.msg, "q8_0 takes inputs of a layer by groups of 32, and num_heads x head_dim is 80");
+    c.head_dim = 0;
+    c.d_ff = 100;
+    cr_expect_eq(precision_takes(PRECISION_Q4_0, &c, &err), -1);
+    cr_expect_str_eq(err.msg, "q4_0 takes inputs of a layer by groups of 32, and d_ff is 100");
 }
 
 /* ---- distance from fp32 ---- */
@@ -261,13 +289,14 @@ static void expect_near_fp32(const ModelConfig *c, const Distances observed[NUM_
     const double factor = 3;
     for (int p = PRECISION_FP16; p < NUM_PRECISIONS; p++) {
         Distances worst = {0};
+        const ModelConfig m = suited(*c, (Precision)p);
         for (size_t i = 0; i < COUNT_OF(sets); i++) {
             if (!use_set(sets[i]))
                 continue;
             ModelOptions o = options(PRECISION_FP32, 1);
-            Forward fp32 = forward_of(c, &o, 5);
+            Forward fp32 = forward_of(&m, &o, 5);
             o.precision = (Precision)p;
-            Forward f = forward_of(c, &o, 5);
+            Forward f = forward_of(&m, &o, 5);
             Distances d = distances(&f, &fp32);
             cr_expect(d.state > 1e-5 && d.logits > 1e-5, "%s on %s is fp32",
                       precision_name((Precision)p), sets[i]);
@@ -293,7 +322,9 @@ Test(precision, gpt_is_near_fp32)
     expect_near_fp32(&c, (Distances[]){[PRECISION_FP16] = {6.2e-4, 6.7e-4, 5.1e-6},
                                        [PRECISION_BF16] = {4.9e-3, 5.3e-3, 4.1e-5},
                                        [PRECISION_MIXED] = {2.5e-3, 3.3e-3, 4.1e-5},
-                                       [PRECISION_INT8] = {1.2e-2, 1.4e-2, 5.0e-5}});
+                                       [PRECISION_INT8] = {1.2e-2, 1.4e-2, 5.0e-5},
+                                       [PRECISION_Q8_0] = {8.5e-3, 1.1e-2, 8.3e-5},
+                                       [PRECISION_Q4_0] = {1.1e-1, 1.4e-1, 1.5e-3}});
 }
 
 Test(precision, distilbert_is_near_fp32)
@@ -302,7 +333,9 @@ Test(precision, distilbert_is_near_fp32)
     expect_near_fp32(&c, (Distances[]){[PRECISION_FP16] = {6.6e-4, 1.3e-3, 5.1e-6},
                                        [PRECISION_BF16] = {5.2e-3, 9.6e-3, 4.1e-5},
                                        [PRECISION_MIXED] = {1.3e-4, 5.0e-3, 4.1e-5},
-                                       [PRECISION_INT8] = {6.1e-3, 2.5e-2, 5.0e-5}});
+                                       [PRECISION_INT8] = {6.1e-3, 2.5e-2, 5.0e-5},
+                                       [PRECISION_Q8_0] = {5.2e-3, 1.1e-2, 8.3e-5},
+                                       [PRECISION_Q4_0] = {8.3e-2, 1.4e-1, 1.5e-3}});
 }
 
 /* ---- what changes no bit ---- */
@@ -321,10 +354,11 @@ Test(precision, threads_change_nothing)
         for (size_t k = 0; k < COUNT_OF(models) && use_set(sets[i]); k++)
             for (int p = 0; p < NUM_PRECISIONS; p++) {
                 ModelOptions o = options((Precision)p, 1);
-                Forward one = forward_of(&models[k], &o, 5);
+                const ModelConfig c = suited(models[k], (Precision)p);
+                Forward one = forward_of(&c, &o, 5);
                 o.threads = 2;
                 o.pack_weights = true; /* which mixed makes copies for, and others have anyway */
-                Forward two = forward_of(&models[k], &o, 5);
+                Forward two = forward_of(&c, &o, 5);
                 cr_expect(forward_same(&one, &two), "%s on %s, model %zu",
                           precision_name((Precision)p), sets[i], k);
                 forward_release(&one);
@@ -358,8 +392,10 @@ Test(precision, masked_keys_contribute_nothing)
     const ModelConfig models[] = {gpt(), encoder(&family_distilbert)};
     for (size_t i = 0; i < COUNT_OF(sets); i++)
         for (size_t k = 0; k < COUNT_OF(models) && use_set(sets[i]); k++)
-            for (int p = 0; p < NUM_PRECISIONS; p++)
-                expect_padding_unseen(&models[k], (Precision)p);
+            for (int p = 0; p < NUM_PRECISIONS; p++) {
+                const ModelConfig c = suited(models[k], (Precision)p);
+                expect_padding_unseen(&c, (Precision)p);
+            }
 }
 
 /* ---- backward of mixed ---- */
@@ -464,7 +500,8 @@ Test(precision, a_backward_pass_of_bf16_is_our_bug, .signal = SIGABRT)
 
 Test(precision, small_formats_take_what_they_promise)
 {
-    const double bytes_of_weight[] = {4, 2, 2, 4, 1}, bytes_of_activation[] = {4, 2, 2, 4, 4};
+    const double bytes_of_weight[] = {4, 2, 2, 4, 1, 34.0 / 32, 18.0 / 32};
+    const double bytes_of_activation[] = {4, 2, 2, 4, 4, 4, 4};
     ModelConfig c = model_config_gpt(256, 4, 4, 5000, 512);
     size_t arena[NUM_PRECISIONS];
     for (int p = 0; p < NUM_PRECISIONS; p++) {
