@@ -58,54 +58,72 @@ static void write_note(const Diff *d, const DiffRow *r, char *text)
                  100 * (d->threshold + r->detectable));
 }
 
-/* Processes a side with which every row that is inconclusive now would show wanted_change, as far
- * as its spread between processes is known. */
-static double processes_needed(const Diff *d)
+/* What would settle an inconclusive verdict. */
+typedef struct Remedy {
+    bool processes; /* more of them would: not where the user said what they differ by */
+    bool known;     /* their spread is, of a row at least */
+    bool in_turns;  /* the machine changed between the sweeps: more of each sweep would not do */
+    double seen;    /* processes a side so far, the fewest of the rows */
+    double needed;  /* processes a side with which each of these rows would show wanted_change */
+} Remedy;
+
+static Remedy remedy_of(const Diff *d)
 {
-    double needed = FEWEST_PROCESSES;
+    Remedy m = {.seen = INFINITY, .needed = FEWEST_PROCESSES};
+    double wanted = wanted_change(d);
     for (size_t i = 0; i < d->count; i++) {
         const DiffRow *r = &d->rows[i];
         bool known = of_processes(r) || r->by_floor;
-        if (r->verdict == VERDICT_INCONCLUSIVE && known)
-            needed = fmax(needed, trials_to_detect(r->cv, wanted_change(d) - d->threshold));
+        m.processes |= known || !r->spread_known;
+        if (r->verdict != VERDICT_INCONCLUSIVE)
+            continue;
+        m.known |= known;
+        m.seen = fmin(m.seen, of_processes(r) ? (double)diff_units(r, false) : 1);
+        m.in_turns |= r->unit == DIFF_APART && r->shift > wanted;
+        if (known)
+            m.needed = fmax(m.needed, trials_to_detect(r->cv, wanted - d->threshold));
     }
-    return needed;
+    return m;
 }
 
-/* Whether more processes would settle it: not where the user said what they differ by. */
-static bool processes_would_do(const Diff *d)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if (of_processes(&d->rows[i]) || !d->rows[i].spread_known || d->rows[i].by_floor)
-            return true;
-    return false;
-}
-
-/* What would settle an inconclusive verdict, or "". */
+/* That remedy, or "". */
 static void write_advice(const Diff *d, FieldTEXT text)
 {
     char duration[UNIT_TEXT_SIZE];
-    double needed = processes_needed(d);
+    Remedy m = remedy_of(d);
+    double wanted = 100 * wanted_change(d);
+    bool enough = m.known && m.needed <= m.seen; /* a change that is smaller is not told yet */
+    double processes = enough ? 2 * m.seen : m.needed;
     text[0] = '\0';
-    if (d->verdict != VERDICT_INCONCLUSIVE || d->count == 0 || !processes_would_do(d))
+    if (d->verdict != VERDICT_INCONCLUSIVE || d->count == 0 || !m.processes)
         return;
-    format_duration(duration, 2 * needed * (double)d->count * d->process_seconds);
-    if (d->unit == DIFF_PROCESSES)
-        snprintf(text, TEXT_SIZE, "a change of %.2g %% needs --processes %.0f, about %s",
-                 100 * wanted_change(d), needed, duration);
+    format_duration(duration, 2 * processes * (double)d->count * d->process_seconds);
+    if (m.in_turns)
+        snprintf(text, TEXT_SIZE,
+                 "the machine changed between the sweeps: tare diff --run OLD NEW CONFIG "
+                 "--processes %.0f, about %s, does not depend on it",
+                 processes, duration);
     else if (!d->spread_known)
         snprintf(
             text, TEXT_SIZE,
-            "one process a side tells nothing of the spread between processes: run %.0f a side, "
-            "about %s, by num_processes = %.0f or tare diff --run OLD NEW CONFIG, or give "
-            "--threshold",
-            needed, duration, needed);
-    else
+            "one process a side tells nothing of the spread between processes: run at least "
+            "%.0f a side, about %s, by num_processes = %.0f or tare diff --run OLD NEW CONFIG, "
+            "or give --threshold",
+            processes, duration, processes);
+    else if (enough)
         snprintf(
             text, TEXT_SIZE,
-            "a change of %.2g %% needs %.0f processes a side, about %s: num_processes = %.0f or "
-            "tare diff --run OLD NEW CONFIG",
-            100 * wanted_change(d), needed, duration, needed);
+            "%.0f processes a side show a change of %.2g %%; a smaller one takes more, such as "
+            "%.0f a side, about %s",
+            m.seen, wanted, processes, duration);
+    else if (d->unit == DIFF_PROCESSES)
+        snprintf(text, TEXT_SIZE, "a change of %.2g %% needs --processes %.0f, about %s", wanted,
+                 processes, duration);
+    else
+        snprintf(text, TEXT_SIZE,
+                 "a change of %.2g %% needs %.0f processes a side, about %s: num_processes = %.0f "
+                 "or tare diff --run OLD NEW CONFIG",
+                 wanted, processes, duration, processes);
 }
 
 static int64_t processes_of(const DiffRow *r, size_t processes, size_t count)

@@ -88,8 +88,37 @@ Test(diff_processes, one_process_a_side_tells_how_many_and_how_long)
     d.process_seconds = 24;
     judge(&d);
     cr_expect_eq(d.verdict, VERDICT_INCONCLUSIVE);
-    expect_printed(&d, "one process a side tells nothing of the spread between processes: run 5 a "
-                       "side, about 4 min");
+    expect_printed(&d, "one process a side tells nothing of the spread between processes: run at "
+                       "least 5 a side, about 4 min");
+    diff_release(&d);
+}
+
+/* The machine changed by 30 %: more processes of each sweep would not tell, turns would. */
+Test(diff_processes, a_machine_that_changed_asks_for_turns)
+{
+    Diff d = one_row(8, 100, 110);
+    d.rows[0].shift = 0.3;
+    d.process_seconds = 2;
+    judge(&d);
+    cr_expect_eq(d.verdict, VERDICT_INCONCLUSIVE);
+    expect_printed(&d, "the machine changed between the sweeps: only changes beyond 30 % tell");
+    expect_printed(&d, "tare diff --run OLD NEW CONFIG --processes ");
+    diff_release(&d);
+}
+
+/* Processes that would have shown 5 % saw less: no advice to run fewer than there were. */
+Test(diff_processes, what_is_smaller_takes_more_than_there_were)
+{
+    Diff d = one_row(8, 100, 102);
+    for (size_t i = 0; i < d.rows[0].old_count; i++) {
+        d.rows[0].old_ms[i] = 100 + 0.5 * (double)(i / 4 % 5);
+        d.rows[0].new_ms[i] = 102 + 0.5 * (double)(i / 4 % 5);
+    }
+    d.process_seconds = 2;
+    judge(&d);
+    cr_expect_eq(d.verdict, VERDICT_INCONCLUSIVE);
+    expect_printed(&d, "8 processes a side show a change of 5 %; a smaller one takes more, such as "
+                       "16 a side, about 1 min 04 s");
     diff_release(&d);
 }
 

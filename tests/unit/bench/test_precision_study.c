@@ -649,6 +649,13 @@ static void expect_time(double gflops, const char *status)
                   "only what is believed is compared");
         cr_expect(ok || !r->ranked);
     }
+    char text[1 << 16] = "";
+    FILE *f = fmemopen(text, sizeof text, "w");
+    study_judge(&s);
+    study_report_markdown(&s, 0, f);
+    fclose(f);
+    cr_expect(eq(int, strstr(text, "| implausible: ") != NULL, !ok), "%s", text);
+    cr_expect(eq(int, strstr(text, "| 1.00 ") != NULL, ok), "FP32 is one time itself: %s", text);
     study_release(&s);
     config_release(&study_config_file, &c);
     free(toml);
