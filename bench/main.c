@@ -1,4 +1,5 @@
 /* main: picks the verb, prints the one error, decides the exit code. */
+#include <fcntl.h>
 #include <omp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -126,8 +127,18 @@ static void start_all_threads(void)
     omp_set_max_active_levels(1);
 }
 
+/* Takes the numbers of standard streams that are closed: the first file that is opened would have
+ * one, and what is printed would go into it. Reading or writing them fails as before. */
+static void keep_standard_streams_apart(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+    keep_standard_streams_apart();
     reexecute_with_short_spin(argv);
     start_all_threads();
     if (argc < 2) {

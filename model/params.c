@@ -27,15 +27,34 @@ void params_release(Params *p)
         free(p->list[i]);
     }
     free(p->list);
+    free(p->by_name);
     *p = (Params){0};
+}
+
+/* Where the parameter of this name is, or would be. */
+static Param **place_of(const Params *p, const char *name)
+{
+    uint64_t hash = 0;
+    for (const char *c = name; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x9e3779b97f4a7c15u;
+    size_t mask = ((size_t)1 << p->bits) - 1, i = hash >> (64 - p->bits);
+    while (p->by_name[i] && strcmp(p->by_name[i]->name, name) != 0)
+        i = (i + 1) & mask;
+    return &p->by_name[i];
+}
+
+static void make_places(Params *p, unsigned bits)
+{
+    free(p->by_name);
+    p->bits = bits;
+    p->by_name = xcalloc((size_t)1 << bits, sizeof(Param *));
+    for (size_t i = 0; i < p->count; i++)
+        *place_of(p, p->list[i]->name) = p->list[i];
 }
 
 static Param *find(const Params *p, const char *name)
 {
-    for (size_t i = 0; i < p->count; i++)
-        if (strcmp(p->list[i]->name, name) == 0)
-            return p->list[i];
-    return NULL;
+    return p->by_name ? *place_of(p, name) : NULL;
 }
 
 static Param *declare(Params *p, ParamSpec spec, char *name)
@@ -58,6 +77,10 @@ static Param *declare(Params *p, ParamSpec spec, char *name)
                          .pack = &q->pack};
     p->block_floats += (tensor_count(&q->tensor) + 15) / 16 * 16;
     p->list[p->count++] = q;
+    if (!p->by_name || 2 * p->count > (size_t)1 << p->bits)
+        make_places(p, p->by_name ? p->bits + 1 : 6);
+    else
+        *place_of(p, name) = q;
     return q;
 }
 

@@ -48,6 +48,8 @@ typedef struct Param {
 typedef struct Params {
     Param **list;
     size_t count;
+    Param **by_name; /* a hash table of 2^bits places, at most half full; NULL: free */
+    unsigned bits;
     DType format;        /* of the matrices in memory */
     size_t block_floats; /* of one flat block, each parameter padded to a cache line */
     float *weights, *grads, *moment1, *moment2; /* NULL until allocated, or not wanted */

@@ -34,28 +34,29 @@ static void write_note(const Diff *d, const DiffRow *r, char *text)
         return;
     const char *units = of_processes(r) ? "processes" : "trials";
     double wanted = wanted_change(d), needed = trials_to_detect(r->cv, wanted - d->threshold);
+    char tell[UNIT_TEXT_SIZE], shows[UNIT_TEXT_SIZE], then[UNIT_TEXT_SIZE];
+    format_percent(tell, r->least_change);
+    format_percent(shows, d->threshold + r->detectable);
+    format_percent(then, wanted);
     if (isnan(r->detectable))
         write_too_few(r, units, text);
     else if (!r->spread_known)
         snprintf(text, TEXT_SIZE, "one process a side");
     else if (r->by_floor)
         snprintf(text, TEXT_SIZE,
-                 "one process a side: by the noise floor only changes beyond %.2g %% tell",
-                 100 * r->least_change);
+                 "one process a side: by the noise floor only changes beyond %s tell", tell);
     else if (r->least_change > d->threshold)
-        snprintf(text, TEXT_SIZE, "%s: only changes beyond %.2g %% tell",
+        snprintf(text, TEXT_SIZE, "%s: only changes beyond %s tell",
                  r->least_change > r->wait ? "the machine changed between the sweeps"
                                            : "threads waited for a CPU",
-                 100 * r->least_change);
+                 tell);
     else if (verdict_of(r->test.interval, d->threshold) != VERDICT_INCONCLUSIVE)
         snprintf(text, TEXT_SIZE, "could be chance among this many rows");
     else if (wanted > 0 && needed > (double)diff_units(r, false))
-        snprintf(text, TEXT_SIZE,
-                 "changes from %.2g %% would show; with %.0f %s a side, from %.2g %%",
-                 100 * (d->threshold + r->detectable), needed, units, 100 * wanted);
+        snprintf(text, TEXT_SIZE, "changes from %s would show; with %.0f %s a side, from %s", shows,
+                 needed, units, then);
     else
-        snprintf(text, TEXT_SIZE, "changes from %.2g %% would show",
-                 100 * (d->threshold + r->detectable));
+        snprintf(text, TEXT_SIZE, "changes from %s would show", shows);
 }
 
 /* What would settle an inconclusive verdict. */
@@ -89,14 +90,14 @@ static Remedy remedy_of(const Diff *d)
 /* That remedy, or "". */
 static void write_advice(const Diff *d, FieldTEXT text)
 {
-    char duration[UNIT_TEXT_SIZE];
+    char duration[UNIT_TEXT_SIZE], wanted[UNIT_TEXT_SIZE];
     Remedy m = remedy_of(d);
-    double wanted = 100 * wanted_change(d);
     bool enough = m.known && m.needed <= m.seen; /* a change that is smaller is not told yet */
     double processes = enough ? 2 * m.seen : m.needed;
     text[0] = '\0';
     if (d->verdict != VERDICT_INCONCLUSIVE || d->count == 0 || !m.processes)
         return;
+    format_percent(wanted, wanted_change(d));
     format_duration(duration, 2 * processes * (double)d->count * d->process_seconds);
     if (m.in_turns)
         snprintf(text, TEXT_SIZE,
@@ -111,17 +112,16 @@ static void write_advice(const Diff *d, FieldTEXT text)
             "or give --threshold",
             processes, duration, processes);
     else if (enough)
-        snprintf(
-            text, TEXT_SIZE,
-            "%.0f processes a side show a change of %.2g %%; a smaller one takes more, such as "
-            "%.0f a side, about %s",
-            m.seen, wanted, processes, duration);
+        snprintf(text, TEXT_SIZE,
+                 "%.0f processes a side show a change of %s; a smaller one takes more, such as "
+                 "%.0f a side, about %s",
+                 m.seen, wanted, processes, duration);
     else if (d->unit == DIFF_PROCESSES)
-        snprintf(text, TEXT_SIZE, "a change of %.2g %% needs --processes %.0f, about %s", wanted,
+        snprintf(text, TEXT_SIZE, "a change of %s needs --processes %.0f, about %s", wanted,
                  processes, duration);
     else
         snprintf(text, TEXT_SIZE,
-                 "a change of %.2g %% needs %.0f processes a side, about %s: num_processes = %.0f "
+                 "a change of %s needs %.0f processes a side, about %s: num_processes = %.0f "
                  "or tare diff --run OLD NEW CONFIG",
                  wanted, processes, duration, processes);
 }

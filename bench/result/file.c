@@ -112,8 +112,9 @@ static int open_locked(const char *path, bool *existed, Err *err)
     for (;;) {
         struct stat at_path, opened;
         *existed = stat(path, &at_path) == 0;
-        if (*existed && !S_ISREG(at_path.st_mode))
-            return err_set(err, "cannot keep results in '%s': it is not a regular file", path);
+        if (*existed && path_is_stream(path))
+            return err_set(err, "cannot keep results in '%s': it is %s", path,
+                           S_ISREG(at_path.st_mode) ? "standard output" : "not a regular file");
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (fd < 0)
             return path_refuse(path, err);

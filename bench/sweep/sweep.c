@@ -14,6 +14,7 @@
 #include "bench/row/result.h"
 #include "bench/row/stamp.h"
 #include "bench/result/diff.h"
+#include "bench/util/units.h"
 #include "bench/util/interrupt.h"
 #include "bench/sweep/runner.h"
 #include "bench/row/warning.h"
@@ -271,10 +272,11 @@ static void tell_noise(Runner *r)
     }
     if (r->noise.count < 2)
         return;
-    progress_note(
-        &r->progress,
-        "noise floor: %zu processes of a small row differ by %.2g %% (standard deviation)",
-        r->noise.count, 100 * noise_cv(&r->noise));
+    char spread[UNIT_TEXT_SIZE];
+    format_percent(spread, noise_cv(&r->noise));
+    progress_note(&r->progress,
+                  "noise floor: %zu processes of a small row differ by %s (standard deviation)",
+                  r->noise.count, spread);
 }
 
 /* The fastest median product of the rows so far that the probe made in the same way. */
@@ -327,12 +329,15 @@ static void show_turn(Runner *r, const SweepItem *item, const char *name, const 
     progress_row_ended(&r->progress, name, one, time_left(r, place + 1));
     if (!item->in_file)
         return;
-    if (!isnan(row->between_cv))
+    if (!isnan(row->between_cv)) {
+        char between[UNIT_TEXT_SIZE], within[UNIT_TEXT_SIZE];
+        format_percent(between, row->between_cv);
+        format_percent(within, row->within_cv);
         progress_note(&r->progress,
                       "    %s: median %.4g ms of %" PRId64
-                      " processes, which differ by %.2g %%, their trials by %.2g %%",
-                      item->name, row->median_ms, row->config.num_processes, 100 * row->between_cv,
-                      100 * row->within_cv);
+                      " processes, which differ by %s, their trials by %s",
+                      item->name, row->median_ms, row->config.num_processes, between, within);
+    }
     if (row_warning(row, warning))
         progress_note(&r->progress, "    warning: %s", warning);
 }

@@ -81,3 +81,19 @@ void format_duration(char text[UNIT_TEXT_SIZE], double seconds)
         snprintf(text, UNIT_TEXT_SIZE, "%.0f h %02.0f min", floor(round(seconds / 60) / 60),
                  fmod(round(seconds / 60), 60));
 }
+
+void format_percent(char text[UNIT_TEXT_SIZE], double share)
+{
+    double percent = 100 * share, size = fabs(percent);
+    text[0] = '\0';
+    if (isnan(share))
+        return;
+    if (size > 0 && size < 0.001) /* never 1e-05 */
+        snprintf(text, UNIT_TEXT_SIZE, "less than 0.001 %%");
+    else /* nor 1e+02 */
+        snprintf(text, UNIT_TEXT_SIZE,
+                 size < 99.5   ? "%.2g %%"
+                 : size < 1e15 ? "%.0f %%"
+                               : "%g %%",
+                 percent);
+}

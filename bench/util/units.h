@@ -14,3 +14,5 @@ enum { UNIT_TEXT_SIZE = 32 };
 /* "1.86 GiB"; "12 ms", "4.1 s", "3 min 20 s", "2 h 05 min". "" for a missing (NaN) value. */
 void format_bytes(char text[UNIT_TEXT_SIZE], double bytes);
 void format_duration(char text[UNIT_TEXT_SIZE], double seconds);
+/* A share as "0.25 %", "12 %", "310 %", "less than 0.001 %"; "" for a missing one. */
+void format_percent(char text[UNIT_TEXT_SIZE], double share);

@@ -115,6 +115,9 @@ static int make_dir(Out *o, Err *err)
     o->made = mkdir(target, 0777) == 0;
     if (!o->made && errno != EEXIST)
         return path_refuse(o->dir, err);
+    struct stat st;
+    if (stat(target, &st) == 0 && !S_ISDIR(st.st_mode))
+        return err_set(err, "--out '%s': not a folder", o->dir);
     return access(target, W_OK | X_OK) == 0
                ? 0
                : err_set(err, "cannot write into '%s': %s", o->dir, strerror(errno));

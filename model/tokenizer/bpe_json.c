@@ -421,16 +421,30 @@ int bpe_json_read(ByteLevel *b, const json_t *tokenizer, const char *place, Err 
     return err_prefix(err, "%s", place);
 }
 
+/* What the transformers library adds to a tokenizer.json. */
+static int read_side(ByteLevel *b, const char *model_dir, const json_t *tokenizer, Err *err)
+{
+    json_t *config = tokenizer_file(model_dir, "tokenizer_config.json", err);
+    int rc = config ? 0 : -1;
+    if (config && tokenizer_side(&b->truncate_left, config, tokenizer, "truncation", err) != 0)
+        rc = err_prefix(err, "%s/tokenizer_config.json", model_dir);
+    json_decref(config);
+    return rc;
+}
+
+/* b is initialised, and to be released where this fails. */
+static int load(ByteLevel *b, const char *model_dir, const json_t *tokenizer, Err *err)
+{
+    if (!json_object_get(tokenizer, "model"))
+        return read_directory(b, model_dir, err);
+    return read_tokenizer(b, tokenizer, err) == 0 ? 0
+                                                  : err_prefix(err, "%s/tokenizer.json", model_dir);
+}
+
 int bpe_json_load(ByteLevel *b, const char *model_dir, const json_t *tokenizer, Err *err)
 {
-    if (json_object_get(tokenizer, "model")) {
-        char *place = xasprintf("%s/tokenizer.json", model_dir);
-        int rc = bpe_json_read(b, tokenizer, place, err);
-        free(place);
-        return rc;
-    }
     byte_level_init(b);
-    if (read_directory(b, model_dir, err) == 0)
+    if (load(b, model_dir, tokenizer, err) == 0 && read_side(b, model_dir, tokenizer, err) == 0)
         return 0;
     byte_level_release(b);
     return -1;

@@ -3,7 +3,8 @@
  * The one idea: tokenizer.json says everything, and each of its parts is one that is built or is
  * refused by name: model BPE on bytes; normalizer NFC; pre_tokenizer ByteLevel, Digits and
  * ByteLevel, or Split and ByteLevel with a regular expression of pre_tokenizer.h; post_processor
- * ByteLevel, TemplateProcessing; decoder ByteLevel. Its truncation and padding are not read.
+ * ByteLevel, TemplateProcessing; decoder ByteLevel. Of its truncation only the side is
+ * read, where tokenizer_config.json names none.
  *
  * Where there is none, vocab.json and merges.txt are the tables, the class of tokenizer_config.json
  * (GPT2Tokenizer, Qwen2Tokenizer; GPT-2's without it) the settings; its added_tokens_decoder and

@@ -42,6 +42,8 @@ typedef struct Trainer {
     Word *words;
     size_t num_words, word_capacity;
     bool too_many; /* more different words than there is room for */
+    size_t max_word;
+    size_t too_long; /* bytes of a word longer than that; 0: none */
     int32_t *symbols;
     PairSlot *pairs;
     size_t num_pairs;
@@ -56,6 +58,10 @@ typedef struct Trainer {
 
 static void count_word(Trainer *t, const unsigned char *word, size_t len)
 {
+    if (len > t->max_word) {
+        t->too_long = len;
+        return;
+    }
     int32_t i = token_table_find(&t->names, word, len);
     if (i >= 0) {
         t->words[i].count++;
@@ -332,8 +338,14 @@ void bpe_trained_release(BpeTrained *t)
 
 int bpe_train(BpeTrained *out, const char *text, size_t len, size_t vocab, Err *err)
 {
+    return bpe_train_words(out, text, len, vocab, BPE_TRAIN_MAX_WORD, err);
+}
+
+int bpe_train_words(BpeTrained *out, const char *text, size_t len, size_t vocab, size_t max_word,
+                    Err *err)
+{
     int32_t byte_ids[BYTES];
-    Trainer t = {0};
+    Trainer t = {.max_word = max_word};
     ByteBuffer repaired = {0};
     CHECK(vocab >= BPE_TRAIN_LEAST && vocab <= TOKEN_MAX_IDS, "%zu tokens", vocab);
     *out = (BpeTrained){0};
@@ -347,7 +359,7 @@ int bpe_train(BpeTrained *out, const char *text, size_t len, size_t vocab, Err *
     }
     add_bytes(&out->tokens, byte_ids);
     count_text(&t, (const unsigned char *)text, len);
-    if (!t.too_many) {
+    if (!t.too_many && !t.too_long) {
         make_symbols(&t, byte_ids);
         count_pairs(&t);
         merge_until(&t, out, vocab);
@@ -361,8 +373,11 @@ int bpe_train(BpeTrained *out, const char *text, size_t len, size_t vocab, Err *
     free(t.pairs);
     free(t.heap);
     free(t.fresh);
-    if (!t.too_many)
+    if (!t.too_many && !t.too_long)
         return 0;
     bpe_trained_release(out);
+    if (t.too_long)
+        return err_set(err, "the text has a word of %zu bytes, more than %zu", t.too_long,
+                       max_word);
     return err_set(err, "the text has more than %d different words", TOKEN_MAX_IDS);
 }

@@ -14,6 +14,8 @@
 
 enum { BPE_TRAIN_LEAST = 257 }; /* the bytes and one merge */
 
+#define BPE_TRAIN_MAX_WORD ((size_t)INT32_MAX)
+
 typedef struct BpePair {
     int32_t left, right;
 } BpePair;
@@ -25,6 +27,10 @@ typedef struct BpeTrained {
 } BpeTrained;
 
 /* Reads bytes that are not UTF-8 as U+FFFD. vocab is from BPE_TRAIN_LEAST to TOKEN_MAX_IDS; a text
- * with fewer pairs gives fewer tokens. -1 for one of more than TOKEN_MAX_IDS different words. */
+ * with fewer pairs gives fewer tokens. -1 for one of more than TOKEN_MAX_IDS different words, or
+ * with a word of more than BPE_TRAIN_MAX_WORD bytes. */
 int bpe_train(BpeTrained *t, const char *text, size_t len, size_t vocab, Err *err);
+/* The same with words of at most `max_word` bytes, which a test makes small. */
+int bpe_train_words(BpeTrained *t, const char *text, size_t len, size_t vocab, size_t max_word,
+                    Err *err);
 void bpe_trained_release(BpeTrained *t);

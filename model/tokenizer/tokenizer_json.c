@@ -18,6 +18,21 @@ json_t *tokenizer_file(const char *model_dir, const char *name, Err *err)
     return root;
 }
 
+int tokenizer_side(bool *left, const json_t *config, const json_t *tokenizer, const char *what,
+                   Err *err)
+{
+    char key[32];
+    snprintf(key, sizeof key, "%s_side", what);
+    const json_t *v = json_object_get(config, key);
+    const char *side = json_string_value(v);
+    if (v && (!side || (strcmp(side, "left") != 0 && strcmp(side, "right") != 0)))
+        return err_set(err, "'%s' must be \"left\" or \"right\"", key);
+    if (!v)
+        side = json_string_value(json_object_get(json_object_get(tokenizer, what), "direction"));
+    *left = side && (strcmp(side, "left") == 0 || strcmp(side, "Left") == 0);
+    return 0;
+}
+
 /* ---- parts that have to be BERT's ---- */
 
 /* Whether the part is missing, null, or of this type. */

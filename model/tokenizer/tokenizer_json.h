@@ -18,6 +18,12 @@ enum { WORDPIECE_MAX_CHARS = 100 }; /* a longer word is unknown */
  * caller gives it to json_decref. NULL: err is set. */
 json_t *tokenizer_file(const char *model_dir, const char *name, Err *err);
 
+/* Whether `what`, "truncation" or "padding", is on the left: as tokenizer_config.json (`config`)
+ * says under truncation_side, else tokenizer.json under truncation.direction, else not. -1: it
+ * names no side. */
+int tokenizer_side(bool *left, const json_t *config, const json_t *tokenizer, const char *what,
+                   Err *err);
+
 /* Reads model.vocab of the file's object `root` into v. -1, naming `path` and the part, for a
  * vocabulary that is no object of ids, a model, normalizer, pre_tokenizer or post_processor other
  * than BERT's, and a template other than `cls` text `sep`. */

@@ -21,25 +21,13 @@ static int get_bool(const json_t *object, const char *key, bool *value, Err *err
     return 0;
 }
 
-static int get_side(const json_t *object, const char *key, bool *left, Err *err)
-{
-    const json_t *v = json_object_get(object, key);
-    const char *side = json_string_value(v);
-    if (v && (!side || (strcmp(side, "left") != 0 && strcmp(side, "right") != 0)))
-        return err_set(err, "'%s' must be \"left\" or \"right\"", key);
-    *left = side && strcmp(side, "left") == 0;
-    return 0;
-}
-
 static int read_settings(WordPieceConfig *c, const json_t *config, const json_t *settings, Err *err)
 {
     BertOptions *o = &c->normalizer;
     *o = (BertOptions){.lowercase = true, .isolate_cjk = true};
     if (get_bool(settings, "do_lower_case", &o->lowercase, err) != 0 ||
         get_bool(settings, "tokenize_chinese_chars", &o->isolate_cjk, err) != 0 ||
-        get_bool(config, "split_special_tokens", &c->split_special, err) != 0 ||
-        get_side(config, "truncation_side", &c->truncate_left, err) != 0 ||
-        get_side(config, "padding_side", &c->pad_left, err) != 0)
+        get_bool(config, "split_special_tokens", &c->split_special, err) != 0)
         return -1;
     o->strip_accents = o->lowercase;
     if (json_is_null(json_object_get(settings, "strip_accents")))
@@ -296,14 +284,6 @@ static int read_name(char **name, const json_t *config, const char *key, bool op
     return 0;
 }
 
-/* The one thing of truncation and padding in a tokenizer.json that the library keeps: the sides. */
-static void merge_side(json_t *config, const char *key, const json_t *object)
-{
-    const char *side = json_string_value(json_object_get(object, "direction"));
-    if (side && !json_object_get(config, key))
-        json_object_set_new(config, key, json_string(strcmp(side, "Left") == 0 ? "left" : "right"));
-}
-
 /* The library looks into config.json for a class that tokenizer_config.json does not name. */
 static int read_class(json_t *config, const char *model_dir, Err *err)
 {
@@ -377,13 +357,15 @@ int wordpiece_config_load(WordPieceConfig *c, const char *model_dir, json_t *tok
     if (!config || read_class(config, model_dir, err) != 0 ||
         !(settings = settings_of(config, model_dir, tokenizer, err)))
         goto done;
-    merge_side(config, "truncation_side", json_object_get(tokenizer, "truncation"));
-    merge_side(config, "padding_side", json_object_get(tokenizer, "padding"));
     if (!json_object_get(config, "added_tokens_decoder") &&
         merge_legacy(config, model_dir, tokenizer, err) != 0)
         goto done;
     set_default_names(config);
     rc = read_config(c, config, settings, err);
+    if (rc == 0)
+        rc = tokenizer_side(&c->truncate_left, config, tokenizer, "truncation", err);
+    if (rc == 0)
+        rc = tokenizer_side(&c->pad_left, config, tokenizer, "padding", err);
     if (rc != 0) {
         err_prefix(err, "%s/tokenizer_config.json", model_dir);
         wordpiece_config_release(c);

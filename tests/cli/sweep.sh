@@ -342,6 +342,13 @@ refuse "matches none of the 8 rows" sweep tiny.toml --filter large
 refuse "--shard: '4/3' is not I/N" sweep tiny.toml --shard 4/3
 refuse "did you mean 'num_trials'?" sweep tiny.toml --set num_trails=3
 refuse "--set d_model=3: 'd_model' belongs in [[model]], which --set does not reach" sweep tiny.toml --set d_model=3
+# A closed stream's number must not be a result's: progress would be printed into it.
+for streams in '2>&-' '>&- 2>&- <&-'; do
+    eval '"$tare" sweep tiny.toml --filter "/8/fwd/w0" --out closed.csv --overwrite >/dev/null 2>/dev/null' "$streams"
+    grep -qv '^model_size,\|^tiny,' closed.csv && fail "with $streams the result has: $(cat closed.csv)"
+    grep -q '^tiny,' closed.csv || fail "with $streams there is no row"
+done
+
 refuse "exclude each other" sweep tiny.toml --resume --overwrite
 config <<<'[sweep]
 model_size = "tiny"'

@@ -70,6 +70,26 @@ echo '{"model":{"type":"BPE","vocab":{},"merges":[]},"pre_tokenizer":{"type":"Me
 expect "another pre-tokenizer" 2 "tare: $bpe/tokenizer.json: pre_tokenizer: 'Metaspace' is not built; \
 ByteLevel, alone or after Digits or Split, is" "$tare" tokenize "$bpe"
 
+# ---- the side that is cut: what transformers gives for each pair of files ----
+
+printf 'low low low\nlower lower lowest lowest\n' >"$work/text"
+"$tare" tokenizer-train "$work/text" --vocab 265 --out "$work/side" || failed=1
+cp "$work/side/tokenizer.json" "$work/whole.json"
+for sides in "none none 257 264 261" "none Left 264 261 258" "none Right 257 264 261" "left Right 264 261 258" \
+    "right Left 257 264 261" "left none 264 261 258"; do
+    read -r of_config of_json ids <<<"$sides"
+    echo '{}' >"$work/side/tokenizer_config.json"
+    [ "$of_config" = none ] || echo "{\"truncation_side\": \"$of_config\"}" >"$work/side/tokenizer_config.json"
+    cp "$work/whole.json" "$work/side/tokenizer.json"
+    [ "$of_json" = none ] || sed -i "s/\"truncation\":null/\"truncation\":{\"direction\":\"$of_json\",\"max_length\":3}/" \
+        "$work/side/tokenizer.json"
+    expect "cut $of_config, $of_json" 0 "$ids" bash -c 'echo "low lower lowest low" | "$0" tokenize "$1" --max-length 3' \
+        "$tare" "$work/side"
+done
+echo '{"truncation_side": "middle"}' >"$work/side/tokenizer_config.json"
+expect "no such side" 2 "tare: $work/side/tokenizer_config.json: 'truncation_side' must be \"left\" or \"right\"" \
+    "$tare" tokenize "$work/side"
+
 # ---- tokenizer-train ----
 
 printf 'low low low\nlower lower lowest lowest\n' >"$work/text"

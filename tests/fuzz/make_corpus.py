@@ -236,6 +236,30 @@ def result_seeds():
     yield "eleven_columns", (golden / "seed_sweep.csv").read_bytes()[:600]
 
 
+def train_state_seeds():
+    """Of a model of four weights, in a training with two epochs (fuzz_train_state.c)."""
+    def state(data=bytes(48), size=4, **changed):
+        metadata = {"updates": "3", "smoothed_loss": "0x1.8p+0", "config": "task=gpt\nepochs=2\n",
+                    "arithmetic": "avx512, gemm packed", **changed}
+        header = {"__metadata__": {k: v for k, v in metadata.items() if v is not None}}
+        for i, name in enumerate(("weights", "moment1", "moment2")):
+            header[name] = tensor("F32", [size], 4 * size * i, 4 * size * (i + 1))
+        return safetensors(header, data)
+
+    yield "good", state()
+    yield "truncated", state()[:-8]
+    yield "another_model", state(bytes(60), 5)
+    yield "another_config", state(config="task=gpt\nepochs=3\n")
+    yield "longer_config", state(config="task=gpt\nepochs=2\nseed=1\n")
+    yield "no_config", state(config=None)
+    yield "no_arithmetic", state(arithmetic=None)
+    yield "long_arithmetic", state(arithmetic="x" * 300)
+    for name, updates in ("negative", "-1"), ("empty", ""), ("over_64_bits", "18446744073709551616"), ("words", "3 x"):
+        yield f"updates_{name}", state(updates=updates)
+    yield "loss_nan", state(smoothed_loss="nan")
+    yield "no_state", safetensors({"weights": tensor("F32", [4], 0, 16)}, bytes(16))
+
+
 def write(name, seeds):
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -250,3 +274,4 @@ write("corpus_weights_index", index_seeds())
 write("corpus_bpe_json", bpe_seeds())
 write("corpus_gguf", gguf_seeds())
 write("corpus_results", result_seeds())
+write("corpus_train_state", train_state_seeds())

@@ -294,6 +294,22 @@ Test(sweep_config, units)
     }
 }
 
+Test(units, shares_are_never_written_with_an_exponent)
+{
+    static const struct {
+        double share;
+        const char *text;
+    } cases[] = {
+        {0.00254, "0.25 %"}, {0.123, "12 %"},  {0.994, "99 %"},    {0.9951, "100 %"},
+        {1.04, "104 %"},     {-30, "-3000 %"}, {0, "0 %"},         {1e-7, "less than 0.001 %"},
+        {1e-5, "0.001 %"},   {NAN, ""},        {INFINITY, "inf %"}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char text[UNIT_TEXT_SIZE];
+        format_percent(text, cases[i].share);
+        cr_expect_str_eq(text, cases[i].text);
+    }
+}
+
 Test(sweep_config, quantities_for_people)
 {
     char text[UNIT_TEXT_SIZE];

@@ -116,3 +116,14 @@ Test(bpe_train, bytes_come_first)
     cr_expect(t.num_merges == 0 && t.tokens.count == 256);
     bpe_trained_release(&t);
 }
+
+Test(bpe_train, a_word_that_is_too_long_is_an_error)
+{
+    Err err;
+    BpeTrained t;
+    cr_assert(bpe_train_words(&t, "abcd abcd", 9, 260, 5, &err) == 0, "%s", err.msg);
+    cr_expect(id_of(&t, "abcd") > 255);
+    bpe_trained_release(&t);
+    cr_assert(bpe_train_words(&t, "abcd abcde", 10, 260, 5, &err) == -1);
+    cr_expect_str_eq(err.msg, "the text has a word of 6 bytes, more than 5");
+}
