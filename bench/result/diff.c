@@ -159,7 +159,9 @@ static void test_row(DiffRow *r, const DiffRule *rule)
 {
     bool apart = rule->unit == DIFF_TRIALS && r->old_processes > 1 && r->new_processes > 1;
     r->unit = apart ? DIFF_APART : rule->unit;
-    r->least_change = fmax(rule->threshold, r->wait);
+    r->least_change = rule->threshold;
+    if (rule->unit != DIFF_PROCESSES) /* in turns both sides waited, and the rounds tell how much */
+        r->least_change = fmax(r->least_change, r->wait);
     if (!rule->threshold_given)
         r->least_change = fmax(r->least_change, r->shift);
     if (apart)

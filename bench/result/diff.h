@@ -41,14 +41,15 @@ typedef struct DiffRow {
      * machine did between them; 0 = not known. */
     double shift;
     /* Share of a trial that waiting for a CPU may have cost: the larger cpu_wait x threads of both
-     * sides; 0 if not known. */
+     * sides, in turns the mean of all processes; 0 if not known. */
     double wait;
 
     /* What diff_judge finds. */
     DiffUnit unit;
     bool spread_known; /* between processes of one build; without it the verdict is inconclusive */
     double old_median, new_median;
-    /* The larger of the diff's threshold and `wait`: a smaller change says nothing. */
+    /* A smaller change says nothing: the largest of the diff's threshold, `wait` (but in turns),
+     * `shift` and what the noise floor allows. */
     double least_change;
     RatioTest test;  /* of new / old; its interval is judged */
     RatioTest welch; /* the same by Welch, for a second opinion */

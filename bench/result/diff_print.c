@@ -215,11 +215,14 @@ void diff_print_summary(const Diff *d, FILE *out)
     if (advice[0])
         fprintf(out, "%s\n", advice);
     size_t waited = 0;
+    double much = fmax(d->threshold, NOISE_THRESHOLD);
     for (size_t i = 0; i < d->count; i++)
-        waited += d->rows[i].wait > d->threshold;
+        waited += d->rows[i].wait > much;
     if (waited)
-        fprintf(out, "in %zu rows threads waited for a CPU longer than that: quieten the machine\n",
-                waited);
+        fprintf(out,
+                "in %zu row%s threads waited for a CPU, more than %.2g %% of the time: a quiet "
+                "machine needs fewer processes\n",
+                waited, waited == 1 ? "" : "s", 100 * much);
 }
 
 void diff_print(const Diff *d, const char *format, FILE *out)

@@ -20,6 +20,7 @@ typedef struct Pair {
     const SweepItem *item;
     double *ms[2]; /* medians of the old and new processes, one a round */
     size_t count[2];
+    double waited;     /* cpu_wait x threads, summed over the processes that tell it */
     FieldTEXT failure; /* "" = none; it runs no more then */
 } Pair;
 
@@ -69,8 +70,10 @@ static void keep(Pair *p, int side, const RowResult *r, const Samples *samples)
     else if (!(median > 0))
         snprintf(p->failure, sizeof p->failure, "the %s program measured no time",
                  side_names[side]);
-    else
+    else {
         p->ms[side][p->count[side]++] = median;
+        p->waited += isnan(r->cpu_wait) ? 0 : r->cpu_wait * (double)r->config.threads;
+    }
 }
 
 /* One process. -1: none could be made. */
@@ -148,8 +151,11 @@ static void take_over(Diff *d, Pair *p)
         return;
     }
     DiffRow *row = &d->rows[d->count++];
-    *row = (DiffRow){
-        .old_ms = p->ms[0], .new_ms = p->ms[1], .old_count = complete, .new_count = complete};
+    *row = (DiffRow){.old_ms = p->ms[0],
+                     .new_ms = p->ms[1],
+                     .old_count = complete,
+                     .new_count = complete,
+                     .wait = p->waited / (double)(p->count[0] + p->count[1])};
     text_set(row->name, p->item->name);
     text_set(row->row_id, p->item->result.row_id);
 }
