@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/decoder.h"
 #include "model/families/family.h"
 #include "bench/row/counters.h"
 #include "bench/util/interrupt.h"
@@ -28,6 +29,12 @@ double cell_flops(const CompareCell *cell, const ModelConfig *config)
     ModelConfig c = *config;
     if (what->kind == COMPONENT_TOKENIZER || what->only_embeddings)
         return NAN;
+    if (what->kind == COMPONENT_DECODER) {
+        double prompt = (double)cell->seq_len;
+        return (double)cell->batch_size * (what->generates
+                                               ? decoder_step_flops(&c, prompt, (double)cell->n_gen)
+                                               : decoder_prefill_flops(&c, prompt));
+    }
     if (what->kind == COMPONENT_ENCODER)
         c.head = HEAD_NONE; /* it stops at the last hidden state */
     return model_flops(&c, cell->batch_size, cell->seq_len, what->backward);
@@ -83,13 +90,28 @@ bool cell_entry_shows_ratio(const Comparison *c, const CellEntry *r)
 
 /* ---- loading, and the proof ---- */
 
-static int load(const CellRun *r, Implementation *a, Err *err)
+static int load(const CellRun *r, CellEntry *record, Err *err)
 {
+    Implementation *a = record->entry.implementation;
     if (implementation_wake(a, err) != 0)
         return -1;
     json_t *request = json_copy(r->load);
     json_object_set_new(request, "threads", json_integer(r->c->session.threads));
-    return implementation_tell(a, request, err);
+    json_auto_t *reply = implementation_ask(a, request, err);
+    const json_t *ns = json_object_get(reply, "ns");
+    if (json_is_number(ns))
+        record->load_ms = json_number_value(ns) / 1e6;
+    return reply ? 0 : -1;
+}
+
+/* The first call after loading. A training step would change what is proven next. */
+static int call_first(const CellRun *r, CellEntry *record, Err *err)
+{
+    if (r->cell->component->update || r->cell->fresh_process)
+        return 0;
+    double ns = implementation_time(record->entry.implementation, "run", 1, err);
+    record->first_call_ms = ns / 1e6;
+    return isnan(ns) ? -1 : 0;
 }
 
 /* Loads, writes what it computes and times one call, to know how many make a sample. In fresh
@@ -100,8 +122,8 @@ static void prepare(const CellRun *r, CellEntry *record)
     Err *err = &record->entry.failure;
     record->calls = 1;
     record->warm_call = true;
-    if (load(r, a, err) == 0 && session_write_outputs(&r->c->session, a, err) == 0 &&
-        !r->cell->fresh_process) {
+    if (load(r, record, err) == 0 && call_first(r, record, err) == 0 &&
+        session_write_outputs(&r->c->session, a, err) == 0 && !r->cell->fresh_process) {
         double ns = implementation_time(a, "run", 1, err);
         if (!isnan(ns)) {
             record->calls = turn_calls(ns, TURN_NS);
@@ -127,7 +149,7 @@ static double turn(void *run, size_t i, Err *err)
     CellEntry *record = &r->records[i];
     Implementation *a = record->entry.implementation;
     double ns = NAN;
-    bool ready = !r->cell->fresh_process || load(r, a, err) == 0;
+    bool ready = !r->cell->fresh_process || load(r, record, err) == 0;
     if (ready && (!record->warm_call || !isnan(implementation_time(a, "run", 1, err))))
         ns = implementation_time(a, "run", record->calls, err);
     record->timed_ms += ns * (double)record->calls / 1e6;
@@ -160,8 +182,11 @@ static void choose(CellRun *r)
         Implementation *a = &r->c->session.implementations[k];
         if (!a->available || (k != IMPL_TARE && !(r->cell->component->peers >> k & 1)))
             continue;
-        r->records[r->count] =
-            (CellEntry){.cell = r->cell, .entry.implementation = a, .input_bytes = bytes};
+        r->records[r->count] = (CellEntry){.cell = r->cell,
+                                           .entry.implementation = a,
+                                           .load_ms = NAN,
+                                           .first_call_ms = NAN,
+                                           .input_bytes = bytes};
         r->entries[r->count] = &r->records[r->count].entry;
         r->count++;
     }

@@ -19,6 +19,8 @@ typedef struct CellEntry {
     double cpu_ms, timed_ms; /* of all samples: CPU time that the worker told, and their time */
     size_t peak_rss_bytes;   /* of a whole fresh process, the highest of all turns; 0 = not known */
     size_t input_bytes;      /* of the texts of a tokenizer; 0 otherwise */
+    double load_ms;          /* of the last load: what a process does before it can be called */
+    double first_call_ms;    /* after the first load; NaN of a training step, of fresh processes */
 } CellEntry;
 
 /* Everything but the models. */

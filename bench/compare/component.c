@@ -8,6 +8,8 @@ enum {
     GPT_PEERS = 1 << IMPL_PYTORCH | 1 << IMPL_PYTORCH_COMPILE,
     ONNX_PEERS = 1 << IMPL_ONNXRUNTIME,
     ENCODER_PEERS = GPT_PEERS | ONNX_PEERS,
+    DECODER_PEERS =
+        1 << IMPL_PYTORCH | 1 << IMPL_PYTORCH_STATIC | 1 << IMPL_LLAMA_CPP | 1 << IMPL_OPENVINO,
     CLASSIFIER_PEERS = ENCODER_PEERS | 1 << IMPL_PYTORCH_GPU | 1 << IMPL_PYTORCH_MPS
 };
 
@@ -15,10 +17,20 @@ enum {
  * scale per matrix there. Seen on DistilBERT-base, b8s128: 0.059 of the largest hidden value. */
 #define INT8_TOLERANCE 0.1
 
+/* Each side rounds at places of its own. Seen between PyTorch, llama.cpp and this on random Llamas:
+ * 0.024 of the largest logit. */
+#define BF16_TOLERANCE 0.05
+
 /* In the order of the enum. */
 const char *const implementation_names[NUM_IMPLEMENTATIONS] = {
-    "tare",       "pytorch",     "pytorch_compile", "onnxruntime",
-    "tokenizers", "pytorch_gpu", "pytorch_mps"};
+    "tare",        "pytorch",     "pytorch_compile", "onnxruntime", "tokenizers",
+    "pytorch_gpu", "pytorch_mps", "pytorch_static",  "llama_cpp",   "openvino"};
+
+/* llama.cpp's own packages use no instruction beyond AVX2: built here it uses what there is. */
+const char *const implementation_packages[NUM_IMPLEMENTATIONS] = {
+    [IMPL_LLAMA_CPP] = "CMAKE_ARGS=-DGGML_NATIVE=ON|"
+                       "--no-binary llama-cpp-python llama-cpp-python==0.3.36 gguf==0.19.0",
+    [IMPL_OPENVINO] = "|openvino-genai==2026.4.1.0 gguf==0.19.0"};
 
 const Component components[] = {
     {"tokenizer", "Tokenizer", COMPONENT_TOKENIZER, .peers = TOKENIZER_PEERS, .from_text = true},
@@ -38,6 +50,13 @@ const Component components[] = {
     {"attention_forward", "Attention, Forward", COMPONENT_ATTENTION, .peers = 1 << IMPL_PYTORCH},
     {"attention", "Attention, Forward + Backward", COMPONENT_ATTENTION, .peers = 1 << IMPL_PYTORCH,
      .backward = true},
+    {"prefill", "Prefill", COMPONENT_DECODER, .peers = DECODER_PEERS},
+    {"decode", "Decode", COMPONENT_DECODER, .peers = DECODER_PEERS, .generates = true},
+    {"prefill_bf16", "Prefill, BF16", COMPONENT_DECODER, .peers = DECODER_PEERS,
+     .precision = PRECISION_BF16, .tolerance = BF16_TOLERANCE},
+    {"decode_bf16", "Decode, BF16", COMPONENT_DECODER,
+     .peers = DECODER_PEERS & ~(1 << IMPL_OPENVINO), .generates = true, .precision = PRECISION_BF16,
+     .tolerance = BF16_TOLERANCE},
     {"classify", "Text to Label", COMPONENT_CLASSIFIER, .peers = CLASSIFIER_PEERS,
      .from_text = true},
 };

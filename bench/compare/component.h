@@ -14,9 +14,15 @@ enum {
     IMPL_TOKENIZERS,
     IMPL_PYTORCH_GPU,
     IMPL_PYTORCH_MPS,
+    IMPL_PYTORCH_STATIC,
+    IMPL_LLAMA_CPP,
+    IMPL_OPENVINO,
     NUM_IMPLEMENTATIONS
 };
 extern const char *const implementation_names[NUM_IMPLEMENTATIONS];
+/* What pip is given to install it, behind settings of its environment; NULL:
+ * bench/peers/requirements.txt. */
+extern const char *const implementation_packages[NUM_IMPLEMENTATIONS];
 
 typedef enum ComponentKind {
     COMPONENT_TOKENIZER,  /* texts in, ids out */
@@ -24,12 +30,14 @@ typedef enum ComponentKind {
     COMPONENT_GPT,        /* ids and targets in, the loss out */
     COMPONENT_CLASSIFIER, /* one text in, its label out */
     COMPONENT_ATTENTION,  /* queries, keys and values in; one layer, without weights */
+    COMPONENT_DECODER,    /* prompts in, behind them tokens one by one out */
 } ComponentKind;
 
 typedef struct Component {
     const char *name, *title; /* in files; in tables */
     ComponentKind kind;
     unsigned peers;        /* a bit for each that can do it, 1 << IMPL_PYTORCH; tare can do all */
+    bool generates;        /* a decoder, behind its prompts */
     bool from_text;        /* its input is text, cut to seq_len ids where there is a seq_len */
     bool only_embeddings;  /* an encoder that stops at hidden state 0 */
     bool backward, update; /* of a GPT; of attention the first */

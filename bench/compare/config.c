@@ -79,6 +79,7 @@ static void multiply_out(CompareConfig *c, const CellLists *l)
                                       .model = (size_t)l->model.at[m],
                                       .batch_size = (size_t)l->batch_size.at[b],
                                       .seq_len = (size_t)l->seq_len.at[s],
+                                      .n_gen = component_at(l, k)->generates ? (size_t)l->n_gen : 0,
                                       .texts = l->texts,
                                       .rounds = (size_t)l->rounds,
                                       .fresh_process = l->fresh_process};
@@ -186,6 +187,8 @@ static const ConfigKey cell_keys[] = {
              .doc = "sequences or texts at a time; not of `corpus`"),
     CELL_KEY(INT, seq_len, .count = CONFIG_SOME, .min = 1, .max = MAX_SIZE,
              .doc = "tokens of a sequence; not of a tokenizer"),
+    CELL_KEY(INT, n_gen, .min = 1, .max = MAX_SIZE, .fallback = "32",
+             .doc = "of `decode`: tokens a call, behind a prompt of seq_len"),
     CELL_KEY(TEXT, texts, .doc = "of `corpus`: JSON lines, of each the \"text\""),
     CELL_KEY(INT, rounds, .min = 1, .max = MAX_ROUNDS, .doc = "instead of those at the top"),
     CELL_KEY(BOOL, fresh_process, .fallback = "false",

@@ -21,6 +21,7 @@ typedef struct CompareCell {
     size_t model;      /* index */
     size_t batch_size; /* 0 = all texts of the file */
     size_t seq_len;    /* 0 = none */
+    size_t n_gen;      /* tokens that a decoder writes behind seq_len ones; else 0 */
     const char *texts; /* the file, or NULL */
     size_t rounds;
     bool fresh_process;
@@ -30,6 +31,7 @@ typedef struct CompareCell {
 typedef struct CellLists {
     ConfigInts component, model, batch_size, seq_len;
     int64_t rounds; /* 0 = as the file says */
+    int64_t n_gen;
     char *texts;
     bool fresh_process;
 } CellLists;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "bench/machine/machine.h"
@@ -109,6 +110,21 @@ static int introduce(Implementation *a, const json_t *reply, bool *no_device, Er
     return status;
 }
 
+/* The packages of requirements.txt, or its own beside them. */
+static char *install_command(const Implementation *a, const Project *p)
+{
+    const char *packages = NULL, *arguments;
+    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++)
+        if (a->name == implementation_names[k])
+            packages = implementation_packages[k];
+    if (!packages)
+        return xstrdup(p->install);
+    arguments = strchr(packages, '|') + 1;
+    int settings = (int)(arguments - 1 - packages);
+    return xasprintf("%.*s%s%s/.venv/bin/pip install %s", settings, packages, settings ? " " : "",
+                     p->local, arguments);
+}
+
 /* A worker that answers with a sentence lacks something; any other end is a fault of it. */
 static void leave_out(Implementation *a, const Project *p, bool no_device, const Err *why,
                       bool *misbehaved)
@@ -120,8 +136,9 @@ static void leave_out(Implementation *a, const Project *p, bool no_device, const
         err_prefix(&a->left_out, "not available here");
         fprintf(stderr, "tare: %s is %s\n", a->name, a->left_out.msg);
     } else if (lacking) {
+        OWNED char *install = install_command(a, p);
         fprintf(stderr, "tare: %s is left out (%s); to install it: %s\n", a->name, a->left_out.msg,
-                p->install);
+                install);
     } else {
         fprintf(stderr, "tare: %s is left out: %s\n", a->name, a->left_out.msg);
     }
@@ -131,7 +148,9 @@ static void leave_out(Implementation *a, const Project *p, bool no_device, const
 static int start_one(Implementation *a, bool ours, const Project *p, bool *misbehaved, Err *err)
 {
     bool no_device = false;
+    int64_t start = clock_ns();
     json_auto_t *reply = greet(a, err);
+    a->start_ms = (double)(clock_ns() - start) / 1e6;
     a->available = reply && introduce(a, reply, &no_device, err) == 0;
     if (!a->available && (ours || interrupted()))
         return -1;

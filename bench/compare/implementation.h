@@ -15,6 +15,7 @@ typedef struct Implementation {
     double max_wait; /* seconds, for one answer */
     Peer peer;
     json_t *versions;
+    double start_ms;      /* until it answers for the first time */
     double empty_call_ms; /* an empty request and its answer through the pipe, median */
     double empty_run_ns;  /* timing a call that does nothing, inside the worker */
     double cpu_ns;        /* CPU time of one call of the last implementation_time; NaN = not told */

@@ -124,6 +124,8 @@ static int add_inputs(json_t *request, const CompareCell *cell, const CompareMod
     } else {
         status = write_ids(cell, files->config.vocab_size, seed, path, err);
     }
+    if (cell->n_gen > 0)
+        json_object_set_new(request, "n_gen", json_integer((json_int_t)cell->n_gen));
     json_object_set_new(request, "inputs", json_string(path));
     return status;
 }

@@ -19,6 +19,7 @@ typedef struct Parity {
  * bound is about three times the last. */
 extern const double parity_tolerance;
 
-/* -1: a file cannot be read. Other names, shapes or kinds of tensors, a number that is not finite
+/* -1: a file cannot be read. `logits` beside `ids` may be missing in theirs, for not every
+ * implementation shows them. Other names, shapes or kinds of tensors, a number that is not finite
  * and a difference above the bound are in *p. */
 int parity_compare(const char *ours, const char *theirs, double tolerance, Parity *p, Err *err);

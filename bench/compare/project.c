@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/decoder.h"
 #include "model/families/family.h"
 #include "model/files/config_json.h"
 #include "model/files/weights.h"
@@ -185,9 +186,15 @@ int model_files_check(const ModelFiles *f, const CompareCell *cell, Err *err)
                              : "a model, not for an attention layer");
     if (layer)
         return 0;
-    if (gpt != (c->family->causal))
+    bool decoder = what->kind == COMPONENT_DECODER;
+    if (decoder && decoder_check(c, err) != 0)
+        return err_prefix(err, "%s cannot do '%s'", f->dir, what->name);
+    if (!decoder && gpt != (c->family->causal))
         return err_set(err, "%s cannot do '%s', which is for %s", f->dir, what->name,
                        gpt ? "a decoder" : "an encoder");
+    if (cell->seq_len + cell->n_gen > c->max_positions && cell->n_gen > 0)
+        return err_set(err, "%s has %zu positions, seq_len = %zu and n_gen = %zu need more", f->dir,
+                       c->max_positions, cell->seq_len, cell->n_gen);
     if (cell->seq_len > c->max_positions)
         return err_set(err, "%s has %zu positions, seq_len = %zu needs more", f->dir,
                        c->max_positions, cell->seq_len);

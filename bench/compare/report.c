@@ -18,12 +18,23 @@ static double bytes_per_s(const CellEntry *r)
     return r->input_bytes ? (double)r->input_bytes / (r->entry.median_ms / 1e3) : NAN;
 }
 
+/* Of all sequences; NaN of what is no decoder. */
+static double tokens_per_s(const CellEntry *r)
+{
+    const CompareCell *cell = r->cell;
+    double tokens = (double)(cell->batch_size * (cell->n_gen ? cell->n_gen : cell->seq_len));
+    return cell->component->kind == COMPONENT_DECODER ? tokens / (r->entry.median_ms / 1e3) : NAN;
+}
+
 /* ---- columns ---- */
 
 typedef struct CompareRecord {
     EntryRecord entry;
     FieldREAL bytes_per_s; /* of a tokenizer's texts */
     FieldINT peak_rss_bytes;
+    FieldINT n_gen;
+    FieldREAL tokens_per_s; /* of a decoder: read by prefill, written by decode */
+    FieldREAL start_ms, load_ms, first_call_ms;
 } CompareRecord;
 
 static const Field fields[] = {
@@ -32,6 +43,11 @@ static const Field fields[] = {
 #undef ENTRY
     FIELD(CompareRecord, REAL, "bytes_per_s", bytes_per_s, .digits = REPORT_DIGITS),
     FIELD(CompareRecord, INT, "peak_rss_bytes", peak_rss_bytes, .digits = 0),
+    FIELD(CompareRecord, INT, "n_gen", n_gen, .digits = 0),
+    FIELD(CompareRecord, REAL, "tokens_per_s", tokens_per_s, .digits = REPORT_DIGITS),
+    FIELD(CompareRecord, REAL, "start_ms", start_ms, .digits = REPORT_DIGITS),
+    FIELD(CompareRecord, REAL, "load_ms", load_ms, .digits = REPORT_DIGITS),
+    FIELD(CompareRecord, REAL, "first_call_ms", first_call_ms, .digits = REPORT_DIGITS),
 };
 static const Schema schema = {"a record", fields, COUNT_OF(fields), sizeof(CompareRecord)};
 
@@ -47,6 +63,11 @@ static void fill_record(const void *comparison, size_t i, void *record)
     out->entry.seq_len = int_unless_zero(r->cell->seq_len);
     out->bytes_per_s = bytes_per_s(r);
     out->peak_rss_bytes = int_unless_zero(r->peak_rss_bytes);
+    out->n_gen = int_unless_zero(r->cell->n_gen);
+    out->tokens_per_s = tokens_per_s(r);
+    out->start_ms = r->entry.implementation->start_ms;
+    out->load_ms = r->load_ms;
+    out->first_call_ms = r->first_call_ms;
 }
 
 /* ---- JSON ---- */
@@ -124,7 +145,7 @@ static void write_parity(const Comparison *c, FILE *f)
         char passed[96] = "ids equal";
         if (r == cell_entry_ours(c, r) && !failed)
             continue;
-        if (component->kind != COMPONENT_TOKENIZER)
+        if (*r->entry.parity.worst)
             snprintf(passed, sizeof passed, "%.1e of the largest value%s", r->entry.parity.max_rel,
                      component->tolerance > 0 ? ", a wider bound" : "");
         table_cells(&t, "**%s**|dim=%zu|%" PRId64 "|%" PRId64 "|%s|%" PRId64 "|%" PRId64 "|%s|%.3g",
@@ -157,6 +178,27 @@ static void write_memory(const Comparison *c, FILE *f)
                       r->cell->component->title, int_unless_zero(r->cell->batch_size),
                       int_unless_zero(r->cell->seq_len), r->entry.implementation->name,
                       bytes / (1 << 20), r != ours && own > 0 && compared ? own / bytes : NAN);
+    }
+    table_end(&t);
+}
+
+/* Of decoders, which people start anew for a prompt. */
+static void write_cold(const Comparison *c, FILE *f)
+{
+    Table t = table_new(f, TABLE_MARKDOWN,
+                        "Model|Component|Batch Size|Sequence Length|Implementation|start|load|"
+                        "first call|tokens/s");
+    table_heading(&t, "\n## 4. Cold Start\n\n"
+                      "In ms: until the process answers, until the model is loaded, the first call "
+                      "after that.\n");
+    for (size_t i = 0; i < c->num_records; i++) {
+        const CellEntry *r = &c->records[i];
+        if (r->cell->component->kind == COMPONENT_DECODER)
+            table_row(&t, "**%s**|%s|%" PRId64 "|%" PRId64 "|%s|%.4g|%.4g|%.4g|%.4g",
+                      model_name(c, r), r->cell->component->title,
+                      int_unless_zero(r->cell->batch_size), int_unless_zero(r->cell->seq_len),
+                      r->entry.implementation->name, r->entry.implementation->start_ms, r->load_ms,
+                      r->first_call_ms, tokens_per_s(r));
     }
     table_end(&t);
 }
@@ -293,6 +335,7 @@ void compare_report_markdown(const void *comparison, time_t started, FILE *f)
     for (size_t m = 0; m < c->config->num_models; m++)
         write_times(c, m, f);
     write_memory(c, f);
+    write_cold(c, f);
 }
 
 int compare_report_write(const Comparison *c, ReportPlace *place, Err *err)

@@ -10,6 +10,7 @@
 #include "bench/text/classifier.h"
 #include "bench/compare/attention_job.h"
 #include "bench/compare/component.h"
+#include "bench/compare/decoder_job.h"
 
 /* The gradients that are compared, of GPT-2 and of the Llama family: they depend on every op before
  * them, and each is made by another kind of backward: embedding, linear layer, norm. */
@@ -37,6 +38,7 @@ struct WorkerJob {
     AdamW adamw;
     Classifier classifier;  /* instead of the model */
     AttentionJob attention; /* likewise */
+    DecoderJob decoder;     /* likewise */
 };
 
 void worker_job_free(WorkerJob *job)
@@ -56,6 +58,7 @@ void worker_job_free(WorkerJob *job)
         model_release(&job->model);
     classifier_release(&job->classifier);
     attention_job_release(&job->attention);
+    decoder_job_release(&job->decoder);
     free(job);
 }
 
@@ -119,7 +122,7 @@ static int load_inputs(WorkerJob *job, const json_t *request, const ModelConfig 
     if (!file)
         return -1;
     int status = load_ids(job, file, "tokens", c->vocab_size, &job->tokens, err);
-    if (status == 0)
+    if (status == 0 && job->component->kind != COMPONENT_DECODER)
         status = gpt ? load_ids(job, file, "targets", c->vocab_size, &job->targets, err)
                      : load_ids(job, file, "mask", 2, &job->mask, err);
     safetensors_free(file);
@@ -191,6 +194,15 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
     return checkpoint_load(ck, &job->model.params, err);
 }
 
+static int load_decoder(WorkerJob *job, const json_t *request, Checkpoint *ck, Err *err)
+{
+    size_t n_gen = (size_t)json_integer_value(json_object_get(request, "n_gen"));
+    if (load_inputs(job, request, &ck->config, err) != 0)
+        return -1;
+    return decoder_job_load(&job->decoder, ck, job->tokens, job->batch, job->length, n_gen,
+                            job->component->precision, threads_of(request), err);
+}
+
 static int load_attention(WorkerJob *job, const json_t *request, Err *err)
 {
     SafeTensors *file = open_inputs(request, err);
@@ -222,7 +234,8 @@ static int load(WorkerJob *job, json_t *request, Err *err)
     Checkpoint ck;
     if (checkpoint_open(&ck, dir, err) != 0)
         return -1;
-    int status = load_model(job, request, &ck, err);
+    int status = job->component->kind == COMPONENT_DECODER ? load_decoder(job, request, &ck, err)
+                                                           : load_model(job, request, &ck, err);
     checkpoint_release(&ck);
     return status;
 }
@@ -288,6 +301,13 @@ static int run_attention(WorkerJob *job, Err *err)
 {
     (void)err;
     attention_job_run(&job->attention);
+    return 0;
+}
+
+static int run_decoder(WorkerJob *job, Err *err)
+{
+    (void)err;
+    decoder_job_run(&job->decoder);
     return 0;
 }
 
@@ -390,6 +410,11 @@ static int write_attention(WorkerJob *job, const char *path, Err *err)
     return attention_job_write(&job->attention, path, err);
 }
 
+static int write_decoder(WorkerJob *job, const char *path, Err *err)
+{
+    return decoder_job_write(&job->decoder, path, err);
+}
+
 /* What each kind of component runs, and writes of it. A classifier is run by requests. */
 static const struct {
     int (*run)(WorkerJob *job, Err *err);
@@ -398,7 +423,8 @@ static const struct {
              [COMPONENT_ENCODER] = {run_encoder, write_hidden},
              [COMPONENT_GPT] = {run_gpt, write_loss},
              [COMPONENT_CLASSIFIER] = {NULL, write_logits},
-             [COMPONENT_ATTENTION] = {run_attention, write_attention}};
+             [COMPONENT_ATTENTION] = {run_attention, write_attention},
+             [COMPONENT_DECODER] = {run_decoder, write_decoder}};
 
 int worker_job_run(WorkerJob *job, Err *err)
 {

@@ -12,8 +12,8 @@ typedef struct WorkerJob WorkerJob;
 /* What a load request says: component (a name of component.h), model_dir (not of attention),
  * threads, and
  *   texts       an array of strings, with max_length (0 = no limit), where the input is text
- *   inputs      a safetensors file with I32 [B,T]: tokens, and mask (encoder) or targets (GPT); of
- *               attention with F32 [B,T,H,D]: q, k, v, dout; and causal
+ *   inputs      a safetensors file with I32 [B,T]: tokens, and mask (encoder) or targets (GPT),
+ *               and n_gen (decode); of attention with F32 [B,T,H,D]: q, k, v, dout; and causal
  * The model is read from its Hugging Face directory. Keeps the request. NULL with a sentence. */
 WorkerJob *worker_job_new(json_t *request, Err *err);
 void worker_job_free(WorkerJob *job);
@@ -35,5 +35,7 @@ size_t worker_job_label(WorkerJob *job);
  *   gpt_*                loss; with a backward pass also grad.NAME of a few parameters, linear
  *                        weights as [out, in]; gpt_step also loss_after_step
  *   attention*           out; with a backward pass also grad.q, grad.k, grad.v
+ *   prefill*             ids [B,1], the likeliest next ones, and logits [B,V]
+ *   decode               ids [B,n_gen]; in a smaller format logits [B,V] of the first step
  *   classify             logits [texts, labels], lengths, each text by a request of its own */
 int worker_job_outputs(WorkerJob *job, const char *path, Err *err);

@@ -92,6 +92,8 @@ MODELS = {
     "llama-3": (LlamaForCausalLM, LlamaConfig,
                 decoder(64, 4, 2, layers=3, theta=500000.0, scaling=LLAMA3, head_dim=64),
                 "scaled frequencies"),
+    "llama-rounded": (LlamaForCausalLM, LlamaConfig,
+                      dict(decoder(64, 4, 2, layers=2), vocab_size=300), "weights that fp16 and bf16 hold"),
     "llama-headless": (LlamaModel, LlamaConfig, decoder(48, 4, 4), "names without prefix, no head"),
     "mistral-small": (MistralForCausalLM, MistralConfig,
                       decoder(48, 4, 2, head_dim=80, sliding_window=None), "head_dim 80"),
@@ -121,6 +123,11 @@ MODELS = {
     "llama-cs336-small": (LlamaForCausalLM, LlamaConfig, cs336(768, 12, 12), "large: CS336's small, halves turned"),
     "llama-cs336-medium": (LlamaForCausalLM, LlamaConfig, cs336(1024, 24, 16),
                            "large: CS336's medium, halves turned"),
+    "llama-135m": (LlamaForCausalLM, LlamaConfig,
+                   dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+                        num_attention_heads=9, num_key_value_heads=3, max_position_embeddings=8192,
+                        rope_parameters={"rope_type": "default", "rope_theta": 100000.0}, tie_word_embeddings=True),
+                   "large: SmolLM2-135M's shape, weights that fp16 and bf16 hold"),
     "distilbert-base": (DistilBertForSequenceClassification, DistilBertConfig, SENTIMENT,
                         "large: 768/6/12, 30522 words, sentiment classifier"),
 }
@@ -164,9 +171,10 @@ def vocabulary(size, rng):
 
 
 @torch.no_grad()
-def randomise(model, seed):
+def randomise(model, seed, small):
     """Norm weights about 1, biases about 0, matrices that keep the size of a row's numbers, so that
-    attention is far from uniform; smaller tables, so that a tied head's softmax is not saturated."""
+    attention is far from uniform; smaller tables, so that a tied head's softmax is not saturated. Where `small`
+    says so, every number is one of bf16 and of fp16."""
     generator = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=generator)
@@ -177,6 +185,8 @@ def randomise(model, seed):
             p.copy_(0.1 * noise)
         else:
             p.copy_(noise / model.config.hidden_size**0.5)
+        if small:
+            p.copy_(p.bfloat16().half())
 
 
 def save_tokenizer(config, folder, rng):
@@ -207,11 +217,11 @@ def remove_abandoned(name, out_dir):
 
 def make(name, out_dir):
     """Beside its place first, so that a directory that was interrupted never looks like a model."""
-    model_class, config_class, settings, _ = MODELS[name]
+    model_class, config_class, settings, purpose = MODELS[name]
     remove_abandoned(name, out_dir)
     folder, partial = out_dir / name, out_dir / f".{name}.{os.getpid()}"
     model = model_class(config_class(**settings)).eval()
-    randomise(model, seed_of(name))
+    randomise(model, seed_of(name), "fp16 and bf16 hold" in purpose)
     model.save_pretrained(partial)
     if model.config.model_type in ("bert", "distilbert"):
         save_tokenizer(model.config, partial, random.Random(seed_of(name)))

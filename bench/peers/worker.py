@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from decoders import LlamaCppJob, OpenVinoJob, TorchJob
 from onnx_export import make_onnx, onnx_path
 
 # One thread for tokenizers: a few sentences are not worth more, and ours uses one.
@@ -94,11 +95,18 @@ SHOWN_GRADS = {"wpe.weight", "h.0.attn.c_attn.weight", "ln_f.weight", "layers.0.
                "layers.0.self_attn.o_proj.weight", "norm.weight"}
 
 
-class PyTorch:
-    """Encoders, classifiers and GPT-2 on PyTorch, eager or compiled; classifiers also on another device."""
+def is_decoder(component):
+    return component.startswith(("prefill", "decode"))
 
-    def __init__(self, compiled=False, device="cpu"):
+
+class PyTorch:
+    """Encoders, classifiers and GPT-2 on PyTorch, eager or compiled; classifiers also on another device; decoders
+    with a dynamic or a static cache."""
+
+    def __init__(self, compiled=False, device="cpu", static=False):
         import torch
+
+        self.static, self.job = static, None
 
         transformers = quiet_transformers()
         self.torch, self.transformers, self.compiled, self.device = torch, transformers, compiled, device
@@ -111,10 +119,12 @@ class PyTorch:
             raise Unavailable("PyTorch finds no Apple GPU")
 
     def load(self, request):
-        self.model = self.module = self.optimizer = None  # first: two models may not fit
+        self.model = self.module = self.optimizer = self.job = None  # first: two models may not fit
         self.torch.set_num_threads(request["threads"])
         self.component = request["component"]
-        if self.component.startswith("attention"):
+        if is_decoder(self.component):
+            self.job = TorchJob(self.torch, self.transformers, request, self.static)
+        elif self.component.startswith("attention"):
             self.load_attention(request)
         elif self.component.startswith("gpt_"):
             self.load_gpt(request)
@@ -198,7 +208,9 @@ class PyTorch:
         self.out.backward(self.dout)
 
     def run(self):
-        if self.component.startswith("attention"):
+        if self.job:
+            self.job.run()
+        elif self.component.startswith("attention"):
             self.run_attention()
         elif self.component == "gpt_forward":
             with self.torch.inference_mode():
@@ -235,6 +247,8 @@ class PyTorch:
         return {name: t.transpose(1, 2).numpy() for name, t in tensors.items()}
 
     def outputs(self):
+        if self.job:
+            return self.job.outputs()
         if self.component.startswith("attention"):
             return self.attention_outputs()
         if not self.component.startswith("gpt_"):
@@ -326,9 +340,53 @@ class OnnxRuntime:
         return {name: self.hidden}
 
 
+class LlamaCpp:
+    def __init__(self):
+        import gguf  # noqa: F401  its files are written by it
+        import llama_cpp
+
+        self.cpp, self.job = llama_cpp, None
+        self.quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)
+        llama_cpp.llama_log_set(self.quiet, None)
+        self.versions = {"llama-cpp-python": llama_cpp.__version__,
+                         "built for": llama_cpp.llama_print_system_info().decode().strip()}
+
+    def load(self, request):
+        if self.job:
+            self.job.close()
+        self.job = LlamaCppJob(self.cpp, request)
+
+    def run(self):
+        return self.job.run()
+
+    def outputs(self):
+        return self.job.outputs()
+
+
+class OpenVino:
+    def __init__(self):
+        import gguf  # noqa: F401  its files are written by it
+        import openvino
+        import openvino_genai
+
+        self.openvino, self.genai, self.job = openvino, openvino_genai, None
+        self.versions = {"openvino": openvino.__version__, "openvino-genai": openvino_genai.__version__}
+
+    def load(self, request):
+        self.job = None  # first: two models may not fit
+        self.job = OpenVinoJob(self.genai, self.openvino, request)
+
+    def run(self):
+        return self.job.run()
+
+    def outputs(self):
+        return self.job.outputs()
+
+
 ALTERNATIVES = {"pytorch": PyTorch, "pytorch_compile": lambda: PyTorch(compiled=True),
                 "pytorch_gpu": lambda: PyTorch(device="cuda"), "pytorch_mps": lambda: PyTorch(device="mps"),
-                "onnxruntime": OnnxRuntime, "tokenizers": Tokenizers}
+                "pytorch_static": lambda: PyTorch(static=True),
+                "onnxruntime": OnnxRuntime, "tokenizers": Tokenizers, "llama_cpp": LlamaCpp, "openvino": OpenVino}
 
 
 def nothing():
@@ -337,10 +395,10 @@ def nothing():
 
 def time_calls(call, calls):
     cpu, start = time.process_time_ns(), time.perf_counter_ns()
-    for _ in range(calls):
-        call()
-    ns = time.perf_counter_ns() - start
-    return {"ns": ns / calls, "cpu_ns": (time.process_time_ns() - cpu) / calls}
+    own = [call() for _ in range(calls)]
+    whole, cpu = time.perf_counter_ns() - start, time.process_time_ns() - cpu
+    ns = whole if own[-1] is None else sum(own)
+    return {"ns": ns / calls, "cpu_ns": cpu / calls * ns / whole}
 
 
 def time_requests(classifier, numbers):

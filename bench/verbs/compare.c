@@ -183,6 +183,7 @@ static int read_command(CompareCommand *c, int argc, char **argv, Err *err)
             "Peers are Python programs: $TARE_PYTHON, else .venv/bin/python of the project or,\n"
             "where tare is installed, of the current folder. To install them:\n"
             "  python3 -m venv .venv && .venv/bin/pip install -r bench/peers/requirements.txt\n"
+            "llama.cpp and OpenVINO GenAI come apart; who is left out says how to install it.\n"
             "Exit code 1: an output differs from tare's, an implementation failed, or a time\n"
             "is impossible on this machine.\n",
     };

@@ -50,6 +50,7 @@ while read -r line; do
             [ "$FAKE" = no_device ] && echo '{"unavailable":"no such GPU"}' && continue
             [ "$FAKE" = missing ] && echo '{"error":"No module named tokenizers"}' && continue
             [ "$FAKE" = deaf ] && sleep 600
+            [ "$FAKE" = sigill ] && kill -ILL $$
             [ "$FAKE" = crash ] && echo 'Traceback: broken installation' >&2 && exit 1
             echo '{"versions":{"fake":"1.2"}}' ;;
         *'"do":"load"'*Zurich*) [ "$FAKE" = hangs_at_8 ] && sleep 600; echo '{}' ;;
@@ -109,11 +110,11 @@ compare good 0
 csv
 header='component,model,batch_size,seq_len,implementation,median_ms,median_lo_ms,median_hi_ms'
 header+=',ratio,ratio_lo,ratio_hi,parity_max_abs,parity_ok,empty_call_ms,rounds'
-header+=',status,gflops_per_s,peak_fraction,bytes_per_s,peak_rss_bytes'
+header+=',status,gflops_per_s,peak_fraction,bytes_per_s,peak_rss_bytes,n_gen,tokens_per_s,start_ms,load_ms,first_call_ms'
 has "$work/csv" "^$header\$"
 number='[0-9.e+-]+'
-has "$work/csv" "^tokenizer,m,1,,tare,$number,$number,$number,,,,,,$number,6,ok,,,$number,\$"
-has "$work/csv" "^tokenizer,m,8,,tokenizers,7,7,7,$number,$number,$number,0,True,$number,6,ok,,,$number,\$"
+has "$work/csv" "^tokenizer,m,1,,tare,$number,$number,$number,,,,,,$number,6,ok,,,$number,,,,$number,[^,]*,$number\$"
+has "$work/csv" "^tokenizer,m,8,,tokenizers,7,7,7,$number,$number,$number,0,True,$number,6,ok,,,$number,,,,$number,[^,]*,$number\$"
 [ "$(wc -l <"$work/csv")" = 5 ] || { echo "good: not 5 lines of CSV"; failed=1; }
 has "$work/out" '^\| \*\*Tokenizer\*\* \| 8 \| - \| .*x Faster'
 has "$work/out" '\*\*PASS\*\* \(ids equal\)'
@@ -124,7 +125,7 @@ has "$(echo "$work"/results/*.json)" '"fake": "1.2"'
 sed '/^seq_len/a fresh_process = true' "$work/model.toml" >"$work/fresh.toml"
 CONFIG=fresh compare fresh 0
 csv
-has "$work/csv" '^model,m,1,16,tare,.*,[0-9]{6,}$'
+has "$work/csv" "^model,m,1,16,tare,.*,[0-9]{6,},,,$number,$number,\$"
 has "$work/out" '^## 3. Peak Memory$'
 
 compare missing 0
@@ -163,6 +164,10 @@ has "$work/err" 'no Python, so tare is measured alone; to install the peers: pyt
 compare crash 1
 has "$work/err" 'tokenizers is left out: tokenizers ended with exit code 1: Traceback: broken installation$'
 
+compare sigill 1
+has "$work/err" 'tokenizers is left out: tokenizers was killed by SIGILL$'
+[ "$(grep -c tokenizers "$work/err")" = 1 ] || { echo "sigill: not one line"; failed=1; }
+
 compare deaf 1 --set max_wait=1s
 has "$work/err" 'tokenizers is left out: tokenizers did not answer within 1 s and was stopped$'
 
@@ -176,7 +181,7 @@ has_not "$work/out" 'Faster|Slower'
 compare dies 1
 has "$work/err" '\[2/2\] .* tokenizers failed: tokenizers ended with exit code 9: out of luck$'
 csv
-has "$work/csv" "^tokenizer,m,8,,tokenizers,{9}$number,,failed,,,,\$"
+has "$work/csv" "^tokenizer,m,8,,tokenizers,{9}$number,,failed,,,,,,,$number,[^,]*,[^,]*\$"
 has "$work/out" 'failed'
 
 compare hangs 1 --set max_wait=1s
@@ -191,8 +196,8 @@ has "$work/err" "tokenizers answered 'run' without a time$"
 # Matrix work has a share of the peak, and a time that no machine reaches is not believed.
 CONFIG=model compare good_model 0
 csv
-has "$work/csv" "^model,m,1,16,tare,$number,$number,$number,,,,,,$number,8,ok,$number,$number,,\$"
-has "$work/csv" "^model,m,1,16,onnxruntime,7,7,7,$number,$number,$number,0,True,$number,8,ok,$number,$number,,\$"
+has "$work/csv" "^model,m,1,16,tare,$number,$number,$number,,,,,,$number,8,ok,$number,$number,,,,,$number,[^,]*,$number\$"
+has "$work/csv" "^model,m,1,16,onnxruntime,7,7,7,$number,$number,$number,0,True,$number,8,ok,$number,$number,,,,,$number,[^,]*,$number\$"
 has "$work/out" '^\| \*\*Model\*\* \| 1 \| 16 \|.*x Faster'
 has "$(echo "$work"/results/*.json)" '"fma": [0-9]'
 CONFIG=model compare impossible 1
@@ -228,12 +233,45 @@ seq_len = 37
 EOF
 CONFIG=attention compare attention 0
 csv
-has "$work/csv" "^attention,d8,2,37,pytorch,7,7,7,$number,$number,$number,0,True,$number,6,ok,$number,$number,,\$"
+has "$work/csv" "^attention,d8,2,37,pytorch,7,7,7,$number,$number,$number,0,True,$number,6,ok,$number,$number,,,,,$number,[^,]*,$number\$"
 has_not "$work/csv" onnxruntime
 has "$work/out" '^\| \*\*Attention, Forward \+ Backward\*\* \| 2 \| 37 \|.*x Faster'
 sed -i 's/"attention_forward", //; s/"attention"/"gpt_forward"/' "$work/attention.toml"
 CONFIG=attention compare attention_of_a_model 2
 has "$work/err" "'gpt_forward' is for a model, not for an attention layer\$"
+
+# A decoder reads prompts and writes tokens. Each peer has a line of its own that installs it.
+decoder=$work/decoder
+gpt2_of_zeros "$decoder"
+cat >"$work/decoder.toml" <<EOF
+rounds = 6
+threads = 1
+peers = ["pytorch", "pytorch_static", "llama_cpp", "openvino"]
+[[model]]
+name = "g"
+dir = "$decoder"
+[[cell]]
+component = ["prefill", "decode", "decode_bf16"]
+model = "g"
+batch_size = 2
+seq_len = 3
+n_gen = 4
+EOF
+CONFIG=decoder compare decoder 0
+csv
+has "$work/csv" "^prefill,g,2,3,openvino,7,7,7,$number,.*,True,$number,6,ok,$number,$number,,,,857\.142857,$number,[^,]*,7\$"
+has "$work/csv" "^decode,g,2,3,llama_cpp,7,7,7,$number,.*,True,$number,6,ok,$number,$number,,,4,1142\.85714,$number,[^,]*,7\$"
+has_not "$work/csv" '^decode_bf16,g,2,3,openvino'
+has "$work/out" '^## 4. Cold Start$'
+CONFIG=decoder compare missing 0
+has "$work/err" 'llama_cpp is left out .*; to install it: CMAKE_ARGS=-DGGML_NATIVE=ON .*pip install --no-binary llama-cpp-python '
+has "$work/err" 'openvino is left out .*; to install it: [^ ]*pip install openvino-genai'
+sed -i 's/^n_gen = 4/n_gen = 40000/' "$work/decoder.toml"
+CONFIG=decoder compare decoder_too_long 2
+has "$work/err" 'positions, seq_len = 3 and n_gen = 40000 need more$'
+sed -i "s|^dir = .*|dir = \"$model\"|" "$work/decoder.toml"
+CONFIG=decoder compare decoder_of_an_encoder 2
+[ "$(wc -l <"$work/err")" = 1 ] || { echo "decoder_of_an_encoder: not one line"; cat "$work/err"; failed=1; }
 
 # Of two peers one fails: the other goes on.
 CONFIG=model compare one_dies 1
@@ -252,7 +290,7 @@ texts = "$work/texts.jsonl"
 EOF
 CONFIG=corpus compare corpus_good 0
 csv
-has "$work/csv" "^corpus,m,,,tokenizers,7,7,7,$number,$number,$number,0,True,$number,6,ok,,,3571.42857,\$"
+has "$work/csv" "^corpus,m,,,tokenizers,7,7,7,$number,$number,$number,0,True,$number,6,ok,,,3571.42857,,,,$number,[^,]*,$number\$"
 has "$work/out" '^\| \*\*Tokenizer, Whole File\*\* \| - \| - \|.* MB/s \|$'
 echo '{"text":3}' >>"$work/texts.jsonl"
 CONFIG=corpus compare corpus_bad 2

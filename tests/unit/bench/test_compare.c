@@ -187,6 +187,11 @@ Test(compare, components_know_their_peers)
     cr_expect(eq(uint, int8->peers >> IMPL_PYTORCH & 1, 0), "eager PyTorch has no such path");
     cr_expect(int8->tolerance > parity_tolerance && model->tolerance == 0);
     cr_expect(eq(uint, model->peers >> IMPL_TOKENIZERS & 1, 0));
+    const Component *decode = component_find("decode"), *small = component_find("decode_bf16");
+    cr_expect(decode->generates && !component_find("prefill")->generates);
+    cr_expect(eq(uint, decode->peers >> IMPL_OPENVINO & 1, 1));
+    cr_expect(eq(uint, small->peers >> IMPL_OPENVINO & 1, 0), "it shows no logits");
+    cr_expect(small->tolerance > parity_tolerance && decode->tolerance == 0);
 }
 
 /* ---- rates ---- */
@@ -212,6 +217,13 @@ Test(compare, flops_are_those_of_what_runs)
     cr_expect(epsilon_eq(dbl, cell_flops(&step, &gpt), 3 * one, 1e-6));
     cr_expect(isnan(cell_flops(&words, &gpt)));
     cr_expect(isnan(cell_flops(&table, &gpt)));
+    CompareCell prefill = cell_of("prefill", b, t), decode = cell_of("decode", b, t);
+    decode.n_gen = 4;
+    double body = linear - 2.0 * d * vocab, keys = t * 4 + 4 * 5 / 2; /* that its steps look at */
+    cr_expect(epsilon_eq(dbl, cell_flops(&prefill, &gpt),
+                         b * (t * body + 2.0 * d * vocab + 2.0 * t * (t + 1) * d * layers), 1e-6));
+    cr_expect(epsilon_eq(dbl, cell_flops(&decode, &gpt), b * (4 * linear + 4.0 * keys * d * layers),
+                         1e-6));
     ModelConfig encoder = gpt;
     encoder.family = &family_distilbert;
     encoder.head = HEAD_CLASSIFIER; /* which the cell does not run */
@@ -251,6 +263,18 @@ Test(compare, attention_is_a_layer_with_flops)
     cr_expect(eq(dbl, attention_layer_flops(&a, false), 2 * 2 * pairs * 2 * 3 * 16));
     cr_expect(eq(dbl, attention_layer_flops(&a, true), 6 * 2 * pairs * 2 * 3 * 16));
     cr_expect(eq(dbl, attention_layer_flops(&full, false), 2 * 2 * 25 * 2 * 8));
+}
+
+Test(compare, tokens_to_write_belong_to_cells_that_write)
+{
+    CompareConfig c;
+    Err err;
+    const char *text = MODELS "[[cell]]\ncomponent = ['prefill', 'decode']\nmodel = 'small'\n"
+                              "batch_size = 1\nseq_len = 8\nn_gen = 5\n";
+    cr_assert(load(&c, text, NULL, NULL, &err) == 0, "%s", err.msg);
+    cr_expect(eq(sz, c.cells[0].n_gen, 0));
+    cr_expect(eq(sz, c.cells[1].n_gen, 5));
+    config_release(&compare_config_file, &c);
 }
 
 /* ---- parity ---- */
@@ -321,4 +345,26 @@ Test(compare, differences_are_found)
     expect_different(compared(t, stensor_make("ids", ST_I32, 1, &n, other)), "ids differs");
     cr_expect(compared(t, t).ok);
     cr_expect(compared(reals("h", 3, zero), reals("h", 3, zero)).ok);
+}
+
+Test(compare, logits_may_be_hidden_behind_ids)
+{
+    const float x[] = {1, -4};
+    const int32_t id = 0, other = 1;
+    const size_t one = 1;
+    Pair p;
+    Parity parity;
+    Err err;
+    STensor both[] = {stensor_make("ids", ST_I32, 1, &one, &id), reals("logits", 2, x)};
+    write_one(p.theirs, both[0]);
+    write_one(p.ours, both[0]);
+    cr_assert(safetensors_write(p.ours, both, 2, NULL, &err) == 0, "%s", err.msg);
+    cr_assert(parity_compare(p.ours, p.theirs, parity_tolerance, &parity, &err) == 0);
+    cr_expect(parity.ok);
+    both[0].data = &other;
+    cr_assert(safetensors_write(p.ours, both, 2, NULL, &err) == 0, "%s", err.msg);
+    cr_assert(parity_compare(p.ours, p.theirs, parity_tolerance, &parity, &err) == 0);
+    expect_different(parity, "ids differs");
+    unlink(p.ours);
+    unlink(p.theirs);
 }

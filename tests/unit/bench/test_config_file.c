@@ -110,7 +110,7 @@ static const Case refused[] = {
      "f.toml:1: max_wait is 'soon'; it may be a time like \"10m\""},
     {&compare_config_file, "peers = 'pytorhc'\n", NULL,
      "f.toml:1: peers is 'pytorhc'; did you mean 'pytorch'? It may be pytorch, pytorch_compile, "
-     "onnxruntime, tokenizers, pytorch_gpu or pytorch_mps"},
+     "onnxruntime, tokenizers, pytorch_gpu, pytorch_mps, pytorch_static, llama_cpp or openvino"},
     {&serving_config_file, "task = 'sentiment'\nmax_length = 1\n", NULL,
      "f.toml:2: max_length is 1, outside 2 to 1048576"},
     {&study_config_file, STUDY "held_out = 1.5\n", NULL,
