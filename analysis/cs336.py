@@ -2,7 +2,7 @@
 """The tables that Stanford's course CS336 asks for, from the results of configs/cs336/ in one folder.
 
 Its one idea: a file's name says which study it is of (cs336-2025-end-to-end.csv), a study is a table
-and the sentence that its rows support. Rows that are not believed (verdicts.py) are shown, marked, and
+and the sentence that its rows support. Files of `tare attention` and `tare run` are cs336_files.py's. Rows that are not believed (verdicts.py) are shown, marked, and
 draw no conclusion; rows that do not fit are shown with the memory that they would need.
 It runs nothing, and draws nothing.
 """
@@ -10,7 +10,10 @@ It runs nothing, and draws nothing.
 import argparse
 import glob
 import os
+import re
 
+import cs336_files
+from cs336_files import span
 from table import OPTIONAL_NUMBERS, TIMES, WHOLE, Problem, count, digits, load
 from table import missing_module, print_text, run_main
 from verdicts import judge, row_is_believed
@@ -74,12 +77,6 @@ def cells(rows, index, column, cell):
         found = {row[column]: cell(row) for _, row in group.iterrows()}
         table.append([*(key if isinstance(key, tuple) else (key,)), *(found.get(n, "") for n in names)])
     return names, table
-
-
-def span(values):
-    """"1.2" or "1.2 to 3.4"."""
-    low, high = digits(min(values)), digits(max(values))
-    return low if low == high else f"{low} to {high}"
 
 
 def pairs(rows, keys, column, low, high):
@@ -179,15 +176,22 @@ def _best_block(size, rows):
 STUDIES = {  # in the order of the course
     "end-to-end": ("End to end", end_to_end),
     "end-to-end-step": ("End to end: the training step", end_to_end),
+    "profile": ("Profile", cs336_files.profile),
     "mixed-precision": ("Mixed precision", mixed_precision),
     "memory": ("Memory", memory),
+    "timeline": ("Memory over the steps", cs336_files.timeline),
     "checkpointing": ("Activation checkpointing", checkpointing),
+    "attention": ("Attention", cs336_files.attention),
+    "flash": ("Flash attention", cs336_files.attention),
 }
+TOGETHER = ("profile", "timeline")  # a run a file, all in one table
+SUFFIXES = {"profile": ".json"}
 
 
 def study_of(path):
-    stem = os.path.basename(path)[:-len(".csv")]
-    return max((name for name in STUDIES if name in stem), key=len, default=None)
+    stem, suffix = os.path.splitext(os.path.basename(path))
+    names = [name for name in STUDIES if name in stem and SUFFIXES.get(name, ".csv") == suffix]
+    return max(names, key=len, default=None)
 
 
 # ---- pages ----
@@ -221,27 +225,44 @@ class Latex(Markdown):
         return sentence.replace("±", "$\\pm$")
 
 
+def by_numbers(path):
+    """256 before 1024."""
+    return [(word.isdigit(), int(word) if word.isdigit() else word) for word in re.split(r"(\d+)", path)]
+
+
 def page(folder, style):
-    paths = [p for p in glob.glob(os.path.join(folder, "*.csv")) if study_of(p)]
+    paths = [p for p in glob.glob(os.path.join(folder, "*.*")) if study_of(p)]
     paths = [p for p in paths if not p.endswith((".samples.csv", ".tokens.csv"))]
     if not paths:
-        raise Problem(f"{folder} has no result of configs/cs336: no {', '.join(STUDIES)} in a name of a .csv file")
+        raise Problem(f"{folder} has no result of configs/cs336: no {', '.join(STUDIES)} in a name of a .csv or .json file")
     parts = []
-    for path in sorted(paths, key=lambda p: (list(STUDIES).index(study_of(p)), p)):
-        title, make = STUDIES[study_of(path)]
-        study = Study(path)
-        tables, sentences = make(study)
-        parts.append(style.heading(f"{title} ({study.name})"))
-        parts += [style.table(*table) for table in tables]
-        parts += [style.text(sentence) for sentence in sentences]
-        if (study.rows["ran"] & ~study.rows["believed"]).any():
-            parts.append(style.text(style.suffix))
+    for name, (title, make) in STUDIES.items():
+        found = sorted((p for p in paths if study_of(p) == name), key=by_numbers)
+        for group in [found] if name in TOGETHER and found else [[path] for path in found]:
+            parts += section(style, name, title, make, group)
     return "\n\n".join(parts) + "\n"
+
+
+def section(style, name, title, make, paths):
+    """Of one file; or of several whose study takes them together."""
+    of, doubted = None, False
+    if name in TOGETHER:
+        tables, sentences = make(paths)
+    else:
+        of = os.path.splitext(os.path.basename(paths[0]))[0]
+        study = cs336_files.attention_rows(paths[0]) if make is cs336_files.attention else Study(paths[0])
+        rows = study if make is cs336_files.attention else study.rows
+        tables, sentences = make(study)
+        doubted = (rows["ran"] & ~rows["believed"]).any()
+    parts = [style.heading(f"{title} ({of})" if of else title)]
+    parts += [style.table(*table) for table in tables if table[2]]
+    parts += [style.text(sentence) for sentence in sentences]
+    return [*parts, style.text(style.suffix)] if doubted else parts
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("folder", metavar="DIR", help="where `tare sweep` wrote the results of configs/cs336")
+    parser.add_argument("folder", metavar="DIR", help="where the results of configs/cs336 lie")
     parser.add_argument("--latex", action="store_true", help="LaTeX (booktabs) in the place of Markdown")
     args = parser.parse_args()
     print_text(page(args.folder, Latex() if args.latex else Markdown()))

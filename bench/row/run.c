@@ -93,6 +93,18 @@ static Sample run_loss(void *what)
     return run_once(l->model, &l->batch, &l->adamw);
 }
 
+/* What of the model explains a trace's times. */
+static json_t *trace_about(const Model *m)
+{
+    const ModelConfig *c = &m->config;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "batch_size",
+                     (json_int_t)m->options.wants.batch, "context_length",
+                     (json_int_t)m->options.wants.context, "d_model", (json_int_t)c->d_model,
+                     "num_layers", (json_int_t)c->num_layers, "head_dim",
+                     (json_int_t)(c->head_dim ? c->head_dim : c->d_model / c->num_heads),
+                     "backward", (int)m->options.backward);
+}
+
 static json_t *trace_run(LossRuns *runs)
 {
     Trace trace;
@@ -102,6 +114,7 @@ static json_t *trace_run(LossRuns *runs)
     int64_t start = clock_ns();
     const Sample run = run_once(runs->model, &runs->batch, &runs->adamw);
     json_t *events = trace_to_json(&trace, start, &run);
+    json_object_set_new(events, "otherData", trace_about(runs->model));
     trace_release(&trace);
     return events;
 }

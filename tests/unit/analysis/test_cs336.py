@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """analysis/cs336.py on made-up results: its tables, what it concludes and what it does not."""
 
+import json
 import os
 import sys
 import unittest
@@ -123,6 +124,59 @@ class Course(TempDir):
         self.assertEqual(page.lower().count("no conclusion: not enough rows are believed."), 3)
         self.assertNotRegex(page, "times (that|as long)|of the time of")
 
+    def test_profile(self):
+        def step(op, phase, ms, **parts):
+            return {"name": op, "ph": "X", "dur": ms * 1e3, "args": {"step": 1, "phase": phase, **parts}}
+
+        def write(name, events, backward):
+            with open(self.path(f"cs336-profile-{name}.json"), "w", encoding="utf-8") as file:
+                json.dump({"traceEvents": events, "otherData": {"head_dim": 64, "backward": backward}}, file)
+
+        attention = step("attention", "forward", 20, scores_us=4000, softmax_us=2000, values_us=4000)
+        events = [step("linear", "forward", 70), attention, step("rmsnorm", "forward", 10)]
+        write("small-1024-inference", events, False)
+        write("small-256-step", [*events, step("linear", "backward", 200), {
+            "name": "update", "cat": "run", "ph": "X", "dur": 1e5}], True)
+        page = self.page()
+        self.assertIn("## Profile\n", page)
+        self.assertLess(page.index("small-256-step"), page.index("small-1024-inference"))
+        self.assertRegex(page, r"\| small-256-step +\| optimizer +\| update +\| 100 +\| 25\.0 % +\|")
+        self.assertRegex(page, r"\| small-1024-inference +\| inference +\| 100 +\| 86\.0 % +\| 4\.0 % +\| 10\.0 % +\|")
+        self.assertRegex(page, r"\| small-1024-inference +\| 8 +\| 4 +\| 8 +\| 20\.0 % +\| 0\.25 +\| 0\.0195 +\|")
+        self.assertIn("Matrix products are 71.5 % of the time of a training step.", page)
+        self.assertIn("Inside attention the softmax takes 0.25 of the time of the two products, for 0.0195 of", page)
+
+    def test_timeline(self):
+        steps = [{"step": i, "phase": "forward", "op": op, "layer": 0, "weights": GIB, "gradients": 0, "moments": 0,
+                  "activations": size * GIB, "scratch": 0, "total": (1 + size) * GIB}
+                 for i, (op, size) in enumerate((("linear", 1), ("attention", 3), ("linear", 2)), 1)]
+        write_csv(self.path("cs336-timeline-large-128-step.csv"), steps)
+        page = self.page()
+        self.assertRegex(page, r"\| large-128-step +\| 1 GiB .*\| 3 GiB +\| 0 GiB +\| 4 GiB +\| 2, forward attention +\|")
+        self.assertIn("At the peak activations are 75 % of what is planned.", page)
+
+    def test_attention(self):
+        def layer(impl, context, status="ok", wait=0.0, scale=1):
+            ran = status == "ok"
+            return {"impl": impl, "batch_size": 8, "num_heads": 1, "context_length": context, "head_dim": 16, "causal": False,
+                    "precision": "fp32", "forward_ms": 10 * scale if ran else "", "backward_ms": 20 * scale if ran else "",
+                    "both_ms": 30 * scale if ran else "", "saved_bytes": 2**20 * (8 if impl == "plain" else 1),
+                    "predicted_peak_bytes": 33 * GIB, "status": status, "cpu_wait": wait, "steady_class": "flat"}
+
+        rows = [layer("plain", 256), layer("flash", 256, scale=0.4), layer("plain", 1024, wait=0.5), layer("flash", 1024),
+                layer("plain", 16384, "skipped_memory"), layer("flash", 16384, scale=100)]
+        write_csv(self.path("attention.csv"), rows)
+        write_csv(self.path("flash.csv"), [row for row in rows if row["impl"] == "flash"])
+        page = self.page()
+        self.assertLess(page.index("## Attention (attention)"), page.index("## Flash attention (flash)"))
+        self.assertRegex(page, r"\| 16 +\| 256 +\| False +\| fp32 +\| 10 +\| 20 +\| 4 +\| 8 +\| 8 MiB +\| 1 MiB +\|")
+        self.assertRegex(page, r"\| 1024 +\| False +\| fp32 +\| 10 \* +\| 20 \* +\| 10 +\|")
+        self.assertRegex(page, r"\| 16384 .*out of memory, needs 33 GiB \| out of memory, needs 33 GiB \| 1000 ")
+        self.assertIn("Flash takes 0.4 of the time of plain, forward and backward (1 shape).", page)
+        self.assertIn("Before backward plain keeps 8 times the bytes of flash.", page)
+        self.assertIn("Plain is out of memory from context 16384 on (33 GiB).", page)
+        self.assertIn("out of memory, needs 33 GiB", self.page("--latex"))
+
     def test_latex(self):
         self.results("end-to-end", [row("small_1", 150), row("xl")])
         page = self.page("--latex")
@@ -134,6 +188,14 @@ class Course(TempDir):
         self.assertOneLine(run("cs336.py", self.dir), "has no result of configs/cs336")
         write_csv(self.path("cs336-2025-memory.csv"), [{"a": "b"}])
         self.assertOneLine(run("cs336.py", self.dir), "cs336-2025-memory.csv is not a result file")
+        os.remove(self.path("cs336-2025-memory.csv"))
+        for name, what in (("attention.csv", "result of `tare attention`"), ("x-timeline-y.csv", "planned memory of"),
+                           ("x-profile-y.json", "trace of `tare run --trace`")):
+            for text in ("", "a,b\n1,2\n", "[1]", '{"traceEvents": [], "otherData": {"head_dim": 1}}'):
+                with open(self.path(name), "w", encoding="utf-8") as file:
+                    file.write(text)
+                self.assertOneLine(run("cs336.py", self.dir), f"{name} is no {what}")
+            os.remove(self.path(name))
 
 
 if __name__ == "__main__":
