@@ -84,7 +84,7 @@ static void plan_as_asked(Model *m, const ModelOptions *o)
     }
 }
 
-void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
+static void record_and_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
 {
     *m = (Model){.config = *c, .options = *o};
     m->options.wants.attention = o->backward ? DT_F32 : precision_attention(o->precision);
@@ -97,6 +97,17 @@ void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
     params_set_format(&m->params, precision_weights(o->precision));
     graph_store_activations(&m->graph, precision_activations(o->precision));
     plan_as_asked(m, o);
+}
+
+void model_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
+{
+    record_and_plan(m, c, o);
+    if (o->pack_weights && !fits(m)) { /* without a second copy of the weights it may */
+        ModelOptions bare = *o;
+        bare.pack_weights = false;
+        model_release(m);
+        record_and_plan(m, c, &bare);
+    }
 }
 
 void model_end_at_hidden(Model *m, size_t state)

@@ -28,8 +28,8 @@ typedef struct ModelOptions {
     Precision precision;
     bool backward;  /* of a precision that has one */
     bool optimizer; /* AdamW's moments */
-    /* Keep packed copies, for repeated forward passes of few rows. A precision that stores weights
-     * small always packs them and keeps no other copy. */
+    /* Keep packed copies, for repeated forward passes of few rows, where memory_limit allows them.
+     * A precision that stores weights small always packs them and keeps no other copy. */
     bool pack_weights;
     RecomputeChoice recompute;
     size_t memory_limit; /* bytes; CHOOSE_AUTO recomputes blocks only above it; 0 = no limit */

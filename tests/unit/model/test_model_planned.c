@@ -105,3 +105,16 @@ Test(model_planned, predicted_bytes)
     cr_expect(predicted(&o) == block && block < trained,
               "too little memory, and no block is rerun");
 }
+
+Test(model_planned, packed_copies_only_where_they_fit)
+{
+    ModelOptions o = {.wants = {.batch = 1, .context = 64, .loss = true}, .threads = 2};
+    size_t bare = predicted(&o);
+    o.pack_weights = true;
+    size_t packed = predicted(&o);
+    cr_expect(packed > bare * 3 / 2);
+    o.memory_limit = packed;
+    cr_expect(predicted(&o) == packed);
+    o.memory_limit = packed - 1;
+    cr_expect(predicted(&o) == bare);
+}
