@@ -119,6 +119,8 @@ static void run_slice(Exec *e, const Plan *p, size_t slice, size_t from, size_t 
         next = begin_lives(e, p, slice, i, next);
         if (i == s->num_forward)
             s->root->grad[0] = training->loss_weight != 0 ? training->loss_weight : 1.0f;
+        if (e->before)
+            e->before(e->before_ctx, &s->steps[i]);
         memset(time.part_ns, 0, sizeof time.part_ns);
         time.start_ns = e->hook ? clock_ns() : 0;
         run_step(&s->steps[i], slices_tensor(&p->slices, slice, s->steps[i].t), &c,

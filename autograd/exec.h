@@ -54,6 +54,10 @@ typedef struct TrainingRun {
     float loss_weight;   /* gradient of the root; 0 stands for 1 */
 } TrainingRun;
 
+/* Called before every step, a STEP_GRAD_READY too, by the thread that runs it. For what has to be
+ * there before the step: weights of other processes. Not in a divided run. */
+typedef void BeforeStep(void *ctx, const Step *step);
+
 typedef struct Exec {
     char *arena, *scratch;
     size_t bytes; /* of both */
@@ -62,6 +66,8 @@ typedef struct Exec {
     bool poison;   /* fill buffers with NaN when their life ends; on in POISON builds */
     StepHook *hook;
     void *hook_ctx;
+    BeforeStep *before;
+    void *before_ctx;
     TrainingRun training;
     /* [B], borrowed; of a plan with states: how many positions of each sequence these hold before
      * the run. Its rows are the positions that follow. */

@@ -11,6 +11,7 @@ die() { say "$*"; exit 1; }
 BUILD_PACKAGES="gcc g++ make cmake libopenblas-openmp-dev libcsv-dev libjansson-dev libutf8proc-dev
                 libtomlplusplus-dev"
 TEST_PACKAGES="libcriterion-dev"
+MPI_PACKAGES="openmpi-bin libopenmpi-dev mpich libmpich-dev" # for rows of several ranks
 PYTHON_PACKAGES="python3 python3-venv"
 PEER_PACKAGES="python3-dev" # torch.compile compiles against Python's headers
 

@@ -334,29 +334,50 @@ static void randomize_small(Params *p, size_t k, uint64_t seed, int threads)
     free(values);
 }
 
+void params_randomize_one(Params *p, size_t k, uint64_t seed, int threads)
+{
+    const Param *q = p->list[k];
+    fill(p->weights + q->offset, 0, tensor_count(&q->tensor), &q->spec, seed, k, threads);
+}
+
 void params_randomize(Params *p, uint64_t seed, int threads)
 {
     for (size_t k = 0; k < p->count; k++) {
-        Param *q = p->list[k];
         if (p->format == DT_F32)
-            fill(p->weights + q->offset, 0, tensor_count(&q->tensor), &q->spec, seed, k, threads);
+            params_randomize_one(p, k, seed, threads);
         else
             randomize_small(p, k, seed, threads);
     }
     params_touched(p);
 }
 
-void params_update(Params *p, const AdamW *o, float grad_scale, int threads)
+/* Elements [from, to) of the flat block that belong to the parameter. */
+static void update_part(Params *p, const Param *q, Range range, const AdamW *o, float grad_scale,
+                        int threads)
+{
+    size_t end = q->offset + tensor_count(&q->tensor);
+    size_t from = range.from > q->offset ? range.from : q->offset;
+    size_t to = range.to < end ? range.to : end;
+    if (from < to)
+        adamw_update(o, p->step, p->weights + from, p->grads + from, p->moment1 + from,
+                     p->moment2 + from, to - from, q->tensor.ndim > 1, grad_scale, threads);
+}
+
+void params_update_ranges(Params *p, const AdamW *o, float grad_scale, int threads,
+                          const Range *ranges, size_t count)
 {
     CHECK(p->grads && p->moment1, "an update without gradients or moments");
     p->step++;
-    for (size_t i = 0; i < p->count; i++) {
-        Param *q = p->list[i];
-        adamw_update(o, p->step, p->weights + q->offset, p->grads + q->offset,
-                     p->moment1 + q->offset, p->moment2 + q->offset, tensor_count(&q->tensor),
-                     q->tensor.ndim > 1, grad_scale, threads);
-    }
+    for (size_t r = 0; r < count; r++)
+        for (size_t i = 0; i < p->count; i++)
+            update_part(p, p->list[i], ranges[r], o, grad_scale, threads);
     params_touched(p);
+}
+
+void params_update(Params *p, const AdamW *o, float grad_scale, int threads)
+{
+    const Range all = {0, p->block_floats};
+    params_update_ranges(p, o, grad_scale, threads, &all, 1);
 }
 
 void params_touched(Params *p)

@@ -108,8 +108,16 @@ size_t params_slice_rows(const Params *p, size_t k);
 /* Fills the weights as each spec says; element i of parameter k depends on (seed, k, i) alone. */
 void params_randomize(Params *p, uint64_t seed, int threads);
 
+/* The same of parameter k of an fp32 model alone; params_touched once all are filled. */
+void params_randomize_one(Params *p, size_t k, uint64_t seed, int threads);
+
 /* One AdamW step over all parameters from their gradients; matrices decay, vectors do not. */
 void params_update(Params *p, const AdamW *o, float grad_scale, int threads);
+
+/* The same over some ranges of the flat block alone, which begin and end at cache lines: the share
+ * of one process of several. Moments elsewhere stay untouched memory. */
+void params_update_ranges(Params *p, const AdamW *o, float grad_scale, int threads,
+                          const Range *ranges, size_t count);
 
 /* Tells that weights were written by other means: packed copies will be made again. */
 void params_touched(Params *p);

@@ -341,11 +341,30 @@ static const char *positions_name(const RowConfig *c)
     return row_task(c) == TASK_DECODE ? "depth + n_gen" : "context_length";
 }
 
+static int check_ranks(const RowConfig *c, Err *err)
+{
+    bool none = strcmp(c->parallel, "none") == 0;
+    if (c->ranks <= 1)
+        return 0;
+    if (row_task(c) != TASK_LOSS)
+        return err_set(err, "ranks is %" PRId64 ", but task %s runs in one process", c->ranks,
+                       c->task);
+    if (none && !c->forward_only)
+        return err_set(err,
+                       "ranks is %" PRId64 ", but parallel is none: say how they share the work, "
+                       "ddp-bucket for one",
+                       c->ranks);
+    if (c->batch_size % c->ranks != 0)
+        return err_set(err, "batch_size %" PRId64 " does not divide among %" PRId64 " ranks",
+                       c->batch_size, c->ranks);
+    return 0;
+}
+
 int row_config_check(const RowConfig *c, Err *err)
 {
     ModelConfig model = row_config_model(c);
     if (model_config_check(&model, err) != 0 ||
-        (!arch_of(c)->family->rotary && check_plain(c, err) != 0))
+        (!arch_of(c)->family->rotary && check_plain(c, err) != 0) || check_ranks(c, err) != 0)
         return -1;
     if (c->batch_size > MAX_TOKENS / (int64_t)row_positions(c))
         return err_set(err, "batch_size %" PRId64 " x %s %zu is more than 2^31 tokens a trial",
@@ -508,13 +527,6 @@ char **row_argv(const RowConfig *c, const char *program)
             argv[n++] = xstrdup(text);
     }
     return argv;
-}
-
-void argv_free(char **argv)
-{
-    for (char **word = argv; *word; word++)
-        free(*word);
-    free(argv);
 }
 
 static int set_from_option(void *target, const void *context, const char *value, Err *err)

@@ -70,9 +70,8 @@ const Field *row_config_difference(const RowConfig *a, const RowConfig *b);
 
 /* A NULL-terminated argument vector that repeats this row: program, "run", "--model", ... An option
  * at its fallback is left out, as in row_id: an older program need not know it. Free with
- * argv_free. */
+ * argv_free (util/process.h). */
 char **row_argv(const RowConfig *c, const char *program);
-void argv_free(char **argv);
 
 /* The options of `tare run` that set `c`, one per config field that has one; `options` has room for
  * num_row_fields. Returns how many. */

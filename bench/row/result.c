@@ -10,6 +10,7 @@
 #include "bench/machine/blas.h"
 #include "bench/row/config.h"
 #include "bench/row/probe.h"
+#include "bench/row/ranked.h"
 #include "bench/row/support.h"
 #include "bench/stats/outliers.h"
 #include "bench/stats/stats.h"
@@ -254,6 +255,11 @@ void result_fill(RowResult *r, const Samples *s, double resolution_ns)
     r->forward_ms = phase_ms(s, "forward_ns");
     r->backward_ms = phase_ms(s, "backward_ns");
     r->optimizer_ms = phase_ms(s, "optimizer_ns");
+    r->comm_ms = phase_ms(s, "comm_ns");
+    r->comm_exposed_ms = phase_ms(s, "comm_exposed_ns");
+    r->comm_share = r->comm_exposed_ms / r->median_ms;
+    if (r->comm_ms > 0)
+        r->overlap_fraction = fmax(1 - r->comm_exposed_ms / r->comm_ms, 0);
     fill_rates(r);
     fill_tokens(r, s);
     fill_noise(r, s, resolution_ns);
@@ -332,12 +338,17 @@ int result_judge(RowResult *r, Guard *g, Err *err)
                    .gflops = r->gflops_per_s,
                    .cpus_used = r->cpus_used,
                    .measured_ms = r->mean_time_ms * (double)r->config.num_trials};
+    double ranks = row_ranks(&r->config);
+    if (ranks > 1) { /* a rank's rate; its communication thread has CPU time as well */
+        claim.gflops /= ranks;
+        claim.cpus_used = NAN;
+    }
     if (strcmp(r->status, STATUS_OK) != 0)
         return 0;
     if (guard_doubt(g, r->config.threads, &claim, err) != 0)
         return -1;
     const Peaks *p = guard_peaks(g, r->config.threads);
-    r->peak_gflops_per_s = peaks_of_product(p, claim.product);
+    r->peak_gflops_per_s = ranks * peaks_of_product(p, claim.product);
     r->peak_fraction = peaks_fraction(p, claim.product, claim.gflops);
     fill_bound(r);
     judge_bandwidth(r);

@@ -5,6 +5,7 @@
 #include "model/decoder.h"
 #include "model/families/shapes.h"
 #include "model/precision.h"
+#include "bench/ranks/parallel.h"
 
 _Static_assert(offsetof(RowResult, config) == 0, "a config field has one offset in both structs");
 

@@ -13,28 +13,28 @@
 #include "bench/row/config.h"
 #include "bench/row/generate.h"
 #include "bench/row/model_dir.h"
+#include "bench/row/ranked.h"
 #include "bench/row/runs.h"
 #include "bench/row/support.h"
 #include "bench/row/trace.h"
+#include "bench/stats/stats.h"
 
 /* From so many rows on packing weights beforehand gains hardly anything. */
 enum { PACK_BELOW_ROWS = 256 };
 
 typedef struct Batch {
-    int32_t *tokens, *targets; /* [batch, context] */
+    const int32_t *tokens, *targets; /* [batch, context] */
 } Batch;
 
 ModelOptions row_model_options(const RowConfig *c, size_t memory_limit)
 {
-    bool few_rows = c->batch_size * c->context_length < PACK_BELOW_ROWS;
+    bool few_rows = row_rank_batch(c) * (size_t)c->context_length < PACK_BELOW_ROWS;
     RecomputeChoice recompute;
     Err err;
     CHECK(recompute_parse(c->recompute, &recompute, &err) == 0, "%s",
           err.msg); /* row_config has refused it */
     return (ModelOptions){
-        .wants = {.batch = (size_t)c->batch_size,
-                  .context = (size_t)c->context_length,
-                  .loss = true},
+        .wants = {.batch = row_rank_batch(c), .context = (size_t)c->context_length, .loss = true},
         .precision = row_precision(c),
         .backward = !c->forward_only,
         .optimizer = !c->forward_only && strcmp(c->optimizer, "adamw") == 0,
@@ -45,26 +45,36 @@ ModelOptions row_model_options(const RowConfig *c, size_t memory_limit)
     };
 }
 
+/* A row of task loss. */
+typedef struct LossRuns {
+    Model *model;
+    Batch batch; /* of this process */
+    AdamW adamw;
+    Parallel *parallel; /* around the model; of one process it adds nothing */
+    RankedRow *ranked;  /* NULL: one process */
+} LossRuns;
+
 /* One run, timed or warmup. Everything between the first stamp and the last is the time of the
  * trial: handing the inputs over, forward to the loss, backward into every parameter's gradient,
- * and the update, where the row has them. */
-static Sample run_once(Model *m, const Batch *batch, const AdamW *adamw)
+ * and the update, where the row has them; of several ranks with what they communicate. */
+static Sample run_once(const LossRuns *l)
 {
     Counters before, after;
+    const ModelOptions *options = &l->model->options;
     counters_before(&before);
 
     int64_t start = clock_ns();
-    model_set_tokens(m, batch->tokens);
-    model_set_targets(m, batch->targets);
-    model_forward(m);
+    model_set_tokens(l->model, l->batch.tokens);
+    model_set_targets(l->model, l->batch.targets);
+    parallel_forward(l->parallel);
     int64_t forward_done = clock_ns(), backward_done = forward_done;
-    if (m->options.backward) {
-        model_backward(m);
+    if (options->backward) {
+        parallel_backward(l->parallel);
         backward_done = clock_ns();
     }
     int64_t end = backward_done;
-    if (m->options.optimizer) {
-        model_update(m, adamw);
+    if (options->optimizer) {
+        parallel_update(l->parallel, &l->adamw);
         end = clock_ns();
     }
 
@@ -72,25 +82,46 @@ static Sample run_once(Model *m, const Batch *batch, const AdamW *adamw)
     Sample s = sample_empty();
     s.wall_ns = end - start;
     s.forward_ns = forward_done - start;
-    if (m->options.backward)
+    if (options->backward)
         s.backward_ns = backward_done - forward_done;
-    if (m->options.optimizer)
+    if (options->optimizer)
         s.optimizer_ns = end - backward_done;
     counters_difference(&before, &after, &s);
     return s;
 }
 
-/* A row of task loss. */
-typedef struct LossRuns {
-    Model *model;
-    Batch batch;
-    AdamW adamw;
-} LossRuns;
-
 static Sample run_loss(void *what)
 {
-    LossRuns *l = what;
-    return run_once(l->model, &l->batch, &l->adamw);
+    const LossRuns *l = what;
+    if (!l->ranked)
+        return run_once(l);
+    ranked_begin(l->ranked);
+    Sample s = run_once(l);
+    ranked_end(l->ranked, &s);
+    return s;
+}
+
+/* Backward alone, for backward_slowdown_ms: nothing is communicated, the weights stay. */
+static void run_quiet(const LossRuns *l, const RowConfig *c)
+{
+    enum { MOST = 3 };
+    double ns[MOST];
+    size_t count = c->num_trials < MOST ? (size_t)c->num_trials : MOST;
+    Strategy strategy = l->parallel->options.strategy;
+    if (c->forward_only || (strategy != DDP_OVERLAP && strategy != DDP_BUCKET))
+        return;
+    l->parallel->muted = true;
+    for (size_t i = 0; i < count; i++) {
+        ranked_begin(l->ranked);
+        model_set_tokens(l->model, l->batch.tokens);
+        model_set_targets(l->model, l->batch.targets);
+        parallel_forward(l->parallel);
+        int64_t start = clock_ns();
+        parallel_backward(l->parallel);
+        ns[i] = ranked_slowest(l->ranked, (double)(clock_ns() - start));
+    }
+    l->parallel->muted = false;
+    l->ranked->quiet_backward_ns = median_of(ns, count);
 }
 
 /* What of the model explains a trace's times. */
@@ -112,7 +143,7 @@ static json_t *trace_run(LossRuns *runs)
     runs->model->exec.hook = trace_step;
     runs->model->exec.hook_ctx = &trace;
     int64_t start = clock_ns();
-    const Sample run = run_once(runs->model, &runs->batch, &runs->adamw);
+    const Sample run = run_once(runs);
     json_t *events = trace_to_json(&trace, start, &run);
     json_object_set_new(events, "otherData", trace_about(runs->model));
     trace_release(&trace);
@@ -128,23 +159,47 @@ static void run_profiled(LossRuns *runs, int64_t count, Profile *profile)
     m->exec.hook = profile_step;
     m->exec.hook_ctx = profile;
     for (int64_t i = 0; i < count; i++)
-        samples_add(&profile->runs, run_once(m, &runs->batch, &runs->adamw));
+        samples_add(&profile->runs, run_once(runs));
     if (profile->traced)
         profile->trace = trace_run(runs);
 }
 
-/* Runs the planned model and fills the columns that only the row's own process knows. */
-static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras *extras, Err *err)
+static int fill_weights(const RowConfig *c, Parallel *p, Err *err)
+{
+    if (!c->model_dir[0]) {
+        parallel_randomize(p, (uint64_t)c->seed);
+        return 0;
+    }
+    int status = row_weights_fill(c, &p->model->params, err);
+    parallel_keep_own(p);
+    return status;
+}
+
+/* Runs the planned model and fills the columns that only the row's own process knows. ranked: NULL
+ * of one process. */
+static int run_planned(RowResult *r, Model *m, RankedRow *ranked, Samples *samples,
+                       const RowExtras *extras, Err *err)
 {
     const RowConfig *c = &r->config;
-    if (model_alloc(m, err) != 0 || row_weights_fill(c, &m->params, err) != 0)
+    Parallel alone, *parallel = ranked ? &ranked->parallel : &alone;
+    const ParallelOptions how = row_parallel(c);
+    if (model_alloc(m, err) != 0)
         return -1;
-    size_t vocab = m->config.vocab_size;
-    size_t count = (size_t)(c->batch_size * c->context_length);
+    parallel_init(parallel, m, ranked ? &ranked->comm : NULL, &how);
+    if (fill_weights(c, parallel, err) != 0)
+        return -1;
+    size_t vocab = m->config.vocab_size, place = ranked ? (size_t)ranked->comm.comm.rank : 0;
+    size_t count = (size_t)(c->batch_size * c->context_length),
+           from = place * row_rank_batch(c) * (size_t)c->context_length;
+    OWNED int32_t *tokens = random_ids(c, count, vocab, STREAM_TOKENS);
+    OWNED int32_t *targets = random_ids(c, count, vocab, STREAM_TARGETS);
     LossRuns runs = {.model = m,
-                     .batch = {random_ids(c, count, vocab, STREAM_TOKENS),
-                               random_ids(c, count, vocab, STREAM_TARGETS)},
-                     .adamw = adamw_defaults()};
+                     .batch = {tokens + from, targets + from},
+                     .adamw = adamw_defaults(),
+                     .parallel = parallel,
+                     .ranked = ranked};
+    if (ranked)
+        ranked_fit(ranked);
     r->config.num_warmups = run_all(
         &(Runs){.once = run_loss, .what = &runs, .samples = samples, .no_probe = extras->no_probe},
         c);
@@ -152,11 +207,26 @@ static int run_planned(RowResult *r, Model *m, Samples *samples, const RowExtras
     r->loss = (double)model_loss(m);
     r->peak_rss_bytes = peak_rss_bytes(getpid());
     r->threads_seen = threads_seen(c->threads); /* now, so that the first run starts the team */
+    if (ranked) {
+        run_quiet(&runs, c);
+        return ranked_fill(ranked, r, r->loss, err);
+    }
     if (extras->profile)
         run_profiled(&runs, c->num_trials, extras->profile);
-    free(runs.batch.tokens);
-    free(runs.batch.targets);
+    parallel_release(parallel);
     return 0;
+}
+
+/* Not freed where the job fails: its thread lives until the process ends. -1: no such job. */
+static int join_job(RankedRow **ranked, const RowConfig *c, bool is_rank, Err *err)
+{
+    *ranked = NULL;
+    if (row_ranks(c) == 1)
+        return 0;
+    if (!is_rank)
+        return err_set(err, "a row of several ranks needs their launcher");
+    *ranked = xcalloc(1, sizeof **ranked);
+    return ranked_join(*ranked, c, err);
 }
 
 int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err)
@@ -172,19 +242,28 @@ int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err)
     ModelConfig config = row_config_model(c);
     ModelOptions options = row_model_options(c, extras->memory_limit);
     Model m;
+    RankedRow *ranked;
+    if (join_job(&ranked, c, extras->is_rank, err) != 0)
+        return -1;
+    if (ranked && extras->rank)
+        *extras->rank = ranked->comm.comm.rank;
     omp_set_num_threads(options.threads); /* for a BLAS that asks OpenMP */
     model_plan(&m, &config, &options);
     r->num_params = (int64_t)model_num_params(&config);
     row_fill_work(r, &config);
-    r->predicted_peak_bytes = (int64_t)model_predicted_bytes(&m);
+    r->predicted_peak_bytes = (int64_t)row_rank_bytes(&m, c);
+    row_fill_rank_bytes(r, &m);
     text_set(r->recompute_used, recompute_name(m.recompute));
     row_product_fill(r);
     text_set(r->isa, kernels()->isa);
     text_set(r->blas, gemm_blas_description());
-    int status = run_planned(r, &m, samples, extras, err);
-    model_release(&m);
+    int status = run_planned(r, &m, ranked, samples, extras, err);
     if (status != 0)
-        return -1;
+        return -1; /* and the process ends: a job that fell apart is not left in order */
+    if (ranked)
+        ranked_leave(ranked);
+    free(ranked);
+    model_release(&m);
     result_fill(r, samples, clock_cost().resolution_ns);
     if (!isfinite(r->loss))
         return err_set(err, "the loss is %g: the arithmetic went wrong", r->loss);

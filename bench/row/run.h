@@ -16,11 +16,15 @@ ModelOptions row_model_options(const RowConfig *c, size_t memory_limit);
 typedef struct RowExtras {
     size_t memory_limit; /* see row_model_options */
     bool no_probe;       /* leave row/probe.h out */
+    bool is_rank;        /* this process is one of the row's ranks */
+    int *rank;           /* unless NULL: which one, for rank 0 alone answers */
     /* unless NULL: num_trials more runs follow the timed ones and are added to it */
     Profile *profile;
 } RowExtras;
 
-/* Runs r->config, which has passed row_config_check, and fills r and the samples of every run in
+/* Of several ranks it runs in each, and r is filled in all of them.
+ *
+ * Runs r->config, which has passed row_config_check, and fills r and the samples of every run in
  * their order; r->status is then ok. -1: the row is not supported here (support.h), memory was
  * refused, or the loss is not a number. */
 int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err);

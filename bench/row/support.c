@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "autograd/kernels/cpu.h"
+#include "bench/ranks/loader.h"
 #include "bench/row/config.h"
+#include "bench/row/ranked.h"
+#include "bench/util/process.h"
 
 Precision row_precision(const RowConfig *c)
 {
@@ -28,6 +31,18 @@ void row_product_fill(RowResult *r)
     text_set(r->product_instruction, product_instruction(precision_product(p)));
 }
 
+/* Whether several ranks could be started here; -1 with what is missing. */
+static int check_launcher(const RowConfig *c, Err *err)
+{
+    char **words;
+    if (row_ranks(c) == 1)
+        return 0;
+    if (launcher_words(c->launcher, c->ranks, &words, err) != 0)
+        return -1;
+    argv_free(words);
+    return 0;
+}
+
 bool row_supported(const RowConfig *c, FieldTEXT reason)
 {
     Precision p = row_precision(c);
@@ -42,7 +57,7 @@ bool row_supported(const RowConfig *c, FieldTEXT reason)
     else if (emulated && !c->include_emulated)
         snprintf(reason, TEXT_SIZE, "%s would be emulated: the %s kernels on %s have no %s", name,
                  kernels()->isa, cpu_features()->name, precision_missing(p));
-    else if (precision_takes(p, &model, &err) != 0)
+    else if (precision_takes(p, &model, &err) != 0 || check_launcher(c, &err) != 0)
         text_set(reason, err.msg);
     else
         return true;

@@ -8,6 +8,7 @@
 #include "model/families/family.h"
 #include "bench/row/config.h"
 #include "bench/row/generate.h"
+#include "bench/row/ranked.h"
 #include "bench/row/support.h"
 #include "bench/row/run.h"
 #include "bench/util/units.h"
@@ -40,7 +41,7 @@ static PeakMemory plan_memory(const RowConfig *c, size_t layers, size_t memory_l
     ModelOptions options = row_model_options(c, memory_limit);
     Model m;
     model_plan(&m, &config, &options);
-    PeakMemory memory = {(double)model_predicted_bytes(&m), m.recompute};
+    PeakMemory memory = {(double)row_rank_bytes(&m, c), m.recompute};
     model_release(&m);
     return memory;
 }
@@ -68,7 +69,7 @@ static double activation_bytes(const RowConfig *c)
     ModelConfig m = row_config_model(c);
     double C = (double)m.d_model, heads = (double)heads_width(model_heads(&m));
     double channels = 4 * C + 2 * heads + 2 * (double)m.d_ff + (double)m.num_heads;
-    return (double)c->batch_size * (double)row_positions(c) * channels * sizeof(float);
+    return (double)row_rank_batch(c) * (double)row_positions(c) * channels * sizeof(float);
 }
 
 static PeakMemory estimate_peak_bytes(const RowConfig *c, size_t memory_limit)
@@ -109,7 +110,7 @@ static double assumed_seconds(const TimeModel *t, const RowResult *r)
     bool found = row_config_finds_warmups(c);
     double warmups = found ? AUTO_WARMUPS : (double)c->num_warmups;
     double runs = warmups + (double)c->num_trials - 1 + COLD_RUNS;
-    double rate = t->gflops_per_thread * (double)c->threads * 1e9;
+    double rate = t->gflops_per_thread * (double)c->threads * row_ranks(c) * 1e9;
     double traffic =
         isnan(r->bytes_per_token) ? 0 : r->bytes_per_token * row_tokens(c) / BYTES_PER_S;
     return (double)row_processes(c) * (START_SECONDS + SECONDS_PER_PARAM * (double)r->num_params +

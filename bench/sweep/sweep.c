@@ -11,6 +11,7 @@
 #include "bench/machine/machine.h"
 #include "bench/row/counters.h"
 #include "bench/row/probe.h"
+#include "bench/row/ranked.h"
 #include "bench/row/result.h"
 #include "bench/row/stamp.h"
 #include "bench/result/diff.h"
@@ -304,6 +305,34 @@ static void compare_probe(const Runner *r, RowResult *row)
     text_add(row->noise, text);
 }
 
+/* Whether b is a in one process, apart from batch_size. */
+static bool is_alone(const RowConfig *b, const RowConfig *a)
+{
+    RowConfig alike = *a;
+    static const char *const own[] = {"ranks",  "parallel", "bucket_mb", "prefetch_layers",
+                                      "reduce", "launcher", "batch_size"};
+    for (size_t i = 0; i < COUNT_OF(own); i++)
+        field_copy(row_field(own[i]), b, &alike);
+    return row_ranks(b) == 1 && !row_config_difference(b, &alike);
+}
+
+/* Against the one-rank row that has run: of the same batch, else of a rank's. */
+static void fill_scaling(const Runner *r, RowResult *row)
+{
+    const int ranks = row_ranks(&row->config);
+    double strong = NAN, weak = NAN;
+    for (size_t i = 0; i < r->s->count && ranks > 1; i++) {
+        const RowResult *one = &r->s->items[i].result;
+        if (!r->s->items[i].in_file || !is_alone(&one->config, &row->config))
+            continue;
+        if (one->config.batch_size == row->config.batch_size)
+            strong = one->median_ms / (ranks * row->median_ms);
+        else if (one->config.batch_size * ranks == row->config.batch_size)
+            weak = one->median_ms / row->median_ms;
+    }
+    row->scaling_efficiency = isnan(strong) ? weak : strong;
+}
+
 /* Puts a row that has ended into the file. */
 static int store(Runner *r, SweepItem *item, Err *err)
 {
@@ -312,6 +341,7 @@ static int store(Runner *r, SweepItem *item, Err *err)
     result->order_seed = r->order_seed;
     stamp_noise(r, result);
     compare_probe(r, result);
+    fill_scaling(r, result);
     if (!*result->timestamp_utc)
         row_stamp(result);
     int status = result_file_append(&r->file, result, &item->samples, err);

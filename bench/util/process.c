@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +23,8 @@ enum {
     OUTPUT_KEPT = 4096,
     TICK_MS = 200,    /* delay at which an interruption or a time limit is noticed, at most */
     REAP_TICK_MS = 2, /* the same once its pipes are closed and it is about to end */
+    GRACE_MS = 6000,  /* from SIGTERM to SIGKILL; a job of ranks has to end them first */
+    PRINTER_GRACE_MS = 2000, /* the same of the launcher of such a job */
 };
 
 /* ---- streams ---- */
@@ -159,12 +163,18 @@ pid_t process_start(const Program *p, Err *err)
 
 /* ---- running to the end ---- */
 
-/* Forks; the reading ends of its two pipes are then in `answer` and `output`. -1 on failure. */
-static pid_t start(const char *program, char *const *argv, Stream *answer, Stream *output, Err *err)
+/* Forks; the reading ends of its two pipes are then in `answer` and `output`. prints: the answer
+ * comes on stdout. -1 on failure. */
+static pid_t start(const char *program, char *const *argv, bool prints, Stream *answer,
+                   Stream *output, Err *err)
 {
     int answers = stream_open(answer, 0, err);
     int outputs = answers < 0 ? -1 : stream_open(output, OUTPUT_KEPT, err);
-    const Program p = {program, argv, {-1, outputs, outputs, answers}, COUNT_OF(p.fds), NULL};
+    const Program p = {program,
+                       argv,
+                       {-1, prints ? answers : outputs, outputs, answers},
+                       prints ? CHILD_RESULT_FD : COUNT_OF(p.fds),
+                       NULL};
     pid_t pid = outputs < 0 ? -1 : process_start(&p, err);
     if (answers >= 0)
         close(answers);
@@ -174,10 +184,9 @@ static pid_t start(const char *program, char *const *argv, Stream *answer, Strea
 }
 
 /* Waits for its end while collecting what it writes. Returns waitpid's status. */
-static int wait_for_end(Child *c, pid_t pid, Stream *answer, Stream *output)
+static int wait_for_end(Child *c, pid_t pid, int grace_ms, Stream *answer, Stream *output)
 {
-    int64_t start_ns = clock_ns();
-    bool stopped = false;
+    int64_t start_ns = clock_ns(), stopped_ns = 0;
     int status;
     for (;;) {
         bool closed = answer->fd < 0 && output->fd < 0;
@@ -191,11 +200,13 @@ static int wait_for_end(Child *c, pid_t pid, Stream *answer, Stream *output)
         if (done == pid)
             break;
         bool late = (double)(clock_ns() - start_ns) > 1e9 * c->max_seconds;
-        if (!stopped && (interrupted() || late)) {
+        if (!stopped_ns && (interrupted() || late)) {
             c->end = interrupted() ? CHILD_INTERRUPTED : CHILD_TIMED_OUT;
-            kill(pid, SIGKILL);
-            stopped = true;
+            kill(pid, SIGTERM);
+            stopped_ns = clock_ns();
         }
+        if (stopped_ns && clock_ns() - stopped_ns > (int64_t)grace_ms * 1000000)
+            kill(pid, SIGKILL);
     }
     stream_drain(answer);
     stream_drain(output);
@@ -209,17 +220,30 @@ const char *own_program(void)
     return access(exe, X_OK) == 0 || !started ? exe : started;
 }
 
-int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err)
+const char *own_path(void)
 {
-    *c = (Child){.end = CHILD_EXITED, .max_seconds = max_seconds};
+    static char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    return n > 0 ? path : own_program();
+}
+
+void argv_free(char **argv)
+{
+    for (char **word = argv; word && *word; word++)
+        free(*word);
+    free(argv);
+}
+
+static int run_child(Child *c, const char *program, char *const *argv, bool prints, Err *err)
+{
     Stream answer = {.fd = -1}, output = {.fd = -1};
-    pid_t pid = start(program, argv, &answer, &output, err);
+    pid_t pid = start(program, argv, prints, &answer, &output, err);
     if (pid < 0) {
         stream_release(&answer);
         stream_release(&output);
         return -1;
     }
-    int status = wait_for_end(c, pid, &answer, &output);
+    int status = wait_for_end(c, pid, prints ? PRINTER_GRACE_MS : GRACE_MS, &answer, &output);
     stream_close(&answer);
     stream_close(&output);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT)
@@ -231,6 +255,18 @@ int child_run(Child *c, const char *program, char *const *argv, double max_secon
     c->answer_len = answer.len;
     c->output = output.text;
     return 0;
+}
+
+int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err)
+{
+    *c = (Child){.end = CHILD_EXITED, .max_seconds = max_seconds};
+    return run_child(c, program, argv, false, err);
+}
+
+int child_run_printing(Child *c, const char *program, char *const *argv, Err *err)
+{
+    *c = (Child){.end = CHILD_EXITED, .max_seconds = INFINITY};
+    return run_child(c, program, argv, true, err);
 }
 
 void child_release(Child *c)

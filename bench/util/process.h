@@ -2,7 +2,8 @@
  *
  * The one idea: the program's answer comes on a pipe, its file descriptor CHILD_RESULT_FD; its
  * stdout and stderr are captured as the reason of a failure. It reads nothing on stdin, stays in
- * our process group and dies with us. The parent sleeps while it runs. What an answer means is not
+ * our process group and dies with us. Where its time is up it gets SIGTERM, and SIGKILL where that
+ * does not end it. The parent sleeps while it runs. What an answer means is not
  * decided here. */
 #pragma once
 
@@ -32,10 +33,20 @@ typedef struct Child {
  * by. */
 const char *own_program(void);
 
+/* Its path, for another process to start it by: what /proc/self/exe points to. */
+const char *own_path(void);
+
+/* Frees a NULL-terminated vector of strings. */
+void argv_free(char **argv);
+
 /* Runs argv (NULL-terminated, argv[0] is only its name) from the file `program`. max_seconds
  * INFINITY = no limit. -1: no process could be made. Then child_release is not needed. */
 int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err);
 void child_release(Child *c);
+
+/* The same without a limit, of a program whose answer is what it prints on stdout: `output` is its
+ * stderr. */
+int child_run_printing(Child *c, const char *program, char *const *argv, Err *err);
 
 /* Writes why it failed, one line for status_reason: "killed by SIGSEGV" or "exit code 1" and the
  * last line it printed; or that line alone if it is one of this program's errors, "tare: ...". Not

@@ -19,8 +19,11 @@
 #include "bench/row/result.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/options.h"
+#include "bench/util/process.h"
 #include "bench/result/show.h"
 #include "bench/row/config.h"
+#include "bench/row/ranked.h"
+#include "bench/ranks/launch.h"
 #include "bench/row/counters.h"
 #include "bench/row/run.h"
 #include "bench/row/warning.h"
@@ -33,7 +36,7 @@ typedef struct RunCommand {
     const char *format;    /* NULL: not given */
     int64_t max_memory;    /* bytes; INT_MISSING = not known */
     double max_row_time;   /* seconds */
-    bool profile, peaks, no_probe, overwrite;
+    bool profile, peaks, no_probe, overwrite, is_rank;
     const char *memory, *tensors, *trace; /* files to write; NULL: not given */
     int64_t result_fd;                    /* -1: none */
 } RunCommand;
@@ -96,6 +99,8 @@ static int parse(RunCommand *run, int argc, char **argv, Err *err)
                     "measure the machine's peaks on --threads threads instead, print JSON"),
         option_int("--result-fd", "N", &run->result_fd, 0, 1 << 20,
                    "run in this process and write the result as JSON to this open descriptor"),
+        option_flag("--is-rank", &run->is_rank,
+                    "with --result-fd, of several ranks: the launcher has started this process"),
     };
     Option *options = xcalloc(num_row_fields, sizeof *options);
     const Command command = {.verb = "run",
@@ -137,17 +142,47 @@ static size_t memory_of(const RunCommand *run)
     return run->max_memory == INT_MISSING ? 0 : (size_t)run->max_memory;
 }
 
+/* Hands the answer of rank 0 on. */
+static int run_ranks(const RunCommand *run, const RowResult *r, Err *err)
+{
+    char **argv = row_argv(&r->config, "tare"), *answer = NULL;
+    size_t n = 0;
+    while (argv[n])
+        n++;
+    argv = xrealloc(argv, (n + 7) * sizeof *argv);
+    argv[n++] = xstrdup("--result-fd");
+    argv[n++] = xasprintf("%d", STDOUT_FILENO);
+    argv[n++] = xstrdup("--is-rank");
+    argv[n++] = xstrdup("--no-probe");
+    if (memory_of(run)) {
+        argv[n++] = xstrdup("--max-memory");
+        argv[n++] = xasprintf("%zu", memory_of(run));
+    }
+    argv[n] = NULL;
+    int status = ranks_launch(argv + 1, r->config.ranks, r->config.launcher, &answer, err);
+    if (status == 0 && dprintf((int)run->result_fd, "%s", answer) < 0)
+        status = err_set(err, "cannot write the result to descriptor %d", (int)run->result_fd);
+    free(answer);
+    argv_free(argv);
+    return status;
+}
+
 /* The row in this process; its answer goes to the parent. */
 static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *err)
 {
     Profile profile;
+    int rank = 0;
+    if (row_ranks(&r->config) > 1 && !run->is_rank)
+        return run_ranks(run, r, err);
     profile_init(&profile);
     profile.traced = run->trace != NULL;
     RowExtras extras = {.memory_limit = memory_of(run),
                         .no_probe = run->no_probe,
+                        .is_rank = run->is_rank,
+                        .rank = &rank,
                         .profile = run->profile ? &profile : NULL};
     int status = row_run(r, samples, &extras, err);
-    if (status == 0)
+    if (status == 0 && rank == 0)
         status = write_answer(row_document(r, samples, extras.profile), run->result_fd, err);
     profile_release(&profile);
     return status;
@@ -390,6 +425,9 @@ int cmd_run(int argc, char **argv, Err *err)
         return err_set(err, "--profile, --trace, --memory and --tensors are of rows of task loss");
     if ((run.profile || run.trace) && row_processes(&run.config) > 1)
         return err_set(err, "%s is of one process; leave out --processes",
+                       run.profile ? "--profile" : "--trace");
+    if ((run.profile || run.trace) && row_ranks(&run.config) > 1)
+        return err_set(err, "%s is of one process; leave out --ranks",
                        run.profile ? "--profile" : "--trace");
     return run.peaks ? run_peaks(&run, err) : run_rows(&run, err);
 }

@@ -18,7 +18,7 @@ LEVELS = [  # lowest first; rooms of one line do not know each other
     ["model/families"],
     ["model/files", "model/model", "model/bucketed", "model/decoder"],
     ["bench/util", "bench/stats", "bench/text"],
-    ["bench/machine"],
+    ["bench/machine", "bench/ranks"],
     ["bench/row", "bench/train"],
     ["bench/result"],
     ["bench/sweep"],

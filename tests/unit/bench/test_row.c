@@ -7,6 +7,7 @@
 
 #include "autograd/kernels/kernels.h"
 #include "model/families/family.h"
+#include "bench/util/process.h"
 #include "bench/result/read.h"
 #include "bench/row/config.h"
 
@@ -231,7 +232,7 @@ Test(row, command_line_gives_the_row_back)
     while (argv[argc])
         argc++;
 
-    Option options[128];
+    Option options[256];
     cr_assert(num_row_fields <= COUNT_OF(options));
     const Command command = {.verb = "run",
                              .summary = "",

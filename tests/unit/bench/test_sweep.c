@@ -222,7 +222,7 @@ Test(sweep, torn_line_and_orphan_samples_are_dropped)
 {
     run(RESULT_NEW, "tiny/4/");
     append_text(result_path, "tiny,8,8,1");
-    append_text(samples, "r0123456789abcdef,1,True,5,,,,,,,,,,,,,\nr01234");
+    append_text(samples, "r0123456789abcdef,1,True,5,,,,,,,,,,,,,,,\nr01234");
     run(RESULT_RESUME, NULL);
     cr_expect(eq(int, calls, NUM_ROWS - 4));
     expect_complete(NUM_ROWS);

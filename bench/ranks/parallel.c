@@ -1,0 +1,370 @@
+/* parallel: see parallel.h. */
+#include "bench/ranks/parallel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+Strategy parallel_strategy(const char *name)
+{
+    OWNED char *names = xstrdup(PARALLEL_NAMES);
+    char *rest = names;
+    int i = 0;
+    for (const char *word; (word = strsep(&rest, "|")); i++)
+        if (strcmp(word, name) == 0)
+            return (Strategy)i;
+    CHECK(false, "no strategy '%s'", name);
+}
+
+static bool overlaps(Strategy s)
+{
+    return s == DDP_OVERLAP || s == DDP_BUCKET || s == FSDP;
+}
+
+/* ---- memory ---- */
+
+/* Observed on 2 to 4 ranks of tiny models: 5 to 8 MB more than one process has, by Open MPI 4.1;
+ * the parts of a large sum add 1 MiB a rank. */
+size_t parallel_process_bytes(int ranks)
+{
+    return ranks > 1 ? ((size_t)8 + 2 * (size_t)ranks) << 20 : 0;
+}
+
+/* The last segment is the longest. */
+static size_t share_floats(size_t n, int ranks)
+{
+    Range last = comm_segment(n, ranks, ranks - 1);
+    return last.to - last.from;
+}
+
+/* Floats of all groups, `whole` of them in full and of the others the share. */
+static size_t floats_held(const Groups *g, const bool *whole, int ranks)
+{
+    size_t floats = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        size_t n = g->list[i].range.to - g->list[i].range.from;
+        floats += whole[i] ? n : share_floats(n, ranks);
+    }
+    return floats;
+}
+
+static size_t most_weights(const Groups *g, const ParallelOptions *o)
+{
+    size_t most = 0;
+    OWNED bool *whole = xcalloc(g->count, sizeof *whole);
+    for (size_t v = 0; v < g->num_visits; v++) {
+        memset(whole, 0, g->count * sizeof *whole);
+        for (size_t i = v; i < g->num_visits && i <= v + o->prefetch; i++)
+            whole[g->visits[i].group] = true;
+        size_t floats = floats_held(g, whole, o->ranks);
+        most = floats > most ? floats : most;
+    }
+    return most;
+}
+
+/* A group's gradients are whole from the first backward step that adds to them until as many
+ * groups as prefetch_layers were complete after it. */
+static size_t most_gradients(const Groups *g, const Schedule *s, const ParallelOptions *o)
+{
+    size_t most = 0, num_done = 0;
+    OWNED bool *whole = xcalloc(g->count, sizeof *whole);
+    OWNED size_t *left = xcalloc(g->count, sizeof *left), *done = xcalloc(g->count, sizeof *done);
+    for (size_t i = 0; i < g->count; i++)
+        left[i] = g->list[i].gradients;
+    for (size_t i = s->num_forward; i < s->count; i++) {
+        const Step *step = &s->steps[i];
+        for (int k = 0; k < step->t->num_inputs && step->kind == STEP_BACKWARD; k++)
+            if (step->t->in[k] && step->t->in[k]->life == LIFE_PARAM)
+                whole[g->of_param[step->t->in[k]->index]] = true;
+        size_t floats = floats_held(g, whole, o->ranks);
+        most = floats > most ? floats : most;
+        if (step->kind != STEP_GRAD_READY || --left[g->of_param[step->t->index]] > 0)
+            continue;
+        done[num_done++] = g->of_param[step->t->index];
+        if (num_done > o->prefetch)
+            whole[done[num_done - 1 - o->prefetch]] = false;
+    }
+    return most;
+}
+
+ModelBytes parallel_bytes(const Model *m, const ParallelOptions *o)
+{
+    ModelBytes b = model_bytes(m);
+    if (o->ranks < 2)
+        return b;
+    size_t n = m->params.block_floats;
+    if (o->strategy == SHARDED_OPTIMIZER || o->strategy == ZERO1)
+        b.moments = b.moments ? 2 * sizeof(float) * share_floats(n, o->ranks) : 0;
+    if (o->strategy != FSDP || m->params.format != DT_F32)
+        return b;
+    Groups g = groups_by_layer(m);
+    OWNED bool *none = xcalloc(g.count, sizeof *none);
+    b.weights = sizeof(float) * most_weights(&g, o);
+    if (b.gradients)
+        b.gradients = sizeof(float) * most_gradients(&g, &m->schedule, o);
+    if (b.moments)
+        b.moments = 2 * sizeof(float) * floats_held(&g, none, o->ranks);
+    groups_release(&g);
+    return b;
+}
+
+/* ---- jobs ---- */
+
+static size_t submit(Parallel *p, JobKind kind, float *block, Range range, bool drop)
+{
+    return comm_submit(
+        p->comm,
+        (Job){.kind = kind, .x = block + range.from, .n = range.to - range.from, .drop = drop});
+}
+
+static Range whole_block(const Parallel *p)
+{
+    return (Range){0, p->model->params.block_floats};
+}
+
+/* This rank's segment of a range. */
+static Range own_part(const Parallel *p, Range range)
+{
+    Range own = comm_segment(range.to - range.from, p->comm->comm.size, p->comm->comm.rank);
+    return (Range){range.from + own.from, range.from + own.to};
+}
+
+static void drop_weights(Parallel *p, size_t group)
+{
+    Range r = p->groups.list[group].range;
+    comm_drop_others(&p->comm->comm, p->model->params.weights + r.from, r.to - r.from);
+    p->gathered[group] = 0;
+}
+
+/* ---- fsdp: weights ---- */
+
+static bool is_ahead(const Parallel *p, size_t group, size_t from)
+{
+    for (size_t v = from; v < p->groups.num_visits && v <= from + p->options.prefetch; v++)
+        if (p->groups.visits[v].group == group)
+            return true;
+    return false;
+}
+
+/* Gradients that wait to be reduced hold their memory: no more than prefetch_layers of them. */
+static void bound_gradients(Parallel *p)
+{
+    if (p->num_reduced > p->options.prefetch)
+        comm_wait(p->comm, p->reduced[p->num_reduced - 1 - p->options.prefetch]);
+}
+
+static void begin_visit(Parallel *p, size_t visit)
+{
+    const Visit *visits = p->groups.visits;
+    if (visit > 0 && !is_ahead(p, visits[visit - 1].group, visit))
+        drop_weights(p, visits[visit - 1].group);
+    bound_gradients(p);
+    for (size_t v = visit; v < p->groups.num_visits && v <= visit + p->options.prefetch; v++) {
+        size_t group = visits[v].group;
+        if (!p->gathered[group])
+            p->gathered[group] = submit(p, JOB_ALL_GATHER, p->model->params.weights,
+                                        p->groups.list[group].range, false);
+    }
+    comm_wait(p->comm, p->gathered[visits[visit].group]);
+}
+
+static void end_visits(Parallel *p)
+{
+    for (size_t i = 0; i < p->groups.count; i++)
+        if (p->gathered[i])
+            drop_weights(p, i);
+    p->next_visit = 0;
+}
+
+/* ---- gradients ---- */
+
+static void reduce_group(Parallel *p, size_t group)
+{
+    bool scatter = p->options.strategy == FSDP;
+    size_t job = submit(p, scatter ? JOB_REDUCE_SCATTER : JOB_ALL_REDUCE, p->model->params.grads,
+                        p->groups.list[group].range, scatter);
+    if (scatter)
+        p->reduced[p->num_reduced++] = job;
+}
+
+static void before_step(void *ctx, const Step *step)
+{
+    Parallel *p = ctx;
+    if (step->kind == STEP_GRAD_READY) {
+        size_t group = p->groups.of_param[step->t->index];
+        if (++p->ready[group] == p->groups.list[group].gradients && !p->muted)
+            reduce_group(p, group);
+        return;
+    }
+    size_t at = (size_t)(step - p->model->schedule.steps);
+    while (p->options.strategy == FSDP && p->next_visit < p->groups.num_visits &&
+           p->groups.visits[p->next_visit].first <= at)
+        begin_visit(p, p->next_visit++);
+}
+
+/* ---- the step ---- */
+
+static Groups groups_for(const Model *m, const ParallelOptions *o)
+{
+    if (o->strategy == FSDP)
+        return groups_by_layer(m);
+    return o->strategy == DDP_BUCKET ? groups_of_buckets(m, o->bucket_floats) : groups_of_each(m);
+}
+
+/* What this rank updates: its segment of every layer, its segment of all, or all. */
+static void list_own(Parallel *p)
+{
+    size_t count = p->options.strategy == FSDP ? p->groups.count : 1;
+    p->own = xcalloc(count, sizeof *p->own);
+    for (size_t i = 0; i < count; i++) {
+        Range range = count > 1 ? p->groups.list[i].range : whole_block(p);
+        p->own[p->num_own++] =
+            p->options.strategy >= SHARDED_OPTIMIZER ? own_part(p, range) : range;
+    }
+}
+
+void parallel_init(Parallel *p, Model *m, CommThread *comm, const ParallelOptions *o)
+{
+    *p = (Parallel){.model = m, .comm = comm, .options = *o};
+    if (!comm)
+        return;
+    p->groups = groups_for(m, o);
+    p->ready = xcalloc(p->groups.count, sizeof *p->ready);
+    p->gathered = xcalloc(p->groups.count, sizeof *p->gathered);
+    p->reduced = xcalloc(p->groups.count, sizeof *p->reduced);
+    list_own(p);
+    m->exec.training.loss_weight = 1.0f / (float)comm->comm.size;
+    if (overlaps(o->strategy)) {
+        m->exec.before = before_step;
+        m->exec.before_ctx = p;
+    }
+}
+
+void parallel_release(Parallel *p)
+{
+    groups_release(&p->groups);
+    free(p->ready);
+    free(p->gathered);
+    free(p->reduced);
+    free(p->own);
+    *p = (Parallel){0};
+}
+
+void parallel_randomize(Parallel *p, uint64_t seed)
+{
+    Params *params = &p->model->params;
+    int threads = p->model->options.threads;
+    if (!p->comm || p->options.strategy != FSDP) {
+        params_randomize(params, seed, threads);
+        return;
+    }
+    for (size_t k = 0; k < params->count; k++) {
+        params_randomize_one(params, k, seed, threads);
+        bool last = k + 1 == params->count || p->groups.of_param[k + 1] != p->groups.of_param[k];
+        if (last)
+            drop_weights(p, p->groups.of_param[k]);
+    }
+    params_touched(params);
+}
+
+void parallel_keep_own(Parallel *p)
+{
+    for (size_t i = 0; p->comm && p->options.strategy == FSDP && i < p->groups.count; i++)
+        drop_weights(p, i);
+}
+
+void parallel_forward(Parallel *p)
+{
+    p->next_visit = 0;
+    model_forward(p->model);
+    if (p->comm && p->options.strategy == FSDP && !p->model->options.backward)
+        end_visits(p);
+}
+
+/* What is communicated once all gradients are there. */
+static void reduce_after(Parallel *p)
+{
+    float *grads = p->model->params.grads;
+    if (p->options.strategy == DDP_NAIVE)
+        for (size_t i = 0; i < p->groups.count; i++)
+            comm_wait(p->comm, submit(p, JOB_ALL_REDUCE, grads, p->groups.list[i].range, false));
+    else if (p->options.strategy == ZERO1)
+        submit(p, JOB_REDUCE_SCATTER, grads, whole_block(p), false);
+    else if (!overlaps(p->options.strategy))
+        submit(p, JOB_ALL_REDUCE, grads, whole_block(p), false);
+}
+
+void parallel_backward(Parallel *p)
+{
+    if (!p->comm) {
+        model_backward(p->model);
+        return;
+    }
+    memset(p->ready, 0, p->groups.count * sizeof *p->ready);
+    p->num_reduced = 0;
+    int64_t waited_ns = p->comm->times.waited_ns; /* written by this thread alone */
+    model_backward(p->model);
+    if (!p->muted)
+        reduce_after(p);
+    comm_wait_all(p->comm);
+    p->backward_waited_ns = p->comm->times.waited_ns - waited_ns;
+    if (p->options.strategy == FSDP)
+        end_visits(p);
+}
+
+static void broadcast_shares(Parallel *p)
+{
+    const Comm *c = &p->comm->comm;
+    Range all = whole_block(p);
+    for (int r = 0; r < c->size; r++) {
+        Range share = comm_segment(all.to, c->size, r);
+        comm_submit(p->comm, (Job){.kind = JOB_BROADCAST,
+                                   .x = p->model->params.weights + share.from,
+                                   .n = share.to - share.from,
+                                   .root = r});
+    }
+}
+
+void parallel_update(Parallel *p, const AdamW *o)
+{
+    if (!p->comm) {
+        model_update(p->model, o);
+        return;
+    }
+    params_update_ranges(&p->model->params, o, 1.0f, p->model->options.threads, p->own, p->num_own);
+    if (p->options.strategy == SHARDED_OPTIMIZER)
+        broadcast_shares(p);
+    else if (p->options.strategy == ZERO1)
+        submit(p, JOB_ALL_GATHER, p->model->params.weights, whole_block(p), false);
+    comm_wait_all(p->comm);
+}
+
+/* FNV-1a (Fowler, Noll & Vo) over words of 32 bits. */
+static uint64_t hash_floats(uint64_t hash, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        hash = (hash ^ bits) * 0x100000001b3u;
+    }
+    return hash;
+}
+
+uint64_t parallel_weights_hash(Parallel *p)
+{
+    const Params *params = &p->model->params;
+    uint64_t hash = 0xcbf29ce484222325u;
+    bool gathers = p->comm && p->options.strategy == FSDP;
+    for (size_t k = 0; k < params->count; k++) {
+        size_t group = gathers ? p->groups.of_param[k] : 0;
+        if (gathers && !p->gathered[group]) {
+            p->gathered[group] =
+                submit(p, JOB_ALL_GATHER, params->weights, p->groups.list[group].range, false);
+            comm_wait(p->comm, p->gathered[group]);
+        }
+        const Param *q = params->list[k];
+        hash = hash_floats(hash, params->weights + q->offset, tensor_count(&q->tensor));
+        if (gathers && (k + 1 == params->count || p->groups.of_param[k + 1] != group))
+            drop_weights(p, group);
+    }
+    return hash;
+}

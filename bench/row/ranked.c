@@ -1,0 +1,297 @@
+/* ranked: see ranked.h. */
+#include "bench/row/ranked.h"
+
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/ranks/heartbeat.h"
+#include "bench/ranks/loader.h"
+#include "bench/row/stamp.h"
+#include "bench/stats/stats.h"
+
+int row_ranks(const RowConfig *c)
+{
+    return c->ranks > 1 ? (int)c->ranks : 1;
+}
+
+ParallelOptions row_parallel(const RowConfig *c)
+{
+    const char *name = c->parallel[0] ? c->parallel : "none";
+    return (ParallelOptions){.strategy = parallel_strategy(name),
+                             .ranks = row_ranks(c),
+                             .bucket_floats =
+                                 c->bucket_mb > 0 ? (size_t)(c->bucket_mb * 0x1p20 / 4) : 0,
+                             .prefetch = c->prefetch_layers > 0 ? (size_t)c->prefetch_layers : 0};
+}
+
+size_t row_rank_batch(const RowConfig *c)
+{
+    return (size_t)c->batch_size / (size_t)row_ranks(c);
+}
+
+static ModelBytes rank_bytes(const Model *m, const RowConfig *c)
+{
+    const ParallelOptions options = row_parallel(c);
+    return parallel_bytes(m, &options);
+}
+
+size_t row_rank_bytes(const Model *m, const RowConfig *c)
+{
+    ModelBytes b = rank_bytes(m, c);
+    return b.weights + b.gradients + b.moments + b.arena + b.scratch + MODEL_PROCESS_BYTES +
+           parallel_process_bytes(row_ranks(c));
+}
+
+void row_fill_rank_bytes(RowResult *r, const Model *m)
+{
+    ModelBytes b = rank_bytes(m, &r->config);
+    r->param_bytes = (int64_t)b.weights;
+    r->grad_bytes = (int64_t)b.gradients;
+    r->moment_bytes = (int64_t)b.moments;
+    r->activation_bytes = (int64_t)(b.arena + b.scratch);
+}
+
+/* ---- joining ---- */
+
+/* This rank's part of the CPUs that all ranks of the host share; threads started later inherit it.
+ * More ranks than CPUs are left to the system. */
+static void take_cpus(void)
+{
+    LocalRank local = local_rank();
+    cpu_set_t all, own;
+    if (sched_getaffinity(0, sizeof all, &all) != 0 || local.size > CPU_COUNT(&all))
+        return;
+    int count = CPU_COUNT(&all), from = local.rank * count / local.size,
+        to = (local.rank + 1) * count / local.size, seen = 0;
+    CPU_ZERO(&own);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all) && seen++ >= from && seen <= to)
+            CPU_SET(cpu, &own);
+    sched_setaffinity(0, sizeof own, &own);
+}
+
+typedef struct SameProgram {
+    FieldTEXT build;
+} SameProgram;
+
+static void share_program(Comm *c, void *program)
+{
+    comm_share_bytes(c, program, sizeof(SameProgram), 0);
+}
+
+/* Every rank compares itself with rank 0. */
+static int check_program(CommThread *t, Err *err)
+{
+    SameProgram own, first;
+    RowResult r;
+    row_result_init(&r);
+    row_stamp(&r);
+    memset(&own, 0, sizeof own);
+    snprintf(own.build, sizeof own.build, "commit %.100s, %.300s", r.git_commit, r.build);
+    first = own;
+    comm_call(t, share_program, &first);
+    if (strcmp(own.build, first.build) == 0)
+        return 0;
+    return err_set(err, "rank %d runs another program than rank 0: %s, not %s", t->comm.rank,
+                   own.build, first.build);
+}
+
+int ranked_join(RankedRow *w, const RowConfig *c, Err *err)
+{
+    const CommPlugin *plugin;
+    *w = (RankedRow){.quiet_backward_ns = NAN};
+    if (comm_plugin_load(&plugin, err) != 0)
+        return -1;
+    take_cpus();
+    comm_thread_start(&w->comm, plugin, strcmp(c->reduce, "mpi") == 0);
+    if (w->comm.comm.size != row_ranks(c))
+        return err_set(
+            err,
+            "the launcher made a job of %d of the %d ranks (%s): it is another MPI's, or "
+            "was told another number",
+            w->comm.comm.size, row_ranks(c), w->comm.comm.name);
+    return check_program(&w->comm, err) == 0 ? heartbeat_start(&w->comm, err) : -1;
+}
+
+void ranked_leave(RankedRow *w)
+{
+    comm_barrier(&w->comm);
+    heartbeat_stop();
+    parallel_release(&w->parallel);
+    comm_thread_finish(&w->comm);
+    free(w->skew_ns);
+    free(w->backward_ns);
+}
+
+/* ---- exchanging ---- */
+
+enum { MOST_VALUES = 16 };
+
+typedef struct Exchange {
+    const double *own;
+    double *all; /* [size][n] */
+    size_t n;
+} Exchange;
+
+static void gather(Comm *c, void *arg)
+{
+    const Exchange *e = arg;
+    comm_gather_doubles(c, e->own, e->n, e->all);
+}
+
+/* Makes each value the largest of all ranks, and `low`, unless NULL, the smallest. */
+static void largest_of_ranks(RankedRow *w, double *values, double *low, size_t n)
+{
+    OWNED double *all = xmalloc((size_t)w->comm.comm.size * n * sizeof *all);
+    OWNED double *own = xmalloc(n * sizeof *own);
+    memcpy(own, values, n * sizeof *own);
+    comm_call(&w->comm, gather, &(Exchange){own, all, n});
+    for (size_t i = 0; i < n; i++) {
+        values[i] = all[i];
+        if (low)
+            low[i] = all[i];
+        for (int r = 1; r < w->comm.comm.size; r++) {
+            values[i] = fmax(values[i], all[(size_t)r * n + i]);
+            if (low)
+                low[i] = fmin(low[i], all[(size_t)r * n + i]);
+        }
+    }
+}
+
+double ranked_slowest(RankedRow *w, double ns)
+{
+    largest_of_ranks(w, &ns, NULL, 1);
+    return ns;
+}
+
+/* ---- what communication costs ---- */
+
+enum { FIT_RUNS = 9, FIT_SMALL = 64, FIT_LARGE = 1 << 20 };
+
+typedef struct Fit {
+    float *x;
+    double small_ns, large_ns;
+} Fit;
+
+static double median_time(Comm *c, float *x, size_t n)
+{
+    double ns[FIT_RUNS];
+    comm_all_reduce(c, x, n);
+    for (int i = 0; i < FIT_RUNS; i++) {
+        c->plugin->barrier(c->world);
+        int64_t start = clock_ns();
+        comm_all_reduce(c, x, n);
+        ns[i] = (double)(clock_ns() - start);
+    }
+    return median_of(ns, FIT_RUNS);
+}
+
+static void fit(Comm *c, void *arg)
+{
+    Fit *f = arg;
+    f->small_ns = median_time(c, f->x, FIT_SMALL);
+    f->large_ns = median_time(c, f->x, FIT_LARGE);
+}
+
+void ranked_fit(RankedRow *w)
+{
+    OWNED float *x = xcalloc(FIT_LARGE, sizeof *x);
+    Fit f = {.x = x};
+    comm_call(&w->comm, fit, &f);
+    double times[2] = {f.small_ns, f.large_ns};
+    largest_of_ranks(w, times, NULL, 2);
+    w->latency_ns = times[0];
+    w->ns_per_byte = fmax(times[1] - times[0], 0) /
+                     (double)comm_moved_bytes(&w->comm.comm, JOB_ALL_REDUCE, FIT_LARGE);
+}
+
+/* ---- runs ---- */
+
+void ranked_begin(RankedRow *w)
+{
+    comm_barrier(&w->comm);
+    comm_times_reset(&w->comm);
+}
+
+static double number_or_zero(FieldINT value)
+{
+    return value == INT_MISSING ? 0 : (double)value;
+}
+
+void ranked_end(RankedRow *w, Sample *s)
+{
+    const CommTimes t = w->comm.times;
+    FieldINT *const times[] = {&s->wall_ns,      &s->forward_ns, &s->backward_ns,
+                               &s->optimizer_ns, &s->comm_ns,    &s->comm_exposed_ns};
+    enum { TIMES = COUNT_OF(times), COMPUTED = TIMES, BACKWARD, VALUES };
+    double value[VALUES], low[VALUES];
+    s->comm_ns = t.busy_ns;
+    s->comm_exposed_ns = t.waited_ns;
+    for (size_t i = 0; i < TIMES; i++)
+        value[i] = number_or_zero(*times[i]);
+    value[COMPUTED] = (double)(s->wall_ns - t.waited_ns);
+    value[BACKWARD] = number_or_zero(s->backward_ns) - (double)w->parallel.backward_waited_ns;
+    largest_of_ranks(w, value, low, VALUES);
+    for (size_t i = 0; i < TIMES; i++)
+        if (*times[i] != INT_MISSING)
+            *times[i] = (FieldINT)value[i];
+    w->skew_ns = xgrow(w->skew_ns, w->runs, sizeof *w->skew_ns);
+    w->backward_ns = xgrow(w->backward_ns, w->runs, sizeof *w->backward_ns);
+    w->skew_ns[w->runs] = value[COMPUTED] - low[COMPUTED];
+    w->backward_ns[w->runs++] = value[BACKWARD];
+    w->sent_bytes = (double)t.sent_bytes;
+    w->moved_bytes = (double)t.moved_bytes;
+    w->jobs = (double)t.jobs;
+}
+
+/* ---- the result ---- */
+
+/* Of the timed trials, which came last. */
+static double median_ms_of(const double *ns, size_t runs, int64_t trials)
+{
+    size_t n = (size_t)trials < runs ? (size_t)trials : runs;
+    OWNED double *copy = xmalloc((n + 1) * sizeof *copy);
+    memcpy(copy, ns + runs - n, n * sizeof *copy);
+    return n ? median_of(copy, n) / 1e6 : NAN;
+}
+
+static double mean_of_losses(RankedRow *w, double loss)
+{
+    int size = w->comm.comm.size;
+    OWNED double *all = xmalloc((size_t)size * sizeof *all);
+    double sum = 0;
+    comm_call(&w->comm, gather, &(Exchange){&loss, all, 1});
+    for (int r = 0; r < size; r++)
+        sum += all[r];
+    return sum / size;
+}
+
+/* Halves, which doubles hold. */
+static int check_weights(RankedRow *w, Err *err)
+{
+    uint64_t hash = parallel_weights_hash(&w->parallel);
+    double halves[2] = {(double)(hash >> 32), (double)(hash & 0xffffffffu)}, low[2];
+    largest_of_ranks(w, halves, low, 2);
+    if (halves[0] != low[0] || halves[1] != low[1])
+        return err_set(err, "the ranks have come apart: their weights differ");
+    return 0;
+}
+
+int ranked_fill(RankedRow *w, RowResult *r, double loss, Err *err)
+{
+    double values[] = {(double)r->peak_rss_bytes, w->sent_bytes, w->moved_bytes, w->jobs};
+    int64_t trials = r->config.num_trials;
+    largest_of_ranks(w, values, NULL, COUNT_OF(values));
+    r->peak_rss_bytes = (int64_t)values[0];
+    r->wire_bytes = w->comm.comm.use_mpi ? INT_MISSING : (int64_t)values[1];
+    r->predicted_comm_ms = (values[2] * w->ns_per_byte + values[3] * w->latency_ns) / 1e6;
+    r->rank_skew_ms = median_ms_of(w->skew_ns, w->runs, trials);
+    r->backward_slowdown_ms =
+        median_ms_of(w->backward_ns, w->runs, trials) - w->quiet_backward_ns / 1e6;
+    r->loss = mean_of_losses(w, loss);
+    text_set(r->mpi, w->comm.comm.name);
+    return r->config.forward_only ? 0 : check_weights(w, err);
+}

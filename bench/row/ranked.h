@@ -1,0 +1,48 @@
+/* ranked: a row of several ranks, from inside one of them: joining the job, and what its trials say
+ * of communication.
+ *
+ * The one idea: every rank runs the same trials behind a barrier, and after each all exchange their
+ * times, so that every rank knows the slowest one's and decides alike. Only rank 0 answers. What is
+ * communicated and when is ranks/parallel.h, how a job is started ranks/launch.h. */
+#pragma once
+
+#include "bench/ranks/parallel.h"
+#include "bench/row/row.h"
+#include "bench/row/samples.h"
+
+/* ranks; 1 where an older file does not tell. */
+int row_ranks(const RowConfig *c);
+ParallelOptions row_parallel(const RowConfig *c);
+size_t row_rank_batch(const RowConfig *c); /* sequences of one rank */
+
+/* Peak bytes of one rank, as model_predicted_bytes of a process. */
+size_t row_rank_bytes(const Model *m, const RowConfig *c);
+/* Fills the columns of memory by category. */
+void row_fill_rank_bytes(RowResult *r, const Model *m);
+
+typedef struct RankedRow {
+    CommThread comm;
+    Parallel parallel;
+    double latency_ns, ns_per_byte;       /* of a job, of what it moves; fitted */
+    double *skew_ns, *backward_ns;        /* [runs] */
+    double quiet_backward_ns;             /* without communication; NaN: not measured */
+    double sent_bytes, moved_bytes, jobs; /* of the last run */
+    size_t runs;
+} RankedRow;
+
+/* Joins the job of c and checks it: as many ranks as asked for, of the same program. Takes this
+ * rank's part of the host's CPUs. -1: no plug-in, or another job than c's. */
+int ranked_join(RankedRow *w, const RowConfig *c, Err *err);
+/* After parallel_init: measures what communication costs. */
+void ranked_fit(RankedRow *w);
+/* Around each run: *s becomes the slowest rank's. */
+void ranked_begin(RankedRow *w);
+void ranked_end(RankedRow *w, Sample *s);
+/* The slowest rank's of a time of each. */
+double ranked_slowest(RankedRow *w, double ns);
+
+/* After the last run: fills the columns that only ranks know, from all of them. loss: of this
+ * rank's part. -1: the ranks have come apart. */
+int ranked_fill(RankedRow *w, RowResult *r, double loss, Err *err);
+/* Leaves the job. */
+void ranked_leave(RankedRow *w);

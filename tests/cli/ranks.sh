@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Rows of several ranks from outside: equal results over both MPIs, exact bytes, and what happens when a rank
+# is killed or stopped, the launcher or the sweep killed. Skipped without Open MPI. TARE names the program.
+. "$(dirname "$0")/lib/begin.sh"
+plugins=$(dirname "$tare")
+[ -e "$plugins/tare_comm_openmpi.so" ] && command -v mpirun.openmpi >/dev/null ||
+    { echo "no Open MPI (openmpi-bin, libopenmpi-dev)"; exit 77; }
+seed=$((RANDOM + 100000)) # by which the processes of this script are known
+cat >r.toml <<END
+name = "r"
+[defaults]
+batch_size = 12
+context_length = 8
+vocab_size = 67
+num_warmups = 0
+num_trials = 3
+threads = 1
+optimizer = "adamw"
+seed = $seed
+$tiny_model
+[sweep]
+model_size = ["tiny"]
+END
+row() { "$tare" run --d-model 36 --layers 2 --heads 3 --vocab 67 --context 8 --batch 12 --threads 1 \
+    --optimizer adamw --warmups 0 --seed $seed --format csv "$@" 2>err; }
+refuse() {
+    local words=$1 got=0
+    shift
+    "$tare" run --d-model 36 --layers 2 --heads 3 --batch 12 --threads 1 "$@" >out 2>err || got=$?
+    [ $got = 2 ] && [ ! -s out ] && [ "$(wc -l <err)" = 1 ] && grep -qF -- "$words" err ||
+        fail "run $*: exit $got, wanted 2 and: $words: $(cat err)"
+}
+
+# ---- equal, whatever the strategy, the number of ranks and the MPI ----
+"$tare" sweep r.toml --set 'parallel=["ddp-naive","ddp-bucket","zero1","fsdp"]' --set 'ranks=[1,3]' --set bucket_mb=0.01 \
+    >out 2>err || fail "exit $?: $(cat err)"
+row --trials 3 --ranks 2 --parallel sharded-optimizer --reduce mpi >mpi.csv || fail "by MPI's sums: $(cat err)"
+[ ! -e "$plugins/tare_comm_mpich.so" ] || row --trials 3 --ranks 2 --parallel ddp-flat --launcher 'mpirun.mpich -n {ranks}' \
+    >mpich.csv || fail "MPICH: $(cat err)"
+python3 - <<'END' || fail "results of ranks"
+import csv, glob
+rows = list(csv.DictReader(open("results/r.csv")))
+assert len(rows) == 8 and all(r["status"] == "ok" for r in rows), [r["status_reason"] for r in rows]
+one = next(float(r["loss"]) for r in rows if r["ranks"] == "1")
+total = int(next(r["grad_bytes"] for r in rows if r["ranks"] == "1"))
+assert len({r["loss"] for r in rows if r["ranks"] == "3"}) == 1, "strategies differ"
+assert all(abs(float(r["loss"]) / one - 1) < 1e-6 for r in rows), [r["loss"] for r in rows]
+for r in rows:
+    if r["ranks"] == "1":
+        assert r["wire_bytes"] == r["mpi"] == r["comm_ms"] == "", r
+        continue
+    assert r["mpi"].startswith("Open MPI"), r
+    assert 0 < float(r["comm_exposed_ms"]) <= float(r["median_ms"]) * 1.01 and r["rank_skew_ms"] != "", r
+    sent = int(r["wire_bytes"])
+    least = 2 * total * 2 / 3  # every rank sends (R - 1) / R of the block, twice
+    if r["parallel"] == "fsdp":  # weights are gathered for either pass, the tied table once more
+        assert least < sent <= 2.01 * least, (sent, least)
+    else:
+        assert abs(sent / least - 1) < 0.02, (r["parallel"], sent, least)
+assert all(r["backward_slowdown_ms"] for r in rows if r["ranks"] == "3" and r["parallel"] == "ddp-bucket")
+assert all(r["scaling_efficiency"] for r in rows if r["ranks"] == "3"), [r["scaling_efficiency"] for r in rows]
+share = {r["parallel"]: int(r["moment_bytes"]) for r in rows if r["ranks"] == "3"}
+assert share["zero1"] < 0.35 * share["ddp-naive"] and share["fsdp"] < 0.4 * share["ddp-naive"], share
+for name in glob.glob("mpi*.csv"):
+    r = next(csv.DictReader(open(name)))
+    assert r["status"] == "ok" and abs(float(r["loss"]) / one - 1) < 1e-6, (name, r["status_reason"], r["loss"], one)
+assert next(csv.DictReader(open("mpi.csv")))["wire_bytes"] == ""
+END
+
+# ---- what cannot be ----
+refuse "batch_size 12 does not divide among 5 ranks" --ranks 5 --parallel zero1
+refuse "parallel is none: say how they share the work" --ranks 2
+refuse "ddp-bucket" --ranks 2 --parallel ddp
+refuse "task decode runs in one process" --ranks 2 --task decode
+refuse "--profile is of one process" --ranks 2 --parallel zero1 --profile
+row --ranks 2 --parallel zero1 --launcher "/nowhere/mpirun -n 2" >out
+expect "no launcher" unsupported "$(column out status)"
+# reason WORDS ARGUMENT...: a failed row whose reason has these words.
+reason() {
+    local words=$1
+    shift
+    row --ranks 2 --parallel zero1 "$@" >out
+    [ "$(column out status)" = failed ] && grep -qF -- "$words" out || fail "$*: not '$words': $(tail -n 1 out)"
+}
+reason "a job of 1 of the 2 ranks" --launcher "mpirun.openmpi --bind-to none --oversubscribe -n 1"
+reason "not enough slots" --launcher "mpirun.openmpi -n 2 --host localhost:1"
+
+# ---- faults ----
+ranks_of() { pgrep -f -- "^[^ ]*tare run .*seed $seed .*--is-rank"; }
+launcher_of() { pgrep -f -- "^[^ ]*mpirun.openmpi .*seed $seed "; }
+# Until two ranks have run for a while.
+wait_for_ranks() {
+    for _ in $(seq 100); do
+        [ "$(ranks_of | wc -l)" = 2 ] && sleep 1.5 && return
+        sleep 0.1
+    done
+    fail "no ranks were started"
+}
+expect_nothing_left() {
+    for _ in $(seq 40); do
+        [ -z "$(ranks_of)$(launcher_of)" ] && return
+        sleep 0.1
+    done
+    fail "$1: processes are left"
+    ranks_of | xargs -r kill -9
+}
+# fault NAME SIGNAL WHOM WORDS: sends the signal while a row runs.
+fault() {
+    row --trials 1000000 --ranks 2 --parallel ddp-overlap >out &
+    local run=$! begin
+    wait_for_ranks
+    begin=$(date +%s)
+    kill "-$2" $($3 | tail -n 1)
+    wait $run
+    expect "$1: exit" 1 $?
+    [ $(($(date +%s) - begin)) -le 10 ] || fail "$1: noticed after $(($(date +%s) - begin)) s"
+    grep -qF -- "$4" out || fail "$1: $(tail -n 1 out)"
+    expect_nothing_left "$1"
+}
+fault "a killed rank" KILL ranks_of "exited on signal 9"
+fault "a stopped rank" STOP ranks_of "has not answered for 4 s"
+fault "a killed launcher" KILL launcher_of "was killed by SIGKILL"
+"$tare" sweep r.toml --set ranks=2 --set 'parallel="fsdp"' --set num_trials=1000000 --out k.csv >out 2>err &
+sweep=$!
+wait_for_ranks
+folders=$(ls -d /dev/shm/tare.?????? 2>/dev/null)
+kill -9 $sweep
+wait $sweep 2>/dev/null
+expect_nothing_left "a killed sweep"
+[ -n "$folders" ] || fail "a job without a folder"
+for _ in $(seq 300); do # a busy machine takes its time
+    left=$(ls -d $folders 2>/dev/null)
+    [ -z "$left" ] && break
+    sleep 0.1
+done
+expect "folders of jobs" "" "$left"
+exit $failed

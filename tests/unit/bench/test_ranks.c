@@ -1,0 +1,332 @@
+/* test_ranks: ranks change no result: the collective operations of comm.h against sums in order,
+ * and training steps of every strategy on 2 to 4 ranks against one process. The ranks are threads
+ * (support/thread_ranks.h); MPI is tests/cli/ranks.sh's business. */
+#include <criterion/criterion.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/ranks/parallel.h"
+#include "model/families/shapes.h"
+#include "tests/support/thread_ranks.h"
+
+/* ---- collective operations ---- */
+
+static float value_of(int rank, size_t i)
+{
+    return (float)rng_uniform(1, (uint64_t)rank, i) - 0.4f;
+}
+
+static void fill(const Comm *c, float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = value_of(c->rank, i);
+}
+
+/* In rank order. */
+static float sum_of(int size, size_t i)
+{
+    float sum = value_of(0, i);
+    for (int r = 1; r < size; r++)
+        sum += value_of(r, i);
+    return sum;
+}
+
+static int owner_of(size_t n, int size, size_t i)
+{
+    int r = 0;
+    while (i >= comm_segment(n, size, r).to)
+        r++;
+    return r;
+}
+
+static void check_operations(Comm *c, float *x, size_t n)
+{
+    Range own = comm_segment(n, c->size, c->rank);
+    fill(c, x, n);
+    comm_all_reduce(c, x, n);
+    for (size_t i = 0; i < n; i++)
+        CHECK(x[i] == sum_of(c->size, i), "all_reduce of %zu: [%zu] on rank %d", n, i, c->rank);
+    fill(c, x, n);
+    comm_reduce_scatter(c, x, n);
+    for (size_t i = own.from; i < own.to; i++)
+        CHECK(x[i] == sum_of(c->size, i), "reduce_scatter of %zu: [%zu]", n, i);
+    fill(c, x, n);
+    comm_all_gather(c, x, n);
+    for (size_t i = 0; i < n; i++)
+        CHECK(x[i] == value_of(owner_of(n, c->size, i), i), "all_gather of %zu: [%zu]", n, i);
+    for (int root = 0; root < c->size; root++) {
+        fill(c, x, n);
+        comm_broadcast(c, x, n, root);
+        for (size_t i = 0; i < n; i++)
+            CHECK(x[i] == value_of(root, i), "broadcast of %zu: [%zu]", n, i);
+    }
+}
+
+static void *operations_of_rank(void *plugin)
+{
+    static const size_t sizes[] = {0, 1, 5, 16, 33, 64, 1000, 4099};
+    static const size_t pieces[] = {COMM_PIECE / sizeof(float), 7, 64};
+    float x[4099];
+    Comm c;
+    comm_start(&c, plugin, false);
+    for (size_t p = 0; p < COUNT_OF(pieces); p++)
+        for (size_t s = 0; s < COUNT_OF(sizes); s++) {
+            c.piece = pieces[p];
+            check_operations(&c, x, sizes[s]);
+        }
+    comm_finish(&c);
+    return NULL;
+}
+
+static void run_ranks(int size, void *(*rank)(void *), void **args)
+{
+    pthread_t threads[MOST_THREAD_RANKS];
+    for (int r = 0; r < size; r++)
+        cr_assert(pthread_create(&threads[r], NULL, rank, args[r]) == 0);
+    for (int r = 0; r < size; r++)
+        pthread_join(threads[r], NULL);
+}
+
+Test(ranks, operations_sum_in_rank_order, .timeout = 60)
+{
+    for (int size = 1; size <= 5; size++) {
+        void *args[MOST_THREAD_RANKS];
+        for (int r = 0; r < size; r++)
+            args[r] = (void *)(uintptr_t)thread_ranks(size);
+        run_ranks(size, operations_of_rank, args);
+    }
+}
+
+Test(ranks, segments_cover_and_begin_at_cache_lines)
+{
+    for (size_t n = 0; n < 200; n++)
+        for (int size = 1; size < 7; size++) {
+            size_t at = 0;
+            for (int r = 0; r < size; r++) {
+                Range s = comm_segment(n, size, r);
+                cr_expect(s.from == at && s.to >= s.from && s.from % 16 == 0);
+                at = s.to;
+            }
+            cr_expect(at == n);
+        }
+}
+
+/* ---- training steps ---- */
+
+enum { BATCH = 12, CONTEXT = 8, VOCAB = 67, STEPS = 10 };
+
+typedef struct Training {
+    const CommPlugin *plugin; /* NULL: one process */
+    ModelConfig config;
+    ParallelOptions options;
+    Precision precision;
+    int rank;
+    double loss[STEPS]; /* of this rank's part */
+    float *grads;       /* of the first step, all that this rank has in full; caller frees */
+    uint64_t hash;
+    uint64_t sent;
+} Training;
+
+static int32_t *ids(size_t stream)
+{
+    int32_t *at = xmalloc(BATCH * CONTEXT * sizeof *at);
+    for (size_t i = 0; i < BATCH * CONTEXT; i++)
+        at[i] = (int32_t)(rng_uniform(3, stream, i) * VOCAB);
+    return at;
+}
+
+/* A rank copies what it holds: of fsdp and zero1 the segments that it owns. */
+static void copy_gradients(Training *t, const Parallel *p, const Params *params)
+{
+    t->grads = xcalloc(params->block_floats, sizeof *t->grads);
+    Range all = {0, params->block_floats};
+    bool shares = t->plugin && t->options.strategy >= ZERO1;
+    for (size_t i = 0; i < (shares ? p->num_own : 1); i++) {
+        Range r = shares ? p->own[i] : all;
+        memcpy(t->grads + r.from, params->grads + r.from, (r.to - r.from) * sizeof *t->grads);
+    }
+}
+
+static void train(Training *t, Model *m, Parallel *p)
+{
+    int ranks = t->plugin ? t->options.ranks : 1;
+    size_t from = (size_t)t->rank * (size_t)(BATCH / ranks) * CONTEXT;
+    OWNED int32_t *tokens = ids(0), *targets = ids(1);
+    AdamW adamw = adamw_defaults();
+    parallel_randomize(p, 5);
+    for (int step = 0; step < STEPS; step++) {
+        model_set_tokens(m, tokens + from);
+        model_set_targets(m, targets + from);
+        parallel_forward(p);
+        parallel_backward(p);
+        t->loss[step] = (double)model_loss(m);
+        if (step == 0)
+            copy_gradients(t, p, &m->params);
+        parallel_update(p, &adamw);
+    }
+    t->hash = parallel_weights_hash(p);
+}
+
+static void *train_rank(void *arg)
+{
+    Training *t = arg;
+    Model m;
+    Err err;
+    CommThread comm;
+    Parallel p;
+    ModelOptions o = {.wants = {.batch = BATCH, .context = CONTEXT, .loss = true},
+                      .precision = t->precision,
+                      .backward = true,
+                      .optimizer = true,
+                      .threads = 1};
+    if (t->plugin) {
+        comm_thread_start(&comm, t->plugin, false);
+        t->rank = comm.comm.rank;
+        o.wants.batch /= (size_t)t->options.ranks;
+    }
+    model_plan(&m, &t->config, &o);
+    CHECK(model_alloc(&m, &err) == 0, "%s", err.msg);
+    parallel_init(&p, &m, t->plugin ? &comm : NULL, &t->options);
+    train(t, &m, &p);
+    t->sent = t->plugin ? comm.times.sent_bytes : 0;
+    parallel_release(&p);
+    if (t->plugin)
+        comm_thread_finish(&comm);
+    model_release(&m);
+    return NULL;
+}
+
+static ModelConfig config_of(const char *arch)
+{
+    bool gqa = strcmp(arch, "llama") == 0;
+    DecoderShape s = {.d_model = 32,
+                      .num_layers = 3,
+                      .num_heads = 4,
+                      .num_kv_heads = gqa ? 2 : 4,
+                      .head_dim = 8,
+                      .d_ff = 48,
+                      .vocab_size = VOCAB,
+                      .rope_theta = 10000,
+                      .norm_eps = 1e-5,
+                      .tied_head = arch_find(arch)->tied_head};
+    return model_config_decoder(arch_find(arch), &s, CONTEXT);
+}
+
+/* Runs all ranks of a strategy; `t` has room for them. */
+static void run_job(Training *t, int ranks, Strategy strategy)
+{
+    void *args[MOST_THREAD_RANKS];
+    const CommPlugin *plugin = thread_ranks(ranks);
+    for (int r = 0; r < ranks; r++) {
+        t[r].plugin = plugin;
+        t[r].options = (ParallelOptions){strategy, ranks, 1000, 2};
+        args[r] = &t[r];
+    }
+    run_ranks(ranks, train_rank, args);
+}
+
+static double mean_loss_of(const Training *t, int ranks, int step)
+{
+    double sum = 0;
+    for (int r = 0; r < ranks; r++)
+        sum += t[r].loss[step];
+    return sum / ranks;
+}
+
+static void expect_losses(const Training *one, const Training *t, int ranks, double limit,
+                          const char *what)
+{
+    double worst = 0;
+    for (int step = 0; step < STEPS; step++)
+        worst = fmax(worst, fabs(mean_loss_of(t, ranks, step) / one->loss[step] - 1));
+    cr_expect(worst <= limit, "%s: losses differ by %.2g of their value", what, worst);
+}
+
+/* Against one process, relative to the largest gradient. */
+static void expect_gradients(const Training *one, const Training *t, size_t n, const char *what)
+{
+    double worst = 0, largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        largest = fmax(largest, fabs((double)one->grads[i]));
+        worst = fmax(worst, fabs((double)t->grads[i] - (double)one->grads[i]));
+    }
+    /* Observed over all of these: at most 4.0e-7. */
+    cr_expect(worst <= 1e-6 * largest, "%s: gradients differ by %.2g of the largest", what,
+              worst / largest);
+}
+
+/* Of each element some rank's value, which every rank that has it has. */
+static void join_gradients(const Training *t, int ranks, float *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (int r = 0; r < ranks; r++)
+            all[i] = t[r].grads[i] != 0 ? t[r].grads[i] : all[i];
+}
+
+static size_t block_floats(const ModelConfig *c)
+{
+    Model m;
+    ModelOptions o = {.wants = {.batch = 1, .context = CONTEXT, .loss = true}, .threads = 1};
+    model_plan(&m, c, &o);
+    size_t n = m.params.block_floats;
+    model_release(&m);
+    return n;
+}
+
+static void release(Training *t, int ranks)
+{
+    for (int r = 0; r < ranks; r++)
+        free(t[r].grads);
+}
+
+/* One strategy on some ranks: equal to one process up to rounding, the ranks and all strategies
+ * equal to each other bit for bit. */
+static void check_strategy(const Training *one, int ranks, Strategy strategy, uint64_t *hash,
+                           double loss_limit, const char *arch)
+{
+    Training t[MOST_THREAD_RANKS] = {0};
+    size_t n = block_floats(&one->config);
+    for (int r = 0; r < ranks; r++)
+        t[r] = (Training){.config = one->config, .precision = one->precision};
+    run_job(t, ranks, strategy);
+    OWNED char *what = xasprintf("%s, strategy %d, %d ranks", arch, (int)strategy, ranks);
+    OWNED float *all = xcalloc(n, sizeof *all);
+    join_gradients(t, ranks, all, n);
+    expect_losses(one, t, ranks, loss_limit, what);
+    expect_gradients(one, &(Training){.grads = all}, n, what);
+    *hash = *hash ? *hash : t[0].hash;
+    for (int r = 0; r < ranks; r++)
+        cr_expect(t[r].hash == *hash, "%s: other weights than rank 0 of ddp-naive", what);
+    cr_expect(t[0].sent > 0, "%s: nothing was sent", what);
+    release(t, ranks);
+}
+
+static void check_arch(const char *arch, Precision precision, double loss_limit)
+{
+    Training one = {.config = config_of(arch), .precision = precision};
+    train_rank(&one);
+    cr_assert(one.loss[STEPS - 1] < one.loss[0], "%s learns nothing", arch);
+    for (int ranks = 2; ranks <= 4; ranks++) {
+        uint64_t hash = 0;
+        for (Strategy s = DDP_NAIVE; s <= FSDP; s++)
+            check_strategy(&one, ranks, s, &hash, loss_limit, arch);
+    }
+    release(&one, 1);
+}
+
+Test(ranks, gpt2_is_equal_on_ranks, .timeout = 120)
+{
+    check_arch("gpt2", PRECISION_FP32, 1e-6);
+}
+
+Test(ranks, llama_is_equal_on_ranks, .timeout = 120)
+{
+    check_arch("llama", PRECISION_FP32, 1e-6);
+}
+
+Test(ranks, cs336_is_equal_on_ranks, .timeout = 120)
+{
+    check_arch("cs336", PRECISION_FP32, 1e-6);
+}
