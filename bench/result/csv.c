@@ -80,6 +80,10 @@ static int take_header(Reader *r)
     if (t->columns > CSV_MOST_COLUMNS)
         return err_set(r->err, "%s:%d: %zu columns; at most %d can be read", t->path,
                        r->record_line, t->columns, CSV_MOST_COLUMNS);
+    const char *foreign = t->columns == 1 ? strpbrk(csv_name(t, 0), ";\t") : NULL;
+    if (foreign)
+        return err_set(r->err, "%s:%d: a %s between columns; save the file with commas", t->path,
+                       r->record_line, *foreign == ';' ? "semicolon" : "tab");
     for (size_t i = 0; i < t->columns; i++)
         name_index_add(&names, csv_name(t, i));
     name_index_sort(&names);
@@ -119,7 +123,9 @@ static int parse_lines(Reader *r, struct csv_parser *p, const char *text, size_t
         const char *newline = memchr(text, line_end, (size_t)(end - text));
         size_t n = newline ? (size_t)(newline - text) + 1 : (size_t)(end - text);
         if (csv_parse(p, text, n, on_field, on_record, r) != n)
-            return err_set(r->err, "%s:%d: %s", r->t->path, r->line, csv_strerror(csv_error(p)));
+            return err_set(r->err, "%s:%d: %s", r->t->path, r->line,
+                           csv_error(p) == CSV_EPARSE ? "a quote inside a cell, or text behind one"
+                                                      : csv_strerror(csv_error(p)));
         text += n;
     }
     if (r->status != 0)

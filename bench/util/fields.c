@@ -167,11 +167,12 @@ static void set_truth(const Field *f, void *record, bool truth)
 
 static int parse_truth_field(const Field *f, void *record, const char *cell, Err *err)
 {
-    static const char *const words[] = {"False", "false", "0", "True", "true", "1"};
+    static const char *const words[] = {"False", "false", "FALSE", "0",
+                                        "True",  "true",  "TRUE",  "1"};
     size_t i = 0;
     while (i < COUNT_OF(words) && strcmp(cell, words[i]) != 0)
         i++;
-    if (i == COUNT_OF(words) || (f->kind == FIELD_BOOL && i % 3 == 2))
+    if (i == COUNT_OF(words) || (f->kind == FIELD_BOOL && i % 4 == 3))
         return err_set(err, "%s is '%s', neither true nor false", f->name, cell);
     set_truth(f, record, i >= COUNT_OF(words) / 2);
     return 0;

@@ -57,7 +57,10 @@ Test(csv, wrong_files_are_refused_with_their_line)
     EXPECT_ERROR("a,b\n1,2\n1\n", "f.csv:3: 1 fields where the header has 2 columns");
     EXPECT_ERROR("a,b\n1,2,3\n", "f.csv:2: 3 fields where the header has 2 columns");
     EXPECT_ERROR("a,b\n1,2\n1,\"x\n", "f.csv:3: a quoted field without its closing quote");
-    EXPECT_ERROR("a,b\n1,x\"y\n", "f.csv:2: error parsing data while strict checking enabled");
+    EXPECT_ERROR("a,b\n1,x\"y\n", "f.csv:2: a quote inside a cell, or text behind one");
+    EXPECT_ERROR("a;b\n1;\"x,y\"\n",
+                 "f.csv:1: a semicolon between columns; save the file with commas");
+    EXPECT_ERROR("a\tb\n1\t2\n", "f.csv:1: a tab between columns; save the file with commas");
     EXPECT_ERROR("a,b,a\n", "f.csv:1: column 'a' appears twice");
     EXPECT_ERROR("a,b\n1,\0\n", "f.csv:2: a NUL byte");
 }

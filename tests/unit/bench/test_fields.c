@@ -146,6 +146,8 @@ Test(fields, cells_are_read)
     expect_parse("sour", "", "");
     expect_parse("sour", "1", "True"); /* as other tools write it */
     expect_parse("sour", "0", "False");
+    expect_parse("sour", "TRUE", "True"); /* as spreadsheets do */
+    expect_parse("ripe", "FALSE", "False");
     expect_parse("sour", "2", "sour is '2', neither true nor false");
     expect_parse("seeds", "1e0", "1");
     expect_parse("seeds", "10", "seeds is 10, outside 0 to 9");
