@@ -27,6 +27,7 @@ enum {
     COMMAND(compare, "beside PyTorch, ONNX Runtime and tokenizers, in turns, parity first")        \
     COMMAND(precision, "number formats from fp32 to q4_0, in turns, each only where it is real")   \
     COMMAND(attention, "time and memory of one attention layer, flash and plain, over shapes")     \
+    COMMAND(comm, "collective operations among ranks, by MPI and by our ring, checked")            \
     COMMAND(doctor, "what this machine is, and what to fix before measuring")                      \
     COMMAND(train, "fine-tune a classifier, or train a small GPT")                                 \
     COMMAND(classify, "lines of text into labels and probabilities")                               \

@@ -37,7 +37,7 @@ uint64_t comm_moved_bytes(const Comm *c, JobKind kind, size_t n)
     }
 }
 
-static void run_job(Comm *c, const Job *j)
+void comm_run(Comm *c, const Job *j)
 {
     switch (j->kind) {
     case JOB_ALL_REDUCE:
@@ -87,7 +87,7 @@ static void *work(void *arg)
         pthread_mutex_unlock(&t->mutex);
         uint64_t sent = t->comm.sent_bytes;
         int64_t start = clock_ns();
-        run_job(&t->comm, &job);
+        comm_run(&t->comm, &job);
         int64_t ns = clock_ns() - start;
         pthread_mutex_lock(&t->mutex);
         t->times.busy_ns += ns;

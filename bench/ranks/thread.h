@@ -70,6 +70,9 @@ void comm_barrier(CommThread *t);
 
 void comm_times_reset(CommThread *t); /* with no job under way */
 
+/* One job, at once: for JOB_CALL, and what has no main thread. */
+void comm_run(Comm *c, const Job *j);
+
 /* What a rank sends at least for a job over n elements: its part of the ring's traffic. */
 uint64_t comm_moved_bytes(const Comm *c, JobKind kind, size_t n);
 

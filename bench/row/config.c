@@ -288,6 +288,26 @@ static void settle_task(RowConfig *c)
         c->context_length = INT_MISSING;
 }
 
+/* Settings of ranks that the row does not have say nothing about it either. */
+static void settle_ranks(RowConfig *c)
+{
+    if (c->ranks <= 1) {
+        text_set(c->parallel, row_field("parallel")->fallback);
+        text_set(c->reduce, "");
+        text_set(c->launcher, "");
+    } else {
+        fill_missing(c, "reduce");
+    }
+    if (strcmp(c->parallel, "ddp-bucket") == 0)
+        fill_missing(c, "bucket_mb");
+    else
+        c->bucket_mb = NAN;
+    if (strcmp(c->parallel, "fsdp") == 0)
+        fill_missing(c, "prefetch_layers");
+    else
+        c->prefetch_layers = INT_MISSING;
+}
+
 size_t row_positions(const RowConfig *c)
 {
     return (size_t)(row_task(c) == TASK_DECODE ? c->depth + c->n_gen : c->context_length);
@@ -311,6 +331,7 @@ int row_config_complete(RowConfig *c, Err *err)
                        c->arch);
     fill_defaults(c);
     settle_task(c);
+    settle_ranks(c);
     return 0;
 }
 

@@ -34,8 +34,8 @@ void row_config_fill(RowConfig *c, const RowConfig *from);
  * be read, or the row says other than it. */
 int row_config_take_shape(RowConfig *c, Err *err);
 
-/* The same, then the defaults of what is still missing; what the row's task does not have is
- * cleared. -1: no such shape and no dimensions, or a
+/* The same, then the defaults of what is still missing; what the row's task and
+ * its number of ranks do not have is cleared. -1: no such shape and no dimensions, or a
  * published model with another arch than its own. */
 int row_config_complete(RowConfig *c, Err *err);
 

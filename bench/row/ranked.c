@@ -128,8 +128,6 @@ void ranked_leave(RankedRow *w)
 
 /* ---- exchanging ---- */
 
-enum { MOST_VALUES = 16 };
-
 typedef struct Exchange {
     const double *own;
     double *all; /* [size][n] */
@@ -165,6 +163,17 @@ double ranked_slowest(RankedRow *w, double ns)
 {
     largest_of_ranks(w, &ns, NULL, 1);
     return ns;
+}
+
+double ranked_sum(RankedRow *w, double value)
+{
+    int size = w->comm.comm.size;
+    OWNED double *all = xmalloc((size_t)size * sizeof *all);
+    double sum = 0;
+    comm_call(&w->comm, gather, &(Exchange){&value, all, 1});
+    for (int r = 0; r < size; r++)
+        sum += all[r];
+    return sum;
 }
 
 /* ---- what communication costs ---- */
@@ -258,17 +267,6 @@ static double median_ms_of(const double *ns, size_t runs, int64_t trials)
     return n ? median_of(copy, n) / 1e6 : NAN;
 }
 
-static double mean_of_losses(RankedRow *w, double loss)
-{
-    int size = w->comm.comm.size;
-    OWNED double *all = xmalloc((size_t)size * sizeof *all);
-    double sum = 0;
-    comm_call(&w->comm, gather, &(Exchange){&loss, all, 1});
-    for (int r = 0; r < size; r++)
-        sum += all[r];
-    return sum / size;
-}
-
 /* Halves, which doubles hold. */
 static int check_weights(RankedRow *w, Err *err)
 {
@@ -291,7 +289,7 @@ int ranked_fill(RankedRow *w, RowResult *r, double loss, Err *err)
     r->rank_skew_ms = median_ms_of(w->skew_ns, w->runs, trials);
     r->backward_slowdown_ms =
         median_ms_of(w->backward_ns, w->runs, trials) - w->quiet_backward_ns / 1e6;
-    r->loss = mean_of_losses(w, loss);
+    r->loss = ranked_sum(w, loss) / w->comm.comm.size;
     text_set(r->mpi, w->comm.comm.name);
     return r->config.forward_only ? 0 : check_weights(w, err);
 }

@@ -40,6 +40,8 @@ void ranked_begin(RankedRow *w);
 void ranked_end(RankedRow *w, Sample *s);
 /* The slowest rank's of a time of each. */
 double ranked_slowest(RankedRow *w, double ns);
+/* In rank order. */
+double ranked_sum(RankedRow *w, double value);
 
 /* After the last run: fills the columns that only ranks know, from all of them. loss: of this
  * rank's part. -1: the ranks have come apart. */

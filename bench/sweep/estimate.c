@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/families/family.h"
+#include "bench/machine/machine.h"
 #include "bench/row/config.h"
 #include "bench/row/generate.h"
 #include "bench/row/ranked.h"
@@ -191,9 +192,27 @@ bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds)
     return row_fits(r, memory_limit, max_seconds);
 }
 
+/* Whether the ranks of a row fit together, where the default launcher starts them all here. */
+static bool ranks_fit(RowResult *r)
+{
+    char needed[UNIT_TEXT_SIZE], there[UNIT_TEXT_SIZE];
+    int64_t ranks = row_ranks(&r->config), available = memory_auto_limit();
+    if (ranks == 1 || *r->config.launcher || available == INT_MISSING ||
+        r->predicted_peak_bytes <= available / ranks)
+        return true;
+    format_bytes(needed, (double)r->predicted_peak_bytes);
+    format_bytes(there, (double)available);
+    text_set(r->status, STATUS_SKIPPED_MEMORY);
+    snprintf(r->status_reason, TEXT_SIZE, "each of %d ranks needs %s, all together have %s",
+             (int)ranks, needed, there);
+    return false;
+}
+
 bool row_fits(RowResult *r, int64_t memory_limit, double max_seconds)
 {
     char needed[UNIT_TEXT_SIZE], allowed[UNIT_TEXT_SIZE];
+    if (!ranks_fit(r))
+        return false;
     if (memory_limit != INT_MISSING && r->predicted_peak_bytes > memory_limit) {
         format_bytes(needed, (double)r->predicted_peak_bytes);
         format_bytes(allowed, (double)memory_limit);

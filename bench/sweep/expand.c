@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/families/shapes.h"
+#include "bench/row/ranked.h"
 #include "bench/sweep/config.h"
 #include "bench/util/name_index.h"
 
@@ -101,7 +102,8 @@ static bool is_in_name(const Field *f, const RowConfig *c)
 {
     static const char *const of_task[] = {"task", "n_gen", "depth", "batch_size"};
     bool loss = row_task(c) == TASK_LOSS, warmups = strcmp(f->name, "num_warmups") == 0;
-    if (field_is_missing(f, c) || strcmp(f->name, "task") == 0)
+    bool alone = row_ranks(c) == 1 && strcmp(f->name, "parallel") == 0;
+    if (field_is_missing(f, c) || strcmp(f->name, "task") == 0 || alone)
         return true;
     for (size_t i = 0; i < COUNT_OF(of_task) && !loss; i++)
         if (strcmp(f->name, of_task[i]) == 0)

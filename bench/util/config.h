@@ -147,7 +147,8 @@ typedef struct ConfigCommand {
 } ConfigCommand;
 
 /* options_parse of a command that has only the verb's own options; `filter_help` NULL = the verb
- * has nothing to filter. Release in every case. */
+ * has nothing to filter. Where the command names its argument, "[CONFIG.toml]", it may be left out.
+ * Release in every case. */
 int config_command_parse(ConfigCommand *c, const Command *command, const ConfigFile *file,
                          const char *filter_help, int argc, char **argv, Err *err);
 void config_command_release(ConfigCommand *c);

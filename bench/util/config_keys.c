@@ -102,8 +102,10 @@ int config_command_parse(ConfigCommand *c, const Command *command, const ConfigF
         option_text("--filter", "REGEX", &c->filter, NULL, filter_help),
     };
     Command whole = *command;
-    whole.arguments.text = "CONFIG.toml";
-    whole.arguments.min = whole.arguments.max = 1;
+    bool optional = command->arguments.text; /* "[CONFIG.toml]": the verb has one built in */
+    whole.arguments.text = optional ? command->arguments.text : "CONFIG.toml";
+    whole.arguments.min = !optional;
+    whole.arguments.max = 1;
     whole.arguments.to = &c->path;
     whole.more = shared;
     whole.num_more = COUNT_OF(shared) - !filter_help;

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 tare=${TARE:-build/tare}
 readme=configs/README.md
 new=$(cat "$readme")
-for verb in sweep attention compare precision train; do
+for verb in sweep attention comm compare precision train; do
     grep -qx "<!-- keys: $verb -->" "$readme" || { echo "$readme: no keys of $verb"; exit 1; }
     new=$(awk -v verb="$verb" -v table="$("$tare" "$verb" --keys)" '
         $0 == "<!-- keys: " verb " -->" { print; print table; skip = 1; next }

@@ -22,7 +22,7 @@ LEVELS = [  # lowest first; rooms of one line do not know each other
     ["bench/row", "bench/train"],
     ["bench/result"],
     ["bench/sweep"],
-    ["bench/attention"],
+    ["bench/attention", "bench/comm"],
     ["bench/compare"],
     ["bench/doctor", "bench/serving", "bench/precision"],
     ["bench/verbs"],
