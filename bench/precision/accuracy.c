@@ -21,7 +21,7 @@ static double log_sum_exp(const float *logits, size_t labels)
 }
 
 /* Kullback & Leibler: sum of p_a ln(p_a / p_b). */
-static double divergence(const float *a, const float *b, size_t labels)
+double divergence_of(const float *a, const float *b, size_t labels)
 {
     double lse_a = log_sum_exp(a, labels), lse_b = log_sum_exp(b, labels), sum = 0;
     for (size_t k = 0; k < labels; k++) {
@@ -29,6 +29,11 @@ static double divergence(const float *a, const float *b, size_t labels)
         sum += exp(ln_a) * (ln_a - ln_b);
     }
     return sum;
+}
+
+bool same_top_of(const float *fp32, const float *own, size_t n)
+{
+    return best_label(fp32, n) == best_label(own, n);
 }
 
 void drift_of(const float *a, const float *b, size_t n, double *mean, double *max)
@@ -59,7 +64,7 @@ static void compare_text(const Scored *a, const Scored *b, size_t i, StudyRecord
     int32_t right = a->right[i];
     r->only_fp32_right += before == right && after != right;
     r->only_this_right += before != right && after == right;
-    r->mean_kl += divergence(la, lb, a->labels) / (double)a->texts;
+    r->mean_kl += divergence_of(la, lb, a->labels) / (double)a->texts;
     if (before == after)
         return;
     FlipList *l = &r->flip_list;
@@ -110,4 +115,16 @@ void record_perplexity(StudyRecord *r, const double *fp32, const double *own, si
     r->perplexity_change = expm1(s.mean);
     r->perplexity_change_lo = expm1(s.mean_ci.lo);
     r->perplexity_change_hi = expm1(s.mean_ci.hi);
+}
+
+void record_divergence(StudyRecord *r, const double *divergence, size_t positions, size_t same_top)
+{
+    Interval wilson = wilson_interval(same_top, positions, CONFIDENCE_LEVEL);
+    r->positions = (int64_t)positions;
+    r->mean_kl = mean_of(divergence, positions);
+    r->kl_p999 = supported_percentile_of(divergence, positions, 0.999);
+    r->same_top = (int64_t)same_top;
+    r->same_top_share = (double)same_top / (double)positions;
+    r->same_top_lo = wilson.lo;
+    r->same_top_hi = wilson.hi;
 }

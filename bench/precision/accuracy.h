@@ -25,6 +25,15 @@ void record_accuracy(StudyRecord *r, const Scored *fp32, const Scored *own);
  * exp(mean difference) - 1, its interval by windows. */
 void record_perplexity(StudyRecord *r, const double *fp32, const double *own, size_t windows);
 
+/* Divergence of row b of logits from row a, fp32's (Kullback-Leibler of their softmax, nats);
+ * and whether both have the same largest one. */
+double divergence_of(const float *a, const float *b, size_t labels);
+bool same_top_of(const float *fp32, const float *own, size_t n);
+
+/* Fills mean and 99.9th percentile (not of fewer than 1,000) of the divergences of these positions,
+ * and how many of them have fp32's likeliest token. */
+void record_divergence(StudyRecord *r, const double *divergence, size_t positions, size_t same_top);
+
 /* The interval of a difference of paired proportions, (only_b - only_a) / n: Wald's with half a
  * case added to each kind (Bonett & Price 2012), which holds its level also when there are few
  * cases. */

@@ -312,17 +312,24 @@ static void write_accuracies(const Study *s, FILE *f)
 
 static void add_perplexity(Table *t, const StudyRecord *r)
 {
-    table_cells(t, "%" PRId64 "|%.5g|%.5g|%+.4f [%+.4f, %+.4f]", r->total, r->perplexity,
-                r->bits_per_byte, 100 * r->perplexity_change, 100 * r->perplexity_change_lo,
-                100 * r->perplexity_change_hi);
+    table_cells(t, "%" PRId64 "|%.5g|%.5g|%+.4f [%+.4f, %+.4f]|%.2e|%.2e|%.3f [%.3f, %.3f]",
+                r->total, r->perplexity, r->bits_per_byte, 100 * r->perplexity_change,
+                100 * r->perplexity_change_lo, 100 * r->perplexity_change_hi, r->mean_kl,
+                r->kl_p999, 100 * r->same_top_share, 100 * r->same_top_lo, 100 * r->same_top_hi);
 }
 
 static void write_perplexities(const Study *s, FILE *f)
 {
-    Table t =
-        table_new(f, TABLE_MARKDOWN, "Model|Format|Windows|Perplexity|Bits a byte|Change %[]");
-    table_heading(&t, "\n## 5. Perplexity\n\n"
-                      "Of held-out bytes; change against FP32 on the same windows.\n");
+    Table t = table_new(f, TABLE_MARKDOWN,
+                        "Model|Format|Windows|Perplexity|Bits a byte|Change %[]|Mean KL|99.9 % KL|"
+                        "Same top %[]");
+    table_heading(&t,
+                  "\n## 5. Perplexity\n\n"
+                  "Of held-out bytes; change against FP32 on the same windows. KL: divergence "
+                  "of a position's\n"
+                  "probabilities from FP32's, nats; same top: positions whose likeliest byte is "
+                  "FP32's, with\n"
+                  "Wilson's interval as if they were independent.\n");
     write_work(s, "perplexity", &t, add_perplexity);
 }
 

@@ -206,6 +206,8 @@ ALWAYS_INLINE void tile(const DType type, const int mr, const int nv, const LowT
         for (size_t line = 0; line < t->prefetch_step; line += 64)
             __builtin_prefetch(prefetch + line);
         prefetch += t->prefetch_step;
+        if (mr == 1) /* of a stream; one line a group leads the processor's own prefetch */
+            __builtin_prefetch((const char *)b + 16384, 0, 2);
         group_step(type, mr, nv, acc, t, a, b);
     }
 #pragma GCC unroll 4

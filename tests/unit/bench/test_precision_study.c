@@ -99,6 +99,32 @@ Test(precision_study, a_classifier_beside_itself)
     cr_expect(eq(dbl, r.mean_kl, 0));
 }
 
+/* scipy.stats.entropy of the two softmaxes, and numpy.percentile. */
+Test(precision_study, divergence_of_positions)
+{
+    enum { N = 1000 };
+    const float a[] = {0.5f, -1, 2}, b[] = {0.4f, -0.7f, 1.9f}, c[] = {2, -1, 1.5f};
+    StudyRecord r;
+    cr_expect(epsilon_eq(dbl, divergence_of(a, b, 3), 0.0034088178037240367, 1e-9));
+    cr_expect(epsilon_eq(dbl, divergence_of(a, a, 3), 0, 1e-15));
+    cr_expect(same_top_of(a, b, 3) && !same_top_of(a, c, 3));
+    double kl[N];
+    for (size_t i = 0; i < N; i++)
+        kl[i] = (double)(i * 7 % N); /* 0 to 999, in another order */
+    study_record_init(&r, "m", "perplexity", PRECISION_Q4_0, true);
+    cr_expect(isnan(r.kl_p999) && isnan(r.same_top_share) && r.positions == INT_MISSING);
+    record_divergence(&r, kl, N, 990);
+    cr_expect(eq(i64, r.positions, N));
+    cr_expect(epsilon_eq(dbl, r.mean_kl, 499.5, 1e-9));
+    cr_expect(epsilon_eq(dbl, r.kl_p999, 998.001, 1e-9));
+    cr_expect(epsilon_eq(dbl, r.same_top_share, 0.99, 1e-12));
+    cr_expect(epsilon_eq(dbl, r.same_top_lo, 0.98168, 1e-4));
+    cr_expect(epsilon_eq(dbl, r.same_top_hi, 0.99456, 1e-4));
+    study_record_init(&r, "m", "perplexity", PRECISION_Q4_0, true);
+    record_divergence(&r, kl, N - 1, 3);
+    cr_expect(isnan(r.kl_p999), "too few for a 99.9th percentile");
+}
+
 Test(precision_study, perplexity_and_its_change)
 {
     const double a[] = {1.0, 1.2, 0.8, 1.4}, b[] = {1.01, 1.21, 0.81, 1.41};
