@@ -2,7 +2,7 @@
 # calibrate: how often is `tare diff` wrong on this machine, as it is now? Pairs of one build, by files and by
 # --run; programs 20 % and 5 % slower (tests/faults/faults.c), by --run; what explains that processes differ; and
 # the simulation. Prints one line a figure: those of tests/README.md. PAIRS=40 of one build and TRIES=10 of each
-# slower program take about 15 minutes on 2 quiet CPUs; SIMULATE=no leaves the simulation out.
+# slower program should take 15 to 20 minutes on 2 quiet CPUs; SIMULATE=no leaves the simulation out.
 . "$(dirname "$0")/common.sh"
 pairs=${PAIRS:-40} tries=${TRIES:-10}
 build_tare simulate_processes
