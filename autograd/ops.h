@@ -70,7 +70,7 @@ typedef struct KvCache {
     Tensor *keys, *values;
 } KvCache;
 
-/* The states of such a cache; `type`: f32, bf16 or f16. */
+/* The states of such a cache; `type`: f32, bf16, f16 or, of whole groups of channels, q8_0. */
 KvCache kv_cache(Graph *g, size_t batch, Heads heads, size_t capacity, DType type);
 
 /* Causal attention of the rows over a cache, to which it first appends their k and v (rounded to

@@ -19,8 +19,8 @@ typedef enum Life {
 } Life;
 
 /* A weight in the form that gemm_run reads fastest (gemm_pack). Of an fp32 weight it is a lasting
- * copy, packed by the first op that reads it and again after the weight has changed. Of a smaller
- * format it is the weight itself. `memory` is NULL where there is neither. */
+ * copy, packed by the first op that reads it and again after the weight has changed; or, as that of
+ * a smaller format, the weight itself. `memory` is NULL where there is neither. */
 typedef struct WeightPack {
     void *memory;
     uint64_t packed_version; /* of the weight in `memory`; 0: nothing packed yet */

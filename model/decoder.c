@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autograd/kernels/peak.h"
+
 int decoder_check(const ModelConfig *c, Err *err)
 {
     if (!c->family->causal)
@@ -16,11 +18,20 @@ int decoder_check(const ModelConfig *c, Err *err)
 
 DType kv_type(const char *name)
 {
-    static const DType types[] = {DT_F32, DT_BF16, DT_F16};
+    static const DType types[] = {DT_F32, DT_BF16, DT_F16, DT_Q8_0};
     for (size_t i = 0; i < COUNT_OF(types); i++)
         if (strcmp(name, dtype_name(types[i])) == 0)
             return types[i];
     CHECK(false, "a cache of %s", name);
+}
+
+int decoder_cache_takes(const ModelConfig *c, DType cache_type, Err *err)
+{
+    const size_t channels = model_heads(c).channels;
+    if (!dtype_is_grouped(cache_type) || channels % QUANT_GROUP == 0)
+        return 0;
+    return err_set(err, "a cache of %s is in groups of %d channels, but head_dim is %zu",
+                   dtype_name(cache_type), QUANT_GROUP, channels);
 }
 
 /* ---- plan ---- */
@@ -77,7 +88,9 @@ void decoder_plan(Decoder *d, const ModelConfig *c, const DecoderOptions *o)
 
 static ParamsMemory memory_wanted(const Decoder *d)
 {
-    return (ParamsMemory){.packs = true, .pack_type = precision_operands(d->options.precision)};
+    const DType operands = precision_operands(d->options.precision);
+    bool fp32 = operands == DT_F32, plain = fp32 && d->options.blas;
+    return (ParamsMemory){.packs = !fp32, .pack_type = operands, .packed_only = fp32 && !plain};
 }
 
 static size_t larger(size_t a, size_t b)
@@ -106,7 +119,7 @@ size_t decoder_predicted_bytes(const Decoder *d)
 size_t decoder_cache_bytes_per_position(const ModelConfig *c, DType cache_type)
 {
     const Heads h = model_heads(c);
-    return 2 * c->num_layers * h.kv * h.channels * dtype_size(cache_type);
+    return 2 * c->num_layers * h.kv * dtype_bytes(cache_type, h.channels);
 }
 
 /* Of attention to one key, in every layer: a score and a weighted value. */
@@ -250,31 +263,17 @@ void decoder_step(Decoder *d)
     decoder_read(d, d->next, d->counts, true);
 }
 
-/* In one contiguous part a thread, by a kernel that does next to nothing with what it reads. */
-static size_t read_block(const char *block, size_t bytes, int threads, float *sum)
-{
-    const size_t floats = bytes / sizeof(float), parts = (size_t)threads;
-    float total = 0;
-#pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(+ : total)
-    for (size_t i = 0; i < parts; i++) {
-        size_t from = floats * i / parts, to = floats * (i + 1) / parts;
-        total += kernels()->quantize_scale((const float *)block + from, to - from);
-    }
-    *sum += total;
-    return bytes;
-}
-
 size_t decoder_read_memory(const Decoder *d)
 {
-    static volatile float kept; /* so that the sum is needed */
+    static volatile uint32_t kept; /* so that what was read is needed */
     const Params *p = &d->params;
-    float sum = 0;
-    size_t bytes = p->small ? read_block(p->small, p->small_bytes, d->options.threads, &sum)
-                            : read_block(p->packs, p->pack_bytes, d->options.threads, &sum);
-    bytes += read_block(d->exec.arena, d->passes[0].whole.state_bytes, d->options.threads, &sum);
-    kept = sum;
+    const char *packs = p->packs ? p->packs : p->small;
+    size_t bytes = packs ? p->pack_bytes : p->block_floats * sizeof(float);
+    size_t cache = d->passes[0].whole.state_bytes;
+    kept = peak_read(packs ? packs : (const char *)p->weights, bytes, 1, d->options.threads);
+    kept |= peak_read(d->exec.arena, cache, 1, d->options.threads);
     (void)kept;
-    return bytes;
+    return bytes + cache;
 }
 
 void decoder_cut(Decoder *d, size_t length)

@@ -16,7 +16,7 @@ enum { DECODER_MAX_PASSES = 4 };
 
 /* What a cache can be stored in, as lists of choices want them; and the format of one of these
  * names. */
-#define KV_TYPES "f32|bf16|f16"
+#define KV_TYPES "f32|bf16|f16|q8_0"
 DType kv_type(const char *name);
 
 typedef struct DecoderOptions {
@@ -24,7 +24,8 @@ typedef struct DecoderOptions {
     /* Rows of the passes, of at least `batch` one; in any order, 0 and repetitions ignored. */
     size_t rows[DECODER_MAX_PASSES];
     Precision precision;
-    DType cache_type; /* f32, bf16 or f16 */
+    DType cache_type; /* of KV_TYPES; decoder_cache_takes has accepted it */
+    bool blas;        /* fp32 is multiplied by a BLAS, which reads plain weights */
     int threads;
 } DecoderOptions;
 
@@ -54,6 +55,9 @@ typedef struct Decoder {
 
 /* -1, with a sentence, for a model that generates nothing: an encoder, or one without a head. */
 int decoder_check(const ModelConfig *c, Err *err);
+
+/* -1, with a sentence, for a cache in groups of channels that a head does not have whole. */
+int decoder_cache_takes(const ModelConfig *c, DType cache_type, Err *err);
 
 /* Records and plans; allocates nothing large. The configuration has been checked, and capacity is
  * at most its max_positions. */
@@ -95,8 +99,8 @@ bool decoder_prefill(Decoder *d, Prompts *p, size_t rows, float *logits);
 /* Reads the token next[b] of every sequence. */
 void decoder_step(Decoder *d);
 
-/* Reads the packed weights and the cache once, on the model's threads; returns the bytes. What it
- * takes is the read bandwidth over the memory that a step reads. */
+/* Reads the matrices that multiply and the cache once, on the model's threads; returns the bytes.
+ * What it takes is the read bandwidth over the memory that a step reads. */
 size_t decoder_read_memory(const Decoder *d);
 
 /* Forgets all but the first `length` positions of every sequence. */

@@ -121,27 +121,33 @@ static bool is_small(const Param *q)
     return q->tensor.dtype != DT_F32;
 }
 
+static bool packs_only(const Param *q, ParamsMemory want)
+{
+    return (is_small(q) || want.packed_only) && q->tensor.multiplies;
+}
+
+/* Once there is memory. */
 static bool is_packed_only(const Param *q)
 {
-    return is_small(q) && q->tensor.multiplies;
+    return q->pack.memory && !q->tensor.data;
 }
 
 /* Bytes of the parameter in p->small. Rows of int8 are followed by their scales. */
-static size_t small_bytes(const Param *q)
+static size_t small_bytes(const Param *q, ParamsMemory want)
 {
-    if (is_packed_only(q))
+    if (packs_only(q, want))
         return padded(gemm_packed_bytes(q->tensor.dtype, q->spec.cols, q->spec.rows));
     size_t scales = q->tensor.dtype == DT_I8 ? padded(q->spec.rows * sizeof(float)) : 0;
     return padded(tensor_bytes(&q->tensor)) + scales;
 }
 
-static size_t weights_bytes(const Params *p)
+static size_t weights_bytes(const Params *p, ParamsMemory want)
 {
-    if (p->format == DT_F32)
+    if (p->format == DT_F32 && !want.packed_only)
         return p->block_floats * sizeof(float);
     size_t bytes = 0;
     for (size_t i = 0; i < p->count; i++)
-        bytes += small_bytes(p->list[i]);
+        bytes += small_bytes(p->list[i], want);
     return bytes;
 }
 
@@ -158,7 +164,7 @@ static size_t packs_bytes(const Params *p, ParamsMemory want)
 size_t params_bytes(const Params *p, ParamsMemory want)
 {
     size_t blocks = (want.grads ? 1 : 0) + (want.moments ? 2 : 0);
-    return weights_bytes(p) + blocks * p->block_floats * sizeof(float) + packs_bytes(p, want);
+    return weights_bytes(p, want) + blocks * p->block_floats * sizeof(float) + packs_bytes(p, want);
 }
 
 static int alloc_packs(Params *p, ParamsMemory want, Err *err)
@@ -177,22 +183,29 @@ static int alloc_packs(Params *p, ParamsMemory want, Err *err)
     return 0;
 }
 
-/* Points each tensor at its place: rows at data, a packed matrix at pack.memory. */
-static int alloc_small(Params *p, Err *err)
+/* Points each tensor at its place: a packed matrix at pack.memory, then rows at data. */
+static int alloc_small(Params *p, ParamsMemory want, Err *err)
 {
-    p->small_bytes = weights_bytes(p);
+    p->small_bytes = weights_bytes(p, want);
     if (!(p->small = block_alloc(p->small_bytes, err)))
         return -1;
     char *next = p->small;
     for (size_t i = 0; i < p->count; i++) {
         Param *q = p->list[i];
-        if (is_packed_only(q))
-            q->pack.memory = gemm_pack_begin(q->tensor.dtype, q->spec.cols, q->spec.rows, next);
-        else
-            q->tensor.data = next;
-        if (q->tensor.data && q->tensor.dtype == DT_I8)
+        if (!packs_only(q, want))
+            continue;
+        q->pack.memory = gemm_pack_begin(q->tensor.dtype, q->spec.cols, q->spec.rows, next);
+        next += small_bytes(q, want);
+    }
+    p->pack_bytes = (size_t)(next - p->small);
+    for (size_t i = 0; i < p->count; i++) {
+        Param *q = p->list[i];
+        if (packs_only(q, want))
+            continue;
+        q->tensor.data = next;
+        if (q->tensor.dtype == DT_I8)
             q->tensor.scale = (float *)(next + padded(tensor_bytes(&q->tensor)));
-        next += small_bytes(q);
+        next += small_bytes(q, want);
     }
     return 0;
 }
@@ -216,8 +229,9 @@ static int alloc_blocks(Params *p, ParamsMemory want, Err *err)
 
 int params_alloc(Params *p, ParamsMemory want, Err *err)
 {
-    CHECK(p->format == DT_F32 || !(want.grads || want.moments), "gradients of a small format");
-    int status = p->format == DT_F32 ? alloc_blocks(p, want, err) : alloc_small(p, err);
+    bool plain = p->format == DT_F32 && !want.packed_only;
+    CHECK(plain || !(want.grads || want.moments), "gradients of weights without a plain form");
+    int status = plain ? alloc_blocks(p, want, err) : alloc_small(p, want, err);
     return status == 0 ? 0 : err_prefix(err, "the weights");
 }
 
@@ -231,6 +245,8 @@ size_t params_slice_rows(const Params *p, size_t k)
         return s->rows;
     size_t rows = floats / s->cols / GEMM_COLUMNS * GEMM_COLUMNS;
     rows = rows ? rows : GEMM_COLUMNS;
+    while (rows < s->rows && gemm_cuts_panel(s->rows, s->rows / rows * rows))
+        rows += GEMM_COLUMNS;
     return rows < s->rows ? rows : s->rows;
 }
 
@@ -343,7 +359,7 @@ void params_randomize_one(Params *p, size_t k, uint64_t seed, int threads)
 void params_randomize(Params *p, uint64_t seed, int threads)
 {
     for (size_t k = 0; k < p->count; k++) {
-        if (p->format == DT_F32)
+        if (p->weights)
             params_randomize_one(p, k, seed, threads);
         else
             randomize_small(p, k, seed, threads);

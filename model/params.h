@@ -4,10 +4,10 @@
  * shape; the first recording declares it, every later one finds it. So names, shapes and initial
  * values stand in one place, the family's file. Memory comes afterwards, in params_alloc.
  *
- * Matrices may be held in a smaller format than fp32, for forward passes only. Those that
- * multiply are then packed (kernels.h) and in no other form; tables that are only looked up are
- * held row by row. Vectors are always fp32. params_store is the one way into a small format. It
- * reads no files. */
+ * For forward passes only, matrices may be held in a smaller format than fp32, or those that
+ * multiply in fp32 as products read it. Matrices that multiply are then packed (kernels.h) and in
+ * no other form; tables that are only looked up are held row by row. Vectors are always fp32.
+ * params_store is the one way into such a form. It reads no files. */
 #pragma once
 
 #include "autograd/optim/adamw.h"
@@ -53,11 +53,11 @@ typedef struct Params {
     DType format;        /* of the matrices in memory */
     size_t block_floats; /* of one flat block, each parameter padded to a cache line */
     float *weights, *grads, *moment1, *moment2; /* NULL until allocated, or not wanted */
-    char *small; /* the weights in a format other than fp32; then `weights` is NULL */
+    char *small; /* the weights where some have no plain fp32 form; then `weights` is NULL */
     size_t small_bytes;
     char *packs;
-    size_t pack_bytes;
-    uint64_t step; /* updates done */
+    size_t pack_bytes; /* of `packs`, or of the packed matrices, which come first, in `small` */
+    uint64_t step;     /* updates done */
 } Params;
 
 void params_init(Params *p);
@@ -78,6 +78,8 @@ typedef struct ParamsMemory {
     bool grads, moments;
     bool packs;      /* a lasting packed copy of every matrix that multiplies, ... */
     DType pack_type; /* ... in this format */
+    /* Instead of such a copy: what multiplies in fp32 is packed and in no other form. */
+    bool packed_only;
 } ParamsMemory;
 
 /* Bytes that params_alloc will take for the parameters declared so far. */

@@ -135,11 +135,11 @@ const PackedB *gemm_pack(DType type, size_t k, size_t n, const float *b, size_t 
                          int threads, void *memory);
 DType gemm_packed_type(const PackedB *p);
 
-/* The same in slices of columns, so that no whole fp32 copy has to exist; not for f32. Every column
- * has to come once. b begins at column `from`; from and to are multiples of GEMM_COLUMNS, or to is
- * n. The second takes levels that are quantised already, as an int8 file has them: B[p,j] = level *
- * scale[j - from]. The third takes q8_0 or q4_0 as a file has it: the groups of column `from`, then
- * those of the next. */
+/* The same in slices of columns, so that no whole fp32 copy has to exist. Every column has to come
+ * once. b begins at column `from`; from and to are multiples of GEMM_COLUMNS that cut no panel
+ * (gemm_cuts_panel, of f32 only), or to is n. The second takes levels that are quantised already,
+ * as an int8 file has them: B[p,j] = level * scale[j - from]. The third takes q8_0 or q4_0 as a
+ * file has it: the groups of column `from`, then those of the next. */
 PackedB *gemm_pack_begin(DType type, size_t k, size_t n, void *memory);
 void gemm_pack_columns(PackedB *p, size_t from, size_t to, const float *b, size_t b_row,
                        size_t b_col, int threads);
@@ -147,8 +147,10 @@ void gemm_pack_columns_i8(PackedB *p, size_t from, size_t to, const int8_t *leve
                           size_t b_col, const float *scale, int threads);
 void gemm_pack_columns_groups(PackedB *p, size_t from, size_t to, const void *groups, int threads);
 
-/* Column j of a packed matrix, [k], as the product sees it: row j of W where y = x W^T. Not for
- * f32. */
+/* Whether a panel of n columns of f32 crosses column `at`, a multiple of GEMM_COLUMNS up to n. */
+bool gemm_cuts_panel(size_t n, size_t at);
+
+/* Column j of a packed matrix, [k], as the product sees it: row j of W where y = x W^T. */
 void gemm_packed_column(const PackedB *p, size_t j, float *out);
 
 /* Which code multiplies fp32: "packed" (ours, the default) or "openblas" (the CBLAS of the build,
@@ -182,8 +184,8 @@ typedef struct Attention {
     const int32_t *key_mask; /* [B, T], or NULL; not with starts */
     bool causal;
     float scale;
-    /* 0, or that of a cache: k and v are [B, KV, capacity, D] of cache_type (f32, bf16 or f16),
-     * past is [B]. Forward only; causal, no mask, fp32 products. */
+    /* 0, or that of a cache: k and v are [B, KV, capacity, D] of cache_type (f32, bf16, f16 or
+     * q8_0), past is [B]. Forward only; causal, no mask, fp32 products. */
     size_t capacity;
     const int32_t *past;
     DType cache_type;

@@ -66,3 +66,44 @@ double peak_bandwidth(int threads)
     block_free(a, bytes);
     return best;
 }
+
+uint32_t peak_read(const void *block, size_t bytes, size_t times, int threads)
+{
+    const Isa *isa = isa_in_use();
+    const size_t floats = bytes / sizeof(float), parts = (size_t)threads;
+    uint32_t all = 0;
+#pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(| : all)
+    for (size_t i = 0; i < parts; i++) {
+        size_t from = floats * i / parts, to = floats * (i + 1) / parts;
+        for (size_t time = 0; time < times; time++)
+            all |= isa->read_loop((const float *)block + from, to - from);
+    }
+    return all;
+}
+
+double peak_read_bandwidth(int threads, size_t bytes)
+{
+    enum { LEAST_PASSES = 4, LEAST_BYTES = 8 << 20 }; /* of a pass, for each thread */
+    const double seconds = 0.05;
+    const size_t least = (size_t)threads * LEAST_BYTES;
+    static volatile uint32_t kept; /* so that what was read is needed */
+    Err err;
+    char *block = block_alloc(bytes, &err);
+    if (!block)
+        return 0;
+    size_t times = bytes < least ? least / bytes : 1;
+    double best = 0;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (size_t i = 0; i < bytes; i += sizeof(float))
+        *(float *)(block + i) = 1; /* unwritten pages would all be the one page of zeros */
+    double first = now();
+    for (int pass = 0; pass < LEAST_PASSES || now() - first < seconds; pass++) {
+        double begin = now();
+        kept = peak_read(block, bytes, times, threads);
+        double rate = (double)bytes * (double)times / (now() - begin) / 1e9;
+        best = rate > best ? rate : best;
+    }
+    (void)kept;
+    block_free(block, bytes);
+    return best;
+}

@@ -1,6 +1,8 @@
 /* peak: the ceilings of the roofline, measured now: arithmetic and memory bandwidth. */
 #pragma once
 
+#include <stdint.h>
+
 #include "autograd/dtype.h"
 
 /* fp32 multiply-adds in registers on `threads` threads at once, by the best instruction set of this
@@ -15,3 +17,11 @@ double peak_product_gflops(DType product, int threads);
 /* Memory bandwidth by the triad a = b + s c over arrays far larger than the caches (McCalpin
  * 1995), in GB/s (10^9): the best of several passes. 0 where there is not enough memory for it. */
 double peak_bandwidth(int threads);
+
+/* Reads a block `times` times, in one contiguous part a thread, which stays with it; what it
+ * returns depends on all of it. */
+uint32_t peak_read(const void *block, size_t bytes, size_t times, int threads);
+
+/* Read bandwidth over a working set of `bytes`, in GB/s (10^9): the best of several passes of all
+ * threads together, of a fifth of a millisecond or more. 0 where there is not enough memory. */
+double peak_read_bandwidth(int threads, size_t bytes);

@@ -37,6 +37,8 @@ Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, Heads hea
 KvCache kv_cache(Graph *g, size_t batch, Heads heads, size_t capacity, DType type)
 {
     const size_t shape[] = {batch, heads.kv, capacity, heads.channels};
+    CHECK(!dtype_is_grouped(type) || heads.channels % QUANT_GROUP == 0, "%zu channels in groups",
+          heads.channels);
     return (KvCache){graph_state(g, type, 4, shape), graph_state(g, type, 4, shape)};
 }
 
@@ -120,12 +122,12 @@ static void clear_padding(const Tensor *t, void *rows, size_t bytes)
 /* Between two small formats, by way of fp32. */
 static void convert(DType from_type, const char *from, DType to_type, char *to, size_t n)
 {
-    enum { AT_ONCE = 64 };
+    enum { AT_ONCE = 2 * QUANT_GROUP };
     float wide[AT_ONCE];
     for (size_t done = 0; done < n; done += AT_ONCE) {
         size_t count = n - done < AT_ONCE ? n - done : AT_ONCE;
-        kernels()->widen(from_type, from + done * dtype_size(from_type), wide, count);
-        kernels()->narrow(to_type, wide, to + done * dtype_size(to_type), count);
+        kernels()->widen(from_type, from + dtype_bytes(from_type, done), wide, count);
+        kernels()->narrow(to_type, wide, to + dtype_bytes(to_type, done), count);
     }
 }
 
@@ -134,11 +136,11 @@ static void append_row(const Tensor *t, Tensor *cache, size_t i, size_t at, size
 {
     const Tensor *qkv = t->in[QKV];
     const size_t *shape = cache->shape, capacity = shape[2], D = shape[3];
-    const size_t size = dtype_size(qkv->dtype), cached = dtype_size(cache->dtype);
+    const size_t size = dtype_size(qkv->dtype), cached = dtype_bytes(cache->dtype, D);
     const char *row = row_at(qkv, i);
     for (size_t h = 0; h < shape[1]; h++) {
         const char *from = row + (at + h * D) * size;
-        char *to = (char *)cache->data + ((b * shape[1] + h) * capacity + p) * D * cached;
+        char *to = (char *)cache->data + ((b * shape[1] + h) * capacity + p) * cached;
         if (qkv->dtype == cache->dtype)
             memcpy(to, from, D * size);
         else if (qkv->dtype == DT_F32)

@@ -22,7 +22,7 @@ const PackedB *weight_packed(const Tensor *w, const ExecCtx *c)
     WeightPack *pack = w->pack;
     if (!pack || !pack->memory)
         return NULL;
-    if (w->dtype == DT_F32)
+    if (w->dtype == DT_F32 && w->data)
         renew_copy(w, c);
     return pack->memory;
 }

@@ -1,12 +1,12 @@
 /* weights: how ops read a matrix of parameters. The model holds it as fp32, perhaps with a packed
- * copy; in a small format packed for products only; or in a small format row by row, for lookups
- * only. */
+ * copy; packed for products only, in fp32 or a small format; or in a small format row by row, for
+ * lookups only. */
 #pragma once
 
 #include "autograd/exec.h"
 #include "autograd/kernels/kernels.h"
 
-/* w[O,K] packed for y = x w^T: a weight of a small format, or the copy of an fp32 weight in the
+/* w[O,K] packed for y = x w^T: a weight that is only packed, or the copy of an fp32 weight in the
  * format c->product, packed again after the weight has changed. NULL where the model wants no
  * copy. */
 const PackedB *weight_packed(const Tensor *w, const ExecCtx *c);

@@ -15,7 +15,7 @@ static const Field fields[] = {
     PEAK(threads), PEAK(fma), PEAK(gemm), PEAK(bandwidth), PEAK(theoretical),
     PEAK(bf16),    PEAK(f16), PEAK(i8),   PEAK(groups),
 };
-const Schema peaks_schema = {"the peaks", fields, COUNT_OF(fields), sizeof(Peaks)};
+const Schema peaks_schema = {"the machine's peaks", fields, COUNT_OF(fields), sizeof(Peaks)};
 
 /* The best of as many products as fit into a fifth of a second. NaN when memory is refused. */
 static double measure_gemm(int threads)
@@ -73,33 +73,97 @@ void peaks_measure(int64_t threads, Peaks *p)
     p->groups = peak_product_gflops(DT_Q8_0, used);
 }
 
-static int parse_answer(const Child *c, Peaks *p, Err *err)
+/* ---- read bandwidth ---- */
+
+#define MIB(size) FIELD(ReadBandwidth, REAL, "mib_" #size, mib_##size, .unit = "1e9 B/s")
+static const Field read_fields[] = {FIELD(ReadBandwidth, REAL, "threads", threads, .unit = ""),
+                                    MIB(1),
+                                    MIB(4),
+                                    MIB(16),
+                                    MIB(64),
+                                    MIB(256),
+                                    MIB(1024)};
+const Schema read_bandwidth_schema = {"the read bandwidth", read_fields, COUNT_OF(read_fields),
+                                      sizeof(ReadBandwidth)};
+
+static size_t read_size(size_t i)
+{
+    return (size_t)1 << (20 + 2 * i);
+}
+
+void read_bandwidth_measure(int64_t threads, ReadBandwidth *b)
+{
+    const int64_t memory = memory_auto_limit();
+    *b = (ReadBandwidth){.threads = (double)threads};
+    for (size_t i = 0; i < READ_SIZES; i++) {
+        bool fits = memory == INT_MISSING || read_size(i) < (size_t)memory / 2;
+        double rate = fits ? peak_read_bandwidth((int)threads, read_size(i)) : 0;
+        *(FieldREAL *)field_at(&read_fields[i + 1], b) = rate > 0 ? rate : NAN;
+    }
+}
+
+double read_bandwidth_over(const ReadBandwidth *b, double bytes)
+{
+    double rate = NAN;
+    for (size_t i = 0; i < READ_SIZES; i++) {
+        double here = field_number(&read_fields[i + 1], b);
+        rate = isnan(here) ? rate : here;
+        if ((double)read_size(i) >= bytes && !isnan(rate))
+            break;
+    }
+    return rate;
+}
+
+/* ---- in a process of its own ---- */
+
+static int parse_answer(const Child *c, const Schema *schema, void *record, Err *err)
 {
     if (c->end != CHILD_EXITED || c->code != 0) {
         char reason[256];
         child_reason(c, reason, sizeof reason);
-        return err_set(err, "the machine's peaks could not be measured: %s", reason);
+        return err_set(err, "%s could not be measured: %s", schema->what, reason);
     }
     json_error_t where;
     json_t *object = json_loadb(c->answer, c->answer_len, 0, &where);
-    int status = object ? schema_from_json(&peaks_schema, object, p, err)
-                        : err_set(err, "the machine's peaks are not JSON: %s", where.text);
+    int status = object ? schema_from_json(schema, object, record, err)
+                        : err_set(err, "%s: no JSON: %s", schema->what, where.text);
     json_decref(object);
+    return status;
+}
+
+static int spawn(const char *what, int64_t threads, const Schema *schema, void *record, Err *err)
+{
+    char count[32], fd[16];
+    snprintf(count, sizeof count, "%lld", (long long)threads);
+    snprintf(fd, sizeof fd, "%d", CHILD_RESULT_FD);
+    char *argv[] = {"tare", "run", (char *)what, "--threads", count, "--result-fd", fd, NULL};
+    Child c;
+    if (child_run(&c, own_program(), argv, PEAKS_MAX_SECONDS, err) != 0)
+        return -1;
+    int status = parse_answer(&c, schema, record, err);
+    child_release(&c);
     return status;
 }
 
 int peaks_spawn(int64_t threads, Peaks *p, Err *err)
 {
-    char count[32], fd[16];
-    snprintf(count, sizeof count, "%lld", (long long)threads);
-    snprintf(fd, sizeof fd, "%d", CHILD_RESULT_FD);
-    char *argv[] = {"tare", "run", "--peaks", "--threads", count, "--result-fd", fd, NULL};
-    Child c;
-    if (child_run(&c, own_program(), argv, PEAKS_MAX_SECONDS, err) != 0)
+    return spawn("--peaks", threads, &peaks_schema, p, err);
+}
+
+int read_bandwidth_spawn(int64_t threads, ReadBandwidth *b, Err *err)
+{
+    static ReadBandwidth *known;
+    static size_t count;
+    for (size_t i = 0; i < count; i++)
+        if (known[i].threads == (double)threads) {
+            *b = known[i];
+            return 0;
+        }
+    if (spawn("--read-bandwidth", threads, &read_bandwidth_schema, b, err) != 0)
         return -1;
-    int status = parse_answer(&c, p, err);
-    child_release(&c);
-    return status;
+    known = xgrow(known, count, sizeof *known);
+    known[count++] = *b;
+    return 0;
 }
 
 void peaks_raise(Peaks *p, const Peaks *other)

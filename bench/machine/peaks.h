@@ -30,6 +30,25 @@ void peaks_measure(int64_t threads, Peaks *p);
 enum { PEAKS_MAX_SECONDS = 60 };
 int peaks_spawn(int64_t threads, Peaks *p, Err *err);
 
+/* Read bandwidth in 1e9 bytes per second over working sets of READ_SIZES sizes, 1 MiB to 1 GiB; NaN
+ * where there is no memory for one. */
+enum { READ_SIZES = 6 };
+typedef struct ReadBandwidth {
+    double threads;
+    double mib_1, mib_4, mib_16, mib_64, mib_256, mib_1024;
+} ReadBandwidth;
+
+extern const Schema read_bandwidth_schema; /* threads, then the sizes */
+
+/* In this process; takes about a second. */
+void read_bandwidth_measure(int64_t threads, ReadBandwidth *b);
+
+/* In a process of its own, as peaks_spawn; the second time in this program what the first found. */
+int read_bandwidth_spawn(int64_t threads, ReadBandwidth *b, Err *err);
+
+/* Over the smallest of the sizes that holds `bytes`, else the largest that is known; NaN: none. */
+double read_bandwidth_over(const ReadBandwidth *b, double bytes);
+
 /* The higher of each rate. */
 void peaks_raise(Peaks *p, const Peaks *other);
 

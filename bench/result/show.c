@@ -80,6 +80,9 @@ static void add_prediction(Table *t, const RowResult *r)
 {
     table_cells(t, "%.1f|%.1f", known(r->num_params) / 1e6, r->model_flops / 1e9);
     table_text(t, told(r->recompute_used));
+    table_bytes(t, r->bytes_per_token);
+    table_bytes(t, known(r->kv_cache_bytes));
+    table_value(t, "%.0f", r->predicted_tokens_per_s);
     table_bytes(t, known(r->predicted_peak_bytes));
     table_duration(t, r->predicted_time_s);
 }
@@ -94,7 +97,7 @@ static void show_table(FILE *out, TableFormat format, const RowResult *const *ro
     table_columns(
         &t,
         planned
-            ? "M params|GFLOP|recomputes|peak memory|time"
+            ? "M params|GFLOP|recomputes|bytes a token|cache|tokens/s|peak memory|time"
             : "status|mean ms|std ms|median ms|between|within|first ms|tokens/s|ms a token|GB/s|"
               "of read|bound|GFLOP/s|of peak|peak memory",
         TABLE_IF_KNOWN);

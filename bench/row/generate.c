@@ -36,6 +36,7 @@ DecoderOptions row_decoder_options(const RowConfig *c)
         .rows = {decodes ? (size_t)c->batch_size : 0, prompts % rows, prompts >= rows ? rows : 0},
         .precision = row_precision(c),
         .cache_type = kv_type(c->kv_type),
+        .blas = strcmp(c->gemm, "openblas") == 0,
         .threads = (int)c->threads};
 }
 
@@ -56,6 +57,7 @@ static void fill_bytes(RowResult *r, const ModelConfig *m)
         decoder_matrix_weights(m) * (double)dtype_bytes(row_product(c), QUANT_GROUP) / QUANT_GROUP;
     r->weight_bytes = (int64_t)weights;
     r->kv_bytes_per_token = (int64_t)decoder_cache_bytes_per_position(m, kv_type(c->kv_type));
+    r->kv_cache_bytes = r->kv_bytes_per_token * c->batch_size * (int64_t)row_positions(c);
     r->bytes_per_token = passes * weights / tokens + keys * (double)r->kv_bytes_per_token;
     r->model_flops = batch * (row_task(c) == TASK_DECODE
                                   ? decoder_step_flops(m, (double)c->depth, (double)c->n_gen)
@@ -190,7 +192,18 @@ static double read_bandwidth(const Decoder *d)
     return best;
 }
 
-static int run_planned(RowResult *r, Generation *g, Samples *samples, bool no_probe, Err *err)
+static void run_profiled(Generation *g, const Runs *runs, Profile *profile)
+{
+    const int64_t count = g->config->num_trials;
+    samples_reserve(&profile->runs, (size_t)count);
+    g->decoder.exec.hook = profile_step;
+    g->decoder.exec.hook_ctx = profile;
+    for (int64_t i = 0; i < count; i++)
+        samples_add(&profile->runs, runs->once(g));
+}
+
+static int run_planned(RowResult *r, Generation *g, Samples *samples, const RowExtras *extras,
+                       Err *err)
 {
     const RowConfig *c = &r->config;
     bool decodes = row_task(c) == TASK_DECODE;
@@ -204,7 +217,7 @@ static int run_planned(RowResult *r, Generation *g, Samples *samples, bool no_pr
                        .after_trial = decodes ? note_tokens : NULL,
                        .what = g,
                        .samples = samples,
-                       .no_probe = no_probe};
+                       .no_probe = extras->no_probe};
     r->config.num_warmups = run_all(&runs, c);
     counters_doubt(samples);
     r->peak_rss_bytes = peak_rss_bytes(getpid());
@@ -213,6 +226,8 @@ static int run_planned(RowResult *r, Generation *g, Samples *samples, bool no_pr
         return err_set(err, "a logit is not a number: the arithmetic went wrong");
     fill_ids(r, g);
     r->peak_gb_per_s = read_bandwidth(&g->decoder);
+    if (extras->profile)
+        run_profiled(g, &runs, extras->profile);
     return 0;
 }
 
@@ -241,7 +256,7 @@ static void generation_release(Generation *g)
     free(g->ns);
 }
 
-int row_generate(RowResult *r, Samples *samples, bool no_probe, Err *err)
+int row_generate(RowResult *r, Samples *samples, const RowExtras *extras, Err *err)
 {
     const RowConfig *c = &r->config;
     const ModelConfig m = row_config_model(c);
@@ -254,7 +269,7 @@ int row_generate(RowResult *r, Samples *samples, bool no_probe, Err *err)
     row_product_fill(r);
     text_set(r->isa, kernels()->isa);
     text_set(r->blas, gemm_blas_description());
-    int status = run_planned(r, &g, samples, no_probe, err);
+    int status = run_planned(r, &g, samples, extras, err);
     generation_release(&g);
     if (status != 0)
         return -1;

@@ -6,6 +6,7 @@
 
 #include "model/decoder.h"
 #include "bench/row/row.h"
+#include "bench/row/run.h"
 #include "bench/row/samples.h"
 
 /* The decoder of such a row, for its prediction and for the row itself. */
@@ -15,4 +16,4 @@ DecoderOptions row_decoder_options(const RowConfig *c);
 void row_fill_work(RowResult *r, const ModelConfig *m);
 
 /* Does what row_run (run.h) does. -1: memory was refused, or the logits are not numbers. */
-int row_generate(RowResult *r, Samples *samples, bool no_probe, Err *err);
+int row_generate(RowResult *r, Samples *samples, const RowExtras *extras, Err *err);

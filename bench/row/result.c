@@ -308,10 +308,19 @@ void result_add_process(RowResult *r, Samples *all, const RowResult *one, const 
     }
 }
 
+void result_predict(RowResult *r, double gb_per_s, double gflops_per_s)
+{
+    double flops_per_token = r->model_flops / row_tokens(&r->config);
+    if (row_task(&r->config) != TASK_LOSS)
+        r->predicted_tokens_per_s =
+            fmin(gb_per_s * 1e9 / r->bytes_per_token, gflops_per_s * 1e9 / flops_per_token);
+}
+
 /* What most of the time goes into. */
 static void fill_bound(RowResult *r)
 {
     const double most = 0.5;
+    result_predict(r, r->peak_gb_per_s, r->peak_gflops_per_s);
     if (isnan(r->bandwidth_fraction) || isnan(r->peak_fraction))
         return;
     double larger = fmax(r->bandwidth_fraction, r->peak_fraction);

@@ -21,6 +21,9 @@ void result_fill(RowResult *r, const Samples *s, double resolution_ns);
 void result_add_process(RowResult *r, Samples *all, const RowResult *one, const Samples *samples,
                         int64_t process);
 
+/* Fills predicted_tokens_per_s of a row of prefill or decode by the two peaks. */
+void result_predict(RowResult *r, double gb_per_s, double gflops_per_s);
+
 /* Fills peak_gflops_per_s and peak_fraction of an `ok` row by the guard's peaks, and makes it
  * implausible where it is. -1: the peaks could not be measured, the columns stay empty. */
 int result_judge(RowResult *r, Guard *g, Err *err);

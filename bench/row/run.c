@@ -238,7 +238,7 @@ int row_run(RowResult *r, Samples *samples, const RowExtras *extras, Err *err)
     if (gemm_select(c->gemm, err) != 0)
         return -1;
     if (row_task(c) != TASK_LOSS)
-        return row_generate(r, samples, extras->no_probe, err);
+        return row_generate(r, samples, extras, err);
     ModelConfig config = row_config_model(c);
     ModelOptions options = row_model_options(c, extras->memory_limit);
     Model m;

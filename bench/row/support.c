@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "autograd/kernels/cpu.h"
+#include "model/decoder.h"
 #include "bench/ranks/loader.h"
 #include "bench/row/config.h"
 #include "bench/row/ranked.h"
@@ -43,6 +44,12 @@ static int check_launcher(const RowConfig *c, Err *err)
     return 0;
 }
 
+/* Of a row that has a cache. */
+static int cache_takes(const RowConfig *c, const ModelConfig *m, Err *err)
+{
+    return row_task(c) == TASK_LOSS ? 0 : decoder_cache_takes(m, kv_type(c->kv_type), err);
+}
+
 bool row_supported(const RowConfig *c, FieldTEXT reason)
 {
     Precision p = row_precision(c);
@@ -57,7 +64,8 @@ bool row_supported(const RowConfig *c, FieldTEXT reason)
     else if (emulated && !c->include_emulated)
         snprintf(reason, TEXT_SIZE, "%s would be emulated: the %s kernels on %s have no %s", name,
                  kernels()->isa, cpu_features()->name, precision_missing(p));
-    else if (precision_takes(p, &model, &err) != 0 || check_launcher(c, &err) != 0)
+    else if (precision_takes(p, &model, &err) != 0 || cache_takes(c, &model, &err) != 0 ||
+             check_launcher(c, &err) != 0)
         text_set(reason, err.msg);
     else
         return true;

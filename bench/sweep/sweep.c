@@ -14,6 +14,7 @@
 #include "bench/row/ranked.h"
 #include "bench/row/result.h"
 #include "bench/row/stamp.h"
+#include "bench/row/support.h"
 #include "bench/result/diff.h"
 #include "bench/util/units.h"
 #include "bench/util/interrupt.h"
@@ -64,8 +65,26 @@ void sweep_release(Sweep *s)
     *s = (Sweep){0};
 }
 
+/* Of a row that is planned only: what other programs take now, it may have then. */
+static void predict_tokens(RowResult *r, Guard *g)
+{
+    ReadBandwidth b;
+    Err err;
+    const int64_t threads = r->config.threads;
+    const DType product = row_product(&r->config);
+    if (row_task(&r->config) == TASK_LOSS || interrupted() ||
+        (!guard_peaks(g, threads) && guard_measure(g, threads, &err) != 0) ||
+        read_bandwidth_spawn(threads, &b, &err) != 0)
+        return;
+    double bytes = (double)r->weight_bytes + (double)r->kv_cache_bytes;
+    result_predict(r, read_bandwidth_over(&b, bytes),
+                   peaks_of_product(guard_peaks(g, threads), product));
+}
+
 void sweep_plan(Sweep *s)
 {
+    Guard guard;
+    guard_init(&guard);
     int64_t limit = sweep_memory_limit(s);
     for (size_t i = 0; i < s->count; i++) {
         RowResult *r = &s->items[i].result;
@@ -74,7 +93,9 @@ void sweep_plan(Sweep *s)
         row_estimate(r, limit, &s->time);
         row_admit(r, limit, s->config.grid.max_row_time);
         text_set(r->status, STATUS_PLANNED);
+        predict_tokens(r, &guard);
     }
+    guard_release(&guard);
 }
 
 size_t sweep_results(const Sweep *s, const RowResult **rows)

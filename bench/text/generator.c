@@ -2,6 +2,7 @@
 #include "bench/text/generator.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { PIECE = 512 }; /* rows of the prompt that are read at a time */
 
@@ -31,6 +32,8 @@ int generator_plan(Generator *g, const int32_t *prompt, size_t count, const Gene
                    Err *err)
 {
     const size_t most = g->ck.config.max_positions, whole = count / PIECE * PIECE;
+    if (decoder_cache_takes(&g->ck.config, o->cache_type, err) != 0)
+        return -1;
     if (count > most)
         return err_set(err, "a prompt of %zu tokens, but the model has %zu positions", count, most);
     size_t capacity = o->max_new - 1 < most - count ? count + o->max_new - 1 : most;
@@ -46,6 +49,7 @@ int generator_plan(Generator *g, const int32_t *prompt, size_t count, const Gene
                                    .rows = {1, count - whole, whole ? PIECE : 0},
                                    .precision = o->precision,
                                    .cache_type = o->cache_type,
+                                   .blas = strcmp(gemm_backend(), "openblas") == 0,
                                    .threads = o->threads});
     return 0;
 }

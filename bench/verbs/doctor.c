@@ -8,6 +8,7 @@
 #include "bench/machine/blas.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/options.h"
+#include "bench/util/table.h"
 #include "bench/machine/threads.h"
 
 static void print_new(const Findings *f, size_t from)
@@ -32,6 +33,35 @@ static void examine(Findings *f, const Machine *c, int64_t threads)
     doctor_clock(f, c, &cost);
 }
 
+static int print_read_bandwidth(int64_t threads, int64_t *printed, Table *t, Err *err)
+{
+    ReadBandwidth b;
+    if (*printed == threads)
+        return 0;
+    *printed = threads;
+    if (read_bandwidth_spawn(threads, &b, err) != 0)
+        return -1;
+    table_row(t, "%.0f|%.1f|%.1f|%.1f|%.1f|%.1f|%.1f", b.threads, b.mib_1, b.mib_4, b.mib_16,
+              b.mib_64, b.mib_256, b.mib_1024);
+    return 0;
+}
+
+/* By threads, doubled up to those that rows would run on. */
+static int measure_reading(int64_t threads, Err *err)
+{
+    int64_t printed = 0;
+    Table t = table_new(stdout, TABLE_TEXT, "threads|1 MiB|4 MiB|16 MiB|64 MiB|256 MiB|1 GiB");
+    int status = 0;
+    for (int64_t n = 1; n < threads && status == 0; n *= 2)
+        status = print_read_bandwidth(n, &printed, &t, err);
+    if (status == 0)
+        status = print_read_bandwidth(threads, &printed, &t, err);
+    printf("\nGB/s read, over working sets of\n");
+    table_end(&t);
+    putchar('\n');
+    return status;
+}
+
 /* The parts that load the machine, each in child processes; findings are printed as they come. */
 static int measure(Findings *f, int64_t threads, size_t rounds, Err *err)
 {
@@ -42,6 +72,8 @@ static int measure(Findings *f, int64_t threads, size_t rounds, Err *err)
     doctor_peaks(f, &peaks);
     print_new(f, printed);
     printed = f->count;
+    if (measure_reading(threads, err) != 0)
+        return -1;
     if (rounds == 0)
         return 0;
     const uint64_t order_seed = 1;

@@ -36,7 +36,7 @@ typedef struct RunCommand {
     const char *format;    /* NULL: not given */
     int64_t max_memory;    /* bytes; INT_MISSING = not known */
     double max_row_time;   /* seconds */
-    bool profile, peaks, no_probe, overwrite, is_rank;
+    bool profile, peaks, read_bandwidth, no_probe, overwrite, is_rank;
     const char *memory, *tensors, *trace; /* files to write; NULL: not given */
     int64_t result_fd;                    /* -1: none */
 } RunCommand;
@@ -97,6 +97,8 @@ static int parse(RunCommand *run, int argc, char **argv, Err *err)
                     "no look at the machine between trials (probe_* columns)"),
         option_flag("--peaks", &run->peaks,
                     "measure the machine's peaks on --threads threads instead, print JSON"),
+        option_flag("--read-bandwidth", &run->read_bandwidth,
+                    "measure the read bandwidth over 1 MiB to 1 GiB instead, print JSON"),
         option_int("--result-fd", "N", &run->result_fd, 0, 1 << 20,
                    "run in this process and write the result as JSON to this open descriptor"),
         option_flag("--is-rank", &run->is_rank,
@@ -131,9 +133,15 @@ static int write_answer(json_t *document, int64_t fd, Err *err)
 static int run_peaks(const RunCommand *run, Err *err)
 {
     Peaks p;
-    peaks_measure(run->config.threads, &p);
+    ReadBandwidth b;
+    if (run->peaks)
+        peaks_measure(run->config.threads, &p);
+    else
+        read_bandwidth_measure(run->config.threads, &b);
     int64_t fd = run->result_fd >= 0 ? run->result_fd : STDOUT_FILENO;
-    return write_answer(schema_to_json(&peaks_schema, &p), fd, err);
+    json_t *object =
+        run->peaks ? schema_to_json(&peaks_schema, &p) : schema_to_json(&read_bandwidth_schema, &b);
+    return write_answer(object, fd, err);
 }
 
 /* 0 = no limit. */
@@ -421,13 +429,13 @@ int cmd_run(int argc, char **argv, Err *err)
         return err_set(err, "--profile prints a table to read, which --format %s cannot hold",
                        run.format);
     bool generates = run.tasks[TASK_PREFILL] || run.tasks[TASK_DECODE];
-    if (generates && (run.profile || run.trace || run.memory || run.tensors))
-        return err_set(err, "--profile, --trace, --memory and --tensors are of rows of task loss");
+    if (generates && (run.trace || run.memory || run.tensors))
+        return err_set(err, "--trace, --memory and --tensors are of rows of task loss");
     if ((run.profile || run.trace) && row_processes(&run.config) > 1)
         return err_set(err, "%s is of one process; leave out --processes",
                        run.profile ? "--profile" : "--trace");
     if ((run.profile || run.trace) && row_ranks(&run.config) > 1)
         return err_set(err, "%s is of one process; leave out --ranks",
                        run.profile ? "--profile" : "--trace");
-    return run.peaks ? run_peaks(&run, err) : run_rows(&run, err);
+    return run.peaks || run.read_bandwidth ? run_peaks(&run, err) : run_rows(&run, err);
 }

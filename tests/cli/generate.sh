@@ -57,6 +57,8 @@ grep -q -- '--top-k and --top-p change nothing' err || fail "a draw without a te
 
 # ---- errors ----
 
+refused "a cache in groups" "--ids: a cache of q8_0 is in groups of 32 channels, but head_dim is 4" \
+    gpt2 --ids 5 --kv-type q8_0 --format ids
 refused "no prompt" "generate: there is no prompt; give --prompt, --prompt-file or --ids" gpt2 --format ids
 refused "two prompts" "generate: more than one of --prompt, --prompt-file and --ids" gpt2 --ids 1 --prompt x
 refused "ids of a chat" "--chat is for --prompt and --prompt-file" gpt2 --ids 1 --chat

@@ -14,8 +14,20 @@ expect "no loss" "" "$(column run.csv loss | xargs)"
 expect "their caches" "f32 f32" "$(column run.csv kv_type | xargs)"
 [ "$(column run.csv peak_gb_per_s | grep -c .)" = 2 ] && [ "$(column run.csv ids_md5 | grep -cE '^[0-9a-f]{32}$')" = 2 ] ||
     fail "a bandwidth and ids: $(cat run.csv)"
+"$tare" run "${tiny[@]}" --task prefill,decode --context 8 --gen 3 --trials 2 --profile >out 2>err || fail "a profile: $(cat err)"
+expect "profiles" "2 2" "$(grep -c '^linear ' out) $(grep -c '^attention: scores ' out)"
 err=$("$tare" run "${tiny[@]}" --task decoding 2>&1)
 [ $? = 2 ] && [[ $err == *"task"*"decode"* ]] || fail "no such task: $err"
+
+# Keys and values in groups of 32 channels: their exact bytes, and a head that has none.
+"$tare" run --model tiny --d-model 64 --layers 2 --heads 1 --vocab 101 --batch 3 --task decode --gen 5 --depth 7 --trials 2 \
+    --kv-type q8_0 --format csv >run.csv 2>err || fail "a cache of q8_0: $(cat err)"
+expect "bytes of a position" $((2 * 2 * 2 * 34)) "$(column run.csv kv_bytes_per_token)"
+expect "bytes of the cache" $((3 * 12 * 2 * 2 * 2 * 34)) "$(column run.csv kv_cache_bytes)"
+expect "a row with it" ok "$(column run.csv status)"
+"$tare" run "${tiny[@]}" --task decode --kv-type q8_0 --format csv >run.csv 2>err || fail "heads of 16: $(cat err)"
+expect "heads of 16" "unsupported quoted" "$(column run.csv status) $(column run.csv status_reason)"
+grep -q 'a cache of q8_0 is in groups of 32 channels, but head_dim is 16' run.csv || fail "no reason: $(cat run.csv)"
 
 cat >rows.toml <<'TOML'
 name = "rows"

@@ -128,16 +128,3 @@ void fp32_run(const Gemm *given, int threads, void *scratch)
                       (float *)scratch + part * (B_PACK + GEMM_A_PACK));
     }
 }
-
-void fp32_pack(PackedB *packed, const float *b, size_t b_row, size_t b_col, int threads)
-{
-    const Tile *tile = &packed->isa->tile;
-    size_t k = packed->k, n = packed->n, panels = panel_count(tile, n);
-    size_t parts = (size_t)gemm_packing_threads(k, n, threads);
-#pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
-    for (size_t part = 0; part < parts; part++) {
-        Range range = share(panels, part, parts);
-        packed->isa->pack_b(k, n, range.from, range.to, b, b_row, b_col,
-                            packed->panels + panel_start(tile, n, range.from) * k);
-    }
-}

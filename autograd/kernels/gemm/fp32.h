@@ -6,6 +6,3 @@
 /* As gemm_run, of a product that has work to do. */
 void fp32_run(const Gemm *g, int threads, void *scratch);
 size_t fp32_scratch_bytes(int threads);
-
-/* Packs B into `packed`, which gemm_pack_begin has made for f32. */
-void fp32_pack(PackedB *packed, const float *b, size_t b_row, size_t b_col, int threads);

@@ -48,9 +48,6 @@ const PackedB *gemm_pack(DType type, size_t k, size_t n, const float *b, size_t 
                          int threads, void *memory)
 {
     PackedB *packed = gemm_pack_begin(type, k, n, memory);
-    if (type == DT_F32)
-        fp32_pack(packed, b, b_row, b_col, threads);
-    else
-        gemm_pack_columns(packed, 0, n, b, b_row, b_col, threads);
+    gemm_pack_columns(packed, 0, n, b, b_row, b_col, threads);
     return packed;
 }

@@ -6,6 +6,7 @@
  * is multiplied here. */
 #include "autograd/kernels/gemm/low_pack.h"
 
+#include "autograd/kernels/gemm/fp32_pack.h"
 #include "autograd/kernels/gemm/packed.h"
 #include "autograd/kernels/gemm/partition.h"
 
@@ -353,7 +354,6 @@ static void pack_columns(PackedB *p, size_t from, size_t to, const Lines *lines,
 {
     const Tile *tile = &p->isa->tile;
     CHECK(p->isa == isa_in_use(), "packed by another instruction set");
-    CHECK(p->type != DT_F32, "fp32 is packed as a whole");
     CHECK(!dtype_is_grouped(p->type) || p->k % QUANT_GROUP == 0, "%zu are no groups", p->k);
     CHECK(from % GEMM_COLUMNS == 0 && from <= to && to <= p->n &&
               (to % GEMM_COLUMNS == 0 || to == p->n),
@@ -382,7 +382,10 @@ void gemm_pack_columns(PackedB *p, size_t from, size_t to, const float *b, size_
 {
     Lines lines = {
         .product = p->type, .x = b, .type = DT_F32, .line = b_col, .step = b_row, .k = p->k};
-    pack_columns(p, from, to, &lines, threads);
+    if (p->type == DT_F32)
+        fp32_pack(p, from, to, b, b_row, b_col, threads);
+    else
+        pack_columns(p, from, to, &lines, threads);
 }
 
 void gemm_pack_columns_i8(PackedB *p, size_t from, size_t to, const int8_t *levels, size_t b_row,

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "autograd/kernels/gemm/fp32_pack.h"
+
 static size_t whole_columns(size_t n)
 {
     return (n + 15) / 16 * 16;
@@ -66,7 +68,11 @@ static void unpack_groups(const PackedB *p, const uint32_t *panel, size_t width,
 
 void gemm_packed_column(const PackedB *p, size_t j, float *out)
 {
-    CHECK(p->type != DT_F32 && j < p->n, "column %zu of %zu, %s", j, p->n, dtype_name(p->type));
+    CHECK(j < p->n, "column %zu of %zu, %s", j, p->n, dtype_name(p->type));
+    if (p->type == DT_F32) {
+        fp32_packed_column(p, j, out);
+        return;
+    }
     const Tile *tile = &p->isa->tile;
     size_t full = tile->lanes * tile->vectors, first = j / full * full, at = j - first;
     size_t width = low_panel_width(tile, p->n, j / full), step = low_step(p->type);

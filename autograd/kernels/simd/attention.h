@@ -49,7 +49,7 @@ ALWAYS_INLINE const void *q_row(const Head *head, size_t t)
 ALWAYS_INLINE const void *kv_row(const Head *head, const void *x, size_t t)
 {
     size_t at = head->kv_at + t * head->kv_stride;
-    return (const char *)x + at * dtype_size(head->kv_type);
+    return (const char *)x + dtype_bytes(head->kv_type, at);
 }
 
 /* How many keys query t sees; the mask may hide more. */

@@ -1,4 +1,4 @@
-/* fma_loop: multiply-adds in registers and nothing else, for peak.c. */
+/* fma_loop: for peak.c, multiply-adds in registers and nothing else, and loads and nothing else. */
 #include "autograd/kernels/simd/simd.h"
 
 double KERNEL(fma_loop)(size_t rounds)
@@ -23,4 +23,22 @@ double KERNEL(fma_loop)(size_t rounds)
     volatile float sink = vsum(sum);
     (void)sink;
     return 2.0 * VL * CHAINS * (double)rounds;
+}
+
+uint32_t KERNEL(read_loop)(const float *x, size_t n)
+{
+    enum { CHAINS = 8 };
+    vi acc[CHAINS] = {0};
+    size_t i = 0;
+    for (; i + CHAINS * VL <= n; i += CHAINS * VL)
+#pragma GCC unroll 8
+        for (int c = 0; c < CHAINS; c++)
+            acc[c] |= (vi)vload(x + i + c * VL);
+    for (; i < n; i += VL)
+        acc[0] |= (vi)vload_some(x + i, n - i);
+    uint32_t all = 0;
+    for (int c = 0; c < CHAINS; c++)
+        for (int l = 0; l < VL; l++)
+            all |= (uint32_t)acc[c][l];
+    return all;
 }

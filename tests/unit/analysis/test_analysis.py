@@ -760,6 +760,45 @@ class Pictures(TempDir):
             self.assertEqual((result.returncode, len(result.stderr.splitlines())), (2, 1), result.stderr)
             self.assertIn(text, result.stderr)
 
+    def decode_rows(self, **more):
+        """Two depths x two batches; nothing varies but them and the rate."""
+        return [{"model_size": "small", "task": "decode", "status": "ok", "steady_class": "flat", "batch_size": batch,
+                 "depth": depth, "context_length": "", "precision": "fp32", "threads": 2, "threads_seen": 2,
+                 "cpu_wait": 0, "noise": "", "mean_time_ms": 100, "median_ms": 100,
+                 "tokens_per_s": 40 * batch - depth / 100, "predicted_tokens_per_s": 50 * batch} | more
+                for depth in (0, 512) for batch in (1, 8)]
+
+    def test_decode_plot(self):
+        rows = self.decode_rows()
+        rows[3] |= {"status": "implausible", "tokens_per_s": 900}
+        result = run("decode_plot.py", write_csv(self.path("llm.csv"), rows), "-o", self.path("plots"))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(result.stdout.count("70% to 80% of what the machine allows; 1 not believed: crosses"), 2)
+        for name in ("over_depth", "over_batch"):
+            with open(self.path(f"plots/llm.{name}.png"), "rb") as file:
+                self.assertEqual(file.read(4), b"\x89PNG")
+
+    def test_decode_plot_concludes_nothing_from_rows_that_are_not_believed(self):
+        for doubt in ({"status": "implausible"}, {"cpu_wait": 0.5}, {"steady_class": "slowdown"}, {"threads_seen": 1},
+                      {"steady_class": "", "mean_time_ms": 200}):
+            path = write_csv(self.path("llm.csv"), self.decode_rows(**doubt))
+            result = run("decode_plot.py", path, "-o", self.path("plots"))
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertEqual(result.stdout.count("No conclusion: no row is believed; 4 not believed"), 2, result.stdout)
+            self.assertNotIn("%", result.stdout)
+
+    def test_decode_plot_of_another_file(self):
+        rows = self.decode_rows()
+        for path, text in (
+            (SEED_CSV, "has no row of prefill or decode with a time"),
+            (write_csv(self.path("one.csv"), rows[:1]), "has one depth and one batch"),
+            (write_csv(self.path("word.csv"), [rows[0] | {"tokens_per_s": "many"}]), "tokens_per_s is 'many'"),
+            (self.path("none.csv"), "cannot read"),
+        ):
+            result = run("decode_plot.py", path, "-o", self.path("plots"))
+            self.assertEqual((result.returncode, len(result.stderr.splitlines())), (2, 1), result.stderr)
+            self.assertIn(text, result.stderr)
+
     def test_matplotlib_only_under_plots(self):
         code = (
             f"import sys; sys.path.insert(0, {ANALYSIS!r}); sys.modules['matplotlib'] = None\n"

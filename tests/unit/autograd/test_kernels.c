@@ -96,6 +96,25 @@ Test(kernels, packed_rows_never_share_a_cache_set)
     }
 }
 
+/* Every bit of every element, whatever the parts and the instruction set. */
+Test(kernels, peak_read_reads_everything)
+{
+    static uint32_t block[301];
+    Err err;
+    for (size_t s = 0; s < COUNT_OF(isas); s++)
+        for (size_t n = 0; n <= COUNT_OF(block) && kernels_for(isas[s]); n += n < 40 ? 1 : 29) {
+            cr_assert(kernels_select(isas[s], &err) == 0, "%s", err.msg);
+            for (size_t i = 0; i < n; i++) {
+                block[i] = 1u << i % 32;
+                for (int threads = 1; threads <= 3; threads++)
+                    cr_assert_eq(peak_read(block, n * sizeof *block, 2, threads), block[i],
+                                 "%s: element %zu of %zu", isas[s], i, n);
+                block[i] = 0;
+            }
+        }
+    cr_expect_gt(peak_read_bandwidth(1, 1 << 20), 0.1);
+}
+
 Test(kernels, peaks_are_above_what_is_done)
 {
     cr_assert_gt(peak_gflops(1), 0.5);

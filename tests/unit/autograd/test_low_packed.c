@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char *const isas[] = {"generic", "avx2", "avx512"};
-static const DType formats[] = {DT_BF16, DT_F16, DT_I8};
+static const DType formats[] = {DT_F32, DT_BF16, DT_F16, DT_I8};
 static const size_t depths[] = {1, 2, 3, 5, 64, 1031};
 
 enum { N = 450, MAX_K = 1031 };
@@ -43,7 +43,7 @@ static void random_weights(void)
 static void rounded_row(DType format, const float *w, size_t k, float *out)
 {
     const Kernels *generic = kernels_for("generic");
-    static uint16_t half[MAX_K];
+    static float half[MAX_K];
     static int8_t level[MAX_K];
     if (format == DT_I8) {
         float scale = generic->quantize_scale(w, k);
@@ -75,6 +75,28 @@ Test(low_packed, a_column_is_the_rounded_row_of_the_weight)
         cr_assert_eq(got[*k], 99);
         free(memory);
     }
+}
+
+/* The last panel of f32 begins early where it would be too narrow. */
+Test(low_packed, every_column_of_f32_is_found)
+{
+    enum { LEAST = 370, K = 3 };
+    float got[K];
+    size_t cut = 0;
+    random_weights();
+    for (size_t isa = 0; isa < COUNT_OF(isas); isa++)
+        for (size_t n = choose(isas[isa]) ? LEAST : N; n < N; n++) {
+            void *memory = aligned(gemm_packed_bytes(DT_F32, K, n));
+            const PackedB *p = gemm_pack(DT_F32, K, n, weights, 1, K, 1, memory);
+            for (size_t j = 0; j < n; j++) {
+                gemm_packed_column(p, j, got);
+                cr_assert_eq(memcmp(got, weights + j * K, sizeof got), 0, "%s: %zu of %zu",
+                             kernels()->isa, j, n);
+            }
+            cut += gemm_cuts_panel(n, 2 * GEMM_COLUMNS);
+            free(memory);
+        }
+    cr_expect(cut > 0 || !kernels_for("avx2"), "no panel was cut");
 }
 
 static void expect_equal_columns(const PackedB *p, const PackedB *q, size_t k, const char *what)

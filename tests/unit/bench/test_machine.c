@@ -20,6 +20,20 @@ static Machine read_context(void)
     return c;
 }
 
+Test(peaks, read_bandwidth_is_that_over_as_much_memory)
+{
+    ReadBandwidth b = {2, 100, 80, 60, 40, 20, 10};
+    cr_expect(eq(dbl, read_bandwidth_over(&b, 1), 100.0));
+    cr_expect(eq(dbl, read_bandwidth_over(&b, 1 << 20), 100.0));
+    cr_expect(eq(dbl, read_bandwidth_over(&b, (1 << 20) + 1), 80.0));
+    cr_expect(eq(dbl, read_bandwidth_over(&b, 200e6), 20.0));
+    cr_expect(eq(dbl, read_bandwidth_over(&b, 1e12), 10.0));
+    b.mib_1024 = NAN; /* no memory for it */
+    cr_expect(eq(dbl, read_bandwidth_over(&b, 1e12), 20.0));
+    b = (ReadBandwidth){1, NAN, NAN, NAN, NAN, NAN, NAN};
+    cr_expect(isnan(read_bandwidth_over(&b, 1e6)));
+}
+
 TestSuite(context, .init = temp_dir_make, .fini = temp_dir_remove);
 
 Test(context, nothing_told_is_nothing_known)

@@ -1,6 +1,7 @@
 /* test_decoder: a model that reads its tokens in pieces computes what one full forward computes,
  * bit for bit, however the tokens are divided. */
 #include "model/decoder.h"
+#include "tests/support/count_malloc.h"
 #include "tests/support/odd_models.h"
 
 #include <criterion/criterion.h>
@@ -260,10 +261,24 @@ static double error_of(const ModelConfig *c, Precision precision, DType cache)
     return worst / largest;
 }
 
+/* As all_kinds, with heads of 32 channels. */
+static size_t kinds_in_groups(Kind *kinds)
+{
+    size_t count = all_kinds(kinds);
+    for (size_t k = 0; k < count; k++) {
+        ModelConfig *c = &kinds[k].config;
+        if (c->family->rotary)
+            c->head_dim = QUANT_GROUP;
+        else
+            c->d_model = QUANT_GROUP * c->num_heads;
+    }
+    return count;
+}
+
 static void expect_near(Precision precision, DType cache, double observed)
 {
     Kind kinds[8];
-    size_t count = all_kinds(kinds);
+    size_t count = dtype_is_grouped(cache) ? kinds_in_groups(kinds) : all_kinds(kinds);
     double worst = 0;
     for (size_t k = 0; k < count; k++) {
         double e = error_of(&kinds[k].config, precision, cache);
@@ -281,12 +296,59 @@ Test(decoder, small_formats_are_near_one_full_forward)
 {
     expect_near(PRECISION_FP32, DT_BF16, 1.7e-3);
     expect_near(PRECISION_FP32, DT_F16, 2.2e-4);
+    expect_near(PRECISION_FP32, DT_Q8_0, 4.6e-3);
+    expect_near(PRECISION_BF16, DT_Q8_0, 6.8e-3);
     expect_near(PRECISION_BF16, DT_F32, 6.2e-3);
     expect_near(PRECISION_BF16, DT_F16, 6.2e-3);
     expect_near(PRECISION_FP16, DT_F32, 3.1e-4);
     expect_near(PRECISION_FP16, DT_BF16, 1.7e-3);
     expect_near(PRECISION_MIXED, DT_F32, 5.8e-3);
     expect_near(PRECISION_INT8, DT_F32, 2.3e-2); /* groups: the same bits, see above */
+}
+
+/* Logits [V] after a prompt of 40. Caller frees. */
+static float *logits_by(const ModelConfig *c, const Way *w, const int32_t *tokens)
+{
+    const size_t starts[] = {0, w->shortest};
+    float *logits = xmalloc(c->vocab_size * sizeof *logits);
+    Prompts p = {.tokens = tokens, .starts = starts};
+    Decoder d;
+    start_decoder(&d, c, w);
+    while (decoder_prefill(&d, &p, w->rows, logits))
+        ;
+    decoder_release(&d);
+    return logits;
+}
+
+Test(decoder, a_quantised_cache_does_not_depend_on_pieces_and_threads)
+{
+    enum { N = 40 };
+    Kind kinds[8];
+    size_t count = kinds_in_groups(kinds);
+    for (size_t k = 0; k < count; k++) {
+        const ModelConfig *c = &kinds[k].config;
+        const Way ways[] = {{1, N, N, 1, PRECISION_FP32, DT_Q8_0},
+                            {1, 7, N, 2, PRECISION_FP32, DT_Q8_0}};
+        int32_t *tokens = integers(3, N, c->vocab_size);
+        float *once = logits_by(c, &ways[0], tokens), *pieces = logits_by(c, &ways[1], tokens);
+        cr_expect(memcmp(once, pieces, c->vocab_size * sizeof *once) == 0, "%s", kinds[k].name);
+        free(once);
+        free(pieces);
+        free(tokens);
+    }
+}
+
+Test(decoder, a_cache_in_groups_needs_whole_groups)
+{
+    Kind kinds[8];
+    Err err;
+    all_kinds(kinds);
+    cr_expect_eq(decoder_cache_takes(&kinds[1].config, DT_BF16, &err), 0);
+    cr_expect_eq(decoder_cache_takes(&kinds[1].config, DT_Q8_0, &err), -1);
+    cr_expect_str_eq(err.msg, "a cache of q8_0 is in groups of 32 channels, but head_dim is 10");
+    kinds_in_groups(kinds);
+    cr_expect_eq(decoder_cache_takes(&kinds[1].config, DT_Q8_0, &err), 0);
+    cr_expect_eq(decoder_cache_bytes_per_position(&kinds[1].config, DT_Q8_0), 2 * 2 * 2 * 34);
 }
 
 static int32_t first_of_largest(const float *x, size_t n)
@@ -336,10 +398,35 @@ Test(decoder, a_logit_that_is_no_number_gives_no_token)
     const Way w = {.batch = 1, .rows = 4, .shortest = 4, .threads = 1};
     Decoder d;
     start_decoder(&d, &kinds[0].config, &w);
-    d.params.weights[0] = NAN; /* of token 0 */
+    for (size_t i = 0; i < d.params.count; i++)
+        if (strcmp(d.params.list[i]->name, "ln_f.bias") == 0)
+            ((float *)d.params.list[i]->tensor.data)[0] = NAN;
     decoder_read(&d, (const int32_t[]){0}, (const size_t[]){1}, true);
     cr_expect_eq(d.next[0], -1);
     decoder_release(&d);
+}
+
+/* What faults no page either: test_row_generate. */
+Test(decoder, a_warm_step_allocates_nothing)
+{
+    Kind kinds[8];
+    size_t count = all_kinds(kinds);
+    if (!malloc_is_counted())
+        cr_skip_test("a sanitizer allocates for itself");
+    for (size_t k = 0; k < count; k++)
+        for (int threads = 1; threads <= 2; threads++) {
+            const Way w = {.batch = 2, .rows = 2, .shortest = 1, .threads = threads};
+            Decoder d;
+            start_decoder(&d, &kinds[k].config, &w);
+            size_t before = malloc_count();
+            for (int i = 0; i < 12; i++) {
+                before = i == 2 ? malloc_count() : before;
+                decoder_step(&d);
+            }
+            cr_expect_eq(malloc_count(), before, "%s, %d threads: %zu allocations", kinds[k].name,
+                         threads, malloc_count() - before);
+            decoder_release(&d);
+        }
 }
 
 Test(decoder, states_lie_at_one_place_in_every_plan_and_share_it_with_nothing)

@@ -100,6 +100,41 @@ Test(params, packed_copies_age_with_their_weights)
     params_release(&p);
 }
 
+/* Stored slice by slice, the last of which the panels of AVX-512 would cut. */
+Test(params, packed_only_holds_the_same_weights_once)
+{
+    enum { ROWS = 394, COLS = 2000 };
+    const ParamsMemory want = {.packed_only = true};
+    Params plain, packed;
+    Params *both[] = {&plain, &packed};
+    float *row = xmalloc(COLS * sizeof *row);
+    for (int i = 0; i < 2; i++) {
+        params_init(both[i]);
+        params_get(both[i], (ParamSpec){.rows = 9, .cols = 5, .std = 1}, "table");
+        params_get(both[i], (ParamSpec){.rows = ROWS, .cols = COLS, .std = 1}, "w")->multiplies =
+            true;
+        params_get(both[i], (ParamSpec){.rows = 7, .init = INIT_ONES}, "b");
+        alloc(both[i], i ? want : (ParamsMemory){0});
+        params_randomize(both[i], 3, 2);
+    }
+    cr_expect(!packed.weights && packed.list[1]->tensor.data == NULL);
+    cr_expect(params_bytes(&packed, want) < params_bytes(&plain, (ParamsMemory){0}) * 102 / 100);
+    cr_expect_eq(packed.pack_bytes, (gemm_packed_bytes(DT_F32, COLS, ROWS) + 63) / 64 * 64);
+    for (size_t i = 0; i < ROWS; i++) {
+        gemm_packed_column(packed.list[1]->pack.memory, i, row);
+        cr_assert_eq(
+            memcmp(row, plain.weights + plain.list[1]->offset + i * COLS, COLS * sizeof *row), 0,
+            "row %zu", i);
+    }
+    for (size_t k = 0; k < 3; k += 2)
+        cr_expect_eq(memcmp(packed.list[k]->tensor.data, plain.list[k]->tensor.data,
+                            tensor_bytes(&plain.list[k]->tensor)),
+                     0);
+    params_release(&plain);
+    params_release(&packed);
+    free(row);
+}
+
 Test(params, defaults_are_pytorchs)
 {
     AdamW o = adamw_defaults();
