@@ -22,25 +22,11 @@ static void release(void *out)
 
 const ConfigFile *attention_config_file(void)
 {
-    enum { MOST_KEYS = 24 };
-    static ConfigKey keys[MOST_KEYS];
-    static ConfigSection sections[] = {
-        CONFIG_SECTION(NULL, grid_top_keys),
-        CONFIG_SECTION("defaults", keys),
-        CONFIG_SECTION("sweep", keys),
-        CONFIG_SECTION("limits", grid_limit_keys),
-    };
+    static GridFile keys;
     static const ConfigFile file =
-        CONFIG_FILE(sections, AttentionConfig, .title = "`tare attention`", .check = finish,
+        CONFIG_FILE(keys.sections, AttentionConfig, .title = "`tare attention`", .check = finish,
                     .release = release);
-    const Schema *s = attention_schema();
-    size_t count = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        CHECK(count < MOST_KEYS, "more than %d keys", MOST_KEYS);
-        if (s->fields[i].group == FIELD_CONFIG)
-            keys[count++] = grid_key(&s->fields[i], set_axis);
-    }
-    sections[1].num_keys = sections[2].num_keys = count;
+    grid_file_fill(&keys, attention_schema(), FIELD_CONFIG, set_axis);
     return &file;
 }
 

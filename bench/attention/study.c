@@ -9,48 +9,65 @@
 #include "bench/machine/machine.h"
 #include "bench/machine/plausible.h"
 #include "bench/result/file.h"
-#include "bench/result/show.h"
 #include "bench/row/config.h"
 #include "bench/row/result.h"
 #include "bench/row/stamp.h"
 #include "bench/row/warning.h"
 #include "bench/sweep/estimate.h"
+#include "bench/sweep/grid_row.h"
 #include "bench/sweep/progress.h"
-#include "bench/util/filter.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/process.h"
 
+/* ---- what sweep/grid_row.h needs to know ---- */
+
+static void show_table(const void *const *records, size_t count, TableFormat format, FILE *out)
+{
+    Table t = table_new(out, format, "row|status");
+    table_columns(&t,
+                  "forward ms|backward ms|both ms|GFLOP/s|of peak|saved|peak memory|predicted|"
+                  "parity|reason",
+                  TABLE_IF_KNOWN);
+    for (size_t i = 0; i < count; i++) {
+        const AttentionRow *r = records[i];
+        const RowResult *b = &r->base;
+        table_text(&t, b->row_id);
+        table_text(&t, b->status);
+        table_value(&t, "%.3f", b->forward_ms);
+        table_value(&t, "%.3f", b->backward_ms);
+        table_value(&t, "%.3f", b->median_ms);
+        table_value(&t, "%.1f", b->gflops_per_s);
+        table_value(&t, "%.0f %%", b->peak_fraction * 100);
+        table_bytes(&t, (double)r->saved_bytes);
+        table_bytes(&t, b->peak_rss_bytes == INT_MISSING ? NAN : (double)b->peak_rss_bytes);
+        table_bytes(&t, (double)b->predicted_peak_bytes);
+        table_value(&t, "%.1e", r->parity_error);
+        table_text(&t, b->status_reason[0] ? b->status_reason : NULL);
+        table_row_end(&t);
+    }
+    table_end(&t);
+}
+
+static void init_row(void *record)
+{
+    attention_row_init(record);
+}
+
+static const GridVerb verb = {"attention", attention_schema, init_row, show_table};
+
 /* ---- before anything runs ---- */
-
-static int select_rows(AttentionStudy *s, const char *regex, Err *err)
-{
-    NameFilter filter;
-    if (name_filter_open(&filter, regex, err) != 0)
-        return -1;
-    for (size_t i = 0; i < s->count; i++)
-        s->selected[i] = name_filter_keeps(&filter, s->rows[i].base.row_id);
-    return name_filter_close(&filter, "rows", err);
-}
-
-/* /dev/null, which is no file to read, is an empty config: all keys by --set. */
-static int load(AttentionConfig *c, const char *path, const TextList *settings, Err *err)
-{
-    const ConfigFile *file = attention_config_file();
-    return strcmp(path, "/dev/null") == 0 ? config_load_text(file, c, "", 0, path, settings, err)
-                                          : config_load(file, c, path, settings, err);
-}
 
 int attention_study_init(AttentionStudy *s, const char *config_path, const TextList *settings,
                          const char *filter, Err *err)
 {
     *s = (AttentionStudy){0};
-    if (load(&s->config, config_path, settings, err) != 0)
+    if (grid_load(attention_config_file(), &s->config, config_path, settings, err) != 0)
         return -1;
     int status = attention_expand(&s->config, &s->rows, &s->count, err);
     s->selected = xcalloc(s->count + 1, sizeof *s->selected);
     s->in_file = xcalloc(s->count + 1, sizeof *s->in_file);
     if (status == 0)
-        status = select_rows(s, filter, err);
+        status = grid_rows_select(&verb, s->rows, s->count, filter, s->selected, err);
     if (status != 0)
         attention_study_release(s);
     return status;
@@ -72,39 +89,6 @@ int64_t attention_memory_limit(const AttentionStudy *s)
 
 /* ---- the fresh process ---- */
 
-static bool is_key(const Field *f)
-{
-    return f->group == FIELD_CONFIG;
-}
-
-/* `tare attention /dev/null --set impl=flash ...`: a config without lists has one row. */
-static char **row_command(const AttentionRow *r, bool parity, int64_t memory_limit)
-{
-    const Schema *s = attention_schema();
-    char **argv = xcalloc(2 * s->count + 10, sizeof *argv);
-    size_t n = 0;
-    argv[n++] = xstrdup("tare");
-    argv[n++] = xstrdup("attention");
-    argv[n++] = xstrdup("/dev/null");
-    for (size_t i = 0; i < s->count; i++) {
-        FieldTEXT cell;
-        if (!is_key(&s->fields[i]))
-            continue;
-        field_cell(&s->fields[i], r, cell);
-        argv[n++] = xstrdup("--set");
-        argv[n++] = xasprintf("%s=%s", s->fields[i].name, cell);
-    }
-    if (memory_limit != INT_MISSING) {
-        argv[n++] = xstrdup("--set");
-        argv[n++] = xasprintf("max_memory=%lld", (long long)memory_limit);
-    }
-    if (parity)
-        argv[n++] = xstrdup("--parity");
-    argv[n++] = xstrdup("--result-fd");
-    argv[n++] = xasprintf("%d", CHILD_RESULT_FD);
-    return argv;
-}
-
 int attention_study_answer(AttentionStudy *s, bool parity, int fd, Err *err)
 {
     Samples samples;
@@ -113,62 +97,28 @@ int attention_study_answer(AttentionStudy *s, bool parity, int fd, Err *err)
     samples_init(&samples);
     int status = parity ? attention_parity(s->rows, attention_memory_limit(s), err)
                         : attention_run(s->rows, &samples, err);
-    if (status == 0) {
-        json_t *answer =
-            json_pack("{s:o, s:o}", "result", schema_to_json(attention_schema(), s->rows),
-                      "samples", samples_to_json(&samples));
-        if (json_dumpfd(answer, fd, JSON_COMPACT | JSON_REAL_PRECISION(17)) != 0)
-            status = err_set(err, "cannot write the result to descriptor %d", fd);
-        json_decref(answer);
-    }
+    if (status == 0)
+        status = grid_row_answer(&verb, s->rows, &samples, fd, err);
     samples_release(&samples);
     return status;
 }
 
-/* Adds to r what the answer has and r lacks. */
-static int take_answer(AttentionRow *r, Samples *samples, const Child *c, Err *err)
-{
-    const Schema *s = attention_schema();
-    json_error_t where;
-    AttentionRow answered;
-    json_t *answer = json_loadb(c->answer, c->answer_len, 0, &where);
-    if (!answer)
-        return err_set(err, "the row's answer is not JSON: %s", where.text);
-    attention_row_init(&answered);
-    int status = schema_from_json(s, json_object_get(answer, "result"), &answered, err);
-    if (status == 0)
-        status = samples_from_json(json_object_get(answer, "samples"), samples, err);
-    for (size_t i = 0; status == 0 && i < s->count; i++)
-        if (!is_key(&s->fields[i]) && field_is_missing(&s->fields[i], r))
-            field_copy(&s->fields[i], &answered, r);
-    json_decref(answer);
-    return status;
-}
-
-/* The row's time, or its parity, from a fresh process. A failure is the row's status; where the
- * user interrupted, interrupted() is true and the status empty. -1: no process could be made. */
+/* The row's time, or its parity, from a fresh process. */
 static int ask_process(const AttentionStudy *s, AttentionRow *r, bool parity, Samples *samples,
                        Err *err)
 {
-    Child c;
-    Err why;
-    char **argv = row_command(r, parity, attention_memory_limit(s));
-    int status = child_run(&c, own_program(), argv, s->config.grid.max_row_time, err);
-    argv_free(argv);
-    if (status != 0)
-        return -1;
-    if (c.end == CHILD_EXITED && c.code == 0) {
-        if (take_answer(r, samples, &c, &why) != 0) {
-            text_set(r->base.status, STATUS_FAILED);
-            text_set(r->base.status_reason, why.msg);
-            samples->count = 0;
-        }
-    } else if (c.end != CHILD_INTERRUPTED) {
-        text_set(r->base.status, STATUS_FAILED);
-        child_reason(&c, r->base.status_reason, sizeof r->base.status_reason);
+    const char *more[4] = {NULL};
+    size_t n = 0;
+    int64_t limit = attention_memory_limit(s);
+    OWNED char *memory = xasprintf("max_memory=%lld", (long long)limit);
+    if (limit != INT_MISSING) {
+        more[n++] = "--set";
+        more[n++] = memory;
     }
-    child_release(&c);
-    return 0;
+    if (parity)
+        more[n++] = "--parity";
+    char **argv = grid_row_command(&verb, r, CHILD_RESULT_FD, more);
+    return grid_row_ask(&verb, r, argv, s->config.grid.max_row_time, samples, err);
 }
 
 /* ---- a row ---- */
@@ -327,48 +277,7 @@ int attention_study_run(AttentionStudy *s, const char *out, bool overwrite, FILE
     return status;
 }
 
-/* ---- output ---- */
-
-static void show_table(const AttentionRow *const *rows, size_t count, TableFormat format, FILE *out)
-{
-    Table t = table_new(out, format, "row|status");
-    table_columns(&t,
-                  "forward ms|backward ms|both ms|GFLOP/s|of peak|saved|peak memory|predicted|"
-                  "parity|reason",
-                  TABLE_IF_KNOWN);
-    for (size_t i = 0; i < count; i++) {
-        const RowResult *b = &rows[i]->base;
-        table_text(&t, b->row_id);
-        table_text(&t, b->status);
-        table_value(&t, "%.3f", b->forward_ms);
-        table_value(&t, "%.3f", b->backward_ms);
-        table_value(&t, "%.3f", b->median_ms);
-        table_value(&t, "%.1f", b->gflops_per_s);
-        table_value(&t, "%.0f %%", b->peak_fraction * 100);
-        table_bytes(&t, (double)rows[i]->saved_bytes);
-        table_bytes(&t, b->peak_rss_bytes == INT_MISSING ? NAN : (double)b->peak_rss_bytes);
-        table_bytes(&t, (double)b->predicted_peak_bytes);
-        table_value(&t, "%.1e", rows[i]->parity_error);
-        table_text(&t, b->status_reason[0] ? b->status_reason : NULL);
-        table_row_end(&t);
-    }
-    table_end(&t);
-}
-
 size_t attention_study_show(const AttentionStudy *s, const char *format, FILE *out)
 {
-    const AttentionRow **rows = xcalloc(s->count + 1, sizeof *rows);
-    size_t count = 0, bad = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        const char *status = s->rows[i].base.status;
-        if (!s->in_file[i])
-            continue;
-        rows[count++] = &s->rows[i];
-        bad += strcmp(status, STATUS_FAILED) == 0 || strcmp(status, STATUS_IMPLAUSIBLE) == 0;
-    }
-    if (!show_records(out, table_format(format), attention_schema(), (const void *const *)rows,
-                      count))
-        show_table(rows, count, table_format(format), out);
-    free(rows);
-    return bad;
+    return grid_rows_show(&verb, s->rows, s->count, s->in_file, format, out);
 }

@@ -4,7 +4,7 @@
  *   attention_expand -> row_fits -> parity, once a shape -> attention_run -> result_judge -> file
  *
  * The one idea: every selected row ends up in the file, also those that do not fit, as soon as it
- * is finished. Both kinds of process are this program's `tare attention --row`. */
+ * is finished. Both kinds of process are this program's `tare attention ... --result-fd N`. */
 #pragma once
 
 #include <stdio.h>

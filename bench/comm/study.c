@@ -11,11 +11,10 @@
 #include "bench/ranks/launch.h"
 #include "bench/ranks/loader.h"
 #include "bench/result/file.h"
-#include "bench/result/show.h"
 #include "bench/row/stamp.h"
 #include "bench/sweep/estimate.h"
+#include "bench/sweep/grid_row.h"
 #include "bench/sweep/progress.h"
-#include "bench/util/filter.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/process.h"
 
@@ -59,36 +58,56 @@ static void release(void *out)
 
 const ConfigFile *comm_config_file(void)
 {
-    enum { MOST_KEYS = 24 };
-    static ConfigKey keys[MOST_KEYS];
-    static ConfigSection sections[] = {
-        CONFIG_SECTION(NULL, grid_top_keys),
-        CONFIG_SECTION("defaults", keys),
-        CONFIG_SECTION("sweep", keys),
-        CONFIG_SECTION("limits", grid_limit_keys),
-    };
-    static const ConfigFile file =
-        CONFIG_FILE(sections, Grid, .title = "`tare comm`", .check = finish, .release = release);
-    const Schema *s = comm_schema();
-    size_t count = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        CHECK(count < MOST_KEYS, "more than %d keys", MOST_KEYS);
-        if (s->fields[i].group == FIELD_CONFIG)
-            keys[count++] = grid_key(&s->fields[i], set_axis);
-    }
-    sections[1].num_keys = sections[2].num_keys = count;
+    static GridFile keys;
+    static const ConfigFile file = CONFIG_FILE(keys.sections, Grid, .title = "`tare comm`",
+                                               .check = finish, .release = release);
+    grid_file_fill(&keys, comm_schema(), FIELD_CONFIG, set_axis);
     return &file;
 }
 
 static int load(Grid *g, const char *path, const TextList *settings, Err *err)
 {
     const ConfigFile *file = comm_config_file();
-    if (!path)
-        return config_load_text(file, g, course, strlen(course), "the built-in grid", settings,
-                                err);
-    return strcmp(path, "/dev/null") == 0 ? config_load_text(file, g, "", 0, path, settings, err)
-                                          : config_load(file, g, path, settings, err);
+    return path ? grid_load(file, g, path, settings, err)
+                : config_load_text(file, g, course, strlen(course), "the built-in grid", settings,
+                                   err);
 }
+
+/* ---- what sweep/grid_row.h needs to know ---- */
+
+static void show_table(const void *const *records, size_t count, TableFormat format, FILE *out)
+{
+    Table t = table_new(out, format, "row|status");
+    table_columns(&t,
+                  "median ms|low ms|high ms|algbw GB/s|busbw GB/s|wrong|compute ms|both ms|hidden|"
+                  "reason",
+                  TABLE_IF_KNOWN);
+    for (size_t i = 0; i < count; i++) {
+        const CommRow *r = records[i];
+        const RowResult *b = &r->base;
+        table_text(&t, b->row_id);
+        table_text(&t, b->status);
+        table_value(&t, "%.3f", b->median_ms);
+        table_value(&t, "%.3f", b->median_lo_ms);
+        table_value(&t, "%.3f", b->median_hi_ms);
+        table_value(&t, "%.3g", r->algbw_gb_per_s);
+        table_value(&t, "%.3g", r->busbw_gb_per_s);
+        table_value(&t, "%.0f", r->wrong == INT_MISSING ? NAN : (double)r->wrong);
+        table_value(&t, "%.3f", r->compute_ms);
+        table_value(&t, "%.3f", r->both_ms);
+        table_value(&t, "%.0f %%", r->overlap_fraction * 100);
+        table_text(&t, b->status_reason[0] ? b->status_reason : NULL);
+        table_row_end(&t);
+    }
+    table_end(&t);
+}
+
+static void init_row(void *record)
+{
+    comm_row_init(record);
+}
+
+static const GridVerb verb = {"comm", comm_schema, init_row, show_table};
 
 /* ---- before anything runs ---- */
 
@@ -111,16 +130,6 @@ static int expand(CommStudy *s, Err *err)
     return status;
 }
 
-static int select_rows(CommStudy *s, const char *regex, Err *err)
-{
-    NameFilter filter;
-    if (name_filter_open(&filter, regex, err) != 0)
-        return -1;
-    for (size_t i = 0; i < s->count; i++)
-        s->selected[i] = name_filter_keeps(&filter, s->rows[i].base.row_id);
-    return name_filter_close(&filter, "rows", err);
-}
-
 int comm_study_init(CommStudy *s, const char *config_path, const TextList *settings,
                     const char *filter, Err *err)
 {
@@ -131,7 +140,7 @@ int comm_study_init(CommStudy *s, const char *config_path, const TextList *setti
     s->selected = xcalloc(s->count + 1, sizeof *s->selected);
     s->in_file = xcalloc(s->count + 1, sizeof *s->in_file);
     if (status == 0)
-        status = select_rows(s, filter, err);
+        status = grid_rows_select(&verb, s->rows, s->count, filter, s->selected, err);
     if (status != 0)
         comm_study_release(s);
     return status;
@@ -148,43 +157,14 @@ void comm_study_release(CommStudy *s)
 
 /* ---- the fresh process ---- */
 
-/* `tare comm /dev/null --set operation=all_reduce ...`: a config without lists has one row. */
-static char **row_command(const CommRow *r, bool is_rank, int fd)
-{
-    const Schema *s = comm_schema();
-    char **argv = xcalloc(2 * s->count + 8, sizeof *argv);
-    size_t n = 0;
-    argv[n++] = xstrdup("tare");
-    argv[n++] = xstrdup("comm");
-    argv[n++] = xstrdup("/dev/null");
-    for (size_t i = 0; i < s->count; i++) {
-        FieldTEXT cell;
-        field_cell(&s->fields[i], r, cell);
-        if (s->fields[i].group != FIELD_CONFIG || !*cell)
-            continue;
-        argv[n++] = xstrdup("--set");
-        argv[n++] = xasprintf("%s=%s", s->fields[i].name, cell);
-    }
-    argv[n++] = xstrdup("--result-fd");
-    argv[n++] = xasprintf("%d", fd);
-    if (is_rank)
-        argv[n++] = xstrdup("--is-rank");
-    return argv;
-}
-
 static int answer_as_rank(CommRow *r, int fd, Err *err)
 {
     Samples samples;
     int rank = 0;
     samples_init(&samples);
     int status = comm_row_run(r, &samples, &rank, err);
-    if (status == 0 && rank == 0) {
-        json_t *answer = json_pack("{s:o, s:o}", "result", schema_to_json(comm_schema(), r),
-                                   "samples", samples_to_json(&samples));
-        if (json_dumpfd(answer, fd, JSON_COMPACT | JSON_REAL_PRECISION(17)) != 0)
-            status = err_set(err, "cannot write the result to descriptor %d", fd);
-        json_decref(answer);
-    }
+    if (status == 0 && rank == 0)
+        status = grid_row_answer(&verb, r, &samples, fd, err);
     samples_release(&samples);
     return status;
 }
@@ -197,7 +177,8 @@ int comm_study_answer(CommStudy *s, bool is_rank, int fd, Err *err)
     CommRow *r = s->rows;
     if (is_rank)
         return answer_as_rank(r, fd, err);
-    char **argv = row_command(r, true, STDOUT_FILENO);
+    static const char *const is_one[] = {"--is-rank", NULL};
+    char **argv = grid_row_command(&verb, r, STDOUT_FILENO, is_one);
     int status =
         ranks_launch(argv + 1, r->base.config.ranks, r->base.config.launcher, &answer, err);
     if (status == 0 && dprintf(fd, "%s", answer) < 0)
@@ -205,55 +186,6 @@ int comm_study_answer(CommStudy *s, bool is_rank, int fd, Err *err)
     free(answer);
     argv_free(argv);
     return status;
-}
-
-/* Adds to r what the answer has and r lacks. */
-static int take_answer(CommRow *r, Samples *samples, const Child *c, Err *err)
-{
-    const Schema *s = comm_schema();
-    json_error_t where;
-    CommRow answered;
-    json_t *answer = json_loadb(c->answer, c->answer_len, 0, &where);
-    if (!answer)
-        return err_set(err, "the row's answer is not JSON: %s", where.text);
-    comm_row_init(&answered);
-    int status = schema_from_json(s, json_object_get(answer, "result"), &answered, err);
-    if (status == 0)
-        status = samples_from_json(json_object_get(answer, "samples"), samples, err);
-    for (size_t i = 0; status == 0 && i < s->count; i++)
-        if (s->fields[i].group == FIELD_RESULT && field_is_missing(&s->fields[i], r))
-            field_copy(&s->fields[i], &answered, r);
-    json_decref(answer);
-    return status;
-}
-
-static void fail(CommRow *r, const char *reason)
-{
-    text_set(r->base.status, STATUS_FAILED);
-    text_set(r->base.status_reason, reason);
-}
-
-/* A failure is the row's status; where the user interrupted, the status stays empty. -1: no process
- * could be made. */
-static int execute(const CommStudy *s, CommRow *r, Samples *samples, Err *err)
-{
-    Child c;
-    Err why;
-    FieldTEXT reason;
-    char **argv = row_command(r, false, CHILD_RESULT_FD);
-    int status = child_run(&c, own_program(), argv, s->config.max_row_time, err);
-    argv_free(argv);
-    if (status != 0)
-        return -1;
-    if (c.end == CHILD_EXITED && c.code == 0) {
-        if (take_answer(r, samples, &c, &why) != 0)
-            fail(r, why.msg);
-    } else if (c.end != CHILD_INTERRUPTED) {
-        child_reason(&c, reason, sizeof reason);
-        fail(r, reason);
-    }
-    child_release(&c);
-    return 0;
 }
 
 /* ---- the study ---- */
@@ -282,7 +214,8 @@ static int run_row(CommStudy *s, CommRow *r, bool *in_file, ResultFile *file, Pr
     samples_init(&samples);
     progress_row_begins(progress, r->base.row_id, unknown);
     if (admit(s, r))
-        status = execute(s, r, &samples, err);
+        status = grid_row_ask(&verb, r, grid_row_command(&verb, r, CHILD_RESULT_FD, NULL),
+                              s->config.max_row_time, &samples, err);
     if (status == 0 && r->base.status[0]) {
         row_stamp(&r->base);
         status = result_file_add(file, r, r->base.row_id, &samples, err);
@@ -312,44 +245,7 @@ int comm_study_run(CommStudy *s, const char *out, bool overwrite, FILE *log, Err
     return status;
 }
 
-static void show_table(const CommRow *const *rows, size_t count, TableFormat format, FILE *out)
-{
-    Table t = table_new(out, format, "row|status");
-    table_columns(&t,
-                  "median ms|low ms|high ms|algbw GB/s|busbw GB/s|wrong|compute ms|both ms|hidden|"
-                  "reason",
-                  TABLE_IF_KNOWN);
-    for (size_t i = 0; i < count; i++) {
-        const RowResult *b = &rows[i]->base;
-        table_text(&t, b->row_id);
-        table_text(&t, b->status);
-        table_value(&t, "%.3f", b->median_ms);
-        table_value(&t, "%.3f", b->median_lo_ms);
-        table_value(&t, "%.3f", b->median_hi_ms);
-        table_value(&t, "%.3g", rows[i]->algbw_gb_per_s);
-        table_value(&t, "%.3g", rows[i]->busbw_gb_per_s);
-        table_value(&t, "%.0f", rows[i]->wrong == INT_MISSING ? NAN : (double)rows[i]->wrong);
-        table_value(&t, "%.3f", rows[i]->compute_ms);
-        table_value(&t, "%.3f", rows[i]->both_ms);
-        table_value(&t, "%.0f %%", rows[i]->overlap_fraction * 100);
-        table_text(&t, b->status_reason[0] ? b->status_reason : NULL);
-        table_row_end(&t);
-    }
-    table_end(&t);
-}
-
 size_t comm_study_show(const CommStudy *s, const char *format, FILE *out)
 {
-    const CommRow **rows = xcalloc(s->count + 1, sizeof *rows);
-    size_t count = 0, bad = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        if (!s->in_file[i])
-            continue;
-        rows[count++] = &s->rows[i];
-        bad += strcmp(s->rows[i].base.status, STATUS_FAILED) == 0;
-    }
-    if (!show_records(out, table_format(format), comm_schema(), (const void *const *)rows, count))
-        show_table(rows, count, table_format(format), out);
-    free(rows);
-    return bad;
+    return grid_rows_show(&verb, s->rows, s->count, s->in_file, format, out);
 }

@@ -134,6 +134,27 @@ ConfigKey grid_key(const Field *f, ConfigCall set)
                        .set = set};
 }
 
+void grid_file_fill(GridFile *f, const Schema *schema, int group, ConfigCall set)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < schema->count; i++) {
+        CHECK(count < GRID_MOST_KEYS, "more than %d keys", GRID_MOST_KEYS);
+        if (schema->fields[i].group == group)
+            f->keys[count++] = grid_key(&schema->fields[i], set);
+    }
+    f->sections[0] = (ConfigSection)CONFIG_SECTION(NULL, grid_top_keys);
+    f->sections[1] = (ConfigSection){.name = "defaults", .keys = f->keys, .num_keys = count};
+    f->sections[2] = (ConfigSection){.name = "sweep", .keys = f->keys, .num_keys = count};
+    f->sections[3] = (ConfigSection)CONFIG_SECTION("limits", grid_limit_keys);
+}
+
+int grid_load(const ConfigFile *file, void *out, const char *path, const TextList *settings,
+              Err *err)
+{
+    return strcmp(path, "/dev/null") == 0 ? config_load_text(file, out, "", 0, path, settings, err)
+                                          : config_load(file, out, path, settings, err);
+}
+
 /* ---- the product ---- */
 
 static size_t num_values(const GridRows *p, const Field *f)

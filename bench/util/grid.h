@@ -33,6 +33,18 @@ typedef int GridParse(const Field *f, void *record, const char *text, Err *err);
 ConfigKey grid_key(const Field *f, ConfigCall set);
 int grid_set(const ConfigAt *at, const Schema *schema, GridParse *parse, Err *err);
 
+/* The sections of a file whose keys are the fields of a group of a schema. */
+enum { GRID_MOST_KEYS = 24 };
+typedef struct GridFile {
+    ConfigKey keys[GRID_MOST_KEYS];
+    ConfigSection sections[4];
+} GridFile;
+void grid_file_fill(GridFile *f, const Schema *schema, int group, ConfigCall set);
+
+/* As config_load; /dev/null, which is no file to read, is an empty config: all keys by --set. */
+int grid_load(const ConfigFile *file, void *out, const char *path, const TextList *settings,
+              Err *err);
+
 /* For ConfigFile.check and .release. */
 void grid_finish(Grid *g, const Schema *schema);
 void grid_release(Grid *g, const Schema *schema);
