@@ -8,12 +8,11 @@ import json
 import os
 
 from table import Problem, count, digits
+from verdicts import UNSTEADY, WAIT
 
 import pandas as pd
 
 MIB, GIB = 2**20, 2**30
-CPU_WAIT = 0.02  # the share of their time that threads may wait; CPU_WAIT_LIMIT of `tare`
-UNSTEADY = ("slowdown", "no_steady_state", "bad_inconsistent")
 PRODUCTS = ("linear", "linear_cross_entropy")
 PARTS = ("scores", "softmax", "values")
 SOFTMAX_FLOPS = 5  # a score: the largest, subtract, exp, sum, divide
@@ -138,7 +137,7 @@ def attention_rows(path):
         rows[NUMBERS] = rows[NUMBERS].apply(pd.to_numeric, errors="coerce")
         waited = pd.to_numeric(rows["cpu_wait"], errors="coerce")
         rows["ran"] = rows["status"] == "ok"
-        rows["believed"] = rows["ran"] & ~(waited > CPU_WAIT) & ~rows["steady_class"].isin(UNSTEADY)
+        rows["believed"] = rows["ran"] & ~(waited > WAIT) & ~rows["steady_class"].isin(list(UNSTEADY))
         rows[[*SHAPE, "impl"]]
     except (OSError, ValueError, KeyError, pd.errors.EmptyDataError):
         raise Problem(f"{path} is no result of `tare attention`") from None

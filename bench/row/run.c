@@ -132,8 +132,7 @@ static json_t *trace_about(const Model *m)
                      (json_int_t)m->options.wants.batch, "context_length",
                      (json_int_t)m->options.wants.context, "d_model", (json_int_t)c->d_model,
                      "num_layers", (json_int_t)c->num_layers, "head_dim",
-                     (json_int_t)(c->head_dim ? c->head_dim : c->d_model / c->num_heads),
-                     "backward", (int)m->options.backward);
+                     (json_int_t)model_heads(c).channels, "backward", (int)m->options.backward);
 }
 
 static json_t *trace_run(LossRuns *runs)

@@ -46,6 +46,8 @@ assert sum(e["dur"] for e in work) <= end
 attention = [e for e in work if e["name"] == "attention"]
 assert attention and all(e["args"]["scores_us"] + e["args"]["softmax_us"] + e["args"]["values_us"] <= e["dur"] for e in attention)
 assert {e["args"].get("layer") for e in work} == {None, 0, 1}
+about = trace["otherData"]
+assert about["head_dim"] * int(row["num_heads"]) == int(row["d_model"]) and row["num_heads"] != row["num_layers"], about
 names = {e["args"]["name"] for e in trace["traceEvents"] if e["ph"] == "M"}
 assert names == {"run", "steps, part 1"}, names
 END
