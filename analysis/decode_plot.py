@@ -29,8 +29,6 @@ except ImportError:
     missing_module("matplotlib")
 
 LINE_KEYS = ("model_size", "model_dir", "arch", "precision", "kv_type", "threads")
-
-
 NUMBERS = ("batch_size", "depth", "context_length", "tokens_per_s", "predicted_tokens_per_s", "mean_time_ms", "median_ms",
            "cpu_wait", "threads_seen")
 
