@@ -73,6 +73,6 @@ const char *precision_ops(void);
  * inputs than an int32 holds, or with layers whose inputs are no groups of q8_0 and q4_0. */
 int precision_takes(Precision p, const ModelConfig *c, Err *err);
 
-/* The instruction that would make an emulated precision native, such as "vpdpbusd (AVX512_VNNI)";
+/* The instruction that would make an emulated precision native, such as "vdpbf16ps (AVX512_BF16)";
  * for messages. */
 const char *precision_missing(Precision p);

@@ -81,8 +81,10 @@ static void detect(CpuFeatures *f)
     amx = amx && bit(d, 24) && amx_granted();
     f->amx_bf16 = amx && bit(d, 22);
     f->amx_int8 = amx && bit(d, 25);
-    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
+        f->avx_vnni = f->avx2_fma && bit(a, 4);
         f->avx512_bf16 = f->avx512 && bit(a, 5);
+    }
 }
 #else
 static void detect(CpuFeatures *f)
@@ -119,13 +121,18 @@ typedef struct Feature {
         name, offsetof(CpuFeatures, field)                                                         \
     }
 static const Feature features[] = {
-    FEATURE("avx2", avx2_fma),           FEATURE("avx512", avx512),
-    FEATURE("avx512_bf16", avx512_bf16), FEATURE("avx512_fp16", avx512_fp16),
-    FEATURE("avx512_vnni", avx512_vnni), FEATURE("amx_bf16", amx_bf16),
-    FEATURE("amx_int8", amx_int8),       FEATURE("stream_prefetch", stream_prefetch),
+    FEATURE("avx2", avx2_fma),
+    FEATURE("avx_vnni", avx_vnni),
+    FEATURE("avx512", avx512),
+    FEATURE("avx512_bf16", avx512_bf16),
+    FEATURE("avx512_fp16", avx512_fp16),
+    FEATURE("avx512_vnni", avx512_vnni),
+    FEATURE("amx_bf16", amx_bf16),
+    FEATURE("amx_int8", amx_int8),
+    FEATURE("stream_prefetch", stream_prefetch),
 };
 
-enum { FEATURES_TEXT = 160 }; /* all names with a space and a minus each */
+enum { FEATURES_TEXT = 192 }; /* all names with a space and a minus each */
 
 static bool *feature(CpuFeatures *f, size_t i)
 {
@@ -135,6 +142,7 @@ static bool *feature(CpuFeatures *f, size_t i)
 /* Hides what needs a hidden feature. */
 static void hide_dependents(CpuFeatures *f)
 {
+    f->avx_vnni &= f->avx2_fma;
     f->avx512 &= f->avx2_fma;
     f->avx512_bf16 &= f->avx512;
     f->avx512_fp16 &= f->avx512;

@@ -9,6 +9,7 @@ typedef struct CpuFeatures {
     char name[64]; /* as the processor or /proc/cpuinfo gives it, or "unknown" */
     bool avx2_fma; /* AVX2, FMA and F16C: what TARE_ISA=avx2 needs */
     bool avx512;   /* F, BW, VL and DQ: what TARE_ISA=avx512 needs */
+    bool avx_vnni; /* vpdpbusd on the registers of AVX2 */
     bool avx512_bf16, avx512_fp16, avx512_vnni;
     bool amx_bf16, amx_int8;
     /* Streams gain from prefetch instructions on top of the processor's own prefetching: measured
@@ -22,8 +23,8 @@ const CpuFeatures *cpu_features(void);
 
 /* Makes features look absent from now on: "-avx512_bf16,-avx512_vnni". All others are as the
  * processor has them; what needs a hidden feature is hidden too. -1 for an unknown word, with the
- * known ones in the message. The words: avx2 avx512 avx512_bf16 avx512_fp16 avx512_vnni amx_bf16
- * amx_int8 stream_prefetch (formerly asked_streams, which is still accepted). */
+ * known ones in the message. The words: avx2 avx_vnni avx512 avx512_bf16 avx512_fp16 avx512_vnni
+ * amx_bf16 amx_int8 stream_prefetch (formerly asked_streams, which is still accepted). */
 int cpu_hide(const char *list, Err *err);
 
 /* The features that this processor has and nobody hides, as such words with a space between them,

@@ -21,6 +21,7 @@ typedef struct Way {
 
 static const Way ways[] = {
     {"generic", "", NO_AMX},
+    {"avx2", "-avx_vnni", NO_AMX},
     {"avx2", "", NO_AMX},
     {"avx512", "-avx512_bf16,-avx512_vnni", NO_AMX},
     {"avx512", "-amx_bf16,-amx_int8", NO_AMX},

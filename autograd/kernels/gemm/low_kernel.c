@@ -106,34 +106,43 @@ void low_kernel_force(DType product, const LowKernel *kernel)
 }
 
 #ifdef TARE_HAVE_X86
-extern const Isa isa_avx512;
+extern const Isa isa_avx2, isa_avx512;
 void tile_bf16_avx512_bf16(const LowTile *t);
-void tile_i8_avx512_vnni(const LowTile *t);
-void tile_q8_0_avx512_vnni(const LowTile *t);
-void tile_q4_0_avx512_vnni(const LowTile *t);
 double dot_loop_avx512_bf16(size_t rounds);
-double dot_loop_avx512_vnni(size_t rounds);
 
 static const LowKernel avx512_bf16 = {.instruction = "vdpbf16ps",
                                       .support = SUPPORT_NATIVE,
                                       .tile = tile_bf16_avx512_bf16,
                                       .finishes = true,
                                       .peak_loop = dot_loop_avx512_bf16};
-static const LowKernel avx512_vnni = {.instruction = "vpdpbusd",
-                                      .support = SUPPORT_NATIVE,
-                                      .tile = tile_i8_avx512_vnni,
-                                      .finishes = true,
-                                      .peak_loop = dot_loop_avx512_vnni};
-static const LowKernel avx512_vnni_q8_0 = {.instruction = "vpdpbusd",
-                                           .support = SUPPORT_NATIVE,
-                                           .rows = 4,
-                                           .tile = tile_q8_0_avx512_vnni,
-                                           .peak_loop = dot_loop_avx512_vnni};
-static const LowKernel avx512_vnni_q4_0 = {.instruction = "vpdpbusd",
-                                           .support = SUPPORT_NATIVE,
-                                           .rows = 4,
-                                           .tile = tile_q4_0_avx512_vnni,
-                                           .peak_loop = dot_loop_avx512_vnni};
+
+/* vpdpbusd on the registers of one set. */
+typedef struct Vnni {
+    LowKernel i8, q8_0, q4_0;
+} Vnni;
+
+#define VNNI(extension, group_rows)                                                                \
+    void tile_i8_##extension(const LowTile *t);                                                    \
+    void tile_q8_0_##extension(const LowTile *t);                                                  \
+    void tile_q4_0_##extension(const LowTile *t);                                                  \
+    double dot_loop_##extension(size_t rounds);                                                    \
+    static const Vnni extension = {                                                                \
+        .i8 = {VNNI_KERNEL(extension), .tile = tile_i8_##extension, .finishes = true},             \
+        .q8_0 = {VNNI_KERNEL(extension), .tile = tile_q8_0_##extension, .rows = group_rows},       \
+        .q4_0 = {VNNI_KERNEL(extension), .tile = tile_q4_0_##extension, .rows = group_rows},       \
+    };
+#define VNNI_KERNEL(extension)                                                                     \
+    .instruction = "vpdpbusd", .support = SUPPORT_NATIVE, .peak_loop = dot_loop_##extension
+VNNI(avx512_vnni, 4)
+VNNI(avx_vnni, 2)
+
+/* NULL where the processor lacks it. */
+static const Vnni *vnni_of(const Isa *isa)
+{
+    return isa == &isa_avx512 && cpu_features()->avx512_vnni ? &avx512_vnni
+           : isa == &isa_avx2 && cpu_features()->avx_vnni    ? &avx_vnni
+                                                             : NULL;
+}
 #endif
 
 #ifdef TARE_HAVE_AMX
@@ -174,10 +183,11 @@ const LowKernel *low_kernel(const Isa *isa, DType product)
 #ifdef TARE_HAVE_X86
     if (isa == &isa_avx512 && product == DT_BF16 && cpu_features()->avx512_bf16)
         return &avx512_bf16;
-    if (isa == &isa_avx512 && cpu_features()->avx512_vnni && product == DT_I8)
-        return &avx512_vnni;
-    if (isa == &isa_avx512 && cpu_features()->avx512_vnni && dtype_is_grouped(product))
-        return product == DT_Q8_0 ? &avx512_vnni_q8_0 : &avx512_vnni_q4_0;
+    const Vnni *vnni = vnni_of(isa);
+    if (vnni && product == DT_I8)
+        return &vnni->i8;
+    if (vnni && dtype_is_grouped(product))
+        return product == DT_Q8_0 ? &vnni->q8_0 : &vnni->q4_0;
 #endif
     return product == DT_BF16   ? &isa->bf16
            : product == DT_F16  ? &isa->f16

@@ -4,7 +4,7 @@
  * enters the fp32 sum by one fused multiply and add, in the order of k. So results do not depend on
  * the instructions, the tile or the blocks (LowTile in isa.h). A tile of ROWS rows by NV vectors
  * keeps both kinds of sums in registers. The file is compiled once for each instruction set, and
- * once more for avx512_vnni. Nothing is quantised here. */
+ * once more for avx512_vnni and avx_vnni. Nothing is quantised here. */
 #include <math.h>
 
 #include "autograd/kernels/simd/half.h"
@@ -23,12 +23,11 @@ ALWAYS_INLINE vu load_units(const uint32_t *b)
 
 /* ---- how a unit is multiplied: four unsigned levels of B by four signed ones of A ---- */
 
-#if defined(__AVX512VNNI__)
+#ifdef HAS_VDOT_BYTES
 
-/* Sums of four products, as int32. */
 ALWAYS_INLINE vi dot(vi sum, uint32_t a, vu b)
 {
-    return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)b, _mm512_set1_epi32((int)a));
+    return vdot_bytes(sum, (vi)b, vset1i((int32_t)a));
 }
 
 ALWAYS_INLINE vi finish_q8_0(vi sum, int32_t start)
@@ -253,7 +252,7 @@ typedef void TileFn(const LowTile *t);
 TILES(tile_q8_0, DT_Q8_0)
 TILES(tile_q4_0, DT_Q4_0)
 
-#if VL > 4 && !defined(__AVX512VNNI__)
+#if VL > 4 && !defined(HAS_VDOT_BYTES)
 /* fma_loop.c for products of pairs of bytes, as q4_0 has most of them. */
 double KERNEL(pairs_loop)(size_t rounds)
 {

@@ -3,8 +3,8 @@
  * One idea, that of gemm_tile.c: a tile of MR rows by NV vectors stays in registers while k runs.
  * One step is one unit of 4 bytes deep (LowTile in isa.h), which is widened to fp32 and multiplied
  * there, or multiplied by an instruction of the format. The file is compiled once for each
- * instruction set, and once more for each extension that multiplies a format: avx512_bf16 and
- * avx512_vnni. */
+ * instruction set, and once more for each extension that multiplies a format: avx512_bf16,
+ * avx512_vnni and avx_vnni. */
 #include "autograd/kernels/simd/low_finish.h"
 
 /* How a step is multiplied. */
@@ -65,13 +65,14 @@ ALWAYS_INLINE void emulated_i8_step(const int mr, const int nv, vf acc[MR][NV], 
     }
 }
 
-#if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
+#if defined(__AVX512BF16__) || defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#define HAS_DOT
 ALWAYS_INLINE vf dot(vf acc, uint32_t a, vu b)
 {
 #ifdef __AVX512BF16__
     return (vf)_mm512_dpbf16_ps((__m512)acc, (__m512bh)_mm512_set1_epi32((int)a), (__m512bh)b);
 #else
-    return (vf)_mm512_dpbusd_epi32((__m512i)acc, _mm512_set1_epi32((int)a), (__m512i)b);
+    return (vf)vdot_bytes((vi)acc, vset1i((int32_t)a), (vi)b);
 #endif
 }
 
@@ -140,7 +141,7 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowTile
 
 typedef void TileFn(const LowTile *t);
 
-#if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
+#ifdef HAS_DOT
 /* Multiplies a whole tile and finishes the one before it, one row after each MR-th part of the
  * steps: so few instructions at a time that the multipliers stay busy. */
 ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowTile *t)
@@ -223,7 +224,7 @@ static void tile_finishing(const LowTile *t)
             tiles[t->rows - 1][t->vectors - 1](t);                                                 \
     }
 
-#if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
+#ifdef HAS_DOT
 /* fma_loop.c for dot products. */
 double KERNEL(dot_loop)(size_t rounds)
 {
@@ -255,7 +256,7 @@ double KERNEL(dot_loop)(size_t rounds)
 
 #if defined(__AVX512BF16__)
 TILES(tile_bf16, DOT_BF16)
-#elif defined(__AVX512VNNI__)
+#elif defined(HAS_DOT)
 TILES(tile_i8, DOT_I8)
 #else
 TILES(tile_bf16, WIDEN_BF16)

@@ -221,6 +221,19 @@ ALWAYS_INLINE void vstore_part(float *p, vf v, size_t n)
 
 #endif
 
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#define HAS_VDOT_BYTES
+/* sum + four products of unsigned bytes of a by signed ones of b in each lane. */
+ALWAYS_INLINE vi vdot_bytes(vi sum, vi a, vi b)
+{
+#if VL == 16
+    return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+#else
+    return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b);
+#endif
+}
+#endif
+
 /* n floats, or a whole vector where there are more. */
 ALWAYS_INLINE vf vload_some(const float *p, size_t n)
 {

@@ -261,6 +261,10 @@ Test(dtype, support_follows_the_features)
     cr_expect_eq(product_support(DT_I8), SUPPORT_EMULATED);
     if (kernels_for("avx2")) {
         cr_assert_eq(select_hiding("avx2", "", &err), 0);
+        bool vnni = cpu_features()->avx_vnni;
+        cr_expect_eq(product_support(DT_I8), vnni ? SUPPORT_NATIVE : SUPPORT_EMULATED);
+        cr_expect(!vnni || strcmp(product_instruction(DT_I8), "vpdpbusd") == 0);
+        cr_assert_eq(select_hiding("avx2", "-avx_vnni", &err), 0);
         cr_expect_eq(product_support(DT_BF16), SUPPORT_CONVERT);
         cr_expect_eq(product_support(DT_F16), SUPPORT_CONVERT);
         cr_expect_eq(product_support(DT_I8), SUPPORT_EMULATED);
@@ -276,7 +280,7 @@ Test(dtype, support_follows_the_features)
     cr_expect(!bf16 || strcmp(product_instruction(DT_BF16), "vdpbf16ps") == 0);
     cr_expect(!vnni || strcmp(product_instruction(DT_I8), "vpdpbusd") == 0);
 
-    cr_assert_eq(select_hiding("avx512", "-avx512_bf16, -avx512_vnni", &err), 0);
+    cr_assert_eq(select_hiding("avx512", "-avx512_bf16, -avx512_vnni, -avx_vnni", &err), 0);
     cr_expect_eq(product_support(DT_BF16), SUPPORT_CONVERT);
     cr_expect_eq(product_support(DT_F16), SUPPORT_CONVERT);
     cr_expect_eq(product_support(DT_I8), SUPPORT_EMULATED);
@@ -292,7 +296,8 @@ Test(dtype, hidden_features, .init = forget_forced_isa)
     Err err;
     cr_assert_eq(select_hiding(NULL, "-avx2", &err), 0);
     cr_expect_str_eq(kernels()->isa, "generic");
-    cr_expect(!cpu_features()->avx512_vnni, "what needs AVX2 is hidden with it");
+    cr_expect(!cpu_features()->avx512_vnni && !cpu_features()->avx_vnni,
+              "what needs AVX2 is hidden with it");
     cr_assert_eq(select_hiding("avx2", "-avx2", &err), -1);
     static const char *const streams[] = {"-stream_prefetch", "-asked_streams"}; /* the old word */
     for (size_t i = 0; i < COUNT_OF(streams); i++) {
@@ -305,7 +310,8 @@ Test(dtype, hidden_features, .init = forget_forced_isa)
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         cr_assert_eq(select_hiding(NULL, wrong[i], &err), -1, "%s", wrong[i]);
         cr_expect(strstr(err.msg, wrong[i]) && strstr(err.msg, "TARE_CPU"), "%s", err.msg);
-        cr_expect(strstr(err.msg, "-avx2, -avx512,") && strstr(err.msg, "-stream_prefetch are"),
+        cr_expect(strstr(err.msg, "-avx2, -avx_vnni, -avx512,") &&
+                      strstr(err.msg, "-stream_prefetch are"),
                   "%s", err.msg);
     }
     cr_assert_eq(select_hiding(NULL, "", &err), 0);

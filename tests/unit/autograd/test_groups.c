@@ -430,7 +430,8 @@ Test(groups, support_follows_the_features)
 {
     FOR_EACH_WAY(way)
     for (size_t t = 0; t < COUNT_OF(grouped); t++) {
-        bool vnni = strcmp(way->isa, "avx512") == 0 && cpu_features()->avx512_vnni;
+        bool vnni = (strcmp(way->isa, "avx512") == 0 && cpu_features()->avx512_vnni) ||
+                    (strcmp(way->isa, "avx2") == 0 && cpu_features()->avx_vnni);
         bool generic = strcmp(way->isa, "generic") == 0;
         cr_expect_eq(product_support(grouped[t]), generic ? SUPPORT_EMULATED : SUPPORT_NATIVE);
         cr_expect_str_eq(product_instruction(grouped[t]), vnni      ? "vpdpbusd"

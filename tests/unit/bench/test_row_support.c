@@ -113,14 +113,14 @@ Test(row_precision, a_blas_multiplies_fp32)
 
 Test(row_precision, emulated_rows_are_left_out_unless_asked_for)
 {
-    const char *const none = "-avx512_bf16,-avx512_fp16,-avx512_vnni,-amx_bf16,-amx_int8";
+    const char *const none = "-avx_vnni,-avx512_bf16,-avx512_fp16,-avx512_vnni,-amx_bf16,-amx_int8";
     const char *const isas[] = {"generic", "avx2", "avx512"};
     for (size_t i = 0; i < COUNT_OF(isas); i++) {
         if (!use_kernels(isas[i], none))
             continue;
         RowConfig c = tiny("int8");
         expect_unsupported(&c, "int8 would be emulated");
-        expect_unsupported(&c, "have no vpdpbusd (AVX512_VNNI)");
+        expect_unsupported(&c, "have no vpdpbusd (AVX512_VNNI or AVX-VNNI)");
         c.include_emulated = true;
         expect_admitted(&c);
         c = tiny("mixed");
