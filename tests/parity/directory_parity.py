@@ -184,11 +184,11 @@ def check_abandoned(folder):
     dead = subprocess.Popen(["true"])
     dead.wait()
     out = Path(tempfile.mkdtemp(dir=folder))
-    for name in (f".gpt2-odd.{dead.pid}", f".gpt2-odd.{os.getpid()}", f".gpt2-odd2.{dead.pid}"):
+    for name in (f".gpt2-odd.{dead.pid}", f".gpt2-odd.{os.getppid()}", f".gpt2-odd2.{dead.pid}"):
         (out / name).mkdir()
     make_model(out, "gpt2-odd")
     left = {path.name for path in out.iterdir()}
-    return 0 if left == {"gpt2-odd", f".gpt2-odd.{os.getpid()}", f".gpt2-odd2.{dead.pid}"} else 1
+    return 0 if left == {"gpt2-odd", f".gpt2-odd.{os.getppid()}", f".gpt2-odd2.{dead.pid}"} else 1
 
 
 def cases(tare, folder):

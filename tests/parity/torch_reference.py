@@ -8,6 +8,7 @@ attention, and the rows of the batch the other way round).
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PEERS = Path(__file__).resolve().parents[2] / "bench" / "peers"
-sys.path.insert(0, str(PEERS))  # for `from make_models import ...` after this module
+sys.path.insert(0, str(PEERS))  # for `from make_models import ...`
 
 
 def arguments(description):
@@ -63,8 +64,10 @@ class Case:
 
 def make_model(folder, model):
     if not (folder / model / "config.json").exists():
-        subprocess.run([sys.executable, PEERS / "make_models.py", folder, "--only", model], check=True,
-                       stdout=subprocess.DEVNULL)
+        from make_models import make
+
+        with contextlib.redirect_stdout(None):
+            make(model, folder)
     return folder / model
 
 
