@@ -109,6 +109,8 @@ static void run_slice(Exec *e, const Plan *p, size_t slice, size_t from, size_t 
                  .training = training->active,
                  .seed = training->seed,
                  .step = training->step,
+                 .first_row = training->first_row,
+                 .first_sequence = training->first_sequence,
                  .past = p->state_bytes ? e->past : NULL};
     StepTime time = {.slice = slice};
     c.part_ns = e->hook ? time.part_ns : NULL;

@@ -18,6 +18,7 @@ struct ExecCtx {
     size_t part, parts; /* of a sequence whose rows are divided (slices.h), else 0 of 1 */
     bool training;      /* see TrainingRun */
     uint64_t seed, step;
+    size_t first_row, first_sequence;
     const int32_t *past; /* see Exec; NULL where the plan has no states */
     uint64_t *part_ns;   /* where the op adds the time of its parts (OpDef.parts); NULL: nowhere */
 };
@@ -52,6 +53,8 @@ typedef struct TrainingRun {
     uint64_t seed, step; /* of dropout's masks; both phases of a run need the same */
     bool accumulate;     /* backward adds to parameter gradients, whatever the schedule says */
     float loss_weight;   /* gradient of the root; 0 stands for 1 */
+    /* Of a part of a batch, where it begins in the whole: positions and sequences before it. */
+    size_t first_row, first_sequence;
 } TrainingRun;
 
 /* Called before every step, a STEP_GRAD_READY too, by the thread that runs it. For what has to be

@@ -99,8 +99,9 @@ Tensor *op_rope(Graph *g, Tensor *qkv, Sequences s, Heads heads, const float *fr
 Tensor *op_silu_gate(Graph *g, Tensor *x);
 
 /* y = dropout(x) + residual in a training run, x + residual otherwise; rate in [0, 1); residual may
- * be NULL. The mask is a pure function of the run's seed and step, the node and the element. */
-Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual);
+ * be NULL. The mask is a pure function of the run's seed and step, the node and the element of the
+ * whole batch. by_sequence: rows are sequences (of op_end_token), not their positions. */
+Tensor *op_dropout(Graph *g, Tensor *x, float rate, Tensor *residual, bool by_sequence);
 
 /* y [B,C] = the first row of each sequence of x [n,C], which a classifier reads, or the `last`,
  * which decides the next token; 0 where a sequence has none. */

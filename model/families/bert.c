@@ -53,6 +53,7 @@ typedef struct Recorder {
     const Names *names;
     Sequences sequences;
     float dropout;
+    bool by_sequence; /* what is recorded next has a row a sequence, not a position */
     Tensor *mask, *types;
     DType attention;
     char prefix[64]; /* of the layer being recorded, with its dot */
@@ -79,7 +80,7 @@ static Tensor *norm(Recorder *r, Tensor *x, const char *name)
 
 static Tensor *dropout(Recorder *r, Tensor *x, Tensor *residual)
 {
-    return r->dropout > 0 ? op_dropout(r->g, x, r->dropout, residual) : x;
+    return r->dropout > 0 ? op_dropout(r->g, x, r->dropout, residual, r->by_sequence) : x;
 }
 
 static Tensor *linear(Recorder *r, Tensor *x, size_t out, const char *name, Act act,
@@ -105,6 +106,7 @@ static Tensor *layer(Recorder *r, Tensor *x, bool only_first)
     if (only_first) {
         heads = op_end_token(r->g, heads, r->sequences, false);
         x = op_end_token(r->g, x, r->sequences, false);
+        r->by_sequence = true;
     }
     x = norm(r, linear(r, heads, C, f->out, ACT_NONE, x), f->norm1);
     Tensor *up = linear(r, x, r->c->d_ff, f->up, r->c->act, NULL);
@@ -129,6 +131,7 @@ static Tensor *embeddings(Recorder *r, Tensor *tokens)
 /* first [B,C]: the first row of each sequence. */
 static Tensor *classifier(Recorder *r, Tensor *first)
 {
+    r->by_sequence = true;
     Tensor *pooled = linear(r, first, r->c->d_model, r->names->pooler, r->names->pooler_act, NULL);
     return linear(r, dropout(r, pooled, NULL), r->c->num_labels, "classifier", ACT_NONE, NULL);
 }

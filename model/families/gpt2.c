@@ -47,7 +47,8 @@ static Tensor *linear(const Layer *l, Tensor *x, const char *name, size_t out, A
     Tensor *b = params_get(l->p, (ParamSpec){.rows = out, .init = INIT_ZEROS}, "h.%zu.%s.bias",
                            l->index, name);
     if (residual && l->want->dropout > 0)
-        return op_dropout(l->g, op_linear(l->g, x, w, b, act, NULL), l->want->dropout, residual);
+        return op_dropout(l->g, op_linear(l->g, x, w, b, act, NULL), l->want->dropout, residual,
+                          false);
     return op_linear(l->g, x, w, b, act, residual);
 }
 
@@ -80,7 +81,7 @@ static void record(Graph *g, const ModelConfig *c, Params *p, const RecordWants 
     Tensor *position = params_get(p, table, "wpe.weight");
     Tensor *x = op_embedding(g, r->tokens, r->sequences, word, position, NULL, NULL, -1);
     if (want->dropout > 0)
-        x = op_dropout(g, x, want->dropout, NULL);
+        x = op_dropout(g, x, want->dropout, NULL, false);
     for (size_t i = 0; i < c->num_layers; i++) {
         r->hidden[i] = x;
         x = layer(&(Layer){g, p, c, want, i}, x, r);

@@ -81,7 +81,8 @@ static Tensor *add_product(const Layer *l, Tensor *x, Tensor *y, const char *nam
     size_t out = l->c->d_model;
     Tensor *w = matrix(l, name, (ParamSpec){.rows = out}, tensor_channels(y));
     if (l->want->dropout > 0)
-        return op_dropout(l->g, op_linear(l->g, y, w, NULL, ACT_NONE, NULL), l->want->dropout, x);
+        return op_dropout(l->g, op_linear(l->g, y, w, NULL, ACT_NONE, NULL), l->want->dropout, x,
+                          false);
     return op_linear(l->g, y, w, NULL, ACT_NONE, x);
 }
 
@@ -142,7 +143,7 @@ static void record(Graph *g, const ModelConfig *c, Params *p, const RecordWants 
     Tensor *word = params_get(p, table, "embed_tokens.weight");
     Tensor *x = op_embedding(g, r->tokens, r->sequences, word, NULL, NULL, NULL, -1);
     if (want->dropout > 0)
-        x = op_dropout(g, x, want->dropout, NULL);
+        x = op_dropout(g, x, want->dropout, NULL, false);
     record_layers(&l, x, r);
     free(frequency);
     if (c->head == HEAD_NONE)

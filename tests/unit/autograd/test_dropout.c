@@ -45,7 +45,7 @@ static void net_init(Net *n, float rate, Recompute rc)
     n->targets = graph_input(&n->graph, "targets", DT_I32, 1, (size_t[]){ROWS});
     graph_block_begin(&n->graph);
     n->linear = op_linear(&n->graph, n->x, &n->weight, NULL, ACT_NONE, NULL);
-    n->dropped = op_dropout(&n->graph, n->linear, rate, n->x);
+    n->dropped = op_dropout(&n->graph, n->linear, rate, n->x, false);
     Tensor *last = op_linear(&n->graph, n->dropped, &n->weight, NULL, ACT_NONE, NULL);
     graph_block_end(&n->graph);
     n->loss = op_cross_entropy(&n->graph, last, n->targets);
@@ -158,6 +158,25 @@ Test(dropout, the_mask_follows_from_seed_and_step)
     n.exec.training = (TrainingRun){.active = true, .seed = 4, .step = 5};
     net_forward(&n);
     cr_expect_neq(memcmp(first, n.dropped->data, sizeof first), 0, "another seed");
+    net_release(&n);
+}
+
+Test(dropout, a_part_of_a_batch_has_the_whole_one_s_mask)
+{
+    Net n;
+    bool kept[COUNT];
+    net_init(&n, 0.5f, RECOMPUTE_NONE);
+    n.exec.training = (TrainingRun){.active = true, .seed = 3, .step = 5};
+    net_forward(&n);
+    for (int i = 0; i < COUNT; i++)
+        kept[i] = fabs(factor(&n, i)) > 1e-3;
+    for (int first = 1; first < ROWS; first += 17) {
+        n.exec.training.first_row = (size_t)first;
+        n.exec.training.first_sequence = 1000; /* of which this node has no rows */
+        net_forward(&n);
+        for (int i = 0; i + first * CHANNELS < COUNT; i++)
+            cr_assert_eq(fabs(factor(&n, i)) > 1e-3, kept[i + first * CHANNELS], "row %d", first);
+    }
     net_release(&n);
 }
 

@@ -13,7 +13,7 @@ static void dropout_leaves(OpSetup *s)
 static Tensor *dropout_record(const OpSetup *s, Graph *g, Tensor *const *in)
 {
     (void)s;
-    return op_dropout(g, in[0], 0.25f, in[1]);
+    return op_dropout(g, in[0], 0.25f, in[1], false);
 }
 
 static void dropout_forward(const OpSetup *s, double *const *x, double *y)
