@@ -221,6 +221,19 @@ void comm_all_reduce(Comm *c, float *x, size_t n)
         c->plugin->all_reduce(c->world, x + at, least(c->piece, n - at));
 }
 
+void comm_gather(Comm *c, float *x, size_t n, int root)
+{
+    for (int r = 0; r < c->size; r++) {
+        Range s = comm_segment(n, c->size, r);
+        bool sends = c->rank == r && r != root, receives = c->rank == root && r != root;
+        for (size_t at = s.from; at < s.to && (sends || receives); at += c->piece) {
+            size_t count = least(c->piece, s.to - at);
+            exchange(c, x + at, sends ? count : 0, sends ? root : -1, x + at, receives ? count : 0,
+                     receives ? r : -1);
+        }
+    }
+}
+
 void comm_share_bytes(Comm *c, void *x, size_t bytes, int root)
 {
     c->plugin->broadcast(c->world, x, bytes, root);

@@ -36,6 +36,8 @@ void comm_all_reduce(Comm *c, float *x, size_t n);
 void comm_reduce_scatter(Comm *c, float *x, size_t n); /* the other segments are undefined then */
 void comm_all_gather(Comm *c, float *x, size_t n);     /* of each rank's own segment */
 void comm_broadcast(Comm *c, float *x, size_t n, int root);
+/* The root gets each rank's own segment; no part of what is measured. */
+void comm_gather(Comm *c, float *x, size_t n, int root);
 
 /* Small and always by MPI: no part of what is measured. */
 void comm_share_bytes(Comm *c, void *x, size_t bytes, int root);

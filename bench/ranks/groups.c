@@ -11,10 +11,10 @@ static void count_gradients(Groups *g, const Schedule *s)
             g->list[g->of_param[s->steps[i].t->index]].gradients++;
 }
 
-static Groups groups_new(const Model *m)
+static Groups groups_new(const Params *p)
 {
-    return (Groups){.list = xcalloc(m->params.count, sizeof(Group)),
-                    .of_param = xcalloc(m->params.count, sizeof(size_t))};
+    return (Groups){.list = xcalloc(p->count, sizeof(Group)),
+                    .of_param = xcalloc(p->count, sizeof(size_t))};
 }
 
 void groups_release(Groups *g)
@@ -31,24 +31,22 @@ static size_t param_end(const Params *p, size_t k)
     return k + 1 < p->count ? p->list[k + 1]->offset : p->block_floats;
 }
 
-Groups groups_of_each(const Model *m)
+Groups groups_of_each(const Params *p, const Schedule *s)
 {
-    const Params *p = &m->params;
-    Groups g = groups_new(m);
+    Groups g = groups_new(p);
     for (size_t k = 0; k < p->count; k++) {
         size_t from = p->list[k]->offset;
         g.list[k].range = (Range){from, from + tensor_count(&p->list[k]->tensor)};
         g.of_param[k] = k;
     }
     g.count = p->count;
-    count_gradients(&g, &m->schedule);
+    count_gradients(&g, s);
     return g;
 }
 
-Groups groups_of_buckets(const Model *m, size_t floats)
+Groups groups_of_buckets(const Params *p, const Schedule *s, size_t floats)
 {
-    const Params *p = &m->params;
-    Groups g = groups_new(m);
+    Groups g = groups_new(p);
     for (size_t k = p->count; k-- > 0;) {
         Group *last = g.count ? &g.list[g.count - 1] : NULL;
         if (!last || last->range.to - last->range.from >= floats) {
@@ -58,18 +56,18 @@ Groups groups_of_buckets(const Model *m, size_t floats)
         last->range.from = p->list[k]->offset;
         g.of_param[k] = g.count - 1;
     }
-    count_gradients(&g, &m->schedule);
+    count_gradients(&g, s);
     return g;
 }
 
 /* The recompute block of the first node that reads each parameter. */
-static int *first_blocks(const Model *m)
+static int *first_blocks(const Params *p, const Graph *g)
 {
-    int *block = xcalloc(m->params.count, sizeof *block);
-    for (size_t k = 0; k < m->params.count; k++)
+    int *block = xcalloc(p->count, sizeof *block);
+    for (size_t k = 0; k < p->count; k++)
         block[k] = -1;
-    for (size_t n = m->graph.count; n-- > 0;) {
-        const Tensor *t = m->graph.nodes[n];
+    for (size_t n = g->count; n-- > 0;) {
+        const Tensor *t = g->nodes[n];
         for (int i = 0; i < t->num_inputs; i++)
             if (t->in[i] && t->in[i]->life == LIFE_PARAM)
                 block[t->in[i]->index] = t->block;
@@ -103,18 +101,17 @@ static void list_visits(Groups *g, const Schedule *s)
     }
 }
 
-Groups groups_by_layer(const Model *m)
+Groups groups_by_layer(const Params *p, const Schedule *s)
 {
-    const Params *p = &m->params;
-    Groups g = groups_new(m);
-    OWNED int *block = first_blocks(m);
+    Groups g = groups_new(p);
+    OWNED int *block = first_blocks(p, s->graph);
     for (size_t k = 0; k < p->count; k++) {
         if (k == 0 || block[k] != block[k - 1])
             g.list[g.count++].range.from = p->list[k]->offset;
         g.list[g.count - 1].range.to = param_end(p, k);
         g.of_param[k] = g.count - 1;
     }
-    count_gradients(&g, &m->schedule);
-    list_visits(&g, &m->schedule);
+    count_gradients(&g, s);
+    list_visits(&g, s);
     return g;
 }

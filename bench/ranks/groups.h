@@ -5,7 +5,8 @@
  * a range of such a block: one parameter, a bucket, a layer, or all. Nothing here communicates. */
 #pragma once
 
-#include "model/model.h"
+#include "autograd/schedule.h"
+#include "model/params.h"
 
 typedef struct Group {
     Range range;      /* of the flat block */
@@ -25,10 +26,10 @@ typedef struct Groups {
     size_t num_visits;
 } Groups;
 
-Groups groups_of_each(const Model *m); /* one a parameter */
+Groups groups_of_each(const Params *p, const Schedule *s); /* one a parameter */
 /* From the last parameter, whose gradient comes first: each as soon as it has `floats`. */
-Groups groups_of_buckets(const Model *m, size_t floats);
+Groups groups_of_buckets(const Params *p, const Schedule *s, size_t floats);
 /* What is declared between two changes of the recompute block (autograd/graph.h): the tables, a
  * layer each, the last norm with the head. */
-Groups groups_by_layer(const Model *m);
+Groups groups_by_layer(const Params *p, const Schedule *s);
 void groups_release(Groups *g);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autograd/optim/clip.h"
+
 Strategy parallel_strategy(const char *name)
 {
     OWNED char *names = xstrdup(PARALLEL_NAMES);
@@ -86,21 +88,22 @@ static size_t most_gradients(const Groups *g, const Schedule *s, const ParallelO
     return most;
 }
 
-ModelBytes parallel_bytes(const Model *m, const ParallelOptions *o)
+ModelBytes parallel_bytes(ModelBytes whole, const Params *p, const Schedule *s,
+                          const ParallelOptions *o)
 {
-    ModelBytes b = model_bytes(m);
+    ModelBytes b = whole;
     if (o->ranks < 2)
         return b;
-    size_t n = m->params.block_floats;
+    size_t n = p->block_floats;
     if (o->strategy == SHARDED_OPTIMIZER || o->strategy == ZERO1)
         b.moments = b.moments ? 2 * sizeof(float) * share_floats(n, o->ranks) : 0;
-    if (o->strategy != FSDP || m->params.format != DT_F32)
+    if (o->strategy != FSDP || p->format != DT_F32)
         return b;
-    Groups g = groups_by_layer(m);
+    Groups g = groups_by_layer(p, s);
     OWNED bool *none = xcalloc(g.count, sizeof *none);
     b.weights = sizeof(float) * most_weights(&g, o);
     if (b.gradients)
-        b.gradients = sizeof(float) * most_gradients(&g, &m->schedule, o);
+        b.gradients = sizeof(float) * most_gradients(&g, s, o);
     if (b.moments)
         b.moments = 2 * sizeof(float) * floats_held(&g, none, o->ranks);
     groups_release(&g);
@@ -118,7 +121,18 @@ static size_t submit(Parallel *p, JobKind kind, float *block, Range range, bool 
 
 static Range whole_block(const Parallel *p)
 {
-    return (Range){0, p->model->params.block_floats};
+    return (Range){0, p->params->block_floats};
+}
+
+/* The ranges whose segments belong to the ranks in their order; returns how many. */
+static size_t divided_ranges(const Parallel *p)
+{
+    return p->options.strategy == FSDP ? p->groups.count : 1;
+}
+
+static Range divided_range(const Parallel *p, size_t i)
+{
+    return p->options.strategy == FSDP ? p->groups.list[i].range : whole_block(p);
 }
 
 /* This rank's segment of a range. */
@@ -131,7 +145,7 @@ static Range own_part(const Parallel *p, Range range)
 static void drop_weights(Parallel *p, size_t group)
 {
     Range r = p->groups.list[group].range;
-    comm_drop_others(&p->comm->comm, p->model->params.weights + r.from, r.to - r.from);
+    comm_drop_others(&p->comm->comm, p->params->weights + r.from, r.to - r.from);
     p->gathered[group] = 0;
 }
 
@@ -161,8 +175,8 @@ static void begin_visit(Parallel *p, size_t visit)
     for (size_t v = visit; v < p->groups.num_visits && v <= visit + p->options.prefetch; v++) {
         size_t group = visits[v].group;
         if (!p->gathered[group])
-            p->gathered[group] = submit(p, JOB_ALL_GATHER, p->model->params.weights,
-                                        p->groups.list[group].range, false);
+            p->gathered[group] =
+                submit(p, JOB_ALL_GATHER, p->params->weights, p->groups.list[group].range, false);
     }
     comm_wait(p->comm, p->gathered[visits[visit].group]);
 }
@@ -180,7 +194,7 @@ static void end_visits(Parallel *p)
 static void reduce_group(Parallel *p, size_t group)
 {
     bool scatter = p->options.strategy == FSDP;
-    size_t job = submit(p, scatter ? JOB_REDUCE_SCATTER : JOB_ALL_REDUCE, p->model->params.grads,
+    size_t job = submit(p, scatter ? JOB_REDUCE_SCATTER : JOB_ALL_REDUCE, p->params->grads,
                         p->groups.list[group].range, scatter);
     if (scatter)
         p->reduced[p->num_reduced++] = job;
@@ -195,7 +209,7 @@ static void before_step(void *ctx, const Step *step)
             reduce_group(p, group);
         return;
     }
-    size_t at = (size_t)(step - p->model->schedule.steps);
+    size_t at = (size_t)(step - p->plan->schedule->steps);
     while (p->options.strategy == FSDP && p->next_visit < p->groups.num_visits &&
            p->groups.visits[p->next_visit].first <= at)
         begin_visit(p, p->next_visit++);
@@ -203,39 +217,41 @@ static void before_step(void *ctx, const Step *step)
 
 /* ---- the step ---- */
 
-static Groups groups_for(const Model *m, const ParallelOptions *o)
+static Groups groups_for(const Params *p, const Schedule *s, const ParallelOptions *o)
 {
     if (o->strategy == FSDP)
-        return groups_by_layer(m);
-    return o->strategy == DDP_BUCKET ? groups_of_buckets(m, o->bucket_floats) : groups_of_each(m);
+        return groups_by_layer(p, s);
+    return o->strategy == DDP_BUCKET ? groups_of_buckets(p, s, o->bucket_floats)
+                                     : groups_of_each(p, s);
 }
 
 /* What this rank updates: its segment of every layer, its segment of all, or all. */
 static void list_own(Parallel *p)
 {
-    size_t count = p->options.strategy == FSDP ? p->groups.count : 1;
+    size_t count = divided_ranges(p);
     p->own = xcalloc(count, sizeof *p->own);
     for (size_t i = 0; i < count; i++) {
-        Range range = count > 1 ? p->groups.list[i].range : whole_block(p);
+        Range range = divided_range(p, i);
         p->own[p->num_own++] =
             p->options.strategy >= SHARDED_OPTIMIZER ? own_part(p, range) : range;
     }
 }
 
-void parallel_init(Parallel *p, Model *m, CommThread *comm, const ParallelOptions *o)
+void parallel_init(Parallel *p, Params *params, Exec *exec, const Plan *plan, CommThread *comm,
+                   const ParallelOptions *o)
 {
-    *p = (Parallel){.model = m, .comm = comm, .options = *o};
+    *p = (Parallel){.params = params, .exec = exec, .plan = plan, .comm = comm, .options = *o};
     if (!comm)
         return;
-    p->groups = groups_for(m, o);
+    p->groups = groups_for(params, plan->schedule, o);
     p->ready = xcalloc(p->groups.count, sizeof *p->ready);
     p->gathered = xcalloc(p->groups.count, sizeof *p->gathered);
     p->reduced = xcalloc(p->groups.count, sizeof *p->reduced);
     list_own(p);
-    m->exec.training.loss_weight = 1.0f / (float)comm->comm.size;
+    exec->training.loss_weight = 1.0f / (float)comm->comm.size;
     if (overlaps(o->strategy)) {
-        m->exec.before = before_step;
-        m->exec.before_ctx = p;
+        exec->before = before_step;
+        exec->before_ctx = p;
     }
 }
 
@@ -251,8 +267,8 @@ void parallel_release(Parallel *p)
 
 void parallel_randomize(Parallel *p, uint64_t seed)
 {
-    Params *params = &p->model->params;
-    int threads = p->model->options.threads;
+    Params *params = p->params;
+    int threads = p->exec->threads;
     if (!p->comm || p->options.strategy != FSDP) {
         params_randomize(params, seed, threads);
         return;
@@ -268,22 +284,99 @@ void parallel_randomize(Parallel *p, uint64_t seed)
 
 void parallel_keep_own(Parallel *p)
 {
-    for (size_t i = 0; p->comm && p->options.strategy == FSDP && i < p->groups.count; i++)
-        drop_weights(p, i);
+    bool shared = p->comm && p->options.strategy >= SHARDED_OPTIMIZER;
+    for (size_t i = 0; shared && i < divided_ranges(p); i++) {
+        Range r = divided_range(p, i);
+        if (p->options.strategy == FSDP)
+            drop_weights(p, i);
+        if (!p->params->moment1)
+            continue;
+        comm_drop_others(&p->comm->comm, p->params->moment1 + r.from, r.to - r.from);
+        comm_drop_others(&p->comm->comm, p->params->moment2 + r.from, r.to - r.from);
+    }
 }
 
-void parallel_forward(Parallel *p)
+static void collect(Comm *c, void *arg)
 {
+    const Parallel *p = arg;
+    const Params *q = p->params;
+    for (size_t i = 0; i < divided_ranges(p); i++) {
+        Range r = divided_range(p, i);
+        size_t n = r.to - r.from;
+        if (p->options.strategy == FSDP)
+            comm_gather(c, q->weights + r.from, n, 0);
+        comm_gather(c, q->moment1 + r.from, n, 0);
+        comm_gather(c, q->moment2 + r.from, n, 0);
+    }
+}
+
+void parallel_collect(Parallel *p)
+{
+    if (p->comm && p->options.strategy >= SHARDED_OPTIMIZER)
+        comm_call(p->comm, collect, p);
+}
+
+/* Range by range, so that no rank has more than one of another's in full. */
+static void spread(Comm *c, void *arg)
+{
+    const Parallel *p = arg;
+    bool shared = p->options.strategy >= SHARDED_OPTIMIZER;
+    float *const blocks[] = {p->params->weights, p->params->moment1, p->params->moment2};
+    for (size_t i = 0; i < divided_ranges(p); i++)
+        for (size_t b = 0; b < COUNT_OF(blocks); b++) {
+            Range r = divided_range(p, i);
+            comm_broadcast(c, blocks[b] + r.from, r.to - r.from, 0);
+            if (shared && (b > 0 || p->options.strategy == FSDP))
+                comm_drop_others(c, blocks[b] + r.from, r.to - r.from);
+        }
+}
+
+void parallel_spread(Parallel *p)
+{
+    if (!p->comm)
+        return;
+    comm_call(p->comm, spread, p);
+    params_touched(p->params);
+}
+
+double parallel_squares(const Parallel *p, const float *block)
+{
+    bool weights = block == p->params->weights;
+    Strategy s = p->comm ? p->options.strategy : PARALLEL_NONE;
+    double sum = 0;
+    if (s != FSDP && (weights || s != ZERO1)) {
+        double norm = gradient_norm(block, p->params->block_floats, p->exec->threads);
+        return p->comm && p->comm->comm.rank > 0 ? 0 : norm * norm;
+    }
+    for (size_t i = 0; i < p->num_own; i++) {
+        double norm =
+            gradient_norm(block + p->own[i].from, p->own[i].to - p->own[i].from, p->exec->threads);
+        sum += norm * norm;
+    }
+    return sum;
+}
+
+void parallel_forward(Parallel *p, const Plan *plan)
+{
+    p->plan = plan;
     p->next_visit = 0;
-    model_forward(p->model);
-    if (p->comm && p->options.strategy == FSDP && !p->model->options.backward)
-        end_visits(p);
+    exec_run(p->exec, plan, PHASE_FORWARD);
+    if (!plan->schedule->root)
+        parallel_end_forward(p);
+}
+
+void parallel_end_forward(Parallel *p)
+{
+    if (!p->comm || p->options.strategy != FSDP)
+        return;
+    comm_wait_all(p->comm); /* what was gathered ahead */
+    end_visits(p);
 }
 
 /* What is communicated once all gradients are there. */
 static void reduce_after(Parallel *p)
 {
-    float *grads = p->model->params.grads;
+    float *grads = p->params->grads;
     if (p->options.strategy == DDP_NAIVE)
         for (size_t i = 0; i < p->groups.count; i++)
             comm_wait(p->comm, submit(p, JOB_ALL_REDUCE, grads, p->groups.list[i].range, false));
@@ -296,13 +389,13 @@ static void reduce_after(Parallel *p)
 void parallel_backward(Parallel *p)
 {
     if (!p->comm) {
-        model_backward(p->model);
+        exec_run(p->exec, p->plan, PHASE_BACKWARD);
         return;
     }
     memset(p->ready, 0, p->groups.count * sizeof *p->ready);
     p->num_reduced = 0;
     int64_t waited_ns = p->comm->times.waited_ns; /* written by this thread alone */
-    model_backward(p->model);
+    exec_run(p->exec, p->plan, PHASE_BACKWARD);
     if (!p->muted)
         reduce_after(p);
     comm_wait_all(p->comm);
@@ -318,23 +411,23 @@ static void broadcast_shares(Parallel *p)
     for (int r = 0; r < c->size; r++) {
         Range share = comm_segment(all.to, c->size, r);
         comm_submit(p->comm, (Job){.kind = JOB_BROADCAST,
-                                   .x = p->model->params.weights + share.from,
+                                   .x = p->params->weights + share.from,
                                    .n = share.to - share.from,
                                    .root = r});
     }
 }
 
-void parallel_update(Parallel *p, const AdamW *o)
+void parallel_update(Parallel *p, const AdamW *o, float grad_scale)
 {
     if (!p->comm) {
-        model_update(p->model, o);
+        params_update(p->params, o, grad_scale, p->exec->threads);
         return;
     }
-    params_update_ranges(&p->model->params, o, 1.0f, p->model->options.threads, p->own, p->num_own);
+    params_update_ranges(p->params, o, grad_scale, p->exec->threads, p->own, p->num_own);
     if (p->options.strategy == SHARDED_OPTIMIZER)
         broadcast_shares(p);
     else if (p->options.strategy == ZERO1)
-        submit(p, JOB_ALL_GATHER, p->model->params.weights, whole_block(p), false);
+        submit(p, JOB_ALL_GATHER, p->params->weights, whole_block(p), false);
     comm_wait_all(p->comm);
 }
 
@@ -351,7 +444,7 @@ static uint64_t hash_floats(uint64_t hash, const float *x, size_t n)
 
 uint64_t parallel_weights_hash(Parallel *p)
 {
-    const Params *params = &p->model->params;
+    const Params *params = p->params;
     uint64_t hash = 0xcbf29ce484222325u;
     bool gathers = p->comm && p->options.strategy == FSDP;
     for (size_t k = 0; k < params->count; k++) {

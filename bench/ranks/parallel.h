@@ -15,11 +15,14 @@
  *   fsdp         the same a layer; weights gathered at most `prefetch` layers ahead
  *                (Zhao et al. 2023)
  *
- * The gradient is that of the mean over all tokens: each rank's loss has the weight of its part. */
+ * The gradient is that of the mean over all tokens: each rank's loss has the weight of its part.
+ * Of the model it knows parameters, Exec and plan alone: several plans of one model may take
+ * turns, as in model/bucketed.h. */
 #pragma once
 
 #include "bench/ranks/groups.h"
 #include "bench/ranks/thread.h"
+#include "model/model.h"
 
 #define PARALLEL_NAMES "none|ddp-naive|ddp-flat|ddp-overlap|ddp-bucket|sharded-optimizer|zero1|fsdp"
 typedef enum Strategy {
@@ -42,16 +45,20 @@ typedef struct ParallelOptions {
     size_t prefetch;      /* of fsdp: layers */
 } ParallelOptions;
 
-/* What the plan takes of a rank, the largest. */
-ModelBytes parallel_bytes(const Model *m, const ParallelOptions *o);
+/* What is left for a rank, the largest, of what one process takes. */
+ModelBytes parallel_bytes(ModelBytes whole, const Params *p, const Schedule *s,
+                          const ParallelOptions *o);
 /* What a process needs to be a rank, beside MODEL_PROCESS_BYTES: MPI, and the parts of sums. */
 size_t parallel_process_bytes(int ranks);
 
 typedef struct Parallel {
-    Model *model;     /* allocated; borrowed */
-    CommThread *comm; /* borrowed; NULL: one process, and nothing is communicated */
+    Params *params; /* allocated; all four borrowed */
+    Exec *exec;
+    const Plan *plan; /* of the run */
+    CommThread *comm; /* NULL: one process, and nothing is communicated */
     ParallelOptions options;
-    bool muted; /* gradients are not communicated while backward runs: to time it alone */
+    /* Backward communicates no gradients: to time it alone, and where more are added first. */
+    bool muted;
     Groups groups;
     size_t *ready;    /* [groups.count] complete gradients in this run */
     size_t *gathered; /* fsdp: [groups.count] number of the job; 0: not there */
@@ -63,20 +70,35 @@ typedef struct Parallel {
     size_t num_own;
 } Parallel;
 
-void parallel_init(Parallel *p, Model *m, CommThread *comm, const ParallelOptions *o);
+/* plan: any that will run. The weight of this rank's loss becomes 1 / ranks. */
+void parallel_init(Parallel *p, Params *params, Exec *exec, const Plan *plan, CommThread *comm,
+                   const ParallelOptions *o);
 void parallel_release(Parallel *p);
 
 /* As params_randomize: the same weights whatever the number of ranks. */
 void parallel_randomize(Parallel *p, uint64_t seed);
 
-/* After all weights were filled by other means: fsdp gives back those of other ranks. */
+/* After all weights, or moments, were filled by other means: gives back those of other ranks. */
 void parallel_keep_own(Parallel *p);
 
 /* As the functions of model.h, on this rank's part of the batch. The time in which they wait for
  * communication is CommTimes.waited_ns. */
-void parallel_forward(Parallel *p);
+void parallel_forward(Parallel *p, const Plan *plan);
 void parallel_backward(Parallel *p); /* gradients of the whole batch, of fsdp and zero1 own ones */
-void parallel_update(Parallel *p, const AdamW *o);
+void parallel_update(Parallel *p, const AdamW *o, float grad_scale);
+
+/* After a forward pass that no backward pass follows, though its plan has one. */
+void parallel_end_forward(Parallel *p);
+
+/* The squares of a flat block, weights or reduced gradients, that this rank has to add to those of
+ * the others for the norm of the whole: all on rank 0 of what every rank has in full. */
+double parallel_squares(const Parallel *p, const float *block);
+
+/* Rank 0 gets the weights and moments of all, for a file of one process, and has them until
+ * parallel_keep_own; of all ranks at once. */
+void parallel_collect(Parallel *p);
+/* All ranks get those of rank 0, and keep their own. */
+void parallel_spread(Parallel *p);
 
 /* A hash of all weights, which fsdp gathers for it; the same on every rank, or the ranks have come
  * apart. */

@@ -2,14 +2,10 @@
 #include "bench/row/ranked.h"
 
 #include <math.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/ranks/heartbeat.h"
-#include "bench/ranks/loader.h"
-#include "bench/row/stamp.h"
+#include "bench/ranks/job.h"
 #include "bench/stats/stats.h"
 
 int row_ranks(const RowConfig *c)
@@ -35,7 +31,7 @@ size_t row_rank_batch(const RowConfig *c)
 static ModelBytes rank_bytes(const Model *m, const RowConfig *c)
 {
     const ParallelOptions options = row_parallel(c);
-    return parallel_bytes(m, &options);
+    return parallel_bytes(model_bytes(m), &m->params, &m->schedule, &options);
 }
 
 size_t row_rank_bytes(const Model *m, const RowConfig *c)
@@ -56,124 +52,32 @@ void row_fill_rank_bytes(RowResult *r, const Model *m)
 
 /* ---- joining ---- */
 
-/* This rank's part of the CPUs that all ranks of the host share; threads started later inherit it.
- * More ranks than CPUs are left to the system. */
-static void take_cpus(void)
-{
-    LocalRank local = local_rank();
-    cpu_set_t all, own;
-    if (sched_getaffinity(0, sizeof all, &all) != 0 || local.size > CPU_COUNT(&all))
-        return;
-    int count = CPU_COUNT(&all), from = local.rank * count / local.size,
-        to = (local.rank + 1) * count / local.size, seen = 0;
-    CPU_ZERO(&own);
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET(cpu, &all) && seen++ >= from && seen <= to)
-            CPU_SET(cpu, &own);
-    sched_setaffinity(0, sizeof own, &own);
-}
-
-typedef struct SameProgram {
-    FieldTEXT build;
-} SameProgram;
-
-static void share_program(Comm *c, void *program)
-{
-    comm_share_bytes(c, program, sizeof(SameProgram), 0);
-}
-
-/* Every rank compares itself with rank 0. */
-static int check_program(CommThread *t, Err *err)
-{
-    SameProgram own, first;
-    RowResult r;
-    row_result_init(&r);
-    row_stamp(&r);
-    memset(&own, 0, sizeof own);
-    snprintf(own.build, sizeof own.build, "commit %.100s, %.300s", r.git_commit, r.build);
-    first = own;
-    comm_call(t, share_program, &first);
-    if (strcmp(own.build, first.build) == 0)
-        return 0;
-    return err_set(err, "rank %d runs another program than rank 0: %s, not %s", t->comm.rank,
-                   own.build, first.build);
-}
-
 int ranked_join(RankedRow *w, const RowConfig *c, Err *err)
 {
-    const CommPlugin *plugin;
     *w = (RankedRow){.quiet_backward_ns = NAN};
-    if (comm_plugin_load(&plugin, err) != 0)
-        return -1;
-    take_cpus();
-    comm_thread_start(&w->comm, plugin, strcmp(c->reduce, "mpi") == 0);
-    if (w->comm.comm.size != row_ranks(c))
-        return err_set(
-            err,
-            "the launcher made a job of %d of the %d ranks (%s): it is another MPI's, or "
-            "was told another number",
-            w->comm.comm.size, row_ranks(c), w->comm.comm.name);
-    return check_program(&w->comm, err) == 0 ? heartbeat_start(&w->comm, err) : -1;
+    return job_join(&w->comm, row_ranks(c), c->reduce, err);
 }
 
 void ranked_leave(RankedRow *w)
 {
-    comm_barrier(&w->comm);
-    heartbeat_stop();
     parallel_release(&w->parallel);
-    comm_thread_finish(&w->comm);
+    job_leave(&w->comm);
     free(w->skew_ns);
     free(w->backward_ns);
 }
 
 /* ---- exchanging ---- */
 
-typedef struct Exchange {
-    const double *own;
-    double *all; /* [size][n] */
-    size_t n;
-} Exchange;
-
-static void gather(Comm *c, void *arg)
-{
-    const Exchange *e = arg;
-    comm_gather_doubles(c, e->own, e->n, e->all);
-}
-
-/* Makes each value the largest of all ranks, and `low`, unless NULL, the smallest. */
-static void largest_of_ranks(RankedRow *w, double *values, double *low, size_t n)
-{
-    OWNED double *all = xmalloc((size_t)w->comm.comm.size * n * sizeof *all);
-    OWNED double *own = xmalloc(n * sizeof *own);
-    memcpy(own, values, n * sizeof *own);
-    comm_call(&w->comm, gather, &(Exchange){own, all, n});
-    for (size_t i = 0; i < n; i++) {
-        values[i] = all[i];
-        if (low)
-            low[i] = all[i];
-        for (int r = 1; r < w->comm.comm.size; r++) {
-            values[i] = fmax(values[i], all[(size_t)r * n + i]);
-            if (low)
-                low[i] = fmin(low[i], all[(size_t)r * n + i]);
-        }
-    }
-}
-
 double ranked_slowest(RankedRow *w, double ns)
 {
-    largest_of_ranks(w, &ns, NULL, 1);
+    job_largest(&w->comm, &ns, NULL, 1);
     return ns;
 }
 
 double ranked_sum(RankedRow *w, double value)
 {
-    int size = w->comm.comm.size;
-    OWNED double *all = xmalloc((size_t)size * sizeof *all);
-    double sum = 0;
-    comm_call(&w->comm, gather, &(Exchange){&value, all, 1});
-    for (int r = 0; r < size; r++)
-        sum += all[r];
-    return sum;
+    job_sum(&w->comm, &value, 1);
+    return value;
 }
 
 /* ---- what communication costs ---- */
@@ -211,7 +115,7 @@ void ranked_fit(RankedRow *w)
     Fit f = {.x = x};
     comm_call(&w->comm, fit, &f);
     double times[2] = {f.small_ns, f.large_ns};
-    largest_of_ranks(w, times, NULL, 2);
+    job_largest(&w->comm, times, NULL, 2);
     w->latency_ns = times[0];
     w->ns_per_byte = fmax(times[1] - times[0], 0) /
                      (double)comm_moved_bytes(&w->comm.comm, JOB_ALL_REDUCE, FIT_LARGE);
@@ -243,7 +147,7 @@ void ranked_end(RankedRow *w, Sample *s)
         value[i] = number_or_zero(*times[i]);
     value[COMPUTED] = (double)(s->wall_ns - t.waited_ns);
     value[BACKWARD] = number_or_zero(s->backward_ns) - (double)w->parallel.backward_waited_ns;
-    largest_of_ranks(w, value, low, VALUES);
+    job_largest(&w->comm, value, low, VALUES);
     for (size_t i = 0; i < TIMES; i++)
         if (*times[i] != INT_MISSING)
             *times[i] = (FieldINT)value[i];
@@ -272,7 +176,7 @@ static int check_weights(RankedRow *w, Err *err)
 {
     uint64_t hash = parallel_weights_hash(&w->parallel);
     double halves[2] = {(double)(hash >> 32), (double)(hash & 0xffffffffu)}, low[2];
-    largest_of_ranks(w, halves, low, 2);
+    job_largest(&w->comm, halves, low, 2);
     if (halves[0] != low[0] || halves[1] != low[1])
         return err_set(err, "the ranks have come apart: their weights differ");
     return 0;
@@ -282,7 +186,7 @@ int ranked_fill(RankedRow *w, RowResult *r, double loss, Err *err)
 {
     double values[] = {(double)r->peak_rss_bytes, w->sent_bytes, w->moved_bytes, w->jobs};
     int64_t trials = r->config.num_trials;
-    largest_of_ranks(w, values, NULL, COUNT_OF(values));
+    job_largest(&w->comm, values, NULL, COUNT_OF(values));
     r->peak_rss_bytes = (int64_t)values[0];
     r->wire_bytes = w->comm.comm.use_mpi ? INT_MISSING : (int64_t)values[1];
     r->predicted_comm_ms = (values[2] * w->ns_per_byte + values[3] * w->latency_ns) / 1e6;

@@ -66,7 +66,7 @@ static Sample run_once(const LossRuns *l)
     int64_t start = clock_ns();
     model_set_tokens(l->model, l->batch.tokens);
     model_set_targets(l->model, l->batch.targets);
-    parallel_forward(l->parallel);
+    parallel_forward(l->parallel, &l->model->plan);
     int64_t forward_done = clock_ns(), backward_done = forward_done;
     if (options->backward) {
         parallel_backward(l->parallel);
@@ -74,7 +74,7 @@ static Sample run_once(const LossRuns *l)
     }
     int64_t end = backward_done;
     if (options->optimizer) {
-        parallel_update(l->parallel, &l->adamw);
+        parallel_update(l->parallel, &l->adamw, 1.0f);
         end = clock_ns();
     }
 
@@ -115,7 +115,7 @@ static void run_quiet(const LossRuns *l, const RowConfig *c)
         ranked_begin(l->ranked);
         model_set_tokens(l->model, l->batch.tokens);
         model_set_targets(l->model, l->batch.targets);
-        parallel_forward(l->parallel);
+        parallel_forward(l->parallel, &l->model->plan);
         int64_t start = clock_ns();
         parallel_backward(l->parallel);
         ns[i] = ranked_slowest(l->ranked, (double)(clock_ns() - start));
@@ -169,7 +169,7 @@ static int fill_weights(const RowConfig *c, Parallel *p, Err *err)
         parallel_randomize(p, (uint64_t)c->seed);
         return 0;
     }
-    int status = row_weights_fill(c, &p->model->params, err);
+    int status = row_weights_fill(c, p->params, err);
     parallel_keep_own(p);
     return status;
 }
@@ -184,7 +184,7 @@ static int run_planned(RowResult *r, Model *m, RankedRow *ranked, Samples *sampl
     const ParallelOptions how = row_parallel(c);
     if (model_alloc(m, err) != 0)
         return -1;
-    parallel_init(parallel, m, ranked ? &ranked->comm : NULL, &how);
+    parallel_init(parallel, &m->params, &m->exec, &m->plan, ranked ? &ranked->comm : NULL, &how);
     if (fill_weights(c, parallel, err) != 0)
         return -1;
     size_t vocab = m->config.vocab_size, place = ranked ? (size_t)ranked->comm.comm.rank : 0;

@@ -159,12 +159,12 @@ static void train(Training *t, Model *m, Parallel *p)
     for (int step = 0; step < STEPS; step++) {
         model_set_tokens(m, tokens + from);
         model_set_targets(m, targets + from);
-        parallel_forward(p);
+        parallel_forward(p, &m->plan);
         parallel_backward(p);
         t->loss[step] = (double)model_loss(m);
         if (step == 0)
             copy_gradients(t, p, &m->params);
-        parallel_update(p, &adamw);
+        parallel_update(p, &adamw, 1.0f);
     }
     t->hash = parallel_weights_hash(p);
 }
@@ -188,7 +188,7 @@ static void *train_rank(void *arg)
     }
     model_plan(&m, &t->config, &o);
     CHECK(model_alloc(&m, &err) == 0, "%s", err.msg);
-    parallel_init(&p, &m, t->plugin ? &comm : NULL, &t->options);
+    parallel_init(&p, &m.params, &m.exec, &m.plan, t->plugin ? &comm : NULL, &t->options);
     train(t, &m, &p);
     t->sent = t->plugin ? comm.times.sent_bytes : 0;
     parallel_release(&p);
