@@ -80,7 +80,7 @@ size_t bucketed_find(const Bucketed *m, size_t positions)
     return i;
 }
 
-void bucketed_forward(Bucketed *m, size_t bucket, const BucketInput *in)
+void bucketed_set(Bucketed *m, size_t bucket, const BucketInput *in)
 {
     const Bucket *b = &m->list[bucket];
     exec_write(&m->exec, &b->plan, b->record.tokens, in->tokens);
@@ -92,7 +92,12 @@ void bucketed_forward(Bucketed *m, size_t bucket, const BucketInput *in)
         exec_write(&m->exec, &b->plan, b->record.types, in->types);
     if (b->record.targets)
         exec_write(&m->exec, &b->plan, b->record.targets, in->targets);
-    exec_run(&m->exec, &b->plan, PHASE_FORWARD);
+}
+
+void bucketed_forward(Bucketed *m, size_t bucket, const BucketInput *in)
+{
+    bucketed_set(m, bucket, in);
+    exec_run(&m->exec, &m->list[bucket].plan, PHASE_FORWARD);
 }
 
 void bucketed_backward(Bucketed *m, size_t bucket)

@@ -48,6 +48,8 @@ void bucketed_release(Bucketed *m);
 /* The first bucket that holds so many positions; there must be one. */
 size_t bucketed_find(const Bucketed *m, size_t positions);
 
+/* Copies the inputs, for a run that somebody else makes of the bucket's plan. */
+void bucketed_set(Bucketed *m, size_t bucket, const BucketInput *in);
 void bucketed_forward(Bucketed *m, size_t bucket, const BucketInput *in);
 void bucketed_backward(Bucketed *m, size_t bucket); /* after its forward */
 

@@ -180,7 +180,7 @@ int comm_study_answer(CommStudy *s, bool is_rank, int fd, Err *err)
     static const char *const is_one[] = {"--is-rank", NULL};
     char **argv = grid_row_command(&verb, r, STDOUT_FILENO, is_one);
     int status =
-        ranks_launch(argv + 1, r->base.config.ranks, r->base.config.launcher, &answer, err);
+        ranks_launch(argv + 1, r->base.config.ranks, r->base.config.launcher, NULL, &answer, err);
     if (status == 0 && dprintf(fd, "%s", answer) < 0)
         status = err_set(err, "cannot write the result to descriptor %d", fd);
     free(answer);

@@ -2,13 +2,16 @@
 #include "bench/ranks/job.h"
 
 #include <math.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/ranks/heartbeat.h"
 #include "bench/ranks/loader.h"
+#include "bench/util/process.h"
 #include "commit.h"
 
 /* ---- joining ---- */
@@ -66,6 +69,14 @@ void job_leave(CommThread *t)
     comm_barrier(t);
     heartbeat_stop();
     comm_thread_finish(t);
+}
+
+bool job_stop_asked(void)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    char byte = 0;
+    return poll(&in, 1, 0) == 1 && in.revents & POLLIN && read(STDIN_FILENO, &byte, 1) == 1 &&
+           byte == CHILD_STOP;
 }
 
 /* ---- exchanging ---- */

@@ -19,5 +19,7 @@ void job_leave(CommThread *t);
 void job_largest(CommThread *t, double *values, double *low, size_t n);
 /* Makes each value the sum over all ranks, in their order. */
 void job_sum(CommThread *t, double *values, size_t n);
+/* Whether rank 0, which is this one, was asked to end in order (CHILD_STOP, util/process.h). */
+bool job_stop_asked(void);
 /* Everybody gets rank 0's bytes. */
 void job_share(CommThread *t, void *x, size_t bytes);

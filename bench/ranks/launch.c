@@ -169,6 +169,7 @@ static char **join(char **words, char *const *argv)
 static int take_answer(const Child *c, const char *launcher, char **answer, Err *err)
 {
     const char *begin = c->answer[0] == '{' ? c->answer : strstr(c->answer, "\n{");
+    begin += begin && *begin == '\n';
     if (c->end != CHILD_EXITED || c->code != 0)
         return describe(c, launcher, err);
     if (!begin)
@@ -177,7 +178,8 @@ static int take_answer(const Child *c, const char *launcher, char **answer, Err 
     return 0;
 }
 
-int ranks_launch(char *const *argv, int64_t ranks, const char *launcher, char **answer, Err *err)
+int ranks_launch(char *const *argv, int64_t ranks, const char *launcher, FILE *chatter,
+                 char **answer, Err *err)
 {
     char **words;
     Child c;
@@ -189,7 +191,7 @@ int ranks_launch(char *const *argv, int64_t ranks, const char *launcher, char **
     OWNED char *folder = make_folder();
     prepare_environment(folder);
     words = join(words, argv);
-    int status = child_run_printing(&c, words[0], words, err);
+    int status = child_run_printing(&c, words[0], words, chatter, err);
     if (status == 0) {
         reap_all();
         status = take_answer(&c, words[0], answer, err);

@@ -7,9 +7,13 @@
  * What a rank does is ranks.h. */
 #pragma once
 
+#include <stdio.h>
+
 #include "autograd/base.h"
 
 /* Runs argv, a command of this program without its name, in `ranks` processes. Caller frees
  * *answer, all that rank 0 wrote to its standard output from the first '{' at the beginning of a
- * line on. -1: the launcher or a rank failed, with the reason of the rank that knew it. */
-int ranks_launch(char *const *argv, int64_t ranks, const char *launcher, char **answer, Err *err);
+ * line on. chatter: see child_run_printing (util/process.h), which it is for. -1: the launcher or a
+ * rank failed, with the reason of the rank that knew it. */
+int ranks_launch(char *const *argv, int64_t ranks, const char *launcher, FILE *chatter,
+                 char **answer, Err *err);

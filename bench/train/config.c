@@ -81,7 +81,33 @@ static const ConfigKey training_keys[] = {
         .doc = "of new weights, the order of examples and dropout"),
     KEY(INT, save_every, .min = 0, .max = 1e9, .fallback = "0",
         .doc = "updates between checkpoints; 0: one after each epoch"),
+    KEY(INT, ranks, .min = 1, .max = 4096, .fallback = "1",
+        .doc = "processes that share each batch, started by an MPI launcher"),
+    KEY(CHOICE, parallel, .choices = PARALLEL_NAMES,
+        .doc = "how several ranks share the work, as in a sweep"),
+    KEY(REAL, bucket_mb, .positive = true, .fallback = "25",
+        .doc = "of ddp-bucket: MiB of gradients at which a bucket is full"),
+    KEY(INT, prefetch_layers, .min = 0, .max = 1000, .fallback = "2",
+        .doc = "of fsdp: layers whose weights are gathered ahead"),
+    KEY(CHOICE, reduce, .choices = REDUCE_NAMES,
+        .doc = "who adds up: ring, ours, in rank order; or mpi"),
+    KEY(TEXT, launcher,
+        .doc = "command that starts the ranks, {ranks} replaced; mpirun.openmpi by default"),
 };
+
+static const char *const rank_keys[] = {"ranks",           "parallel", "bucket_mb",
+                                        "prefetch_layers", "reduce",   "launcher"};
+
+static int check_ranks(void *out, Err *err)
+{
+    const TrainConfig *c = out;
+    if (c->ranks <= 1 || c->parallel != PARALLEL_NONE)
+        return 0;
+    return err_set(err,
+                   "ranks is %" PRId64 ", but parallel is none: say how they share the work, "
+                   "ddp-bucket for one",
+                   c->ranks);
+}
 
 static int check_gpt(void *out, Err *err)
 {
@@ -92,7 +118,7 @@ static int check_gpt(void *out, Err *err)
             err, "num_kv_heads is %" PRId64 ", but arch gpt2 has as many as num_heads, %" PRId64,
             c->num_kv_heads, c->num_heads);
     return c->d_model % c->num_heads == 0
-               ? 0
+               ? check_ranks(out, err)
                : err_set(err, "num_heads %" PRId64 " does not divide d_model %" PRId64,
                          c->num_heads, c->d_model);
 }
@@ -113,9 +139,9 @@ static const ConfigFile gpt_file =
     CONFIG_FILE(gpt_sections, TrainConfig, .title = "`tare train`: a GPT of bytes", .task = "gpt",
                 .check = check_gpt);
 
-const ConfigFile train_config_file =
-    CONFIG_FILE(sentiment_sections, TrainConfig, .title = "`tare train`: a classifier of texts",
-                .task = "sentiment", .next = &gpt_file, .release = release_labels);
+const ConfigFile train_config_file = CONFIG_FILE(
+    sentiment_sections, TrainConfig, .title = "`tare train`: a classifier of texts",
+    .task = "sentiment", .next = &gpt_file, .check = check_ranks, .release = release_labels);
 
 void train_config_release(TrainConfig *c)
 {
@@ -144,9 +170,13 @@ static bool not_given(const TrainConfig *c, const ConfigKey *key)
     return whole && !key->required && !key->fallback && *value == 0;
 }
 
-/* A training that is taken up again may find its files elsewhere, and be saved more often. */
+/* A training that is taken up again may find its files elsewhere, be saved more often, and be
+ * divided among other ranks. */
 static bool may_change(const ConfigKey *key)
 {
+    for (size_t i = 0; i < COUNT_OF(rank_keys); i++)
+        if (strcmp(key->name, rank_keys[i]) == 0)
+            return true;
     return (key->kind == CONFIG_TEXT && key->count == CONFIG_ONE) ||
            strcmp(key->name, "save_every") == 0;
 }

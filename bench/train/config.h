@@ -2,6 +2,7 @@
  * (util/config.h). No file it names is opened here. */
 #pragma once
 
+#include "bench/ranks/parallel.h"
 #include "bench/util/config.h"
 #include "model/files/model_dir.h"
 
@@ -28,12 +29,21 @@ typedef struct TrainConfig {
     /* both */
     int64_t epochs, batch_size, accumulate, seed, save_every;
     double learning_rate, warmup, weight_decay, max_grad_norm, dropout;
+    /* several ranks */
+    int64_t ranks, prefetch_layers;
+    int64_t parallel; /* a Strategy */
+    int64_t reduce;   /* place in REDUCE_NAMES */
+    double bucket_mb;
+    char *launcher; /* NULL: the default one */
 } TrainConfig;
+
+#define REDUCE_NAMES "ring|mpi"
 
 /* Of both tasks, for config_load. */
 extern const ConfigFile train_config_file;
 
 void train_config_release(TrainConfig *c);
 
-/* "task=gpt\nepochs=2\n...": the keys that decide what is computed. Caller frees. */
+/* "task=gpt\nepochs=2\n...": the keys that decide what is computed: not those of ranks, of which a
+ * training may have others when it goes on. Caller frees. */
 char *train_config_identity(const TrainConfig *c);

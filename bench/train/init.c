@@ -7,6 +7,7 @@
 #include "model/families/shapes.h"
 #include "model/files/checkpoint.h"
 #include "bench/machine/machine.h"
+#include "bench/ranks/loader.h"
 #include "bench/train/train.h"
 #include "bench/util/units.h"
 #include "bench/util/owned.h"
@@ -56,15 +57,41 @@ static void add_size(Sizes *s, size_t size)
     s->at[i] = size;
 }
 
+static size_t num_ranks(const Trainer *t)
+{
+    return t->comm ? (size_t)t->comm->comm.size : 1;
+}
+
+static Range own_part(const Trainer *t, size_t count)
+{
+    size_t rank = t->comm ? (size_t)t->comm->comm.rank : 0, size = num_ranks(t);
+    return (Range){count * rank / size, count * (rank + 1) / size};
+}
+
+TrainBatch train_own_part(const Trainer *t, const TrainBatch *b)
+{
+    Range own = own_part(t, b->count);
+    return (TrainBatch){b->context, b->example + own.from, own.to - own.from};
+}
+
+/* Positions of this rank's part of so many windows. */
+static size_t own_positions(const Trainer *t, size_t count, size_t context)
+{
+    Range own = own_part(t, count);
+    return (own.to - own.from) * context;
+}
+
 /* Examples of one length: whole batches, and the last ones. */
-static Sizes sizes_of_windows(const Trainer *t, const RecordWants *wants)
+static Sizes sizes_of_windows(const Trainer *t, size_t batch, const RecordWants *wants)
 {
     Sizes s = {.count = 0};
     const Examples *const sets[] = {&t->train, &t->development};
     for (size_t i = 0; i < COUNT_OF(sets); i++) {
-        add_size(&s, sets[i]->count % wants->batch * wants->context);
-        add_size(&s, sets[i]->count < wants->batch ? 0 : wants->rows);
+        add_size(&s, own_positions(t, sets[i]->count % batch, wants->context));
+        add_size(&s, sets[i]->count < batch ? 0 : own_positions(t, batch, wants->context));
     }
+    if (s.count == 0)
+        add_size(&s, wants->rows); /* of a rank without examples */
     return s;
 }
 
@@ -86,13 +113,14 @@ static int plan_batches(Trainer *t, const ModelConfig *c, RecordWants wants, int
     size_t most = 0;
     for (size_t i = 0; i < COUNT_OF(sets); i++)
         most = sets[i]->count > most ? sets[i]->count : most;
-    wants.batch = wants.batch < most ? wants.batch : most;
+    size_t batch = wants.batch < most ? wants.batch : most;
+    wants.batch = divide_up(batch, num_ranks(t));
     wants.context = t->lengths[t->num_lengths - 1];
     wants.rows = wants.batch * wants.context;
     if (wants.rows > INT32_MAX)
         return err_set(err, "%s: a batch of %zu examples of %zu tokens is more than %d tokens",
                        t->config.path, wants.batch, wants.context, INT32_MAX);
-    Sizes s = c->family->causal ? sizes_of_windows(t, &wants) : sizes_of_texts(&wants);
+    Sizes s = c->family->causal ? sizes_of_windows(t, batch, &wants) : sizes_of_texts(&wants);
     bucketed_plan(&t->model, c, &wants, s.at, s.count, true, threads);
     return 0;
 }
@@ -120,11 +148,31 @@ static int plan_classifier(Trainer *t, Checkpoint *ck, RecordWants wants, int th
     return plan_batches(t, c, wants, threads, err);
 }
 
+/* What a rank takes of a model that one process has whole. More batches than one an update add
+ * their gradients up before they are divided. */
+static size_t rank_bytes(const Trainer *t, ParamsMemory want, const ParallelOptions *how)
+{
+    const Params *p = &t->model.params;
+    const ParamsMemory none = {0}, grads = {.grads = true};
+    size_t weights = params_bytes(p, none), some = params_bytes(p, grads),
+           all = params_bytes(p, want), rest = bucketed_bytes(&t->model, want) - all;
+    ModelBytes whole = {.weights = weights, .gradients = some - weights, .moments = all - some};
+    ModelBytes b = parallel_bytes(whole, p, &t->model.list[t->model.count - 1].schedule, how);
+    if (t->config.accumulate > 1)
+        b.gradients = whole.gradients;
+    return b.weights + b.gradients + b.moments + rest + parallel_process_bytes(how->ranks);
+}
+
 /* Asks for memory before touching any: the system would grant too much and kill us later. */
 static int alloc_model(Trainer *t, Err *err)
 {
     const ParamsMemory want = {.grads = true, .moments = true};
-    size_t bytes = bucketed_bytes(&t->model, want);
+    const TrainConfig *c = &t->config;
+    const ParallelOptions how = {.strategy = (Strategy)c->parallel,
+                                 .ranks = (int)num_ranks(t),
+                                 .bucket_floats = (size_t)(c->bucket_mb * 0x1p20 / sizeof(float)),
+                                 .prefetch = (size_t)c->prefetch_layers};
+    size_t bytes = rank_bytes(t, want, &how) * (size_t)local_rank().size;
     int64_t limit = memory_auto_limit();
     if (limit != INT_MISSING && bytes > (size_t)limit) {
         char needed[UNIT_TEXT_SIZE], there[UNIT_TEXT_SIZE];
@@ -135,7 +183,11 @@ static int alloc_model(Trainer *t, Err *err)
                        "batch_size needs less, and accumulate makes up for it",
                        t->config.path, needed, there);
     }
-    return bucketed_alloc(&t->model, want, err);
+    if (bucketed_alloc(&t->model, want, err) != 0)
+        return -1;
+    parallel_init(&t->parallel, &t->model.params, &t->model.exec, &t->model.list[0].plan, t->comm,
+                  &how);
+    return 0;
 }
 
 static int init_serving(Trainer *t, RecordWants wants, int threads, Err *err)
@@ -147,6 +199,7 @@ static int init_serving(Trainer *t, RecordWants wants, int threads, Err *err)
     params_randomize(&t->model.params, (uint64_t)t->config.seed, threads);
     if (checkpoint_load(&ck, &t->model.params, err) != 0)
         return -1;
+    parallel_keep_own(&t->parallel);
     unused_print(ck.unused);
     return 0;
 }
@@ -178,7 +231,7 @@ static int init_gpt(Trainer *t, RecordWants wants, int threads, Err *err)
     t->num_lengths = 1;
     if (plan_batches(t, &c, wants, threads, err) != 0 || alloc_model(t, err) != 0)
         return -1;
-    params_randomize(&t->model.params, (uint64_t)config->seed, threads);
+    parallel_randomize(&t->parallel, (uint64_t)config->seed);
     return 0;
 }
 
@@ -206,7 +259,7 @@ static void make_identity(Trainer *t)
 
 int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err)
 {
-    *t = (Trainer){.config = *config, .epoch = UINT64_MAX, .lock = -1};
+    *t = (Trainer){.config = *config, .epoch = UINT64_MAX, .lock = -1, .comm = o->comm};
     *config = (TrainConfig){0};
     bool sentiment = t->config.task == TASK_SENTIMENT;
     RecordWants wants = {.batch = (size_t)t->config.batch_size,
@@ -227,6 +280,7 @@ void train_release(Trainer *t)
 {
     loss_curve_close(&t->curve);
     batches_release(&t->batches);
+    parallel_release(&t->parallel);
     bucketed_release(&t->model);
     examples_release(&t->train);
     examples_release(&t->development);

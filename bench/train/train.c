@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "autograd/optim/clip.h"
+#include "bench/ranks/job.h"
 #include "bench/util/interrupt.h"
 #include "bench/train/progress.h"
 #include "bench/util/owned.h"
@@ -24,7 +25,14 @@ typedef struct Update {
     size_t examples;
     const TrainBatch *last; /* of its batches */
     bool evaluated;         /* on the development data */
+    bool stops;             /* the user wants no more */
 } Update;
+
+/* Whether this process has the files of the training. */
+static bool is_first(const Trainer *t)
+{
+    return !t->comm || t->comm->comm.rank == 0;
+}
 
 static void begin_epoch(Trainer *t, uint64_t epoch)
 {
@@ -39,18 +47,41 @@ static void begin_epoch(Trainer *t, uint64_t epoch)
     batches_build(&t->batches, &t->train, t->lengths, t->num_lengths, order);
 }
 
-static size_t forward_batch(Trainer *t, const Examples *e, const TrainBatch *b)
+/* This rank's examples of a whole batch, and where they begin in it. */
+static size_t forward_part(Trainer *t, const Examples *e, const TrainBatch *whole,
+                           const TrainBatch *b)
 {
     BatchArrays *a = &t->arrays;
     size_t bucket = bucketed_find(&t->model, batch_positions(e, b));
+    TrainBatch before = *whole;
+    before.count = (size_t)(b->example - whole->example);
+    t->model.exec.training.first_sequence = before.count;
+    t->model.exec.training.first_row = batch_positions(e, &before);
     batch_fill(e, b, t->model.wants.batch, t->model.list[bucket].size, a);
-    bucketed_forward(
-        &t->model, bucket,
-        &(BucketInput){.tokens = a->tokens, .starts = a->starts, .targets = a->targets});
+    bucketed_set(&t->model, bucket,
+                 &(BucketInput){.tokens = a->tokens, .starts = a->starts, .targets = a->targets});
+    parallel_forward(&t->parallel, &t->model.list[bucket].plan);
     return bucket;
 }
 
-/* The gradient of the mean loss over all examples of the update, summed over its batches. */
+/* The loss of this rank's part of a batch times the examples that it is the mean of. */
+static double summed_loss(const Trainer *t, size_t bucket, size_t examples)
+{
+    return examples ? (double)bucketed_loss(&t->model, bucket) * (double)examples : 0;
+}
+
+/* The mean loss of a batch. */
+static double whole_loss(Trainer *t, const TrainBatch *b)
+{
+    const TrainBatch part = train_own_part(t, b);
+    double sum = summed_loss(t, forward_part(t, &t->train, b, &part), part.count);
+    parallel_end_forward(&t->parallel);
+    job_sum(t->comm, &sum, 1);
+    return sum / (double)b->count;
+}
+
+/* The gradient of the mean loss over all examples of the update, summed over its batches; the loss
+ * is this rank's part of it. A rank without examples adds zeros. */
 static Update gradients(Trainer *t)
 {
     uint64_t n = (uint64_t)t->config.accumulate;
@@ -62,16 +93,17 @@ static Update gradients(Trainer *t)
     for (size_t i = first; i < last; i++)
         u.examples += t->batches.at[i].count;
     for (size_t i = first; i < last; i++) {
-        const TrainBatch *b = &t->batches.at[i];
-        double share = (double)b->count / (double)u.examples;
+        const TrainBatch *b = &t->batches.at[i], part = train_own_part(t, b);
+        double share = (double)part.count / (double)u.examples;
         t->model.exec.training = (TrainingRun){.active = true,
                                                .seed = (uint64_t)t->config.seed,
                                                .step = t->epoch * t->batches.count + i,
                                                .accumulate = i > first,
                                                .loss_weight = (float)share};
-        size_t bucket = forward_batch(t, &t->train, b);
-        u.row.loss += share * (double)bucketed_loss(&t->model, bucket);
-        bucketed_backward(&t->model, bucket);
+        size_t bucket = forward_part(t, &t->train, b, &part);
+        u.row.loss += part.count ? share * (double)bucketed_loss(&t->model, bucket) : 0;
+        t->parallel.muted = i + 1 < last;
+        parallel_backward(&t->parallel);
     }
     t->model.exec.training = (TrainingRun){0};
     return u;
@@ -123,14 +155,14 @@ static int check_loss(Trainer *t, const Update *u, Err *err)
  * the update. That loss enters the mean, since one batch alone may be a hard one. */
 static int check_checkpoint(Trainer *t, const Update *u, Err *err)
 {
-    const Params *p = &t->model.params;
+    double squares = parallel_squares(&t->parallel, t->model.params.weights);
     uint64_t step = t->state.updates;
-    if (!isfinite(gradient_norm(p->weights, p->block_floats, t->model.threads)))
+    job_sum(t->comm, &squares, 1);
+    if (!isfinite(squares))
         return err_set(err, "step %" PRIu64 ": a weight is not finite after the update", step);
     if (check_level(t, step, "mean loss", mean_loss(t->state.smoothed_loss, step), err) != 0)
         return -1;
-    size_t bucket = forward_batch(t, &t->train, u->last);
-    double after = next_smoothed(t, (double)bucketed_loss(&t->model, bucket));
+    double after = next_smoothed(t, whole_loss(t, u->last));
     if (check_level(t, step, "mean loss after the update", mean_loss(after, step + 1), err) != 0)
         return -1;
     return u->evaluated ? check_level(t, step, "development loss", u->row.development_loss, err)
@@ -139,11 +171,22 @@ static int check_checkpoint(Trainer *t, const Update *u, Err *err)
 
 /* ---- updating ---- */
 
+/* What all ranks have to know alike: the loss, the gradient's norm, and whether one of them was
+ * asked to stop. */
+static void exchange(Trainer *t, Update *u)
+{
+    double values[] = {u->row.loss, parallel_squares(&t->parallel, t->model.params.grads),
+                       interrupted() || (t->comm && is_first(t) && job_stop_asked())};
+    job_sum(t->comm, values, COUNT_OF(values));
+    u->row.loss = values[0];
+    u->row.grad_norm = sqrt(values[1]);
+    u->stops = values[2] > 0;
+}
+
 static int apply(Trainer *t, Update *u, Err *err)
 {
     const TrainConfig *c = &t->config;
-    Params *p = &t->model.params;
-    u->row.grad_norm = gradient_norm(p->grads, p->block_floats, t->model.threads);
+    exchange(t, u);
     if (check_loss(t, u, err) != 0)
         return -1;
     uint64_t warmup = (uint64_t)llround(c->warmup * (double)t->total_updates);
@@ -152,8 +195,7 @@ static int apply(Trainer *t, Update *u, Err *err)
     AdamW adamw = adamw_defaults();
     adamw.learning_rate = (float)u->row.learning_rate;
     adamw.weight_decay = (float)c->weight_decay;
-    params_update(p, &adamw, (float)clip_factor(u->row.grad_norm, c->max_grad_norm),
-                  t->model.threads);
+    parallel_update(&t->parallel, &adamw, (float)clip_factor(u->row.grad_norm, c->max_grad_norm));
     u->row.step = (int64_t)++t->state.updates;
     u->row.epoch = (double)u->row.step / (double)t->updates_per_epoch;
     return 0;
@@ -177,18 +219,23 @@ static size_t count_right(const float *logits, size_t labels, const int32_t *tar
 Evaluation train_evaluate(Trainer *t, const Examples *e)
 {
     Evaluation result = {.count = e->count};
+    double sums[2] = {0}; /* losses, right ones */
     OWNED_BY(batches_release) Batches batches;
     BatchOrder order = {.batch_size = (size_t)t->config.batch_size};
     batches_build(&batches, e, t->lengths, t->num_lengths, order);
     for (size_t i = 0; i < batches.count; i++) {
-        const TrainBatch *b = &batches.at[i];
-        size_t bucket = forward_batch(t, e, b);
-        result.loss += (double)bucketed_loss(&t->model, bucket) * (double)b->count;
+        const TrainBatch part = train_own_part(t, &batches.at[i]);
+        size_t bucket = forward_part(t, e, &batches.at[i], &part);
+        sums[0] += summed_loss(t, bucket, part.count);
         if (e->label)
-            result.right += count_right(bucketed_logits(&t->model, bucket),
-                                        t->model.config.num_labels, t->arrays.targets, b->count);
+            sums[1] +=
+                (double)count_right(bucketed_logits(&t->model, bucket), t->model.config.num_labels,
+                                    t->arrays.targets, part.count);
+        parallel_end_forward(&t->parallel);
     }
-    result.loss /= (double)e->count;
+    job_sum(t->comm, sums, COUNT_OF(sums));
+    result.loss = sums[0] / (double)e->count;
+    result.right = (size_t)sums[1];
     return result;
 }
 
@@ -218,11 +265,16 @@ static int save_model(const Trainer *t, Err *err)
     return status == 0 ? train_model_save(c->out, &t->model, err) : -1;
 }
 
-static int save(const Trainer *t, Err *err)
+static int save(Trainer *t, Err *err)
 {
-    if (train_state_save(t->config.out, &t->model, &t->state, t->identity, err) != 0)
-        return -1;
-    return save_model(t, err);
+    int status = 0;
+    parallel_collect(&t->parallel);
+    if (is_first(t))
+        status = train_state_save(t->config.out, &t->model, &t->state, t->identity, err);
+    if (is_first(t) && status == 0)
+        status = save_model(t, err);
+    parallel_keep_own(&t->parallel);
+    return status;
 }
 
 /* --resume writes the model again: the state may be newer. */
@@ -241,6 +293,16 @@ static int take_up(Trainer *t, FILE *chatter, Err *err)
                 "the training so far ran on %s; this is %s: results will differ in rounding\n",
                 t->state.arithmetic, now);
     return save_model(t, err);
+}
+
+/* What rank 0 has taken up becomes that of all. */
+static void share_state(Trainer *t)
+{
+    job_share(t->comm, &t->state, sizeof t->state);
+    if (t->state.updates == 0)
+        return;
+    parallel_spread(&t->parallel);
+    t->model.params.step = t->state.updates;
 }
 
 /* Checks before the directory is made and again once it is locked. Removes the old state first:
@@ -276,10 +338,13 @@ static TrainOutcome save_if_due(Trainer *t, const Update *u, TrainOutcome outcom
 
 TrainOutcome train_run(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err)
 {
-    if (begin(t, o, chatter, err) != 0)
+    if (is_first(t) && begin(t, o, chatter, err) != 0)
         return TRAIN_FAILED;
+    if (t->comm)
+        share_state(t);
     TrainProgress progress;
     train_progress_start(&progress, chatter, t->state.updates, t->total_updates);
+    progress.live &= !t->comm; /* a launcher may give its ranks a terminal of their own */
     TrainOutcome outcome = TRAIN_DONE;
     while (t->state.updates < t->total_updates && outcome == TRAIN_DONE) {
         begin_epoch(t, t->state.updates / t->updates_per_epoch);
@@ -291,9 +356,9 @@ TrainOutcome train_run(Trainer *t, const TrainOptions *o, FILE *chatter, Err *er
         if (t->state.updates % t->updates_per_epoch == 0)
             evaluate_epoch(t, &u);
         train_progress_show(&progress, &u.row, u.examples);
-        if (loss_curve_add(&t->curve, &u.row, err) != 0)
+        if (is_first(t) && loss_curve_add(&t->curve, &u.row, err) != 0)
             outcome = TRAIN_FAILED;
-        else if (interrupted())
+        else if (u.stops)
             outcome = TRAIN_INTERRUPTED;
         outcome = save_if_due(t, &u, outcome, err);
     }

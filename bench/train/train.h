@@ -4,6 +4,7 @@
  * and N alone, so --resume continues bit for bit. The files of a training are in state.h. */
 #pragma once
 
+#include "bench/ranks/parallel.h"
 #include "bench/train/config.h"
 #include "bench/train/data.h"
 #include "bench/train/state.h"
@@ -20,12 +21,17 @@ typedef struct Trainer {
     TrainState state;
     LossCurve curve;
     int lock; /* config.out, open and locked while it is trained into; -1 = not yet */
+    /* This process as one of several ranks, which all train alike, each on its part of every batch;
+     * rank 0 alone reads and writes the checkpoint. comm NULL: one process. Borrowed. */
+    CommThread *comm;
+    Parallel parallel;
 } Trainer;
 
 typedef struct TrainOptions {
     int threads;
     bool resume, overwrite;
-    bool named; /* the directory is that of --out: its parent must be there */
+    bool named;       /* the directory is that of --out: its parent must be there */
+    CommThread *comm; /* see Trainer */
 } TrainOptions;
 
 /* Checks that a training may write into c->out; call it before anything slow. Writes nothing. -1:
@@ -47,6 +53,9 @@ char *train_data_value(const Examples *trained);
 int train_init(Trainer *t, TrainConfig *config, const TrainOptions *o, Err *err);
 void train_release(Trainer *t);
 
+/* The examples of a batch that are this rank's part: in their order, as evenly as they divide. */
+TrainBatch train_own_part(const Trainer *t, const TrainBatch *b);
+
 typedef enum TrainOutcome {
     TRAIN_FAILED = -1, /* err says what */
     TRAIN_DONE,
@@ -59,7 +68,8 @@ typedef enum TrainOutcome {
  * guessing: the mean, the one after the last update, and the development loss. */
 TrainOutcome train_run(Trainer *t, const TrainOptions *o, FILE *chatter, Err *err);
 
-/* Mean loss over the examples and, of a classifier, the number of right labels. */
+/* Mean loss over the examples and, of a classifier, the number of right labels; the same on every
+ * rank, which all call it. */
 typedef struct Evaluation {
     double loss;
     size_t right, count;

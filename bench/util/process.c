@@ -163,19 +163,46 @@ pid_t process_start(const Program *p, Err *err)
 
 /* ---- running to the end ---- */
 
-/* Forks; the reading ends of its two pipes are then in `answer` and `output`. prints: the answer
- * comes on stdout. -1 on failure. */
-static pid_t start(const char *program, char *const *argv, bool prints, Stream *answer,
+/* How a program is run whose answer comes on stdout. */
+typedef struct Printer {
+    FILE *chatter;  /* or NULL */
+    size_t relayed; /* bytes of the answer */
+    bool answered;
+    int stop; /* writing end of its stdin, or -1 */
+} Printer;
+
+/* Hands on whole lines, until one opens the answer. */
+static void relay(Printer *p, const Stream *answer)
+{
+    while (p->chatter && !p->answered) {
+        const char *line = answer->text + p->relayed, *end = strchr(line, '\n');
+        p->answered = *line == '{';
+        if (p->answered || !end)
+            break;
+        fwrite(line, 1, (size_t)(end + 1 - line), p->chatter);
+        p->relayed += (size_t)(end + 1 - line);
+    }
+    if (p->chatter)
+        fflush(p->chatter);
+}
+
+/* Forks; the reading ends of its two pipes are then in `answer` and `output`. -1 on failure. */
+static pid_t start(const char *program, char *const *argv, Printer *printer, Stream *answer,
                    Stream *output, Err *err)
 {
-    int answers = stream_open(answer, 0, err);
+    static char *const apart[] = {NULL};
+    int stdins[2] = {-1, -1}, answers = stream_open(answer, 0, err);
     int outputs = answers < 0 ? -1 : stream_open(output, OUTPUT_KEPT, err);
+    if (printer && printer->chatter && pipe2(stdins, O_CLOEXEC) == 0)
+        printer->stop = stdins[1];
     const Program p = {program,
                        argv,
-                       {-1, prints ? answers : outputs, outputs, answers},
-                       prints ? CHILD_RESULT_FD : COUNT_OF(p.fds),
-                       NULL};
+                       {stdins[0], printer ? answers : outputs, outputs, answers},
+                       printer ? CHILD_RESULT_FD : COUNT_OF(p.fds),
+                       stdins[0] >= 0 ? apart : NULL};
     pid_t pid = outputs < 0 ? -1 : process_start(&p, err);
+    if (stdins[0] >= 0)
+        close(stdins[0]);
     if (answers >= 0)
         close(answers);
     if (outputs >= 0)
@@ -184,8 +211,11 @@ static pid_t start(const char *program, char *const *argv, bool prints, Stream *
 }
 
 /* Waits for its end while collecting what it writes. Returns waitpid's status. */
-static int wait_for_end(Child *c, pid_t pid, int grace_ms, Stream *answer, Stream *output)
+static int wait_for_end(Child *c, pid_t pid, Printer *printer, Stream *answer, Stream *output)
 {
+    const int grace_ms = printer ? PRINTER_GRACE_MS : GRACE_MS;
+    const char stop = CHILD_STOP;
+    bool asked = false;
     int64_t start_ns = clock_ns(), stopped_ns = 0;
     int status;
     for (;;) {
@@ -195,12 +225,16 @@ static int wait_for_end(Child *c, pid_t pid, int grace_ms, Stream *answer, Strea
         poll(fds, 2, closed ? REAP_TICK_MS : TICK_MS);
         stream_drain(answer);
         stream_drain(output);
+        if (printer)
+            relay(printer, answer);
         pid_t done = waitpid(pid, &status, WNOHANG);
         CHECK(done >= 0 || errno == EINTR, "waitpid: %s", strerror(errno));
         if (done == pid)
             break;
         bool late = (double)(clock_ns() - start_ns) > 1e9 * c->max_seconds;
-        if (!stopped_ns && (interrupted() || late)) {
+        if (printer && printer->stop >= 0) {
+            asked |= interrupted() && !asked && write(printer->stop, &stop, 1) == 1;
+        } else if (!stopped_ns && (interrupted() || late)) {
             c->end = interrupted() ? CHILD_INTERRUPTED : CHILD_TIMED_OUT;
             kill(pid, SIGTERM);
             stopped_ns = clock_ns();
@@ -234,16 +268,18 @@ void argv_free(char **argv)
     free(argv);
 }
 
-static int run_child(Child *c, const char *program, char *const *argv, bool prints, Err *err)
+static int run_child(Child *c, const char *program, char *const *argv, Printer *printer, Err *err)
 {
     Stream answer = {.fd = -1}, output = {.fd = -1};
-    pid_t pid = start(program, argv, prints, &answer, &output, err);
+    pid_t pid = start(program, argv, printer, &answer, &output, err);
     if (pid < 0) {
         stream_release(&answer);
         stream_release(&output);
         return -1;
     }
-    int status = wait_for_end(c, pid, prints ? PRINTER_GRACE_MS : GRACE_MS, &answer, &output);
+    int status = wait_for_end(c, pid, printer, &answer, &output);
+    if (printer)
+        relay(printer, &answer);
     stream_close(&answer);
     stream_close(&output);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT)
@@ -260,13 +296,17 @@ static int run_child(Child *c, const char *program, char *const *argv, bool prin
 int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err)
 {
     *c = (Child){.end = CHILD_EXITED, .max_seconds = max_seconds};
-    return run_child(c, program, argv, false, err);
+    return run_child(c, program, argv, NULL, err);
 }
 
-int child_run_printing(Child *c, const char *program, char *const *argv, Err *err)
+int child_run_printing(Child *c, const char *program, char *const *argv, FILE *chatter, Err *err)
 {
+    Printer printer = {.chatter = chatter, .stop = -1};
     *c = (Child){.end = CHILD_EXITED, .max_seconds = INFINITY};
-    return run_child(c, program, argv, true, err);
+    int status = run_child(c, program, argv, &printer, err);
+    if (printer.stop >= 0)
+        close(printer.stop);
+    return status;
 }
 
 void child_release(Child *c)

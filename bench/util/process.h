@@ -7,6 +7,7 @@
  * decided here. */
 #pragma once
 
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "autograd/base.h"
@@ -44,9 +45,14 @@ void argv_free(char **argv);
 int child_run(Child *c, const char *program, char *const *argv, double max_seconds, Err *err);
 void child_release(Child *c);
 
+/* A byte on a program's stdin that asks it to end in order. */
+enum { CHILD_STOP = 's' };
+
 /* The same without a limit, of a program whose answer is what it prints on stdout: `output` is its
- * stderr. */
-int child_run_printing(Child *c, const char *program, char *const *argv, Err *err);
+ * stderr. chatter: unless NULL, it gets what comes before a line that begins with '{', as it comes.
+ * Such a program has something to keep: it is out of reach of Ctrl-C, and where we are interrupted
+ * it gets CHILD_STOP and all the time it takes. */
+int child_run_printing(Child *c, const char *program, char *const *argv, FILE *chatter, Err *err);
 
 /* Writes why it failed, one line for status_reason: "killed by SIGSEGV" or "exit code 1" and the
  * last line it printed; or that line alone if it is one of this program's errors, "tare: ...". Not

@@ -167,7 +167,7 @@ static int run_ranks(const RunCommand *run, const RowResult *r, Err *err)
         argv[n++] = xasprintf("%zu", memory_of(run));
     }
     argv[n] = NULL;
-    int status = ranks_launch(argv + 1, r->config.ranks, r->config.launcher, &answer, err);
+    int status = ranks_launch(argv + 1, r->config.ranks, r->config.launcher, NULL, &answer, err);
     if (status == 0 && dprintf((int)run->result_fd, "%s", answer) < 0)
         status = err_set(err, "cannot write the result to descriptor %d", (int)run->result_fd);
     free(answer);

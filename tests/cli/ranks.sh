@@ -120,10 +120,12 @@ fault() {
 fault "a killed rank" KILL ranks_of "exited on signal 9"
 fault "a stopped rank" STOP ranks_of "has not answered for 4 s"
 fault "a killed launcher" KILL launcher_of "was killed by SIGKILL"
+job_folders() { ls -d /dev/shm/tare.?????? 2>/dev/null; }
+others=$(job_folders)
 "$tare" sweep r.toml --set ranks=2 --set 'parallel="fsdp"' --set num_trials=1000000 --out k.csv >out 2>err &
 sweep=$!
 wait_for_ranks
-folders=$(ls -d /dev/shm/tare.?????? 2>/dev/null)
+folders=$(comm -13 <(echo "$others") <(job_folders))
 kill -9 $sweep
 wait $sweep 2>/dev/null
 expect_nothing_left "a killed sweep"

@@ -1,4 +1,5 @@
-/* Training: its config, the batches of an epoch, the files it leaves, and taking it up again. */
+/* Training: its config, the batches of an epoch, the files it leaves, taking it up again, and
+ * ranks, which are threads here (support/thread_ranks.h). */
 #include "bench/train/train.h"
 
 #include <criterion/criterion.h>
@@ -12,6 +13,7 @@
 #include "model/files/config_json.h"
 #include "model/files/checkpoint.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/thread_ranks.h"
 
 TestSuite(train, .init = temp_dir_make, .fini = temp_dir_remove);
 
@@ -521,4 +523,150 @@ Test(train, a_development_loss_that_diverges_keeps_the_last_checkpoint)
     cr_expect_not_null(strstr(err.msg, "the training diverges: the development loss is"), "%s",
                        err.msg);
     cr_expect(train_state_exists(temp_path("out")), "of an epoch before");
+}
+
+/* ---- several ranks ---- */
+
+typedef struct TrainingRank {
+    const CommPlugin *plugin;
+    TrainConfig config;
+    TrainOptions options;
+    TrainOutcome outcome;
+    Err err;
+} TrainingRank;
+
+static void *run_rank(void *arg)
+{
+    TrainingRank *r = arg;
+    CommThread comm;
+    comm_thread_start(&comm, r->plugin, false);
+    r->options.comm = &comm;
+    r->outcome = run_with(r->config, r->options, &r->err);
+    comm_thread_finish(&comm);
+    return NULL;
+}
+
+/* The outcome, which is the same on all ranks. make: the config of each. */
+static TrainOutcome run_on_ranks(TrainConfig (*make)(const char *out), const char *out, int ranks,
+                                 Strategy strategy, bool resume)
+{
+    TrainingRank rank[MOST_THREAD_RANKS];
+    pthread_t threads[MOST_THREAD_RANKS];
+    const CommPlugin *plugin = thread_ranks(ranks);
+    for (int r = 0; r < ranks; r++) {
+        rank[r] = (TrainingRank){plugin, make(out), {.resume = resume}, TRAIN_FAILED, {""}};
+        rank[r].config.ranks = ranks;
+        rank[r].config.parallel = strategy;
+        cr_assert_eq(pthread_create(&threads[r], NULL, run_rank, &rank[r]), 0);
+    }
+    for (int r = 0; r < ranks; r++) {
+        pthread_join(threads[r], NULL);
+        cr_assert_eq(rank[r].outcome, rank[0].outcome, "%s", rank[r].err.msg);
+    }
+    return rank[0].outcome;
+}
+
+/* 44 windows in batches of 6: the last one has 2, which leaves one of 3 ranks without any. */
+static TrainConfig uneven_gpt(const char *out)
+{
+    TrainConfig c = gpt_config(out, "max_grad_norm = 0.1\nprefetch_layers = 1\n");
+    c.batch_size = 6;
+    return c;
+}
+
+/* Texts of two lengths. */
+static TrainConfig uneven_classifier(const char *out)
+{
+    TrainConfig c = serving_config("encoder");
+    free(c.out);
+    c.out = xstrdup(temp_path(out));
+    c.dropout = 0.1;
+    c.epochs = 4;
+    return c;
+}
+
+/* The losses and norms of loss.csv; returns how many lines it has. */
+static size_t read_curve(const char *dir, double values[][2], size_t most)
+{
+    char *path = xasprintf("%s/loss.csv", dir);
+    FILE *f = fopen(temp_path(path), "r");
+    size_t count = 0;
+    cr_assert_not_null(f, "%s", path);
+    cr_assert_neq(fscanf(f, "%*[^\n]"), EOF);
+    while (count < most &&
+           fscanf(f, "%*d,%*f,%lf,%lf%*[^\n]", &values[count][0], &values[count][1]) == 2)
+        count++;
+    fclose(f);
+    free(path);
+    return count;
+}
+
+static void expect_same_curve(const char *a, const char *b, const char *what)
+{
+    enum { MOST = 100 };
+    double x[MOST][2], y[MOST][2], worst = 0;
+    size_t n = read_curve(a, x, MOST);
+    cr_assert(n > 5 && n == read_curve(b, y, MOST), "%s: %zu lines", what, n);
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < 2; k++)
+            worst = fmax(worst, fabs(y[i][k] / x[i][k] - 1));
+    /* Observed: 2.6e-7. */
+    cr_expect(worst < 1e-6, "%s: losses or norms differ by %.2g of their value", what, worst);
+}
+
+static void expect_same_on_ranks(TrainConfig (*make)(const char *), int ranks)
+{
+    Err err = {""};
+    cr_assert_eq(run(make("one"), false, &err), TRAIN_DONE, "%s", err.msg);
+    for (Strategy s = DDP_NAIVE; s <= FSDP; s++) {
+        char *out = xasprintf("out%d", (int)s), *what = xasprintf("strategy %d", (int)s);
+        cr_assert_eq(run_on_ranks(make, out, ranks, s, false), TRAIN_DONE, "%s", what);
+        expect_same_curve("one", out, what);
+        char *first = xstrdup(temp_path("out1/training.safetensors"));
+        char *file = xasprintf("%s/training.safetensors", out);
+        expect_same_files(first, temp_path(file));
+        free(file);
+        free(first);
+        free(what);
+        free(out);
+    }
+}
+
+Test(train, a_gpt_is_the_same_on_ranks, .timeout = 120)
+{
+    write_text();
+    expect_same_on_ranks(uneven_gpt, 3);
+}
+
+Test(train, a_classifier_is_the_same_on_ranks, .timeout = 120)
+{
+    write_encoder();
+    write_samples("samples.jsonl", "positive", "negative");
+    expect_same_on_ranks(uneven_classifier, 4);
+}
+
+/* One update on this many ranks, in a process that is told to stop before it begins. */
+static void update_once(const char *out, int ranks, Strategy strategy)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        interrupt_note();
+        _exit((int)run_on_ranks(uneven_gpt, out, ranks, strategy, true));
+    }
+    int status;
+    waitpid(child, &status, 0);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == TRAIN_INTERRUPTED);
+}
+
+Test(train, a_training_goes_on_with_another_number_of_ranks, .timeout = 120)
+{
+    Err err = {""};
+    write_text();
+    cr_assert_eq(run(uneven_gpt("one"), false, &err), TRAIN_DONE, "%s", err.msg);
+    update_once("out", 2, FSDP);
+    update_once("out", 3, ZERO1);
+    update_once("out", 4, SHARDED_OPTIMIZER);
+    update_once("out", 4, FSDP);
+    cr_assert_eq(run(uneven_gpt("out"), true, &err), TRAIN_DONE, "%s", err.msg);
+    expect_same_curve("one", "out", "taken up");
 }
