@@ -50,6 +50,25 @@ def choices(model, double, prompt, ids):
     return list(zip(best.tolist(), gap.tolist(), (2 * error).tolist()))
 
 
+def compare_greedy(program, directory, name, model, double, prompt, new):
+    """The number of ids that differ from PyTorch's by more than a near-tie; prints them, and a line of the whole."""
+    result = tare_ids(program, directory, prompt, new)
+    ids, theirs = result["ids"], reference_ids(model, prompt, new)
+    bad = ties = 0
+    for at, (best, gap, bound) in enumerate(choices(model, double, prompt, ids)):
+        if best == ids[at]:
+            continue
+        ties += 1
+        bad += gap > bound
+        print(f"  {name} {len(prompt)}: token {at}: {ids[at]}, PyTorch {best}, {gap:.1e} better, bound {bound:.1e}")
+    if ids != theirs and not ties:
+        bad += 1
+        print(f"  {name} {len(prompt)}: {ids} are not {theirs}")
+    print(f"{name}, prompt of {len(prompt)}: {len(ids)} ids ({result['stop']}), {len(set(ids))} different, {ties} near-ties"
+          + (" NOT OK" if bad else ""), flush=True)
+    return bad
+
+
 def check(args, directory, name, length):
     import torch
     from transformers import AutoModelForCausalLM
@@ -58,21 +77,7 @@ def check(args, directory, name, length):
     double = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float64).eval()
     prompt = [random.Random(length).randrange(3, model.config.vocab_size) for _ in range(length)]
     new = min(NEW, model.config.max_position_embeddings - length)
-    result = tare_ids(args.tare, directory, prompt, new)
-    ids, theirs = result["ids"], reference_ids(model, prompt, new)
-    bad = ties = 0
-    for at, (best, gap, bound) in enumerate(choices(model, double, prompt, ids)):
-        if best == ids[at]:
-            continue
-        ties += 1
-        bad += gap > bound
-        print(f"  {name} {length}: token {at}: {ids[at]}, PyTorch {best}, {gap:.1e} better, bound {bound:.1e}")
-    if ids != theirs and not ties:
-        bad += 1
-        print(f"  {name} {length}: {ids} are not {theirs}")
-    print(f"{name}, prompt of {length}: {len(ids)} ids ({result['stop']}), {len(set(ids))} different, {ties} near-ties"
-          + (" NOT OK" if bad else ""), flush=True)
-    return bad
+    return compare_greedy(args.tare, directory, name, model, double, prompt, new)
 
 
 def main():
