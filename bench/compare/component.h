@@ -38,6 +38,7 @@ typedef struct Component {
     ComponentKind kind;
     unsigned peers;        /* a bit for each that can do it, 1 << IMPL_PYTORCH; tare can do all */
     bool generates;        /* a decoder, behind its prompts */
+    bool reloads;          /* a decoder, from its file on, in every call */
     bool from_text;        /* its input is text, cut to seq_len ids where there is a seq_len */
     bool only_embeddings;  /* an encoder that stops at hidden state 0 */
     bool backward, update; /* of a GPT; of attention the first */

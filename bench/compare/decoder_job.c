@@ -48,13 +48,18 @@ int decoder_job_load(DecoderJob *job, Checkpoint *ck, const int32_t *tokens, siz
     job->first = xcalloc(batch, sizeof *job->first);
     job->ids = xcalloc(batch * n_gen + 1, sizeof *job->ids);
     job->logits = xcalloc(batch * ck->config.vocab_size, sizeof *job->logits);
+    return 0;
+}
+
+void decoder_job_warm(DecoderJob *job)
+{
+    const size_t batch = job->decoder.options.batch;
     OWNED size_t *one = xcalloc(batch, sizeof *one);
     one[0] = 1;
-    decoder_read(&job->decoder, tokens, one, true); /* packs the weights */
-    if (n_gen > 0)
+    decoder_read(&job->decoder, job->tokens, one, true);
+    if (job->n_gen > 0)
         read_prompts(job, NULL);
     memcpy(job->first, job->decoder.next, batch * sizeof *job->first);
-    return 0;
 }
 
 void decoder_job_release(DecoderJob *job)

@@ -16,9 +16,11 @@ typedef struct DecoderJob {
     float *logits;         /* [batch, V] after the prompts, or of the first step */
 } DecoderJob;
 
-/* Reads and packs the weights; with n_gen also reads the prompts. Release also after -1. */
+/* Reads the weights. Release also after -1. */
 int decoder_job_load(DecoderJob *job, Checkpoint *ck, const int32_t *tokens, size_t batch,
                      size_t length, size_t n_gen, Precision precision, int threads, Err *err);
+/* Packs the weights; with n_gen also reads the prompts. Without it the first run packs. */
+void decoder_job_warm(DecoderJob *job);
 void decoder_job_release(DecoderJob *job);
 
 /* The prompts into an empty cache, until the likeliest next token of each is known; or, behind them

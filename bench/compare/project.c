@@ -90,7 +90,8 @@ static int run_maker(const char *name, const char *cache, const Project *p, Err 
 {
     Child child;
     OWNED char *script = xasprintf("%s/bench/peers/make_models.py", p->root);
-    char *argv[] = {p->python, script, (char *)cache, "--only", (char *)name, NULL};
+    char *argv[] = {p->python,    script,   (char *)cache, "--only",
+                    (char *)name, "--tare", p->program,    NULL};
     fprintf(stderr, "tare: making model '%s' in %s, once\n", name, cache);
     if (child_run(&child, p->python, argv, MAKE_SECONDS, err) != 0)
         return -1;
@@ -186,7 +187,9 @@ int model_files_check(const ModelFiles *f, const CompareCell *cell, Err *err)
                              : "a model, not for an attention layer");
     if (layer)
         return 0;
-    bool decoder = what->kind == COMPONENT_DECODER;
+    bool decoder = what->kind == COMPONENT_DECODER, tokenizer = what->kind == COMPONENT_TOKENIZER;
+    if (tokenizer)
+        return 0;
     if (decoder && decoder_check(c, err) != 0)
         return err_prefix(err, "%s cannot do '%s'", f->dir, what->name);
     if (!decoder && gpt != (c->family->causal))

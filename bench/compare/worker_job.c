@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/files/checkpoint.h"
+#include "model/files/model_tokenizer.h"
 #include "model/model.h"
 #include "model/tokenizer/wordpiece.h"
 #include "bench/text/classifier.h"
@@ -26,8 +27,9 @@ struct WorkerJob {
     size_t batch, length; /* length 0 for a tokenizer */
     /* from text */
     WordPiece *words;
-    json_t *request;    /* holds the texts */
-    const char **texts; /* [batch] */
+    Tokenizer *tokenizer; /* instead, where nothing but it is timed */
+    json_t *request;      /* holds the texts */
+    const char **texts;   /* [batch] */
     size_t *text_lens, max_length;
     IdBuffer ids;
     TokenBatch encoded;
@@ -39,6 +41,9 @@ struct WorkerJob {
     Classifier classifier;  /* instead of the model */
     AttentionJob attention; /* likewise */
     DecoderJob decoder;     /* likewise */
+    const char *model_dir;  /* of a decoder, in the request */
+    size_t n_gen;
+    int threads;
 };
 
 void worker_job_free(WorkerJob *job)
@@ -51,6 +56,7 @@ void worker_job_free(WorkerJob *job)
     id_buffer_release(&job->ids);
     token_batch_release(&job->encoded);
     wordpiece_free(job->words);
+    tokenizer_free(job->tokenizer);
     free(job->tokens);
     free(job->mask);
     free(job->targets);
@@ -194,13 +200,37 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
     return checkpoint_load(ck, &job->model.params, err);
 }
 
-static int load_decoder(WorkerJob *job, const json_t *request, Checkpoint *ck, Err *err)
+static int load_decoder(WorkerJob *job, Checkpoint *ck, Err *err)
 {
-    size_t n_gen = (size_t)json_integer_value(json_object_get(request, "n_gen"));
+    return decoder_job_load(&job->decoder, ck, job->tokens, job->batch, job->length, job->n_gen,
+                            job->component->precision, job->threads, err);
+}
+
+static int start_decoder(WorkerJob *job, json_t *request, Checkpoint *ck, Err *err)
+{
+    job->request = json_incref(request);
+    job->model_dir = json_string_value(json_object_get(request, "model_dir"));
+    job->n_gen = (size_t)json_integer_value(json_object_get(request, "n_gen"));
+    job->threads = threads_of(request);
     if (load_inputs(job, request, &ck->config, err) != 0)
         return -1;
-    return decoder_job_load(&job->decoder, ck, job->tokens, job->batch, job->length, n_gen,
-                            job->component->precision, threads_of(request), err);
+    if (job->component->reloads)
+        return 0;
+    if (load_decoder(job, ck, err) != 0)
+        return -1;
+    decoder_job_warm(&job->decoder);
+    return 0;
+}
+
+static int reload_decoder(WorkerJob *job, Err *err)
+{
+    Checkpoint ck;
+    decoder_job_release(&job->decoder);
+    if (checkpoint_open(&ck, job->model_dir, err) != 0)
+        return -1;
+    int status = load_decoder(job, &ck, err);
+    checkpoint_release(&ck);
+    return status;
 }
 
 static int load_attention(WorkerJob *job, const json_t *request, Err *err)
@@ -227,14 +257,14 @@ static int load(WorkerJob *job, json_t *request, Err *err)
     if (job->component->kind == COMPONENT_CLASSIFIER)
         return classifier_init(&job->classifier, dir, job->max_length, false, threads_of(request),
                                err);
+    if (job->component->kind == COMPONENT_TOKENIZER)
+        return (job->tokenizer = model_tokenizer_load(dir, err)) ? 0 : -1;
     if (job->component->from_text && !(job->words = wordpiece_load(dir, err)))
         return -1;
-    if (job->component->kind == COMPONENT_TOKENIZER)
-        return 0;
     Checkpoint ck;
     if (checkpoint_open(&ck, dir, err) != 0)
         return -1;
-    int status = job->component->kind == COMPONENT_DECODER ? load_decoder(job, request, &ck, err)
+    int status = job->component->kind == COMPONENT_DECODER ? start_decoder(job, request, &ck, err)
                                                            : load_model(job, request, &ck, err);
     checkpoint_release(&ck);
     return status;
@@ -264,7 +294,8 @@ static int run_tokenizer(WorkerJob *job, Err *err)
     (void)err;
     job->ids.count = 0;
     for (size_t i = 0; i < job->batch; i++)
-        wordpiece_encode(job->words, job->texts[i], job->text_lens[i], job->max_length, &job->ids);
+        tokenizer_encode(job->tokenizer, job->texts[i], job->text_lens[i], job->max_length,
+                         &job->ids);
     return 0;
 }
 
@@ -306,7 +337,8 @@ static int run_attention(WorkerJob *job, Err *err)
 
 static int run_decoder(WorkerJob *job, Err *err)
 {
-    (void)err;
+    if (job->component->reloads && reload_decoder(job, err) != 0)
+        return -1;
     decoder_job_run(&job->decoder);
     return 0;
 }
@@ -335,7 +367,7 @@ static int write_ids(WorkerJob *job, const char *path, Err *err)
     IdBuffer one = {0};
     for (size_t i = 0; i < job->batch; i++) {
         one.count = 0;
-        lengths[i] = (int32_t)wordpiece_encode(job->words, job->texts[i], job->text_lens[i],
+        lengths[i] = (int32_t)tokenizer_encode(job->tokenizer, job->texts[i], job->text_lens[i],
                                                job->max_length, &one);
     }
     STensor tensors[] = {stensor_make("ids", ST_I32, 1, &job->ids.count, job->ids.ids),

@@ -3,7 +3,8 @@ PyTorch through transformers, llama.cpp, OpenVINO GenAI.
 
 Each job has the components of bench/compare/component.c of that kind: prefill* is the prompts into an empty cache
 until the likeliest next token of each is known; decode* is n_gen steps behind them, the cache cut back before each
-call. `run` returns nothing, or the time in ns where only the library can tell the steps from the prompt.
+call; first_token* is the model from its file, then prefill. `run` returns nothing, or the time in ns where only the
+library can tell the steps from the prompt.
 """
 
 import json
@@ -12,19 +13,41 @@ from pathlib import Path
 from onnx_export import hash_weights
 
 
+def precision_of(component):
+    """f32, bf16 or q8_0."""
+    return next((p for p in ("bf16", "q8_0") if component.endswith("_" + p)), "f32")
+
+
 class Job:
-    """What all have: the prompts, and what is written of a run."""
+    """What all have: the prompts, and what is written of a run. `open` loads the model."""
 
     def __init__(self, request):
         from safetensors.numpy import load_file
 
+        self.model_dir, self.threads = request["model_dir"], request["threads"]
         self.component, self.n_gen = request["component"], request.get("n_gen", 0)
-        self.small = self.component.endswith("_bf16")
+        self.precision = precision_of(self.component)
+        self.small, self.reloads = self.precision != "f32", self.component.startswith("first_token")
         self.prompts = load_file(request["inputs"])["tokens"]
         self.batch, self.length = self.prompts.shape
         self.ids, self.logits = [], None
 
+    def begin(self):
+        """What comes before the first run; not of one that loads by itself."""
+        if not self.reloads:
+            self.open()
+            if self.n_gen:
+                self.prefill()
+                self.first = self.next
+        return self
+
+    def close(self):
+        pass
+
     def run(self):
+        if self.reloads:
+            self.close()
+            self.open()
         if not self.n_gen:
             self.prefill()
             return None
@@ -48,19 +71,19 @@ class Job:
 
 
 class TorchJob(Job):
-    """Eager, in inference mode, with the cache that transformers calls dynamic or static."""
+    """Eager, in inference mode, with the cache that transformers calls dynamic or static. It has no q8_0: its bf16
+    stands beside it."""
 
     def __init__(self, torch, transformers, request, static):
         super().__init__(request)
-        self.torch, self.static = torch, static
-        self.dtype = torch.bfloat16 if self.small else torch.float32
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(request["model_dir"], dtype=self.dtype).eval()
+        self.torch, self.static, self.auto = torch, static, transformers.AutoModelForCausalLM
         self.tokens = torch.from_numpy(self.prompts.astype("int64"))
         self.caches = transformers.cache_utils
-        self.cache = None
-        if self.n_gen:
-            self.prefill()
-            self.first = self.next
+
+    def open(self):
+        dtype = self.torch.bfloat16 if self.small else self.torch.float32
+        self.model = self.cache = None
+        self.model = self.auto.from_pretrained(self.model_dir, dtype=dtype).eval()
 
     def new_cache(self):
         if not self.static:
@@ -114,13 +137,13 @@ GPT2_WHOLE = {"token_embd": "wte", "position_embd": "wpe", "output_norm": "ln_f"
 
 
 def read_weights(model_dir):
-    from safetensors.numpy import load_file
+    from safetensors.torch import load_file
 
     folder, weights = Path(model_dir), {}
     index = folder / "model.safetensors.index.json"
     names = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else {"model.safetensors"}
     for name in names:
-        weights.update(load_file(folder / name))
+        weights.update({name: w.float().numpy() for name, w in load_file(folder / name).items()})
     return {name.removeprefix("model.").removeprefix("transformer."): w for name, w in weights.items()}
 
 
@@ -196,13 +219,15 @@ def add_bytes_as_tokens(writer, vocab_size):
 
 
 def stored(w, kind):
-    """The array as the file has it, and its type; refuses to change a value. Vectors are F32."""
+    """The array as the file has it, and its type; only Q8_0 may change a value. Vectors are F32."""
     import gguf
     import numpy as np
 
     w = np.ascontiguousarray(w, np.float32)
     if kind == "F32" or w.ndim == 1:
         return w, None
+    if kind == "Q8_0":
+        return gguf.quants.quantize(w, gguf.GGMLQuantizationType.Q8_0), gguf.GGMLQuantizationType.Q8_0
     if kind == "F16":
         small = w.astype(np.float16)
         exact = np.array_equal(small.astype(np.float32), w)
@@ -214,20 +239,24 @@ def stored(w, kind):
     return small, gguf.GGMLQuantizationType[kind]
 
 
+def gguf_path(model_dir, kind):
+    return Path(model_dir) / f"model-{kind.lower()}.gguf"
+
+
 def make_gguf(model_dir, kind):
     """The model as a file of this type, made once for these very weights: their hash lies beside it."""
     import gguf
 
-    path = Path(model_dir) / f"model-{kind.lower()}.gguf"
+    path = gguf_path(model_dir, kind)
     mark, digest = path.with_suffix(".gguf.sha256"), hash_weights(model_dir)
     if path.exists() and mark.exists() and mark.read_text().strip() == digest:
-        return path
+        return
     config = json.loads((Path(model_dir) / "config.json").read_text())
     if config["model_type"] not in ("gpt2", "llama"):
         raise ValueError(f"a model of type '{config['model_type']}' is not written to GGUF here")
     writer = gguf.GGUFWriter(path, config["model_type"])
     add_shape(writer, config)
-    writer.add_file_type({"F32": 0, "F16": 1, "BF16": 32}[kind])
+    writer.add_file_type({"F32": 0, "F16": 1, "Q8_0": 7, "BF16": 32}[kind])
     add_bytes_as_tokens(writer, config["vocab_size"])
     for name, w in gguf_tensors(config, read_weights(model_dir)):
         data, kind_here = stored(w, kind)
@@ -237,33 +266,31 @@ def make_gguf(model_dir, kind):
     writer.write_tensors_to_file()
     writer.close()
     mark.write_text(digest + "\n")
-    return path
 
 
 # ---- llama.cpp ----
 
 class LlamaCppJob(Job):
-    """By its C interface, as its own benchmark uses it. In fp32 weights and cache are F32; in bf16 weights are BF16,
-    and the cache F16, its default."""
+    """By its C interface, as its own benchmark uses it. In fp32 weights and cache are F32; else weights are BF16 or
+    Q8_0, and the cache F16, its default."""
 
     def __init__(self, cpp, request):
         super().__init__(request)
-        self.cpp = cpp
-        path = make_gguf(request["model_dir"], "BF16" if self.small else "F32")
-        model = cpp.llama_model_default_params()
-        model.n_gpu_layers = 0
-        self.model = cpp.llama_model_load_from_file(str(path).encode(), model)
-        if not self.model:
-            raise RuntimeError(f"llama.cpp cannot load {path}")
-        self.vocab_size = cpp.llama_vocab_n_tokens(cpp.llama_model_get_vocab(self.model))
-        self.context = cpp.llama_init_from_model(self.model, self.context_params(request["threads"]))
-        if not self.context:
-            raise RuntimeError("llama.cpp cannot make a context")
+        self.cpp, self.model = cpp, None
+        self.path = gguf_path(self.model_dir, self.precision)
         self.prompt = self.make_batch(self.prompts, range(self.length))
         self.tokens = self.make_batch(self.prompts[:, :1], [self.length])
-        if self.n_gen:
-            self.prefill()
-            self.first = self.next
+
+    def open(self):
+        model = self.cpp.llama_model_default_params()
+        model.n_gpu_layers = 0
+        self.model = self.cpp.llama_model_load_from_file(str(self.path).encode(), model)
+        if not self.model:
+            raise RuntimeError(f"llama.cpp cannot load {self.path}")
+        self.vocab_size = self.cpp.llama_vocab_n_tokens(self.cpp.llama_model_get_vocab(self.model))
+        self.context = self.cpp.llama_init_from_model(self.model, self.context_params(self.threads))
+        if not self.context:
+            raise RuntimeError("llama.cpp cannot make a context")
 
     def context_params(self, threads):
         params = self.cpp.llama_context_default_params()
@@ -329,23 +356,22 @@ class LlamaCppJob(Job):
         return super().outputs()
 
     def close(self):
-        self.cpp.llama_free(self.context)
-        self.cpp.llama_model_free(self.model)
+        if self.model:
+            self.cpp.llama_free(self.context)
+            self.cpp.llama_model_free(self.model)
+        self.model = None
 
 
 # ---- OpenVINO GenAI ----
 
 class OpenVinoJob(Job):
-    """LLMPipeline on a GGUF of F16, the widest that it reads, computing in fp32 or bf16. It shows no logits, and a call
-    reads the prompt: the time of steps is that between its tokens."""
+    """LLMPipeline on a GGUF of F16, the widest that it reads, computing in fp32 or bf16, or of Q8_0. It shows no
+    logits, and a call reads the prompt: the time of steps is that between its tokens. Its cache of prompts read
+    before is off."""
 
     def __init__(self, genai, openvino, request):
         super().__init__(request)
-        path = make_gguf(request["model_dir"], "F16")
-        hint = "bf16" if self.small else "f32"
-        self.pipeline = genai.LLMPipeline(str(path), "CPU", INFERENCE_PRECISION_HINT=hint, KV_CACHE_PRECISION=hint,
-                                          INFERENCE_NUM_THREADS=request["threads"],
-                                          DYNAMIC_QUANTIZATION_GROUP_SIZE=0)
+        self.genai = genai
         ids = self.prompts.astype("int64")
         self.tokens = genai.TokenizedInputs(openvino.Tensor(ids), openvino.Tensor(ids * 0 + 1))
         self.options = genai.GenerationConfig()
@@ -353,7 +379,29 @@ class OpenVinoJob(Job):
         self.options.ignore_eos = True
         self.options.do_sample = False
 
+    @staticmethod
+    def kind(precision):
+        return "Q8_0" if precision == "q8_0" else "F16"
+
+    def begin(self):
+        if not self.reloads:
+            self.open()
+        return self
+
+    def open(self):
+        hint = "bf16" if self.precision == "bf16" else "f32"
+        self.pipeline = None
+        schedule = self.genai.SchedulerConfig()
+        schedule.enable_prefix_caching = False
+        schedule.max_num_batched_tokens = max(256, self.prompts.size)
+        self.pipeline = self.genai.LLMPipeline(
+            str(gguf_path(self.model_dir, self.kind(self.precision))), "CPU", scheduler_config=schedule,
+            INFERENCE_PRECISION_HINT=hint, KV_CACHE_PRECISION=hint, INFERENCE_NUM_THREADS=self.threads,
+            DYNAMIC_QUANTIZATION_GROUP_SIZE=32 if self.precision == "q8_0" else 0)
+
     def run(self):
+        if self.reloads:
+            self.open()
         result = self.pipeline.generate(self.tokens, self.options)
         self.all = result.tokens
         times = result.perf_metrics.raw_metrics.m_new_token_times

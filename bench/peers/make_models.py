@@ -1,6 +1,6 @@
 """Makes Hugging Face model directories from seeds, without a network: small GPT-2, DistilBERT and BERT
 models of odd shapes for the tests, and the full-size shapes that `tare compare` measures (it runs this
-by itself and keeps what it made in .cache/models).
+by itself and keeps what it made in .cache/models). One is no random model: smollm2-135m is made of its GGUF file.
 
     make_models.py OUT_DIR               # every small model, each in OUT_DIR/NAME
     make_models.py OUT_DIR --only NAME   # one, also one of the large ones
@@ -15,6 +15,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -93,7 +95,8 @@ MODELS = {
                 decoder(64, 4, 2, layers=3, theta=500000.0, scaling=LLAMA3, head_dim=64),
                 "scaled frequencies"),
     "llama-rounded": (LlamaForCausalLM, LlamaConfig,
-                      dict(decoder(64, 4, 2, layers=2), vocab_size=300), "weights that fp16 and bf16 hold"),
+                      dict(decoder(64, 4, 2, layers=2), vocab_size=300, intermediate_size=160),
+                      "weights that fp16 and bf16 hold, whole groups of q8_0"),
     "llama-headless": (LlamaModel, LlamaConfig, decoder(48, 4, 4), "names without prefix, no head"),
     "mistral-small": (MistralForCausalLM, MistralConfig,
                       decoder(48, 4, 2, head_dim=80, sliding_window=None), "head_dim 80"),
@@ -131,6 +134,9 @@ MODELS = {
     "distilbert-base": (DistilBertForSequenceClassification, DistilBertConfig, SENTIMENT,
                         "large: 768/6/12, 30522 words, sentiment classifier"),
 }
+
+# of .cache/models/NAME.gguf, which analysis/fetch_decoder.py fetches
+REAL = ["smollm2-135m"]
 
 # The frequent words of English that a test sentence is likely to contain.
 WORDS = """the of and to a in is it you that he was for on are with as i his they be at one have this
@@ -230,10 +236,28 @@ def make(name, out_dir):
     print(folder)
 
 
+@torch.no_grad()
+def make_real(name, out_dir, tare):
+    """A trained model, as `tare convert` reads it from a GGUF file beside its place; each matrix rounded to what fp16
+    and bf16 both hold, so that the files of all peers are one model."""
+    source, partial = out_dir / f"{name}.gguf", out_dir / f".{name}.{os.getpid()}"
+    remove_abandoned(name, out_dir)
+    if not source.exists():
+        sys.exit(f"{source} is not there; python3 analysis/fetch_decoder.py fetches it")
+    subprocess.run([tare, "convert", source, partial], check=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(partial, dtype=torch.float32)
+    for p in model.parameters():
+        p.copy_(p.bfloat16().half())
+    model.bfloat16().save_pretrained(partial)
+    partial.rename(out_dir / name)
+    print(out_dir / name)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Makes Hugging Face model directories from seeds.")
     parser.add_argument("out_dir", type=Path, metavar="OUT_DIR")
-    parser.add_argument("--only", choices=MODELS, metavar="NAME")
+    parser.add_argument("--only", choices=[*MODELS, *REAL], metavar="NAME")
+    parser.add_argument("--tare", default="build/tare", metavar="PROGRAM", help="for the real ones")
     parser.add_argument("--list", action="store_true", help="print the names, write nothing")
     args = parser.parse_args()
     if args.list:
@@ -243,6 +267,9 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     small = [name for name, (_, _, _, purpose) in MODELS.items() if not purpose.startswith("large:")]
+    if args.only in REAL:
+        make_real(args.only, args.out_dir, args.tare)
+        return
     for name in [args.only] if args.only else small:
         make(name, args.out_dir)
 

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from decoders import LlamaCppJob, OpenVinoJob, TorchJob
+from decoders import LlamaCppJob, OpenVinoJob, TorchJob, make_gguf, precision_of
 from onnx_export import make_onnx, onnx_path
 
 # One thread for tokenizers: a few sentences are not worth more, and ours uses one.
@@ -56,6 +56,15 @@ def text_tokenizer(model_dir):
     return quiet_transformers().BertTokenizerFast.from_pretrained(model_dir)
 
 
+def bare_tokenizer(model_dir):
+    """Of `tokenizers` itself, for WordPiece and for byte-level BPE."""
+    from tokenizers import Tokenizer
+
+    if (Path(model_dir) / "vocab.txt").exists():
+        return text_tokenizer(model_dir).backend_tokenizer
+    return Tokenizer.from_file(str(Path(model_dir) / "tokenizer.json"))
+
+
 def label_names(model_dir):
     names = json.loads((Path(model_dir) / "config.json").read_text())["id2label"]
     return [names[str(i)] for i in range(len(names))]
@@ -69,7 +78,7 @@ class Tokenizers:
         self.versions = {"tokenizers": tokenizers.__version__, "transformers": transformers.__version__}
 
     def load(self, request):
-        self.tokenizer = text_tokenizer(request["model_dir"]).backend_tokenizer
+        self.tokenizer = bare_tokenizer(request["model_dir"])
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         if request["max_length"]:
@@ -96,7 +105,7 @@ SHOWN_GRADS = {"wpe.weight", "h.0.attn.c_attn.weight", "ln_f.weight", "layers.0.
 
 
 def is_decoder(component):
-    return component.startswith(("prefill", "decode"))
+    return component.startswith(("prefill", "decode", "first_token"))
 
 
 class PyTorch:
@@ -123,7 +132,7 @@ class PyTorch:
         self.torch.set_num_threads(request["threads"])
         self.component = request["component"]
         if is_decoder(self.component):
-            self.job = TorchJob(self.torch, self.transformers, request, self.static)
+            self.job = TorchJob(self.torch, self.transformers, request, self.static).begin()
         elif self.component.startswith("attention"):
             self.load_attention(request)
         elif self.component.startswith("gpt_"):
@@ -351,10 +360,13 @@ class LlamaCpp:
         self.versions = {"llama-cpp-python": llama_cpp.__version__,
                          "built for": llama_cpp.llama_print_system_info().decode().strip()}
 
+    def prepare(self, request):
+        make_gguf(request["model_dir"], precision_of(request["component"]).upper())
+
     def load(self, request):
         if self.job:
             self.job.close()
-        self.job = LlamaCppJob(self.cpp, request)
+        self.job = LlamaCppJob(self.cpp, request).begin()
 
     def run(self):
         return self.job.run()
@@ -372,9 +384,12 @@ class OpenVino:
         self.openvino, self.genai, self.job = openvino, openvino_genai, None
         self.versions = {"openvino": openvino.__version__, "openvino-genai": openvino_genai.__version__}
 
+    def prepare(self, request):
+        make_gguf(request["model_dir"], OpenVinoJob.kind(precision_of(request["component"])))
+
     def load(self, request):
         self.job = None  # first: two models may not fit
-        self.job = OpenVinoJob(self.genai, self.openvino, request)
+        self.job = OpenVinoJob(self.genai, self.openvino, request).begin()
 
     def run(self):
         return self.job.run()

@@ -317,6 +317,6 @@ for wrong in 'rounds=0' 'rouns=3' 'peers=torch'; do
 done
 compare "no folder" 2 --out "$work/none/results"
 echo '{"model_type":"gpt2"}' >"$model/config.json"
-compare "another kind of model" 2
-has "$work/err" "cannot do 'tokenizer', which is for an encoder$"
+CONFIG=model compare "another kind of model" 2
+has "$work/err" "cannot do 'model', which is for an encoder$"
 exit $failed
