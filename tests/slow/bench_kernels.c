@@ -44,7 +44,8 @@ static const Shape shapes[] = {
     {"y 128x32x32", 128, 32, 32, false, true, true},
 };
 
-typedef enum Way { PACKED, ON_THE_FLY, OPENBLAS, WAYS } Way;
+/* BF16: fp32 operands, rounded while they are packed on the fly, as backward in mixed has them. */
+typedef enum Way { PACKED, ON_THE_FLY, OPENBLAS, BF16, WAYS } Way;
 
 static double now(void)
 {
@@ -107,6 +108,7 @@ static void bench_shape(const Shape *s, int threads, int rounds)
         int at = r < 0 ? 0 : r;
         for (int way = 0; way < WAYS; way++) {
             g.packed = way == PACKED ? packed : NULL;
+            g.product = way == BF16 ? DT_BF16 : DT_F32;
             gemm_select(way == OPENBLAS ? "openblas" : "packed", &err);
             if (way != PACKED || packed)
                 rates[way][at] = rate_of(&g, threads, scratch);
@@ -277,7 +279,8 @@ int main(int argc, char **argv)
     }
     printf("%s, %d threads, %d rounds; %s\n", kernels()->isa, threads, rounds,
            gemm_blas_description());
-    printf("%-20s %13s %13s %13s %7s\n", "GFLOP/s", "packed", "on the fly", "openblas", "peak");
+    printf("%-20s %13s %13s %13s %13s %7s\n", "GFLOP/s", "packed", "on the fly", "openblas", "bf16",
+           "peak of fp32");
     for (size_t i = 0; i < COUNT_OF(shapes); i++)
         if (strstr(shapes[i].name, filter))
             bench_shape(&shapes[i], threads, rounds);

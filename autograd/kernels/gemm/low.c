@@ -182,6 +182,18 @@ static void multiply_and_finish(Part *t, LowTile tile, const LowFinish *current)
         finish_unfinished(t);
 }
 
+/* Part `part` of `parts` of the rows of a plain B under a panel, which is packed next. */
+static void prefetch_plain(const Part *t, const Block *k, const Columns *j, size_t part,
+                           size_t parts)
+{
+    const Gemm *g = t->g;
+    size_t step = low_step(t->product), from = k->steps.from * step, to = k->steps.to * step;
+    Range rows = share_of((Range){from, to < g->k ? to : g->k}, part, parts);
+    for (size_t i = rows.from; i < rows.to; i++)
+        for (size_t c = 0; c < j->count; c += 16)
+            __builtin_prefetch(g->b + i * g->b_row + j->first + c, 0, 2);
+}
+
 /* All strips of the block against one panel. */
 static void multiply_panel(Part *t, const Block *block, size_t panel)
 {
@@ -195,7 +207,11 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     size_t step_bytes = step_units(t, &j) * sizeof *b,
            next = low_steps(t->product, t->g->k) * step_bytes;
     size_t distance = t->g->packed ? prefetch_distance(&t->isa->tile, strips, next) : 0;
+    bool plain = !t->g->packed && t->g->b_col == 1 && panel + 1 < block->panels.to;
+    const Columns after = plain ? panel_columns(t, panel + 1) : j;
     for (size_t i = 0; i < m; i += mr) {
+        if (plain)
+            prefetch_plain(t, block, &after, i / mr, strips);
         Range prefetch = share(distance ? steps * step_bytes : 0, i / mr, strips);
         float *other = t->scratch->tile[t->unfinished.sums == t->scratch->tile[0]];
         float *sums = t->waits ? t->scratch->sums + before * m + i * j.width : other;

@@ -247,13 +247,13 @@ void low_pack_panel(DType product, size_t k, size_t columns, size_t width, const
         pack_panel_lines(&lines, width, out);
         return;
     }
+    if (columns < width || k % 2 == 1)
+        memset(out, 0, low_steps(product, k) * width * sizeof(*out));
+    if (product == DT_BF16) {
+        isa->zip_rows_bf16(b, b_row, k, columns, out, width);
+        return;
+    }
     for (size_t p = 0; p < k; p += 2, b += 2 * b_row, out += width) {
-        if (columns < width || p + 1 == k)
-            memset(out, 0, width * sizeof(*out));
-        if (product == DT_BF16) {
-            isa->zip_bf16(b, p + 1 < k ? b + b_row : NULL, columns, out);
-            continue;
-        }
         isa->rows.narrow(DT_F16, b, out, columns);
         if (p + 1 < k)
             isa->rows.narrow(DT_F16, b + b_row, (uint16_t *)out + width, columns);

@@ -45,15 +45,30 @@ void KERNEL(narrow)(DType to, const float *x, void *y, size_t n)
         memcpy(y, x, n * sizeof(*x));
 }
 
+ALWAYS_INLINE vf zipped(vf even, vf odd)
+{
+    return (vf)(vround_bf16(even) | vround_bf16(odd) << 16);
+}
+
 void KERNEL(zip_bf16)(const float *even, const float *odd, size_t n, uint32_t *out)
 {
-    for (size_t i = 0; i < n; i += VL) {
+    size_t i = 0;
+    for (; i + VL <= n && odd; i += VL)
+        vstore((float *)(out + i), zipped(vload(even + i), vload(odd + i)));
+    for (; i < n; i += VL) {
         size_t left = n - i < VL ? n - i : VL;
-        vu low = vround_bf16(vload_part(even + i, left)), high = {0};
-        if (odd)
-            high = vround_bf16(vload_part(odd + i, left));
-        vstore_part((float *)(out + i), (vf)(low | high << 16), left);
+        vf high = odd ? vload_part(odd + i, left) : (vf){0};
+        vstore_part((float *)(out + i), zipped(vload_part(even + i, left), high), left);
     }
+}
+
+void KERNEL(zip_rows_bf16)(const float *x, size_t x_row, size_t rows, size_t n, uint32_t *out,
+                           size_t out_row)
+{
+    for (; rows >= 2; rows -= 2, x += 2 * x_row, out += out_row)
+        KERNEL(zip_bf16)(x, x + x_row, n, out);
+    if (rows > 0)
+        KERNEL(zip_bf16)(x, NULL, n, out);
 }
 
 /* ---- int8 ---- */
