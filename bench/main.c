@@ -128,12 +128,13 @@ static void start_all_threads(void)
 }
 
 /* Takes the numbers of standard streams that are closed: the first file that is opened would have
- * one, and what is printed would go into it. Reading or writing them fails as before. */
+ * one, and what is printed would go into it. Reading or writing them fails as before, also where a
+ * result is to go to /dev/stdout: a folder cannot be opened for writing. */
 static void keep_standard_streams_apart(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0)
-            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+            open(fd == STDIN_FILENO ? "/dev/null" : "/", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 int main(int argc, char **argv)

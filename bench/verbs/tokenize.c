@@ -9,6 +9,7 @@
 #include "bench/commands.h"
 #include "bench/util/lines.h"
 #include "bench/util/options.h"
+#include "bench/util/output.h"
 
 /* Decimal digits of an id >= 0, at p; returns their end. */
 static char *put_id(char *p, int32_t id)
@@ -22,11 +23,6 @@ static char *put_id(char *p, int32_t id)
     while (n > 0)
         *p++ = digits[--n];
     return p;
-}
-
-static int write_failed(Err *err)
-{
-    return err_set(err, "cannot write to standard output: %s", strerror(errno));
 }
 
 static int print_ids(const IdBuffer *ids, Err *err)
@@ -43,7 +39,7 @@ static int print_ids(const IdBuffer *ids, Err *err)
     if (ids->count == 0)
         *p++ = '\n';
     fwrite(chunk, 1, (size_t)(p - chunk), stdout);
-    return ferror(stdout) ? write_failed(err) : 0;
+    return ferror(stdout) ? output_flush(err) : 0;
 }
 
 static int encode_line(const Tokenizer *t, const Lines *in, size_t max_length, IdBuffer *ids,
@@ -75,7 +71,7 @@ static int decode_line(const Tokenizer *t, const Lines *in, bool keep_special, B
     }
     bytes_append(text, "\n", 1);
     fwrite(text->data, 1, text->len, stdout);
-    return ferror(stdout) ? write_failed(err) : 0;
+    return ferror(stdout) ? output_flush(err) : 0;
 }
 
 typedef struct TokenizeOptions {
@@ -96,8 +92,8 @@ static int tokenize_lines(const Tokenizer *t, Lines *in, const TokenizeOptions *
     }
     id_buffer_release(&ids);
     bytes_release(&text);
-    if (rc == 0 && more == 0 && fflush(stdout) != 0)
-        return write_failed(err);
+    if (rc == 0 && more == 0)
+        return output_flush(err);
     return more < 0 ? -1 : rc;
 }
 
@@ -131,6 +127,7 @@ int cmd_tokenize(int argc, char **argv, Err *err)
                                          : "--special is for --decode");
     Lines in = {0};
     int rc = -1;
+    output_stream();
     Tokenizer *t = model_tokenizer_load(paths[0], err);
     if (t && asked.decode && !tokenizer_decodes(t))
         err_set(err, "--decode is for byte-level BPE, '%s' has a WordPiece", paths[0]);

@@ -60,4 +60,10 @@ printf 'this is\tit\n\t\n' | "$tare" classify softmax --pair >out 2>err || fail 
 printf 'this is it\n' | "$tare" classify softmax --pair >out 2>err && fail "one text as a pair is accepted"
 grep -q "^tare: standard input, line 1: there is no tab between two texts$" err || fail "no tab: $(cat err)"
 
+# ---- a reader that leaves ----
+
+yes 'this is it' | head -n 50000 >long
+{ "$tare" classify softmax long 2>err; echo $? >code; } | head -n 1 >out
+[ "$(cat code)" = 0 ] && [ ! -s err ] && [ "$(wc -l <out)" = 1 ] || fail "a reader that leaves: exit $(cat code): $(cat err)"
+
 exit $failed

@@ -75,6 +75,8 @@ kept "a full device" /dev/full "cannot write '/dev/full': No space left on devic
 "$tare" dump classifier "--ids=1 2 3" --out /dev/stdout >stdout 2>err || fail "to standard output: $(cat err)"
 cmp stdout made || fail "standard output that is a file has another dump"
 "$tare" dump classifier "--ids=1 2 3" --out /dev/stdout 2>err | cmp - made || fail "to a pipe: $(cat err)"
+"$tare" dump classifier "--ids=1 2 3" --out /dev/stdout 2>err >&-
+[ $? = 2 ] && grep -qx "tare: cannot .* '/dev/stdout': Is a directory" err || fail "to a closed one: $(cat err)"
 
 # The last four bytes of the file are classifier.bias[1]: an infinity there reaches the logits only.
 cp -r classifier infinite

@@ -124,12 +124,22 @@ endless
 
 rm out # its bytes are those of the reader that left
 
-"$tare" generate endless --ids 1 --max-new 200000 --format ids >out 2>err &
-pid=$!
-for _ in $(seq 600); do [ -s out ] && break; sleep 0.05; done
-kill -INT $pid
-wait $pid
-code=$?
-[ $code = 130 ] && [[ $(tail -c 3 out | od -An -c) = *'\n'* ]] && grep -qE '^0( 0)*$' out ||
-    fail "an interrupt: exit $code, $(wc -c <out) bytes"
+# stopped_by SIGNAL FORMAT PATTERN: exit 130, and what was generated is all of standard output.
+stopped_by() {
+    env --default-signal="$1" "$tare" generate endless --ids 1 --max-new 200000 --format "$2" >out 2>err &
+    local pid=$! code=0
+    # Handlers stand before the weights are read; in JSON nothing is written before the end.
+    for _ in $(seq 600); do
+        [ -s out ] || { [ "$2" = json ] && grep -q '^SigCgt.*[2367abef]$' "/proc/$pid/status"; } && break
+        sleep 0.05
+    done
+    kill "-$1" $pid
+    wait $pid || code=$?
+    [ $code = 130 ] && [[ $(tail -c 1 out | od -An -c) = *'\n'* ]] && grep -qE "$3" out && [ "$(wc -l <out)" = 1 ] ||
+        fail "SIG$1, $2: exit $code, $(wc -c <out) bytes: $(tail -c 80 out)"
+}
+for signal in INT TERM HUP; do
+    stopped_by $signal ids '^0( 0)*$'
+    stopped_by $signal json '^\{"prompt_tokens": 1, "ids": \[.*"stop": "interrupted".*\}$'
+done
 exit $failed

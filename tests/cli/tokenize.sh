@@ -38,6 +38,10 @@ expect "no file" 2 "tare: cannot open '$work/none': No such file or directory" \
 expect "a directory" 2 "tare: cannot read '$work': Is a directory" "$tare" tokenize "$model" "$work"
 expect "a full disk" 2 "tare: cannot write to standard output: No space left on device" \
     bash -c '"$0" tokenize "$1" "$2" >/dev/full' "$tare" "$model" "$work/text"
+yes "the quick" | head -n 200000 >"$work/long"
+{ "$tare" tokenize "$model" "$work/long" 2>"$work/err"; echo $? >"$work/code"; } | head -n 1 >/dev/null
+[ "$(cat "$work/code")" = 0 ] && [ ! -s "$work/err" ] ||
+    { echo "a reader that leaves: exit $(cat "$work/code"): $(cat "$work/err")"; failed=1; }
 expect "too short" 2 "tare: --max-length is 1, outside 2 to 2147483647" \
     "$tare" tokenize "$model" --max-length 1
 expect "a misspelt option" 2 "tare: unknown option '--max-lenght'; did you mean '--max-length'?" \
