@@ -2,6 +2,7 @@
 #include "autograd/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "autograd/op.h"
 
@@ -128,27 +129,49 @@ static int larger_first(const void *a, const void *b)
     return x < y ? -1 : x > y; /* a fixed order among equals */
 }
 
+/* A placed buffer, in 32 bytes: a deep model has hundreds of thousands of buffers, and each is held
+ * against all before it. */
+typedef struct Placed {
+    size_t first, last, offset, end;
+} Placed;
+
 /* The lowest offset where `b` meets no placed buffer of an overlapping life. `placed` is sorted by
  * offset. */
-static size_t lowest_gap(const Buffer *b, Buffer *const *placed, size_t count)
+static size_t lowest_gap(const Buffer *b, const Placed *placed, size_t count)
 {
+    const size_t first = b->first, last = b->last, bytes = b->bytes;
     size_t offset = 0;
     for (size_t i = 0; i < count; i++) {
-        const Buffer *other = placed[i];
-        if (other->last < b->first || b->last < other->first)
+        const Placed *other = &placed[i];
+        if (other->last < first || last < other->first)
             continue;
-        if (other->offset >= offset + b->bytes)
+        if (other->offset >= offset + bytes)
             break;
-        if (other->offset + other->bytes > offset)
-            offset = other->offset + other->bytes;
+        if (other->end > offset)
+            offset = other->end;
     }
     return offset;
+}
+
+/* Behind those of its offset. */
+static void insert(Placed *placed, size_t count, const Buffer *b)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (placed[middle].offset <= b->offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    memmove(&placed[low + 1], &placed[low], (count - low) * sizeof *placed);
+    placed[low] = (Placed){b->first, b->last, b->offset, b->offset + b->bytes};
 }
 
 static void place(Plan *p)
 {
     Buffer **order = xmalloc((p->count + 1) * sizeof *order);
-    Buffer **placed = xmalloc((p->count + 1) * sizeof *placed);
+    Placed *placed = xmalloc((p->count + 1) * sizeof *placed);
     for (size_t i = 0; i < p->count; i++)
         order[i] = &p->buffers[i];
     qsort(order, p->count, sizeof *order, larger_first);
@@ -167,10 +190,7 @@ static void place(Plan *p)
         b->offset = lowest_gap(b, placed, n);
         if (b->offset + b->bytes > p->slice_bytes)
             p->slice_bytes = b->offset + b->bytes;
-        size_t at = n++;
-        for (; at > 0 && placed[at - 1]->offset > b->offset; at--)
-            placed[at] = placed[at - 1];
-        placed[at] = b;
+        insert(placed, n++, b);
     }
     p->arena_bytes = p->state_bytes + p->shared_bytes + p->slices.count * p->slice_bytes;
     free(order);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/util/name_index.h"
+
 /* ---- the file ---- */
 
 /* The result file is called after it. */
@@ -77,11 +79,20 @@ static int axis_add(Axis *a, const Field *f, void *scratch, GridParse *parse, co
     field_cell(f, scratch, number);
     if (f->kind == FIELD_REAL) /* TOML's has more digits than need be */
         text = number;
-    for (size_t i = 0; i < a->count; i++)
-        if (strcmp(a->values[i], text) == 0)
-            return err_set(err, "%s lists '%s' twice", f->name, text);
     a->values[a->count++] = xstrdup(text);
     return 0;
+}
+
+static int check_once(const Axis *a, const Field *f, Err *err)
+{
+    NameIndex values = {0};
+    size_t first, again;
+    for (size_t i = 0; i < a->count; i++)
+        name_index_add(&values, a->values[i]);
+    name_index_sort(&values);
+    bool repeats = name_index_repeats(&values, &first, &again);
+    name_index_release(&values);
+    return repeats ? err_set(err, "%s lists '%s' twice", f->name, a->values[again]) : 0;
 }
 
 static char *place_of(const ConfigAt *at)
@@ -112,7 +123,7 @@ int grid_set(const ConfigAt *at, const Schema *schema, GridParse *parse, Err *er
     for (size_t i = 0; i < count && status == 0; i++)
         status = axis_add(a, f, scratch, parse, items[i].text, err);
     free(scratch);
-    return status;
+    return status == 0 ? check_once(a, f, err) : status;
 }
 
 ConfigKey grid_key(const Field *f, ConfigCall set)

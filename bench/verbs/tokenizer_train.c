@@ -108,7 +108,6 @@ static int check_out(Out *o, Err *err)
     return status;
 }
 
-/* Before anything slow. */
 static int make_dir(Out *o, Err *err)
 {
     OWNED char *target = path_to_make(o->dir);
@@ -123,14 +122,27 @@ static int make_dir(Out *o, Err *err)
                : err_set(err, "cannot write into '%s': %s", o->dir, strerror(errno));
 }
 
+/* Before anything slow; leaves nothing, so that who stops the training finds nothing. */
+static int try_dir(Out *o, Err *err)
+{
+    int status = make_dir(o, err);
+    if (o->made)
+        folder_remove(o->dir);
+    return status;
+}
+
 static void out_release(Out *o)
 {
     for (int i = 0; i < FILES; i++)
         free(o->paths[i]);
 }
 
-static int write_tables(const Out *o, const BpeTrained *t, Err *err)
+/* A signal waits for the end. */
+static int write_tables(Out *o, const BpeTrained *t, Err *err)
 {
+    interrupt_install();
+    if (make_dir(o, err) != 0)
+        return -1;
     ByteBuffer texts[FILES] = {0};
     int status = 0;
     take_json(&texts[0], tokenizer_of(t));
@@ -140,10 +152,12 @@ static int write_tables(const Out *o, const BpeTrained *t, Err *err)
         status = file_write(o->paths[i], (const char *)texts[i].data, texts[i].len, err);
     for (int i = 0; i < FILES; i++)
         bytes_release(&texts[i]);
+    if (status != 0 && o->made)
+        folder_remove(o->dir);
     return status;
 }
 
-static int learn(const char *path, size_t vocab, const Out *o, Err *err)
+static int learn(const char *path, size_t vocab, Out *o, Err *err)
 {
     const size_t max_bytes = (size_t)1 << 40;
     BpeTrained t;
@@ -187,10 +201,8 @@ int cmd_tokenizer_train(int argc, char **argv, Err *err)
         return err_set(err, "tokenizer-train: %s is missing; see tare tokenizer-train --help",
                        vocab ? "--out" : "--vocab");
     interrupt_quit(EXIT_INTERRUPTED);
-    if (check_out(&o, err) != 0 || make_dir(&o, err) != 0)
+    if (check_out(&o, err) != 0 || try_dir(&o, err) != 0 ||
+        learn(path, (size_t)vocab, &o, err) != 0)
         return -1;
-    int status = learn(path, (size_t)vocab, &o, err);
-    if (status != 0 && o.made)
-        folder_remove(o.dir);
-    return status;
+    return interrupted() ? EXIT_INTERRUPTED : EXIT_OK;
 }

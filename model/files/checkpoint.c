@@ -185,8 +185,8 @@ static int load_param(Params *p, size_t k, const Source *sources, size_t parts, 
 
 static void mark_used(const Checkpoint *ck, const STensor *s, bool *used)
 {
-    for (size_t i = 0; i < safetensors_count(ck->file) && s && used; i++)
-        used[i] |= safetensors_at(ck->file, i) == s;
+    if (s && used)
+        used[s - safetensors_at(ck->file, 0)] = true;
 }
 
 /* Whether the file may lack the tensor: its layer is missing whole, of a head that is to be

@@ -81,7 +81,8 @@ SafeTensors *safetensors_join(SafeTensors **files, size_t n);
 
 void safetensors_free(SafeTensors *s); /* NULL is fine; the tensors of s are gone with it */
 
-/* Tensors in the order of their data in the file. */
+/* Tensors in the order of their data in the file; an array, of which safetensors_at(s, 0) is the
+ * first. */
 size_t safetensors_count(const SafeTensors *s);
 const STensor *safetensors_at(const SafeTensors *s, size_t i);
 

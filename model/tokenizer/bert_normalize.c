@@ -5,18 +5,13 @@
 
 void bert_normalizer_init(BertNormalizer *n, BertOptions options)
 {
-    char_table_init(&n->chars, options);
+    n->chars = char_table(options);
     for (uint32_t c = 0; c < 128; c++) {
-        const CharInfo *info = char_info(&n->chars, c);
+        const CharInfo *info = char_info(n->chars, c);
         CHECK(info->text_len <= 1, "U+%04X becomes %d bytes", c, info->text_len);
-        n->ascii[c] = info->action == CHAR_REPLACE ? n->chars.pool.data[info->text] : (uint8_t)c;
+        n->ascii[c] = info->action == CHAR_REPLACE ? n->chars->pool.data[info->text] : (uint8_t)c;
         n->ascii_len[c] = info->action != CHAR_DROP;
     }
-}
-
-void bert_normalizer_release(BertNormalizer *n)
-{
-    char_table_release(&n->chars);
 }
 
 static unsigned char *append(unsigned char *out, const unsigned char *text, size_t len)
@@ -85,7 +80,7 @@ static unsigned char *normalize_ordered(const CharTable *t, const unsigned char 
 
 void bert_normalize(const BertNormalizer *n, const unsigned char *text, size_t len, ByteBuffer *out)
 {
-    const CharTable *t = &n->chars;
+    const CharTable *t = n->chars;
     const unsigned char *p = text, *end = text + len;
     /* Text grows at most threefold, and order_marks copies a run behind it. */
     bytes_reserve(out, 6 * len);

@@ -7,13 +7,12 @@
 #include "model/tokenizer/char_table.h"
 
 typedef struct BertNormalizer {
-    CharTable chars;
+    const CharTable *chars;
     unsigned char ascii[128];     /* what a byte becomes */
     unsigned char ascii_len[128]; /* 0 where it vanishes */
 } BertNormalizer;
 
 void bert_normalizer_init(BertNormalizer *n, BertOptions options);
-void bert_normalizer_release(BertNormalizer *n);
 
 /* Appends the normalised form of well-formed UTF-8 text. */
 void bert_normalize(const BertNormalizer *n, const unsigned char *text, size_t len,

@@ -97,7 +97,6 @@ static void count_text(Trainer *t, const unsigned char *text, size_t len)
         next = end ? (size_t)(end - text) + 1 : len;
         count_line(t, &p, text + at, next - at);
     }
-    pre_tokenizer_release(&p);
 }
 
 /* The bytes become the ids of their tokens. */

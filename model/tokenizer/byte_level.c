@@ -24,7 +24,6 @@ void byte_level_release(ByteLevel *b)
         free(b->added[i].content);
     free(b->added);
     bpe_release(&b->bpe);
-    pre_tokenizer_release(&b->pre);
 }
 
 /* Marks of b->bpe.tokens, beside BPE_OUTSIDE. */
@@ -64,14 +63,14 @@ static int init_matchers(ByteLevel *b, Err *err)
 {
     ByteBuffer pattern = {0};
     int rc = 0;
-    added_matcher_init(&b->raw, b->added, &b->pre.chars, false);
-    added_matcher_init(&b->normal, b->added, &b->pre.chars, false);
+    added_matcher_init(&b->raw, b->added, b->pre.chars, false);
+    added_matcher_init(&b->normal, b->added, b->pre.chars, false);
     for (size_t i = 0; i < b->num_added && rc == 0; i++) {
         const AddedToken *t = &b->added[i];
         size_t len = strlen(t->content);
         pattern.len = 0;
         if (t->normalized && b->nfc)
-            nfc_normalize(&b->pre.chars, (const unsigned char *)t->content, len, &pattern);
+            nfc_normalize(b->pre.chars, (const unsigned char *)t->content, len, &pattern);
         else
             bytes_append(&pattern, t->content, len);
         rc = added_matcher_add(t->normalized ? &b->normal : &b->raw, i, pattern.data, pattern.len,
@@ -125,7 +124,7 @@ static void encode_part(const void *tokenizer, const unsigned char *text, size_t
     const ByteLevel *b = tokenizer;
     if (b->nfc) {
         out->normal.len = 0;
-        nfc_normalize(&b->pre.chars, text, len, &out->normal);
+        nfc_normalize(b->pre.chars, text, len, &out->normal);
         text = out->normal.data;
         len = out->normal.len;
     }

@@ -1,6 +1,7 @@
 /* char_table: see char_table.h. */
 #include "model/tokenizer/char_table.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -243,9 +244,9 @@ static CharInfo info_of(CharTable *t, const Properties *p, BertOptions o, uint32
 }
 
 /* A page equal to the one before shares it: planes of nothing, and most of CJK, take one page. */
-void char_table_init(CharTable *t, BertOptions options)
+static CharTable *build(BertOptions options)
 {
-    *t = (CharTable){0};
+    CharTable *t = xcalloc(1, sizeof *t);
     Properties *p = properties_new();
     size_t used = 0, capacity = 0;
     for (uint32_t i = 0; i < CHAR_PAGES; i++) {
@@ -261,11 +262,18 @@ void char_table_init(CharTable *t, BertOptions options)
         t->page[i] = (uint16_t)(used - 1);
     }
     free(p);
+    return t;
 }
 
-void char_table_release(CharTable *t)
+const CharTable *char_table(BertOptions options)
 {
-    free(t->pages);
-    bytes_release(&t->pool);
-    *t = (CharTable){0};
+    static CharTable *built[8];
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    CharTable **t =
+        &built[options.lowercase | options.strip_accents << 1 | options.isolate_cjk << 2];
+    pthread_mutex_lock(&lock);
+    if (!*t)
+        *t = build(options);
+    pthread_mutex_unlock(&lock);
+    return *t;
 }

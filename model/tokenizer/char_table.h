@@ -2,7 +2,8 @@
  * and the classes that byte-level pre-tokenizers ask for.
  *
  * The one idea: cleaning, CJK spacing, accent stripping (NFD without nonspacing marks) and
- * lowercasing are each a function of one code point, so their composition is a table, built once.
+ * lowercasing are each a function of one code point, so their composition is a table, built once
+ * in a process.
  * Only the canonical order of combining marks is not; those few code points are CHAR_ORDERED.
  *
  * The properties are utf8proc's, corrected by unicode_delta.inc to those of the Hugging Face
@@ -52,8 +53,8 @@ typedef struct CharTable {
     ByteBuffer pool;
 } CharTable;
 
-void char_table_init(CharTable *t, BertOptions options);
-void char_table_release(CharTable *t);
+/* The table of these options. It lives as long as the process; any thread may ask for it. */
+const CharTable *char_table(BertOptions options);
 
 static inline const CharInfo *char_info(const CharTable *t, uint32_t c)
 {

@@ -32,15 +32,9 @@ const char *split_rule_regex(SplitRule rule)
 
 void pre_tokenizer_init(PreTokenizer *p)
 {
-    *p = (PreTokenizer){.rule = SPLIT_GPT2};
-    char_table_init(&p->chars, (BertOptions){0});
+    *p = (PreTokenizer){.rule = SPLIT_GPT2, .chars = char_table((BertOptions){0})};
     for (uint32_t c = 0; c < COUNT_OF(p->ascii); c++)
-        p->ascii[c] = char_info(&p->chars, c)->flags;
-}
-
-void pre_tokenizer_release(PreTokenizer *p)
-{
-    char_table_release(&p->chars);
+        p->ascii[c] = char_info(p->chars, c)->flags;
 }
 
 typedef const unsigned char *Place;
@@ -53,7 +47,7 @@ static inline uint8_t flags_at(const PreTokenizer *p, Place at, size_t *n)
         return p->ascii[*at];
     }
     *n = utf8_decode(at, &c);
-    return char_info(&p->chars, c)->flags;
+    return char_info(p->chars, c)->flags;
 }
 
 /* LETTER, NUMBER, SPACE, or 0 for everything else. */

@@ -14,7 +14,7 @@ typedef enum SplitRule {
 } SplitRule;
 
 typedef struct PreTokenizer {
-    CharTable chars;
+    const CharTable *chars;
     uint8_t ascii[128]; /* flags of char_table.h */
     SplitRule rule;
     bool digits;       /* every number character is cut out before the rule sees what is between */
@@ -23,7 +23,6 @@ typedef struct PreTokenizer {
 
 /* Sets up classes; the caller sets the other members. */
 void pre_tokenizer_init(PreTokenizer *p);
-void pre_tokenizer_release(PreTokenizer *p);
 
 /* Whether the regular expression is that of a rule. */
 bool split_rule_of(const char *regex, SplitRule *rule);

@@ -65,7 +65,7 @@ static inline bool ends_word(const WordPiece *w, const unsigned char *p, size_t 
         return class != BYTE_WORD;
     uint32_t c;
     *n = utf8_decode(p, &c);
-    return char_info(&w->normalizer.chars, c)->flags & CHAR_PUNCT;
+    return char_info(w->normalizer.chars, c)->flags & CHAR_PUNCT;
 }
 
 /* Normalised text without added tokens. Punctuation is a word by itself. */
@@ -208,7 +208,7 @@ static int set_ids(WordPiece *w, const char *vocab_path, Err *err)
 static int init_matchers(WordPiece *w, Err *err)
 {
     WordPieceConfig *c = &w->config;
-    const CharTable *chars = &w->normalizer.chars;
+    const CharTable *chars = w->normalizer.chars;
     added_matcher_init(&w->raw, c->added, chars, c->split_special);
     added_matcher_init(&w->normal, c->added, chars, c->split_special);
     ByteBuffer pattern = {0};
@@ -232,7 +232,7 @@ static void init_normalizer(WordPiece *w)
 {
     bert_normalizer_init(&w->normalizer, w->config.normalizer);
     for (unsigned byte = 0; byte < 256; byte++) {
-        bool punct = char_info(&w->normalizer.chars, byte)->flags & CHAR_PUNCT;
+        bool punct = char_info(w->normalizer.chars, byte)->flags & CHAR_PUNCT;
         w->byte_class[byte] = byte >= 0x80  ? BYTE_LEAD
                               : byte == ' ' ? BYTE_SPACE
                               : punct       ? BYTE_PUNCT
@@ -279,7 +279,6 @@ void wordpiece_free(WordPiece *w)
     added_matcher_release(&w->raw);
     added_matcher_release(&w->normal);
     vocab_release(&w->vocab);
-    bert_normalizer_release(&w->normalizer);
     wordpiece_config_release(&w->config);
     free(w);
 }

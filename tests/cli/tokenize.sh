@@ -110,6 +110,13 @@ expect "replaced" 0 $'257 258' bash -c 'echo "low low" | "$0" tokenize "$1"' "$t
 expect "a full disk" 2 "tare: cannot write '$work/full/tokenizer.json': File too large" \
     bash -c 'ulimit -f 1 && "$0" tokenizer-train "$1" --vocab 260 --out "$2"' "$tare" "$work/text" "$work/full"
 [ ! -e "$work/full" ] || { echo "a full disk left a directory"; failed=1; }
+head -c 6000000 /dev/urandom >"$work/noise" # learning takes seconds
+env --default-signal=INT "$tare" tokenizer-train "$work/noise" --vocab 60000 --out "$work/stopped" &
+learner=$!
+until grep -q '^SigCgt.*[2367abef]$' "/proc/$learner/status"; do sleep 0.05; done
+kill -INT $learner
+wait $learner
+[ $? = 130 ] && [ ! -e "$work/stopped" ] || { echo "a stopped training left a directory"; failed=1; }
 expect "fewer than asked" 0 "tare: the text gives 265 tokens, fewer than 1000" \
     learn "$work/text" --vocab 1000 --out "$work/fewer"
 : >"$work/empty"

@@ -25,7 +25,6 @@ static void expect_words(SplitRule rule, const char *text, const char *want)
     p.rule = rule;
     cut(&p, text, false, got);
     cr_expect_str_eq(got, want, "rule %d: '%s', wanted '%s'", rule, got, want);
-    pre_tokenizer_release(&p);
 }
 
 Test(pre_tokenizer, gpt2)
@@ -72,7 +71,6 @@ Test(pre_tokenizer, digits)
     p.digits = true;
     cut(&p, "ab 12c\u0663", true, got);
     cr_expect_str_eq(got, "ab |1|2|c|\u0663");
-    pre_tokenizer_release(&p);
 }
 
 Test(pre_tokenizer, expressions)

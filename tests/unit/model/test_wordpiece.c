@@ -150,7 +150,6 @@ Test(wordpiece, all_code_points_normalise_as_in_the_library)
         cr_expect_eq(hash, want, "lowercase %d strip %d cjk %d with utf8proc %s", lower, strip, cjk,
                      utf8proc_version());
         bytes_release(&out);
-        bert_normalizer_release(&n);
         lines++;
     }
     fclose(f);
@@ -182,7 +181,6 @@ Test(wordpiece, marks_that_stay_are_put_in_canonical_order)
     expect_normal(&n, CLASS_224 "\xcd\x8f" CLASS_9, CLASS_224 CLASS_9);
     /* U+1D15E decomposes into a base and a mark of class 216 */
     expect_normal(&n, "\xf0\x9d\x85\x9e" CLASS_9, "\xf0\x9d\x85\x97" CLASS_9 "\xf0\x9d\x85\xa5");
-    bert_normalizer_release(&n);
 }
 
 Test(wordpiece, a_million_marks_take_no_quadratic_time, .timeout = 20)
@@ -198,7 +196,6 @@ Test(wordpiece, a_million_marks_take_no_quadratic_time, .timeout = 20)
     cr_expect_eq(memcmp(out.data + 3 * (PAIRS - 1), CLASS_9 CLASS_226, 7), 0);
     bytes_release(&text);
     bytes_release(&out);
-    bert_normalizer_release(&n);
 }
 
 Test(wordpiece, special_tokens_are_found_in_the_text)
