@@ -61,8 +61,10 @@ static void reach(TokenTable *t, size_t num_ids)
         t->capacity = num_ids > 2 * t->capacity ? num_ids : 2 * t->capacity;
         t->entries = xrealloc(t->entries, t->capacity * sizeof *t->entries);
     }
-    for (; t->num_ids < num_ids; t->num_ids++)
-        t->entries[t->num_ids] = (TokenEntry){0};
+    if (num_ids > t->num_ids) {
+        memset(&t->entries[t->num_ids], 0, (num_ids - t->num_ids) * sizeof *t->entries);
+        t->num_ids = num_ids;
+    }
 }
 
 bool token_table_add(TokenTable *t, const void *token, size_t len, int32_t id)
