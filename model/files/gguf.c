@@ -346,10 +346,14 @@ static int check_overlap(const Gguf *g, Err *err)
 static int place_tensors(Gguf *g, Err *err)
 {
     double asked = ALIGNMENT;
+    if (gguf_check_kind(g, "general.alignment", GGUF_NUMBER, err) != 0)
+        return -1;
     gguf_number(g, "general.alignment", &asked);
-    if (!(asked >= 1 && asked <= MAX_ALIGNMENT && asked == (double)(size_t)asked))
-        return err_set(err, "general.alignment is %g", asked);
-    size_t align = (size_t)asked, begin = (g->at + align - 1) / align * align;
+    size_t align = asked >= 1 && asked <= MAX_ALIGNMENT ? (size_t)asked : 0;
+    if (align == 0 || (double)align != asked || align & (align - 1))
+        return err_set(err, "general.alignment is %g, but must be a power of two up to %d", asked,
+                       MAX_ALIGNMENT);
+    size_t begin = (g->at + align - 1) / align * align;
     for (size_t i = 0; i < g->num_tensors; i++) {
         STensor *t = &g->tensors[i];
         if (begin > g->map_bytes || g->offsets[i] > g->map_bytes - begin ||
@@ -495,6 +499,19 @@ bool gguf_number(const Gguf *g, const char *key, double *value)
 {
     const Entry *e = find(g, key);
     return e && e->at && e->type != VALUE_LIST && number_at(e->type, e->at, value);
+}
+
+int gguf_check_kind(const Gguf *g, const char *key, GgufKind kind, Err *err)
+{
+    static const char *const names[] = {"a number", "a text", "a list of numbers",
+                                        "a list of texts"};
+    const Entry *e = find(g, key);
+    if (!e)
+        return 0;
+    ValueType type = e->type == VALUE_LIST ? e->of : e->type;
+    GgufKind is = (type == VALUE_TEXT ? GGUF_TEXT : GGUF_NUMBER) +
+                  (e->type == VALUE_LIST ? GGUF_NUMBERS - GGUF_NUMBER : 0);
+    return is == kind ? 0 : err_set(err, "%s is %s, but must be %s", key, names[is], names[kind]);
 }
 
 static const Entry *find_list(const Gguf *g, const char *key, bool texts)

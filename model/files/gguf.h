@@ -36,6 +36,10 @@ typedef struct GgufText {
     size_t len;
 } GgufText;
 
+/* 0 where the key is missing or of this kind; -1, naming it, where it is of another. */
+typedef enum GgufKind { GGUF_NUMBER, GGUF_TEXT, GGUF_NUMBERS, GGUF_TEXTS } GgufKind;
+int gguf_check_kind(const Gguf *g, const char *key, GgufKind kind, Err *err);
+
 /* The texts of a list, to be given to free; NULL where the key is missing or no list of texts. */
 GgufText *gguf_texts(const Gguf *g, const char *key, size_t *count);
 

@@ -127,14 +127,44 @@ static const STensor *find_tensor(const Gguf *g, const char *name)
     return NULL;
 }
 
+/* What has a default is not to have it because the file says something else. */
+static int check_optional(const Gguf *g, const Arch *arch, Err *err)
+{
+    static const struct {
+        const char *key;
+        GgufKind kind;
+    } optional[] = {
+        {"expert_count", GGUF_NUMBER},         {"attention.sliding_window", GGUF_NUMBER},
+        {"rope.scale_linear", GGUF_NUMBER},    {"rope.scaling.factor", GGUF_NUMBER},
+        {"rope.scaling.type", GGUF_TEXT},      {"attention.head_count_kv", GGUF_NUMBER},
+        {"attention.key_length", GGUF_NUMBER}, {"attention.value_length", GGUF_NUMBER},
+        {"rope.dimension_count", GGUF_NUMBER}, {"rope.freq_base", GGUF_NUMBER},
+    };
+    int rc = 0;
+    for (size_t i = 0; i < COUNT_OF(optional) && rc == 0; i++) {
+        char *key = xasprintf("%s.%s", arch->name, optional[i].key);
+        rc = gguf_check_kind(g, key, optional[i].kind, err);
+        free(key);
+    }
+    return rc;
+}
+
+/* Without a type of scaling, a factor is a linear one. */
 static int refuse_settings(const Gguf *g, const Arch *arch, Err *err)
 {
-    static const char *const numbers[] = {"expert_count", "attention.sliding_window",
-                                          "rope.scale_linear"};
+    static const struct {
+        const char *key;
+        double plain; /* beside 0 */
+    } numbers[] = {{"expert_count", 0},
+                   {"attention.sliding_window", 0},
+                   {"rope.scale_linear", 1},
+                   {"rope.scaling.factor", 1}};
     double value;
+    if (check_optional(g, arch, err) != 0)
+        return -1;
     for (size_t i = 0; i < COUNT_OF(numbers); i++)
-        if (arch_number(g, arch, numbers[i], &value) && value != 0)
-            return err_set(err, "%s.%s is not built", arch->name, numbers[i]);
+        if (arch_number(g, arch, numbers[i].key, &value) && value != 0 && value != numbers[i].plain)
+            return err_set(err, "%s.%s %g is not built", arch->name, numbers[i].key, value);
     char *key = xasprintf("%s.rope.scaling.type", arch->name);
     const char *scaling = gguf_text(g, key);
     int rc = !scaling || strcmp(scaling, "none") == 0
@@ -216,10 +246,11 @@ static int add_rotary(const Gguf *g, const Arch *arch, json_t *config, Err *err)
     return add_scaling(g, config, theta, (size_t)head_dim, err);
 }
 
-static void add_token(const Gguf *g, json_t *config, const char *from, const char *to)
+static int add_token(const Gguf *g, json_t *config, const char *from, const char *to, Err *err)
 {
     double id;
     char *key = xasprintf("tokenizer.ggml.%s", from);
+    int rc = gguf_check_kind(g, key, GGUF_NUMBER, err);
     bool there = gguf_number(g, key, &id) && id >= 0 && id < TOKEN_MAX_IDS;
     free(key);
     json_t *old = json_object_get(config, to);
@@ -231,6 +262,7 @@ static void add_token(const Gguf *g, json_t *config, const char *from, const cha
         json_object_set_new(config, to, json_pack("[O, I]", old, (json_int_t)id));
     else if (!there && !old)
         json_object_set_new(config, to, json_null());
+    return rc;
 }
 
 static int fill_config(const Gguf *g, const Arch *arch, json_t *config, Err *err)
@@ -255,9 +287,10 @@ static int fill_config(const Gguf *g, const Arch *arch, json_t *config, Err *err
     json_object_set_new(config, "tie_word_embeddings",
                         json_boolean(!find_tensor(g, "output.weight")));
     json_object_set_new(config, "dtype", json_string("float32"));
-    add_token(g, config, "bos_token_id", "bos_token_id");
-    add_token(g, config, "eos_token_id", "eos_token_id");
-    add_token(g, config, "eot_token_id", "eos_token_id");
+    if (add_token(g, config, "bos_token_id", "bos_token_id", err) != 0 ||
+        add_token(g, config, "eos_token_id", "eos_token_id", err) != 0 ||
+        add_token(g, config, "eot_token_id", "eos_token_id", err) != 0)
+        return -1;
     return arch->rotary ? add_rotary(g, arch, config, err) : 0;
 }
 

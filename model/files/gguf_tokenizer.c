@@ -98,13 +98,13 @@ static int read_tokens(const Gguf *g, json_t *vocab, json_t *added, Err *err)
     size_t count = 0, num_types = 0;
     GgufText *tokens = gguf_texts(g, "tokenizer.ggml.tokens", &count);
     double *types = gguf_numbers(g, "tokenizer.ggml.token_type", &num_types);
-    int rc = 0;
-    if (!tokens)
+    int rc = gguf_check_kind(g, "tokenizer.ggml.token_type", GGUF_NUMBERS, err);
+    if (rc == 0 && !tokens)
         rc = err_set(err, "tokenizer.ggml.tokens is missing, or no list of texts");
-    else if (types && num_types != count)
+    else if (rc == 0 && types && num_types != count)
         rc = err_set(err, "tokenizer.ggml.token_type has %zu values for %zu tokens", num_types,
                      count);
-    else
+    if (rc == 0)
         rc = add_tokens(tokens, types, count, vocab, added, err);
     free(tokens);
     free(types);
@@ -141,6 +141,23 @@ static char *named_token(const Gguf *g, const char *name, double *id)
     free(tokens);
     free(key);
     return text;
+}
+
+/* A token that is to be added has to be there. */
+static int check_added(const Gguf *g, const char *name, Err *err)
+{
+    double wanted = 0, id;
+    char *flag = xasprintf("tokenizer.ggml.add_%s_token", name),
+         *key = xasprintf("tokenizer.ggml.%s_token_id", name), *token = named_token(g, name, &id);
+    int rc = gguf_check_kind(g, flag, GGUF_NUMBER, err);
+    if (rc == 0)
+        rc = gguf_check_kind(g, key, GGUF_NUMBER, err);
+    if (rc == 0 && gguf_number(g, flag, &wanted) && wanted != 0 && !token)
+        rc = err_set(err, "%s is true, but %s names no token", flag, key);
+    free(flag);
+    free(key);
+    free(token);
+    return rc;
 }
 
 /* The token before, or after, every text. */
@@ -194,7 +211,8 @@ json_t *gguf_tokenizer(const char *path, Err *err)
     size_t pre = 0;
     json_t *vocab = json_object(), *merges = json_array(), *added = json_array(), *all = NULL;
     if (find_pre(g, &pre, err) == 0 && read_tokens(g, vocab, added, err) == 0 &&
-        read_merges(g, merges, err) == 0)
+        read_merges(g, merges, err) == 0 && check_added(g, "bos", err) == 0 &&
+        check_added(g, "eos", err) == 0)
         all = build(g, pre, vocab, merges, added);
     else
         err_prefix(err, "'%s'", path);

@@ -164,6 +164,12 @@ Test(gguf, keys_and_tensors)
     cr_expect_eq(first, 8);
     free(texts);
     free(numbers);
+    static const char *const keys[] = {"x", "general.name", "numbers", "list"};
+    for (GgufKind kind = GGUF_NUMBER; kind <= GGUF_TEXTS; kind++)
+        for (size_t i = 0; i < COUNT_OF(keys); i++)
+            cr_expect((gguf_check_kind(g, keys[i], kind, &err) == 0) == (i == (size_t)kind));
+    cr_expect(strcmp(err.msg, "numbers is a list of numbers, but must be a list of texts") == 0 &&
+              gguf_check_kind(g, "none", GGUF_TEXT, &err) == 0);
     gguf_free(g);
 }
 
@@ -217,6 +223,12 @@ Test(gguf, what_a_container_is_refused_for)
     begin(0, 1);
     key_u32("general.alignment", 0);
     expect_refused("general.alignment is 0");
+    begin(0, 1);
+    key_u32("general.alignment", 24);
+    expect_refused("general.alignment is 24, but must be a power of two");
+    begin(0, 1);
+    key_text("general.alignment", "32");
+    expect_refused("general.alignment is a text, but must be a number");
 }
 
 static void expect_tensor_refused(uint64_t cols, uint64_t rows, uint32_t type, uint64_t offset,
@@ -295,9 +307,9 @@ Test(gguf, blocks_to_fp32)
 
 enum { WIDTH = 8, HEADS = 2, KV = 1, ROWS = 8 };
 
-static const char *end_key = "tokenizer.ggml.eos_token_id";
+static const char *end_key = "tokenizer.ggml.eos_token_id", *text_key;
 
-/* A value of a key of floats is its bits. */
+/* A value of a key of floats is its bits; text_key is a text. */
 static void write_llama(const char *changed, uint32_t value)
 {
     const struct {
@@ -334,8 +346,11 @@ static void write_llama(const char *changed, uint32_t value)
         key_f32(floats[i], x);
     }
     for (size_t i = 0; i < COUNT_OF(keys); i++)
-        key_u32(keys[i].name,
-                changed && strcmp(changed, keys[i].name) == 0 ? value : keys[i].value);
+        if (text_key && strcmp(text_key, keys[i].name) == 0)
+            key_text(keys[i].name, "2");
+        else
+            key_u32(keys[i].name,
+                    changed && strcmp(changed, keys[i].name) == 0 ? value : keys[i].value);
     for (size_t i = 0; i < COUNT_OF(tensors); i++) {
         tensor_info(tensors[i].name, tensors[i].cols, tensors[i].rows, 0, offset);
         offset += (tensors[i].cols * (tensors[i].rows ? tensors[i].rows : 1) * 4 + 31) / 32 * 32;
@@ -407,7 +422,7 @@ Test(gguf, what_a_model_is_refused_for)
         uint32_t value;
         const char *why;
     } cases[] = {
-        {"llama.expert_count", 8, "llama.expert_count is not built"},
+        {"llama.expert_count", 8, "llama.expert_count 8 is not built"},
         {"llama.rope.dimension_count", 2,
          "heads of 4 channels for q and k, 2 for v or the rotation"},
         {"llama.attention.head_count", 3, "heads of 2 channels"},
@@ -433,6 +448,23 @@ Test(gguf, what_a_model_is_refused_for)
                   "'%s', wanted '%s'", err.msg, cases[i].why);
     }
     Err err;
+    static const char *const with_default[] = {"llama.attention.head_count_kv",
+                                               "llama.rope.dimension_count", "llama.expert_count",
+                                               "tokenizer.ggml.eos_token_id"};
+    for (size_t i = 0; i < COUNT_OF(with_default); i++) {
+        end_key = "tokenizer.ggml.eos_token_id";
+        text_key = with_default[i];
+        write_llama(NULL, 0);
+        cr_expect(!gguf_config(write_file(), &err) && strstr(err.msg, text_key) &&
+                      strstr(err.msg, " is a text, but must be a number"),
+                  "%s", err.msg);
+    }
+    end_key = "llama.rope.scaling.factor"; /* and no type */
+    text_key = NULL;
+    write_llama(NULL, 0);
+    cr_expect(!gguf_config(write_file(), &err) &&
+                  strstr(err.msg, "llama.rope.scaling.factor 2 is not built"),
+              "%s", err.msg);
     begin(0, 1);
     key_text("general.architecture", "mamba");
     cr_expect(!gguf_config(write_file(), &err) &&
@@ -479,6 +511,13 @@ Test(gguf, tokenizers)
     write_tokenizer("llama", "default");
     cr_expect(!model_tokenizer_load(write_file(), &err) &&
                   strstr(err.msg, "tokenizer.ggml.model 'llama' is not built"),
+              "%s", err.msg);
+    write_tokenizer("gpt2", "gpt-2"); /* and two keys more */
+    file.data[16] = 6;
+    key_u32("tokenizer.ggml.add_bos_token", 1);
+    key_u32("tokenizer.ggml.bos_token_id", 3);
+    cr_expect(!model_tokenizer_load(write_file(), &err) &&
+                  strstr(err.msg, "add_bos_token is true, but tokenizer.ggml.bos_token_id names"),
               "%s", err.msg);
     begin(0, 2);
     key_text("tokenizer.ggml.model", "gpt2");
