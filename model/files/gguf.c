@@ -240,7 +240,7 @@ static int read_entries(Gguf *g, uint64_t count, Err *err)
         if (!token_table_add(&g->keys, key.at, key.len, (int32_t)i))
             return err_set(err, "the key '%.*s' is there twice",
                            (int)(key.len < MAX_NAME ? key.len : MAX_NAME), key.at);
-        g->entries = xrealloc(g->entries, (size_t)(i + 1) * sizeof *g->entries);
+        g->entries = xgrow(g->entries, (size_t)i, sizeof *g->entries);
         g->entries[i] = (Entry){.count = 0};
         g->num_entries++;
         if (take_value(g, &g->entries[i], err) != 0)
@@ -308,13 +308,13 @@ static int read_tensors(Gguf *g, uint64_t count, Err *err)
         GgufText name;
         if (take_name(g, &name, err) != 0)
             return -1;
-        size_t n = (size_t)i + 1;
-        g->tensors = xrealloc(g->tensors, n * sizeof *g->tensors);
-        g->tensor_names = xrealloc(g->tensor_names, n * sizeof *g->tensor_names);
-        g->offsets = xrealloc(g->offsets, n * sizeof *g->offsets);
+        size_t n = (size_t)i;
+        g->tensors = xgrow(g->tensors, n, sizeof *g->tensors);
+        g->tensor_names = xgrow(g->tensor_names, n, sizeof *g->tensor_names);
+        g->offsets = xgrow(g->offsets, n, sizeof *g->offsets);
         g->tensor_names[i] = copy_of(name);
         g->tensors[i] = (STensor){.name = g->tensor_names[i]};
-        g->num_tensors = n;
+        g->num_tensors = n + 1;
         if (!token_table_add(&g->names, name.at, name.len, (int32_t)i))
             return err_set(err, "tensor " NAME " is there twice", g->tensor_names[i]);
         if (read_tensor(g, (size_t)i, err) != 0)

@@ -162,6 +162,9 @@ static int refuse_settings(const Gguf *g, const Arch *arch, Err *err)
     double value;
     if (check_optional(g, arch, err) != 0)
         return -1;
+    if (gguf_number(g, "split.count", &value) && value > 1)
+        return err_set(err, "it is one of %g files; join them with llama-gguf-split --merge",
+                       value);
     for (size_t i = 0; i < COUNT_OF(numbers); i++)
         if (arch_number(g, arch, numbers[i].key, &value) && value != 0 && value != numbers[i].plain)
             return err_set(err, "%s.%s %g is not built", arch->name, numbers[i].key, value);

@@ -55,16 +55,19 @@ static void grow_slots(TokenTable *t)
     }
 }
 
+/* Entries that no token has are zero, and never touched: the gap below a far id costs nothing. */
 static void reach(TokenTable *t, size_t num_ids)
 {
     if (num_ids > t->capacity) {
         t->capacity = num_ids > 2 * t->capacity ? num_ids : 2 * t->capacity;
-        t->entries = xrealloc(t->entries, t->capacity * sizeof *t->entries);
+        TokenEntry *entries = xcalloc(t->capacity, sizeof *entries);
+        if (t->num_ids)
+            memcpy(entries, t->entries, t->num_ids * sizeof *entries);
+        free(t->entries);
+        t->entries = entries;
     }
-    if (num_ids > t->num_ids) {
-        memset(&t->entries[t->num_ids], 0, (num_ids - t->num_ids) * sizeof *t->entries);
+    if (num_ids > t->num_ids)
         t->num_ids = num_ids;
-    }
 }
 
 bool token_table_add(TokenTable *t, const void *token, size_t len, int32_t id)

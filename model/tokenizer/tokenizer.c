@@ -15,7 +15,7 @@ struct Tokenizer {
 
 Tokenizer *tokenizer_load(const char *model_dir, Err *err)
 {
-    json_t *json = tokenizer_file(model_dir, "tokenizer.json", err);
+    json_t *json = tokenizer_json_open(model_dir, err);
     if (!json)
         return NULL;
     Tokenizer *t = xcalloc(1, sizeof *t);

@@ -18,6 +18,26 @@ json_t *tokenizer_file(const char *model_dir, const char *name, Err *err)
     return root;
 }
 
+static int check_outline(const json_t *root, Err *err)
+{
+    const json_t *version = json_object_get(root, "version"),
+                 *added = json_object_get(root, "added_tokens");
+    const char *text = json_string_value(version);
+    if (version && (!text || strcmp(text, "1.0") != 0))
+        return err_set(err, "'version' must be \"1.0\"");
+    return !added || json_is_array(added) ? 0 : err_set(err, "'added_tokens' must be a list");
+}
+
+json_t *tokenizer_json_open(const char *model_dir, Err *err)
+{
+    json_t *root = tokenizer_file(model_dir, "tokenizer.json", err);
+    if (!root || json_object_size(root) == 0 || check_outline(root, err) == 0)
+        return root;
+    err_prefix(err, "%s/tokenizer.json", model_dir);
+    json_decref(root);
+    return NULL;
+}
+
 int tokenizer_side(bool *left, const json_t *config, const json_t *tokenizer, const char *what,
                    Err *err)
 {

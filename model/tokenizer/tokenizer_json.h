@@ -18,6 +18,10 @@ enum { WORDPIECE_MAX_CHARS = 100 }; /* a longer word is unknown */
  * caller gives it to json_decref. NULL: err is set. */
 json_t *tokenizer_file(const char *model_dir, const char *name, Err *err);
 
+/* Reads tokenizer.json in the same way, and refuses one of another version than 1.0 or whose
+ * added tokens are no list. */
+json_t *tokenizer_json_open(const char *model_dir, Err *err);
+
 /* Whether `what`, "truncation" or "padding", is on the left: as tokenizer_config.json (`config`)
  * says under truncation_side, else tokenizer.json under truncation.direction, else not. -1: it
  * names no side. */

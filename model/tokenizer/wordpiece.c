@@ -256,7 +256,7 @@ static int load_vocab(WordPiece *w, const char *model_dir, const json_t *tokeniz
 WordPiece *wordpiece_load(const char *model_dir, Err *err)
 {
     WordPiece *w = xcalloc(1, sizeof *w);
-    json_t *tokenizer = tokenizer_file(model_dir, "tokenizer.json", err);
+    json_t *tokenizer = tokenizer_json_open(model_dir, err);
     int rc = -1;
     if (tokenizer && wordpiece_config_load(&w->config, model_dir, tokenizer, err) == 0 &&
         load_vocab(w, model_dir, tokenizer, err) == 0) {

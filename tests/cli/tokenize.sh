@@ -73,6 +73,11 @@ expect "special alone" 2 "tare: --special is for --decode" "$tare" tokenize "$bp
 echo '{"model":{"type":"BPE","vocab":{},"merges":[]},"pre_tokenizer":{"type":"Metaspace"}}' >"$bpe/tokenizer.json"
 expect "another pre-tokenizer" 2 "tare: $bpe/tokenizer.json: pre_tokenizer: 'Metaspace' is not built; \
 ByteLevel, alone or after Digits or Split, is" "$tare" tokenize "$bpe"
+parts='"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"ByteLevel"}'
+echo "{$parts,\"added_tokens\":{\"b\":1}}" >"$bpe/tokenizer.json"
+expect "added tokens that are no list" 2 "tare: $bpe/tokenizer.json: 'added_tokens' must be a list" "$tare" tokenize "$bpe"
+echo "{$parts,\"version\":\"2.0\"}" >"$bpe/tokenizer.json"
+expect "another version" 2 "tare: $bpe/tokenizer.json: 'version' must be \"1.0\"" "$tare" tokenize "$bpe"
 
 # ---- the side that is cut: what transformers gives for each pair of files ----
 
