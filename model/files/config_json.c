@@ -80,6 +80,8 @@ static int refuse_settings(const json_t *root, const Family *family, Err *err)
             return -1;
     if (!family->causal && refuse_unless(root, "is_decoder", false, err) != 0)
         return -1;
+    if (get(root, "quantization_config"))
+        return err_set(err, "quantization_config is not built; plain weights are");
     const char *key = "position_embedding_type";
     const json_t *value = get(root, key);
     const char *name = json_string_value(value);
@@ -326,6 +328,8 @@ static int read_config(const json_t *root, ModelConfig *c, Err *err)
 
 json_t *config_json_read(const char *model_dir, Err *err)
 {
+    if (path_check_model(model_dir, err) != 0)
+        return NULL;
     if (path_is_gguf(model_dir))
         return gguf_config(model_dir, err);
     char *path = xasprintf("%s/config.json", model_dir);

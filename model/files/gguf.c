@@ -103,6 +103,14 @@ bool path_is_gguf(const char *path)
     return is;
 }
 
+int path_check_model(const char *path, Err *err)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode) && !path_is_gguf(path)
+               ? err_set(err, "'%s' is neither a GGUF file nor the directory of a model", path)
+               : 0;
+}
+
 static int map_file(Gguf *g, const char *path, Err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -14,6 +14,8 @@ typedef struct Gguf Gguf;
 
 /* Whether the path is a file, no directory, that begins as a GGUF. */
 bool path_is_gguf(const char *path);
+/* 0 unless the path is a file of another kind, such as what is left of a download. */
+int path_check_model(const char *path, Err *err);
 
 /* Maps and checks the file. NULL, naming it and the key or tensor, for another version, a length
  * beyond the file, a name that is doubled or no UTF-8, tensors that overlap, and a tensor type

@@ -6,6 +6,8 @@
 
 Tokenizer *model_tokenizer_load(const char *model, Err *err)
 {
+    if (path_check_model(model, err) != 0)
+        return NULL;
     if (!path_is_gguf(model))
         return tokenizer_load(model, err);
     json_t *json = gguf_tokenizer(model, err);

@@ -130,7 +130,8 @@ stopped_by() {
     local pid=$! code=0
     # Handlers stand before the weights are read; in JSON nothing is written before the end.
     for _ in $(seq 600); do
-        [ -s out ] || { [ "$2" = json ] && grep -q '^SigCgt.*[2367abef]$' "/proc/$pid/status"; } && break
+        [ -s out ] || { [ "$2" = json ] && [ "/proc/$pid/exe" -ef "$tare" ] &&
+            grep -q '^SigCgt.*[2367abef]$' "/proc/$pid/status"; } && break
         sleep 0.05
     done
     kill "-$1" $pid

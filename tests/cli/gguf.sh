@@ -35,6 +35,11 @@ for verb in "dump cut.gguf --ids 1 --out no" "convert cut.gguf no" "tokenize cut
     "generate cut.gguf --ids 1 --format ids"; do
     refused "cut off" "'cut.gguf': 'tokenizer.ggml.token_type': it ends at byte 5000, in the middle of its header" $verb
 done
+echo "version https://git-lfs.github.com/spec/v1" >lfs.gguf
+for verb in "dump lfs.gguf --ids 1 --out no" "convert lfs.gguf no --format bf16" "tokenize lfs.gguf" \
+    "generate lfs.gguf --ids 1 --format ids" "run --model-dir lfs.gguf" "classify lfs.gguf"; do
+    refused "another file" "'lfs.gguf' is neither a GGUF file nor the directory of a model" $verb
+done
 sed 's/smollm/sm0llm/' m.gguf >pre.gguf
 refused "another pre-tokenizer" \
     "'pre.gguf': tokenizer.ggml.pre 'sm0llm' is not built; gpt-2, llama-bpe, qwen2 and smollm are" tokenize pre.gguf

@@ -118,7 +118,7 @@ expect "a full disk" 2 "tare: cannot write '$work/full/tokenizer.json': File too
 head -c 6000000 /dev/urandom >"$work/noise" # learning takes seconds
 env --default-signal=INT "$tare" tokenizer-train "$work/noise" --vocab 60000 --out "$work/stopped" &
 learner=$!
-until grep -q '^SigCgt.*[2367abef]$' "/proc/$learner/status"; do sleep 0.05; done
+until [ "/proc/$learner/exe" -ef "$tare" ] && grep -q '^SigCgt.*[2367abef]$' "/proc/$learner/status"; do sleep 0.05; done
 kill -INT $learner
 wait $learner
 [ $? = 130 ] && [ ! -e "$work/stopped" ] || { echo "a stopped training left a directory"; failed=1; }

@@ -378,6 +378,8 @@ Test(config, refuses_bad_files)
         {"{\"model_type\":\"t5\"}", "model_type 't5' is not built; gpt2, llama, mistral, qwen2, "
                                     "qwen3, cs336, distilbert and bert are"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":0}", "n_layer is 0"},
+        {"{\"model_type\":\"gpt2\",\"quantization_config\":{\"quant_method\":\"gptq\"}}",
+         "quantization_config is not built"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":-3}", "n_layer is negative"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":1099511627776}", "n_layer is 1099511627776"},
         {"{\"model_type\":\"gpt2\",\"n_layer\":99999999999999999999}",
