@@ -126,12 +126,13 @@ rm out # its bytes are those of the reader that left
 
 # stopped_by SIGNAL FORMAT PATTERN: exit 130, and what was generated is all of standard output.
 stopped_by() {
+    rm -f out # of the one before
     env --default-signal="$1" "$tare" generate endless --ids 1 --max-new 200000 --format "$2" >out 2>err &
     local pid=$! code=0
     # Handlers stand before the weights are read; in JSON nothing is written before the end.
-    for _ in $(seq 600); do
-        [ -s out ] || { [ "$2" = json ] && [ "/proc/$pid/exe" -ef "$tare" ] &&
-            grep -q '^SigCgt.*[2367abef]$' "/proc/$pid/status"; } && break
+    until [ "/proc/$pid/exe" -ef "$tare" ] && grep -q '^SigCgt.*[2367abef]$' "/proc/$pid/status" &&
+        { [ "$2" = json ] || [ -s out ]; }; do
+        kill -0 $pid || break
         sleep 0.05
     done
     kill "-$1" $pid
