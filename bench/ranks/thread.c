@@ -74,6 +74,15 @@ static bool next_job(CommThread *t, Job *job)
     return true;
 }
 
+/* Called with the mutex held. */
+static void note(JobLog *log, const Job *j, int64_t start_ns, int64_t ns)
+{
+    if (!log || j->kind >= JOB_BARRIER)
+        return;
+    log->at = xgrow(log->at, log->count, sizeof *log->at);
+    log->at[log->count++] = (JobTime){j->kind, j->x, j->n, start_ns, ns};
+}
+
 static void *work(void *arg)
 {
     CommThread *t = arg;
@@ -90,6 +99,7 @@ static void *work(void *arg)
         comm_run(&t->comm, &job);
         int64_t ns = clock_ns() - start;
         pthread_mutex_lock(&t->mutex);
+        note(t->log, &job, start, ns);
         t->times.busy_ns += ns;
         t->times.sent_bytes += t->comm.sent_bytes - sent;
         t->times.moved_bytes += comm_moved_bytes(&t->comm, job.kind, job.n);

@@ -40,6 +40,19 @@ typedef struct CommTimes {
     uint64_t jobs;              /* of the four operations */
 } CommTimes;
 
+/* One of the four operations, as it was done. x is borrowed. */
+typedef struct JobTime {
+    JobKind kind;
+    const float *x;
+    size_t n;
+    int64_t start_ns, ns; /* clock_ns */
+} JobTime;
+
+typedef struct JobLog {
+    JobTime *at; /* the owner of the log frees it */
+    size_t count;
+} JobLog;
+
 enum { JOBS_WAITING = 256 };
 
 typedef struct CommThread {
@@ -50,6 +63,7 @@ typedef struct CommThread {
     size_t submitted, done; /* numbers of jobs; job k has place k % JOBS_WAITING */
     bool ending;
     CommTimes times;
+    JobLog *log; /* borrowed; NULL: nobody wants it. Set with no job under way */
     const CommPlugin *plugin;
     Comm comm; /* rank, size and name may be read once started; all else is the thread's */
 } CommThread;

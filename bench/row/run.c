@@ -52,18 +52,19 @@ typedef struct LossRuns {
     AdamW adamw;
     Parallel *parallel; /* around the model; of one process it adds nothing */
     RankedRow *ranked;  /* NULL: one process */
+    int64_t start_ns;   /* of the last run (clock_ns) */
 } LossRuns;
 
 /* One run, timed or warmup. Everything between the first stamp and the last is the time of the
  * trial: handing the inputs over, forward to the loss, backward into every parameter's gradient,
  * and the update, where the row has them; of several ranks with what they communicate. */
-static Sample run_once(const LossRuns *l)
+static Sample run_once(LossRuns *l)
 {
     Counters before, after;
     const ModelOptions *options = &l->model->options;
     counters_before(&before);
 
-    int64_t start = clock_ns();
+    int64_t start = l->start_ns = clock_ns();
     model_set_tokens(l->model, l->batch.tokens);
     model_set_targets(l->model, l->batch.targets);
     parallel_forward(l->parallel, &l->model->plan);
@@ -92,7 +93,7 @@ static Sample run_once(const LossRuns *l)
 
 static Sample run_loss(void *what)
 {
-    const LossRuns *l = what;
+    LossRuns *l = what;
     if (!l->ranked)
         return run_once(l);
     ranked_begin(l->ranked);
@@ -139,11 +140,22 @@ static json_t *trace_run(LossRuns *runs)
 {
     Trace trace;
     trace_init(&trace, &runs->model->plan);
+    JobLog log = {0};
     runs->model->exec.hook = trace_step;
     runs->model->exec.hook_ctx = &trace;
-    int64_t start = clock_ns();
+    if (runs->ranked) {
+        ranked_begin(runs->ranked);
+        runs->ranked->comm.log = &log;
+    }
     const Sample run = run_once(runs);
-    json_t *events = trace_to_json(&trace, start, &run);
+    json_t *events = trace_to_json(&trace, runs->start_ns, &run);
+    if (runs->ranked) {
+        comm_barrier(&runs->ranked->comm); /* what was done is then noted */
+        runs->ranked->comm.log = NULL;
+        trace_add_jobs(events, &trace, &log, &runs->model->params, &runs->ranked->comm.comm,
+                       runs->start_ns);
+    }
+    free(log.at);
     json_object_set_new(events, "otherData", trace_about(runs->model));
     trace_release(&trace);
     return events;
@@ -208,7 +220,11 @@ static int run_planned(RowResult *r, Model *m, RankedRow *ranked, Samples *sampl
     r->threads_seen = threads_seen(c->threads); /* now, so that the first run starts the team */
     if (ranked) {
         run_quiet(&runs, c);
-        return ranked_fill(ranked, r, r->loss, err);
+        if (ranked_fill(ranked, r, r->loss, err) != 0)
+            return -1;
+        if (extras->profile) /* of a trace, which of several runs takes the last */
+            run_profiled(&runs, 1, extras->profile);
+        return 0;
     }
     if (extras->profile)
         run_profiled(&runs, c->num_trials, extras->profile);

@@ -2,6 +2,7 @@
 #include "bench/row/trace.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "autograd/op.h"
 #include "bench/row/profile.h"
@@ -73,6 +74,64 @@ static void add_phases(json_t *events, const Sample *run)
         json_array_append_new(events, event(names[i], "run", PHASES_LANE, from, ns[i]));
         from += ns[i];
     }
+}
+
+/* ---- communication ---- */
+
+/* Where x lies in a flat block; false: not there. */
+static bool find_in(const float *block, const Params *p, const JobTime *j, Range *range)
+{
+    if (!block || j->x < block || j->x >= block + p->block_floats)
+        return false;
+    range->from = (size_t)(j->x - block);
+    range->to = range->from + j->n;
+    return true;
+}
+
+/* The first and last parameter that have a part of it. */
+static void name_ends(const Params *p, Range range, const char **first, const char **last)
+{
+    *first = *last = "";
+    for (size_t k = 0; k < p->count; k++) {
+        size_t from = p->list[k]->offset, to = from + tensor_count(&p->list[k]->tensor);
+        if (to <= range.from || from >= range.to)
+            continue;
+        *first = **first ? *first : p->list[k]->name;
+        *last = p->list[k]->name;
+    }
+}
+
+static void add_job(json_t *events, int lane, const JobTime *j, const Params *p, int64_t start_ns)
+{
+    static const char *const names[] = {[JOB_ALL_REDUCE] = "all_reduce",
+                                        [JOB_REDUCE_SCATTER] = "reduce_scatter",
+                                        [JOB_ALL_GATHER] = "all_gather",
+                                        [JOB_BROADCAST] = "broadcast"};
+    Range range;
+    const char *first, *last;
+    bool gradients = find_in(p->grads, p, j, &range);
+    if (!gradients && !find_in(p->weights, p, j, &range))
+        return;
+    name_ends(p, range, &first, &last);
+    OWNED char *name = strcmp(first, last) == 0
+                           ? xasprintf("%s %s", names[j->kind], first)
+                           : xasprintf("%s %s to %s", names[j->kind], first, last);
+    json_t *e = event(name, "communication", lane, j->start_ns - start_ns, j->ns);
+    json_object_set_new(
+        e, "args",
+        json_pack("{s:s, s:I, s:s, s:s}", "block", gradients ? "gradients" : "weights", "bytes",
+                  (json_int_t)(j->n * sizeof(float)), "first", first, "last", last));
+    json_array_append_new(events, e);
+}
+
+void trace_add_jobs(json_t *trace, const Trace *t, const JobLog *log, const Params *p,
+                    const Comm *c, int64_t start_ns)
+{
+    json_t *events = json_object_get(trace, "traceEvents");
+    int lane = FIRST_SLICE_LANE + (int)t->plan->slices.count;
+    add_lane(events, lane, xasprintf("communication of rank %d of %d", c->rank, c->size));
+    for (size_t i = 0; i < log->count; i++)
+        add_job(events, lane, &log->at[i], p, start_ns);
 }
 
 json_t *trace_to_json(const Trace *t, int64_t start_ns, const Sample *run)

@@ -9,7 +9,9 @@
 #include <jansson.h>
 
 #include "autograd/exec.h"
+#include "bench/ranks/thread.h"
 #include "bench/row/samples.h"
+#include "model/params.h"
 
 typedef struct Trace {
     const Plan *plan; /* borrowed */
@@ -25,3 +27,8 @@ void trace_step(void *ctx, const Step *step, const StepTime *time);
 /* {"traceEvents": [...]}: an event a step, on a lane for each slice, and one for each phase of the
  * run, which began at start_ns (clock_ns). */
 json_t *trace_to_json(const Trace *t, int64_t start_ns, const Sample *run);
+
+/* Adds a lane to it: what the communication thread of this rank did, an event an operation, named
+ * by the parameters that it was about. */
+void trace_add_jobs(json_t *trace, const Trace *t, const JobLog *log, const Params *p,
+                    const Comm *c, int64_t start_ns);

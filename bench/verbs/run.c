@@ -90,8 +90,10 @@ static int parse(RunCommand *run, int argc, char **argv, Err *err)
                     "write the planned memory, a line a step; also of a row that does not fit"),
         option_text("--tensors", "FILE.csv", &run->tensors, NULL,
                     "write the tensors behind it: size, life, what is saved for backward"),
-        option_text("--trace", "FILE.json", &run->trace, NULL,
-                    "write when each step of one more run began and ended, for Perfetto"),
+        option_text(
+            "--trace", "FILE.json", &run->trace, NULL,
+            "write when each step of one more run began and ended, for Perfetto; of several "
+            "ranks rank 0's, and what its communication thread did"),
         option_flag("--overwrite", &run->overwrite, "replace such files where they exist"),
         option_flag("--no-probe", &run->no_probe,
                     "no look at the machine between trials (probe_* columns)"),
@@ -157,9 +159,13 @@ static int run_ranks(const RunCommand *run, const RowResult *r, Err *err)
     size_t n = 0;
     while (argv[n])
         n++;
-    argv = xrealloc(argv, (n + 7) * sizeof *argv);
+    argv = xrealloc(argv, (n + 10) * sizeof *argv);
     argv[n++] = xstrdup("--result-fd");
     argv[n++] = xasprintf("%d", STDOUT_FILENO);
+    if (run->trace) {
+        argv[n++] = xstrdup("--profile"); /* whose answer has the trace */
+        argv[n++] = xstrdup("--trace=-");
+    }
     argv[n++] = xstrdup("--is-rank");
     argv[n++] = xstrdup("--no-probe");
     if (memory_of(run)) {
@@ -434,8 +440,7 @@ int cmd_run(int argc, char **argv, Err *err)
     if ((run.profile || run.trace) && row_processes(&run.config) > 1)
         return err_set(err, "%s is of one process; leave out --processes",
                        run.profile ? "--profile" : "--trace");
-    if ((run.profile || run.trace) && row_ranks(&run.config) > 1)
-        return err_set(err, "%s is of one process; leave out --ranks",
-                       run.profile ? "--profile" : "--trace");
+    if (run.profile && run.result_fd < 0 && row_ranks(&run.config) > 1)
+        return err_set(err, "--profile is of one process; leave out --ranks");
     return run.peaks || run.read_bandwidth ? run_peaks(&run, err) : run_rows(&run, err);
 }

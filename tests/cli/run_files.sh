@@ -52,6 +52,41 @@ names = {e["args"]["name"] for e in trace["traceEvents"] if e["ph"] == "M"}
 assert names == {"run", "steps, part 1"}, names
 END
 
+# Of several ranks: a lane of communication, whose events are named by parameters and do not overlap.
+if [ -e "$(dirname "$tare")/tare_comm_openmpi.so" ] && command -v mpirun.openmpi >/dev/null; then
+    for how in ddp-bucket zero1 fsdp; do
+        "$tare" "${row[@]}" --optimizer adamw --ranks 2 --parallel $how --bucket-mb 0.05 --trace $how.json --format csv >$how.csv \
+            2>err || fail "$how: exit $?: $(cat err)"
+    done
+    python3 - <<'END' || fail "the lane of communication"
+import csv, json
+for how in "ddp-bucket", "zero1", "fsdp":
+    row = next(csv.DictReader(open(how + ".csv")))
+    trace = json.load(open(how + ".json"))
+    lanes = {e["args"]["name"]: e["tid"] for e in trace["traceEvents"] if e["ph"] == "M"}
+    lane = lanes["communication of rank 0 of 2"]
+    assert len(set(lanes.values())) == len(lanes) == 3, lanes
+    jobs = [e for e in trace["traceEvents"] if e["ph"] == "X" and e["tid"] == lane]
+    assert all(e["cat"] == "communication" and e["ts"] >= 0 and e["dur"] >= 0 for e in jobs), jobs
+    for a, b in zip(jobs, jobs[1:]):
+        assert a["ts"] + a["dur"] <= b["ts"] + 1e-3, (a, b)
+    run = {e["name"]: e for e in trace["traceEvents"] if e.get("cat") == "run"}
+    end = run["update"]["ts"] + run["update"]["dur"]
+    assert all(e["ts"] + e["dur"] <= end + 1 for e in jobs), (jobs[-1], end)
+    names = {e["name"].split()[0] for e in jobs}
+    assert names == ({"all_reduce"} if how == "ddp-bucket" else {"reduce_scatter", "all_gather"}), names
+    reduced = [e for e in jobs if e["args"]["block"] == "gradients"]
+    moved = sum(e["args"]["bytes"] for e in reduced)
+    assert 0 <= moved - 4 * int(row["num_params"]) < 64 * 40, (how, moved)  # parameters are padded to 64 bytes
+    if how == "ddp-bucket":
+        assert 1 < len(reduced) < 12, len(reduced)
+        assert reduced[0]["args"]["last"].startswith("ln_f"), reduced[0]
+        table = [e["name"] for e in reduced if e["args"]["first"] == "wte.weight"]
+        assert table == ["all_reduce wte.weight"], table
+        assert reduced[0]["ts"] < run["update"]["ts"], reduced[0]  # while backward runs
+END
+fi
+
 # Attention is split in profiles.
 "$tare" "${row[@]}" --profile >profile 2>err || fail "profile: exit $?: $(cat err)"
 for part in scores softmax values; do
