@@ -55,6 +55,7 @@ static void set_unless_set(const char *name, const char *value)
  * down ends the launcher too. */
 static void prepare_environment(const char *folder)
 {
+    launcher_forget_others();
     set_unless_set("OMPI_ALLOW_RUN_AS_ROOT", "1");
     set_unless_set("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
     set_unless_set("OMPI_MCA_mpi_yield_when_idle", "1");

@@ -130,6 +130,21 @@ int launcher_words(const char *launcher, int64_t ranks, char ***words, Err *err)
     return status;
 }
 
+void launcher_forget_others(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE",
+                                        "OMPI_COMM_WORLD_RANK",
+                                        "OMPI_COMM_WORLD_LOCAL_RANK",
+                                        "OMPI_COMM_WORLD_LOCAL_SIZE",
+                                        "PMIX_RANK",
+                                        "PMI_SIZE",
+                                        "PMI_RANK",
+                                        "MPI_LOCALRANKID",
+                                        "MPI_LOCALNRANKS"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        unsetenv(names[i]);
+}
+
 static int number(const char *const *names, int fallback)
 {
     for (; *names; names++) {

@@ -17,6 +17,10 @@ int comm_plugin_load(const CommPlugin **plugin, Err *err);
  * all. */
 int launcher_words(const char *launcher, int64_t ranks, char ***words, Err *err);
 
+/* Before a launcher is started: its ranks must not take the variables of another launcher, which
+ * this process may have inherited, for those of their own. */
+void launcher_forget_others(void);
+
 /* This rank's place among those of its host, as the launcher tells; 0 of 1 where it does not. */
 typedef struct LocalRank {
     int rank, size;
