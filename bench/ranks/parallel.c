@@ -49,36 +49,37 @@ static size_t floats_held(const Groups *g, const bool *whole, int ranks)
     return floats;
 }
 
-static size_t most_weights(const Groups *g, const ParallelOptions *o)
+/* Of the weights that a visit reads and those that are gathered ahead of it. */
+static size_t weights_in_visit(const Groups *g, size_t visit, const ParallelOptions *o)
 {
-    size_t most = 0;
     OWNED bool *whole = xcalloc(g->count, sizeof *whole);
-    for (size_t v = 0; v < g->num_visits; v++) {
-        memset(whole, 0, g->count * sizeof *whole);
-        for (size_t i = v; i < g->num_visits && i <= v + o->prefetch; i++)
-            whole[g->visits[i].group] = true;
-        size_t floats = floats_held(g, whole, o->ranks);
-        most = floats > most ? floats : most;
-    }
-    return most;
+    for (size_t i = visit; i < g->num_visits && i <= visit + o->prefetch; i++)
+        whole[g->visits[i].group] = true;
+    return floats_held(g, whole, o->ranks);
 }
 
-/* A group's gradients are whole from the first backward step that adds to them until as many
- * groups as prefetch_layers were complete after it. */
-static size_t most_gradients(const Groups *g, const Schedule *s, const ParallelOptions *o)
+/* Weights and gradients, in floats, at the step where a rank of fsdp has most of both together. A
+ * group's gradients are whole from the first backward step that adds to them until as many groups
+ * as prefetch_layers were complete after it. */
+static ModelBytes most_held(const Groups *g, const Schedule *s, const ParallelOptions *o)
 {
-    size_t most = 0, num_done = 0;
+    ModelBytes most = {0};
+    size_t num_done = 0, visit = 0, weights = weights_in_visit(g, 0, o), gradients = 0;
     OWNED bool *whole = xcalloc(g->count, sizeof *whole);
     OWNED size_t *left = xcalloc(g->count, sizeof *left), *done = xcalloc(g->count, sizeof *done);
     for (size_t i = 0; i < g->count; i++)
         left[i] = g->list[i].gradients;
-    for (size_t i = s->num_forward; i < s->count; i++) {
+    for (size_t i = 0; i < s->count; i++) {
         const Step *step = &s->steps[i];
+        for (; visit + 1 < g->num_visits && g->visits[visit + 1].first <= i; visit++)
+            weights = weights_in_visit(g, visit + 1, o);
         for (int k = 0; k < step->t->num_inputs && step->kind == STEP_BACKWARD; k++)
             if (step->t->in[k] && step->t->in[k]->life == LIFE_PARAM)
                 whole[g->of_param[step->t->in[k]->index]] = true;
-        size_t floats = floats_held(g, whole, o->ranks);
-        most = floats > most ? floats : most;
+        if (s->root) /* own shares of gradients stay from run to run */
+            gradients = floats_held(g, whole, o->ranks);
+        if (weights + gradients > most.weights + most.gradients)
+            most = (ModelBytes){.weights = weights, .gradients = gradients};
         if (step->kind != STEP_GRAD_READY || --left[g->of_param[step->t->index]] > 0)
             continue;
         done[num_done++] = g->of_param[step->t->index];
@@ -101,9 +102,9 @@ ModelBytes parallel_bytes(ModelBytes whole, const Params *p, const Schedule *s,
         return b;
     Groups g = groups_by_layer(p, s);
     OWNED bool *none = xcalloc(g.count, sizeof *none);
-    b.weights = sizeof(float) * most_weights(&g, o);
-    if (b.gradients)
-        b.gradients = sizeof(float) * most_gradients(&g, s, o);
+    ModelBytes most = most_held(&g, s, o);
+    b.weights = sizeof(float) * most.weights;
+    b.gradients = sizeof(float) * most.gradients;
     if (b.moments)
         b.moments = 2 * sizeof(float) * floats_held(&g, none, o->ranks);
     groups_release(&g);
@@ -282,18 +283,21 @@ void parallel_randomize(Parallel *p, uint64_t seed)
     params_touched(params);
 }
 
-void parallel_keep_own(Parallel *p)
+static void drop_moments(Parallel *p)
 {
-    bool shared = p->comm && p->options.strategy >= SHARDED_OPTIMIZER;
-    for (size_t i = 0; shared && i < divided_ranges(p); i++) {
+    for (size_t i = 0; p->options.strategy >= SHARDED_OPTIMIZER && i < divided_ranges(p); i++) {
         Range r = divided_range(p, i);
-        if (p->options.strategy == FSDP)
-            drop_weights(p, i);
-        if (!p->params->moment1)
-            continue;
         comm_drop_others(&p->comm->comm, p->params->moment1 + r.from, r.to - r.from);
         comm_drop_others(&p->comm->comm, p->params->moment2 + r.from, r.to - r.from);
     }
+}
+
+void parallel_keep_own(Parallel *p)
+{
+    for (size_t i = 0; p->comm && p->options.strategy == FSDP && i < p->groups.count; i++)
+        drop_weights(p, i);
+    if (p->comm && p->params->moment1)
+        drop_moments(p);
 }
 
 static void collect(Comm *c, void *arg)
@@ -424,6 +428,8 @@ void parallel_update(Parallel *p, const AdamW *o, float grad_scale)
         return;
     }
     params_update_ranges(p->params, o, grad_scale, p->exec->threads, p->own, p->num_own);
+    if (p->params->step == 1) /* what huge pages have beyond the own segments */
+        drop_moments(p);
     if (p->options.strategy == SHARDED_OPTIMIZER)
         broadcast_shares(p);
     else if (p->options.strategy == ZERO1)
