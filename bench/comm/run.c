@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "autograd/kernels/kernels.h"
 #include "bench/machine/machine.h"
+#include "bench/ranks/products.h"
 #include "bench/row/counters.h"
 #include "bench/row/ranked.h"
 #include "bench/row/result.h"
@@ -118,44 +118,22 @@ static void run_rounds(CommRow *r, RankedRow *w, Round *round, Samples *samples)
 
 /* ---- computing meanwhile ---- */
 
-enum { SIDE = 256, OVERLAP_ROUNDS = 9 };
+enum { OVERLAP_ROUNDS = 9 };
 
-typedef struct Products {
-    float *a;
-    int threads;
-    size_t count;
-} Products;
-
-static double multiply(const Products *p)
+/* How many products take about as long as the operation, the same number on every rank. */
+static size_t count_products(const Products *p, RankedRow *w, double ns)
 {
-    Gemm g = gemm_of_square(p->a, SIDE);
-    int64_t start = clock_ns();
-    for (size_t i = 0; i < p->count; i++)
-        gemm_run(&g, p->threads, p->a + (size_t)3 * SIDE * SIDE);
-    return (double)(clock_ns() - start);
+    const size_t few = 8;
+    products_multiply(p, few);
+    double one = ranked_slowest(w, products_multiply(p, few)) / (double)few;
+    return (size_t)fmin(fmax(ns / one, 1), 1e6);
 }
 
-/* As many products as take about as long as the operation, the same on every rank. */
-static int products_init(Products *p, RankedRow *w, int threads, double ns, Err *err)
-{
-    size_t floats = (size_t)3 * SIDE * SIDE;
-    *p = (Products){.threads = threads, .count = 8};
-    p->a = block_alloc(floats * sizeof *p->a + gemm_scratch_bytes(threads), err);
-    if (!p->a)
-        return -1;
-    for (size_t i = 0; i < floats; i++)
-        p->a[i] = 1.0f / SIDE;
-    multiply(p);
-    double one = ranked_slowest(w, multiply(p)) / (double)p->count;
-    p->count = (size_t)fmin(fmax(ns / one, 1), 1e6);
-    return 0;
-}
-
-static double time_both(RankedRow *w, const Products *p, Round *round)
+static double time_both(RankedRow *w, const Products *p, size_t count, Round *round)
 {
     int64_t start = clock_ns();
     size_t job = comm_submit(&w->comm, (Job){.kind = JOB_CALL, .call = operate, .arg = round});
-    multiply(p);
+    products_multiply(p, count);
     comm_wait(&w->comm, job);
     return (double)(clock_ns() - start);
 }
@@ -164,17 +142,17 @@ static int measure_overlap(CommRow *r, RankedRow *w, Round *round, Err *err)
 {
     Products p;
     double alone[OVERLAP_ROUNDS], both[OVERLAP_ROUNDS];
-    int threads = (int)r->base.config.threads;
-    if (products_init(&p, w, threads, r->base.median_ms * 1e6, err) != 0)
+    if (products_init(&p, (int)r->base.config.threads, err) != 0)
         return -1;
+    size_t count = count_products(&p, w, r->base.median_ms * 1e6);
     memset(round->x, 0, round->n * sizeof *round->x); /* whose sums stay numbers */
     for (int i = 0; i < OVERLAP_ROUNDS; i++) {
         comm_barrier(&w->comm);
-        alone[i] = ranked_slowest(w, multiply(&p));
+        alone[i] = ranked_slowest(w, products_multiply(&p, count));
         comm_barrier(&w->comm);
-        both[i] = ranked_slowest(w, time_both(w, &p, round));
+        both[i] = ranked_slowest(w, time_both(w, &p, count, round));
     }
-    block_free(p.a, (size_t)3 * SIDE * SIDE * sizeof *p.a + gemm_scratch_bytes(threads));
+    products_release(&p);
     r->compute_ms = median_of(alone, OVERLAP_ROUNDS) / 1e6;
     r->both_ms = median_of(both, OVERLAP_ROUNDS) / 1e6;
     r->overlap_fraction =

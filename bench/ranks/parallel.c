@@ -115,9 +115,10 @@ ModelBytes parallel_bytes(ModelBytes whole, const Params *p, const Schedule *s,
 
 static size_t submit(Parallel *p, JobKind kind, float *block, Range range, bool drop)
 {
-    return comm_submit(
-        p->comm,
-        (Job){.kind = kind, .x = block + range.from, .n = range.to - range.from, .drop = drop});
+    return comm_submit(p->comm, (Job){.kind = kind,
+                                      .x = block ? block + range.from : NULL, /* a forecast's */
+                                      .n = range.to - range.from,
+                                      .drop = drop});
 }
 
 static Range whole_block(const Parallel *p)
@@ -146,7 +147,8 @@ static Range own_part(const Parallel *p, Range range)
 static void drop_weights(Parallel *p, size_t group)
 {
     Range r = p->groups.list[group].range;
-    comm_drop_others(&p->comm->comm, p->params->weights + r.from, r.to - r.from);
+    if (!p->comm->forecast)
+        comm_drop_others(&p->comm->comm, p->params->weights + r.from, r.to - r.from);
     p->gathered[group] = 0;
 }
 
@@ -238,16 +240,22 @@ static void list_own(Parallel *p)
     }
 }
 
+/* What both a step and its forecast need. */
+static void lay_out(Parallel *p)
+{
+    p->groups = groups_for(p->params, p->plan->schedule, &p->options);
+    p->ready = xcalloc(p->groups.count, sizeof *p->ready);
+    p->gathered = xcalloc(p->groups.count, sizeof *p->gathered);
+    p->reduced = xcalloc(p->groups.count, sizeof *p->reduced);
+}
+
 void parallel_init(Parallel *p, Params *params, Exec *exec, const Plan *plan, CommThread *comm,
                    const ParallelOptions *o)
 {
     *p = (Parallel){.params = params, .exec = exec, .plan = plan, .comm = comm, .options = *o};
     if (!comm)
         return;
-    p->groups = groups_for(params, plan->schedule, o);
-    p->ready = xcalloc(p->groups.count, sizeof *p->ready);
-    p->gathered = xcalloc(p->groups.count, sizeof *p->gathered);
-    p->reduced = xcalloc(p->groups.count, sizeof *p->reduced);
+    lay_out(p);
     list_own(p);
     exec->training.loss_weight = 1.0f / (float)comm->comm.size;
     if (overlaps(o->strategy)) {
@@ -360,13 +368,21 @@ double parallel_squares(const Parallel *p, const float *block)
     return sum;
 }
 
+/* As the main thread has counted it. */
+static int64_t waited_ns(const Parallel *p)
+{
+    return p->comm ? p->comm->times.waited_ns : 0;
+}
+
 void parallel_forward(Parallel *p, const Plan *plan)
 {
+    int64_t before = waited_ns(p);
     p->plan = plan;
     p->next_visit = 0;
     exec_run(p->exec, plan, PHASE_FORWARD);
     if (!plan->schedule->root)
         parallel_end_forward(p);
+    p->forward_waited_ns = waited_ns(p) - before;
 }
 
 void parallel_end_forward(Parallel *p)
@@ -390,22 +406,32 @@ static void reduce_after(Parallel *p)
         submit(p, JOB_ALL_REDUCE, grads, whole_block(p), false);
 }
 
+static void begin_backward(Parallel *p)
+{
+    memset(p->ready, 0, p->groups.count * sizeof *p->ready);
+    p->num_reduced = 0;
+}
+
+static void end_backward(Parallel *p)
+{
+    if (!p->muted)
+        reduce_after(p);
+    comm_wait_all(p->comm);
+    if (p->options.strategy == FSDP)
+        end_visits(p);
+}
+
 void parallel_backward(Parallel *p)
 {
     if (!p->comm) {
         exec_run(p->exec, p->plan, PHASE_BACKWARD);
         return;
     }
-    memset(p->ready, 0, p->groups.count * sizeof *p->ready);
-    p->num_reduced = 0;
-    int64_t waited_ns = p->comm->times.waited_ns; /* written by this thread alone */
+    int64_t before = waited_ns(p);
+    begin_backward(p);
     exec_run(p->exec, p->plan, PHASE_BACKWARD);
-    if (!p->muted)
-        reduce_after(p);
-    comm_wait_all(p->comm);
-    p->backward_waited_ns = p->comm->times.waited_ns - waited_ns;
-    if (p->options.strategy == FSDP)
-        end_visits(p);
+    end_backward(p);
+    p->backward_waited_ns = waited_ns(p) - before;
 }
 
 static void broadcast_shares(Parallel *p)
@@ -414,11 +440,22 @@ static void broadcast_shares(Parallel *p)
     Range all = whole_block(p);
     for (int r = 0; r < c->size; r++) {
         Range share = comm_segment(all.to, c->size, r);
+        float *weights = p->params->weights;
         comm_submit(p->comm, (Job){.kind = JOB_BROADCAST,
-                                   .x = p->params->weights + share.from,
+                                   .x = weights ? weights + share.from : NULL,
                                    .n = share.to - share.from,
                                    .root = r});
     }
+}
+
+/* What is communicated once each rank has updated its own. */
+static void share_weights(Parallel *p)
+{
+    if (p->options.strategy == SHARDED_OPTIMIZER)
+        broadcast_shares(p);
+    else if (p->options.strategy == ZERO1)
+        submit(p, JOB_ALL_GATHER, p->params->weights, whole_block(p), false);
+    comm_wait_all(p->comm);
 }
 
 void parallel_update(Parallel *p, const AdamW *o, float grad_scale)
@@ -430,11 +467,55 @@ void parallel_update(Parallel *p, const AdamW *o, float grad_scale)
     params_update_ranges(p->params, o, grad_scale, p->exec->threads, p->own, p->num_own);
     if (p->params->step == 1) /* what huge pages have beyond the own segments */
         drop_moments(p);
-    if (p->options.strategy == SHARDED_OPTIMIZER)
-        broadcast_shares(p);
-    else if (p->options.strategy == ZERO1)
-        submit(p, JOB_ALL_GATHER, p->params->weights, whole_block(p), false);
-    comm_wait_all(p->comm);
+    share_weights(p);
+}
+
+/* ---- a forecast ---- */
+
+static void walk(Parallel *p, size_t from, size_t to, double ns_per_flop)
+{
+    const Step *steps = p->plan->schedule->steps;
+    for (const Step *s = steps + from; s < steps + to; s++) {
+        if (overlaps(p->options.strategy))
+            before_step(p, s);
+        p->comm->forecast->now_ns += step_flops(s) * ns_per_flop;
+    }
+}
+
+StepForecast parallel_forecast(Model *m, const ParallelOptions *o, CommRate rate, double compute_ns)
+{
+    const Schedule *s = &m->schedule;
+    StepForecast step = {0};
+    CommForecast forecast;
+    CommThread t;
+    Parallel p = {.params = &m->params, .plan = &m->plan, .comm = &t, .options = *o};
+    double flops = 0;
+    if (o->ranks < 2)
+        return step;
+    for (size_t i = 0; i < s->count; i++)
+        flops += step_flops(&s->steps[i]);
+    comm_forecast_start(&t, &forecast, o->ranks, rate);
+    lay_out(&p);
+    walk(&p, 0, s->num_forward, compute_ns / flops);
+    const double forward_ns = forecast.now_ns - forecast.waited_ns;
+    if (m->options.backward) {
+        begin_backward(&p);
+        walk(&p, s->num_forward, s->count, compute_ns / flops);
+        end_backward(&p);
+    } else {
+        parallel_end_forward(&p);
+    }
+    if (m->options.optimizer)
+        share_weights(&p);
+    step = (StepForecast){.comm_ns = forecast.busy_ns,
+                          .exposed_ns = forecast.waited_ns,
+                          .cover_ns = compute_ns - (o->strategy == FSDP ? 0 : forward_ns)};
+    for (int r = 0; r < o->ranks; r++)
+        step.wire_bytes =
+            forecast.sent_bytes[r] > step.wire_bytes ? forecast.sent_bytes[r] : step.wire_bytes;
+    comm_forecast_finish(&t);
+    parallel_release(&p);
+    return step;
 }
 
 /* FNV-1a (Fowler, Noll & Vo) over words of 32 bits. */

@@ -65,8 +65,8 @@ typedef struct Parallel {
     size_t *reduced;  /* fsdp: [groups.count] the jobs of this run in their order */
     size_t num_reduced;
     size_t next_visit;
-    int64_t backward_waited_ns; /* of the last backward */
-    Range *own;                 /* ranges of the flat block that this rank updates */
+    int64_t forward_waited_ns, backward_waited_ns; /* of the last run */
+    Range *own; /* ranges of the flat block that this rank updates */
     size_t num_own;
 } Parallel;
 
@@ -99,6 +99,16 @@ double parallel_squares(const Parallel *p, const float *block);
 void parallel_collect(Parallel *p);
 /* All ranks get those of rank 0, and keep their own. */
 void parallel_spread(Parallel *p);
+
+/* A step of a model that is planned, allocated or not, without running it; the time of computing is
+ * spread over the steps as their FLOPs are. */
+typedef struct StepForecast {
+    uint64_t wire_bytes;        /* that our own operations send, the most of all ranks */
+    double comm_ns, exposed_ns; /* communication; what of it the main thread waits for */
+    double cover_ns;            /* computing behind which it can hide: backward, of fsdp both */
+} StepForecast;
+StepForecast parallel_forecast(Model *m, const ParallelOptions *o, CommRate rate,
+                               double compute_ns);
 
 /* A hash of all weights, which fsdp gathers for it; the same on every rank, or the ranks have come
  * apart. */

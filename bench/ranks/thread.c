@@ -1,7 +1,11 @@
 /* thread: see thread.h. */
 #include "bench/ranks/thread.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 void comm_drop(float *x, size_t from, size_t to)
@@ -20,18 +24,26 @@ void comm_drop_others(const Comm *c, float *x, size_t n)
     comm_drop(x, own.to, n);
 }
 
-uint64_t comm_moved_bytes(const Comm *c, JobKind kind, size_t n)
+static uint64_t others_bytes(size_t n, int size, int r)
 {
-    Range own = comm_segment(n, c->size, c->rank);
-    uint64_t others = (n - (own.to - own.from)) * sizeof(float);
-    switch (kind) {
+    Range own = comm_segment(n, size, r);
+    return (n - (own.to - own.from)) * sizeof(float);
+}
+
+/* All-gather hands on every segment but the next rank's, and a broadcast ends at the last rank. */
+uint64_t comm_bytes_sent(const Job *j, int size, int rank)
+{
+    uint64_t scattered = others_bytes(j->n, size, rank),
+             gathered = others_bytes(j->n, size, (rank + 1) % size);
+    switch (j->kind) {
     case JOB_ALL_REDUCE:
-        return 2 * others;
+        return scattered + gathered;
     case JOB_REDUCE_SCATTER:
+        return scattered;
     case JOB_ALL_GATHER:
-        return others;
+        return gathered;
     case JOB_BROADCAST:
-        return n * sizeof(float);
+        return (rank + 1) % size == j->root ? 0 : j->n * sizeof(float);
     default:
         return 0;
     }
@@ -102,14 +114,30 @@ static void *work(void *arg)
         note(t->log, &job, start, ns);
         t->times.busy_ns += ns;
         t->times.sent_bytes += t->comm.sent_bytes - sent;
-        t->times.moved_bytes += comm_moved_bytes(&t->comm, job.kind, job.n);
-        t->times.jobs += job.kind < JOB_BARRIER;
         t->done++;
         pthread_cond_broadcast(&t->changed);
     }
     pthread_mutex_unlock(&t->mutex);
     comm_finish(&t->comm);
     return NULL;
+}
+
+/* A rank that never comes, or is stopped on its way, is noticed by no one else (heartbeat.h). */
+static void wait_to_join(CommThread *t)
+{
+    struct timespec until;
+    int status = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += COMM_JOIN_SECONDS;
+    pthread_mutex_lock(&t->mutex);
+    while (t->done < t->submitted && status == 0)
+        status = pthread_cond_timedwait(&t->changed, &t->mutex, &until);
+    pthread_mutex_unlock(&t->mutex);
+    if (status == 0)
+        return;
+    print_clean(stderr, "tare: not all ranks have come within %d s", COMM_JOIN_SECONDS);
+    fflush(stderr);
+    _exit(1);
 }
 
 void comm_thread_start(CommThread *t, const CommPlugin *plugin, bool use_mpi)
@@ -119,7 +147,7 @@ void comm_thread_start(CommThread *t, const CommPlugin *plugin, bool use_mpi)
     pthread_cond_init(&t->changed, NULL);
     int status = pthread_create(&t->thread, NULL, work, t);
     CHECK(status == 0, "no communication thread: error %d", status);
-    comm_wait_all(t);
+    wait_to_join(t);
     comm_times_reset(t);
 }
 
@@ -134,6 +162,47 @@ void comm_thread_finish(CommThread *t)
     pthread_cond_destroy(&t->changed);
 }
 
+/* ---- a forecast ---- */
+
+void comm_forecast_start(CommThread *t, CommForecast *f, int size, CommRate rate)
+{
+    *f = (CommForecast){.rate = rate, .sent_bytes = xcalloc((size_t)size, sizeof *f->sent_bytes)};
+    *t = (CommThread){.forecast = f, .comm.size = size};
+}
+
+void comm_forecast_finish(CommThread *t)
+{
+    free(t->forecast->end_ns);
+    free(t->forecast->sent_bytes);
+}
+
+/* As long as the rank that sends most takes. */
+static size_t forecast_job(CommThread *t, const Job *j)
+{
+    CommForecast *f = t->forecast;
+    uint64_t most = 0;
+    for (int r = 0; r < t->comm.size; r++) {
+        uint64_t bytes = comm_bytes_sent(j, t->comm.size, r);
+        f->sent_bytes[r] += bytes;
+        most = bytes > most ? bytes : most;
+    }
+    double ns = f->rate.latency_ns + (double)most * f->rate.ns_per_byte;
+    f->busy_ns += ns;
+    f->free_ns = fmax(f->free_ns, f->now_ns) + ns;
+    f->end_ns = xgrow(f->end_ns, t->submitted, sizeof *f->end_ns);
+    f->end_ns[t->submitted] = f->free_ns;
+    return ++t->submitted;
+}
+
+static void forecast_wait(CommForecast *f, size_t number)
+{
+    double ns = number ? fmax(f->end_ns[number - 1] - f->now_ns, 0) : 0;
+    f->waited_ns += ns;
+    f->now_ns += ns;
+}
+
+/* ---- from the main thread ---- */
+
 /* Until `number` jobs are done. Called with the mutex held. */
 static void wait_for(CommThread *t, size_t number)
 {
@@ -147,6 +216,8 @@ static void wait_for(CommThread *t, size_t number)
 
 size_t comm_submit(CommThread *t, Job job)
 {
+    if (t->forecast)
+        return forecast_job(t, &job);
     pthread_mutex_lock(&t->mutex);
     if (t->submitted >= JOBS_WAITING)
         wait_for(t, t->submitted + 1 - JOBS_WAITING);
@@ -159,9 +230,21 @@ size_t comm_submit(CommThread *t, Job job)
 
 void comm_wait(CommThread *t, size_t number)
 {
+    if (t->forecast) {
+        forecast_wait(t->forecast, number);
+        return;
+    }
     pthread_mutex_lock(&t->mutex);
     wait_for(t, number);
     pthread_mutex_unlock(&t->mutex);
+}
+
+bool comm_is_done(CommThread *t, size_t number)
+{
+    pthread_mutex_lock(&t->mutex);
+    bool done = t->done >= number;
+    pthread_mutex_unlock(&t->mutex);
+    return done;
 }
 
 void comm_wait_all(CommThread *t)

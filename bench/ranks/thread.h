@@ -36,8 +36,6 @@ typedef struct Job {
 typedef struct CommTimes {
     int64_t busy_ns, waited_ns; /* of the communication thread, of the main thread */
     uint64_t sent_bytes;        /* by our own operations; MPI does not tell */
-    uint64_t moved_bytes;       /* the least that a rank sends: comm_moved_bytes */
-    uint64_t jobs;              /* of the four operations */
 } CommTimes;
 
 /* One of the four operations, as it was done. x is borrowed. */
@@ -53,6 +51,19 @@ typedef struct JobLog {
     size_t count;
 } JobLog;
 
+/* What an operation takes: so long whatever its size, and so long a byte that a rank sends. */
+typedef struct CommRate {
+    double latency_ns, ns_per_byte;
+} CommRate;
+
+/* In the place of a thread: jobs are done at that rate on a clock that the caller moves on. */
+typedef struct CommForecast {
+    CommRate rate;
+    double now_ns, free_ns, busy_ns, waited_ns;
+    double *end_ns;       /* [submitted] of job number k + 1 */
+    uint64_t *sent_bytes; /* [size] by each rank */
+} CommForecast;
+
 enum { JOBS_WAITING = 256 };
 
 typedef struct CommThread {
@@ -65,17 +76,26 @@ typedef struct CommThread {
     CommTimes times;
     JobLog *log; /* borrowed; NULL: nobody wants it. Set with no job under way */
     const CommPlugin *plugin;
+    CommForecast *forecast; /* NULL: a thread */
     Comm comm; /* rank, size and name may be read once started; all else is the thread's */
 } CommThread;
 
-/* Starts the thread, which joins the job; a broken MPI ends the process. */
+/* Starts the thread, which joins the job; a broken MPI ends the process, and so do ranks that have
+ * not all come in COMM_JOIN_SECONDS. */
+enum { COMM_JOIN_SECONDS = 60 };
 void comm_thread_start(CommThread *t, const CommPlugin *plugin, bool use_mpi);
 /* Does what is still waiting, leaves the job and ends the thread. */
 void comm_thread_finish(CommThread *t);
 
+/* As rank 0 of `size`: no job is done and no memory touched, comm_submit and comm_wait only keep
+ * the books of the forecast. */
+void comm_forecast_start(CommThread *t, CommForecast *f, int size, CommRate rate);
+void comm_forecast_finish(CommThread *t);
+
 /* Returns the job's number, for comm_wait; waits where JOBS_WAITING are under way. */
 size_t comm_submit(CommThread *t, Job job);
 void comm_wait(CommThread *t, size_t number);
+bool comm_is_done(CommThread *t, size_t number);
 void comm_wait_all(CommThread *t);
 
 /* Submits and waits. */
@@ -87,8 +107,8 @@ void comm_times_reset(CommThread *t); /* with no job under way */
 /* One job, at once: for JOB_CALL, and what has no main thread. */
 void comm_run(Comm *c, const Job *j);
 
-/* What a rank sends at least for a job over n elements: its part of the ring's traffic. */
-uint64_t comm_moved_bytes(const Comm *c, JobKind kind, size_t n);
+/* What our own operations send from a rank for a job; 0 of what is none of the four. */
+uint64_t comm_bytes_sent(const Job *j, int size, int rank);
 
 /* Gives back the memory of [from, to) elements of x, whole pages only: zeros when next read. */
 void comm_drop(float *x, size_t from, size_t to);

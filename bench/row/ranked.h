@@ -20,21 +20,26 @@ size_t row_rank_bytes(const Model *m, const RowConfig *c);
 /* Fills the columns of memory by category. */
 void row_fill_rank_bytes(RowResult *r, const Model *m);
 
+/* Fills what a step of m, which is planned, communicates at that rate, and what is exposed where
+ * both passes compute for compute_ms; nothing of one rank. */
+void row_forecast(RowResult *r, Model *m, CommRate rate, double compute_ms);
+
 typedef struct RankedRow {
     CommThread comm;
     Parallel parallel;
-    double latency_ns, ns_per_byte;       /* of a job, of what it moves; fitted */
-    double *skew_ns, *backward_ns;        /* [runs] */
-    double quiet_backward_ns;             /* without communication; NaN: not measured */
-    double sent_bytes, moved_bytes, jobs; /* of the last run */
+    CommRate rate;                              /* fitted */
+    double *skew_ns, *compute_ns, *backward_ns; /* [runs] without waiting; compute: both passes */
+    double quiet_backward_ns;                   /* without communication; NaN: not measured */
+    double sent_bytes;                          /* of the last run */
     size_t runs;
 } RankedRow;
 
 /* Joins the job of c and checks it: as many ranks as asked for, of the same program. Takes this
  * rank's part of the host's CPUs. -1: no plug-in, or another job than c's. */
 int ranked_join(RankedRow *w, const RowConfig *c, Err *err);
-/* After parallel_init: measures what communication costs. */
-void ranked_fit(RankedRow *w);
+/* After parallel_init: measures what communication costs; of a strategy that overlaps, while all
+ * ranks compute. -1: no memory. */
+int ranked_fit(RankedRow *w, Err *err);
 /* Around each run: *s becomes the slowest rank's. */
 void ranked_begin(RankedRow *w);
 void ranked_end(RankedRow *w, Sample *s);
@@ -43,8 +48,8 @@ double ranked_slowest(RankedRow *w, double ns);
 /* In rank order. */
 double ranked_sum(RankedRow *w, double value);
 
-/* After the last run: fills the columns that only ranks know, from all of them. loss: of this
- * rank's part. -1: the ranks have come apart. */
-int ranked_fill(RankedRow *w, RowResult *r, double loss, Err *err);
+/* After the last run of m: fills the columns that only ranks know, from all of them; r->loss, of
+ * this rank's part, becomes that of all. -1: the ranks have come apart. */
+int ranked_fill(RankedRow *w, RowResult *r, Model *m, Err *err);
 /* Leaves the job. */
 void ranked_leave(RankedRow *w);

@@ -209,8 +209,8 @@ static int run_planned(RowResult *r, Model *m, RankedRow *ranked, Samples *sampl
                      .adamw = adamw_defaults(),
                      .parallel = parallel,
                      .ranked = ranked};
-    if (ranked)
-        ranked_fit(ranked);
+    if (ranked && ranked_fit(ranked, err) != 0)
+        return -1;
     r->config.num_warmups = run_all(
         &(Runs){.once = run_loss, .what = &runs, .samples = samples, .no_probe = extras->no_probe},
         c);
@@ -220,7 +220,7 @@ static int run_planned(RowResult *r, Model *m, RankedRow *ranked, Samples *sampl
     r->threads_seen = threads_seen(c->threads); /* now, so that the first run starts the team */
     if (ranked) {
         run_quiet(&runs, c);
-        if (ranked_fill(ranked, r, r->loss, err) != 0)
+        if (ranked_fill(ranked, r, m, err) != 0)
             return -1;
         if (extras->profile) /* of a trace, which of several runs takes the last */
             run_profiled(&runs, 1, extras->profile);

@@ -183,6 +183,21 @@ void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t)
     r->predicted_time_s = time_model_predict(t, r);
 }
 
+void row_estimate_ranks(RowResult *r, int64_t memory_limit, CommRate rate, double gflops)
+{
+    const RowConfig *c = &r->config;
+    ModelConfig config = row_config_model(c);
+    if (config.num_layers > MAX_LAYERS_PLANNED || r->predicted_peak_bytes == INT_MISSING ||
+        activation_bytes(c) * MAX_LAYERS_PLANNED > 0x1p58)
+        return;
+    ModelOptions options = row_model_options(c, memory_limit > 0 ? (size_t)memory_limit : 0);
+    Model m;
+    model_plan(&m, &config, &options);
+    row_fill_rank_bytes(r, &m);
+    row_forecast(r, &m, rate, r->model_flops / row_ranks(c) / (gflops * 1e6));
+    model_release(&m);
+}
+
 bool row_admit(RowResult *r, int64_t memory_limit, double max_seconds)
 {
     if (!row_supported(&r->config, r->status_reason)) {

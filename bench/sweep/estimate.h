@@ -5,6 +5,7 @@
 #pragma once
 
 #include "model/precision.h"
+#include "bench/ranks/thread.h"
 #include "bench/row/row.h"
 
 /* Sums of ln(observed / assumed) over finished rows; assumed is FLOPs over the rate. */
@@ -33,6 +34,10 @@ double time_model_count(const TimeModel *t); /* rows learned from */
  * if the row is supported here, also recompute_used, predicted_peak_bytes and predicted_time_s.
  * recompute = auto becomes block if the row would not fit into memory_limit bytes otherwise. */
 void row_estimate(RowResult *r, int64_t memory_limit, const TimeModel *t);
+
+/* Fills what an estimated row of several ranks takes and communicates, where each rank computes at
+ * gflops. */
+void row_estimate_ranks(RowResult *r, int64_t memory_limit, CommRate rate, double gflops);
 
 /* Whether an estimated row may run: supported here, within memory_limit bytes and max_seconds
  * (INFINITY = any). If not, status and status_reason say why. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bench/machine/machine.h"
+#include "bench/machine/threads.h"
 #include "bench/row/counters.h"
 #include "bench/row/probe.h"
 #include "bench/row/ranked.h"
@@ -94,6 +95,85 @@ void sweep_plan(Sweep *s)
         row_admit(r, limit, s->config.grid.max_row_time);
         text_set(r->status, STATUS_PLANNED);
         predict_tokens(r, &guard);
+    }
+    guard_release(&guard);
+}
+
+/* What says how a row's ranks communicate, and how they share its work. */
+static const char *const of_ranks[] = {"ranks",           "parallel", "bucket_mb",
+                                       "prefetch_layers", "reduce",   "launcher"};
+
+/* An earlier row that measured the link of ranks like those of c. */
+static const RowResult *measured_alike(const Sweep *s, size_t before, const RowConfig *c)
+{
+    for (size_t i = 0; i < before; i++) {
+        const RowResult *r = &s->items[i].result;
+        if (r->link_gb_per_s > 0 && r->config.ranks == c->ranks &&
+            r->config.threads == c->threads && strcmp(r->config.parallel, c->parallel) == 0 &&
+            strcmp(r->config.reduce, c->reduce) == 0 &&
+            strcmp(r->config.launcher, c->launcher) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+/* Ours takes a step for each of the other ranks. */
+static int measure_link(const RowConfig *c, CommRate *rate, Err *err)
+{
+    const RowLimits limits = {.max_seconds = 60, .no_probe = true};
+    RowResult r;
+    Samples samples;
+    row_result_init(&r);
+    noise_row(&r.config, c->threads);
+    for (size_t i = 0; i < COUNT_OF(of_ranks); i++)
+        field_copy(row_field(of_ranks[i]), c, &r.config);
+    int64_t cpus = threads_default();
+    if (!*c->launcher && c->ranks > cpus)
+        r.config.ranks = cpus > 2 ? cpus : 2;
+    r.config.batch_size = r.config.ranks;
+    r.config.num_warmups = 0;
+    r.config.num_trials = 1;
+    samples_init(&samples);
+    int status = row_spawn(&r, &samples, &limits, err);
+    samples_release(&samples);
+    if (status == 0 && !(r.link_gb_per_s > 0))
+        status = err_set(err, "the link of %d ranks is not known: %.300s", (int)r.config.ranks,
+                         r.status_reason);
+    *rate =
+        (CommRate){r.link_latency_us * 1e3 * (double)(c->ranks - 1) / (double)(r.config.ranks - 1),
+                   1 / r.link_gb_per_s};
+    return status;
+}
+
+static int find_link(const Sweep *s, size_t row, const CommRate *link, CommRate *rate, Err *err)
+{
+    const RowConfig *c = &s->items[row].result.config;
+    const RowResult *like = measured_alike(s, row, c);
+    if (!link && !like)
+        return measure_link(c, rate, err);
+    *rate = link ? *link : (CommRate){like->link_latency_us * 1e3, 1 / like->link_gb_per_s};
+    return 0;
+}
+
+void sweep_forecast(Sweep *s, const CommRate *link, FILE *log)
+{
+    Guard guard;
+    guard_init(&guard);
+    for (size_t i = 0; i < s->count && !interrupted(); i++) {
+        RowResult *r = &s->items[i].result;
+        const int64_t threads = r->config.threads;
+        CommRate rate;
+        Err err;
+        if (!s->items[i].selected || row_ranks(&r->config) < 2 ||
+            r->predicted_peak_bytes == INT_MISSING)
+            continue;
+        if (find_link(s, i, link, &rate, &err) == 0 &&
+            (guard_peaks(&guard, threads) || guard_measure(&guard, threads, &err) == 0))
+            row_estimate_ranks(
+                r, sweep_memory_limit(s), rate,
+                peaks_of_product(guard_peaks(&guard, threads), row_product(&r->config)));
+        else
+            fprintf(log, "%s: %s\n", s->items[i].name, err.msg);
     }
     guard_release(&guard);
 }
@@ -330,10 +410,9 @@ static void compare_probe(const Runner *r, RowResult *row)
 static bool is_alone(const RowConfig *b, const RowConfig *a)
 {
     RowConfig alike = *a;
-    static const char *const own[] = {"ranks",  "parallel", "bucket_mb", "prefetch_layers",
-                                      "reduce", "launcher", "batch_size"};
-    for (size_t i = 0; i < COUNT_OF(own); i++)
-        field_copy(row_field(own[i]), b, &alike);
+    for (size_t i = 0; i < COUNT_OF(of_ranks); i++)
+        field_copy(row_field(of_ranks[i]), b, &alike);
+    alike.batch_size = b->batch_size;
     return row_ranks(b) == 1 && !row_config_difference(b, &alike);
 }
 
@@ -352,6 +431,20 @@ static void fill_scaling(const Runner *r, RowResult *row)
             weak = one->median_ms / row->median_ms;
     }
     row->scaling_efficiency = isnan(strong) ? weak : strong;
+}
+
+/* Of rows that ran before their one-rank row. Whether there was one. */
+static bool fill_scaling_late(Runner *r)
+{
+    bool any = false;
+    for (size_t i = 0; i < r->s->count; i++) {
+        RowResult *row = &r->s->items[i].result;
+        double before = row->scaling_efficiency;
+        if (r->s->items[i].in_file && isnan(before) && strcmp(row->status, STATUS_OK) == 0)
+            fill_scaling(r, row);
+        any |= isnan(before) && !isnan(row->scaling_efficiency);
+    }
+    return any;
 }
 
 /* Puts a row that has ended into the file. */
@@ -465,7 +558,8 @@ static int run_rows(Runner *r, Err *err)
     if (noise)
         tell_noise(r);
     progress_end(&r->progress);
-    if (status == 0 && (resumed || noise || !ascending(r->turns, r->count)))
+    bool late = fill_scaling_late(r);
+    if (status == 0 && (resumed || noise || late || !ascending(r->turns, r->count)))
         status = runner_rewrite_file(r, err);
     free(r->turns);
     return status;

@@ -51,6 +51,12 @@ int64_t sweep_memory_limit(const Sweep *s);
  * skipped. */
 void sweep_plan(Sweep *s);
 
+/* Fills what the planned rows of several ranks communicate, at the measured peak of their products:
+ * by a link's latency and bandwidth, or (NULL) those that a small row of as many ranks measures, of
+ * no more than the CPUs where the default launcher would start them here. A row for which that
+ * fails stays as it is, and log says why. */
+void sweep_forecast(Sweep *s, const CommRate *link, FILE *log);
+
 /* Whether the noise floor is measured. Auto: in a sweep that is predicted to take 20 times as long
  * as that, some of whose rows have too few processes to tell it themselves. */
 typedef enum SweepNoise { SWEEP_NOISE_OFF, SWEEP_NOISE_AUTO, SWEEP_NOISE_ON } SweepNoise;

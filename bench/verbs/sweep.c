@@ -18,6 +18,7 @@ typedef struct SweepCommand {
     int64_t order_seed; /* INT_MISSING = in file order */
     double delay;
     const char *noise;
+    CommRate link; /* ns_per_byte 0: not given */
 } SweepCommand;
 
 #define NOISE_CHOICES "auto|on|off"
@@ -35,6 +36,18 @@ static int set_shard(void *target, const void *context, const char *value, Err *
             return 0;
     }
     return err_set(err, "'%s' is not I/N with 1 <= I <= N", value);
+}
+
+static int set_link(void *target, const void *context, const char *value, Err *err)
+{
+    CommRate *link = target;
+    double us, gb_per_s;
+    char end;
+    (void)context;
+    if (sscanf(value, "%lf,%lf%c", &us, &gb_per_s, &end) != 2 || !(us >= 0) || !(gb_per_s > 0))
+        return err_set(err, "'%s' is not MICROSECONDS,GB_PER_S, such as 50,1.25", value);
+    *link = (CommRate){us * 1e3, 1 / gb_per_s};
+    return 0;
 }
 
 static const char notes[] = "exit: 0 every row ran or was skipped, 1 a row failed or is "
@@ -71,6 +84,9 @@ static int read_command(SweepCommand *c, int argc, char **argv, Err *err)
                     "no look at the machine between trials (probe_* columns)"),
         option_flag("--dry-run", &c->dry_run,
                     "print the rows with their predictions, run none, write nothing"),
+        option_call("--link", "US,GB_PER_S", set_link, &c->link,
+                    "with --dry-run, of rows of several ranks: the time of a small all-reduce and "
+                    "what a rank sends a second; measured by a small row where not given"),
         option_text("--format", "FORMAT", &c->format, TABLE_FORMATS, "of standard output"),
         option_print("--columns", print_columns, NULL,
                      "print what each column of a result means, as Markdown"),
@@ -84,6 +100,8 @@ static int read_command(SweepCommand *c, int argc, char **argv, Err *err)
                                        argc, argv, err);
     if (outcome == OPTIONS_RUN && c->resume && c->overwrite)
         return err_set(err, "--resume and --overwrite exclude each other");
+    if (outcome == OPTIONS_RUN && c->link.ns_per_byte > 0 && !c->dry_run)
+        return err_set(err, "--link is for --dry-run: rows that run measure their link");
     return outcome;
 }
 
@@ -198,6 +216,7 @@ static int plan_or_run(const SweepCommand *c, Err *err)
     int code = sweep_select(&s, c->config.filter, c->shard, c->shards, err);
     if (code == 0 && c->dry_run) {
         sweep_plan(&s);
+        sweep_forecast(&s, c->link.ns_per_byte > 0 ? &c->link : NULL, stderr);
         code = report(&s, c, NULL);
     } else if (code == 0) {
         code = run_sweep(&s, c, err);

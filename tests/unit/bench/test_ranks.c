@@ -128,7 +128,8 @@ typedef struct Training {
     double loss[STEPS]; /* of this rank's part, times its weight and the number of ranks */
     float *grads;       /* of the first step, all that this rank has in full; caller frees */
     uint64_t hash;
-    uint64_t sent;
+    uint64_t sent;         /* in all steps */
+    StepForecast forecast; /* of one */
 } Training;
 
 static int32_t *ids(size_t stream)
@@ -188,6 +189,7 @@ static void train(Training *t, Model *m, Parallel *p)
             copy_gradients(t, p, &m->params);
         parallel_update(p, &adamw, 1.0f);
     }
+    t->sent = t->plugin ? p->comm->times.sent_bytes : 0;
     t->hash = parallel_weights_hash(p);
 }
 
@@ -211,9 +213,9 @@ static void *train_rank(void *arg)
     }
     model_plan(&m, &t->config, &o);
     CHECK(model_alloc(&m, &err) == 0, "%s", err.msg);
+    t->forecast = parallel_forecast(&m, &t->options, (CommRate){1000, 1}, 1e6);
     parallel_init(&p, &m.params, &m.exec, &m.plan, t->plugin ? &comm : NULL, &t->options);
     train(t, &m, &p);
-    t->sent = t->plugin ? comm.times.sent_bytes : 0;
     parallel_release(&p);
     if (t->plugin)
         comm_thread_finish(&comm);
@@ -304,6 +306,26 @@ static void release(Training *t, int ranks)
         free(t[r].grads);
 }
 
+/* Its bytes are exact, and what overlaps is exposed in part. */
+static void expect_forecast(const Training *t, int ranks, const char *what)
+{
+    const StepForecast *f = &t->forecast;
+    Strategy s = t->options.strategy;
+    bool overlaps = s == DDP_OVERLAP || s == DDP_BUCKET || s == FSDP;
+    uint64_t most = 0;
+    for (int r = 0; r < ranks; r++)
+        most = t[r].sent > most ? t[r].sent : most;
+    cr_expect(most > 0 && f->wire_bytes * STEPS == most, "%s: sends %llu bytes, not %llu", what,
+              (unsigned long long)most / STEPS, (unsigned long long)f->wire_bytes);
+    cr_expect(f->comm_ns >= (double)f->wire_bytes && f->exposed_ns > 0, "%s", what);
+    cr_expect(overlaps ? f->exposed_ns < 0.9 * f->comm_ns
+                       : fabs(f->exposed_ns / f->comm_ns - 1) < 1e-9,
+              "%s: %g of %g ns are exposed", what, f->exposed_ns, f->comm_ns);
+    /* Backward is two thirds of both passes; with blocks made again three quarters. */
+    cr_expect(f->cover_ns > 0.6e6 && (s == FSDP ? f->cover_ns == 1e6 : f->cover_ns < 0.8e6), "%s",
+              what);
+}
+
 /* One strategy on some ranks: equal to one process up to rounding, the ranks and all strategies
  * equal to each other bit for bit. */
 static void check_strategy(const Training *one, int ranks, Strategy strategy, uint64_t *hash,
@@ -325,7 +347,7 @@ static void check_strategy(const Training *one, int ranks, Strategy strategy, ui
     *hash = *hash ? *hash : t[0].hash;
     for (int r = 0; r < ranks; r++)
         cr_expect(t[r].hash == *hash, "%s: other weights than rank 0 of ddp-naive", what);
-    cr_expect(t[0].sent > 0, "%s: nothing was sent", what);
+    expect_forecast(t, ranks, what);
     release(t, ranks);
 }
 
