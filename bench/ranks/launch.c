@@ -2,20 +2,27 @@
 #include "bench/ranks/launch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/ranks/loader.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/process.h"
+#include "bench/util/units.h"
 
-enum { REAP_TICK_MS = 10, REAP_PATIENCE_MS = 1000, REAP_LIMIT_MS = 3000 };
+enum { REAP_TICK_MS = 10, REAP_PATIENCE_MS = 1000, REAP_LIMIT_MS = 3000, GUARD_TRIES = 4 };
+
+static const char shared_memory[] = "/dev/shm";
+/* Observed with Open MPI 4.1 on 2 to 4 ranks: 4.1 MB each, and 2 MB for the job. */
+#define RANK_SHARED_BYTES 6e6
 
 /* ---- the job's folder ---- */
 
@@ -34,7 +41,7 @@ static void remove_folder(const char *path)
 /* Caller frees; "" where none can be made. */
 static char *make_folder(void)
 {
-    static const char *const parents[] = {"/dev/shm", "/tmp"};
+    static const char *const parents[] = {shared_memory, "/tmp"};
     for (size_t i = 0; i < COUNT_OF(parents); i++) {
         char *path = xasprintf("%s/tare.XXXXXX", parents[i]);
         if (mkdtemp(path))
@@ -42,6 +49,53 @@ static char *make_folder(void)
         free(path);
     }
     return xstrdup("");
+}
+
+/* An MPI that meets a full one fails late, and says less. */
+static int check_shared_memory(int64_t ranks, const char *launcher, Err *err)
+{
+    struct statvfs s;
+    double needed = (double)ranks * RANK_SHARED_BYTES;
+    char there[UNIT_TEXT_SIZE], wanted[UNIT_TEXT_SIZE];
+    if (*launcher || statvfs(shared_memory, &s) != 0 ||
+        (double)s.f_bavail * (double)s.f_frsize >= needed)
+        return 0;
+    format_bytes(there, (double)s.f_bavail * (double)s.f_frsize);
+    format_bytes(wanted, needed);
+    return err_set(err, "%s has %s left, %d ranks need %s", shared_memory, there, (int)ranks,
+                   wanted);
+}
+
+/* ---- its guard ---- */
+
+/* A process that outlives this one where it is killed, and removes the folder in its place. Returns
+ * the end of a pipe that holds it back until it is closed. */
+static int guard_folder(const char *folder)
+{
+    int ends[2];
+    pid_t self = getpid();
+    if (!*folder || pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid != 0) {
+        close(ends[0]);
+        return ends[1];
+    }
+    char byte;
+    setsid(); /* out of reach of Ctrl-C */
+    if (ends[0] != 3) {
+        dup2(ends[0], 3);
+        ends[0] = 3;
+    }
+    close_range(0, 2, 0);
+    close_range(4, ~0u, 0);
+    while (read(ends[0], &byte, 1) < 0 && errno == EINTR)
+        ;
+    for (int i = 0; i < GUARD_TRIES && getppid() != self; i++) { /* ranks may take their time */
+        remove_folder(folder);
+        sleep(1);
+    }
+    _exit(0);
 }
 
 /* ---- the launcher's environment ---- */
@@ -52,8 +106,9 @@ static void set_unless_set(const char *name, const char *value)
 }
 
 /* Waiting ranks yield their CPU; shared memory and sockets lie in the job's folder; a link that is
- * down ends the launcher too. */
-static void prepare_environment(const char *folder)
+ * down ends the launcher too, and so does a host that ssh does not reach or that asks for a
+ * password. */
+static void prepare_environment(const char *folder, const char *launcher)
 {
     launcher_forget_others();
     set_unless_set("OMPI_ALLOW_RUN_AS_ROOT", "1");
@@ -62,6 +117,8 @@ static void prepare_environment(const char *folder)
     set_unless_set("OMPI_MCA_oob_tcp_keepalive_time", "2");
     set_unless_set("OMPI_MCA_oob_tcp_keepalive_intvl", "1");
     set_unless_set("OMPI_MCA_oob_tcp_keepalive_probes", "3");
+    if (!strstr(launcher, "plm_rsh_agent"))
+        set_unless_set("OMPI_MCA_plm_rsh_args", "-oConnectTimeout=5 -oBatchMode=yes");
     if (!*folder)
         return;
     set_unless_set("OMPI_MCA_btl_vader_backing_directory", folder);
@@ -112,8 +169,9 @@ static const char *line_with(char **lines, size_t count, const char *words)
 static const char *telling_line(char **lines, size_t count)
 {
     static const char *const words[] = {
-        "exited on signal", "not enough slots", "EXIT CODE", "EXIT STRING",
-        "unable to",        "could not",        "ERROR",     "rror"};
+        "ssh: ",       "exited on signal", "not enough slots", "EXIT CODE",
+        "EXIT STRING", "unable to",        "could not",        "ERROR",
+        "rror"};
     const char *own = line_with(lines, count, "tare: ");
     if (own)
         return strstr(own, "tare: ") + strlen("tare: ");
@@ -184,15 +242,20 @@ int ranks_launch(char *const *argv, int64_t ranks, const char *launcher, FILE *c
 {
     char **words;
     Child c;
-    if (launcher_words(launcher, ranks, &words, err) != 0)
+    launcher = launcher ? launcher : "";
+    if (check_shared_memory(ranks, launcher, err) != 0 ||
+        launcher_words(launcher, ranks, &words, err) != 0)
         return -1;
     interrupt_install();
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* instead of SIGKILL (util/process.h) */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     OWNED char *folder = make_folder();
-    prepare_environment(folder);
+    prepare_environment(folder, launcher);
+    int guard = guard_folder(folder);
     words = join(words, argv);
     int status = child_run_printing(&c, words[0], words, chatter, err);
+    if (guard >= 0)
+        close(guard);
     if (status == 0) {
         reap_all();
         status = take_answer(&c, words[0], answer, err);

@@ -3,7 +3,8 @@
  * The one idea: this process stands between a sweep and the launcher and answers for the whole job.
  * It takes the answer of rank 0 from the launcher's standard output, which comes from any host;
  * adopts the ranks that a killed launcher leaves behind and sees each of them end; and removes the
- * job's folder, in which MPI keeps its shared memory. When the sweep dies, it ends the job first.
+ * job's folder, in which MPI keeps its shared memory. When the sweep dies, it ends the job first;
+ * when it is killed itself, a process that it has forked removes the folder.
  * What a rank does is ranks.h. */
 #pragma once
 

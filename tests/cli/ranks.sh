@@ -21,7 +21,7 @@ $tiny_model
 [sweep]
 model_size = ["tiny"]
 END
-row() { "$tare" run --d-model 36 --layers 2 --heads 3 --vocab 67 --context 8 --batch 12 --threads 1 \
+row() { timeout 120 "$tare" run --d-model 36 --layers 2 --heads 3 --vocab 67 --context 8 --batch 12 --threads 1 \
     --optimizer adamw --warmups 0 --seed $seed --format csv "$@" 2>err; }
 refuse() {
     local words=$1 got=0
@@ -32,7 +32,7 @@ refuse() {
 }
 
 # ---- equal, whatever the strategy, the number of ranks and the MPI ----
-"$tare" sweep r.toml --set 'parallel=["ddp-naive","ddp-bucket","zero1","fsdp"]' --set 'ranks=[1,3]' --set 'bucket_mb=[0.01]' \
+"$tare" sweep r.toml --set 'parallel=["ddp-naive","ddp-bucket","zero1","fsdp"]' --set 'ranks=[3,1]' --set 'bucket_mb=[0.01]' \
     >out 2>err || fail "exit $?: $(cat err)"
 row --trials 3 --ranks 2 --parallel sharded-optimizer --reduce mpi >mpi.csv || fail "by MPI's sums: $(cat err)"
 # Its ranks are no ranks of Open MPI, though this shell were one.
@@ -67,6 +67,29 @@ for name in glob.glob("mpi*.csv"):
     assert r["status"] == "ok" and abs(float(r["loss"]) / one - 1) < 1e-6, (name, r["status_reason"], r["loss"], one)
 assert next(csv.DictReader(open("mpi.csv")))["wire_bytes"] == ""
 END
+
+# ---- before anything runs ----
+"$tare" sweep r.toml --dry-run --link 50,1.25 --set 'parallel=["ddp-naive","ddp-bucket","zero1","fsdp"]' --set 'ranks=[1,3]' \
+    --set 'bucket_mb=[0.01]' --format csv >plan.csv 2>err || fail "--dry-run: exit $?: $(cat err)"
+"$tare" sweep r.toml --dry-run --set 'parallel="zero1"' --set 'ranks=2' --format csv >measured.csv 2>err || fail "--dry-run: exit $?: $(cat err)"
+python3 - <<'END' || fail "a forecast"
+import csv
+ran = {(r["ranks"], r["parallel"]): r for r in csv.DictReader(open("results/r.csv"))}
+for r in csv.DictReader(open("plan.csv")):
+    if r["ranks"] == "1":
+        assert r["wire_bytes"] == r["comm_bound_ranks"] == "", r
+        continue
+    other = ran[r["ranks"], r["parallel"]]
+    for column in ("wire_bytes", "param_bytes", "grad_bytes", "moment_bytes", "activation_bytes"):
+        assert r[column] == other[column] != "", (r["parallel"], column, r[column], other[column])
+    assert r["link_latency_us"] == "50" and r["link_gb_per_s"] == "1.25" and int(r["comm_bound_ranks"]) >= 2, r
+    assert float(r["predicted_comm_ms"]) >= int(r["wire_bytes"]) / 1.25e6, r
+    assert 0 < float(r["predicted_exposed_ms"]) <= float(r["predicted_comm_ms"]) * (1 + 1e-9), r
+    assert float(other["link_gb_per_s"]) > 0 and float(other["predicted_exposed_ms"]) > 0, other
+measured, = csv.DictReader(open("measured.csv"))
+assert measured["status"] == "planned" and float(measured["link_gb_per_s"]) > 0 and measured["wire_bytes"], measured
+END
+! "$tare" sweep r.toml --dry-run --link 50 >out 2>err && grep -qF "'50' is not MICROSECONDS,GB_PER_S" err || fail "--link 50: $(cat err)"
 
 # ---- what cannot be ----
 refuse "batch_size 12 does not divide among 5 ranks" --ranks 5 --parallel zero1
@@ -108,25 +131,36 @@ expect_nothing_left() {
 # fault NAME SIGNAL WHOM WORDS: sends the signal while a row runs.
 fault() {
     row --trials 1000000 --ranks 2 --parallel ddp-overlap >out &
-    local run=$! begin
+    local run=$! begin folder took
     wait_for_ranks
+    folder=$(job_folder)
     begin=$(date +%s)
     kill "-$2" $($3 | tail -n 1)
     wait $run
     expect "$1: exit" 1 $?
-    [ $(($(date +%s) - begin)) -le 10 ] || fail "$1: noticed after $(($(date +%s) - begin)) s"
+    took=$(($(date +%s) - begin))
+    for _ in $(seq 60); do [ ! -e "$folder" ] && break; sleep 0.1; done
+    [ -n "$folder" ] && [ ! -e "$folder" ] || fail "$1: its folder '$folder' is left"
+    [ $took -le 10 ] || fail "$1: noticed after $took s"
     grep -qF -- "$4" out || fail "$1: $(tail -n 1 out)"
     expect_nothing_left "$1"
 }
+# Where the MPI of a running job keeps its shared memory.
+job_folder() { tr '\0' '\n' <"/proc/$(ranks_of | head -n 1)/environ" | sed -n 's/^OMPI_MCA_btl_vader_backing_directory=//p'; }
+answering() { pgrep -f -- "^[^ ]*tare run .*seed $seed .*--result-fd 3" | head -n 1; } # and then its guard
 fault "a killed rank" KILL ranks_of "exited on signal 9"
 fault "a stopped rank" STOP ranks_of "has not answered for 4 s"
 fault "a killed launcher" KILL launcher_of "was killed by SIGKILL"
-job_folders() { ls -d /dev/shm/tare.?????? 2>/dev/null; }
-others=$(job_folders)
+fault "a killed process between" KILL answering "killed by SIGKILL"
+if unshare -m true 2>/dev/null; then
+    unshare -m sh -c 'mount -t tmpfs -o size=16k tmpfs /dev/shm; exec "$@"' sh "$tare" run --d-model 36 --layers 2 --heads 3 --batch 12 \
+        --context 8 --vocab 67 --threads 1 --ranks 2 --parallel zero1 --format csv >out 2>err
+    grep -qF "/dev/shm has 16 KiB left, 2 ranks need" out || fail "a full /dev/shm: $(tail -n 1 out)"
+fi
 "$tare" sweep r.toml --set ranks=2 --set 'parallel="fsdp"' --set num_trials=1000000 --out k.csv >out 2>err &
 sweep=$!
 wait_for_ranks
-folders=$(comm -13 <(echo "$others") <(job_folders))
+folders=$(job_folder)
 kill -9 $sweep
 wait $sweep 2>/dev/null
 expect_nothing_left "a killed sweep"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # configs/slurm on a Slurm of this machine alone, without systemd: munged, slurmctld and slurmd in a folder of
-# their own. An array of two shards is joined. Needs root, slurm-wlm and munge; about a minute. TARE names the program.
+# their own. An array of two shards is joined, also where a task of it is requeued in the middle; rows of two ranks run
+# in a job, by mpirun and by srun. Needs root, slurm-wlm, munge, for ranks Open MPI; two minutes. TARE names the program.
 tare=$(realpath "${TARE:-build/tare}")
 root=$(realpath "$(dirname "$0")/../..")
 for program in slurmctld slurmd munged sbatch; do
@@ -79,4 +80,33 @@ sbatch --array=1-2 --output=array.%a.log "$root/configs/slurm/shards.sbatch" s.t
 until_says none all_done
 expect "rows of the array" "ok ok ok ok" "$(column results/s.csv status | xargs)"
 
+# ---- a task that is requeued goes on, and runs no finished row again ----
+rm -r results
+sed 's/^num_trials.*/num_trials = 300\nnum_processes = 3/' s.toml >q.toml
+sed -i 's/^name.*/name = "q"/' q.toml
+task() { squeue -h -r -o '%i %t' | awk '$2 == "R" { print $1; exit }'; }
+lines() { [ -f results/q.1.csv ] && [ "$(wc -l <results/q.1.csv)" -ge 2 ] && echo "$1"; }
+sbatch --array=1-2 --output=requeue.%a.log "$root/configs/slurm/shards.sbatch" q.toml >/dev/null || fail "sbatch of q"
+until_says some lines some
+cp results/q.1.csv before.csv
+scontrol requeue "$(squeue -h -r -o '%i %t %K' | awk '$2 == "R" && $3 == 1 { print $1 }')" || echo "task 1 had ended before it was requeued"
+until_says none all_done
+expect "rows after a requeue" "ok ok ok ok" "$(column results/q.csv status | xargs)"
+for row in $(column before.csv timestamp_utc); do # a row that ran again would have a later one
+    grep -qF -- "$row" results/q.csv || fail "a finished row of $row was lost or ran again"
+done
+
+# ---- ranks in a job ----
+[ -e "$(dirname "$tare")/tare_comm_openmpi.so" ] && command -v mpirun.openmpi >/dev/null || { echo "no Open MPI: no ranks"; exit $failed; }
+sed -e 's/^name.*/name = "r"/' -e 's/^num_trials.*/num_trials = 3\nbatch_size = 4\nparallel = "zero1"/' s.toml >r.toml
+launchers=('' 'srun --mpi=pmix --oversubscribe -n {ranks}')
+[ ! -e "$(dirname "$tare")/tare_comm_mpich.so" ] || launchers+=('srun --mpi=pmi2 --oversubscribe -n {ranks}')
+for launcher in "${launchers[@]}"; do
+    rm -rf results
+    LAUNCHER=$launcher sbatch --ntasks=2 --output=ranks.log "$root/configs/slurm/ranks.sbatch" r.toml --set ranks=2 >/dev/null ||
+        fail "sbatch of ranks"
+    until_says none all_done
+    expect "rows of two ranks, launcher '$launcher'" "ok ok ok ok" "$(column results/r.csv status | xargs)"
+    [ $failed = 0 ] || tail -n 20 ranks.log
+done
 exit $failed
