@@ -2,7 +2,8 @@
 """The tables that Stanford's course CS336 asks for, from the results of configs/cs336/ in one folder.
 
 Its one idea: a file's name says which study it is of (cs336-2025-end-to-end.csv), a study is a table
-and the sentence that its rows support. Files of `tare attention` and `tare run` are cs336_files.py's. Rows that are not believed (verdicts.py) are shown, marked, and
+and the sentence that its rows support. Files of `tare attention` and `tare run` are
+cs336_files.py's, rows of several ranks cs336_ranks.py's. Rows that are not believed (verdicts.py) are shown, marked, and
 draw no conclusion; rows that do not fit are shown with the memory that they would need.
 It runs nothing, and draws nothing.
 """
@@ -13,6 +14,7 @@ import os
 import re
 
 import cs336_files
+import cs336_ranks
 from cs336_files import span
 from table import OPTIONAL_NUMBERS, TIMES, WHOLE, Problem, count, digits, load
 from table import missing_module, print_text, run_main
@@ -183,7 +185,11 @@ STUDIES = {  # in the order of the course
     "checkpointing": ("Activation checkpointing", checkpointing),
     "attention": ("Attention", cs336_files.attention),
     "flash": ("Flash attention", cs336_files.attention),
+    "all-reduce": ("All-reduce", cs336_ranks.all_reduce),
+    "data-parallel": ("Data parallel", cs336_ranks.data_parallel),
+    "sharded-optimizer": ("Sharded optimizer and fully sharded training", cs336_ranks.sharded_optimizer),
 }
+ROWS = {cs336_files.attention: cs336_files.attention_rows, cs336_ranks.all_reduce: cs336_ranks.all_reduce_rows}  # of no sweep
 TOGETHER = ("profile", "timeline")  # a run a file, all in one table
 SUFFIXES = {"profile": ".json"}
 
@@ -250,8 +256,8 @@ def section(style, name, title, make, paths):
         tables, sentences = make(paths)
     else:
         of = os.path.splitext(os.path.basename(paths[0]))[0]
-        study = cs336_files.attention_rows(paths[0]) if make is cs336_files.attention else Study(paths[0])
-        rows = study if make is cs336_files.attention else study.rows
+        study = ROWS.get(make, Study)(paths[0])
+        rows = study if make in ROWS else study.rows
         tables, sentences = make(study)
         doubted = (rows["ran"] & ~rows["believed"]).any()
     parts = [style.heading(f"{title} ({of})" if of else title)]

@@ -20,7 +20,7 @@
 
 /* ---- the config ---- */
 
-/* That of configs/cs336/all_reduce.toml. */
+/* The grid of configs/cs336/all_reduce.toml. */
 static const char course[] = "name = \"comm\"\n"
                              "[sweep]\n"
                              "ranks = [2, 4, 6]\n"

@@ -177,6 +177,61 @@ class Course(TempDir):
         self.assertIn("Plain is out of memory from context 16384 on (33 GiB).", page)
         self.assertIn("out of memory, needs 33 GiB", self.page("--latex"))
 
+    def ranks_row(self, parallel, median, exposed, ranks=2, **more):
+        step = {"ranks": ranks, "parallel": parallel, "bucket_mb": "", "prefetch_layers": "", "d_ff": 3072, "forward_only": False,
+                "comm_ms": 400, "comm_exposed_ms": exposed, "comm_share": exposed / median, "overlap_fraction": "",
+                "predicted_comm_ms": 390, "predicted_exposed_ms": exposed, "backward_slowdown_ms": "", "scaling_efficiency": 0.5,
+                "wire_bytes": 2**29, "gflops_per_s": 100 * ranks * (median - exposed) / median, "link_latency_us": 50,
+                "link_gb_per_s": 1.25, "param_bytes": 2**29, "grad_bytes": 2**29, "moment_bytes": 2**30, "activation_bytes": 2**28,
+                "optimizer": "adamw"}
+        return row("small", median, context=128, **(step | more))
+
+    def test_data_parallel(self):
+        rows = [self.ranks_row("none", 2000, 0, ranks=1, link_gb_per_s="", link_latency_us="", wire_bytes="", comm_ms=""),
+                self.ranks_row("ddp-naive", 1500, 400, predicted_exposed_ms=380), self.ranks_row("ddp-flat", 1450, 350),
+                self.ranks_row("ddp-bucket", 1200, 40, bucket_mb=1, backward_slowdown_ms=25),
+                self.ranks_row("ddp-bucket", 1260, 60, bucket_mb=100), self.ranks_row("ddp-overlap", 900, 40, cpu_wait=0.9)]
+        self.results("data-parallel", rows)
+        page = self.page()
+        self.assertRegex(page, r"\| small +\| +1 +\| one rank +\| 2000 ")
+        self.assertRegex(page, r"\| small +\| +2 +\| ddp-naive +\| 1500 +\| 400 +\| 400 +\| 26\.7 % +\| 380 +\| +\| 0\.5 +\|")
+        self.assertRegex(page, r"\| ddp-bucket, 1 MiB +\| 1200 +\| 400 +\| 40 +\| 3\.3 % +\| 40 +\| 25 ")
+        self.assertRegex(page, r"\| ddp-overlap +\| 900 \* ")
+        self.assertIn("small, 2 ranks: against ddp-naive's step of 1500 ms: ddp-flat 0.967, 0.875 of it exposed; ddp-bucket, 1 MiB 0.8, "
+                      "0.1 of it exposed; ddp-bucket, 100 MiB 0.84, 0.15 of it exposed.", page)
+        self.assertIn("buckets of 1 to 100 MiB differ by 5.0 % of a step; the fastest is 1 MiB, the model says 5.52 MiB", page)
+        # 512 tokens, F = 3072, 100 GFLOP/s, 1.25 GB/s: 512 x 0.0125 / 2, 3072 x 0.0125 / 2, 512 x 3072 x (0.0125 / 4)^2
+        self.assertRegex(page, r"\| small +\| +512 +\| +768 +\| +3072 +\| +100 +\| +1\.25 +\| +3\.2 +\| +3\.2 +\| +19\.2 +\| +15\.4 +\|")
+        self.assertIn("512 tokens a step are bound by communication from 3.2 ranks on in data parallel; a rank needs 160 tokens", page)
+
+    def test_ranks_that_are_not_believed_conclude_nothing(self):
+        self.results("data-parallel", [self.ranks_row(p, 1500, 400, cpu_wait=0.9) for p in ("ddp-naive", "ddp-flat")])
+        page = self.page()
+        self.assertIn("small, 2 ranks: no conclusion: not enough rows are believed.", page)
+        self.assertNotIn("closed forms", page)
+
+    def test_sharded_optimizer(self):
+        rows = [self.ranks_row("ddp-flat", 1500, 400), self.ranks_row("sharded-optimizer", 1900, 800, moment_bytes=2**29, wire_bytes=3 * 2**28),
+                self.ranks_row("zero1", 1520, 410, moment_bytes=2**29),
+                self.ranks_row("fsdp", 1400, 100, prefetch_layers=2, param_bytes=2**28, grad_bytes=2**28, moment_bytes=2**29)]
+        self.results("sharded-optimizer", rows)
+        page = self.page()
+        self.assertRegex(page, r"\| zero1 +\| 512 MiB +\| 512 MiB +\| 512 MiB +\| 256 MiB +\| 512 MiB +\| 1280 MiB +\| 1536 MiB +\| 2048 MiB ")
+        self.assertRegex(page, r"\| fsdp, 2 ahead +\| 1400 ")
+        self.assertIn("of ddp-flat's weights, gradients and moments a rank holds: sharded-optimizer 0.75; zero1 0.75; fsdp 0.5.", page)
+        self.assertIn("sharing by broadcast takes 1.25 times a step of ZeRO stage 1; it sends 1.5 times the bytes.", page)
+
+    def test_all_reduce(self):
+        common = {"operation": "all_reduce", "ranks": 2, "algbw_gb_per_s": 1, "busbw_gb_per_s": 1, "status": "ok", "wrong": 0}
+        rows = [common | {"bytes": size, "algorithm": a, "median_ms": ms} for size, a, ms in
+                ((1000000, "mpi", 2), (1000000, "ring", 1), (100000000, "mpi", 80), (100000000, "ring", 60))]
+        rows += [common | {"bytes": 1000000000, "algorithm": "ring", "status": "skipped_memory", "median_ms": "", "wrong": ""}]
+        self.results("all-reduce", rows)
+        page = self.page()
+        self.assertRegex(page, r"\| all_reduce +\| +2 +\| 100 MB +\| 80 +\| 60 +\| 1 +\| 1 +\|")
+        self.assertIn("skipped memory", page)
+        self.assertIn("Our ring takes 0.5 to 0.75 of the time of MPI's own (2 rows).", page)
+
     def test_latex(self):
         self.results("end-to-end", [row("small_1", 150), row("xl")])
         page = self.page("--latex")
