@@ -124,10 +124,12 @@ static void run_slice(Exec *e, const Plan *p, size_t slice, size_t from, size_t 
         if (e->before)
             e->before(e->before_ctx, &s->steps[i]);
         memset(time.part_ns, 0, sizeof time.part_ns);
+        products_taken();
         time.start_ns = e->hook ? clock_ns() : 0;
         run_step(&s->steps[i], slices_tensor(&p->slices, slice, s->steps[i].t), &c,
                  training->accumulate);
         time.ns = e->hook ? (uint64_t)(clock_ns() - time.start_ns) : 0;
+        time.products = products_taken();
         if (e->hook)
             e->hook(e->hook_ctx, &s->steps[i], &time);
         if (e->poison && i + 1 < s->count)

@@ -36,12 +36,14 @@ int exec_threads(const ExecCtx *c, double work);
 typedef enum Phase { PHASE_FORWARD, PHASE_BACKWARD } Phase;
 
 /* When a step began (clock_ns), how long it took, and in which slice of a divided run (slices.h).
- * part_ns: time inside it, summed over threads, of what its op names (OpDef.parts). */
+ * part_ns: time inside it, summed over threads, of what its op names (OpDef.parts). products: what
+ * it multiplied (products_taken). */
 typedef struct StepTime {
     int64_t start_ns;
     uint64_t ns;
     size_t slice;
     uint64_t part_ns[MAX_STEP_PARTS];
+    unsigned products;
 } StepTime;
 
 /* Called after every step, by the thread that ran it: by several at once in a divided run. */

@@ -93,6 +93,7 @@ void attention_forward(const Attention *a, int threads, void *scratch)
     CHECK(a->KV == 0 || a->H % a->KV == 0, "%zu heads for %zu of keys", a->H, a->KV);
     if (a->B * a->H * a->T * a->D == 0)
         return;
+    product_note(1u << a->product);
     const Isa *isa = isa_in_use();
     size_t part_floats = floats_per_thread(a, false);
     if (!worth_threads(a))
@@ -125,6 +126,7 @@ void attention_backward(const Attention *a, const float *dout, float *dq, float 
     CHECK(a->product == DT_F32 && !a->capacity, "attention backward multiplies fp32");
     if (a->B * a->H * a->T * a->D == 0)
         return;
+    product_note(1u << a->product);
     const Isa *isa = isa_in_use();
     size_t part_floats = floats_per_thread(a, true), groups = a->KV ? a->KV : a->H;
     if (!worth_threads(a))

@@ -22,6 +22,9 @@ static inline Range share_of(Range whole, size_t part, size_t parts)
     return (Range){whole.from + offsets.from, whole.from + offsets.to};
 }
 
+/* Adds to what products_taken will return. */
+void product_note(unsigned products);
+
 /* ---- matrix product ---- */
 
 /* The tile of C that the innermost loop keeps in registers: rows x (vectors of lanes floats). */

@@ -60,6 +60,15 @@ const char *support_name(Support s); /* "native", "convert", "emulated" */
 Support product_support(DType product);
 const char *product_instruction(DType product); /* "vdpbf16ps", "vfmadd231ps after vcvtph2ps" */
 
+/* What the matrix products and attentions that this thread called have multiplied since the last
+ * call of products_taken: a bit 1 << DType for each format, PRODUCT_BLAS for fp32 by the CBLAS. For
+ * profiles. */
+enum { PRODUCT_BLAS = 1 << NUM_DTYPES };
+unsigned products_taken(void);
+
+/* Their instructions, "vfmadd231ps, vdpbf16ps"; the CBLAS is "openblas". Empty for none. */
+void products_describe(unsigned products, char *out, size_t size);
+
 /* ---- matrix product ---- */
 
 /* What happens to a finished element of C, in this order: + bias, keep as z, activation, +

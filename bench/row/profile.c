@@ -93,6 +93,7 @@ static void add_parts(Profile *p, const Step *step, const StepTime *time, double
         l->ns += (double)time->ns * (double)time->part_ns[i] / inside;
         l->flops += step_flops(step) * op->part_flops[i];
         l->bytes = NAN;
+        l->products |= op->part_flops[i] > 0 ? time->products : 0;
     }
 }
 
@@ -113,6 +114,7 @@ void profile_step(void *ctx, const Step *step, const StepTime *time)
     l->ns += (double)time->ns;
     l->flops += step_flops(step);
     l->bytes += step_bytes(step, p->backward);
+    l->products |= time->products;
 }
 
 /* ---- JSON ---- */
@@ -122,9 +124,10 @@ json_t *profile_to_json(const Profile *p)
     json_t *object = json_object(), *lines = json_array();
     for (size_t i = 0; i < p->count; i++) {
         const ProfileLine *l = &p->lines[i];
-        json_t *line = json_pack("{s:s, s:s, s:I, s:f, s:f, s:f}", "op", l->op->name, "pass",
-                                 profile_pass(l->kind), "part", (json_int_t)l->part, "steps",
-                                 l->steps, "ns", l->ns, "flops", l->flops);
+        json_t *line =
+            json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:i}", "op", l->op->name, "pass",
+                      profile_pass(l->kind), "part", (json_int_t)l->part, "steps", l->steps, "ns",
+                      l->ns, "flops", l->flops, "products", (int)l->products);
         CHECK(line, "a line of the profile is not JSON");
         json_object_set_new(line, "bytes", number_json(l->bytes));
         json_array_append_new(lines, line);
@@ -161,9 +164,11 @@ static int line_from_json(json_t *object, Profile *p, Err *err)
     const char *op_name, *pass;
     StepKind kind;
     json_int_t part;
+    int products;
     ProfileLine read = {.bytes = NAN};
-    if (json_unpack(object, "{s:s, s:s, s:I, s:F, s:F, s:F}", "op", &op_name, "pass", &pass, "part",
-                    &part, "steps", &read.steps, "ns", &read.ns, "flops", &read.flops) != 0)
+    if (json_unpack(object, "{s:s, s:s, s:I, s:F, s:F, s:F, s:i}", "op", &op_name, "pass", &pass,
+                    "part", &part, "steps", &read.steps, "ns", &read.ns, "flops", &read.flops,
+                    "products", &products) != 0)
         return err_set(err, "a line of the profile lacks a key");
     const OpDef *op = find_op(op_name);
     if (!op || find_pass(pass, &kind) != 0 || part < -1 || part >= MAX_STEP_PARTS ||
@@ -175,6 +180,7 @@ static int line_from_json(json_t *object, Profile *p, Err *err)
     l->steps = read.steps;
     l->ns = read.ns;
     l->flops = read.flops;
+    l->products = (unsigned)products;
     l->bytes = json_is_number(bytes) ? json_number_value(bytes) : NAN;
     return 0;
 }

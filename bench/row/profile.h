@@ -19,8 +19,9 @@ typedef struct ProfileLine {
     StepKind kind;
     int64_t part; /* -1: the whole op, which has no parts */
     double steps, ns;
-    double flops; /* of matrix products, repeated ones included; 0 = it has none */
-    double bytes; /* its steps must read and write, each tensor once a step; NaN = not known */
+    double flops;      /* of matrix products, repeated ones included; 0 = it has none */
+    double bytes;      /* its steps must read and write, each tensor once a step; NaN = not known */
+    unsigned products; /* what they multiplied (products_taken) */
 } ProfileLine;
 
 typedef struct Profile {

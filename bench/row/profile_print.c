@@ -15,6 +15,7 @@
 typedef struct Line {
     const char *op, *part, *pass;   /* part: of the op, or NULL */
     double steps, ns, flops, bytes; /* NaN or 0 = not known, or none */
+    unsigned products;
 } Line;
 
 typedef struct Breakdown {
@@ -52,6 +53,7 @@ static void add_up(Breakdown *t, double wall_ns)
     for (size_t i = 0; i < t->count; i++) {
         const Line *l = &t->lines[i];
         t->rest.ns -= l->ns;
+        t->total.products |= l->products;
         t->total.steps += l->steps;
         t->total.flops += l->flops;
         t->total.bytes += isnan(l->bytes) ? 0 : l->bytes;
@@ -70,7 +72,8 @@ static void breakdown_fill(Breakdown *t, const Profile *p, int64_t num_params)
                                       .steps = l->steps / runs,
                                       .ns = l->ns / runs,
                                       .flops = l->flops / runs,
-                                      .bytes = l->bytes / runs};
+                                      .bytes = l->bytes / runs,
+                                      .products = l->products};
     }
     if (!isnan(update_ns))
         t->lines[t->count++] = optimizer_line(update_ns, num_params);
@@ -91,7 +94,7 @@ static void add_figure(Table *t, double value)
 static void add_line(Table *t, const Line *l, double whole_ns, double peak)
 {
     double rate = l->flops / l->ns;
-    char name[64];
+    char name[64], instructions[160];
     snprintf(name, sizeof name, "%s%s%s", l->op, l->part ? ": " : "", l->part ? l->part : "");
     table_text(t, name);
     table_text(t, l->pass);
@@ -103,6 +106,8 @@ static void add_line(Table *t, const Line *l, double whole_ns, double peak)
     add_figure(t, 100 * rate / peak);
     add_figure(t, l->bytes * 1e-6);
     add_figure(t, l->bytes / l->ns);
+    products_describe(l->products, instructions, sizeof instructions);
+    table_text(t, instructions[0] ? instructions : NULL);
     table_row_end(t);
 }
 
@@ -141,7 +146,7 @@ static void print_legend(FILE *out, const Profile *p, const RowResult *r)
     fprintf(out,
             "%% peak: of %.4g GFLOP/s, measured in %s on as many threads (%" PRId64 ")\n"
             "GFLOP: of matrix products, repeated ones too; MB: of the tensors that steps must read "
-            "and write; -: none or not known\n",
+            "and write; instructions: that multiplied; -: none or not known\n",
             r->peak_gflops_per_s, r->config.precision, r->config.threads);
     if (p->slices > 1)
         fprintf(out,
@@ -152,7 +157,8 @@ static void print_legend(FILE *out, const Profile *p, const RowResult *r)
 void profile_print(const Profile *p, const RowResult *r, const Samples *samples, FILE *out)
 {
     Breakdown b;
-    Table t = table_new(out, TABLE_TEXT, "op|pass|steps|ms|%|GFLOP|GFLOP/s|% peak|MB|GB/s");
+    Table t =
+        table_new(out, TABLE_TEXT, "op|pass|steps|ms|%|GFLOP|GFLOP/s|% peak|MB|GB/s|instructions");
     breakdown_fill(&b, p, r->num_params);
     for (size_t i = 0; i < b.count; i++)
         add_line(&t, &b.lines[i], b.total.ns, r->peak_gflops_per_s);

@@ -194,10 +194,10 @@ run_gemm() {
 expect "tare run with TARE_GEMM" openblas "$(TARE_GEMM=openblas run_gemm)"
 expect "--gemm wins" packed "$(TARE_GEMM=openblas run_gemm --gemm packed)"
 "$tare" "${row[@]}" --trials 8 --optimizer adamw --profile >profile 2>err || fail "profile: exit $?" "$(cat err)"
-for words in '^op +pass +steps +ms +% +GFLOP +GFLOP/s +% peak +MB +GB/s$' \
-    '^linear +backward +8( +[0-9.]+){7}$' '^layernorm +forward +5( +[0-9.]+){2}( +-){3}( +[0-9.]+){2}$' \
-    '^embedding +forward +1( +[0-9.]+){2}( +-){5}$' '^adamw +update +1( +[0-9.]+){2}( +-){3}( +[0-9.]+){2}$' \
-    '^total +[0-9]+ +[0-9.]+ +100\.0( +[0-9.]+){5}$' '^% peak: of [0-9.]+ GFLOP/s, measured in fp32' \
+for words in '^op +pass +steps +ms +% +GFLOP +GFLOP/s +% peak +MB +GB/s +instructions$' \
+    '^linear +backward +8( +[0-9.]+){7} +[a-z]' '^layernorm +forward +5( +[0-9.]+){2}( +-){3}( +[0-9.]+){2} +-$' \
+    '^embedding +forward +1( +[0-9.]+){2}( +-){6}$' '^adamw +update +1( +[0-9.]+){2}( +-){3}( +[0-9.]+){2} +-$' \
+    '^total +[0-9]+ +[0-9.]+ +100\.0( +[0-9.]+){5} +[a-z]' '^% peak: of [0-9.]+ GFLOP/s, measured in fp32' \
     '^median of 8 trials without stamps .* of 8 runs .*: overhead of profiling -?[0-9.]+ %, '; do
     grep -qE -- "$words" profile || fail "no line $words in the profile" "$(cat profile)"
 done

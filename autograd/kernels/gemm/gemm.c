@@ -3,6 +3,38 @@
 #include "autograd/kernels/gemm/fp32.h"
 #include "autograd/kernels/gemm/low.h"
 
+#include <stdio.h>
+#include <string.h>
+
+/* ---- what was multiplied ---- */
+
+static _Thread_local unsigned taken;
+
+void product_note(unsigned products)
+{
+    taken |= products;
+}
+
+unsigned products_taken(void)
+{
+    unsigned products = taken;
+    taken = 0;
+    return products;
+}
+
+void products_describe(unsigned products, char *out, size_t size)
+{
+    out[0] = '\0';
+    for (unsigned i = 0; i <= NUM_DTYPES; i++) {
+        const char *name = i < NUM_DTYPES ? product_instruction((DType)i) : "openblas";
+        size_t used = strlen(out);
+        if (products >> i & 1)
+            snprintf(out + used, size - used, "%s%s", used ? ", " : "", name);
+    }
+}
+
+/* ---- the product ---- */
+
 Gemm gemm_of_square(float *abc, size_t n)
 {
     return (Gemm){.m = n,
@@ -36,12 +68,16 @@ void gemm_run(const Gemm *given, int threads, void *scratch)
     }
     if (g.m == 0 || g.n == 0)
         return;
-    if (low_takes(&g))
+    if (low_takes(&g)) {
+        product_note(1u << (g.packed ? gemm_packed_type(g.packed) : g.product));
         low_run(&g, threads, scratch);
-    else if (gemm_uses_blas())
+    } else if (gemm_uses_blas()) {
+        product_note(PRODUCT_BLAS);
         gemm_blas_run(&g, isa_in_use(), threads);
-    else
+    } else {
+        product_note(1u << DT_F32);
         fp32_run(&g, threads, scratch);
+    }
 }
 
 const PackedB *gemm_pack(DType type, size_t k, size_t n, const float *b, size_t b_row, size_t b_col,

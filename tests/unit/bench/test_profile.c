@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autograd/kernels/kernels.h"
 #include "autograd/ops.h"
 #include "bench/row/config.h"
 #include "bench/row/run.h"
@@ -85,6 +86,41 @@ Test(profile, bytes_are_those_of_the_tensors)
     profile_release(&p);
 }
 
+/* Attention multiplies bf16 where that is native, and fp32 in backward. */
+Test(profile, says_what_the_products_multiplied)
+{
+    static const struct {
+        const char *precision;
+        DType linear;
+        bool backward;
+    } cases[] = {{"fp32", DT_F32, true}, {"mixed", DT_BF16, true}, {"bf16", DT_BF16, false},
+                 {"int8", DT_I8, false}, {"q8_0", DT_Q8_0, false}, {"q4_0", DT_Q4_0, false}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        Samples s;
+        Profile p;
+        RowConfig c = tiny_row();
+        c.include_emulated = true;
+        text_set(c.precision, cases[i].precision);
+        c.forward_only = !cases[i].backward;
+        RowResult r = run_profiled(&c, &s, &p);
+        unsigned linear = 1u << cases[i].linear, f32 = 1u << DT_F32;
+        cr_expect(eq(uint, line_named(&p, "linear", STEP_FORWARD)->products, linear));
+        cr_expect(eq(uint, line_named(&p, "layernorm", STEP_FORWARD)->products, 0));
+        unsigned attention = line_named(&p, "attention", STEP_FORWARD)->products;
+        cr_expect(attention == f32 || attention == 1u << attention_product(), "%s: %#x",
+                  cases[i].precision, attention);
+        if (cases[i].backward) {
+            cr_expect(eq(uint, line_named(&p, "linear", STEP_BACKWARD)->products, linear));
+            cr_expect(eq(uint, line_named(&p, "attention", STEP_BACKWARD)->products, f32));
+        }
+        char *text = printed(&p, &r, &s);
+        cr_expect(strstr(text, product_instruction(cases[i].linear)) != NULL, "%s", text);
+        free(text);
+        samples_release(&s);
+        profile_release(&p);
+    }
+}
+
 Test(profile, comes_through_the_pipe)
 {
     Err err;
@@ -107,9 +143,9 @@ Test(profile, comes_through_the_pipe)
     cr_expect(eq(str, before, after));
     cr_expect(back.backward);
     profile_release(&back);
-    json_t *wrong =
-        json_pack("{s:[{s:s, s:s, s:i, s:f, s:f, s:f}], s:i}", "lines", "op", "liner", "pass",
-                  "forward", "part", -1, "steps", 1.0, "ns", 1.0, "flops", 1.0, "slices", 1);
+    json_t *wrong = json_pack("{s:[{s:s, s:s, s:i, s:f, s:f, s:f, s:i}], s:i}", "lines", "op",
+                              "liner", "pass", "forward", "part", -1, "steps", 1.0, "ns", 1.0,
+                              "flops", 1.0, "products", 1, "slices", 1);
     cr_expect(profile_from_json(wrong, &back, &err) == -1);
     cr_expect(strstr(err.msg, "'liner'") != NULL);
     cr_expect(profile_from_json(NULL, &back, &err) == -1);
@@ -143,9 +179,9 @@ static char *table_of(size_t runs, double stamped_ms)
     Samples s;
     Profile p;
     ProfileLine lines[] = {
-        {&op_linear_def, STEP_FORWARD, -1, 2, 2e6, 1e8, 4e6},
-        {&op_linear_def, STEP_BACKWARD, -1, 2, 6e6, 3e8, 8e6},
-        {&op_embedding_def, STEP_FORWARD, -1, 1, 1e6, 0, NAN},
+        {&op_linear_def, STEP_FORWARD, -1, 2, 2e6, 1e8, 4e6, PRODUCT_BLAS},
+        {&op_linear_def, STEP_BACKWARD, -1, 2, 6e6, 3e8, 8e6, PRODUCT_BLAS},
+        {&op_embedding_def, STEP_FORWARD, -1, 1, 1e6, 0, NAN, 0},
     };
     for (size_t i = 0; i < COUNT_OF(lines); i++) {
         lines[i].steps *= (double)runs;
@@ -178,12 +214,18 @@ static void expect_lines(const char *text, const char *const *lines, size_t coun
 Test(profile, table_has_every_figure_and_a_total)
 {
     static const char *const lines[] = {
-        "op                 pass      steps      ms      %   GFLOP  GFLOP/s  % peak    MB  GB/s\n"
-        "linear             backward      2   6.000   58.8  0.3000     50.0    25.0  8.00  1.33\n"
-        "linear             forward       2   2.000   19.6  0.1000     50.0    25.0  4.00  2.00\n"
-        "embedding          forward       1   1.000    9.8       -        -       -     -     -\n"
-        "inputs and stamps                -   1.201   11.8       -        -       -     -     -\n"
-        "total                            5  10.201  100.0  0.4000     39.2    19.6  12.0  1.18\n",
+        "op                 pass      steps      ms      %   GFLOP  GFLOP/s  % peak    MB  GB/s  "
+        "instructions\n"
+        "linear             backward      2   6.000   58.8  0.3000     50.0    25.0  8.00  1.33  "
+        "openblas\n"
+        "linear             forward       2   2.000   19.6  0.1000     50.0    25.0  4.00  2.00  "
+        "openblas\n"
+        "embedding          forward       1   1.000    9.8       -        -       -     -     -  "
+        "-\n"
+        "inputs and stamps                -   1.201   11.8       -        -       -     -     -  "
+        "-\n"
+        "total                            5  10.201  100.0  0.4000     39.2    19.6  12.0  1.18  "
+        "openblas\n",
         "% peak: of 200 GFLOP/s, measured in fp32 on as many threads (1)\n",
         "median of 12 trials without stamps 10 ms, of 12 runs with a stamp after every step 10.2 "
         "ms: "
