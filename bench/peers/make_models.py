@@ -60,10 +60,11 @@ def decoder(width, heads, kv_heads, layers=2, theta=10000.0, scaling=None, **mor
                 max_position_embeddings=256, rope_parameters=rope, **more)
 
 
-def cs336(width, layers, heads):
+def cs336(width, layers, heads, inside=None):
     """Settings of a model of the course: four times the width inside, an untied head of 10,000 rows."""
-    return dict(vocab_size=10000, hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers,
-                num_attention_heads=heads, num_key_value_heads=heads, tie_word_embeddings=False)
+    return dict(vocab_size=10000, hidden_size=width, intermediate_size=inside or 4 * width,
+                num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads,
+                tie_word_embeddings=False)
 
 
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -123,6 +124,8 @@ MODELS = {
                    "large: the 774 M shape"),
     "gpt2-xl": (GPT2LMHeadModel, GPT2Config, dict(n_embd=1600, n_layer=48, n_head=25),
                 "large: the 1.6 B shape"),
+    "llama-cs336-cpu": (LlamaForCausalLM, LlamaConfig, cs336(512, 4, 16, inside=1344),
+                        "large: the model that CS336 trains on a CPU, halves turned"),
     "llama-cs336-small": (LlamaForCausalLM, LlamaConfig, cs336(768, 12, 12), "large: CS336's small, halves turned"),
     "llama-cs336-medium": (LlamaForCausalLM, LlamaConfig, cs336(1024, 24, 16),
                            "large: CS336's medium, halves turned"),
