@@ -133,8 +133,16 @@ def token_bytes(tokenizer):
             for t, i in tokenizer.get_vocab(with_added_tokens=True).items()}
 
 
-def bytes_of(table, ids, keep_special):
-    return b"".join(table[i][0] for i in ids if keep_special or not table[i][1])
+def bytes_of(table, rows, keep_special):
+    """Of each row of ids."""
+    parts = {i: t if keep_special or not special else b"" for i, (t, special) in table.items()}
+    return [b"".join(map(parts.__getitem__, ids)) for ids in rows]
+
+
+def lines_of(rows):
+    """As `tare tokenize` prints them."""
+    words = {i: str(i) for i in set().union(*rows)}
+    return [" ".join(map(words.__getitem__, ids)).encode() for ids in rows]
 
 
 class Report:
@@ -150,22 +158,21 @@ class Report:
     def check(self, name, directory, tokenizer, lines):
         decoded = [line.decode("utf-8", "replace") for line in lines]
         want = [e.ids for e in tokenizer.encode_batch(decoded)]
-        rows = candidate(self.tare, directory, lines).split(b"\n")[:-1]
-        got = [[int(i) for i in row.split()] for row in rows]
-        different = [f"{line[:300]!r}\n    library {w[:200]}\n    tare    {g[:200]}"
-                     for line, w, g in zip(lines, want, got) if w != g]
-        if len(want) != len(got):
-            different.append(f"{len(want)} lines became {len(got)}")
+        expected, rows = lines_of(want), candidate(self.tare, directory, lines).split(b"\n")[:-1]
+        different = [f"{line[:300]!r}\n    library {w[:1000]}\n    tare    {g[:1000]}"
+                     for line, w, g in zip(lines, expected, rows) if w != g]
+        if len(want) != len(rows):
+            different.append(f"{len(want)} lines became {len(rows)}")
         self.line(name, len(lines), different)
         table = token_bytes(tokenizer)
         for options in ([], ["--special"]):
             back = candidate(self.tare, directory, rows, "--decode", *options)
-            whole = b"".join(bytes_of(table, ids, bool(options)) + b"\n" for ids in want)
+            whole = b"".join(text + b"\n" for text in bytes_of(table, want, bool(options)))
             self.line(f"{name}, --decode {' '.join(options)}", len(rows), [] if back == whole else ["other bytes"])
-        plain = [(line, text) for line, text in zip(lines, decoded)][:300]
-        library = [tokenizer.decode(tokenizer.encode(text).ids) for _, text in plain]
-        mended = [bytes_of(table, tokenizer.encode(text).ids, False).decode("utf-8", "replace") for _, text in plain]
-        self.line(f"{name}, the library's own decode", len(plain), [] if library == mended else ["the reference is wrong"])
+        few = want[:300]
+        library = tokenizer.decode_batch(few)
+        mended = [text.decode("utf-8", "replace") for text in bytes_of(table, few, False)]
+        self.line(f"{name}, the library's own decode", len(few), [] if library == mended else ["the reference is wrong"])
 
 
 def save(tokenizer, directory):
@@ -184,8 +191,8 @@ def check_classes(report, folder, text, lines):
         tokenizer.model.save(str(directory))
         (directory / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}))
         loaded = getattr(transformers, name).from_pretrained(directory)
-        want = [loaded.encode(line.decode("utf-8", "replace")) for line in lines]
-        got = [[int(i) for i in row.split()] for row in candidate(report.tare, directory, lines).split(b"\n")[:-1]]
+        want = lines_of(loaded([line.decode("utf-8", "replace") for line in lines])["input_ids"])
+        got = candidate(report.tare, directory, lines).split(b"\n")[:-1]
         report.line(f"{name} of vocab.json", len(lines),
                     [f"{line!r}\n    library {w}\n    tare    {g}" for line, w, g in zip(lines, want, got) if w != g])
 
