@@ -163,8 +163,8 @@ static void check_kind(const Kind *kind, Precision precision)
 {
     enum { BATCH_MOST = 8 };
     static const size_t ways[][4] = {
-        {1, 1, 9, 1},   {1, 7, 60, 2}, {1, 64, 130, 1}, {1, 160, 160, 2}, {3, 7, 31, 2},
-        {3, 64, 40, 1}, {8, 64, 1, 2}, {8, 8, 90, 1},   {8, 200, 2, 2},
+        {1, 1, 9, 1},  {1, 7, 60, 2}, {1, 64, 130, 1}, {1, 512, 160, 2}, {3, 7, 31, 2},
+        {3, 1, 40, 1}, {8, 64, 1, 2}, {8, 8, 90, 1},   {8, 512, 60, 2},
     };
     int32_t *tokens[BATCH_MOST];
     float *full[BATCH_MOST];
