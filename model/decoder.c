@@ -134,6 +134,12 @@ double decoder_matrix_weights(const ModelConfig *c)
     return (c->family->flops(c, 1) - flops_per_key(c)) / 2;
 }
 
+double decoder_weight_bytes(const ModelConfig *c, Precision p)
+{
+    return decoder_matrix_weights(c) * (double)dtype_bytes(precision_product(p), QUANT_GROUP) /
+           QUANT_GROUP;
+}
+
 double decoder_prefill_flops(const ModelConfig *c, double prompt)
 {
     double head = 2 * (double)c->d_model * (double)c->vocab_size;

@@ -72,6 +72,7 @@ size_t decoder_cache_bytes_per_position(const ModelConfig *c, DType cache_type);
  * model FLOPs, counted as by model_flops, of a prompt with the logits of its last row alone, and of
  * `count` tokens one by one behind `past` positions. */
 double decoder_matrix_weights(const ModelConfig *c);
+double decoder_weight_bytes(const ModelConfig *c, Precision p); /* of those, as multiplied */
 double decoder_prefill_flops(const ModelConfig *c, double prompt);
 double decoder_step_flops(const ModelConfig *c, double past, double count);
 

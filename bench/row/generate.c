@@ -53,8 +53,7 @@ static void fill_bytes(RowResult *r, const ModelConfig *m)
         passes = ceil(tokens / (double)c->ubatch);
         keys = 1; /* each is written; those before it are read from a cache of the processor */
     }
-    double weights =
-        decoder_matrix_weights(m) * (double)dtype_bytes(row_product(c), QUANT_GROUP) / QUANT_GROUP;
+    double weights = decoder_weight_bytes(m, row_precision(c));
     r->weight_bytes = (int64_t)weights;
     r->kv_bytes_per_token = (int64_t)decoder_cache_bytes_per_position(m, kv_type(c->kv_type));
     r->kv_cache_bytes = r->kv_bytes_per_token * c->batch_size * (int64_t)row_positions(c);
@@ -175,15 +174,11 @@ static void fill_ids(RowResult *r, const Generation *g)
     free(text);
 }
 
-/* The best of some passes over the row's own weights and cache: other work can only slow a pass
- * down. */
-static double read_bandwidth(const Decoder *d)
+double row_read_bandwidth(const Decoder *d, int passes, int64_t least_ns)
 {
-    enum { LEAST_PASSES = 5 };
-    const int64_t least_ns = 200000000;
     double best = 0;
     int64_t begin = clock_ns(), start = begin;
-    for (int i = 0; i < LEAST_PASSES || start - begin < least_ns; i++) {
+    for (int i = 0; i < passes || start - begin < least_ns; i++) {
         size_t bytes = decoder_read_memory(d);
         int64_t end = clock_ns();
         best = fmax(best, (double)bytes / (double)(end - start));
@@ -225,7 +220,7 @@ static int run_planned(RowResult *r, Generation *g, Samples *samples, const RowE
     if (has_nan(g))
         return err_set(err, "a logit is not a number: the arithmetic went wrong");
     fill_ids(r, g);
-    r->peak_gb_per_s = read_bandwidth(&g->decoder);
+    r->peak_gb_per_s = row_read_bandwidth(&g->decoder, 5, 200000000);
     if (extras->profile)
         run_profiled(g, &runs, extras->profile);
     return 0;

@@ -22,6 +22,8 @@ static int read_config(const char *dir, ModelConfig *m, Err *err)
     *m = ck.config;
     int status =
         decoder_check(m, err) == 0 ? checkpoint_check(&ck, err) : err_prefix(err, "'%s'", dir);
+    if (status == 0)
+        unused_print(ck.unused);
     checkpoint_release(&ck);
     return status;
 }

@@ -7,7 +7,8 @@
 #include "model/params.h"
 #include "bench/row/row.h"
 
-/* The configuration of a decoder's checkpoint whose tensors are all there. -1 for what
+/* The configuration of a decoder's checkpoint whose tensors are all there; what of its tensors is
+ * not used is named on standard error, the first time. -1 for what
  * checkpoint_check refuses, and for a model that generates nothing. */
 int model_dir_config(const char *dir, ModelConfig *m, Err *err);
 

@@ -10,6 +10,7 @@
 #include "bench/commands.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/threads.h"
+#include "bench/row/generate.h"
 #include "bench/stats/stats.h"
 #include "bench/text/generator.h"
 #include "bench/text/prompt.h"
@@ -197,7 +198,23 @@ static double gap_ms(const Run *r)
     return mean_of(r->ms + 1, r->count > 1 ? r->count - 1 : 0);
 }
 
-static void print_statistics(const Run *r)
+/* A token reads all weights and the cache, whose own bandwidth says how long that takes at least:
+ * half of the time and more is memory's, as in rows. */
+static void print_limit(const Run *r, const Decoder *d)
+{
+    const double keys = (double)r->prompt + (double)r->count / 2;
+    double bytes =
+        decoder_weight_bytes(&d->config, d->options.precision) +
+        keys * (double)decoder_cache_bytes_per_position(&d->config, d->options.cache_type);
+    double least_ms = bytes / (row_read_bandwidth(d, 2, 30000000) * 1e6);
+    bool memory = least_ms >= 0.5 * gap_ms(r);
+    fprintf(stderr, "tare: of those %.2f ms reading weights and cache takes %.2f at least: %s\n",
+            gap_ms(r), least_ms,
+            memory ? "memory limits it"
+                   : "not memory, but computing, overhead or other programs limit it");
+}
+
+static void print_statistics(const Run *r, const Decoder *d)
 {
     if (r->count == 0)
         return;
@@ -208,6 +225,8 @@ static void print_statistics(const Run *r)
                 "tare: %zu more in %.2f ms each: %.1f tokens/s (median %.2f, longest %.2f)\n",
                 r->count - 1, gap_ms(r), 1e3 / gap_ms(r), median_of(r->ms + 1, r->count - 1),
                 max_of(r->ms + 1, r->count - 1));
+    if (r->count > 1 && r->stop != GENERATOR_GOES_ON)
+        print_limit(r, d);
     if (r->stop == GENERATOR_CONTEXT)
         fprintf(stderr, "tare: stopped, for the model has no further positions\n");
 }
@@ -267,7 +286,7 @@ static int generate(Generator *g, const IdTable *ids, const GenerateOptions *o, 
     else if (r->count > 0 && !output_reader_left())
         putchar('\n');
     if (!output_reader_left())
-        print_statistics(r);
+        print_statistics(r, &g->decoder);
     return status;
 }
 

@@ -9,6 +9,21 @@ gpt2_of_zeros gpt2
 cp "$gguf" tiny.gguf
 short=(--batch 1 --trials 2 --warmups 0 --no-probe)
 
+# ---- a tensor that is not used is named once, as dump does ----
+
+mkdir odd
+printf 'tare: not used: h.0.attn.masked_bias\n' >odd/want
+gpt2_of_zeros odd/model
+{
+    gpt2_tensors
+    echo 'h.0.attn.masked_bias 1'
+} | safetensors_of_zeros >odd/model/model.safetensors
+"$tare" run --model-dir odd/model --task prefill,decode --context 8 --gen 3 "${short[@]}" >out 2>err || fail "odd: $(cat err)"
+grep 'not used' err | cmp -s - odd/want || fail "what is not used: $(cat err)"
+printf '[defaults]\nmodel_dir = "odd/model"\nn_gen = 3\nnum_trials = 2\n[sweep]\ntask = ["decode"]\n' >odd/c.toml
+"$tare" sweep odd/c.toml --out odd/r.csv >out 2>err || fail "odd sweep: $(cat err)"
+grep 'not used' err | cmp -s - odd/want || fail "what is not used, in a sweep: $(cat err)"
+
 # ---- what the files say is in the row, and their weights are what runs ----
 
 "$tare" run --model-dir gpt2 --task loss,prefill,decode --context 8 --gen 3 --forward-only "${short[@]}" --format csv \

@@ -51,18 +51,21 @@ distilbert_of_zeros() {
     fi
 }
 
+gpt2_tensors() {
+    local norm
+    printf '%s\n' 'wte.weight 12,8' 'wpe.weight 16,8'
+    for norm in h.0.ln_1 h.0.ln_2 ln_f; do printf "$norm.%s\n" 'weight 8' 'bias 8'; done
+    printf 'h.0.%s\n' 'attn.c_attn.weight 8,24' 'attn.c_attn.bias 24' 'attn.c_proj.weight 8,8' \
+        'attn.c_proj.bias 8' 'mlp.c_fc.weight 8,32' 'mlp.c_fc.bias 32' 'mlp.c_proj.weight 32,8' \
+        'mlp.c_proj.bias 8'
+}
+
 # gpt2_of_zeros DIR [KEYS]: a tiny GPT-2 of 12 words and 16 positions, whose likeliest token is always 0; KEYS
 # are more of its config.json.
 gpt2_of_zeros() {
-    local dir=$1 norm
+    local dir=$1
     mkdir -p "$dir"
     echo '{"model_type":"gpt2","vocab_size":12,"n_embd":8,"n_head":2,"n_layer":1,"n_positions":16'"${2:+,$2}}" \
         >"$dir/config.json"
-    {
-        printf '%s\n' 'wte.weight 12,8' 'wpe.weight 16,8'
-        for norm in h.0.ln_1 h.0.ln_2 ln_f; do printf "$norm.%s\n" 'weight 8' 'bias 8'; done
-        printf 'h.0.%s\n' 'attn.c_attn.weight 8,24' 'attn.c_attn.bias 24' 'attn.c_proj.weight 8,8' \
-            'attn.c_proj.bias 8' 'mlp.c_fc.weight 8,32' 'mlp.c_fc.bias 32' 'mlp.c_proj.weight 32,8' \
-            'mlp.c_proj.bias 8'
-    } | safetensors_of_zeros >"$dir/model.safetensors"
+    gpt2_tensors | safetensors_of_zeros >"$dir/model.safetensors"
 }
