@@ -54,7 +54,7 @@ OTHERWISE = {
 }
 
 # A command that matches -> what is put behind it; why. The first that matches.
-ROWS = "--overwrite --out results/walk.csv --set num_trials=1 --set num_warmups=0 --set max_row_time=15s"
+ROWS = "--overwrite --out results/walk.csv --set num_trials=1 --set num_warmups=0 --set max_row_time=30s"
 SOME_OK = " || grep -q 'exceeded the time limit' results/walk.csv; grep -q ',ok,' results/walk.csv" # on a busy machine
 CELL = "build/tare compare configs/"
 SMALLER = [
