@@ -78,8 +78,8 @@ static int check_trained(StudySubject *s, double held_out, const char *data, Err
 {
     const StudyModel *m = s->asked;
     Examples trained, held;
-    if (examples_load_bytes(&trained, &held, m->text, s->files.config.max_positions, held_out,
-                            err) != 0)
+    if (examples_load_windows(&trained, &held, m->text, NULL, s->files.config.max_positions,
+                              held_out, err) != 0)
         return -1;
     OWNED char *now = train_data_value(&trained);
     if (strcmp(now, data) != 0)
@@ -115,8 +115,8 @@ static int read_windows(StudySubject *s, Err *err)
     if (check_unseen(s, err) != 0)
         return -1;
     Examples train;
-    if (examples_load_bytes(&train, &s->windows, s->asked->text, c->max_positions,
-                            s->asked->held_out, err) != 0)
+    if (examples_load_windows(&train, &s->windows, s->asked->text, NULL, c->max_positions,
+                              s->asked->held_out, err) != 0)
         return -1;
     examples_release(&train);
     return 0;

@@ -38,8 +38,11 @@ static const ConfigKey text_keys[] = {
         .doc = "tokens of a text; what is longer is cut"),
 };
 
-static const ConfigKey byte_keys[] = {
+static const ConfigKey window_keys[] = {
     KEY(TEXT, text, .required = true, .doc = "a file of any bytes"),
+    KEY(TEXT, tokenizer,
+        .doc = "a directory or GGUF file with a byte-level BPE, as tare tokenizer-train makes one; "
+               "each byte is a token by default"),
     KEY(REAL, held_out, .min = 0, .max = 0.5, .fallback = "0.1",
         .doc = "the last share of the text, for the development loss"),
 };
@@ -55,7 +58,7 @@ static const ConfigKey gpt_keys[] = {
     KEY(INT, num_layers, .required = true, .min = 1, .max = 10000, .doc = "transformer blocks"),
     KEY(INT, num_heads, .required = true, .min = 1, .max = MAX_DIMENSION,
         .doc = "attention heads; they divide d_model"),
-    KEY(INT, context, .required = true, .min = 1, .max = 1 << 20, .doc = "bytes of a window"),
+    KEY(INT, context, .required = true, .min = 1, .max = 1 << 20, .doc = "tokens of a window"),
     KEY(CHOICE, arch, .choices = ARCH_NAMES,
         .doc = "family of decoders, as in a sweep; gpt2 by default"),
     KEY(INT, d_ff, .min = 1, .max = MAX_DIMENSION,
@@ -129,15 +132,15 @@ static void release_labels(void *out)
 }
 
 static const ConfigSection gpt_sections[] = {
-    CONFIG_SECTION(NULL, top_keys), CONFIG_SECTION("data", byte_keys),
+    CONFIG_SECTION(NULL, top_keys), CONFIG_SECTION("data", window_keys),
     CONFIG_SECTION("model", gpt_keys), CONFIG_SECTION("training", training_keys)};
 static const ConfigSection sentiment_sections[] = {
     CONFIG_SECTION(NULL, top_keys), CONFIG_SECTION("data", text_keys),
     CONFIG_SECTION("model", encoder_keys), CONFIG_SECTION("training", training_keys)};
 
 static const ConfigFile gpt_file =
-    CONFIG_FILE(gpt_sections, TrainConfig, .title = "`tare train`: a GPT of bytes", .task = "gpt",
-                .check = check_gpt);
+    CONFIG_FILE(gpt_sections, TrainConfig, .title = "`tare train`: a decoder from scratch",
+                .task = "gpt", .check = check_gpt);
 
 const ConfigFile train_config_file = CONFIG_FILE(
     sentiment_sections, TrainConfig, .title = "`tare train`: a classifier of texts",

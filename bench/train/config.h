@@ -8,7 +8,7 @@
 
 typedef enum TrainTask {
     TASK_SENTIMENT, /* fine-tunes an encoder as a classifier of labelled texts */
-    TASK_GPT,       /* trains a decoder from scratch on the bytes of a text */
+    TASK_GPT,       /* trains a decoder from scratch on the tokens or bytes of a text */
 } TrainTask;
 
 typedef struct TrainConfig {
@@ -22,6 +22,7 @@ typedef struct TrainConfig {
     int64_t max_length;
     /* gpt */
     char *text;
+    char *tokenizer; /* model of a byte-level tokenizer; NULL: each byte is a token */
     double held_out; /* the last part of the text, not trained on */
     int64_t d_model, num_layers, num_heads, context;
     int64_t arch;               /* place in ARCH_NAMES */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/util/owned.h"
+
 /* ---- examples ---- */
 
 static void from_texts(Examples *e, const LabelledTexts *texts, const WordPiece *w,
@@ -39,36 +41,60 @@ int examples_load_texts(Examples *e, const char *path, const Labels *labels, con
     return 0;
 }
 
-/* `count` windows; the id after the last one is there, too, as its target. */
-static void from_bytes(Examples *e, const unsigned char *bytes, size_t count, size_t context)
+/* The ids of a text without those that begin and end every text, or its bytes. */
+static IdBuffer ids_of(const char *text, size_t len, const Tokenizer *t)
 {
-    *e = (Examples){.count = count};
+    IdBuffer ids = {0};
+    if (t)
+        tokenizer_encode_bare(t, text, len, &ids);
+    for (size_t i = 0; i < len && !t; i++)
+        push_id(&ids, (unsigned char)text[i]);
+    return ids;
+}
+
+static size_t bytes_of(const int32_t *ids, size_t count, const Tokenizer *t)
+{
+    ByteBuffer bytes = {0};
+    size_t sum = t ? 0 : count;
+    for (size_t i = 0; i < count && t; i++) {
+        bytes.len = 0;
+        tokenizer_decode(t, ids[i], true, &bytes);
+        sum += bytes.len;
+    }
+    bytes_release(&bytes);
+    return sum;
+}
+
+/* `count` windows; the id after the last one is there, too, as its target. */
+static void from_ids(Examples *e, const int32_t *ids, size_t count, size_t context,
+                     const Tokenizer *t)
+{
+    *e = (Examples){.count = count, .bytes = bytes_of(ids + 1, count * context, t)};
     e->start = xcalloc(count + 1, sizeof *e->start);
     e->ids = xmalloc((count * context + 1) * sizeof *e->ids);
     for (size_t i = 0; i <= count; i++)
         e->start[i] = i * context;
-    for (size_t i = 0; i <= count * context; i++)
-        e->ids[i] = bytes[i];
+    memcpy(e->ids, ids, (count * context + 1) * sizeof *e->ids);
 }
 
-int examples_load_bytes(Examples *train, Examples *held, const char *path, size_t context,
-                        double held_out, Err *err)
+int examples_load_windows(Examples *train, Examples *held, const char *path,
+                          const Tokenizer *tokenizer, size_t context, double held_out, Err *err)
 {
     enum { MAX_TEXT_BYTES = 1 << 30 };
     *train = *held = (Examples){0};
     size_t len;
-    OWNED char *bytes = file_read(path, MAX_TEXT_BYTES, &len, err);
-    if (!bytes)
+    OWNED char *text = file_read(path, MAX_TEXT_BYTES, &len, err);
+    if (!text)
         return -1;
-    size_t windows = len > 0 ? (len - 1) / context : 0;
+    OWNED_BY(id_buffer_release) IdBuffer ids = ids_of(text, len, tokenizer);
+    size_t windows = ids.count > 0 ? (ids.count - 1) / context : 0;
     size_t last = (size_t)ceil((double)windows * held_out);
     if (windows == 0 || (windows == last && held_out < 1))
-        return err_set(err, "'%s' has %zu bytes, not enough for windows of %zu", path, len,
-                       context);
-    const unsigned char *text = (const unsigned char *)bytes;
-    from_bytes(train, text, windows - last, context);
+        return err_set(err, "'%s' has %zu %s, not enough for windows of %zu", path, ids.count,
+                       tokenizer ? "tokens" : "bytes", context);
+    from_ids(train, ids.ids, windows - last, context, tokenizer);
     if (last > 0)
-        from_bytes(held, text + (windows - last) * context, last, context);
+        from_ids(held, ids.ids + (windows - last) * context, last, context, tokenizer);
     return 0;
 }
 

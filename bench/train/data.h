@@ -5,6 +5,7 @@
  * batch. Models are not known here. */
 #pragma once
 
+#include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/wordpiece.h"
 #include "bench/text/jsonl.h"
 
@@ -13,6 +14,7 @@ typedef struct Examples {
     int32_t *ids;   /* of all examples, one after the other */
     size_t *start;  /* [count + 1]; example i is ids[start[i]] to ids[start[i + 1] - 1] */
     int32_t *label; /* [count]; NULL for a language model: the target of an id is the next one */
+    size_t bytes;   /* of the text that a language model's targets stand for */
 } Examples;
 
 /* Turns texts into ids, at most max_length a text. -1: the file is faulty, or the tokenizer has
@@ -20,11 +22,12 @@ typedef struct Examples {
 int examples_load_texts(Examples *e, const char *path, const Labels *labels, const WordPiece *w,
                         size_t max_length, size_t vocab_size, Err *err);
 
-/* Cuts the bytes of a file into windows of `context` that do not overlap. The last `held_out` share
- * of them goes to `held`, the rest to `train`. -1: not enough bytes for a window in each; held may
- * stay empty if held_out is 0, train if it is 1. */
-int examples_load_bytes(Examples *train, Examples *held, const char *path, size_t context,
-                        double held_out, Err *err);
+/* Cuts the ids of a file's text, or its bytes where there is no tokenizer, into windows of
+ * `context` that do not overlap. The last `held_out` share of them goes to `held`, the rest to
+ * `train`. -1: not enough for a window in each; held may stay empty if held_out is 0, train if it
+ * is 1. */
+int examples_load_windows(Examples *train, Examples *held, const char *path,
+                          const Tokenizer *tokenizer, size_t context, double held_out, Err *err);
 void examples_release(Examples *e);
 
 size_t example_length(const Examples *e, size_t i);

@@ -6,6 +6,7 @@
 
 #include "model/families/shapes.h"
 #include "model/files/checkpoint.h"
+#include "model/files/model_tokenizer.h"
 #include "bench/machine/machine.h"
 #include "bench/ranks/loader.h"
 #include "bench/train/train.h"
@@ -206,7 +207,19 @@ static int init_serving(Trainer *t, RecordWants wants, int threads, Err *err)
 
 enum { BYTE_VALUES = 256 };
 
-static int init_gpt(Trainer *t, RecordWants wants, int threads, Err *err)
+/* *w is NULL, for a text of bytes, or the caller's. */
+static int load_tokenizer(const TrainConfig *c, Tokenizer **w, Err *err)
+{
+    *w = c->tokenizer ? model_tokenizer_load(c->tokenizer, err) : NULL;
+    if (!*w)
+        return c->tokenizer ? -1 : 0;
+    if (tokenizer_decodes(*w))
+        return 0;
+    tokenizer_free(*w);
+    return err_set(err, "'%s' has WordPiece; a decoder is trained on byte-level BPE", c->tokenizer);
+}
+
+static int init_gpt_on(Trainer *t, const Tokenizer *w, RecordWants wants, int threads, Err *err)
 {
     const TrainConfig *config = &t->config;
     size_t context = (size_t)config->context;
@@ -216,15 +229,15 @@ static int init_gpt(Trainer *t, RecordWants wants, int threads, Err *err)
                           .num_heads = (size_t)config->num_heads,
                           .num_kv_heads = (size_t)config->num_kv_heads,
                           .d_ff = (size_t)config->d_ff,
-                          .vocab_size = BYTE_VALUES,
+                          .vocab_size = w ? tokenizer_num_ids(w) : BYTE_VALUES,
                           .tied_head = arch->tied_head};
     ModelConfig c = model_config_decoder(arch, &shape, context);
     if (!arch->family->rotary)
         c.max_positions = context;
     if (model_config_check(&c, err) != 0)
         return err_prefix(err, "%s", config->path);
-    if (examples_load_bytes(&t->train, &t->development, config->text, context, config->held_out,
-                            err) != 0)
+    if (examples_load_windows(&t->train, &t->development, config->text, w, context,
+                              config->held_out, err) != 0)
         return -1;
     t->lengths = xmalloc(sizeof *t->lengths);
     t->lengths[0] = context;
@@ -233,6 +246,16 @@ static int init_gpt(Trainer *t, RecordWants wants, int threads, Err *err)
         return -1;
     parallel_randomize(&t->parallel, (uint64_t)config->seed);
     return 0;
+}
+
+static int init_gpt(Trainer *t, RecordWants wants, int threads, Err *err)
+{
+    Tokenizer *w;
+    if (load_tokenizer(&t->config, &w, err) != 0)
+        return -1;
+    int status = init_gpt_on(t, w, wants, threads, err);
+    tokenizer_free(w);
+    return status;
 }
 
 static void count_updates(Trainer *t)

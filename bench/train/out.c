@@ -55,6 +55,8 @@ int train_check_out(const TrainConfig *c, const TrainOptions *o, Err *err)
     if (c->checkpoint && file_is_same(dir, c->checkpoint))
         return err_set(err, "'%s' is also the checkpoint to start from; 'out' must be another",
                        dir);
+    if (c->tokenizer && file_is_same(dir, c->tokenizer))
+        return err_set(err, "'%s' is also the tokenizer's directory; 'out' must be another", dir);
     if (training && !o->resume && !o->overwrite)
         return err_set(
             err, "'%s' has a training already; --resume goes on, --overwrite begins anew", dir);

@@ -260,8 +260,9 @@ static int save_model(const Trainer *t, Err *err)
         status = config_write_lm(c->out, &t->model.config, err);
     else
         status = config_write_classifier(c->checkpoint, c->out, &t->model.config, &c->labels, err);
-    if (status == 0 && c->task == TASK_SENTIMENT)
-        status = tokenizer_copy(c->checkpoint, c->out, err);
+    const char *tokenizer = c->task == TASK_SENTIMENT ? c->checkpoint : c->tokenizer;
+    if (status == 0 && tokenizer)
+        status = tokenizer_copy(tokenizer, c->out, err);
     return status == 0 ? train_model_save(c->out, &t->model, err) : -1;
 }
 

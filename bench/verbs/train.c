@@ -28,7 +28,8 @@ static void print_evaluation(Trainer *t, const char *name, const Examples *e, FI
         fprintf(out, "%s: accuracy %.4f (%zu of %zu), loss %.4f\n", name,
                 (double)r.right / (double)r.count, r.right, r.count, r.loss);
     else
-        fprintf(out, "%s: loss %.4f, %.4f bits per byte\n", name, r.loss, r.loss / log(2));
+        fprintf(out, "%s: loss %.4f, %.4f bits per byte\n", name, r.loss,
+                r.loss / log(2) * (double)e->start[e->count] / (double)e->bytes);
 }
 
 /* The order of a training, for whoever wants to repeat it elsewhere: a line for each batch with its

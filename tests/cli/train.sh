@@ -13,6 +13,7 @@ expect() {
 }
 
 yes 'To be, or not to be, that is the question.' | head -n 40 >text
+printf ' ' >few
 cat >gpt.toml <<'END'
 task = "gpt"
 out = "gpt"
@@ -55,6 +56,30 @@ expect "kv heads of a gpt2" 2 "tare: wrong.toml: num_kv_heads is 1, but arch gpt
 sed 's/^context/arch = "lama"\ncontext/' gpt.toml >wrong.toml
 expect "an unknown arch" 2 "tare: wrong.toml:9: arch is 'lama'; did you mean 'llama'? It may be gpt2, llama or cs336" \
     "$tare" train wrong.toml --out wrong
+
+# ---- tokens of a tokenizer, not bytes ----
+
+"$tare" tokenizer-train text --vocab 270 --out words 2>err || fail "a tokenizer: $(cat err)"
+sed 's/^text = .*/&\ntokenizer = "words"/' gpt.toml >tokens.toml
+"$tare" train tokens.toml --out tokens >out 2>err || fail "a GPT of tokens: $(cat err)"
+grep -qF '"vocab_size": 270' tokens/config.json || fail "tokens: $(cat tokens/config.json)"
+cmp -s words/tokenizer.json tokens/tokenizer.json || fail "the tokenizer is not beside its model"
+"$tare" generate tokens --prompt 'To be' --max-new 8 >out 2>err && [ -s out ] || fail "generate: $(cat out err)"
+"$tare" train tokens.toml --out tokens --resume >out 2>err || fail "resuming a training of tokens: $(cat err)"
+"$tare" train gpt.toml --resume --set tokenizer=words >out 2>err
+[ $? = 2 ] && tail -n 1 err | grep -q "^tare: cannot resume from 'gpt/training.safetensors': .* training data=" ||
+    fail "a training of bytes, resumed with tokens: $(cat err)"
+expect "a tokenizer that is not there" 2 "tare: cannot open 'absent/vocab.txt': No such file or directory" \
+    "$tare" train tokens.toml --out wrong --set tokenizer=absent
+expect "a text of too few tokens" 2 "tare: 'few' has 1 tokens, not enough for windows of 16" \
+    "$tare" train tokens.toml --out wrong --set text=few
+expect "the tokenizer's directory" 2 "tare: 'words' is also the tokenizer's directory; 'out' must be another" \
+    "$tare" train tokens.toml --out words
+mkdir pieces && printf '[UNK]\n[CLS]\n[SEP]\n[PAD]\n[MASK]\nbe\n' >pieces/vocab.txt
+echo '{"model_type": "bert"}' >pieces/config.json
+expect "WordPiece" 2 "tare: 'pieces' has WordPiece; a decoder is trained on byte-level BPE" \
+    "$tare" train tokens.toml --out wrong --set tokenizer=pieces
+[ ! -e wrong ] || fail "a refused training left a folder"
 
 expect "an existing training" 2 \
     "tare: 'gpt' has a training already; --resume goes on, --overwrite begins anew" "$tare" train gpt.toml

@@ -50,6 +50,9 @@ OTHERWISE = {
     "build/tare compare configs/gpt_peers.toml --filter '^(small|medium)/' --set 'peers=[\"pytorch\", \"pytorch_compile\"]'":
         ("build/tare compare configs/gpt_peers.toml --filter '^small/gpt_forward/.*s128' --set rounds=1 "
          "--set 'peers=[\"pytorch\", \"pytorch_compile\"]'", "one cell, once"),
+    "build/tare train configs/cs336/train.toml":
+        ("build/tare tokenizer-train configs/data/measuring.txt --vocab 1000 --out results/cs336-tokenizer && "
+         "build/tare train configs/cs336/train.toml --set text=configs/data/measuring.txt --set d_model=64", "a text, and a small model"),
     "configs/cs336/profile.sh": ("BATCH=1 bash configs/cs336/profile.sh --overwrite small", "two sizes take ten minutes"),
 }
 

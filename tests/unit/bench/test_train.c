@@ -158,7 +158,7 @@ Test(train, a_text_becomes_windows_with_the_next_byte_as_target)
     Err err = {""};
     BatchArrays a = batch_arrays_new(2, 6);
     temp_write("text", "abcdefghijk"); /* 11 bytes: three windows of 3, one target over */
-    cr_assert_eq(examples_load_bytes(&train, &held, temp_path("text"), 3, 0.3, &err), 0);
+    cr_assert_eq(examples_load_windows(&train, &held, temp_path("text"), NULL, 3, 0.3, &err), 0);
     cr_expect_eq(train.count, 2);
     cr_expect_eq(held.count, 1);
     batch_fill(&held, &(TrainBatch){3, &(uint32_t){0}, 1}, 2, 6, &a);
@@ -167,14 +167,35 @@ Test(train, a_text_becomes_windows_with_the_next_byte_as_target)
     batch_arrays_free(&a);
     examples_release(&train);
     examples_release(&held);
-    cr_expect_eq(examples_load_bytes(&train, &held, temp_path("text"), 11, 0, &err), -1);
+    cr_expect_eq(examples_load_windows(&train, &held, temp_path("text"), NULL, 11, 0, &err), -1);
     cr_expect_not_null(strstr(err.msg, "has 11 bytes, not enough for windows of 11"));
-    cr_assert_eq(examples_load_bytes(&train, &held, temp_path("text"), 3, 1, &err), 0, "%s",
+    cr_assert_eq(examples_load_windows(&train, &held, temp_path("text"), NULL, 3, 1, &err), 0, "%s",
                  err.msg);
     cr_expect_eq(train.count, 0);
     cr_expect_eq(held.count, 3, "all of it");
     examples_release(&train);
     examples_release(&held);
+}
+
+Test(train, a_text_becomes_windows_of_its_tokens)
+{
+    Examples train, held;
+    Err err = {""};
+    temp_write("vocab.json", "{\"a\": 0, \"b\": 1, \"ab\": 2, \"<unk>\": 3}");
+    temp_write("merges.txt", "a b\n");
+    temp_write("config.json", "{\"model_type\": \"gpt2\"}");
+    temp_write("text", "abababbaab");
+    Tokenizer *t = tokenizer_load(temp_dir, &err);
+    cr_assert_not_null(t, "%s", err.msg);
+    cr_assert_eq(examples_load_windows(&train, &held, temp_path("text"), t, 2, 0.5, &err), 0);
+    cr_expect_eq(train.count, 1);
+    cr_expect_arr_eq(train.ids, ((int32_t[]){2, 2, 2}), 3 * sizeof *train.ids);
+    cr_expect_eq(train.bytes, 4, "of the two targets");
+    cr_expect_arr_eq(held.ids, ((int32_t[]){2, 1, 0}), 3 * sizeof *held.ids);
+    cr_expect_eq(held.bytes, 2);
+    examples_release(&train);
+    examples_release(&held);
+    tokenizer_free(t);
 }
 
 /* ---- training a GPT ---- */
