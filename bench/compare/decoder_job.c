@@ -51,6 +51,13 @@ int decoder_job_load(DecoderJob *job, Checkpoint *ck, const int32_t *tokens, siz
     return 0;
 }
 
+/* Then logits are compared, of decoding those of the first step. It is fed the prompt's first
+ * token: the likeliest may be another on each side. */
+static bool is_small(const DecoderJob *job)
+{
+    return job->decoder.options.precision != PRECISION_FP32;
+}
+
 void decoder_job_warm(DecoderJob *job)
 {
     const size_t batch = job->decoder.options.batch;
@@ -59,7 +66,8 @@ void decoder_job_warm(DecoderJob *job)
     decoder_read(&job->decoder, job->tokens, one, true);
     if (job->n_gen > 0)
         read_prompts(job, NULL);
-    memcpy(job->first, job->decoder.next, batch * sizeof *job->first);
+    for (size_t b = 0; b < batch; b++)
+        job->first[b] = is_small(job) ? job->tokens[b * job->length] : job->decoder.next[b];
 }
 
 void decoder_job_release(DecoderJob *job)
@@ -85,7 +93,7 @@ void decoder_job_run(DecoderJob *job)
     memcpy(d->next, job->first, batch * sizeof *d->next);
     for (size_t i = 0; i < job->n_gen; i++) {
         decoder_step(d);
-        if (i == 0 && d->options.precision != PRECISION_FP32)
+        if (i == 0 && is_small(job))
             memcpy(job->logits, d->logits->data,
                    batch * d->config.vocab_size * sizeof *job->logits);
         for (size_t b = 0; b < batch; b++)
@@ -98,7 +106,7 @@ int decoder_job_write(const DecoderJob *job, const char *path, Err *err)
     const Decoder *d = &job->decoder;
     const size_t of_ids[] = {d->options.batch, job->n_gen ? job->n_gen : 1},
                  of_logits[] = {d->options.batch, d->config.vocab_size};
-    const bool small = d->options.precision != PRECISION_FP32;
+    const bool small = is_small(job);
     STensor tensors[2];
     size_t count = 0;
     if (job->n_gen == 0 || !small)

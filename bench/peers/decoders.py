@@ -38,8 +38,13 @@ class Job:
             self.open()
             if self.n_gen:
                 self.prefill()
-                self.first = self.next
+                self.first = self.first_inputs()
         return self
+
+    def first_inputs(self):
+        """What the first step is fed: the likeliest token; of small formats, whose logits of that step are compared and
+        whose likeliest may be another on each side, the prompt's first one."""
+        return [int(prompt[0]) for prompt in self.prompts] if self.small else self.next
 
     def close(self):
         pass
@@ -104,6 +109,9 @@ class TorchJob(Job):
     def prefill(self):
         self.cache = self.new_cache()
         self.next = self.read(self.tokens)
+
+    def first_inputs(self):
+        return self.tokens[:, :1] if self.small else self.next
 
     def cut_back(self):
         with self.torch.inference_mode():

@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch_reference import arguments, compare, dump, relative_error, report, scale_of
+from torch_reference import arguments, bounds, compare, dump, report
 from gradients import WAYS, lacks
 from train_parity import curve, tare, toml, updates_of
 
@@ -193,9 +193,7 @@ def check_dump(args, folder, c):
     ids, targets = (torch.randint(c.vocab, (c.batch, c.context), generator=g) for _ in range(2))
     targets[:, 1::5] = -1
     exact = compute(c, weights, ids, targets, torch.float64)
-    singles = list(fp32_runs(c, weights, ids, targets))
-    bound = {name: 1e-7 + 2 * max(relative_error(s[name], exact[name], scale_of(name, exact)) for s in singles)
-             for name in exact}
+    bound = bounds(exact, list(fp32_runs(c, weights, ids, targets)))
     inputs, out, bad, files = (ids, torch.ones_like(ids), targets), folder / "out.safetensors", 0, []
     for way in WAYS:
         name = f"{c.name}, {' '.join(way.values())}"

@@ -368,3 +368,26 @@ Test(compare, logits_may_be_hidden_behind_ids)
     unlink(p.ours);
     unlink(p.theirs);
 }
+
+Test(compare, ids_of_logits_that_may_differ_may_be_nearly_as_likely)
+{
+    const float x[] = {3, 3.01f}, y[] = {3.01f, 3};
+    const int32_t first = 0, second = 1;
+    const size_t one = 1;
+    const double tolerances[] = {parity_tolerance, 0.05};
+    Pair p;
+    Parity parity;
+    Err err;
+    STensor ours[] = {stensor_make("ids", ST_I32, 1, &one, &second), reals("logits", 2, x)},
+            theirs[] = {stensor_make("ids", ST_I32, 1, &one, &first), reals("logits", 2, y)};
+    write_one(p.ours, ours[0]);
+    write_one(p.theirs, theirs[0]);
+    cr_assert(safetensors_write(p.ours, ours, 2, NULL, &err) == 0, "%s", err.msg);
+    cr_assert(safetensors_write(p.theirs, theirs, 2, NULL, &err) == 0, "%s", err.msg);
+    for (size_t i = 0; i < COUNT_OF(tolerances); i++) {
+        cr_assert(parity_compare(p.ours, p.theirs, tolerances[i], &parity, &err) == 0);
+        cr_expect_eq(parity.ok, i == 1, "tolerance %g", tolerances[i]);
+    }
+    unlink(p.ours);
+    unlink(p.theirs);
+}
