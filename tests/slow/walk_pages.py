@@ -62,6 +62,7 @@ SOME_OK = " || grep -q 'exceeded the time limit' results/walk.csv; grep -q ',ok,
 CELL = "build/tare compare configs/"
 SMALLER = [
     (r"build/tare sweep .*(batch_growth|data_parallel|sharded)", f" {ROWS} --filter ^small/{SOME_OK}", "small's rows of seconds"),
+    (r"build/tare sweep .*/checkpointing", f" --set batch_size=1 --set context_length=128 {ROWS}{SOME_OK}", "rows of seconds"),
     (r"build/tare sweep ", f" --set batch_size=1 {ROWS}{SOME_OK}", "rows of seconds"),
     (r"build/tare attention ", f" {ROWS} --filter '/t(256|1024)/d64'{SOME_OK}", "rows of seconds"),
     (r"build/tare comm ", f" {ROWS} --filter /r2/{SOME_OK}", "rows of two processes"),
