@@ -239,7 +239,7 @@ int params_alloc(Params *p, ParamsMemory want, Err *err)
 
 size_t params_slice_rows(const Params *p, size_t k)
 {
-    const size_t floats = 1 << 20;
+    const size_t floats = 1 << 17; /* half a MiB, of a second-level cache */
     const ParamSpec *s = &p->list[k]->spec;
     if (!s->cols)
         return s->rows;

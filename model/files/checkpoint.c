@@ -2,7 +2,6 @@
 #include "model/files/checkpoint.h"
 
 #include <fnmatch.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,7 +123,7 @@ static int load_levels(Params *p, size_t k, const Source *sources, ParamRows r, 
     r.levels = levels;
     r.scale = scale;
     if (status == 0)
-        params_store(p, k, r, omp_get_max_threads());
+        params_store(p, k, r, 1);
     free(levels);
     free(scale);
     return status;
@@ -136,7 +135,7 @@ static int load_groups(Params *p, size_t k, const Source *sources, ParamRows r)
     char *groups = xmalloc((r.to - r.from) * dtype_bytes(t->dtype, tensor_channels(t)));
     sources_read_blocks(sources, r.from, r.to, groups);
     r.groups = groups;
-    params_store(p, k, r, omp_get_max_threads());
+    params_store(p, k, r, 1);
     free(groups);
     return 0;
 }
@@ -148,7 +147,7 @@ static int load_values(Params *p, size_t k, const Source *sources, ParamRows r, 
     int status = sources_read_values(sources, r.from, r.to, values, err);
     r.values = values;
     if (status == 0)
-        params_store(p, k, r, omp_get_max_threads());
+        params_store(p, k, r, 1);
     free(values);
     return status;
 }
@@ -162,7 +161,16 @@ static StDtype stored_as(DType format)
                                : ST_F32;
 }
 
-/* Slice by slice, so that the file itself is the only other copy. */
+static int load_rows(Params *p, size_t k, const Source *sources, StDtype stored, ParamRows rows,
+                     Err *err)
+{
+    return stored == ST_I8        ? load_levels(p, k, sources, rows, err)
+           : st_is_blocks(stored) ? load_groups(p, k, sources, rows)
+                                  : load_values(p, k, sources, rows, err);
+}
+
+/* Slice by slice, so that the file itself is the only other copy, and a slice stays in a core's
+ * cache from the file to its place. */
 static int load_param(Params *p, size_t k, const Source *sources, size_t parts, Err *err)
 {
     const Param *q = p->list[k];
@@ -170,17 +178,20 @@ static int load_param(Params *p, size_t k, const Source *sources, size_t parts, 
     for (size_t i = 0; i < parts; i++)
         if (sources[i].weight.dtype != own)
             own = ST_F32;
-    size_t slice = params_slice_rows(p, k);
-    for (size_t from = 0; from < q->spec.rows; from += slice) {
-        size_t to = from + slice < q->spec.rows ? from + slice : q->spec.rows;
-        ParamRows rows = {.from = from, .to = to};
-        int status = own == ST_I8        ? load_levels(p, k, sources, rows, err)
-                     : st_is_blocks(own) ? load_groups(p, k, sources, rows)
-                                         : load_values(p, k, sources, rows, err);
-        if (status != 0)
-            return -1;
+    size_t slice = params_slice_rows(p, k), last = q->spec.rows;
+    int status = 0;
+#pragma omp parallel for schedule(static) if (slice < last)
+    for (size_t from = 0; from < last; from += slice) {
+        Err slice_err = {0};
+        ParamRows rows = {.from = from, .to = from + slice < last ? from + slice : last};
+        if (load_rows(p, k, sources, own, rows, &slice_err) != 0)
+#pragma omp critical(load_param)
+        {
+            status = -1;
+            *err = slice_err;
+        }
     }
-    return 0;
+    return status;
 }
 
 static void mark_used(const Checkpoint *ck, const STensor *s, bool *used)

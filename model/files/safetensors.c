@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "autograd/kernels/kernels.h"
 #include "model/files/quant_blocks.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file's numbers are little-endian");
@@ -104,19 +105,21 @@ STensor stensor_make(const char *name, StDtype dtype, size_t ndim, const size_t 
     return t;
 }
 
-static float f32_of_bf16(uint16_t b)
+/* By way of a buffer: a file may have its halves at odd addresses. */
+static void widen(DType half, const char *src, size_t n, float *dst)
 {
-    uint32_t bits = (uint32_t)b << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    uint16_t aligned[1024];
+    for (size_t i = 0; i < n; i += COUNT_OF(aligned)) {
+        size_t count = n - i < COUNT_OF(aligned) ? n - i : COUNT_OF(aligned);
+        memcpy(aligned, src + i * sizeof *aligned, count * sizeof *aligned);
+        kernels()->widen(half, aligned, dst + i, count);
+    }
 }
 
 int safetensors_to_f32(const STensor *t, float *dst, Err *err)
 {
     const char *src = t->data;
     size_t n = stensor_count(t);
-    uint16_t half;
     double wide;
     switch (t->dtype) {
     case ST_F32:
@@ -125,10 +128,7 @@ int safetensors_to_f32(const STensor *t, float *dst, Err *err)
         return 0;
     case ST_F16:
     case ST_BF16:
-        for (size_t i = 0; i < n; i++) {
-            memcpy(&half, src + i * sizeof half, sizeof half);
-            dst[i] = t->dtype == ST_F16 ? f32_of_f16(half) : f32_of_bf16(half);
-        }
+        widen(t->dtype == ST_F16 ? DT_F16 : DT_BF16, src, n, dst);
         return 0;
     case ST_F64:
         for (size_t i = 0; i < n; i++) {
