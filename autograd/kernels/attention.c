@@ -1,8 +1,9 @@
-/* attention: divides heads among threads. One thread works one head of one sequence, backward all
- * heads that share their keys, from beginning to end (simd/attention.c), so results do not depend
- * on the number of threads. Where forward has fewer heads than threads, the queries of a head are
+/* attention: divides heads among threads. One thread works the heads of one sequence that share
+ * their keys from beginning to end (simd/attention.c), so results do not depend on the number of
+ * threads. Where forward would have too few such tasks, their heads, then their queries are
  * divided too. */
 #include "autograd/kernels/gemm/low_kernel.h"
+#include "autograd/kernels/placement.h"
 
 #include <omp.h>
 
@@ -20,6 +21,9 @@ static size_t floats_per_thread(const Attention *a, bool backward)
     enum { PANEL = 48, LANES = 16 }; /* the widest tile */
     size_t T = a->capacity ? a->capacity : a->T, D = a->D;
     size_t forward = PANEL * (ATTENTION_KEYS + 2 * D);
+    if (a->capacity) /* one query of several heads */
+        forward +=
+            D * ATTENTION_KEYS + 2 * LANES * (D > ATTENTION_KEYS ? D : ATTENTION_KEYS) + LINE;
     DType keys_type = a->capacity ? a->cache_type : a->type;
     if (a->product != DT_F32) /* keys and values in units of two, weights, a staging buffer */
         forward += lines(T * (D / 2 + 1 + 2 * LINE)) + lines(D * (T / 2 + 1 + 2 * LINE)) +
@@ -72,13 +76,42 @@ static size_t blocks_of(size_t queries)
     return (queries + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
 }
 
-/* Parts of the queries of one head, of the longest sequence: whole blocks of ATTENTION_ROWS, so
- * that each block is computed as in an undivided head. */
-static size_t parts_per_head(const Attention *a, int threads)
+static size_t shared_heads(const Attention *a)
 {
-    size_t heads = a->B * a->H, blocks = blocks_of(a->num_queries ? a->num_queries : a->T);
-    size_t parts = ((size_t)threads + heads - 1) / heads;
-    return parts < blocks ? parts : blocks;
+    return a->KV ? a->H / a->KV : 1;
+}
+
+/* How many threads shall work; a layer that runs without a plan is placed here, not by exec_run. */
+static int begin_team(const Attention *a, int threads)
+{
+    if (!worth_threads(a))
+        return 1;
+    if (threads > 1)
+        placement_mend();
+    return threads;
+}
+
+/* How the work of forward is cut: the heads that share keys, and the queries of a head. */
+typedef struct Cut {
+    size_t heads, queries;
+} Cut;
+
+static size_t parts_for(size_t tasks, size_t wanted, size_t most)
+{
+    size_t parts = (wanted + tasks - 1) / tasks;
+    return parts < most ? parts : most;
+}
+
+/* Heads are cut as soon as threads may wait for the last of few tasks; but reading the keys is most
+ * of the work on a single query. Queries, of the longest sequence, are cut in whole blocks of
+ * ATTENTION_ROWS, so that each is computed as in an undivided head. */
+static Cut cut_for(const Attention *a, int threads)
+{
+    size_t queries = a->num_queries ? a->num_queries : a->T, tasks = a->B * a->H / shared_heads(a);
+    Cut cut;
+    cut.heads = parts_for(tasks, (size_t)threads * (queries > 1 ? 4 : 1), shared_heads(a));
+    cut.queries = parts_for(tasks * cut.heads, (size_t)threads, blocks_of(queries));
+    return cut;
 }
 
 void attention_forward(const Attention *a, int threads, void *scratch)
@@ -96,24 +129,27 @@ void attention_forward(const Attention *a, int threads, void *scratch)
     product_note(1u << a->product);
     const Isa *isa = isa_in_use();
     size_t part_floats = floats_per_thread(a, false);
-    if (!worth_threads(a))
-        threads = 1;
+    threads = begin_team(a, threads);
     const LowKernel *kernel = a->product == DT_F32 ? NULL : low_kernel(isa, a->product);
-    size_t parts = parts_per_head(a, threads), tasks = a->B * a->H * parts;
+    const Cut cut = cut_for(a, threads);
+    const size_t shared = shared_heads(a), groups = a->H / shared;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
-    for (size_t i = 0; i < tasks; i++) {
-        size_t b = i / parts / a->H, queries = num_queries(a, b), blocks = blocks_of(queries);
-        Range part = share(blocks, i % parts, parts);
+    for (size_t i = 0; i < a->B * groups * cut.heads * cut.queries; i++) {
+        placement_note();
+        size_t part = i / cut.queries, group = part / cut.heads, b = group / groups;
+        size_t queries = num_queries(a, b), blocks = blocks_of(queries);
+        Range heads = share(shared, part % cut.heads, cut.heads);
+        Range rows = share(blocks, i % cut.queries, cut.queries);
         AttentionTask task = {
             .a = a,
             .kernel = kernel,
             .b = b,
-            .h = i / parts % a->H,
-            .heads = 1,
-            .first = a->first_query + part.from * ATTENTION_ROWS,
-            .last = a->first_query + (part.to == blocks ? queries : part.to * ATTENTION_ROWS),
+            .h = group % groups * shared + heads.from,
+            .heads = heads.to - heads.from,
+            .first = a->first_query + rows.from * ATTENTION_ROWS,
+            .last = a->first_query + (rows.to == blocks ? queries : rows.to * ATTENTION_ROWS),
         };
-        if (part.from < part.to)
+        if (rows.from < rows.to)
             isa->attention_forward(&task,
                                    (float *)scratch + (size_t)omp_get_thread_num() * part_floats);
     }
@@ -128,16 +164,17 @@ void attention_backward(const Attention *a, const float *dout, float *dq, float 
         return;
     product_note(1u << a->product);
     const Isa *isa = isa_in_use();
-    size_t part_floats = floats_per_thread(a, true), groups = a->KV ? a->KV : a->H;
-    if (!worth_threads(a))
-        threads = 1;
+    size_t part_floats = floats_per_thread(a, true), shared = shared_heads(a),
+           groups = a->H / shared;
+    threads = begin_team(a, threads);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < a->B * groups; i++) {
+        placement_note();
         AttentionTask task = {
             .a = a,
             .b = i / groups,
-            .h = i % groups * (a->H / groups),
-            .heads = a->H / groups,
+            .h = i % groups * shared,
+            .heads = shared,
             .last = num_queries(a, i / groups),
             .dout = dout,
             .dq = dq,

@@ -1,23 +1,25 @@
-/* attention: one head of one sequence, forward. Backward is attention_backward.c; the products are
- * in attention_products.c.
+/* attention: some heads of one sequence, forward. Backward is attention_backward.c; the products
+ * are in attention_products.c.
  *
  * One idea: queries are lanes. A block of scores, [keys][queries] for up to a tile's width of
  * queries, comes from the tile kernel of the matrix product and is the panel of its next product,
  * with the values. Maximum, exponential and sum run down the keys without any work across lanes,
  * and every head fills its vectors. Only one block of scores exists: further keys rescale the
  * softmax (Milakov & Gimelshein 2018; Dao et al. 2022). The work on a query does not depend on its
- * neighbours, so results do not depend on how queries are divided. */
+ * neighbours, so results do not depend on how queries are divided. A single query over a cache, as
+ * in decoding, would leave all lanes but one empty: there the heads that share keys are lanes. */
 #include "autograd/kernels/simd/attention.h"
 #include "autograd/kernels/simd/half.h"
 
 enum { SUM_CHAIN = 32 }; /* as in the matrix product */
 
-/* A block of queries of a head, one in each lane. */
+/* A block of queries of a head, one in each lane; or one query of several heads. */
 typedef struct Queries {
-    const Head *head;
+    const Head *head; /* of the first lane */
     const Operands *operands;
     size_t first, count, width; /* width: count in whole vectors, at most NR */
     size_t keys;                /* how many the last query may see */
+    size_t out_lane;            /* elements of out from a lane to the next */
 } Queries;
 
 /* Sets the scores of masked keys, and of keys after their query, to -infinity. */
@@ -29,7 +31,8 @@ static void hide_keys(const Queries *qs, size_t s0, size_t n, float *scores)
     for (size_t s = s0; mask && s < s0 + n; s++)
         for (size_t j = 0; !mask[s] && j < qs->width; j += VL)
             vstore(scores + (s - s0) * qs->width + j, hidden);
-    for (size_t j = 0; qs->head->a->causal && j < qs->width; j += VL) {
+    bool causal = qs->head->a->causal && qs->operands->heads == 0; /* one query sees all keys */
+    for (size_t j = 0; causal && j < qs->width; j += VL) {
         size_t query = qs->head->past + qs->first + j; /* its position among the keys */
         for (size_t s = s0 > query ? s0 : query + 1; s < s0 + n; s++) {
             float *at = scores + (s - s0) * qs->width + j;
@@ -93,19 +96,21 @@ static void store_lse(const Head *head, float *lse, size_t count, vf top, vf sum
         lse[i] = top[i] * head->a->scale + logf(sum[i]);
 }
 
-/* Stores a vector of queries, [D][width], into rows of out, each times its lane of factor. */
-static void store_queries(const Head *head, const float *mixed, size_t width, size_t query,
-                          size_t count, vf factor)
+/* Stores a vector of lanes from `lane` on, [D][width], into out, each times its lane of factor. */
+static void store_lanes(const Queries *qs, const float *mixed, size_t lane, vf factor)
 {
+    const Head *head = qs->head;
     const Attention *a = head->a;
-    const size_t D = head->D, out_row = a->H * D, at = head->out_at + query * out_row;
+    const size_t D = head->D, width = qs->width, count = qs->count - lane;
+    const size_t at = head->out_at + qs->first * a->H * D + lane * qs->out_lane;
+    mixed += lane;
     for (size_t d = 0; d < D; d += VL) {
         vf square[VL];
         for (size_t i = 0; i < VL; i++)
             square[i] = d + i < D ? vload(mixed + (d + i) * width) * factor : (vf){0};
         vtranspose(square);
         for (size_t i = 0; i < VL && i < count; i++)
-            vstore_as(a->out_type, a->out, at + i * out_row + d, square[i], D - d);
+            vstore_as(a->out_type, a->out, at + i * qs->out_lane + d, square[i], D - d);
     }
 }
 
@@ -146,30 +151,65 @@ static void attend(const Queries *qs, float *scores, float *mixed)
         part_ends(head, PART_VALUES, &since);
     }
     for (size_t v = 0; v < vectors; v++) {
-        size_t query = qs->first + v * VL, count = qs->count - v * VL;
         vf factor = vif_less(sum[v], vset1(0.5f), vset1(0), 1.0f / sum[v]);
         if (head->lse)
-            store_lse(head, head->lse + query, count, top[v], sum[v]);
-        store_queries(head, mixed + v * VL, width, query, count, factor);
+            store_lse(head, head->lse + qs->first + v * VL, qs->count - v * VL, top[v], sum[v]);
+        store_lanes(qs, mixed, v * VL, factor);
     }
     part_ends(head, PART_SOFTMAX, &since);
 }
 
-void KERNEL(attention_forward)(const AttentionTask *task, float *scratch)
+/* All queries of the task for one head. */
+static void attend_head(const AttentionTask *task, const Head *head, Operands *operands,
+                        float *scores, float *mixed)
 {
-    const Head head = head_of(task, 0);
     const size_t count = task->last - task->first, blocks = panel_count(&simd_tile, count);
-    float *mixed = take(&scratch, head.D * NR);
-    float *scores = take(&scratch, ATTENTION_KEYS * NR);
-    const Operands operands = KERNEL(attention_operands)(&head, task, &scratch);
+    operands->head = head;
     for (size_t i = 0; i < blocks; i++) {
         size_t from = panel_start(&simd_tile, count, i);
         size_t width = panel_start(&simd_tile, count, i + 1) - from;
-        Queries qs = {
-            .head = &head, .operands = &operands, .first = task->first + from, .width = width};
+        Queries qs = {.head = head,
+                      .operands = operands,
+                      .first = task->first + from,
+                      .width = width,
+                      .out_lane = head->a->H * head->D};
         qs.count = count - from < width ? count - from : width;
-        qs.keys = visible_keys(&head, qs.first + qs.count - 1);
-        KERNEL(attention_pack_queries)(&operands, qs.first, qs.count, width);
+        qs.keys = visible_keys(head, qs.first + qs.count - 1);
+        KERNEL(attention_pack_queries)(operands, qs.first, qs.count, width);
         attend(&qs, scores, mixed);
+    }
+}
+
+/* The task's only query, for all its heads. */
+static void attend_heads(const AttentionTask *task, Operands *operands, float *scores, float *mixed)
+{
+    for (size_t i = 0; i < task->heads; i += VL) {
+        const Head head = head_of(task, i);
+        const size_t count = task->heads - i < VL ? task->heads - i : VL;
+        const Queries qs = {.head = &head,
+                            .operands = operands,
+                            .first = task->first,
+                            .count = count,
+                            .width = VL,
+                            .keys = visible_keys(&head, task->first),
+                            .out_lane = head.D};
+        KERNEL(attention_take_heads)(operands, &head, count, task->first);
+        attend(&qs, scores, mixed);
+    }
+}
+
+void KERNEL(attention_forward)(const AttentionTask *task, float *scratch)
+{
+    const Head first = head_of(task, 0);
+    float *mixed = take(&scratch, first.D * NR);
+    float *scores = take(&scratch, ATTENTION_KEYS * NR);
+    Operands operands = KERNEL(attention_operands)(&first, task, &scratch);
+    if (first.a->capacity && task->last - task->first == 1) {
+        attend_heads(task, &operands, scores, mixed);
+        return;
+    }
+    for (size_t i = 0; i < task->heads; i++) {
+        const Head head = head_of(task, i);
+        attend_head(task, &head, &operands, scores, mixed);
     }
 }

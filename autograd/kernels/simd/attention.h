@@ -88,9 +88,11 @@ ALWAYS_INLINE void part_ends(const Head *head, int part, int64_t *since)
 
 /* ---- the two products of forward: attention_products.c ---- */
 
-/* The operands of a head: fp32, or bf16 in units of two where there is a kernel. */
+/* The operands of a head: fp32, or bf16 in units of two where there is a kernel. Or, in fp32, of
+ * one query of each of `heads` heads from `head` on that share keys and values. */
 typedef struct Operands {
     const Head *head;
+    size_t heads; /* 0: lanes are queries; else they are heads */
     const LowKernel *kernel;
     const void *keys, *values; /* A of the two products */
     size_t key_row, value_row; /* distance of their rows, in fp32 or units */
@@ -98,6 +100,8 @@ typedef struct Operands {
     /* B of the second in bf16, for the caller to fill: [units of keys][width]; else NULL. */
     uint32_t *weights;
     void *stage;
+    /* For `heads`: keys or values as B of a product, and its result, a head in a row. */
+    float *panels, *rows;
 } Operands;
 
 /* Packs keys and values where they cannot be read in place; takes memory for all from scratch. */
@@ -105,6 +109,10 @@ Operands KERNEL(attention_operands)(const Head *head, const AttentionTask *task,
 
 /* Packs `count` queries from `first` on, and zeros up to `width`. */
 void KERNEL(attention_pack_queries)(const Operands *o, size_t first, size_t count, size_t width);
+
+/* Over a cache in fp32: from now on `query` of `heads` heads is multiplied, at most VL of them.
+ * Both products then have a width of VL. */
+void KERNEL(attention_take_heads)(Operands *o, const Head *first, size_t heads, size_t query);
 
 /* scores[n][width] of the n keys from s0 on, for the queries packed last. */
 void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t width, float *scores);

@@ -14,11 +14,21 @@ static size_t units_of(size_t elements)
 
 /* ---- fp32 ---- */
 
-/* n rows of k or v from the first on, [n][D]. */
-static void widen_rows(const Head *head, const void *x, size_t n, float *out)
+/* Prefetches a row of q, k or v: rows are too far apart for the processor's own prefetching. */
+static void prefetch_row(const Head *head, const char *row)
 {
-    for (size_t t = 0; t < n; t++)
+    for (size_t at = 0; at < dtype_bytes(head->kv_type, head->D); at += 64)
+        __builtin_prefetch(row + at);
+}
+
+/* All rows of k or v, [T][D]. Meanwhile rows of `next` are prefetched, unless it is NULL. */
+static void widen_rows(const Head *head, const void *x, const void *next, float *out)
+{
+    for (size_t t = 0; t < head->T; t++) {
+        if (next)
+            prefetch_row(head, kv_row(head, next, t));
         KERNEL(widen)(head->kv_type, kv_row(head, x, t), out + t * head->D, head->D);
+    }
 }
 
 static void find_operands_f32(Operands *o, float **scratch)
@@ -27,6 +37,11 @@ static void find_operands_f32(Operands *o, float **scratch)
     const Attention *a = head->a;
     o->queries = take(scratch, head->D * NR);
     o->stage = a->type == DT_F32 ? NULL : take(scratch, NR * head->D);
+    if (a->capacity) {
+        const size_t most = head->D > ATTENTION_KEYS ? head->D : ATTENTION_KEYS;
+        o->panels = take(scratch, head->D * ATTENTION_KEYS + VL * most);
+        o->rows = take(scratch, VL * most);
+    }
     if (head->kv_type == DT_F32) {
         o->keys = kv_row(head, a->k, 0);
         o->values = kv_row(head, a->v, 0);
@@ -34,8 +49,8 @@ static void find_operands_f32(Operands *o, float **scratch)
         return;
     }
     float *keys = take(scratch, head->T * head->D), *values = take(scratch, head->T * head->D);
-    widen_rows(head, a->k, head->T, keys);
-    widen_rows(head, a->v, head->T, values);
+    widen_rows(head, a->k, a->v, keys);
+    widen_rows(head, a->v, NULL, values);
     o->keys = keys;
     o->values = values;
     o->key_row = o->value_row = head->D;
@@ -57,14 +72,65 @@ static void pack_queries_f32(const Operands *o, size_t first, size_t count)
     KERNEL(pack_b)(head->D, count, 0, 1, q, 1, stride, o->queries);
 }
 
-/* ---- bf16 ---- */
+/* ---- fp32, one query of each of some heads ---- */
 
-/* Prefetches a row of q, k or v: rows are too far apart for the processor's own prefetching. */
-static void prefetch_row(const Head *head, const char *row)
+/* So few queries are rows of A, and keys and values are B, packed as they come, because most lanes
+ * of queries would be empty. Every sum has the order that it has in lanes. lanes[n][VL] = or +=
+ * the result. */
+static void multiply_heads(const Operands *o, GemmBlock block, float *lanes, bool add)
 {
-    for (size_t at = 0; at < head->D * dtype_size(head->a->type); at += 64)
-        __builtin_prefetch(row + at);
+    const size_t n = block.n;
+    block.rows = o->heads;
+    block.last = panel_count(&simd_tile, n);
+    block.depth = block.k;
+    block.b_pack = o->panels;
+    block.c = o->rows;
+    block.c_row = n;
+    KERNEL(gemm_block)(&block);
+    for (size_t j = 0; j < n; j += VL) {
+        vf square[VL];
+        for (size_t i = 0; i < VL; i++)
+            square[i] = i < o->heads ? vload_some(o->rows + i * n + j, n - j) : (vf){0};
+        vtranspose(square);
+        for (size_t i = 0; i < VL && j + i < n; i++) {
+            float *at = lanes + (j + i) * VL;
+            vstore(at, add ? vload(at) + square[i] : square[i]);
+        }
+    }
 }
+
+static void score_heads(const Operands *o, size_t s0, size_t n, float *scores)
+{
+    const GemmBlock block = {
+        .n = n,
+        .k = o->head->D,
+        .a = o->queries,
+        .a_row = o->head->D,
+        .a_col = 1,
+        .b = (const float *)o->keys + s0 * o->key_row,
+        .b_row = 1,
+        .b_col = o->key_row,
+    };
+    multiply_heads(o, block, scores, false);
+}
+
+static void mix_heads(const Operands *o, size_t s0, size_t n, const float *w, bool add,
+                      float *mixed)
+{
+    const GemmBlock block = {
+        .n = o->head->D,
+        .k = n,
+        .a = w,
+        .a_row = 1,
+        .a_col = VL,
+        .b = (const float *)o->values + s0 * o->value_row,
+        .b_row = o->value_row,
+        .b_col = 1,
+    };
+    multiply_heads(o, block, mixed, add);
+}
+
+/* ---- bf16 ---- */
 
 /* One row of queries or keys, in units. */
 static void round_row(const Head *head, const void *row, uint32_t *out)
@@ -183,9 +249,20 @@ void KERNEL(attention_pack_queries)(const Operands *o, size_t first, size_t coun
         pack_queries_f32(o, first, count);
 }
 
+void KERNEL(attention_take_heads)(Operands *o, const Head *first, size_t heads, size_t query)
+{
+    o->head = first;
+    o->heads = heads;
+    KERNEL(widen)(first->a->type, q_row(first, query), o->queries, heads * first->D);
+}
+
 void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t width, float *scores)
 {
     const size_t D = o->head->D;
+    if (o->heads > 0) {
+        score_heads(o, s0, n, scores);
+        return;
+    }
     if (o->kernel) {
         multiply_bf16(o->kernel, (const uint32_t *)o->keys + s0 * o->key_row, o->key_row, n,
                       units_of(D), o->queries, width, scores, false);
@@ -211,6 +288,10 @@ void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width,
                            bool add, float *mixed)
 {
     const size_t D = o->head->D;
+    if (o->heads > 0) {
+        mix_heads(o, s0, n, w, add, mixed);
+        return;
+    }
     if (o->kernel) {
         multiply_bf16(o->kernel, (const uint32_t *)o->values + units_of(s0), o->value_row, D,
                       units_of(n), o->weights, width, mixed, add);
