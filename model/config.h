@@ -34,7 +34,8 @@ typedef struct ModelConfig {
     bool tied_head;         /* the LM head is the token table */
     Act act;
     float norm_eps;
-    /* The token table's row of padding is read like any other, but gets no gradient. */
+    /* The token table's row of padding is read like any other, but gets no gradient from that; a
+     * tied head gives it one. */
     bool has_pad_token;
     size_t pad_token;
     /* Decoders with rotary embedding; all 0 elsewhere. */

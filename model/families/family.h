@@ -53,7 +53,7 @@ struct Family {
 
     /* The model. */
     bool causal;       /* position t sees 0 to t: no mask, a target a position. Else an encoder */
-    bool pad_row_held; /* the token table's row pad_token gets no gradient (padding_idx) */
+    bool pad_row_held; /* reading the token table's row pad_token gives it no gradient */
     /* A decoder with rotary embedding, SwiGLU and RMS norms; then what config.json need not say. */
     bool rotary;
     bool interleaved; /* as Rope says */

@@ -141,7 +141,8 @@ static void record(Graph *g, const ModelConfig *c, Params *p, const RecordWants 
     table.init = c->xavier ? INIT_TRUNCATED : INIT_NORMAL;
     table.std = c->xavier ? 1.0f : 0.02f;
     Tensor *word = params_get(p, table, "embed_tokens.weight");
-    Tensor *x = op_embedding(g, r->tokens, r->sequences, word, NULL, NULL, NULL, -1);
+    int32_t pad = c->has_pad_token ? (int32_t)c->pad_token : -1;
+    Tensor *x = op_embedding(g, r->tokens, r->sequences, word, NULL, NULL, NULL, pad);
     if (want->dropout > 0)
         x = op_dropout(g, x, want->dropout, NULL, false);
     record_layers(&l, x, r);
@@ -203,7 +204,7 @@ static const char *const cs336_classes[] = {"Cs336ForCausalLM", NULL};
     .act_key = "hidden_act", .default_act = "silu", .eps_key = "rms_norm_eps", .default_eps = eps, \
     .lm_classes = classes, .prefix = "model.", .heads = heads, .table = "embed_tokens.weight",     \
     .lm_head = "lm_head.weight", .unused = unused, .causal = true, .rotary = true,                 \
-    .record = record, .params = params, .flops = flops
+    .pad_row_held = true, .record = record, .params = params, .flops = flops
 
 const Family family_llama = {LLAMA_ROW("llama", llama_classes, 32000, 4096, 11008, 32, 1e-6)};
 const Family family_mistral = {LLAMA_ROW("mistral", mistral_classes, 32000, 4096, 14336, 32, 1e-6),

@@ -156,12 +156,13 @@ static int read_eps(const json_t *root, const Family *family, float *eps, Err *e
     return 0;
 }
 
-/* GPT-2 has a pad_token_id, too, but no row of its table is held. A negative one counts from the
- * end of the table, as PyTorch's padding_idx does. */
+/* GPT-2 has a pad_token_id, too, but no row of its table is held there. A negative one counts from
+ * the end of the table, as PyTorch's padding_idx does. Without the key it is 0 in an encoder and
+ * none in a decoder. */
 static int read_pad_token(const json_t *root, ModelConfig *c, Err *err)
 {
     const json_t *value = json_object_get(root, "pad_token_id");
-    if (!c->family->pad_row_held || json_is_null(value))
+    if (!c->family->pad_row_held || json_is_null(value) || (!value && c->family->causal))
         return 0;
     json_int_t id = json_integer_value(value);
     json_int_t rows = (json_int_t)c->vocab_size;

@@ -339,7 +339,7 @@ Test(config, labels_are_counted)
     cr_expect_eq(load("{\"model_type\":\"bert\",\"id2label\":null}").num_labels, 2);
 }
 
-Test(config, pad_token_is_an_encoders)
+Test(config, pad_token)
 {
     ModelConfig c = load("{\"model_type\":\"bert\"}");
     cr_expect(c.has_pad_token && c.pad_token == 0);
@@ -347,6 +347,9 @@ Test(config, pad_token_is_an_encoders)
     cr_expect(c.has_pad_token && c.pad_token == 7);
     cr_expect(!load("{\"model_type\":\"bert\",\"pad_token_id\":null}").has_pad_token);
     cr_expect(!load("{\"model_type\":\"gpt2\",\"pad_token_id\":7}").has_pad_token);
+    cr_expect(!load("{\"model_type\":\"llama\"}").has_pad_token);
+    c = load("{\"model_type\":\"llama\",\"pad_token_id\":7}");
+    cr_expect(c.has_pad_token && c.pad_token == 7);
     c = load("{\"model_type\":\"bert\",\"vocab_size\":9,\"pad_token_id\":-1}");
     cr_expect(c.has_pad_token && c.pad_token == 8);
     const char *what = "pad_token_id must be null or from -9 to 8";
