@@ -13,7 +13,7 @@ enum {
 void comm_start(Comm *c, const CommPlugin *plugin, bool use_mpi)
 {
     *c = (Comm){.plugin = plugin, .use_mpi = use_mpi, .piece = COMM_PIECE / sizeof(float)};
-    c->world = plugin->start(&c->rank, &c->size, c->name);
+    c->world = plugin->start(use_mpi, &c->rank, &c->size, c->name);
     c->parts = xmalloc((size_t)c->size * SUM_PIECE * sizeof *c->parts);
 }
 
@@ -236,12 +236,18 @@ void comm_gather(Comm *c, float *x, size_t n, int root)
 
 void comm_share_bytes(Comm *c, void *x, size_t bytes, int root)
 {
-    c->plugin->broadcast(c->world, x, bytes, root);
+    for (int r = 0; r < c->size && c->rank == root; r++)
+        if (r != root)
+            c->plugin->sendrecv(c->world, x, bytes, r, NULL, 0, -1);
+    if (c->rank != root)
+        c->plugin->sendrecv(c->world, NULL, 0, -1, x, bytes, root);
 }
 
 void comm_gather_doubles(Comm *c, const double *own, size_t n, double *all)
 {
     memcpy(all + (size_t)c->rank * n, own, n * sizeof *own);
-    for (int r = 0; r < c->size; r++)
-        c->plugin->broadcast(c->world, all + (size_t)r * n, n * sizeof *all, r);
+    for (int step = 0; step + 1 < c->size; step++)
+        c->plugin->sendrecv(c->world, all + (size_t)neighbour(c, -step) * n, n * sizeof *all,
+                            neighbour(c, 1), all + (size_t)neighbour(c, -step - 1) * n,
+                            n * sizeof *all, neighbour(c, -1));
 }

@@ -39,6 +39,6 @@ void comm_broadcast(Comm *c, float *x, size_t n, int root);
 /* The root gets each rank's own segment; no part of what is measured. */
 void comm_gather(Comm *c, float *x, size_t n, int root);
 
-/* Small and always by MPI: no part of what is measured. */
+/* Small: no part of what is measured. */
 void comm_share_bytes(Comm *c, void *x, size_t bytes, int root);
 void comm_gather_doubles(Comm *c, const double *own, size_t n, double *all); /* [size][n] */

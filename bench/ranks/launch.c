@@ -105,15 +105,13 @@ static void set_unless_set(const char *name, const char *value)
     setenv(name, value, 0);
 }
 
-/* Waiting ranks yield their CPU; shared memory and sockets lie in the job's folder; a link that is
- * down ends the launcher too, and so does a host that ssh does not reach or that asks for a
- * password. */
+/* Shared memory and sockets lie in the job's folder; a link that is down ends the launcher too, and
+ * so does a host that ssh does not reach or that asks for a password. */
 static void prepare_environment(const char *folder, const char *launcher)
 {
     launcher_forget_others();
     set_unless_set("OMPI_ALLOW_RUN_AS_ROOT", "1");
     set_unless_set("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    set_unless_set("OMPI_MCA_mpi_yield_when_idle", "1");
     set_unless_set("OMPI_MCA_oob_tcp_keepalive_time", "2");
     set_unless_set("OMPI_MCA_oob_tcp_keepalive_intvl", "1");
     set_unless_set("OMPI_MCA_oob_tcp_keepalive_probes", "3");

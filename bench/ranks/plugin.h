@@ -8,13 +8,16 @@
  * bytes is at most COMM_PIECE. An error of MPI ends the whole job, with MPI's message on stderr. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { COMM_NAME = 64, COMM_PIECE = 1 << 30 };
 
 typedef struct CommPlugin {
-    /* Joins the job and returns the state that the other functions take. name: "Open MPI 4.1.4". */
-    void *(*start)(int *rank, int *size, char name[COMM_NAME]);
+    /* Joins the job and returns the state that the other functions take. by_mpi: MPI's own
+     * operations will be called, not sendrecv and barrier alone, whose waits sleep. name:
+     * "Open MPI 4.1.4". */
+    void *(*start)(bool by_mpi, int *rank, int *size, char name[COMM_NAME]);
     /* Sends to one rank while receiving from one; a rank of -1: none. */
     void (*sendrecv)(void *world, const void *out, size_t out_bytes, int to, void *in,
                      size_t in_bytes, int from);

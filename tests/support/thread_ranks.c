@@ -17,8 +17,9 @@ static int ranks, joined, arrived;
 static unsigned generation;
 static _Thread_local int me;
 
-static void *start(int *rank, int *size, char name[COMM_NAME])
+static void *start(bool by_mpi, int *rank, int *size, char name[COMM_NAME])
 {
+    (void)by_mpi;
     pthread_mutex_lock(&mutex);
     *rank = me = joined++;
     *size = ranks;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "bench/ranks/parallel.h"
 #include "model/families/shapes.h"
@@ -111,6 +112,143 @@ Test(ranks, segments_cover_and_begin_at_cache_lines)
             }
             cr_expect(at == n);
         }
+}
+
+/* ---- arrays of more elements than MPI counts ---- */
+
+enum { COUNTED_RANKS = 256, COUNTED_RANK = 5 };
+
+/* What a plug-in that moves nothing was told to move, of one array. */
+static struct {
+    const float *x;
+    size_t n;
+    Range *out, *in; /* sent, or given to MPI; received */
+    size_t num_out, num_in;
+} told;
+
+static void *start_counting(bool by_mpi, int *rank, int *size, char name[COMM_NAME])
+{
+    (void)by_mpi;
+    *rank = COUNTED_RANK;
+    *size = COUNTED_RANKS;
+    strcpy(name, "counting");
+    return NULL;
+}
+
+static void note_part(Range **list, size_t *count, const float *part, size_t bytes)
+{
+    size_t floats = bytes / sizeof(float);
+    CHECK(bytes <= COMM_PIECE, "%zu bytes at once", bytes);
+    if (floats == 0 || part < told.x || part >= told.x + told.n) /* the latter: Comm.parts */
+        return;
+    size_t from = (size_t)(part - told.x);
+    *list = xgrow(*list, *count, sizeof **list);
+    (*list)[(*count)++] = (Range){from, from + floats};
+}
+
+static void count_sendrecv(void *world, const void *out, size_t out_bytes, int to, void *in,
+                           size_t in_bytes, int from)
+{
+    (void)world;
+    if (to >= 0)
+        note_part(&told.out, &told.num_out, out, out_bytes);
+    if (from >= 0)
+        note_part(&told.in, &told.num_in, in, in_bytes);
+}
+
+static void count_broadcast(void *world, void *x, size_t bytes, int root)
+{
+    (void)world, (void)root;
+    note_part(&told.out, &told.num_out, x, bytes);
+}
+
+static void count_all_reduce(void *world, float *x, size_t n)
+{
+    (void)world;
+    note_part(&told.out, &told.num_out, x, n * sizeof *x);
+}
+
+/* To the owner of what is added up. */
+static void count_reduce(void *world, float *x, size_t n, int root)
+{
+    Range s = comm_segment(told.n, COUNTED_RANKS, root);
+    size_t from = (size_t)(x - told.x);
+    (void)world;
+    CHECK(from >= s.from && from + n <= s.to, "a part of rank %d from %zu", root, from);
+    note_part(&told.out, &told.num_out, x, n * sizeof *x);
+}
+
+static void end_counting(void *world)
+{
+    (void)world;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const Range *x = a, *y = b;
+    return (x->from > y->from) - (x->from < y->from);
+}
+
+/* That the parts are the whole array but `left_out`, none of it twice; forgets them. */
+static void expect_parts(Range **list, size_t *count, Range left_out, const char *what)
+{
+    size_t at = 0;
+    qsort(*list, *count, sizeof **list, by_place);
+    for (size_t i = 0; i < *count; i++) {
+        at = at == left_out.from ? left_out.to : at;
+        cr_assert((*list)[i].from == at, "%s: [%zu] is not next", what, at);
+        at = (*list)[i].to;
+    }
+    at = at == left_out.from ? left_out.to : at;
+    cr_expect(at == told.n, "%s ends at [%zu]", what, at);
+    free(*list);
+    *list = NULL;
+    *count = 0;
+}
+
+static void expect_all_parts(bool use_mpi, float *x, size_t n, const CommPlugin *plugin)
+{
+    const Range none = {n, n};
+    Comm c;
+    comm_start(&c, plugin, use_mpi);
+    Range own = comm_segment(n, c.size, c.rank), next = comm_segment(n, c.size, c.rank + 1);
+    comm_all_reduce(&c, x, n);
+    if (use_mpi)
+        expect_parts(&told.out, &told.num_out, none, "all_reduce");
+    free(told.out), free(told.in);
+    told.out = told.in = NULL;
+    told.num_out = told.num_in = 0;
+    comm_reduce_scatter(&c, x, n);
+    expect_parts(&told.out, &told.num_out, use_mpi ? none : own, "reduce_scatter");
+    comm_all_gather(&c, x, n);
+    expect_parts(&told.out, &told.num_out, use_mpi ? none : next, "all_gather, sent");
+    if (!use_mpi)
+        expect_parts(&told.in, &told.num_in, own, "all_gather");
+    comm_broadcast(&c, x, n, 3);
+    expect_parts(&told.out, &told.num_out, none, "broadcast, sent");
+    if (!use_mpi)
+        expect_parts(&told.in, &told.num_in, none, "broadcast");
+    comm_finish(&c);
+}
+
+/* Memory that is hardly touched: own parts of sums are. */
+Test(ranks, more_than_two_to_the_31_elements_go_in_pieces, .timeout = 120)
+{
+    static const CommPlugin plugin = {.start = start_counting,
+                                      .sendrecv = count_sendrecv,
+                                      .broadcast = count_broadcast,
+                                      .all_reduce = count_all_reduce,
+                                      .reduce = count_reduce,
+                                      .finish = end_counting};
+    const size_t n = ((size_t)1 << 31) + 77;
+    float *x = mmap(NULL, n * sizeof *x, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    cr_assert(x != MAP_FAILED);
+    told.x = x;
+    told.n = n;
+    expect_all_parts(false, x, n, &plugin);
+    expect_all_parts(true, x, n, &plugin);
+    munmap(x, n * sizeof *x);
 }
 
 /* ---- training steps ---- */
