@@ -38,7 +38,8 @@ ModelOptions row_model_options(const RowConfig *c, size_t memory_limit)
         .precision = row_precision(c),
         .backward = !c->forward_only,
         .optimizer = !c->forward_only && strcmp(c->optimizer, "adamw") == 0,
-        .pack_weights = c->forward_only && few_rows && strcmp(c->gemm, "packed") == 0,
+        .pack_weights = c->forward_only && few_rows && strcmp(c->gemm, "packed") == 0 &&
+                        row_parallel(c).strategy != FSDP, /* a copy of what is given back */
         .recompute = recompute,
         .memory_limit = memory_limit,
         .threads = (int)c->threads,

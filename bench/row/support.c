@@ -64,6 +64,9 @@ bool row_supported(const RowConfig *c, FieldTEXT reason)
     else if (emulated && !c->include_emulated)
         snprintf(reason, TEXT_SIZE, "%s would be emulated: the %s kernels on %s have no %s", name,
                  kernels()->isa, cpu_features()->name, precision_missing(p));
+    else if (row_ranks(c) > 1 && row_parallel(c).strategy == FSDP && precision_weights(p) != DT_F32)
+        snprintf(reason, TEXT_SIZE, "fsdp gathers fp32 weights; with %s choose another parallel",
+                 name);
     else if (precision_takes(p, &model, &err) != 0 || cache_takes(c, &model, &err) != 0 ||
              check_launcher(c, &err) != 0)
         text_set(reason, err.msg);

@@ -442,5 +442,9 @@ int cmd_run(int argc, char **argv, Err *err)
                        run.profile ? "--profile" : "--trace");
     if (run.profile && run.result_fd < 0 && row_ranks(&run.config) > 1)
         return err_set(err, "--profile is of one process; leave out --ranks");
+    if ((run.memory || run.tensors) && row_ranks(&run.config) > 1 &&
+        row_parallel(&run.config).strategy >= SHARDED_OPTIMIZER)
+        return err_set(err, "--memory and --tensors plan one process; leave out --ranks, or %s",
+                       run.config.parallel);
     return run.peaks || run.read_bandwidth ? run_peaks(&run, err) : run_rows(&run, err);
 }

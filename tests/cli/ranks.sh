@@ -68,6 +68,23 @@ for name in glob.glob("mpi*.csv"):
 assert next(csv.DictReader(open("mpi.csv")))["wire_bytes"] == ""
 END
 
+# ---- what else a row of one rank may say ----
+# same STRATEGY ARGUMENT...: two ranks have the loss of one.
+same() {
+    local strategy=$1
+    shift
+    row --trials 2 "$@" >alone.csv && row --trials 2 --ranks 2 --parallel "$strategy" "$@" >shared.csv ||
+        fail "$strategy $*: $(cat err)"
+    awk -v a="$(column alone.csv loss)" -v b="$(column shared.csv loss)" 'BEGIN { d = a / b - 1; exit !(a > 0 && d * d < 1e-12) }' ||
+        fail "$strategy $*: losses $(column alone.csv loss) and $(column shared.csv loss) $(column shared.csv status_reason)"
+}
+same fsdp --arch llama --kv-heads 1 --head-dim 16 --qk-norm --qkv-bias --recompute block:2
+same zero1 --arch cs336 --gemm openblas --processes 2
+same ddp-flat --forward-only --precision bf16 --include-emulated
+row --ranks 2 --parallel fsdp --forward-only --precision bf16 --include-emulated >out
+grep -qF "fsdp gathers fp32 weights" out && [ "$(column out status)" = unsupported ] || fail "fsdp of bf16: $(tail -n 1 out)"
+refuse "--memory and --tensors plan one process" --ranks 2 --parallel zero1 --memory memory.csv
+
 # ---- before anything runs ----
 "$tare" sweep r.toml --dry-run --link 50,1.25 --set 'parallel=["ddp-naive","ddp-bucket","zero1","fsdp"]' --set 'ranks=[1,3]' \
     --set 'bucket_mb=[0.01]' --format csv >plan.csv 2>err || fail "--dry-run: exit $?: $(cat err)"
