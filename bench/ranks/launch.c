@@ -167,9 +167,18 @@ static const char *line_with(char **lines, size_t count, const char *words)
 static const char *telling_line(char **lines, size_t count)
 {
     static const char *const words[] = {
-        "ssh: ",       "exited on signal", "not enough slots", "EXIT CODE",
-        "EXIT STRING", "unable to",        "could not",        "ERROR",
-        "rror"};
+        "ssh: ",
+        "Permission denied (",
+        "Host key verification",
+        "exited on signal",
+        "not enough slots",
+        "EXIT CODE",
+        "EXIT STRING",
+        "unable to",
+        "could not",
+        "ERROR",
+        "rror",
+    };
     const char *own = line_with(lines, count, "tare: ");
     if (own)
         return strstr(own, "tare: ") + strlen("tare: ");

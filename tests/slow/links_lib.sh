@@ -1,11 +1,13 @@
 # links_lib: hosts on one machine, joined by slow links; to be sourced after tests/cli/lib/begin.sh. Each is a
-# network namespace with a host name of its own, on a bridge in one more namespace. Sets: subnet, agent, launcher;
-# in_host, hosts_start, hosts_end. Nothing of it outlives the script, unless it is killed with -9: the next removes that.
+# network namespace with a host name of its own, on a bridge in one more namespace. Sets: subnet, agent; in_host,
+# hosts_start, hosts_end, launcher_of, sshd_start, launcher_by_ssh. Nothing of it outlives the script, unless it is killed
+# with -9: the next removes that.
 for program in ip tc mpirun.openmpi; do
     PATH=$PATH:/usr/sbin:/sbin command -v $program >/dev/null || { echo "no $program (iproute2, openmpi-bin)"; exit 77; }
 done
 export PATH=$PATH:/usr/sbin:/sbin
 net=tare$$
+cpus=$(getconf _NPROCESSORS_ONLN)
 subnet=10.77.$(($$ % 250))
 agent=$work/agent
 
@@ -46,7 +48,7 @@ hosts_start() {
 while [ "\${1#-}" != "\$1" ]; do shift; done
 i=\${1##*.}
 shift
-exec ip netns exec $net-\$i unshare --uts sh -c "hostname node\$i; \$*"
+exec taskset -c \$(((i - 1) % $cpus)) ip netns exec $net-\$i unshare --uts sh -c "hostname node\$i; \$*"
 AGENT
     chmod +x "$agent"
 }
@@ -55,7 +57,7 @@ AGENT
 in_host() {
     local i=$1
     shift
-    ip netns exec "$net-$i" unshare --uts sh -c 'hostname node'"$i"'; exec "$@"' sh "$@"
+    taskset -c $(((i - 1) % cpus)) ip netns exec "$net-$i" unshare --uts sh -c 'hostname node'"$i"'; exec "$@"' sh "$@"
 }
 
 # launcher_of RANKS: over TCP, a rank a host, in their order.
@@ -64,4 +66,23 @@ launcher_of() {
     hosts=$(seq -s, -f "$subnet.%g" "$1")
     echo "mpirun.openmpi -n {ranks} --host $hosts --bind-to none --map-by node --mca plm_rsh_agent $agent --mca btl tcp,self" \
         "--mca btl_tcp_if_include $subnet.0/24 --mca oob_tcp_if_include $subnet.0/24 --mca btl_tcp_links 2"
+}
+
+# ---- ssh ----
+
+# sshd_start I: host I lets the one key in; ssh finds it and the port by the file ssh_config.
+sshd_start() {
+    [ -e "$work/ssh_key" ] || ssh-keygen -q -t ed25519 -N '' -f "$work/ssh_key"
+    printf '%s\n' 'Host *' 'Port 2222' 'User root' "IdentityFile $work/ssh_key" 'IdentitiesOnly yes' \
+        'StrictHostKeyChecking no' 'UserKnownHostsFile /dev/null' 'LogLevel ERROR' >"$work/ssh_config"
+    printf '%s\n' 'Port 2222' "ListenAddress $subnet.$1" "HostKey $work/ssh_key" "AuthorizedKeysFile $work/ssh_key.pub" \
+        'PermitRootLogin yes' 'StrictModes no' 'UsePAM no' 'PidFile none' >"$work/sshd_config.$1"
+    mkdir -p /run/sshd
+    in_host "$1" /usr/sbin/sshd -f "$work/sshd_config.$1" -E "$work/sshd.$1.log"
+}
+
+# launcher_by_ssh HOST-FILE: a rank a host. ssh gets ssh_config by OMPI_MCA_plm_rsh_args.
+launcher_by_ssh() {
+    echo "mpirun.openmpi -n {ranks} --hostfile $1 --bind-to none --map-by node --mca btl tcp,self" \
+        "--mca btl_tcp_if_include $subnet.0/24 --mca oob_tcp_if_include $subnet.0/24"
 }
