@@ -73,7 +73,6 @@ static int check_shared_memory(int64_t ranks, const char *launcher, Err *err)
 static int guard_folder(const char *folder)
 {
     int ends[2];
-    pid_t self = getpid();
     if (!*folder || pipe2(ends, O_CLOEXEC) != 0)
         return -1;
     pid_t pid = fork();
@@ -91,7 +90,8 @@ static int guard_folder(const char *folder)
     close_range(4, ~0u, 0);
     while (read(ends[0], &byte, 1) < 0 && errno == EINTR)
         ;
-    for (int i = 0; i < GUARD_TRIES && getppid() != self; i++) { /* ranks may take their time */
+    /* A process that ends in order has removed it before it lets go; ranks may take their time. */
+    for (int i = 0; i < GUARD_TRIES && (i > 0 || access(folder, F_OK) == 0); i++) {
         remove_folder(folder);
         sleep(1);
     }
@@ -261,8 +261,6 @@ int ranks_launch(char *const *argv, int64_t ranks, const char *launcher, FILE *c
     int guard = guard_folder(folder);
     words = join(words, argv);
     int status = child_run_printing(&c, words[0], words, chatter, err);
-    if (guard >= 0)
-        close(guard);
     if (status == 0) {
         reap_all();
         status = take_answer(&c, words[0], answer, err);
@@ -271,5 +269,7 @@ int ranks_launch(char *const *argv, int64_t ranks, const char *launcher, FILE *c
     argv_free(words);
     if (*folder)
         remove_folder(folder);
+    if (guard >= 0)
+        close(guard);
     return status;
 }
