@@ -100,13 +100,21 @@ done
 [ -e "$(dirname "$tare")/tare_comm_openmpi.so" ] && command -v mpirun.openmpi >/dev/null || { echo "no Open MPI: no ranks"; exit $failed; }
 sed -e 's/^name.*/name = "r"/' -e 's/^num_trials.*/num_trials = 3\nbatch_size = 4\nparallel = "zero1"/' s.toml >r.toml
 launchers=('' 'srun --mpi=pmix --oversubscribe -n {ranks}')
-[ ! -e "$(dirname "$tare")/tare_comm_mpich.so" ] || launchers+=('srun --mpi=pmi2 --oversubscribe -n {ranks}')
+if [ ! -e "$(dirname "$tare")/tare_comm_mpich.so" ]; then
+    echo "no MPICH: no ranks by pmi2"
+elif ! srun --mpi=list 2>&1 | grep -q pmi2; then
+    echo "this Slurm has no plug-in mpi/pmi2: no ranks of MPICH"
+else
+    launchers+=('srun --mpi=pmi2 --oversubscribe -n {ranks}')
+fi
 for launcher in "${launchers[@]}"; do
     rm -rf results
     LAUNCHER=$launcher sbatch --ntasks=2 --output=ranks.log "$root/configs/slurm/ranks.sbatch" r.toml --set ranks=2 >/dev/null ||
         fail "sbatch of ranks"
     until_says none all_done
     expect "rows of two ranks, launcher '$launcher'" "ok ok ok ok" "$(column results/r.csv status | xargs)"
+    case $launcher in *pmi2*) mpi=MPICH ;; *) mpi="Open MPI" ;; esac
+    expect "rows of $mpi, launcher '$launcher'" 4 "$(column results/r.csv mpi | grep -c "^$mpi ")"
     [ $failed = 0 ] || tail -n 20 ranks.log
 done
 exit $failed
