@@ -2,14 +2,15 @@
  *
  *           matrices         activations   products                     of attention   backward
  *   fp32    f32              f32           fp32                         fp32           yes
- *   fp16    f16              f16           widened into fp32            fp32           no
+ *   fp16    f16              f16           f16, or widened into fp32    fp32           no
  *   bf16    bf16             bf16          bf16, or widened into fp32   bf16           no
  *   mixed   f32 (masters)    f32           bf16                         bf16           yes
  *   int8    i8, row scales   f32           i8 x i8                      bf16           no
  *   q8_0    q8_0             f32           q8_0 x i8 by groups          bf16           no
  *   q4_0    q4_0             f32           q4_0 x i8 by groups          bf16           no
  *
- * Products are those of linear layers and heads, summed in fp32 (int8: in int32, exactly). int8
+ * Products are those of linear layers and heads, summed in fp32 (int8: in int32, exactly; f16 that
+ * is not widened: 32 at a time in f16, then in fp32). int8
  * quantises activations per row. q8_0 and q4_0 have a scale for each 32 weights of a row (dtype.h)
  * and quantise each 32 activations to 8 bits too; sums inside such a group are exact.
  *

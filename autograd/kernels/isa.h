@@ -124,11 +124,12 @@ static inline size_t prefetch_distance(const Tile *tile, size_t strips, size_t n
 /* ---- matrix product of bf16, f16, i8, q8_0 and q4_0 ---- */
 
 /* Finished sums on their way to C: `columns` of `width` exist. Of an i8 product, whose A was 128
- * too large, C = (sums - 128 column_sum) row_scale column_scale. */
+ * too large, C = (sums - 128 column_sum) row_scale column_scale. Of a kernel that `scales` f16, C =
+ * sums row_scale. */
 typedef struct LowFinish {
     size_t rows, columns, width;
     const float *sums;
-    const float *row_scale, *column_scale; /* NULL where the format has none */
+    const float *row_scale, *column_scale; /* NULL where there are none */
     const int32_t *column_sum;
     void *c; /* first element of the tile, of c_type */
     DType c_type;
@@ -154,8 +155,8 @@ static inline void low_prefetch_row(const LowFinish *f, size_t i)
  * A: unit u of row r is a[r*a_row + u*a_unit]. Where a kernel multiplies in fp32 (`widens`), an
  * element of A is an fp32 and a unit of its own. i8 is stored as q + 128, unsigned, as vpdpbusd
  * wants it. B: panels [steps][width] of one tile's width, the last one as narrow as whole vectors
- * allow. In each step of f16 the `width` elements of the first k precede those of the second: [2
- * steps][width].
+ * allow. In each step of f16 that a kernel `widens`, the `width` elements of the first k precede
+ * those of the second: [2 steps][width].
  *
  * A step of q8_0 and q4_0 is a group. A: LOW_GROUP_UNITS units, LowGroup. B: the levels of the
  * group's blocks, [8 or 4 units][width], unsigned: of q8_0 q + 128, of q4_0 as in a file, q + 8;
@@ -201,7 +202,9 @@ typedef struct LowKernel {
     const char *instruction;
     Support support;
     bool widens;
-    size_t rows; /* of a tile at most; 0: as many as Tile says */
+    /* Rows of A are divided by powers of two, so that a sum in f16 has room (fp16_tile.c). */
+    bool scales;
+    size_t rows; /* of a tile at most, and A lies in rows; 0: as many as Tile says */
     void (*tile)(const LowTile *tile);
     bool finishes; /* can finish one tile between the steps of the next */
     /* As fma_loop, of this instruction; NULL where nothing is faster than fp32. */

@@ -46,7 +46,8 @@ int kernels_select(const char *isa_or_null, Err *err);
 /* The table of one instruction set; NULL where this CPU or build lacks it. Tests compare tables. */
 const Kernels *kernels_for(const char *isa);
 
-/* How a processor multiplies a format. Sums are fp32, of i8 int32. */
+/* How a processor multiplies a format. Sums are fp32, of i8 int32, of f16 by vfmadd231ph those of
+ * short chains f16. */
 typedef enum Support {
     SUPPORT_NATIVE,   /* an instruction multiplies the format itself */
     SUPPORT_CONVERT,  /* an instruction widens it, and fp32 is multiplied */
@@ -94,7 +95,8 @@ typedef struct PackedB PackedB;
  * The format of the product is that of `packed`, or `product` where B is not packed. Both operands
  * are rounded to it (A of an i8 product: each row by its own scale; of q8_0 and q4_0: each group to
  * 8 bits by its own scale, and k is a multiple of QUANT_GROUP). The whole sum over k is fp32 (i8:
- * exact; groups: exact inside a group), and only the result of the epilogue is rounded to c_type.
+ * exact; groups: exact inside a group; f16 by vfmadd231ph: 32 products at a time are summed in f16,
+ * and a row of A may exceed f16's range), and only the result of the epilogue is rounded to c_type.
  * The sums of i8, q8_0 and q4_0 are the same bits in every instruction set. Products of small
  * formats always run on our own code. */
 typedef struct Gemm {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tests/support/amx_emulated.h"
+#include "tests/support/fp16_emulated.h"
 #include "tests/support/ref.h"
 
 #include "autograd/kernels/cpu.h"
@@ -13,33 +14,36 @@
 #include <string.h>
 
 /* TARE_ISA and TARE_CPU: instruction sets with and without the instructions that multiply a format;
- * AMX where the processor has it, and emulated wherever it has AVX-512. */
+ * AMX where the processor has it; AMX and AVX512_FP16 emulated wherever it has AVX-512. */
 typedef struct Way {
     const char *isa, *hidden;
-    enum { NO_AMX, EMULATED_AMX, REAL_AMX } amx;
+    enum { NO_AMX, EMULATED, REAL_AMX } amx;
 } Way;
 
 static const Way ways[] = {
     {"generic", "", NO_AMX},
     {"avx2", "-avx_vnni", NO_AMX},
     {"avx2", "", NO_AMX},
-    {"avx512", "-avx512_bf16,-avx512_vnni", NO_AMX},
+    {"avx512", "-avx512_bf16,-avx512_fp16,-avx512_vnni", NO_AMX},
     {"avx512", "-amx_bf16,-amx_int8", NO_AMX},
-    {"avx512", "-amx_bf16,-amx_int8", EMULATED_AMX},
+    {"avx512", "-amx_bf16,-amx_int8", EMULATED},
     {"avx512", "", REAL_AMX},
 };
 
 static inline bool way_choose(const Way *way)
 {
     Err err;
-    bool emulated = way->amx == EMULATED_AMX;
+    bool emulated = way->amx == EMULATED;
     setenv("TARE_CPU", way->hidden, 1);
     int status = kernels_select(way->isa, &err);
     unsetenv("TARE_CPU");
     low_kernel_force(DT_BF16, emulated ? &amx_emulated_bf16 : NULL);
     low_kernel_force(DT_I8, emulated ? &amx_emulated_i8 : NULL);
-    if (status == 0 && emulated)
+    low_kernel_force(DT_F16, emulated ? &fp16_emulated : NULL);
+    if (status == 0 && emulated) {
         cr_assert_str_eq(product_instruction(DT_BF16), amx_emulated_bf16.instruction);
+        cr_assert_str_eq(product_instruction(DT_F16), fp16_emulated.instruction);
+    }
     return status == 0 && (way->amx != REAL_AMX || cpu_features()->amx_bf16);
 }
 

@@ -1,4 +1,5 @@
-/* low: C = A B in bf16, f16, i8, q8_0 or q4_0, sums in fp32 (i8: int32): blocks for the caches,
+/* low: C = A B in bf16, f16, i8, q8_0 or q4_0, sums in fp32 (i8: int32; f16 by AVX512_FP16 in short
+ * chains of f16 first, fp16_tile.c): blocks for the caches,
  * parts for the threads.
  *
  * One idea: a thread packs a block of its rows of A, rounding them on the way, and runs it past the
@@ -12,7 +13,7 @@
  * goes on from the last: few rows pass over all of k at once, so that B is read in its order.
  *
  * Packing is in low_pack.c, the choice of a kernel in low_kernel.c; the innermost loops are in
- * simd/low_tile.c, simd/group_tile.c and simd/amx_tile.c. */
+ * simd/low_tile.c, simd/group_tile.c, simd/amx_tile.c and simd/fp16_tile.c. */
 #include "autograd/kernels/gemm/low.h"
 
 #include "autograd/kernels/gemm/low_kernel.h"
@@ -117,6 +118,12 @@ static const uint32_t *panel_of(const Part *t, const Block *k, const Columns *j)
     return t->scratch->b;
 }
 
+/* Whether each row of A is divided by something while it is packed. */
+static bool scales_rows(const Part *t)
+{
+    return t->product == DT_I8 || t->kernel->scales;
+}
+
 /* Offset, in elements, of a tile's first element in C, z and the residual. */
 static size_t offset_in_c(const Part *t, size_t row, const Columns *j)
 {
@@ -134,7 +141,7 @@ static LowFinish describe_finish(const Part *t, size_t row, size_t rows, const B
         .columns = j->count,
         .width = j->width,
         .sums = sums,
-        .row_scale = scaled ? t->scratch->row_scale + (row - block->rows.from) : NULL,
+        .row_scale = scales_rows(t) ? t->scratch->row_scale + (row - block->rows.from) : NULL,
         .column_scale = scaled ? t->column_scale + j->first : NULL,
         .column_sum = scaled ? t->column_sum + j->first : NULL,
         .c = (char *)g->c + offset * dtype_size(g->c_type),
@@ -238,9 +245,9 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     }
 }
 
-/* Rows of i8 one by one. The first packing of a row finds its scale, which brings the row into the
+/* Rows one by one. The first packing of a row finds its scale, which brings the row into the
  * cache. */
-static void quantize_rows(const Part *t, const Block *block, size_t from, size_t k)
+static void pack_scaled_rows(const Part *t, const Block *block, size_t from, size_t k)
 {
     const Gemm *g = t->g;
     LowLayout a = low_layout(g, t->kernel, strip_rows(t),
@@ -248,8 +255,8 @@ static void quantize_rows(const Part *t, const Block *block, size_t from, size_t
     for (size_t i = block->rows.from, r = 0; i < block->rows.to; i++, r++) {
         float *scale = t->scratch->row_scale + r;
         if (block->first && block->panels.from == t->panels.from)
-            *scale = t->isa->rows.quantize_scale((const float *)g->a + i * g->a_row, g->k);
-        low_pack_a(g, DT_I8, t->kernel, i, 1, from, k, scale, t->scratch->a + r * a.row);
+            *scale = low_row_scale(g, t->product, i);
+        low_pack_a(g, t->product, t->kernel, i, 1, from, k, scale, t->scratch->a + r * a.row);
     }
 }
 
@@ -269,8 +276,8 @@ static void pack_rows(const Part *t, const Block *block)
     const Gemm *g = t->g;
     size_t from = block->steps.from * low_step(t->product);
     size_t to = block->steps.to * low_step(t->product), k = (to < g->k ? to : g->k) - from;
-    if (t->product == DT_I8)
-        quantize_rows(t, block, from, k);
+    if (scales_rows(t))
+        pack_scaled_rows(t, block, from, k);
     else if (dtype_is_grouped(t->product))
         quantize_groups(t, block, from, k);
     else

@@ -1,46 +1,41 @@
 /* low_kernel: see low_kernel.h.
  *
- * One idea: the fastest first, but AMX only after a small product by it came out right on this
- * machine: a system may announce AMX and still not run it well. Only that product is multiplied
- * here. */
+ * One idea: the fastest first, but AMX and AVX512_FP16 only after a small product by them came out
+ * right on this machine: a system may announce AMX and still not run it well, and nobody has seen
+ * the kernel of AVX512_FP16 run. Only that product is multiplied here. */
 #include "autograd/kernels/gemm/low_kernel.h"
 
 #include "autograd/kernels/cpu.h"
 #include "autograd/kernels/gemm/low_kernel_testing.h"
 #include "autograd/kernels/simd/amx_tile.h"
+#include "autograd/kernels/simd/fp16_tile.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 /* ---- a trial ---- */
 
-static float bf16_value(uint32_t bits)
-{
-    float x;
-    bits <<= 16;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
-}
-
-/* A unit of elements whose sums are exact: small integers in bf16, any levels in i8. */
+/* A unit of elements whose sums are exact: small integers in bf16 and f16, any levels in i8. */
 static uint32_t trial_unit(DType product, size_t i)
 {
-    uint32_t word = (uint32_t)i * 2654435761u ^ (uint32_t)i >> 3, bits[2];
-    if (product == DT_I8)
-        return word;
-    float pair[2] = {(float)(word >> 28) - 8, (float)(word >> 24 & 15) - 8};
-    memcpy(bits, pair, sizeof(bits));
-    return bits[0] >> 16 | bits[1];
+    uint32_t word = (uint32_t)i * 2654435761u ^ (uint32_t)i >> 3;
+    const float pair[2] = {(float)(word >> 28) - 8, (float)(word >> 24 & 15) - 8};
+    if (product != DT_I8)
+        kernels()->narrow(product, pair, &word, 2);
+    return word;
 }
 
 static double unit_dot(DType product, uint32_t a, uint32_t b)
 {
     double sum = 0;
+    float x[2], y[2];
     for (int i = 0; i < 4 && product == DT_I8; i++)
         sum += (uint8_t)(a >> 8 * i) * (int8_t)(b >> 8 * i);
-    if (product == DT_BF16)
-        sum = bf16_value(a) * bf16_value(b) + bf16_value(a >> 16) * bf16_value(b >> 16);
-    return sum;
+    if (product == DT_I8)
+        return sum;
+    kernels()->widen(product, &a, x, 2);
+    kernels()->widen(product, &b, y, 2);
+    return x[0] * y[0] + x[1] * y[1];
 }
 
 static double sum_value(DType product, float sum)
@@ -82,7 +77,7 @@ bool low_kernel_is_right(DType product, const LowKernel *kernel)
 
 /* ---- the choice ---- */
 
-/* A kernel of tile registers; its first use is preceded by the trial. */
+/* A kernel whose first use is preceded by the trial. */
 typedef struct Candidate {
     const LowKernel *kernel;
     atomic_int verdict;
@@ -158,8 +153,17 @@ static const LowKernel amx_i8 = {.instruction = "tdpbusd",
                                  .peak_loop = peak_loop_i8_amx};
 #endif
 
-/* NULL where tile registers are missing, hidden or wrong. Only the panels of AVX-512 fit them. */
-static const LowKernel *tile_register_kernel(const Isa *isa, DType product)
+#ifdef TARE_HAVE_FP16
+static const LowKernel avx512_fp16 = {.instruction = "vfmadd231ph",
+                                      .support = SUPPORT_NATIVE,
+                                      .scales = true,
+                                      .rows = FP16_ROWS,
+                                      .tile = tile_f16_fp16,
+                                      .peak_loop = peak_loop_fp16};
+#endif
+
+/* NULL where the kernel to be tried is missing, hidden or wrong. Only the panels of AVX-512 fit. */
+static const LowKernel *tried_kernel(const Isa *isa, DType product)
 {
     if (isa->tile.lanes != AMX_LANES)
         return NULL;
@@ -172,14 +176,19 @@ static const LowKernel *tile_register_kernel(const Isa *isa, DType product)
     if (product == DT_I8 && cpu_features()->amx_int8)
         return if_right(product, &i8);
 #endif
+#ifdef TARE_HAVE_FP16
+    static Candidate f16 = {.kernel = &avx512_fp16};
+    if (product == DT_F16 && cpu_features()->avx512_fp16)
+        return if_right(product, &f16);
+#endif
     return NULL;
 }
 
 const LowKernel *low_kernel(const Isa *isa, DType product)
 {
-    const LowKernel *tiles = tile_register_kernel(isa, product);
-    if (tiles)
-        return tiles;
+    const LowKernel *tried = tried_kernel(isa, product);
+    if (tried)
+        return tried;
 #ifdef TARE_HAVE_X86
     if (isa == &isa_avx512 && product == DT_BF16 && cpu_features()->avx512_bf16)
         return &avx512_bf16;

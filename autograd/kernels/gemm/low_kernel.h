@@ -6,5 +6,5 @@
 /* The processor's own instruction, else what the set has for sure. */
 const LowKernel *low_kernel(const Isa *isa, DType product);
 
-/* Whether a kernel of tile registers multiplies and adds a small matrix as plain C does. */
+/* Whether a kernel of bf16, f16 or i8 multiplies and adds a small matrix as plain C does. */
 bool low_kernel_is_right(DType product, const LowKernel *kernel);

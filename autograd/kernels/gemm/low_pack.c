@@ -31,7 +31,7 @@ typedef struct Lines {
     const void *x;
     DType type; /* of x; DT_I8: already quantised */
     size_t line, step, count, k;
-    const float *scale; /* [count], where x is quantised here */
+    const float *scale; /* [count], where x is divided here; else NULL */
 } Lines;
 
 static size_t unit_elements(const Lines *l)
@@ -51,36 +51,61 @@ static const void *contiguous(const Lines *l, size_t i, size_t from, size_t n, v
     return scratch;
 }
 
-/* n elements of one line, from x, into whole units. */
+/* n elements as fp32: in place, or widened into `wide`. */
+static const float *as_f32(DType type, const void *x, size_t n, float *wide)
+{
+    if (type == DT_F32)
+        return x;
+    isa_in_use()->rows.widen(type, x, wide, n);
+    return wide;
+}
+
+/* n elements of one line, from x, into whole units; scale: 0 where there is none. */
 static void convert(const Lines *l, const void *x, size_t n, float scale, uint32_t *units)
 {
     const Kernels *k = &isa_in_use()->rows;
     float values[CHUNK_ELEMENTS];
     uint16_t halves[CHUNK_ELEMENTS];
+    bool scales = scale != 0 && l->product == DT_F16;
     size_t count = (n + unit_elements(l) - 1) / unit_elements(l);
     units[count - 1] = 0;
     if (l->type == l->product && l->widens) {
         k->widen(l->type, x, (float *)units, n);
         return;
     }
-    if (l->type == l->product) {
+    if (l->type == l->product && !scales) {
         memcpy(units, x, n * dtype_size(l->type));
         return;
     }
-    if (l->type != DT_F32) {
-        k->widen(l->type, x, values, n);
-        x = values;
-    }
-    if (l->product == DT_I8) {
-        k->quantize(x, scale, (int8_t *)units, n);
+    const float *wide = as_f32(l->type, x, n, values);
+    if (scales) {
+        for (size_t i = 0; i < n; i++)
+            values[i] = wide[i] * (1 / scale); /* powers of two: exact */
+        k->narrow(l->product, values, units, n);
+    } else if (l->product == DT_I8) {
+        k->quantize(wide, scale, (int8_t *)units, n);
         for (size_t u = 0; u < count && l->unsigned8; u++)
             units[u] ^= SIGN_BITS;
     } else if (l->widens) {
-        k->narrow(l->product, x, halves, n);
+        k->narrow(l->product, wide, halves, n);
         k->widen(l->product, halves, (float *)units, n);
     } else {
-        k->narrow(l->product, x, units, n);
+        k->narrow(l->product, wide, units, n);
     }
+}
+
+/* max |x| / 127 of line i; NaN or infinite where an element is. */
+static float scale_of(const Lines *l, size_t i)
+{
+    char gathered[CHUNK_ELEMENTS * sizeof(float)];
+    float wide[CHUNK_ELEMENTS], largest = 0;
+    for (size_t p = 0; p < l->k && !isnan(largest); p += CHUNK_ELEMENTS) {
+        size_t n = l->k - p < CHUNK_ELEMENTS ? l->k - p : CHUNK_ELEMENTS;
+        const void *x = contiguous(l, i, p, n, gathered);
+        float scale = kernels()->quantize_scale(as_f32(l->type, x, n, wide), n);
+        largest = scale <= largest ? largest : scale;
+    }
+    return largest;
 }
 
 /* out[u*out_row + i] = unit u of line i. */
@@ -117,12 +142,13 @@ LowLayout low_layout(const Gemm *g, const LowKernel *kernel, size_t strip_rows, 
 
 static void pack_a_rows(const Lines *rows, size_t units, const float *scale, uint32_t *out)
 {
+    char gathered[CHUNK_ELEMENTS * sizeof(float)];
     size_t stride = low_row_stride(units);
     size_t most = CHUNK * unit_elements(rows);
     for (size_t i = 0; i < rows->count; i++, out += stride) {
         for (size_t p = 0; p < rows->k; p += most) {
             size_t n = rows->k - p < most ? rows->k - p : most;
-            convert(rows, contiguous(rows, i, p, n, NULL), n, scale ? scale[i] : 0,
+            convert(rows, contiguous(rows, i, p, n, gathered), n, scale ? scale[i] : 0,
                     out + p / unit_elements(rows));
         }
         for (size_t u = rows->k; u < units && rows->widens; u++)
@@ -175,31 +201,62 @@ static void turn_a_columns(const Gemm *g, size_t row, size_t m, size_t from, siz
         }
 }
 
+/* Rows [row, row + m) over [from, from + k). */
+static Lines rows_of_a(const Gemm *g, DType product, size_t row, size_t m, size_t from, size_t k)
+{
+    size_t at = row * g->a_row + from * g->a_col;
+    return (Lines){.product = product,
+                   .unsigned8 = product == DT_I8,
+                   .x = (const char *)g->a + at * dtype_size(g->a_type),
+                   .type = g->a_type,
+                   .line = g->a_row,
+                   .step = g->a_col,
+                   .count = m,
+                   .k = k};
+}
+
+float low_row_scale(const Gemm *g, DType product, size_t row)
+{
+    const Lines line = rows_of_a(g, product, row, 1, 0, g->k);
+    float scale = scale_of(&line, 0);
+    int exponent;
+    if (product == DT_I8)
+        return scale;
+    if (!isfinite(scale) || scale == 0)
+        return 1;
+    frexpf(scale, &exponent); /* 63.5 to 127 times 2^exponent is the largest element */
+    return ldexpf(1, exponent < -100 ? -97 : exponent + 3);
+}
+
+/* Columns of f16, which no model has, are gathered. */
 void low_pack_a(const Gemm *g, DType product, const LowKernel *kernel, size_t row, size_t m,
                 size_t from, size_t k, const float *row_scale, uint32_t *out)
 {
-    if (g->a_col != 1 && kernel->rows) {
+    if (g->a_col != 1 && kernel->rows && product == DT_BF16) {
         turn_a_columns(g, row, m, from, k, out);
         return;
     }
-    if (g->a_col != 1) {
+    if (g->a_col != 1 && !kernel->rows) {
         pack_a_columns(g, product, kernel->widens, row, m, from, k, out);
         return;
     }
-    size_t units = unit_count(product, kernel->widens, k);
-    Lines rows = {.product = product,
-                  .widens = kernel->widens,
-                  .unsigned8 = product == DT_I8,
-                  .x = (const char *)g->a + (row * g->a_row + from) * dtype_size(g->a_type),
-                  .type = g->a_type,
-                  .line = g->a_row,
-                  .step = 1,
-                  .count = m,
-                  .k = k};
-    pack_a_rows(&rows, units, row_scale, out);
+    Lines rows = rows_of_a(g, product, row, m, from, k);
+    rows.widens = kernel->widens;
+    pack_a_rows(&rows, unit_count(product, kernel->widens, k), row_scale, out);
 }
 
 /* ---- B ---- */
+
+/* The pairs of f16 of two rows. */
+static void zip_f16(const float *even, const float *odd, size_t columns, uint32_t *out)
+{
+    uint16_t low[MOST_COLUMNS], high[MOST_COLUMNS] = {0};
+    isa_in_use()->rows.narrow(DT_F16, even, low, columns);
+    if (odd)
+        isa_in_use()->rows.narrow(DT_F16, odd, high, columns);
+    for (size_t j = 0; j < columns; j++)
+        out[j] = low[j] | (uint32_t)high[j] << 16;
+}
 
 /* The two rows of f16 that a step's pairs stand for. */
 static void unzip(size_t steps, size_t width, uint32_t *panel)
@@ -228,7 +285,7 @@ static void pack_panel_lines(const Lines *columns, size_t width, uint32_t *out)
         group.scale = columns->scale ? columns->scale + j : NULL;
         pack_lines(&group, out + j, width);
     }
-    if (columns->product == DT_F16)
+    if (low_b_in_rows(isa_in_use(), columns->product))
         unzip(steps, width, out);
 }
 
@@ -253,26 +310,20 @@ void low_pack_panel(DType product, size_t k, size_t columns, size_t width, const
         isa->zip_rows_bf16(b, b_row, k, columns, out, width);
         return;
     }
+    bool in_rows = low_b_in_rows(isa, product);
     for (size_t p = 0; p < k; p += 2, b += 2 * b_row, out += width) {
+        const float *odd = p + 1 < k ? b + b_row : NULL;
+        if (!in_rows) {
+            zip_f16(b, odd, columns, out);
+            continue;
+        }
         isa->rows.narrow(DT_F16, b, out, columns);
-        if (p + 1 < k)
-            isa->rows.narrow(DT_F16, b + b_row, (uint16_t *)out + width, columns);
+        if (odd)
+            isa->rows.narrow(DT_F16, odd, (uint16_t *)out + width, columns);
     }
 }
 
 /* ---- slices of a PackedB ---- */
-
-static float scale_of(const float *b, size_t b_row, size_t k)
-{
-    Lines line = {.x = b, .type = DT_F32, .step = b_row};
-    float gathered[CHUNK_ELEMENTS], largest = 0;
-    for (size_t p = 0; p < k && !isnan(largest); p += CHUNK_ELEMENTS) {
-        size_t n = k - p < CHUNK_ELEMENTS ? k - p : CHUNK_ELEMENTS;
-        float scale = kernels()->quantize_scale(contiguous(&line, 0, p, n, gathered), n);
-        largest = scale <= largest ? largest : scale;
-    }
-    return largest;
-}
 
 /* Scales and sums of the columns of a panel of i8, whose levels are `panel`. */
 static void describe_columns(const PackedB *p, size_t column, size_t count, size_t width,
@@ -301,9 +352,7 @@ static void pack_panel_i8(PackedB *p, const Lines *lines, const char *x, size_t 
     panel.count = count;
     panel.scale = scale;
     for (size_t j = 0; j < count; j++)
-        scale[j] = lines->type == DT_I8
-                       ? lines->scale[skip + j]
-                       : scale_of((const float *)x + j * lines->line, lines->step, p->k);
+        scale[j] = lines->type == DT_I8 ? lines->scale[skip + j] : scale_of(&panel, j);
     pack_panel_lines(&panel, whole, out);
     describe_columns(p, column, count, whole, scale, out);
 }

@@ -5,7 +5,7 @@
 #include "autograd/kernels/isa.h"
 
 /* A in units. Stored by rows it stays in rows, low_row_stride apart; stored by columns it becomes
- * strips of a tile's height, or rows for the tile registers, which read nothing else. */
+ * strips of a tile's height, or rows for a kernel that has `rows` and reads nothing else. */
 typedef struct LowLayout {
     size_t strip, row, unit; /* distance, in units, from one strip, row or unit to the next */
 } LowLayout;
@@ -13,8 +13,13 @@ typedef struct LowLayout {
 /* Of a block that is so many units deep, in strips of so many rows. */
 LowLayout low_layout(const Gemm *g, const LowKernel *kernel, size_t strip_rows, size_t units);
 
-/* Rows [row, row + m) of A over [from, from + k), rounded to the format; row_scale [m] of i8, else
- * NULL. */
+/* What row `row` of A is divided by while it is packed for an i8 product, or for a kernel that
+ * `scales`: there a power of two that leaves the largest element between 8 and 16; 1 of a row of
+ * zeros, or with an element that is not finite. */
+float low_row_scale(const Gemm *g, DType product, size_t row);
+
+/* Rows [row, row + m) of A over [from, from + k), rounded to the format; row_scale [m] where they
+ * are divided by something, else NULL. */
 void low_pack_a(const Gemm *g, DType product, const LowKernel *kernel, size_t row, size_t m,
                 size_t from, size_t k, const float *row_scale, uint32_t *out);
 

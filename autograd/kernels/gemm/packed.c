@@ -77,6 +77,7 @@ void gemm_packed_column(const PackedB *p, size_t j, float *out)
     size_t full = tile->lanes * tile->vectors, first = j / full * full, at = j - first;
     size_t width = low_panel_width(tile, p->n, j / full), step = low_step(p->type);
     const uint32_t *panel = low_panel(p, first);
+    bool in_rows = low_b_in_rows(p->isa, p->type);
     if (dtype_is_grouped(p->type)) {
         unpack_groups(p, panel, width, at, out);
         return;
@@ -87,7 +88,7 @@ void gemm_packed_column(const PackedB *p, size_t j, float *out)
             out[i] = (float)level * low_column_scale(p)[j];
             continue;
         }
-        size_t half = p->type == DT_F16 ? i * width + at : (i / 2 * width + at) * 2 + i % 2;
+        size_t half = in_rows ? i * width + at : (i / 2 * width + at) * 2 + i % 2;
         p->isa->rows.widen(p->type, (const uint16_t *)panel + half, out + i, 1);
     }
 }

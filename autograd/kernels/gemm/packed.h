@@ -5,7 +5,7 @@
  * behind them. */
 #pragma once
 
-#include "autograd/kernels/isa.h"
+#include "autograd/kernels/gemm/low_kernel.h"
 
 /* Elements of one step: a group, or as many as fit into 4 bytes. */
 static inline size_t low_step(DType type)
@@ -17,6 +17,12 @@ static inline size_t low_step(DType type)
 static inline size_t low_step_bytes(DType type)
 {
     return dtype_bytes(type, low_step(type));
+}
+
+/* Whether a step of f16 in B is two rows, as a kernel that widens wants them, or pairs. */
+static inline bool low_b_in_rows(const Isa *isa, DType type)
+{
+    return type == DT_F16 && low_kernel(isa, type)->widens;
 }
 
 /* Units of one step of one row of A, for a kernel that widens or not. */

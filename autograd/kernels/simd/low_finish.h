@@ -1,4 +1,4 @@
-/* low_finish: the sums of a tile become elements of C: scaled (i8), added to what is there, taken
+/* low_finish: the sums of a tile become elements of C: scaled, added to what is there, taken
  * through the epilogue, rounded to C's format. No other place rounds the result of a product of a
  * small format.
  *
@@ -14,8 +14,10 @@ ALWAYS_INLINE vf finish_begin(const void *from, DType type, size_t i, size_t j, 
     const LowFinish *f = from;
     vf y = vload(f->sums + i * f->width + j);
     vf c = f->accumulate ? vload_as(type, f->c, i * f->c_row + j, n) : (vf){0};
-    if (!f->row_scale)
-        return (f->accumulate ? c + y : y) + bias; /* in the order of gemm_tile.c */
+    if (!f->column_scale) {
+        y = f->row_scale ? y * f->row_scale[i] : y; /* by a power of two: exact */
+        return (f->accumulate ? c + y : y) + bias;  /* in the order of gemm_tile.c */
+    }
     vi offset = (vi)vload((const float *)(f->column_sum + j)) << 7;
     vf scale = f->row_scale[i] * vload(f->column_scale + j);
     return vfma(__builtin_convertvector((vi)y - offset, vf), scale,

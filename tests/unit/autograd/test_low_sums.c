@@ -49,7 +49,15 @@ static void run_forward(DType product, size_t m, size_t n, size_t k, const float
     run_rows(&(Epilogued){product, DT_F32, n, k, a, b, {0}}, 0, m, threads, c);
 }
 
-/* The error is that of fp32 sums, of 3000 products of numbers from N(0,1). */
+/* Of an fp32 sum of 3000 products of numbers from N(0,1); or, before it, of chains of f16. */
+static double most_error(DType product)
+{
+    if (product == DT_F16 && low_kernel(isa_in_use(), DT_F16)->scales)
+        return 0.35; /* 0.17 seen at most, of sums whose root mean square is 55 */
+    /* 9.8e-5 seen at most in bf16, 1.9e-4 in f16, whose products have more bits to round. */
+    return product == DT_BF16 ? 2e-4 : 4e-4;
+}
+
 Test(low_sums, only_operands_are_rounded)
 {
     enum { M = 21, N = 130, K = 3001 };
@@ -67,10 +75,8 @@ Test(low_sums, only_operands_are_rounded)
         {
             run_forward(products[p], M, N, K, a, b, 1, c);
             double error = ref_max_error(c, expected, M * N, 1);
-            /* 9.8e-5 seen at most in bf16, 1.9e-4 in f16, whose products have more bits to
-             * round. */
-            cr_expect_lt(error, products[p] == DT_BF16 ? 2e-4 : 4e-4, "%s %s %s: %g", way->isa,
-                         way->hidden, dtype_name(products[p]), error);
+            cr_expect_lt(error, most_error(products[p]), "%s %s %s: %g", way->isa, way->hidden,
+                         dtype_name(products[p]), error);
         }
         free(a);
         free(b);
