@@ -4,15 +4,7 @@
 . "$(dirname "$0")/lib/begin.sh"
 root=$(realpath "$OLDPWD")
 
-# refuse WORDS ARGUMENT...: exit 2, nothing on stdout, one line on stderr that contains WORDS.
-refuse() {
-    local words=$1 got=0 out
-    shift
-    out=$("$tare" attention "$@" 2>err </dev/null) || got=$?
-    if [ $got != 2 ] || [ -n "$out" ] || [ "$(wc -l <err)" != 1 ] || ! grep -qF -- "$words" err; then
-        fail "tare attention $*: exit $got, wanted 2 and: $words: $(cat err)"
-    fi
-}
+given=(attention)
 
 # column FILE NAME: the cells of a column as they are, by Python's csv.
 column() {

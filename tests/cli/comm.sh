@@ -36,13 +36,7 @@ rows = json.load(open("rows"))
 assert [r["bytes"] for r in rows] == [4000], rows
 assert all(r["status"] == "ok" and r["compute_ms"] > 0 and r["both_ms"] > 0 for r in rows), rows
 END
-refuse() {
-    local words=$1 got=0
-    shift
-    "$tare" comm "$@" >out 2>err || got=$?
-    [ $got = 2 ] && [ ! -s out ] && [ "$(wc -l <err)" = 1 ] && grep -qF -- "$words" err ||
-        fail "comm $*: exit $got, wanted 2 and: $words: $(cat err)"
-}
+given=(comm)
 refuse "which is no multiple of 4" c.toml --set 'bytes=[6]'
 refuse "'results/c.csv' exists" c.toml
 refuse "operation" c.toml --set 'operation=["gather"]'

@@ -34,7 +34,6 @@ run() {
     "$tare" diff --run "$@" >out 2>err </dev/null || got=$?
     [ $got = "$wanted" ] || fail "diff --run $*: exit $got, wanted $wanted" "$(cat out err)"
 }
-has() { grep -qE -- "$2" "$1" || fail "$1 lacks: $2" "$(cat "$1")"; }
 
 # The same program is no regression, and each row has as many processes as were asked for.
 run 0 "$tare" "$tare" tiny.toml --threshold 50 --format csv

@@ -14,13 +14,7 @@ gives() {
     [ "$got" = "$wanted" ] || fail "$name: '$got', wanted '$wanted'"
 }
 
-# refused NAME LINE ARGUMENT...: exit 2 and this line alone.
-refused() {
-    local name=$1 line=$2 err got=0
-    shift 2
-    err=$("$tare" generate "$@" 2>&1) || got=$?
-    [ "$got" = 2 ] && [ "$err" = "tare: $line" ] || fail "$name: exit $got: '$err', wanted '$line'"
-}
+given=(generate)
 
 # ---- what it prints, and where it stops ----
 

@@ -21,13 +21,6 @@ cmp m.gguf.new hf.new || fail "the file and its directory do not go on in the sa
 "$tare" convert m.gguf half --format fp16 2>err || fail "convert to fp16: $(cat err)"
 [ "$(stat -c %s half/model.safetensors)" -lt "$(stat -c %s hf/model.safetensors)" ] || fail "fp16 is not smaller"
 
-# refused NAME LINE COMMAND...: one line, exit 2.
-refused() {
-    local name=$1 want=$2 err got=0
-    shift 2
-    err=$("$tare" "$@" 2>&1 </dev/null) || got=$?
-    [ "$got" = 2 ] && [ "$err" = "tare: $want" ] || fail "$name: exit $got: '$err', wanted '$want'"
-}
 refused "its own name" "--out 'm.gguf' is the model itself; use another name" dump m.gguf --ids 1 --out m.gguf
 refused "a directory without a format" "convert: --format is missing; it is bf16, fp16, int8, q8_0 or q4_0" convert hf other
 head -c 5000 m.gguf >cut.gguf

@@ -78,13 +78,7 @@ gpt2_of_zeros gpt2
 
 # ---- errors ----
 
-# refused NAME LINE ARGUMENT...: exit 2 and this line alone.
-refused() {
-    local name=$1 line=$2 err got=0
-    shift 2
-    err=$("$tare" run "$@" 2>&1) || got=$?
-    [ "$got" = 2 ] && [ "$err" = "tare: $line" ] || fail "$name: exit $got: '$err', wanted '$line'"
-}
+given=(run)
 decode=(--task decode --model-dir)
 refused "positions" "depth + n_gen is 17, but 'gpt2' has 16 positions" "${decode[@]}" gpt2 --depth 10 --gen 7
 refused "a prompt" "context_length is 17, but 'gpt2' has 16 positions" --task prefill --model-dir gpt2 --context 17

@@ -6,7 +6,6 @@ unshare -m mount -t tmpfs none /proc 2>/dev/null || { echo "cannot hide /proc"; 
 
 # hidden COMMAND...: runs it without /proc; stdout in out, stderr in err.
 hidden() { unshare -m bash -c 'mount -t tmpfs none /proc && exec "$@"' bash "$@" >out 2>err; }
-has() { grep -Eq -- "$2" "$1" || fail "$what: no line of $1 matches $2: $(cat "$1")"; }
 # no_bytes FILE...: none of them allows or names no memory.
 no_bytes() { ! grep -Eq '(^|[^0-9.])0 B' "$@" || fail "$what: no bytes: $(grep -E '(^|[^0-9.])0 B' "$@")"; }
 

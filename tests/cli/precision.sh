@@ -14,10 +14,6 @@ expect() {
     [ "$err" = "$want" ] || fail "$name: got '$err', wanted '$want'"
 }
 
-# has FILE REGEX
-has() { grep -qE -- "$2" "$1" || fail "$1 has no '$2'"; }
-has_not() { ! grep -qE -- "$2" "$1" || fail "$1 has '$2'"; }
-
 bytes() { stat -c %s "$1/model.safetensors"; }
 # without the header and its length
 data_bytes() { echo $(($(bytes "$1") - 8 - $(od -An -tu8 -N8 "$1/model.safetensors"))); }

@@ -4,16 +4,7 @@
 . "$(dirname "$0")/lib/begin.sh"
 
 row=(run --model tiny --d-model 36 --layers 2 --heads 3 --vocab 101 --batch 2 --context 17 --threads 1 --trials 2)
-
-# refuse WORDS ARGUMENT...: exit 2, nothing on stdout, one line on stderr that contains WORDS.
-refuse() {
-    local words=$1 got=0 out
-    shift
-    out=$("$tare" "${row[@]}" "$@" 2>err </dev/null) || got=$?
-    if [ $got != 2 ] || [ -n "$out" ] || [ "$(wc -l <err)" != 1 ] || ! grep -qF -- "$words" err; then
-        fail "$*: exit $got, wanted 2 and: $words: $(cat err)"
-    fi
-}
+given=("${row[@]}")
 
 "$tare" "${row[@]}" --optimizer adamw --recompute block --memory m.csv --tensors t.csv --trace t.json --format csv >row.csv 2>err ||
     fail "exit $?: $(cat err)"

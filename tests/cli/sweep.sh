@@ -4,16 +4,6 @@
 root=$(realpath "$(dirname "$0")/../..")
 . "$(dirname "$0")/lib/begin.sh"
 
-# refuse WORDS ARGUMENT...: exit 2, nothing on stdout, one line on stderr that contains WORDS.
-refuse() {
-    local words=$1 got=0 out
-    shift
-    out=$("$tare" "$@" 2>err </dev/null) || got=$?
-    if [ $got != 2 ] || [ -n "$out" ] || [ "$(wc -l <err)" != 1 ] || ! grep -qF -- "$words" err; then
-        fail "tare $*: exit $got, wanted 2 and: $words" "$(cat err)"
-    fi
-}
-
 # row_process SWEEP: the process that runs a row of it right now, not the one that measures peaks.
 row_process() {
     local child

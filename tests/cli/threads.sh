@@ -14,24 +14,22 @@ row() {
     env "$@" "$tare" run --d-model 16 --layers 1 --heads 2 --context 8 --vocab 50 --threads 2 --trials 3 \
         --format json >out 2>err || fail "$*: exit $?: $(cat err)"
 }
-has() { grep -Eq -- "$2" "$1" || fail "$set: no line of $1 matches $2: $(cat "$1")"; }
-has_not() { ! grep -Eq -- "$2" "$1" || fail "$set: a line of $1 matches $2"; }
 
 # ---- a row ----
 
-for set in A=1 OMP_PROC_BIND=true OMP_PROC_BIND=spread OMP_PROC_BIND=close OMP_PLACES=cores OMP_PLACES=threads \
+for what in A=1 OMP_PROC_BIND=true OMP_PROC_BIND=spread OMP_PROC_BIND=close OMP_PLACES=cores OMP_PLACES=threads \
     OMP_PLACES=sockets GOMP_SPINCOUNT=100 OMP_DYNAMIC=true OMP_MAX_ACTIVE_LEVELS=0; do
     for twice in A=1 GOMP_SPINCOUNT=100; do # with the variable the program does not start itself again
-        row "$set" "$twice"
+        row "$what" "$twice"
         has out '"threads_seen": ?2[,}]?'
         has out "\"cpus_allowed\": ?\"$list\""
         has_not err "$warning"
     done
 done
 
-for set in OMP_THREAD_LIMIT=1 OMP_PLACES="{$first}" "GOMP_CPU_AFFINITY=$first"; do
-    row "$set"
-    case $set in GOMP*) # GNU's runtime alone knows it
+for what in OMP_THREAD_LIMIT=1 OMP_PLACES="{$first}" "GOMP_CPU_AFFINITY=$first"; do
+    row "$what"
+    case $what in GOMP*) # GNU's runtime alone knows it
         grep -q libgomp <(ldd "$tare") || continue ;;
     esac
     has out '"threads_seen": ?1[,}]?'
@@ -78,18 +76,18 @@ verb() {
 # every WHETHER: the warning of every verb in what it prints, or in none.
 every() {
     for name in sweep attention doctor compare precision train generate classify; do
-        verb $name >said 2>&1 || fail "$set: $name: exit $?: $(cat said)"
+        verb $name >said 2>&1 || fail "$what: $name: exit $?: $(cat said)"
         case $name in
             doctor) $1 said "fix +threads|$warning" ;; # it has a word of its own for the mask and the quota
             *) $1 said "$warning" ;;
         esac
     done
 }
-set="all at once"
+what="all at once"
 export OMP_PROC_BIND=spread OMP_PLACES=cores OMP_DYNAMIC=true OMP_MAX_ACTIVE_LEVELS=0
 every has_not
 unset OMP_PROC_BIND OMP_PLACES OMP_DYNAMIC OMP_MAX_ACTIVE_LEVELS
-set=OMP_THREAD_LIMIT=1
+what=OMP_THREAD_LIMIT=1
 OMP_THREAD_LIMIT=1 out=limited every has
 expect "the column" "1 2" "$(column limited.csv threads_seen) $(column sweep.csv threads_seen)"
 for report in results/benchmark_*.md; do has "$report" '^\*\*Threads:\*\* 2(, but only 1 of 2 threads can run at once: .*)?$'; done
@@ -101,7 +99,7 @@ chmod +x fewer
 has err "no row is ok in both 'sweep.csv' and 'limited.csv'"
 "$tare" diff --run "$tare" ./fewer sweep.toml --processes 1 >out 2>err && fail "a program on fewer CPUs was compared"
 has out 'not compared: .*: the new program ran on fewer CPUs than threads$'
-set="the mask"
+what="the mask"
 if command -v taskset >/dev/null; then
     before=$(taskset -p $$ | sed 's/.*: //')
     taskset -pc "$first" $$ >/dev/null
@@ -113,7 +111,7 @@ fi
 
 group=/sys/fs/cgroup/cpu/tare-test-$$
 if mkdir "$group" 2>/dev/null && echo 100000 2>/dev/null >"$group/cpu.cfs_quota_us"; then
-    set=quota
+    what=quota
     before=$(sed -n 's/^[0-9]*:[^:]*\bcpu\b[^:]*:/\/sys\/fs\/cgroup\/cpu/p' /proc/self/cgroup)
     echo $$ >"$group/cgroup.procs"
     row A=1
