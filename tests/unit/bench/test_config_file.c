@@ -5,12 +5,12 @@
 #include <criterion/new/assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench/precision/config.h"
 #include "bench/serving/config.h"
 #include "bench/sweep/config.h"
 #include "bench/train/config.h"
+#include "tests/support/temp_dir.h"
 
 #define CELLS                                                                                      \
     "[[model]]\nname = 'm'\nmake = 'x'\n"                                                          \
@@ -230,18 +230,13 @@ Test(config_file, a_filter_keeps_work_of_models)
 }
 
 /* A file without a task is one of cells, and says so of a sentiment key. */
-Test(config_file, a_key_of_another_task)
+Test(config_file, a_key_of_another_task, .init = temp_dir_make, .fini = temp_dir_remove)
 {
-    char path[] = "/tmp/tare-config-test-XXXXXX";
-    static const char text[] = "warmups = 3\n";
+    const char *path = temp_write("a.toml", "warmups = 3\n");
     Err err = {""};
     ConfigDocument d;
-    int fd = mkstemp(path);
-    cr_assert(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-    close(fd);
     cr_assert(config_open(&d, &serving_config_file, path, &err) == 0, "%s", err.msg);
     cr_expect(eq(int, config_read(&d, &any, NULL, &err), -1));
     cr_expect(strstr(err.msg, ":1: 'warmups' is for task = \"sentiment\"") != NULL, "%s", err.msg);
     config_close(&d);
-    unlink(path);
 }

@@ -7,6 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/support/temp_dir.h"
+
+TestSuite(ids, .init = temp_dir_make, .fini = temp_dir_remove);
+
 static void expect_table(const char *text, size_t rows, size_t cols, const int32_t *at)
 {
     Err err;
@@ -78,12 +82,11 @@ Test(ids, a_long_word_is_cut_in_the_message)
 
 Test(ids, files)
 {
-    char path[] = "/tmp/tare-ids-XXXXXX", argument[40];
-    int fd = mkstemp(path);
-    cr_assert(fd >= 0 && write(fd, "1 2;\n3 4\n", 9) == 9);
+    char argument[100];
+    const char *path = temp_write("ids", "1 2;\n3 4\n");
     snprintf(argument, sizeof argument, "@%s", path);
     expect_table(argument, 2, 2, (int32_t[]){1, 2, 3, 4});
-    cr_assert(write(fd, "\0 5", 3) == 3 && close(fd) == 0);
+    temp_write_bytes("ids", "1 2;\n3 4\n\0 5", 12);
     expect_refused(argument, "NUL");
     unlink(path);
     expect_refused(argument, "No such file");
@@ -96,19 +99,17 @@ Test(ids, errors_name_the_file)
 {
     Err err = {""};
     IdTable t;
-    char path[] = "/tmp/tare-ids-XXXXXX", argument[40], want[100];
-    int fd = mkstemp(path);
-    cr_assert(fd >= 0 && write(fd, "1 2;3 x", 7) == 7);
+    char argument[100], want[200];
+    const char *path = temp_write("ids", "1 2;3 x");
     snprintf(argument, sizeof argument, "@%s", path);
     snprintf(want, sizeof want, "--ids: %s: row 2, number 2: 'x' is not an integer", path);
     expect_refused(argument, want);
-    cr_assert(pwrite(fd, "9", 1, 6) == 1 && close(fd) == 0);
+    temp_write("ids", "1 2;3 9");
     cr_assert(ids_parse(&t, "--ids", argument, &err) == 0, "%s", err.msg);
     cr_expect(ids_check(&t, 0, 8, "a token id", &err) == -1);
     snprintf(want, sizeof want, "--ids: %s: row 2, number 2: 9 is not a token id (0 to 8)", path);
     cr_expect_str_eq(err.msg, want);
     ids_release(&t);
-    unlink(path);
 }
 
 Test(ids, range)

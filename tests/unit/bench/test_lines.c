@@ -4,29 +4,16 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-static char path[64];
+#include "tests/support/temp_dir.h"
 
-static void make_path(void)
-{
-    strcpy(path, "/tmp/tare-lines-XXXXXX");
-    int fd = mkstemp(path);
-    cr_assert(fd >= 0);
-    close(fd);
-}
+TestSuite(lines, .init = temp_dir_make, .fini = temp_dir_remove);
 
-static void remove_path(void)
-{
-    unlink(path);
-}
-
-TestSuite(lines, .init = make_path, .fini = remove_path);
+static const char *path;
 
 static void write_text(const char *text, size_t len)
 {
-    FILE *f = fopen(path, "wb");
-    cr_assert(f && fwrite(text, 1, len, f) == len && fclose(f) == 0);
+    path = temp_write_bytes("lines", text, len);
 }
 
 static void expect_line(Lines *l, const char *text, size_t len)
@@ -55,6 +42,7 @@ Test(lines, an_empty_file_has_none)
 {
     Lines l;
     Err err = {""};
+    write_text("", 0);
     cr_assert_eq(lines_open(&l, path, &err), 0);
     cr_expect_eq(lines_next(&l, &err), 0);
     lines_close(&l);

@@ -10,6 +10,7 @@
 
 #include "bench/serving/config.h"
 #include "bench/serving/score.h"
+#include "tests/support/temp_dir.h"
 
 /* ---- config ---- */
 
@@ -41,7 +42,7 @@ Test(sentiment, config_with_defaults_and_settings)
     config_release(&serving_config_file, &c);
 }
 
-Test(sentiment, a_task_makes_the_file)
+Test(sentiment, a_task_makes_the_file, .init = temp_dir_make, .fini = temp_dir_remove)
 {
     const struct {
         const char *text;
@@ -51,17 +52,13 @@ Test(sentiment, a_task_makes_the_file)
                  {"task = 'gpt'\n", NULL}};
     Err err = {""};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        char path[] = "/tmp/tare-sentiment-test-XXXXXX";
-        int fd = mkstemp(path);
+        const char *path = temp_write("a.toml", cases[i].text);
         ConfigDocument d;
-        cr_assert(write(fd, cases[i].text, strlen(cases[i].text)) > 0);
-        close(fd);
         cr_expect(
             eq(int, config_open(&d, &serving_config_file, path, &err), cases[i].file ? 0 : -1));
         cr_expect(eq(ptr, (void *)d.file, (void *)cases[i].file));
         if (cases[i].file)
             config_close(&d);
-        unlink(path);
     }
     cr_expect(strstr(err.msg, ":1: task is 'gpt'; it may be sentiment") != NULL, "%s", err.msg);
 }
