@@ -2,24 +2,17 @@
 #include "bench/attention/row.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bench/attention/layer.h"
 #include "bench/machine/threads.h"
 #include "bench/row/config.h"
+#include "bench/sweep/grid_row.h"
 
-#define KEY(kind, name_, member, fallback_, doc_, ...)                                             \
-    FIELD(AttentionRow, kind, name_, member, .group = FIELD_CONFIG, .unit = "", .doc = (doc_),     \
-          .fallback = (fallback_), __VA_ARGS__)
-#define OUT(kind, name_, member, unit_, doc_)                                                      \
-    FIELD(AttentionRow, kind, name_, member, .group = FIELD_RESULT, .unit = (unit_), .doc = (doc_))
-#define SHARED(name_)                                                                              \
-    {                                                                                              \
-        .name = name_                                                                              \
-    } /* a column of row/fields.def, with its meaning there */
-#define BETWEEN(low, high) .min = (low), .max = (high)
+#define KEY(...) GRID_KEY(AttentionRow, __VA_ARGS__)
+#define OUT(...) GRID_OUT(AttentionRow, __VA_ARGS__)
+#define SHARED   GRID_SHARED
 
 /* Bounds that keep every product of sizes below 2^64. */
 enum { MOST_SEQUENCES = 1 << 24, MOST_HEADS = 1 << 16, MOST_CHANNELS = 1 << 16 };
@@ -111,31 +104,7 @@ static Field fields[] = {
 const Schema *attention_schema(void)
 {
     static const Schema schema = {"a row", fields, COUNT_OF(fields), sizeof(AttentionRow)};
-    for (size_t i = 0; i < COUNT_OF(fields); i++)
-        if (!fields[i].doc)
-            fields[i] = *row_field(fields[i].name);
-    return &schema;
-}
-
-void attention_row_init(AttentionRow *r)
-{
-    Err err;
-    *r = (AttentionRow){
-        .saved_bytes = INT_MISSING, .parity_context = INT_MISSING, .parity_error = NAN};
-    row_result_init(&r->base);
-    row_config_init(&r->base.config);
-    for (const Field *f = attention_schema()->fields; f < fields + COUNT_OF(fields); f++)
-        if (f->group == FIELD_CONFIG && f->fallback)
-            CHECK(field_parse(f, r, f->fallback, &err) == 0, "default of %s: %s", f->name, err.msg);
-}
-
-void attention_row_name(AttentionRow *r)
-{
-    const RowConfig *c = &r->base.config;
-    snprintf(r->base.row_id, sizeof r->base.row_id,
-             "%.16s/b%" PRId64 "/h%" PRId64 "/t%" PRId64 "/d%" PRId64 "/%s/%.16s", r->impl,
-             c->batch_size, c->num_heads, c->context_length, r->head_dim,
-             r->causal ? "causal" : "full", c->precision);
+    return grid_schema(&schema, fields);
 }
 
 Attention attention_shape(const AttentionRow *r)
@@ -152,15 +121,20 @@ static int64_t whole_bytes(double bytes)
     return bytes < 0x1p62 ? (int64_t)bytes : (int64_t)1 << 62;
 }
 
-void attention_row_plan(AttentionRow *r)
+void attention_row_plan(void *row)
 {
+    AttentionRow *r = row;
+    const RowConfig *c = &r->base.config;
     const Attention a = attention_shape(r);
     const AttentionImpl *impl = attention_impl(r->impl);
+    snprintf(r->base.row_id, sizeof r->base.row_id,
+             "%.16s/b%" PRId64 "/h%" PRId64 "/t%" PRId64 "/d%" PRId64 "/%s/%.16s", r->impl,
+             c->batch_size, c->num_heads, c->context_length, r->head_dim,
+             r->causal ? "causal" : "full", c->precision);
     r->base.num_params = 0;
     r->base.model_flops = attention_layer_flops(&a, true);
     r->saved_bytes = whole_bytes(attention_saved_bytes(&a, impl));
-    r->base.predicted_peak_bytes =
-        whole_bytes(attention_process_bytes(&a, impl, (int)r->base.config.threads));
+    r->base.predicted_peak_bytes = whole_bytes(attention_process_bytes(&a, impl, (int)c->threads));
     text_set(r->base.product_support,
              support_name(a.type == a.product ? SUPPORT_NATIVE : SUPPORT_CONVERT));
     text_set(r->base.product_instruction, product_instruction(a.product));

@@ -22,15 +22,10 @@ typedef struct AttentionRow {
 /* Of an AttentionRow; a Field.group of FIELD_CONFIG is a key of the study's config. */
 const Schema *attention_schema(void);
 
-/* Defaults, and every result missing. */
-void attention_row_init(AttentionRow *r);
-
-/* Fills the name that --filter knows, "flash/b8/h1/t1024/d64/causal/fp32", into base.row_id. */
-void attention_row_name(AttentionRow *r);
-
-/* Fills what follows from the shape: FLOPs, predicted bytes, bytes saved, how the CPU multiplies.
- * Bytes that no machine has are held at 2^62. */
-void attention_row_plan(AttentionRow *r);
+/* Of an AttentionRow, fills the name that --filter knows, "flash/b8/h1/t1024/d64/causal/fp32", into
+ * base.row_id, and what follows from the shape: FLOPs, predicted bytes, bytes saved, how the CPU
+ * multiplies. Bytes that no machine has are held at 2^62. */
+void attention_row_plan(void *row);
 
 /* The shape without pointers; products are bf16 in a forward pass where the row and the CPU are. */
 Attention attention_shape(const AttentionRow *r);

@@ -2,24 +2,17 @@
 #include "bench/comm/row.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bench/ranks/parallel.h"
 #include "bench/row/config.h"
 #include "bench/row/ranked.h"
+#include "bench/sweep/grid_row.h"
 
-#define KEY(kind, name_, member, fallback_, doc_, ...)                                             \
-    FIELD(CommRow, kind, name_, member, .group = FIELD_CONFIG, .unit = "", .doc = (doc_),          \
-          .fallback = (fallback_), __VA_ARGS__)
-#define OUT(kind, name_, member, unit_, doc_)                                                      \
-    FIELD(CommRow, kind, name_, member, .group = FIELD_RESULT, .unit = (unit_), .doc = (doc_))
-#define SHARED(name_)                                                                              \
-    {                                                                                              \
-        .name = name_                                                                              \
-    } /* a column of row/fields.def, with its meaning there */
-#define BETWEEN(low, high) .min = (low), .max = (high)
+#define KEY(...) GRID_KEY(CommRow, __VA_ARGS__)
+#define OUT(...) GRID_OUT(CommRow, __VA_ARGS__)
+#define SHARED   GRID_SHARED
 
 /* In the order of the CSV. */
 static Field fields[] = {
@@ -82,31 +75,12 @@ static Field fields[] = {
 const Schema *comm_schema(void)
 {
     static const Schema schema = {"a row", fields, COUNT_OF(fields), sizeof(CommRow)};
-    for (size_t i = 0; i < COUNT_OF(fields); i++)
-        if (!fields[i].doc)
-            fields[i] = *row_field(fields[i].name);
-    return &schema;
+    return grid_schema(&schema, fields);
 }
 
-void comm_row_init(CommRow *r)
+void comm_row_plan(void *row)
 {
-    Err err;
-    *r = (CommRow){.wrong = INT_MISSING,
-                   .rounds = INT_MISSING,
-                   .algbw_gb_per_s = NAN,
-                   .busbw_gb_per_s = NAN,
-                   .compute_ms = NAN,
-                   .both_ms = NAN,
-                   .overlap_fraction = NAN};
-    row_result_init(&r->base);
-    row_config_init(&r->base.config);
-    for (const Field *f = comm_schema()->fields; f < fields + COUNT_OF(fields); f++)
-        if (f->group == FIELD_CONFIG && f->fallback)
-            CHECK(field_parse(f, r, f->fallback, &err) == 0, "default of %s: %s", f->name, err.msg);
-}
-
-void comm_row_plan(CommRow *r)
-{
+    CommRow *r = row;
     const RowConfig *c = &r->base.config;
     snprintf(r->base.row_id, sizeof r->base.row_id, "%.16s/%" PRId64 "/r%" PRId64 "/%.8s",
              r->operation, r->bytes, c->ranks, c->reduce);

@@ -19,12 +19,9 @@ typedef struct CommRow {
 /* Of a CommRow; a Field.group of FIELD_CONFIG is a key of the study's config. */
 const Schema *comm_schema(void);
 
-/* Defaults, and every result missing. */
-void comm_row_init(CommRow *r);
-
-/* Fills the name that --filter knows, "all_reduce/1000000/r2/ring", into base.row_id, and the bytes
- * that a rank takes. */
-void comm_row_plan(CommRow *r);
+/* Of a CommRow, fills the name that --filter knows, "all_reduce/1000000/r2/ring", into base.row_id,
+ * and the bytes that a rank takes. */
+void comm_row_plan(void *row);
 
 /* Fills the rates of a median: bytes over time, and that times what the links carry for each byte,
  * as in nccl-tests (its PERFORMANCE page). */

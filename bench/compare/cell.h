@@ -53,13 +53,8 @@ bool cell_entry_shows_ratio(const Comparison *c, const CellEntry *r);
 
 /* ---- report.c ---- */
 
-/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; see output.h) with all records so
- * far, replacing what an earlier call wrote. */
-int compare_report_write(const Comparison *c, ReportPlace *place, Err *err);
-
-/* Prints a Comparison as Markdown: parity, then medians and shares of the peak, one table a
- * model. */
-void compare_report_markdown(const void *comparison, time_t started, FILE *f);
+/* Of a Comparison: parity, then medians and shares of the peak, one table a model. */
+extern const Report compare_report;
 
 /* ---- inputs.c ---- */
 

@@ -23,12 +23,6 @@ json_t *implementation_ask(Implementation *a, json_t *request, Err *err)
     return reply;
 }
 
-int implementation_tell(Implementation *a, json_t *request, Err *err)
-{
-    json_auto_t *reply = implementation_ask(a, request, err);
-    return reply ? 0 : -1;
-}
-
 double implementation_time(Implementation *a, const char *what, int64_t calls, Err *err)
 {
     json_auto_t *reply =

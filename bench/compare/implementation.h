@@ -50,8 +50,6 @@ int implementation_wake(Implementation *a, Err *err);
 /* The answer to a request (taken over), after which the worker's threads sleep again; the caller
  * owns it. NULL with a sentence. */
 json_t *implementation_ask(Implementation *a, json_t *request, Err *err);
-/* The same where the answer says nothing but that it was done. */
-int implementation_tell(Implementation *a, json_t *request, Err *err);
 /* Mean time of `calls` calls of "run" or "nothing", in ns, and cpu_ns; NaN when it failed. */
 double implementation_time(Implementation *a, const char *what, int64_t calls, Err *err);
 

@@ -17,29 +17,29 @@
 
 /* ---- reports ---- */
 
-static void write_csv(const Report *r, FILE *f)
+static void write_csv(const Report *r, const void *of, size_t count, FILE *f)
 {
     OWNED void *record = xmalloc(r->schema->size);
     schema_write_header(r->schema, f);
-    for (size_t i = 0; i < r->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         schema_init(r->schema, record);
-        r->record(r->of, i, record);
+        r->record(of, i, record);
         schema_write_record(r->schema, record, f);
     }
 }
 
-static void write_json(const Report *r, time_t started, FILE *f)
+static void write_json(const Report *r, const void *of, size_t count, time_t started, FILE *f)
 {
     OWNED void *record = xmalloc(r->schema->size);
     json_t *records = json_array();
-    for (size_t i = 0; i < r->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         schema_init(r->schema, record);
-        r->record(r->of, i, record);
+        r->record(of, i, record);
         json_t *object = schema_to_json(r->schema, record);
-        CHECK(json_object_update_new(object, r->details(r->of, i)) == 0, "no JSON of a record");
+        CHECK(json_object_update_new(object, r->details(of, i)) == 0, "no JSON of a record");
         json_array_append_new(records, object);
     }
-    json_auto_t *document = r->document(r->of, started, records);
+    json_auto_t *document = r->document(of, started, records);
     CHECK(document, "a report that is no JSON");
     json_dumpf(document, f, JSON_INDENT(2) | JSON_REAL_PRECISION(REPORT_DIGITS));
     fputc('\n', f);
@@ -59,19 +59,20 @@ int report_folder_make(const char *folder, Err *err)
 
 static const char *const extensions[] = {"json", "csv", "md"};
 
-static void write_as(const Report *r, const char *extension, time_t started, FILE *f)
+static void write_as(const char *extension, const Report *r, const void *of, size_t count,
+                     time_t started, FILE *f)
 {
     if (strcmp(extension, "json") == 0)
-        write_json(r, started, f);
+        write_json(r, of, count, started, f);
     else if (strcmp(extension, "csv") == 0)
-        write_csv(r, f);
+        write_csv(r, of, count, f);
     else
-        r->markdown(r->of, started, f);
+        r->markdown(of, started, f);
 }
 
 /* Through a temporary file, so that a result is never half written. */
-static int write_file(const char *path, const char *extension, const Report *r, time_t started,
-                      Err *err)
+static int write_file(const char *path, const char *extension, const Report *r, const void *of,
+                      size_t count, time_t started, Err *err)
 {
     OWNED char *target = path_target(path),
                *partial = path_temporary(target, NULL); /* a link stays one */
@@ -79,7 +80,7 @@ static int write_file(const char *path, const char *extension, const Report *r, 
     bool written = false;
     if (f) {
         temporary_lock(fileno(f));
-        write_as(r, extension, started, f);
+        write_as(extension, r, of, count, started, f);
         written = fflush(f) == 0 && !ferror(f);
         written = fclose(f) == 0 && written && rename(partial, target) == 0;
     }
@@ -114,7 +115,7 @@ static bool take(const ReportPlace *p)
     return true;
 }
 
-int report_write(const Report *r, ReportPlace *place, Err *err)
+int report_write(const Report *r, const void *of, size_t count, ReportPlace *place, Err *err)
 {
     bool first = place->named == 0;
     if (first)
@@ -122,7 +123,7 @@ int report_write(const Report *r, ReportPlace *place, Err *err)
             place->named++;
     for (size_t i = 0; i < COUNT_OF(extensions); i++) {
         OWNED char *path = report_path(place, i);
-        if (write_file(path, extensions[i], r, place->started, err) == 0)
+        if (write_file(path, extensions[i], r, of, count, place->started, err) == 0)
             continue;
         if (first && i == 0)
             unlink(path); /* the empty one */

@@ -13,18 +13,16 @@
 
 /* ---- reports ---- */
 
-/* Every function is given `of`, the subject of the report. */
+/* One kind of report. Every function is given `of`, its subject. */
 typedef struct Report {
-    const void *of;
     const Schema *schema; /* of a record */
-    size_t count;         /* of records */
     /* fills record i, in which every field is missing */
     void (*record)(const void *of, size_t i, void *record);
     /* an object of what only JSON has of record i */
     json_t *(*details)(const void *of, size_t i);
     /* makes the whole JSON; takes over `records`, an array */
     json_t *(*document)(const void *of, time_t started, json_t *records);
-    void (*markdown)(const void *of, time_t started, FILE *f);
+    void (*markdown)(const void *of, time_t started, FILE *f); /* the console's as well */
 } Report;
 
 /* Where the reports of one run go. */
@@ -34,10 +32,10 @@ typedef struct ReportPlace {
     time_t named; /* the second in the files' names, from the first report_write on; 0 before */
 } ReportPlace;
 
-/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC), each through a temporary file,
- * replacing what an earlier call with the same place wrote. The second is that of the start, or the
- * next one that no other report has. */
-int report_write(const Report *r, ReportPlace *place, Err *err);
+/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC) with `count` records, each through a
+ * temporary file, replacing what an earlier call with the same place wrote. The second is that of
+ * the start, or the next one that no other report has. */
+int report_write(const Report *r, const void *of, size_t count, ReportPlace *place, Err *err);
 
 enum { REPORT_DIGITS = 9 }; /* significant ones of a REAL */
 

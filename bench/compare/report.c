@@ -326,7 +326,7 @@ static void write_method(const Comparison *c, FILE *f)
             peaks_measured(p), p->fma, p->gemm, peaks_limit(p), peaks_of_product(p, DT_I8));
 }
 
-void compare_report_markdown(const void *comparison, time_t started, FILE *f)
+static void write_markdown(const void *comparison, time_t started, FILE *f)
 {
     const Comparison *c = comparison;
     session_print(&c->session, "Benchmark Results", c->config->name, started, f);
@@ -338,14 +338,4 @@ void compare_report_markdown(const void *comparison, time_t started, FILE *f)
     write_cold(c, f);
 }
 
-int compare_report_write(const Comparison *c, ReportPlace *place, Err *err)
-{
-    const Report report = {c,
-                           &schema,
-                           c->num_records,
-                           fill_record,
-                           record_details,
-                           make_document,
-                           compare_report_markdown};
-    return report_write(&report, place, err);
-}
+const Report compare_report = {&schema, fill_record, record_details, make_document, write_markdown};

@@ -142,7 +142,9 @@ void session_remove_file(const Session *s, const char *name)
 int session_write_outputs(const Session *s, Implementation *a, Err *err)
 {
     OWNED char *path = session_file(s, a->name);
-    return implementation_tell(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
+    json_auto_t *reply =
+        implementation_ask(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
+    return reply ? 0 : -1;
 }
 
 void session_prove(const Session *s, const Entry *ours, Entry *e, double tolerance)

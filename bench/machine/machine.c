@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "autograd/kernels/cpu.h"
 #include "autograd/kernels/placement.h"
+#include "bench/util/units.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -259,9 +259,6 @@ static void read_hypervisor(const char *root, char *name, size_t size)
 void machine_read(Machine *c, const char *root)
 {
     *c = (Machine){.load = NAN};
-    struct utsname u;
-    if (uname(&u) == 0)
-        snprintf(c->kernel, sizeof c->kernel, "%.20s %.42s", u.sysname, u.release);
     read_cpus(c, root);
     read_memory_and_quota(c, root);
     read_huge_pages(root, c->huge_pages, sizeof c->huge_pages);
@@ -304,6 +301,17 @@ int64_t memory_auto_limit(void)
     if (memory == INT_MISSING)
         return INT_MISSING;
     return memory > reserve ? memory - reserve : 0;
+}
+
+int memory_check(size_t bytes, const char *who, const char *advice, Err *err)
+{
+    char needed[UNIT_TEXT_SIZE], there[UNIT_TEXT_SIZE];
+    int64_t limit = memory_auto_limit();
+    if (limit == INT_MISSING || bytes <= (size_t)limit)
+        return 0;
+    format_bytes(needed, (double)bytes);
+    format_bytes(there, (double)limit);
+    return err_set(err, "%s needs %s, but only %s can be used; %s", who, needed, there, advice);
 }
 
 static double own_cpu_seconds(void)

@@ -24,8 +24,8 @@ typedef struct Machine {
     int64_t turbo;            /* 1 = the clock may rise above its base */
     int64_t smt;              /* 1 = several threads share a core */
     char clock_source[32];
-    double load;                     /* 1-minute load average, this process included */
-    char kernel[64], hypervisor[32]; /* "" = none seen */
+    double load;         /* 1-minute load average, this process included */
+    char hypervisor[32]; /* "" = none seen */
 } Machine;
 
 void machine_read(Machine *c, const char *root);
@@ -49,6 +49,10 @@ double machine_cpu_quota(const char *root);
 /* memory = "auto": machine_memory less 512 MiB for the rest of the machine; INT_MISSING when that
  * is not known: then nothing is refused for its memory. */
 int64_t memory_auto_limit(void);
+
+/* Asked before any memory is touched: the system would grant it and kill us later. -1: "WHO needs
+ * 2 GiB, but only 1 GiB can be used; ADVICE". */
+int memory_check(size_t bytes, const char *who, const char *advice, Err *err);
 
 /* CPU time so far, in s: of all CPUs since boot, and of this process and its children that have
  * ended; NaN if unknown. */

@@ -352,7 +352,7 @@ static void write_orderings(const Study *s, FILE *f)
     table_end(&t);
 }
 
-void study_report_markdown(const void *study, time_t started, FILE *f)
+static void write_markdown(const void *study, time_t started, FILE *f)
 {
     const Study *s = study;
     fprintf(f, "# Precision: %s\n\n", s->config->name);
@@ -371,14 +371,5 @@ void study_report_markdown(const void *study, time_t started, FILE *f)
     write_orderings(s, f);
 }
 
-int study_report_write(const Study *s, ReportPlace *place, Err *err)
-{
-    const Report report = {s,
-                           &study_schema,
-                           s->num_records,
-                           fill_record,
-                           record_details,
-                           make_document,
-                           study_report_markdown};
-    return report_write(&report, place, err);
-}
+const Report study_report = {&study_schema, fill_record, record_details, make_document,
+                             write_markdown};

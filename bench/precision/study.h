@@ -85,12 +85,8 @@ bool study_load(const Study *s, const StudySubject *subject, const RecordWants *
 
 /* ---- report.c ---- */
 
-/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md} (UTC; see output.h) with all records so
- * far, replacing what an earlier call wrote. */
-int study_report_write(const Study *s, ReportPlace *place, Err *err);
-
-/* The Markdown report of a Study: formats, times, sizes, accuracy, perplexity, expectations. */
-void study_report_markdown(const void *study, time_t started, FILE *f);
+/* Of a Study: formats, times, sizes, accuracy, perplexity, expectations. */
+extern const Report study_report;
 
 /* Copies the start of a text for Markdown: at most `bytes` bytes, whole characters, one line,
  * blanks for what would end a table's cell, "..." behind a cut. `out` has room for bytes + 4. */

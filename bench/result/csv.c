@@ -16,20 +16,12 @@ static const Field line_fields[] = {
 const Schema sample_line_schema = {"a sample", line_fields, COUNT_OF(line_fields),
                                    sizeof(SampleLine)};
 
-#define TOKEN(name, doc_) FIELD(TokenLine, INT, #name, token.name, .doc = (doc_))
-static const Field token_line_fields[] = {
-    FIELD(TokenLine, TEXT, "row_id", row_id),
-    TOKEN(trial, "run of this row, as in the samples file"),
-    TOKEN(token, "step of the trial, from 0; each gives a token of every sequence"),
-    TOKEN(depth, "positions in the cache before it"),
-    TOKEN(ns, "time from the token before, of the first from the begin of the trial"),
-};
+static const Field token_line_fields[] = {FIELD(TokenLine, TEXT, "row_id", row_id),
+                                          TOKEN_FIELDS(TokenLine, token.)};
 const Schema token_line_schema = {"a token", token_line_fields, COUNT_OF(token_line_fields),
                                   sizeof(TokenLine)};
 
 /* ---- reading ---- */
-
-#define MAX_FILE_BYTES ((size_t)1 << 30)
 
 /* Some programs put a byte-order mark before UTF-8. */
 #define BOM     "\xef\xbb\xbf"
@@ -154,13 +146,6 @@ int csv_load_text(CsvTable *t, const char *text, size_t len, const char *path, E
     if (status != 0)
         csv_release(t);
     return status;
-}
-
-int csv_load(CsvTable *t, const char *path, Err *err)
-{
-    size_t len;
-    OWNED char *text = file_read(path, MAX_FILE_BYTES, &len, err);
-    return text ? csv_load_text(t, text, len, path, err) : -1;
 }
 
 void csv_release(CsvTable *t)

@@ -36,11 +36,10 @@ extern const Schema token_line_schema;
 
 enum { CSV_MOST_COLUMNS = 4096 };
 
-/* Reads a file with a header. Lines may end with LF, CR LF or, where the file has no LF, CR; a
- * byte-order mark is accepted, blank lines are skipped. An empty file, a duplicate column or more
+/* Reads the text of a file with a header. Lines may end with LF, CR LF or, where it has no LF, CR;
+ * a byte-order mark is accepted, blank lines are skipped. An empty file, a duplicate column or more
  * than CSV_MOST_COLUMNS, a record longer or shorter than the header, a stray quote or a NUL byte is
  * an error "path:line: ...". -1 leaves nothing to release. */
-int csv_load(CsvTable *t, const char *path, Err *err);
 int csv_load_text(CsvTable *t, const char *text, size_t len, const char *path, Err *err);
 void csv_release(CsvTable *t);
 

@@ -35,17 +35,16 @@ static void skip_pair(Diff *d, const RowResult *old, const RowResult *new)
         const char *file;
     } sides[] = {{old, "old"}, {new, "new"}};
     for (size_t i = 0; i < COUNT_OF(sides); i++) {
-        size_t used = strlen(reason);
         const RowResult *r = sides[i].row;
         if (r && is_compared(r))
             continue;
         bool is_ok = r && strcmp(r->status, STATUS_OK) == 0;
-        snprintf(reason + used, sizeof reason - used, "%s%.100s in the %s file", used ? ", " : "",
-                 !r             ? "not"
-                 : is_ok        ? "on fewer CPUs than threads"
-                 : r->status[0] ? r->status
-                                : "without a status",
-                 sides[i].file);
+        text_extend(reason, "%s%.100s in the %s file", *reason ? ", " : "",
+                    !r             ? "not"
+                    : is_ok        ? "on fewer CPUs than threads"
+                    : r->status[0] ? r->status
+                                   : "without a status",
+                    sides[i].file);
     }
     skip_row(d, old ? old : new, reason);
 }
@@ -113,12 +112,9 @@ static void make_names_distinct(Diff *d)
     for (size_t i = 1; i < names.count; i++)
         if (strcmp(names.at[i - 1].name, names.at[i].name) == 0)
             shared[names.at[i - 1].place] = shared[names.at[i].place] = true;
-    for (size_t i = 0; i < d->count; i++) {
-        DiffRow *r = &d->rows[i];
-        size_t used = strlen(r->name);
+    for (size_t i = 0; i < d->count; i++)
         if (shared[i])
-            snprintf(r->name + used, sizeof r->name - used, " %.32s", r->row_id);
-    }
+            text_extend(d->rows[i].name, " %.32s", d->rows[i].row_id);
 }
 
 static void join(Diff *d, const StoredResult *old, const StoredResult *new)
@@ -155,11 +151,9 @@ static void watched_columns(const DiffGuard *g, FieldTEXT columns)
     OWNED char *names = xstrdup(DIFF_CONTEXT_COLUMNS);
     char *rest = names;
     columns[0] = '\0';
-    for (const char *name; (name = strsep(&rest, "|"));) {
-        size_t used = strlen(columns);
+    for (const char *name; (name = strsep(&rest, "|"));)
         if (!is_allowed(g, name))
-            snprintf(columns + used, TEXT_SIZE - used, "%s%s", used ? "|" : "", name);
-    }
+            text_extend(columns, "%s%s", *columns ? "|" : "", name);
 }
 
 static int check_context(Diff *d, const StoredResult *old, const StoredResult *new,

@@ -346,11 +346,6 @@ int result_file_add(ResultFile *f, const void *record, const char *id, const Sam
     return text_append(&text, f->fd, f->path, err);
 }
 
-int result_file_append(ResultFile *f, const RowResult *r, const Samples *samples, Err *err)
-{
-    return result_file_add(f, r, r->row_id, samples, err);
-}
-
 int result_file_write(ResultFile *f, const ResultLine *lines, size_t count, Err *err)
 {
     Text samples, rows;

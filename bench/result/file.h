@@ -37,10 +37,12 @@ int result_file_open(ResultFile *f, const char *path, ResultOpen how, RowResult 
                      size_t *count, Err *err);
 void result_file_close(ResultFile *f);
 
-/* For records of another schema, which are not continued: creates both files, with their headers.
- * result_file_add adds a record as result_file_append does a row; `id` names it in the samples. */
+/* For records of another schema, which are not continued: creates both files with their headers. */
 int result_file_create(ResultFile *f, const Schema *schema, const char *path, bool overwrite,
                        Err *err);
+
+/* Adds one row or record, its samples first, in which `id` names it. On -1 (a full disk) no part of
+ * it is left. */
 int result_file_add(ResultFile *f, const void *record, const char *id, const Samples *samples,
                     Err *err);
 
@@ -58,6 +60,3 @@ int result_file_write(ResultFile *f, const ResultLine *lines, size_t count, Err 
 
 /* The same with the samples that the file already has; those of other rows are dropped. */
 int result_file_rewrite(ResultFile *f, const RowResult *const *rows, size_t count, Err *err);
-
-/* Adds one row, its samples first. On -1 (a full disk) no part of the row is left. */
-int result_file_append(ResultFile *f, const RowResult *r, const Samples *samples, Err *err);

@@ -14,23 +14,18 @@ bool fingerprint_knows(const Field *f, const RowResult *r)
 
 bool fingerprint_differs(const Field *f, const RowResult *a, const RowResult *b)
 {
-    FieldTEXT in_a, in_b;
-    field_cell(f, a, in_a);
-    field_cell(f, b, in_b);
-    return fingerprint_knows(f, a) && fingerprint_knows(f, b) && strcmp(in_a, in_b) != 0;
+    return fingerprint_knows(f, a) && fingerprint_knows(f, b) && !field_same(f, a, b);
 }
 
 static void add_column(FieldTEXT text, const Field *f, const RowResult *a, const RowResult *b)
 {
     FieldTEXT in_a, in_b, mark;
-    size_t used = strlen(text);
     snprintf(mark, sizeof mark, "%s: '", f->name);
     if (!fingerprint_differs(f, a, b) || strstr(text, mark))
         return;
     field_cell(f, a, in_a);
     field_cell(f, b, in_b);
-    snprintf(text + used, TEXT_SIZE - used, "%s%s%.60s' and '%.60s'", used ? "; " : "", mark, in_a,
-             in_b);
+    text_extend(text, "%s%s%.60s' and '%.60s'", *text ? "; " : "", mark, in_a, in_b);
 }
 
 void fingerprint_add(FieldTEXT text, const char *columns, const RowResult *a, const RowResult *b)

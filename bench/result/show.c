@@ -11,11 +11,6 @@ static double known(int64_t value)
     return value == INT_MISSING ? NAN : (double)value;
 }
 
-static const char *told(const char *text)
-{
-    return *text ? text : NULL;
-}
-
 /* What a model has of its own. A column is shown where a row differs in it from a GPT-2's usual
  * shape, and then of every row. */
 #define OWN "arch|d_ff|kv heads"
@@ -38,9 +33,8 @@ static Own own_of(const RowResult *const *rows, size_t count)
 
 static void add_own(Table *t, const RowConfig *c, Own own)
 {
-    table_text(t, own.arch ? told(c->arch) : NULL);
-    table_value(t, "%.0f", own.d_ff ? known(c->d_ff) : NAN);
-    table_value(t, "%.0f", own.kv_heads ? known(c->num_kv_heads) : NAN);
+    table_cells(t, "%s|%.0f|%.0f", told(own.arch ? c->arch : ""), own.d_ff ? known(c->d_ff) : NAN,
+                own.kv_heads ? known(c->num_kv_heads) : NAN);
 }
 
 /* What was swept, beside what the name of a row says. */
@@ -50,36 +44,27 @@ static void add_config(Table *t, const RowConfig *c, Own own)
 {
     FieldTEXT name;
     row_name(c, name);
-    table_text(t, name);
-    table_int(t, c->batch_size);
+    table_cells(t, "%s|%" PRId64, name, c->batch_size);
     add_own(t, c, own);
-    table_int(t, c->threads);
-    table_text(t, told(c->precision));
-    table_text(t, told(c->gemm));
-    table_text(t, told(c->recompute));
-    table_text(t, told(c->optimizer));
-    table_int(t, c->seed);
-    table_int(t, row_processes(c));
-    table_value(t, "%.0f", known(c->ubatch));
-    table_text(t, told(c->kv_type));
+    table_cells(t, "%" PRId64 "|%s|%s|%s|%s|%" PRId64 "|%" PRId64 "|%.0f|%s", c->threads,
+                told(c->precision), told(c->gemm), told(c->recompute), told(c->optimizer), c->seed,
+                row_processes(c), known(c->ubatch), told(c->kv_type));
 }
 
 static void add_result(Table *t, const RowResult *r)
 {
-    table_text(t, told(r->status));
-    table_cells(t, "%.2f|%.2f|%.2f|%.1f %%|%.1f %%|%.2f|%.0f|%.2f|%.1f|%.0f %%", r->mean_time_ms,
-                r->std_time_ms, r->median_ms, 100 * r->between_cv, 100 * r->within_cv,
-                r->first_trial_ms, r->tokens_per_s, r->tpot_ms, r->gb_per_s,
-                r->bandwidth_fraction * 100);
-    table_text(t, told(r->bound));
-    table_cells(t, "%.1f|%.0f %%", r->gflops_per_s, r->peak_fraction * 100);
+    table_cells(t, "%s|%.2f|%.2f|%.2f|%.1f %%|%.1f %%|%.2f|%.0f|%.2f|%.1f|%.0f %%|%s|%.1f|%.0f %%",
+                told(r->status), r->mean_time_ms, r->std_time_ms, r->median_ms, 100 * r->between_cv,
+                100 * r->within_cv, r->first_trial_ms, r->tokens_per_s, r->tpot_ms, r->gb_per_s,
+                r->bandwidth_fraction * 100, told(r->bound), r->gflops_per_s,
+                r->peak_fraction * 100);
     table_bytes(t, known(r->peak_rss_bytes));
 }
 
 static void add_prediction(Table *t, const RowResult *r)
 {
-    table_cells(t, "%.1f|%.1f", known(r->num_params) / 1e6, r->model_flops / 1e9);
-    table_text(t, told(r->recompute_used));
+    table_cells(t, "%.1f|%.1f|%s", known(r->num_params) / 1e6, r->model_flops / 1e9,
+                told(r->recompute_used));
     table_bytes(t, r->bytes_per_token);
     table_bytes(t, known(r->kv_cache_bytes));
     table_value(t, "%.0f", r->predicted_tokens_per_s);

@@ -13,6 +13,7 @@
 #include "model/model.h"
 #include "bench/machine/threads.h"
 #include "bench/row/model_dir.h"
+#include "bench/util/process.h"
 
 #define WARMUP_FIXED "fixed"
 
@@ -54,14 +55,11 @@ static bool set_warmup_mode(RowConfig *c, const char *text)
 void row_config_init(RowConfig *c)
 {
     memset(c, 0, sizeof *c);
-    for (size_t i = 0; i < num_row_fields; i++) {
-        Err err;
-        const Field *f = &row_fields[i];
+    for (const Field *f = row_fields; f < row_fields + num_row_fields; f++)
         if (is_of_model(f))
             field_clear(f, c);
         else if (is_config(f) && f->fallback)
-            CHECK(field_parse(f, c, f->fallback, &err) == 0, "default of %s: %s", f->name, err.msg);
-    }
+            field_default(f, c);
     c->threads = threads_default();
     text_set(c->gemm, gemm_backend());
 }
@@ -222,12 +220,9 @@ static void fill_defaults(RowConfig *c)
     const Arch *arch = arch_of(c);
     RowConfig plain;
     row_config_init(&plain);
-    for (size_t i = 0; i < num_row_fields; i++) {
-        Err err;
-        const Field *f = &row_fields[i];
+    for (const Field *f = row_fields; f < row_fields + num_row_fields; f++)
         if (f->group == FIELD_SHAPE && f->fallback)
-            CHECK(field_parse(f, &plain, f->fallback, &err) == 0, "default of %s", f->name);
-    }
+            field_default(f, &plain);
     plain.d_ff = 4 * c->d_model;
     plain.num_kv_heads = c->num_heads;
     if (c->d_model % c->num_heads == 0) /* else row_config_check refuses them */
@@ -257,10 +252,9 @@ RowTask row_task(const RowConfig *c)
 
 static void fill_missing(RowConfig *c, const char *name)
 {
-    Err err;
     const Field *f = row_field(name);
     if (field_is_missing(f, c))
-        CHECK(field_parse(f, c, f->fallback, &err) == 0, "default of %s", name);
+        field_default(f, c);
 }
 
 /* Settings that the task does not have say nothing about the row; those that it has are there, also
@@ -444,17 +438,12 @@ static void config_text(const Field *f, const RowConfig *c, char *text)
 /* Whether completing the row without the field gives it the same value. */
 static bool is_implied(const Field *f, const RowConfig *c)
 {
-    FieldTEXT given, implied;
     RowConfig without = *c;
     Err err;
     if (c->model_dir[0])
         return true;
     field_clear(f, &without);
-    if (row_config_complete(&without, &err) != 0)
-        return false;
-    field_cell(f, c, given);
-    field_cell(f, &without, implied);
-    return strcmp(given, implied) == 0;
+    return row_config_complete(&without, &err) == 0 && field_same(f, c, &without);
 }
 
 static uint64_t fnv1a(uint64_t hash, const char *text)
@@ -488,15 +477,13 @@ void row_id(const RowConfig *c, char id[ROW_ID_SIZE])
 /* Of prefill and decode. */
 static void generation_name(const RowConfig *c, char *name)
 {
-    int len = snprintf(name, TEXT_SIZE, "%.64s/", c->model_size);
-    if (row_task(c) == TASK_PREFILL)
-        len += snprintf(name + len, TEXT_SIZE - (size_t)len, "pp%" PRId64, c->context_length);
-    else
-        len += snprintf(name + len, TEXT_SIZE - (size_t)len, "tg%" PRId64, c->n_gen);
-    if (row_task(c) == TASK_DECODE && c->depth > 0)
-        len += snprintf(name + len, TEXT_SIZE - (size_t)len, "@d%" PRId64, c->depth);
+    bool decodes = row_task(c) == TASK_DECODE;
+    snprintf(name, TEXT_SIZE, "%.64s/%s%" PRId64, c->model_size, decodes ? "tg" : "pp",
+             decodes ? c->n_gen : c->context_length);
+    if (decodes && c->depth > 0)
+        text_extend(name, "@d%" PRId64, c->depth);
     if (c->batch_size > 1)
-        snprintf(name + len, TEXT_SIZE - (size_t)len, "/b%" PRId64, c->batch_size);
+        text_extend(name, "/b%" PRId64, c->batch_size);
 }
 
 void row_name(const RowConfig *c, char *name)
@@ -528,10 +515,9 @@ const Field *row_config_difference(const RowConfig *a, const RowConfig *b)
 
 char **row_argv(const RowConfig *c, const char *program)
 {
-    char **argv = xcalloc(2 * num_row_fields + 3, sizeof *argv);
-    size_t n = 0;
-    argv[n++] = xstrdup(program);
-    argv[n++] = xstrdup("run");
+    char **argv = NULL;
+    argv_add(&argv, "%s", program);
+    argv_add(&argv, "run");
     for (size_t i = 0; i < num_row_fields; i++) {
         const Field *f = &row_fields[i];
         FieldTEXT text;
@@ -543,9 +529,9 @@ char **row_argv(const RowConfig *c, const char *program)
             f->group == FIELD_CONFIG && f->fallback && strcmp(text, f->fallback) == 0;
         if (!*text || default_value || (f->kind == FIELD_BOOL && strcmp(text, "False") == 0))
             continue;
-        argv[n++] = xstrdup(f->option);
+        argv_add(&argv, "%s", f->option);
         if (f->kind != FIELD_BOOL)
-            argv[n++] = xstrdup(text);
+            argv_add(&argv, "%s", text);
     }
     return argv;
 }

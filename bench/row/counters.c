@@ -159,12 +159,11 @@ static int64_t reading_ns(void)
 
 void counters_doubt(Samples *s)
 {
-    double *wall_ns = xmalloc((s->count + 1) * sizeof *wall_ns);
-    size_t n = samples_column(s, ALL_RUNS, "wall_ns", 1, wall_ns);
+    size_t n;
+    OWNED double *wall_ns = samples_values(s, ALL_RUNS, "wall_ns", 1, &n);
     if (n > 0 && median_of(wall_ns, n) < (double)reading_ns())
         for (size_t i = 0; i < s->count; i++)
             s->at[i].runqueue_ns = INT_MISSING;
-    free(wall_ns);
 }
 
 int64_t peak_rss_bytes(pid_t pid)

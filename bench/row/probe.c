@@ -83,11 +83,9 @@ void probe_after(Probe *p, Sample *s)
 Wander probe_wander(const Samples *s, const char *column)
 {
     const size_t fewest = 3;
-    Wander w = {NAN, NAN};
-    double *ns = xmalloc((s->count + 1) * sizeof *ns);
-    size_t n = samples_column(s, TIMED_TRIALS, column, 1, ns);
-    if (n >= fewest)
-        w = (Wander){min_of(ns, n) / percentile_of(ns, n, 0.9), min_of(ns, n) / median_of(ns, n)};
-    free(ns);
-    return w;
+    size_t n;
+    OWNED double *ns = samples_values(s, TIMED_TRIALS, column, 1, &n);
+    return n < fewest ? (Wander){NAN, NAN}
+                      : (Wander){min_of(ns, n) / percentile_of(ns, n, 0.9),
+                                 min_of(ns, n) / median_of(ns, n)};
 }

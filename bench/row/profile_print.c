@@ -33,10 +33,9 @@ static Line optimizer_line(double ns, int64_t num_params)
 
 static double mean_ns(const Samples *s, const char *column)
 {
-    double *ns = xmalloc((s->count + 1) * sizeof *ns);
-    double mean = mean_of(ns, samples_column(s, ALL_RUNS, column, 1, ns));
-    free(ns);
-    return mean;
+    size_t n;
+    OWNED double *ns = samples_values(s, ALL_RUNS, column, 1, &n);
+    return mean_of(ns, n);
 }
 
 static int by_time_descending(const void *a, const void *b)
@@ -96,11 +95,8 @@ static void add_line(Table *t, const Line *l, double whole_ns, double peak)
     double rate = l->flops / l->ns;
     char name[64], instructions[160];
     snprintf(name, sizeof name, "%s%s%s", l->op, l->part ? ": " : "", l->part ? l->part : "");
-    table_text(t, name);
-    table_text(t, l->pass);
-    table_value(t, "%.0f", l->steps > 0 ? l->steps : NAN);
-    table_value(t, "%.3f", l->ns * 1e-6);
-    table_value(t, "%.1f", 100 * l->ns / whole_ns);
+    table_cells(t, "%s|%s|%.0f|%.3f|%.1f", name, l->pass, l->steps > 0 ? l->steps : NAN,
+                l->ns * 1e-6, 100 * l->ns / whole_ns);
     add_figure(t, l->flops * 1e-9);
     add_figure(t, rate);
     add_figure(t, 100 * rate / peak);
@@ -122,10 +118,9 @@ static const char *verdict(double overhead, Interval plain, Interval stamped)
 
 static void print_overhead(FILE *out, const Profile *p, const Samples *samples, double total_ns)
 {
-    double *plain = xmalloc((samples->count + 1) * sizeof *plain);
-    double *stamped = xmalloc((p->runs.count + 1) * sizeof *stamped);
-    size_t n = samples_column(samples, TIMED_TRIALS, "wall_ns", 1e-6, plain);
-    size_t m = samples_column(&p->runs, ALL_RUNS, "wall_ns", 1e-6, stamped);
+    size_t n, m;
+    OWNED double *plain = samples_timed_ms(samples, &n);
+    OWNED double *stamped = samples_values(&p->runs, ALL_RUNS, "wall_ns", 1e-6, &m);
     double without = median_of(plain, n), with = median_of(stamped, m);
     double overhead = with / without - 1;
     fprintf(
@@ -137,8 +132,6 @@ static void print_overhead(FILE *out, const Profile *p, const Samples *samples, 
                 median_interval(stamped, m, CONFIDENCE_LEVEL)));
     fprintf(out, "total, the mean of the latter, over the median of the former: %.3f\n",
             total_ns * 1e-6 / without);
-    free(plain);
-    free(stamped);
 }
 
 static void print_legend(FILE *out, const Profile *p, const RowResult *r)

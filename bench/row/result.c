@@ -55,10 +55,10 @@ static double largest(const double *x, size_t n)
 static void fill_steady(RowResult *r, const Samples *s, double resolution_ms)
 {
     size_t count = samples_processes(s), n = 0;
-    double *room = xmalloc((5 * count + s->count) * sizeof *room), *first = room,
-           *ratio = room + count, *start = room + 2 * count, *needed = room + 3 * count,
-           *mean = room + 4 * count, *ms = room + 5 * count;
-    SteadyClass *classes = xmalloc(count * sizeof *classes);
+    OWNED double *room = xmalloc((5 * count + s->count) * sizeof *room);
+    double *first = room, *ratio = room + count, *start = room + 2 * count,
+           *needed = room + 3 * count, *mean = room + 4 * count, *ms = room + 5 * count;
+    OWNED SteadyClass *classes = xmalloc(count * sizeof *classes);
     Samples runs;
     for (size_t at = 0; n < count; at += runs.count, n++) {
         runs = samples_of_process(s, at);
@@ -77,14 +77,13 @@ static void fill_steady(RowResult *r, const Samples *s, double resolution_ms)
     r->steady_start = count_or_missing(largest(start, count));
     r->warmups_needed = count_or_missing(largest(needed, count));
     r->steady_mean_ms = mean_of(mean, count);
-    free(room);
-    free(classes);
 }
 
 /* Median of one phase, of the processes' medians; missing where the phase did not run. */
 static double phase_ms(const Samples *s, const char *column)
 {
-    double *room = xmalloc(2 * s->count * sizeof *room), *medians = room + s->count;
+    OWNED double *room = xmalloc(2 * s->count * sizeof *room);
+    double *medians = room + s->count;
     size_t count = 0;
     Samples runs;
     for (size_t at = 0; at < s->count; at += runs.count) {
@@ -93,9 +92,7 @@ static double phase_ms(const Samples *s, const char *column)
         if (n)
             medians[count++] = median_of(room, n);
     }
-    double median = count ? median_of(medians, count) : NAN;
-    free(room);
-    return median;
+    return count ? median_of(medians, count) : NAN;
 }
 
 /* Collects a counter of the timed trials for outlier_describe; NULL unless all trials have it. */
@@ -110,30 +107,22 @@ static void fill_cpus(RowResult *r, const TrialCounters *c, const double *wall_n
     if (c->cpu_ns)
         r->cpus_used = mean_of(c->cpu_ns, n) / mean_of(wall_ns, n);
     r->cpu_wait = cpu_wait_of(wall_ns, c->runqueue_ns, n, (double)r->config.threads);
-    if (!(r->cpu_wait > CPU_WAIT_LIMIT))
-        return;
-    char text[64];
-    snprintf(text, sizeof text, "threads waited for a CPU %.0f %% of the time", 100 * r->cpu_wait);
-    text_add(r->noise, text);
+    if (r->cpu_wait > CPU_WAIT_LIMIT)
+        text_add(r->noise, "threads waited for a CPU %.0f %% of the time", 100 * r->cpu_wait);
 }
 
 static void add_wander(RowResult *r, const Samples *s, const char *column, const char *what)
 {
-    char text[64];
     Wander w = probe_wander(s, column);
-    if (!(w.low < PROBE_LOW))
-        return;
-    snprintf(text, sizeof text, "%s ran at %.0f to 100 %% of their best", what, 100 * w.low);
-    text_add(r->noise, text);
+    if (w.low < PROBE_LOW)
+        text_add(r->noise, "%s ran at %.0f to 100 %% of their best", what, 100 * w.low);
 }
 
 static double probe_median_us(const Samples *s, const char *column)
 {
-    double *us = xmalloc((s->count + 1) * sizeof *us);
-    size_t n = samples_column(s, TIMED_TRIALS, column, 1e-3, us);
-    double median = n ? median_of(us, n) : NAN;
-    free(us);
-    return median;
+    size_t n;
+    OWNED double *us = samples_values(s, TIMED_TRIALS, column, 1e-3, &n);
+    return n ? median_of(us, n) : NAN;
 }
 
 /* What the probe saw of the machine, and a sentence where it wandered. */
@@ -189,7 +178,7 @@ static void add_outliers(RowResult *r, const Samples *process, double resolution
         if (!slow || *sentences == MAX_SENTENCES || modified_z(&scale, t.wall_ns[i]) <= OUTLIER_Z)
             continue;
         outlier_describe(t.wall_ns, &t.counters, &usual, i, (long)t.numbers[i], text, sizeof text);
-        text_add(r->noise, text);
+        text_add(r->noise, "%s", text);
         ++*sentences;
     }
     free(t.room);
@@ -208,7 +197,7 @@ static void fill_noise(RowResult *r, const Samples *s, double resolution_ns)
     fill_probe(r, s);
     if (strcmp(r->config.gemm, "openblas") == 0 &&
         blas_is_far_below(r->blas, best_isa(), far_below))
-        text_add(r->noise, far_below);
+        text_add(r->noise, "%s", far_below);
     for (size_t at = 0; at < s->count; at += process.count) {
         process = samples_of_process(s, at);
         add_outliers(r, &process, resolution_ns, &sentences);
@@ -227,7 +216,7 @@ static void fill_rates(RowResult *r)
 /* Times between tokens of all timed trials; the first of a trial has none before it. */
 static void fill_tokens(RowResult *r, const Samples *s)
 {
-    double *gaps = xmalloc((s->num_tokens + 1) * sizeof *gaps);
+    OWNED double *gaps = xmalloc((s->num_tokens + 1) * sizeof *gaps);
     size_t n = 0;
     for (size_t i = 0; i < s->num_tokens; i++)
         if (s->tokens[i].token > 0)
@@ -237,15 +226,14 @@ static void fill_tokens(RowResult *r, const Samples *s)
     r->itl_p95_ms = supported_percentile_of(gaps, n, 0.95);
     r->itl_p99_ms = supported_percentile_of(gaps, n, 0.99);
     r->itl_max_ms = max_of(gaps, n);
-    free(gaps);
     if (row_task(&r->config) == TASK_PREFILL)
         r->ttft_ms = r->median_ms;
 }
 
 void result_fill(RowResult *r, const Samples *s, double resolution_ns)
 {
-    double *ms = xmalloc(s->count * sizeof *ms);
-    size_t n = samples_column(s, TIMED_TRIALS, "wall_ns", ns_to_ms, ms);
+    size_t n;
+    OWNED double *ms = samples_timed_ms(s, &n);
     size_t processes = samples_processes(s);
     CHECK(n > 0, "a row without timed trials");
     CHECK(n % processes == 0, "%zu trials of %zu processes", n, processes);
@@ -263,7 +251,6 @@ void result_fill(RowResult *r, const Samples *s, double resolution_ns)
     fill_rates(r);
     fill_tokens(r, s);
     fill_noise(r, s, resolution_ns);
-    free(ms);
 }
 
 /* `one` says nothing about the row but that it failed. */

@@ -1,6 +1,8 @@
 /* row: see row.h. */
 #include "bench/row/row.h"
 
+#include <string.h>
+
 #include "bench/machine/threads.h"
 #include "model/decoder.h"
 #include "model/families/shapes.h"
@@ -37,6 +39,11 @@ const Schema row_schema = {"a row", row_fields, COUNT_OF(row_fields), sizeof(Row
 const Field *row_field(const char *name)
 {
     return schema_field(&row_schema, name);
+}
+
+bool status_is_bad(const char *status)
+{
+    return strcmp(status, STATUS_FAILED) == 0 || strcmp(status, STATUS_IMPLAUSIBLE) == 0;
 }
 
 void row_result_init(RowResult *r)

@@ -45,6 +45,9 @@ typedef struct RowResult {
 #define STATUS_FAILED         "failed"
 #define STATUS_IMPLAUSIBLE    "implausible"
 
+/* failed or implausible, for which a command ends with 1 */
+bool status_is_bad(const char *status);
+
 /* Field.group of a column. A field that is no result has the same offset in RowConfig and
  * RowResult: the functions of util/fields.h take either. */
 typedef enum FieldGroup { FIELD_MODEL, FIELD_SHAPE, FIELD_CONFIG, FIELD_RESULT } FieldGroup;

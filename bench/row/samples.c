@@ -11,13 +11,7 @@ static const Field fields[] = {
 };
 const Schema sample_schema = {"a sample", fields, COUNT_OF(fields), sizeof(Sample)};
 
-#define TOKEN(name, doc_) FIELD(TokenTime, INT, #name, name, .doc = (doc_))
-static const Field token_fields[] = {
-    TOKEN(trial, "run of this row, as in the samples file"),
-    TOKEN(token, "step of the trial, from 0; each gives a token of every sequence"),
-    TOKEN(depth, "positions in the cache before it"),
-    TOKEN(ns, "time from the token before, of the first from the begin of the trial"),
-};
+static const Field token_fields[] = {TOKEN_FIELDS(TokenTime, )};
 const Schema token_schema = {"a token", token_fields, COUNT_OF(token_fields), sizeof(TokenTime)};
 
 Sample sample_empty(void)
@@ -84,11 +78,17 @@ size_t samples_column(const Samples *s, enum SampleSet set, const char *name, do
     return count;
 }
 
+double *samples_values(const Samples *s, enum SampleSet set, const char *name, double scale,
+                       size_t *count)
+{
+    double *values = xmalloc((s->count + 1) * sizeof *values);
+    *count = samples_column(s, set, name, scale, values);
+    return values;
+}
+
 double *samples_timed_ms(const Samples *s, size_t *count)
 {
-    double *ms = xmalloc((s->count + 1) * sizeof *ms);
-    *count = samples_column(s, TIMED_TRIALS, "wall_ns", 1e-6, ms);
-    return ms;
+    return samples_values(s, TIMED_TRIALS, "wall_ns", 1e-6, count);
 }
 
 void samples_reserve_tokens(Samples *s, size_t capacity)
@@ -108,10 +108,7 @@ void samples_add_token(Samples *s, TokenTime token)
 
 json_t *tokens_to_json(const Samples *s)
 {
-    json_t *array = json_array();
-    for (size_t i = 0; i < s->num_tokens; i++)
-        json_array_append_new(array, schema_to_json(&token_schema, &s->tokens[i]));
-    return array;
+    return schema_list_to_json(&token_schema, s->tokens, s->num_tokens);
 }
 
 int tokens_from_json(const json_t *array, Samples *s, Err *err)
@@ -129,10 +126,7 @@ int tokens_from_json(const json_t *array, Samples *s, Err *err)
 
 json_t *samples_to_json(const Samples *s)
 {
-    json_t *array = json_array();
-    for (size_t i = 0; i < s->count; i++)
-        json_array_append_new(array, schema_to_json(&sample_schema, &s->at[i]));
-    return array;
+    return schema_list_to_json(&sample_schema, s->at, s->count);
 }
 
 int samples_from_json(const json_t *array, Samples *s, Err *err)

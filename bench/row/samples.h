@@ -19,8 +19,16 @@ Sample sample_empty(void);
 
 /* One token, of every sequence, of a timed trial of decode: a line of NAME.tokens.csv. */
 typedef struct TokenTime {
-    FieldINT trial, token, depth, ns;
+    FieldINT trial; /* run of this row, as in the samples file */
+    FieldINT token; /* step of the trial, from 0; each gives a token of every sequence */
+    FieldINT depth; /* positions in the cache before it */
+    FieldINT ns;    /* from the token before, of the first from the begin of the trial */
 } TokenTime;
+
+/* Its columns; `at`: the place of the TokenTime in Struct, such as "token.". */
+#define TOKEN_FIELDS(Struct, at)                                                                   \
+    FIELD(Struct, INT, "trial", at trial), FIELD(Struct, INT, "token", at token),                  \
+        FIELD(Struct, INT, "depth", at depth), FIELD(Struct, INT, "ns", at ns)
 
 extern const Schema token_schema;
 
@@ -53,6 +61,10 @@ size_t samples_processes(const Samples *s);
 enum SampleSet { ALL_RUNS, TIMED_TRIALS };
 size_t samples_column(const Samples *s, enum SampleSet set, const char *name, double scale,
                       double *out);
+
+/* The same into an array of its own, of *count values; the caller frees. */
+double *samples_values(const Samples *s, enum SampleSet set, const char *name, double scale,
+                       size_t *count);
 
 /* Times in ms of the timed trials, in run order; the caller frees. */
 double *samples_timed_ms(const Samples *s, size_t *count);

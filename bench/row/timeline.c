@@ -128,10 +128,8 @@ void timeline_write(const Model *m, FILE *out)
 static void shape_text(const Tensor *t, FieldTEXT text)
 {
     text[0] = '\0';
-    for (int i = 0; i < t->ndim; i++) {
-        size_t used = strlen(text);
-        snprintf(text + used, TEXT_SIZE - used, "%s%zu", i ? "x" : "", t->shape[i]);
-    }
+    for (int i = 0; i < t->ndim; i++)
+        text_extend(text, "%s%zu", i ? "x" : "", t->shape[i]);
 }
 
 static const char *weight_of(const Tensor *t)

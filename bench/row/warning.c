@@ -59,12 +59,9 @@ static void settling_warning(const RowResult *r, FieldTEXT text)
 static void noise_warning(const RowResult *r, FieldTEXT text)
 {
     bool waited = has_waited(r);
-    char sentence[TEXT_SIZE];
-    if (!waited && !outliers_moved_mean(r))
-        return;
-    snprintf(sentence, sizeof sentence, "%.300s%s", r->noise,
-             waited ? " (stop other work, or use fewer threads)" : "");
-    text_add(text, sentence);
+    if (waited || outliers_moved_mean(r))
+        text_add(text, "%.300s%s", r->noise,
+                 waited ? " (stop other work, or use fewer threads)" : "");
 }
 
 bool row_warning(const RowResult *r, FieldTEXT text)
@@ -76,7 +73,7 @@ bool row_warning(const RowResult *r, FieldTEXT text)
     settling_warning(r, text);
     noise_warning(r, text);
     threads_doubt(r->threads_seen, r->config.threads, doubt);
-    text_add(text, doubt);
+    text_add(text, "%s", doubt);
     return text[0] != '\0';
 }
 

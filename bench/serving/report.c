@@ -380,7 +380,7 @@ static void write_parity(const Serving *s, FILE *f)
     table_end(&t);
 }
 
-void serving_report_markdown(const void *serving, time_t started, FILE *f)
+static void write_markdown(const void *serving, time_t started, FILE *f)
 {
     const Serving *s = serving;
     write_head(s, started, f);
@@ -392,9 +392,4 @@ void serving_report_markdown(const void *serving, time_t started, FILE *f)
     write_parity(s, f);
 }
 
-int serving_report_write(const Serving *s, ReportPlace *place, Err *err)
-{
-    const Report report = {
-        s, &schema, s->count, fill_record, record_details, make_document, serving_report_markdown};
-    return report_write(&report, place, err);
-}
+const Report serving_report = {&schema, fill_record, record_details, make_document, write_markdown};

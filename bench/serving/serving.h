@@ -59,11 +59,7 @@ size_t serving_first(const Serving *s, ServingSet set);
 
 /* ---- report.c ---- */
 
-/* Writes FOLDER/benchmark_YYYYMMDD_HHMMSS.{json,csv,md}. */
-int serving_report_write(const Serving *s, ReportPlace *place, Err *err);
-
-/* The Markdown report of a Serving, which is the console's as well. */
-void serving_report_markdown(const void *serving, time_t started, FILE *f);
+extern const Report serving_report; /* of a Serving */
 
 /* findings.c: sentences, each of which follows from the figures of this run alone: an array of
  * strings. */

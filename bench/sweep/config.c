@@ -13,11 +13,6 @@ static int parse_value(const Field *f, void *scratch, const char *text, Err *err
     return row_config_set(scratch, f, text, err);
 }
 
-static int set_axis(const ConfigAt *at, Err *err)
-{
-    return grid_set(at, &row_schema, parse_value, err);
-}
-
 /* warmup_mode is a column, but follows from num_warmups. */
 static bool is_key(const Field *f)
 {
@@ -72,18 +67,10 @@ static int set_model_field(const ConfigAt *at, Err *err)
 
 /* ---- the rest ---- */
 
-static int finish(void *out, Err *err)
-{
-    (void)err;
-    SweepConfig *s = out;
-    grid_finish(&s->grid, &row_schema);
-    return 0;
-}
-
 static void release(void *out)
 {
     SweepConfig *s = out;
-    grid_release(&s->grid, &row_schema);
+    grid_release(&s->grid);
     for (size_t i = 0; i < s->num_models; i++)
         free(s->models[i].place);
 }
@@ -101,8 +88,10 @@ const ConfigFile *sweep_config_file(void)
         CONFIG_SECTION("sweep", row_keys),
         CONFIG_SECTION("limits", grid_limit_keys),
     };
-    static const ConfigFile file = CONFIG_FILE(sections, SweepConfig, .title = "`tare sweep`",
-                                               .check = finish, .release = release);
+    static const SweepConfig initial = {.grid = {.schema = &row_schema, .parse = parse_value}};
+    static const ConfigFile file =
+        CONFIG_FILE(sections, SweepConfig, .title = "`tare sweep`", .initial = &initial,
+                    .check = grid_finish, .release = release);
     size_t rows = 0, dimensions = 0;
     model_keys[dimensions++] =
         (ConfigKey)CONFIG_KEY(TEXT, SweepModel, size, .required = true, .check = check_size_name,
@@ -111,7 +100,7 @@ const ConfigFile *sweep_config_file(void)
         CHECK(rows < MAX_KEYS && dimensions < MAX_KEYS, "more than %d keys", MAX_KEYS);
         const Field *f = &row_fields[i];
         if (is_key(f))
-            row_keys[rows++] = key_of(f, CONFIG_SOME, set_axis);
+            row_keys[rows++] = key_of(f, CONFIG_SOME, grid_set);
         if (f->group == FIELD_MODEL || f->group == FIELD_SHAPE)
             model_keys[dimensions++] = key_of(f, CONFIG_ONE, set_model_field);
     }

@@ -119,9 +119,8 @@ static void add_suffix(const SweepConfig *s, const GridRows *p, size_t i, SweepR
 {
     for (size_t d = 0; d < p->depth; d++) {
         const Field *f = p->order[d];
-        size_t len = strlen(row->name);
         if (s->grid.axes[f - row_fields].count > 1 && !is_in_name(f, &row->config))
-            snprintf(row->name + len, TEXT_SIZE - len, "/%s=%s", f->name, grid_value(p, i, d));
+            text_extend(row->name, "/%s=%s", f->name, grid_value(p, i, d));
     }
 }
 
@@ -175,7 +174,7 @@ int sweep_expand(const SweepConfig *s, SweepRow **rows, size_t *count, Err *err)
     if (check_config(s, err) != 0)
         return -1;
     GridRows p;
-    int status = grid_rows_init(&p, &s->grid, &row_schema, outer_keys, COUNT_OF(outer_keys), err);
+    int status = grid_rows_init(&p, &s->grid, outer_keys, COUNT_OF(outer_keys), err);
     *count = p.count;
     *rows = status == 0 ? xcalloc(p.count, sizeof **rows) : NULL;
     for (size_t i = 0; i < p.count && status == 0; i++)

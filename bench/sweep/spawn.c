@@ -1,8 +1,10 @@
 /* spawn: see spawn.h. */
 #include "bench/sweep/spawn.h"
 
+#include <stdio.h>
+
+#include "bench/ranks/launch.h"
 #include "bench/util/process.h"
-#include "bench/machine/machine.h"
 #include "bench/row/stamp.h"
 #include "bench/row/config.h"
 
@@ -81,25 +83,16 @@ static char **child_argv(const RowConfig *c, const Profile *profile, const RowLi
     RowConfig one = *c;
     one.num_processes = 1;
     char **argv = row_argv(&one, "tare");
-    size_t n = 0;
-    while (argv[n])
-        n++;
-    argv = xrealloc(argv, (n + 9) * sizeof *argv);
-    argv[n++] = xstrdup("--result-fd");
-    argv[n++] = xasprintf("%d", CHILD_RESULT_FD);
+    argv_add(&argv, "--result-fd");
+    argv_add(&argv, "%d", CHILD_RESULT_FD);
     if (profile)
-        argv[n++] = xstrdup("--profile");
-    if (profile && profile->traced) {
-        argv[n++] = xstrdup("--trace");
-        argv[n++] = xstrdup("-");
-    }
+        argv_add(&argv, "--profile");
+    if (profile && profile->traced)
+        argv_add(&argv, "--trace=-");
     if (limits->no_probe)
-        argv[n++] = xstrdup("--no-probe");
-    if (limits->memory_limit) {
-        argv[n++] = xstrdup("--max-memory");
-        argv[n++] = xasprintf("%zu", limits->memory_limit);
-    }
-    argv[n] = NULL;
+        argv_add(&argv, "--no-probe");
+    if (limits->memory_limit)
+        argv_add(&argv, "--max-memory=%zu", limits->memory_limit);
     return argv;
 }
 
@@ -142,4 +135,14 @@ int row_spawn_profiled(RowResult *r, Samples *samples, Profile *profile, const R
     take_answer(&c, r, samples, profile);
     child_release(&c);
     return 0;
+}
+
+int row_spawn_ranks(const RowConfig *c, char **argv, int fd, Err *err)
+{
+    OWNED char *answer = NULL;
+    int status = ranks_launch(argv + 1, c->ranks, c->launcher, NULL, &answer, err);
+    if (status == 0 && dprintf(fd, "%s", answer) < 0)
+        status = err_set(err, "cannot write the result to descriptor %d", fd);
+    argv_free(argv);
+    return status;
 }

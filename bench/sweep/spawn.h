@@ -27,6 +27,10 @@ int row_spawn(RowResult *r, Samples *samples, const RowLimits *limits, Err *err)
 int row_spawn_profiled(RowResult *r, Samples *samples, Profile *profile, const RowLimits *limits,
                        Err *err);
 
+/* In that process, of a row of several ranks: runs argv (as row_argv has it, and freed) by the
+ * launcher of c and hands the answer of rank 0 on to the open descriptor fd. */
+int row_spawn_ranks(const RowConfig *c, char **argv, int fd, Err *err);
+
 /* Writes and reads the document, at the two ends of the pipe; profile may be NULL.
  * row_document_parse adds to *r, *samples and *profile; what an older program's document lacks is
  * missing. */

@@ -399,11 +399,8 @@ static double best_product_us(const Runner *r, const RowConfig *c)
 static void compare_probe(const Runner *r, RowResult *row)
 {
     double share = best_product_us(r, &row->config) / row->probe_product_us;
-    char text[64];
-    if (!(share < PROBE_LOW))
-        return;
-    snprintf(text, sizeof text, "its products ran at %.0f %% of the sweep's best", 100 * share);
-    text_add(row->noise, text);
+    if (share < PROBE_LOW)
+        text_add(row->noise, "its products ran at %.0f %% of the sweep's best", 100 * share);
 }
 
 /* Whether b is a in one process, apart from batch_size. */
@@ -458,7 +455,7 @@ static int store(Runner *r, SweepItem *item, Err *err)
     fill_scaling(r, result);
     if (!*result->timestamp_utc)
         row_stamp(result);
-    int status = result_file_append(&r->file, result, &item->samples, err);
+    int status = result_file_add(&r->file, result, result->row_id, &item->samples, err);
     item->in_file = status == 0;
     samples_release(&item->samples);
     return status;

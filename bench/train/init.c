@@ -10,7 +10,6 @@
 #include "bench/machine/machine.h"
 #include "bench/ranks/loader.h"
 #include "bench/train/train.h"
-#include "bench/util/units.h"
 #include "bench/util/owned.h"
 
 static uint64_t divide_up(uint64_t a, uint64_t b)
@@ -164,7 +163,6 @@ static size_t rank_bytes(const Trainer *t, ParamsMemory want, const ParallelOpti
     return b.weights + b.gradients + b.moments + rest + parallel_process_bytes(how->ranks);
 }
 
-/* Asks for memory before touching any: the system would grant too much and kill us later. */
 static int alloc_model(Trainer *t, Err *err)
 {
     const ParamsMemory want = {.grads = true, .moments = true};
@@ -174,16 +172,9 @@ static int alloc_model(Trainer *t, Err *err)
                                  .bucket_floats = (size_t)(c->bucket_mb * 0x1p20 / sizeof(float)),
                                  .prefetch = (size_t)c->prefetch_layers};
     size_t bytes = rank_bytes(t, want, &how) * (size_t)local_rank().size;
-    int64_t limit = memory_auto_limit();
-    if (limit != INT_MISSING && bytes > (size_t)limit) {
-        char needed[UNIT_TEXT_SIZE], there[UNIT_TEXT_SIZE];
-        format_bytes(needed, (double)bytes);
-        format_bytes(there, (double)limit);
-        return err_set(err,
-                       "%s: this training needs %s, but only %s can be used; a smaller "
-                       "batch_size needs less, and accumulate makes up for it",
-                       t->config.path, needed, there);
-    }
+    if (memory_check(bytes, "this training",
+                     "a smaller batch_size needs less, and accumulate makes up for it", err) != 0)
+        return err_prefix(err, "%s", c->path);
     if (bucketed_alloc(&t->model, want, err) != 0)
         return -1;
     parallel_init(&t->parallel, &t->model.params, &t->model.exec, &t->model.list[0].plan, t->comm,

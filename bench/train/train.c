@@ -7,6 +7,7 @@
 
 #include "autograd/optim/clip.h"
 #include "bench/ranks/job.h"
+#include "bench/text/classifier.h"
 #include "bench/util/interrupt.h"
 #include "bench/train/progress.h"
 #include "bench/util/owned.h"
@@ -206,13 +207,8 @@ static int apply(Trainer *t, Update *u, Err *err)
 static size_t count_right(const float *logits, size_t labels, const int32_t *targets, size_t rows)
 {
     size_t right = 0;
-    for (size_t i = 0; i < rows; i++) {
-        const float *row = logits + i * labels;
-        size_t best = 0;
-        for (size_t k = 1; k < labels; k++)
-            best = row[k] > row[best] ? k : best;
-        right += best == (size_t)targets[i];
-    }
+    for (size_t i = 0; i < rows; i++)
+        right += classifier_best(logits + i * labels, labels) == (size_t)targets[i];
     return right;
 }
 

@@ -243,6 +243,8 @@ int config_read(const ConfigDocument *d, void *out, const TextList *settings, Er
 {
     Reader r = {.document = d, .file = d->file, .out = out};
     memset(out, 0, d->file->size);
+    if (d->file->initial)
+        memcpy(out, d->file->initial, d->file->size);
     *(char **)out = xstrdup(d->path);
     int status = read_all(&r, settings, err);
     if (status != 0)

@@ -107,7 +107,8 @@ typedef struct ConfigFile {
     const struct ConfigFile *next;
     const ConfigSection *sections; /* read in this order, wherever they stand in the file */
     size_t num_sections;
-    size_t size; /* bytes of out */
+    size_t size;         /* bytes of out */
+    const void *initial; /* what out begins as, before its defaults; NULL = zero bytes */
     int (*check)(void *out, Err *err);
     void (*release)(void *out); /* what `set`s have allocated; NULL = nothing */
 } ConfigFile;
@@ -136,9 +137,6 @@ int config_open(ConfigDocument *d, const ConfigFile *first, const char *path, Er
 int config_read(const ConfigDocument *d, void *out, const TextList *settings, Err *err);
 void config_close(ConfigDocument *d);
 
-/* Tables of key, type, default and meaning in Markdown, of each kind of file. */
-void config_print_keys(const ConfigFile *first, FILE *out);
-
 /* What the command lines of all verbs with a config have in common: CONFIG.toml, --set, --filter
  * and --keys. */
 typedef struct ConfigCommand {
@@ -146,12 +144,13 @@ typedef struct ConfigCommand {
     TextList settings;
 } ConfigCommand;
 
-/* options_parse of a command that has only the verb's own options; `filter_help` NULL = the verb
- * has nothing to filter. Where the command names its argument, "[CONFIG.toml]", it may be left out.
- * Release in every case. */
-int config_command_parse(ConfigCommand *c, const Command *command, const ConfigFile *file,
-                         const char *filter_help, int argc, char **argv, Err *err);
-void config_command_release(ConfigCommand *c);
+/* options_parse of a command that has only the verb's own options, and then, unless something else
+ * was asked for, run(c, err), which returns an exit code or -1; c, which the verb's own struct
+ * begins with, is released. `filter_help` NULL = the verb has nothing to filter. Where the command
+ * names its argument, "[CONFIG.toml]", it may be left out. */
+int config_command_run(ConfigCommand *c, const Command *command, const ConfigFile *file,
+                       const char *filter_help, int (*run)(void *c, Err *err), int argc,
+                       char **argv, Err *err);
 
 /* ---- between config.c and config_value.c ---- */
 

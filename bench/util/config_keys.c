@@ -74,25 +74,22 @@ static void print_file(const ConfigFile *f, FILE *out)
     }
 }
 
-void config_print_keys(const ConfigFile *first, FILE *out)
-{
-    for (const ConfigFile *f = first; f; f = f->next) {
-        fputs(f == first ? "" : "\n", out);
-        print_file(f, out);
-    }
-}
-
 /* ---- the command line ---- */
 
-static int print_keys_option(void *target, const void *file, const char *value, Err *err)
+/* Of each kind of file. */
+static int print_keys_option(void *target, const void *first, const char *value, Err *err)
 {
     (void)target, (void)value, (void)err;
-    config_print_keys(file, stdout);
+    for (const ConfigFile *f = first; f; f = f->next) {
+        fputs(f == first ? "" : "\n", stdout);
+        print_file(f, stdout);
+    }
     return 0;
 }
 
-int config_command_parse(ConfigCommand *c, const Command *command, const ConfigFile *file,
-                         const char *filter_help, int argc, char **argv, Err *err)
+int config_command_run(ConfigCommand *c, const Command *command, const ConfigFile *file,
+                       const char *filter_help, int (*run)(void *c, Err *err), int argc,
+                       char **argv, Err *err)
 {
     const Option shared[] = {
         option_list("--set", "KEY=VALUE", &c->settings, NULL,
@@ -109,10 +106,9 @@ int config_command_parse(ConfigCommand *c, const Command *command, const ConfigF
     whole.arguments.to = &c->path;
     whole.more = shared;
     whole.num_more = COUNT_OF(shared) - !filter_help;
-    return options_parse(&whole, argc, argv, err);
-}
-
-void config_command_release(ConfigCommand *c)
-{
+    int code = options_parse(&whole, argc, argv, err);
+    if (code == OPTIONS_RUN)
+        code = run(c, err);
     text_list_release(&c->settings);
+    return code;
 }

@@ -38,8 +38,21 @@ void text_set(FieldTEXT field, const char *text)
     field[len] = '\0';
 }
 
-void text_add(FieldTEXT field, const char *sentence)
+void text_extend(FieldTEXT field, const char *format, ...)
 {
+    size_t used = strlen(field);
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(field + used, TEXT_SIZE - used, format, ap);
+    va_end(ap);
+}
+
+void text_add(FieldTEXT field, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    OWNED char *sentence = xvasprintf(format, ap);
+    va_end(ap);
     OWNED char *longer = xasprintf("%s%s%s", field, *field && *sentence ? "; " : "", sentence);
     text_set(field, longer);
 }
@@ -100,6 +113,20 @@ void field_clear(const Field *f, void *record)
 void field_copy(const Field *f, const void *from, void *to)
 {
     memcpy(field_at(f, to), value_of(f, from), kinds[f->kind].size);
+}
+
+void field_default(const Field *f, void *record)
+{
+    Err err;
+    CHECK(field_parse(f, record, f->fallback, &err) == 0, "default of %s: %s", f->name, err.msg);
+}
+
+bool field_same(const Field *f, const void *a, const void *b)
+{
+    FieldTEXT in_a, in_b;
+    field_cell(f, a, in_a);
+    field_cell(f, b, in_b);
+    return strcmp(in_a, in_b) == 0;
 }
 
 double field_number(const Field *f, const void *record)
@@ -324,4 +351,19 @@ json_t *numbers_json(const double *values, size_t count)
     for (size_t i = 0; values && i < count; i++)
         json_array_append_new(list, number_json(values[i]));
     return list;
+}
+
+json_t *schema_list_to_json(const Schema *s, const void *records, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, schema_to_json(s, (const char *)records + i * s->size));
+    return list;
+}
+
+int answer_write(json_t *answer, int fd, Err *err)
+{
+    int status = json_dumpfd(answer, fd, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(answer);
+    return status == 0 ? 0 : err_set(err, "cannot write the result to descriptor %d", fd);
 }

@@ -68,13 +68,16 @@ void schema_init(const Schema *s, void *record);
 
 /* Copies text into a TEXT, cutting what does not fit behind a whole character of UTF-8. */
 void text_set(FieldTEXT field, const char *text);
-/* Appends a sentence, "; " between two; "" adds nothing. */
-void text_add(FieldTEXT field, const char *sentence);
+/* Appends what fits; and the same as a sentence, "; " between two, of which "" adds nothing. */
+void text_extend(FieldTEXT field, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_add(FieldTEXT field, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void *field_at(const Field *f, void *record);
 bool field_is_missing(const Field *f, const void *record);
 void field_clear(const Field *f, void *record);
 void field_copy(const Field *f, const void *from, void *to);
+void field_default(const Field *f, void *record); /* the fallback, which the field has */
+bool field_same(const Field *f, const void *a, const void *b); /* by their cells */
 
 /* A count whose 0 means missing. */
 static inline FieldINT int_unless_zero(size_t count)
@@ -111,3 +114,8 @@ int schema_from_json(const Schema *s, const json_t *object, void *record, Err *e
 /* JSON has neither NaN nor infinities: null for them. */
 json_t *number_json(double value);
 json_t *numbers_json(const double *values, size_t count); /* an array, empty for NULL */
+/* An array of objects, of records[count]. */
+json_t *schema_list_to_json(const Schema *s, const void *records, size_t count);
+
+/* Writes a row's answer, which it takes over, on one line to an open descriptor. */
+int answer_write(json_t *answer, int fd, Err *err);

@@ -42,14 +42,17 @@ static char *stem_of(const char *path)
     return xasprintf("%.*s", (int)len, base);
 }
 
-void grid_finish(Grid *g, const Schema *schema)
+int grid_finish(void *grid, Err *err)
 {
+    (void)err;
+    Grid *g = grid;
     if (!g->axes)
-        g->axes = xcalloc(schema->count, sizeof *g->axes);
+        g->axes = xcalloc(g->schema->count, sizeof *g->axes);
     if (!g->name)
         g->name = stem_of(g->path);
     if (g->max_row_time == 0)
         g->max_row_time = INFINITY;
+    return 0;
 }
 
 /* ---- the values of a field ---- */
@@ -63,9 +66,10 @@ static void axis_clear(Axis *a)
     *a = (Axis){0};
 }
 
-void grid_release(Grid *g, const Schema *schema)
+void grid_release(void *grid)
 {
-    for (size_t i = 0; g->axes && i < schema->count; i++)
+    Grid *g = grid;
+    for (size_t i = 0; g->axes && i < g->schema->count; i++)
         axis_clear(&g->axes[i]);
     free(g->axes);
 }
@@ -101,10 +105,10 @@ static char *place_of(const ConfigAt *at)
     return line ? xasprintf("%s:%d", at->path, line) : xstrdup(at->path);
 }
 
-int grid_set(const ConfigAt *at, const Schema *schema, GridParse *parse, Err *err)
+int grid_set(const ConfigAt *at, Err *err)
 {
     Grid *g = at->out;
-    const Field *f = schema_field(schema, at->key->name);
+    const Field *f = schema_field(g->schema, at->key->name);
     bool list = at->value->kind == TOML_ARRAY,
          is_default = strcmp(at->section->name, "defaults") == 0;
     const TomlNode *items = list ? at->value->child : at->value;
@@ -112,17 +116,16 @@ int grid_set(const ConfigAt *at, const Schema *schema, GridParse *parse, Err *er
     if (list && is_default)
         return err_set(err, "%s is a list; lists belong in [sweep]", f->name);
     if (!g->axes)
-        g->axes = xcalloc(schema->count, sizeof *g->axes);
-    Axis *a = &g->axes[f - schema->fields];
+        g->axes = xcalloc(g->schema->count, sizeof *g->axes);
+    Axis *a = &g->axes[f - g->schema->fields];
     axis_clear(a);
     *a = (Axis){.values = xcalloc(count, sizeof *a->values),
                 .place = place_of(at),
                 .is_default = is_default};
-    void *scratch = xcalloc(1, schema->size);
+    OWNED void *scratch = xcalloc(1, g->schema->size);
     int status = 0;
     for (size_t i = 0; i < count && status == 0; i++)
-        status = axis_add(a, f, scratch, parse, items[i].text, err);
-    free(scratch);
+        status = axis_add(a, f, scratch, g->parse, items[i].text, err);
     return status == 0 ? check_once(a, f, err) : status;
 }
 
@@ -145,32 +148,30 @@ ConfigKey grid_key(const Field *f, ConfigCall set)
                        .set = set};
 }
 
-void grid_file_fill(GridFile *f, const Schema *schema, int group, ConfigCall set)
+const ConfigFile *grid_file(GridFile *f, const char *title, const Schema *schema, int group,
+                            GridParse *parse)
 {
     size_t count = 0;
     for (size_t i = 0; i < schema->count; i++) {
         CHECK(count < GRID_MOST_KEYS, "more than %d keys", GRID_MOST_KEYS);
         if (schema->fields[i].group == group)
-            f->keys[count++] = grid_key(&schema->fields[i], set);
+            f->keys[count++] = grid_key(&schema->fields[i], grid_set);
     }
     f->sections[0] = (ConfigSection)CONFIG_SECTION(NULL, grid_top_keys);
     f->sections[1] = (ConfigSection){.name = "defaults", .keys = f->keys, .num_keys = count};
     f->sections[2] = (ConfigSection){.name = "sweep", .keys = f->keys, .num_keys = count};
     f->sections[3] = (ConfigSection)CONFIG_SECTION("limits", grid_limit_keys);
-}
-
-int grid_load(const ConfigFile *file, void *out, const char *path, const TextList *settings,
-              Err *err)
-{
-    return strcmp(path, "/dev/null") == 0 ? config_load_text(file, out, "", 0, path, settings, err)
-                                          : config_load(file, out, path, settings, err);
+    f->initial = (Grid){.schema = schema, .parse = parse};
+    f->file = (ConfigFile)CONFIG_FILE(f->sections, Grid, .title = title, .initial = &f->initial,
+                                      .check = grid_finish, .release = grid_release);
+    return &f->file;
 }
 
 /* ---- the product ---- */
 
 static size_t num_values(const GridRows *p, const Field *f)
 {
-    return p->grid->axes[f - p->schema->fields].count;
+    return p->grid->axes[f - p->grid->schema->fields].count;
 }
 
 static bool is_ordered(const GridRows *p, const Field *f)
@@ -181,10 +182,10 @@ static bool is_ordered(const GridRows *p, const Field *f)
     return false;
 }
 
-int grid_rows_init(GridRows *p, const Grid *g, const Schema *schema, const char *const *outer,
-                   size_t num_outer, Err *err)
+int grid_rows_init(GridRows *p, const Grid *g, const char *const *outer, size_t num_outer, Err *err)
 {
-    *p = (GridRows){.grid = g, .schema = schema, .count = 1};
+    const Schema *schema = g->schema;
+    *p = (GridRows){.grid = g, .count = 1};
     p->order = xcalloc(schema->count, sizeof *p->order);
     for (size_t i = 0; i < num_outer; i++) {
         const Field *f = schema_field(schema, outer[i]);
@@ -209,7 +210,7 @@ void grid_rows_release(GridRows *p)
 
 const char *grid_value(const GridRows *p, size_t row, size_t d)
 {
-    const Axis *a = &p->grid->axes[p->order[d] - p->schema->fields];
+    const Axis *a = &p->grid->axes[p->order[d] - p->grid->schema->fields];
     for (size_t inner = p->depth; --inner > d;)
         row /= num_values(p, p->order[inner]);
     return a->values[row % a->count];
@@ -217,10 +218,7 @@ const char *grid_value(const GridRows *p, size_t row, size_t d)
 
 void grid_row_suffix(const GridRows *p, size_t row, FieldTEXT name)
 {
-    for (size_t d = p->outer; d < p->depth; d++) {
-        size_t len = strlen(name);
+    for (size_t d = p->outer; d < p->depth; d++)
         if (num_values(p, p->order[d]) > 1)
-            snprintf(name + len, TEXT_SIZE - len, "/%s=%s", p->order[d]->name,
-                     grid_value(p, row, d));
-    }
+            text_extend(name, "/%s=%s", p->order[d]->name, grid_value(p, row, d));
 }

@@ -16,9 +16,14 @@ typedef struct Axis {
     bool is_default; /* from [defaults] */
 } Axis;
 
+/* field_parse, or what judges a value in its place; `record` is zeroed. */
+typedef int GridParse(const Field *f, void *record, const char *text, Err *err);
+
 /* What such a file says; the struct that a verb's ConfigFile fills begins with it. */
 typedef struct Grid {
-    char *path, *name;   /* name: of the result file; the config's own by default */
+    char *path, *name;    /* name: of the result file; the config's own by default */
+    const Schema *schema; /* this and parse are ConfigFile.initial's */
+    GridParse *parse;
     Axis *axes;          /* as the schema's fields */
     int64_t max_memory;  /* bytes; 0 = auto */
     double max_row_time; /* seconds; INFINITY = no limit */
@@ -27,41 +32,37 @@ typedef struct Grid {
 /* The keys at the top and in [limits]. */
 extern const ConfigKey grid_top_keys[1], grid_limit_keys[2];
 
-/* The key of a field in [defaults] and [sweep]. `set` hands the value to grid_set, with the schema
- * and field_parse, or what judges a value in its place; `record` is zeroed. */
-typedef int GridParse(const Field *f, void *record, const char *text, Err *err);
+/* The key of a field, in [defaults] and [sweep] with grid_set for `set`. */
 ConfigKey grid_key(const Field *f, ConfigCall set);
-int grid_set(const ConfigAt *at, const Schema *schema, GridParse *parse, Err *err);
+int grid_set(const ConfigAt *at, Err *err);
 
-/* The sections of a file whose keys are the fields of a group of a schema. */
+/* A file that fills a Grid, whose keys are the fields of a group of a schema. */
 enum { GRID_MOST_KEYS = 24 };
 typedef struct GridFile {
+    ConfigFile file;
+    Grid initial;
     ConfigKey keys[GRID_MOST_KEYS];
     ConfigSection sections[4];
 } GridFile;
-void grid_file_fill(GridFile *f, const Schema *schema, int group, ConfigCall set);
+const ConfigFile *grid_file(GridFile *f, const char *title, const Schema *schema, int group,
+                            GridParse *parse);
 
-/* As config_load; /dev/null, which is no file to read, is an empty config: all keys by --set. */
-int grid_load(const ConfigFile *file, void *out, const char *path, const TextList *settings,
-              Err *err);
-
-/* For ConfigFile.check and .release. */
-void grid_finish(Grid *g, const Schema *schema);
-void grid_release(Grid *g, const Schema *schema);
+/* For ConfigFile.check and .release; `grid` is what `out` begins with. */
+int grid_finish(void *grid, Err *err);
+void grid_release(void *grid);
 
 /* The product: `count` rows of one value for each of `depth` fields. */
 enum { MAX_GRID_ROWS = 10000 };
 typedef struct GridRows {
     const Grid *grid;
-    const Schema *schema;
     const Field **order; /* the fields that have values, the slowest first */
     size_t depth, outer, count;
 } GridRows;
 
 /* Fields called in `outer` vary slowest, in that order, the first outermost; the others follow in
  * the order of the schema. -1: more than MAX_GRID_ROWS. Release it also then. */
-int grid_rows_init(GridRows *p, const Grid *g, const Schema *schema, const char *const *outer,
-                   size_t num_outer, Err *err);
+int grid_rows_init(GridRows *p, const Grid *g, const char *const *outer, size_t num_outer,
+                   Err *err);
 void grid_rows_release(GridRows *p);
 
 /* The value of the d-th field of order in a row. */

@@ -261,6 +261,19 @@ const char *own_path(void)
     return n > 0 ? path : own_program();
 }
 
+void argv_add(char ***argv, const char *format, ...)
+{
+    size_t n = 0;
+    while (*argv && (*argv)[n])
+        n++;
+    *argv = xrealloc(*argv, (n + 2) * sizeof **argv);
+    va_list ap;
+    va_start(ap, format);
+    (*argv)[n] = xvasprintf(format, ap);
+    va_end(ap);
+    (*argv)[n + 1] = NULL;
+}
+
 void argv_free(char **argv)
 {
     for (char **word = argv; word && *word; word++)

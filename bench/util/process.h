@@ -37,7 +37,8 @@ const char *own_program(void);
 /* Its path, for another process to start it by: what /proc/self/exe points to. */
 const char *own_path(void);
 
-/* Frees a NULL-terminated vector of strings. */
+/* Adds a word to a NULL-terminated vector of strings, which it makes where it is NULL. */
+void argv_add(char ***argv, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void argv_free(char **argv);
 
 /* Runs argv (NULL-terminated, argv[0] is only its name) from the file `program`. max_seconds

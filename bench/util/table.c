@@ -99,6 +99,11 @@ void table_text(Table *t, const char *text)
     add_cell(t, xstrdup(is_data(t) ? text : line), exact ? exact : json_string(line));
 }
 
+const char *told(const char *text)
+{
+    return *text ? text : NULL;
+}
+
 void table_int(Table *t, int64_t value)
 {
     if (value == INT_MISSING)

@@ -46,6 +46,7 @@ void table_columns(Table *t, const char *names, TableShow show);
  * \xNN, and Markdown a bar as \|. CSV has every byte; JSON escapes by itself, and shows what is no
  * UTF-8. */
 void table_text(Table *t, const char *text); /* NULL is missing, "" is an empty text */
+const char *told(const char *text);          /* NULL for "" */
 void table_int(Table *t, int64_t value);     /* INT_MISSING is missing */
 /* `format` takes a double; NaN is missing. */
 void table_value(Table *t, const char *format, double value);

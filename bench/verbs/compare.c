@@ -80,17 +80,17 @@ static int measure_all(Comparison *c, const char *folder, bool *passed, Err *err
         if (comparison_measure(c, &c->config->cells[i], err) != 0)
             return -1;
         say_cell(c, first, i + 1);
-        if (compare_report_write(c, &place, err) != 0)
+        if (report_write(&compare_report, c, c->num_records, &place, err) != 0)
             return -1;
     }
     if (session_peaks(&c->session)) { /* the machine may have become faster meanwhile */
         session_measure_peaks(&c->session);
-        if (compare_report_write(c, &place, err) != 0)
+        if (report_write(&compare_report, c, c->num_records, &place, err) != 0)
             return -1;
     }
     for (size_t i = 0; i < c->num_records; i++)
         *passed &= session_state(&c->session, &c->records[i].entry) == ENTRY_OK;
-    compare_report_markdown(c, place.started, stdout);
+    compare_report.markdown(c, place.started, stdout);
     return 0;
 }
 
@@ -126,9 +126,10 @@ static int exit_code(const Serving *s)
 static int measure_serving(Serving *s, const char *folder, Err *err)
 {
     ReportPlace place = {.folder = folder, .started = time(NULL)};
-    if (serving_measure(s, err) != 0 || serving_report_write(s, &place, err) != 0)
+    if (serving_measure(s, err) != 0 ||
+        report_write(&serving_report, s, s->count, &place, err) != 0)
         return -1;
-    serving_report_markdown(s, place.started, stdout);
+    serving_report.markdown(s, place.started, stdout);
     return 0;
 }
 
@@ -165,33 +166,6 @@ static int set_rounds(void *target, const void *context, const char *value, Err 
     return 0;
 }
 
-static int read_command(CompareCommand *c, int argc, char **argv, Err *err)
-{
-    const Option options[] = {
-        option_text("--out", "DIR", &c->folder, NULL,
-                    "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"),
-        option_call("--rounds", "N", set_rounds, c,
-                    "rounds of every cell, or of requests: --set rounds=N"),
-    };
-    const Command command = {
-        .verb = "compare",
-        .summary = "Measures this implementation beside its peers, in turns, parity first.",
-        OPTIONS(options),
-        .notes =
-            "CONFIG.toml lists cells, or has task = \"sentiment\" and measures a trained "
-            "classifier.\n"
-            "Peers are Python programs: $TARE_PYTHON, else .venv/bin/python of the project or,\n"
-            "where tare is installed, of the current folder. To install them:\n"
-            "  python3 -m venv .venv && .venv/bin/pip install -r bench/peers/requirements.txt\n"
-            "llama.cpp and OpenVINO GenAI come apart; who is left out says how to install it.\n"
-            "Exit code 1: an output differs from tare's, an implementation failed, or a time\n"
-            "is impossible on this machine.\n",
-    };
-    return config_command_parse(&c->config, &command, &serving_config_file,
-                                "only cells with such a name, like big/model/b8s128", argc, argv,
-                                err);
-}
-
 static int run_cells(const CompareCommand *o, const ConfigDocument *d, Err *err)
 {
     CompareConfig config;
@@ -218,8 +192,9 @@ static int run_serving(const CompareCommand *o, const ConfigDocument *d, Err *er
     return code;
 }
 
-static int run_config(const CompareCommand *o, Err *err)
+static int run_config(void *command, Err *err)
 {
+    const CompareCommand *o = command;
     ConfigDocument d;
     interrupt_install();
     if (config_open(&d, &serving_config_file, o->config.path, err) != 0)
@@ -231,10 +206,28 @@ static int run_config(const CompareCommand *o, Err *err)
 
 int cmd_compare(int argc, char **argv, Err *err)
 {
-    CompareCommand o = {.folder = "results"};
-    int code = read_command(&o, argc, argv, err);
-    if (code == OPTIONS_RUN)
-        code = run_config(&o, err);
-    config_command_release(&o.config);
-    return code;
+    CompareCommand asked = {.folder = "results"}, *c = &asked;
+    const Option options[] = {
+        option_text("--out", "DIR", &c->folder, NULL,
+                    "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"),
+        option_call("--rounds", "N", set_rounds, c,
+                    "rounds of every cell, or of requests: --set rounds=N"),
+    };
+    const Command command = {
+        .verb = "compare",
+        .summary = "Measures this implementation beside its peers, in turns, parity first.",
+        OPTIONS(options),
+        .notes =
+            "CONFIG.toml lists cells, or has task = \"sentiment\" and measures a trained "
+            "classifier.\n"
+            "Peers are Python programs: $TARE_PYTHON, else .venv/bin/python of the project or,\n"
+            "where tare is installed, of the current folder. To install them:\n"
+            "  python3 -m venv .venv && .venv/bin/pip install -r bench/peers/requirements.txt\n"
+            "llama.cpp and OpenVINO GenAI come apart; who is left out says how to install it.\n"
+            "Exit code 1: an output differs from tare's, an implementation failed, or a time\n"
+            "is impossible on this machine.\n",
+    };
+    return config_command_run(&c->config, &command, &serving_config_file,
+                              "only cells with such a name, like big/model/b8s128", run_config,
+                              argc, argv, err);
 }

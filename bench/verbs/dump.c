@@ -1,7 +1,6 @@
 /* dump: `tare dump`: what a checkpoint computes on given ids, written as a safetensors file for
  * other programs to compare with. Names and shapes are Hugging Face's. It times nothing. */
 #include <dirent.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,10 +8,10 @@
 #include "model/files/paths.h"
 #include "model/model.h"
 #include "bench/commands.h"
+#include "bench/text/classifier.h"
 #include "bench/util/ids.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/options.h"
-#include "bench/util/units.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/threads.h"
 #include "bench/util/owned.h"
@@ -139,11 +138,7 @@ static bool all_finite(const TensorList *out)
     size_t found = 0;
     for (size_t i = 0; i < out->count; i++) {
         const STensor *t = &out->at[i];
-        const float *x = t->data;
-        size_t n = stensor_count(t), k = 0;
-        while (k < n && isfinite(x[k]))
-            k++;
-        if (k < n && found++ < most_named)
+        if (!classifier_finite(t->data, stensor_count(t)) && found++ < most_named)
             fprintf(stderr, "%s %s", found == 1 ? "tare: not finite:" : ",", t->name);
     }
     if (found > most_named)
@@ -153,25 +148,13 @@ static bool all_finite(const TensorList *out)
     return found == 0;
 }
 
-/* Asked before any memory is touched: the system would grant it and kill us later. */
-static int admit(const Model *m, Err *err)
-{
-    char needed[UNIT_TEXT_SIZE], there[UNIT_TEXT_SIZE];
-    size_t bytes = model_predicted_bytes(m);
-    int64_t limit = memory_auto_limit();
-    if (limit == INT_MISSING || bytes <= (size_t)limit)
-        return 0;
-    format_bytes(needed, (double)bytes);
-    format_bytes(there, (double)limit);
-    return err_set(err, "dump: this needs %s, but only %s can be used; give fewer or shorter rows",
-                   needed, there);
-}
-
 /* Forward, and backward where there are targets, then everything into the file. */
 static int run_and_write(Checkpoint *ck, Model *m, const Inputs *in, const char *path, bool *finite,
                          Err *err)
 {
-    if (admit(m, err) != 0 || model_alloc(m, err) != 0 || checkpoint_load(ck, &m->params, err) != 0)
+    if (memory_check(model_predicted_bytes(m), "dump: this", "give fewer or shorter rows", err) !=
+            0 ||
+        model_alloc(m, err) != 0 || checkpoint_load(ck, &m->params, err) != 0)
         return -1;
     unused_print(ck->unused);
     model_set_tokens(m, in->ids.at);

@@ -14,11 +14,11 @@
 #include "bench/stats/stats.h"
 #include "bench/text/generator.h"
 #include "bench/text/prompt.h"
+#include "bench/util/fields.h"
 #include "bench/util/ids.h"
 #include "bench/util/interrupt.h"
 #include "bench/util/options.h"
 #include "bench/util/output.h"
-#include "bench/util/units.h"
 #include "model/files/model_tokenizer.h"
 
 typedef struct GenerateOptions {
@@ -110,22 +110,6 @@ static int parse_options(const GenerateOptions *o, GeneratorOptions *g, Err *err
         fprintf(stderr, "tare: at temperature 0 the likeliest token is taken: --top-k and --top-p "
                         "change nothing\n");
     return precision_parse(o->precision, &g->precision, err);
-}
-
-/* Asked before any memory is touched: the system would grant it and kill us later. */
-static int admit(const Generator *g, Err *err)
-{
-    char needed[UNIT_TEXT_SIZE], there[UNIT_TEXT_SIZE];
-    size_t bytes = decoder_predicted_bytes(&g->decoder);
-    int64_t limit = memory_auto_limit();
-    if (limit == INT_MISSING || bytes <= (size_t)limit)
-        return 0;
-    format_bytes(needed, (double)bytes);
-    format_bytes(there, (double)limit);
-    return err_set(err,
-                   "generate: this needs %s, but only %s can be used; give a smaller --max-new, "
-                   "--kv-type or --precision",
-                   needed, there);
 }
 
 /* ---- the loop ---- */
@@ -231,19 +215,15 @@ static void print_statistics(const Run *r, const Decoder *d)
         fprintf(stderr, "tare: stopped, for the model has no further positions\n");
 }
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static void print_json(const Run *r)
 {
     json_t *ids = json_array();
     for (size_t i = 0; i < r->count; i++)
         json_array_append_new(ids, json_integer(r->ids[i]));
-    json_t *object = json_pack("{s:I, s:o, s:s, s:o, s:o}", "prompt_tokens", (json_int_t)r->prompt,
-                               "ids", ids, "stop", stop_name(r->stop), "ttft_ms",
-                               number(r->count ? r->ms[0] : NAN), "tpot_ms", number(gap_ms(r)));
+    json_t *object =
+        json_pack("{s:I, s:o, s:s, s:o, s:o}", "prompt_tokens", (json_int_t)r->prompt, "ids", ids,
+                  "stop", stop_name(r->stop), "ttft_ms", number_json(r->count ? r->ms[0] : NAN),
+                  "tpot_ms", number_json(gap_ms(r)));
     CHECK(object, "the result is not JSON");
     if (r->tokenizer) {
         ByteBuffer text = {0};
@@ -273,7 +253,9 @@ static int generate(Generator *g, const IdTable *ids, const GenerateOptions *o, 
         return -1;
     if (generator_plan(g, ids->at, ids->cols, &options, err) != 0)
         return err_prefix(err, "%s", ids->place);
-    if (admit(g, err) != 0 || generator_load(g, err) != 0)
+    if (memory_check(decoder_predicted_bytes(&g->decoder), "generate: this",
+                     "give a smaller --max-new, --kv-type or --precision", err) != 0 ||
+        generator_load(g, err) != 0)
         return -1;
     unused_print(g->ck.unused);
     threads_warn(o->threads);

@@ -30,30 +30,6 @@ typedef struct PrecisionCommand {
     StudyOptions options;
 } PrecisionCommand;
 
-static int read_command(PrecisionCommand *c, int argc, char **argv, Err *err)
-{
-    const Option options[] = {
-        option_text("--out", "DIR", &c->folder, NULL,
-                    "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"),
-        option_flag("--include-emulated", &c->options.include_emulated,
-                    "also formats that this CPU has no instruction for; they are never ranked"),
-        option_call("--energy-model", "watts=N", read_energy_model, &c->options.model_watts,
-                    "estimate energy as N watts times the time, labelled as a model"),
-    };
-    const Command command = {
-        .verb = "precision",
-        .summary = "Measures models in number formats from fp32 to q4_0, in turns.",
-        OPTIONS(options),
-        .notes =
-            "Models and data that are missing are left out, with the command that makes them.\n"
-            "Exit code 1: a format failed, or a time is impossible on this machine.\n",
-    };
-    return config_command_parse(&c->config, &command, &study_config_file,
-                                "only work with such a name, like sentiment/time/b8s32 or "
-                                "sentiment/accuracy",
-                                argc, argv, err);
-}
-
 /* ---- progress ---- */
 
 /* One line for the records from `first` on. Returns whether none failed. */
@@ -74,8 +50,7 @@ static bool say_work(const Study *s, size_t first)
             fprintf(stderr, "%.1f %%", 100 * r->accuracy);
         else
             fprintf(stderr, "%.5g", r->perplexity);
-        passed &=
-            strcmp(r->status, STATUS_FAILED) != 0 && strcmp(r->status, STATUS_IMPLAUSIBLE) != 0;
+        passed &= !status_is_bad(r->status);
     }
     fputc('\n', stderr);
     return passed;
@@ -94,7 +69,7 @@ static int finish_work(Run *r, size_t first, Err *err)
 {
     r->passed &= say_work(r->study, first);
     study_judge(r->study);
-    return study_report_write(r->study, &r->place, err);
+    return report_write(&study_report, r->study, r->study->num_records, &r->place, err);
 }
 
 static int run_times(Run *r, const StudySubject *subject, Err *err)
@@ -136,11 +111,11 @@ static int run_all(Run *r, Err *err)
     if (status == 0 || (interrupted() && s->num_records > 0)) {
         study_end(s);
         study_judge(s);
-        if (study_report_write(s, &r->place, err) != 0)
+        if (report_write(&study_report, s, s->num_records, &r->place, err) != 0)
             status = -1;
     }
     if (status == 0)
-        study_report_markdown(s, r->place.started, stdout);
+        study_report.markdown(s, r->place.started, stdout);
     return status;
 }
 
@@ -159,8 +134,9 @@ static int study(const StudyConfig *config, const PrecisionCommand *c, Err *err)
     return status == 0 && !run.passed ? EXIT_NOT_OK : status;
 }
 
-static int run_config(const PrecisionCommand *c, Err *err)
+static int run_config(void *command, Err *err)
 {
+    const PrecisionCommand *c = command;
     StudyConfig config;
     if (config_load(&study_config_file, &config, c->config.path, &c->config.settings, err) != 0)
         return -1;
@@ -175,10 +151,25 @@ static int run_config(const PrecisionCommand *c, Err *err)
 
 int cmd_precision(int argc, char **argv, Err *err)
 {
-    PrecisionCommand c = {.folder = "results"};
-    int code = read_command(&c, argc, argv, err);
-    if (code == OPTIONS_RUN)
-        code = run_config(&c, err);
-    config_command_release(&c.config);
-    return code;
+    PrecisionCommand asked = {.folder = "results"}, *c = &asked;
+    const Option options[] = {
+        option_text("--out", "DIR", &c->folder, NULL,
+                    "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"),
+        option_flag("--include-emulated", &c->options.include_emulated,
+                    "also formats that this CPU has no instruction for; they are never ranked"),
+        option_call("--energy-model", "watts=N", read_energy_model, &c->options.model_watts,
+                    "estimate energy as N watts times the time, labelled as a model"),
+    };
+    const Command command = {
+        .verb = "precision",
+        .summary = "Measures models in number formats from fp32 to q4_0, in turns.",
+        OPTIONS(options),
+        .notes =
+            "Models and data that are missing are left out, with the command that makes them.\n"
+            "Exit code 1: a format failed, or a time is impossible on this machine.\n",
+    };
+    return config_command_run(&c->config, &command, &study_config_file,
+                              "only work with such a name, like sentiment/time/b8s32 or "
+                              "sentiment/accuracy",
+                              run_config, argc, argv, err);
 }

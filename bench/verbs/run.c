@@ -23,7 +23,6 @@
 #include "bench/result/show.h"
 #include "bench/row/config.h"
 #include "bench/row/ranked.h"
-#include "bench/ranks/launch.h"
 #include "bench/row/counters.h"
 #include "bench/row/run.h"
 #include "bench/row/warning.h"
@@ -124,14 +123,6 @@ static int parse(RunCommand *run, int argc, char **argv, Err *err)
     return outcome;
 }
 
-static int write_answer(json_t *document, int64_t fd, Err *err)
-{
-    const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(17);
-    int status = json_dumpfd(document, (int)fd, flags);
-    json_decref(document);
-    return status == 0 ? 0 : err_set(err, "cannot write the result to descriptor %d", (int)fd);
-}
-
 static int run_peaks(const RunCommand *run, Err *err)
 {
     Peaks p;
@@ -140,10 +131,10 @@ static int run_peaks(const RunCommand *run, Err *err)
         peaks_measure(run->config.threads, &p);
     else
         read_bandwidth_measure(run->config.threads, &b);
-    int64_t fd = run->result_fd >= 0 ? run->result_fd : STDOUT_FILENO;
+    int fd = run->result_fd >= 0 ? (int)run->result_fd : STDOUT_FILENO;
     json_t *object =
         run->peaks ? schema_to_json(&peaks_schema, &p) : schema_to_json(&read_bandwidth_schema, &b);
-    return write_answer(object, fd, err);
+    return answer_write(object, fd, err);
 }
 
 /* 0 = no limit. */
@@ -155,30 +146,18 @@ static size_t memory_of(const RunCommand *run)
 /* Hands the answer of rank 0 on. */
 static int run_ranks(const RunCommand *run, const RowResult *r, Err *err)
 {
-    char **argv = row_argv(&r->config, "tare"), *answer = NULL;
-    size_t n = 0;
-    while (argv[n])
-        n++;
-    argv = xrealloc(argv, (n + 10) * sizeof *argv);
-    argv[n++] = xstrdup("--result-fd");
-    argv[n++] = xasprintf("%d", STDOUT_FILENO);
+    char **argv = row_argv(&r->config, "tare");
+    argv_add(&argv, "--result-fd");
+    argv_add(&argv, "%d", STDOUT_FILENO);
     if (run->trace) {
-        argv[n++] = xstrdup("--profile"); /* whose answer has the trace */
-        argv[n++] = xstrdup("--trace=-");
+        argv_add(&argv, "--profile"); /* whose answer has the trace */
+        argv_add(&argv, "--trace=-");
     }
-    argv[n++] = xstrdup("--is-rank");
-    argv[n++] = xstrdup("--no-probe");
-    if (memory_of(run)) {
-        argv[n++] = xstrdup("--max-memory");
-        argv[n++] = xasprintf("%zu", memory_of(run));
-    }
-    argv[n] = NULL;
-    int status = ranks_launch(argv + 1, r->config.ranks, r->config.launcher, NULL, &answer, err);
-    if (status == 0 && dprintf((int)run->result_fd, "%s", answer) < 0)
-        status = err_set(err, "cannot write the result to descriptor %d", (int)run->result_fd);
-    free(answer);
-    argv_free(argv);
-    return status;
+    argv_add(&argv, "--is-rank");
+    argv_add(&argv, "--no-probe");
+    if (memory_of(run))
+        argv_add(&argv, "--max-memory=%zu", memory_of(run));
+    return row_spawn_ranks(&r->config, argv, (int)run->result_fd, err);
 }
 
 /* The row in this process; its answer goes to the parent. */
@@ -197,7 +176,7 @@ static int run_here(const RunCommand *run, RowResult *r, Samples *samples, Err *
                         .profile = run->profile ? &profile : NULL};
     int status = row_run(r, samples, &extras, err);
     if (status == 0 && rank == 0)
-        status = write_answer(row_document(r, samples, extras.profile), run->result_fd, err);
+        status = answer_write(row_document(r, samples, extras.profile), (int)run->result_fd, err);
     profile_release(&profile);
     return status;
 }
@@ -313,11 +292,6 @@ static int run_apart(const RunCommand *run, RunFiles *files, RowResult *r, Sampl
     return status;
 }
 
-static bool is_fine(const RowResult *r)
-{
-    return strcmp(r->status, STATUS_FAILED) != 0 && strcmp(r->status, STATUS_IMPLAUSIBLE) != 0;
-}
-
 /* One row of the command: each task is one. */
 typedef struct TaskRow {
     RowResult result;
@@ -354,7 +328,7 @@ static int run_each(const RunCommand *run, RunFiles *files, TaskRow *rows, size_
         if (run_apart(run, files, r, &rows[i].samples, &rows[i].profile, err) != 0)
             return interrupted() ? EXIT_INTERRUPTED : -1;
         text_set(r->row_id, id);
-        code = is_fine(r) ? code : EXIT_NOT_OK;
+        code = status_is_bad(r->status) ? EXIT_NOT_OK : code;
     }
     return interrupted() ? EXIT_INTERRUPTED : code;
 }

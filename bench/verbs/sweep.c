@@ -62,49 +62,6 @@ static int print_columns(void *target, const void *context, const char *value, E
     return 0;
 }
 
-static int read_command(SweepCommand *c, int argc, char **argv, Err *err)
-{
-    const Option options[] = {
-        option_text("--out", "FILE.csv", &c->out, NULL,
-                    "the result file; results/NAME.csv by default"),
-        option_call("--shard", "I/N", set_shard, c,
-                    "only the I-th of N parts, from 1; join them with tare merge"),
-        option_flag("--resume", &c->resume, "go on with an existing result; failed rows run again"),
-        option_flag("--overwrite", &c->overwrite, "replace an existing result"),
-        option_int("--shuffle", "SEED", &c->order_seed, 0, INT64_MAX,
-                   "run in a random order; the file keeps its own"),
-        option_real("--delay", "SECONDS", &c->delay, 0, 86400,
-                    "let the machine cool down so long between two rows"),
-        option_text(
-            "--noise", "WHEN", &c->noise, NOISE_CHOICES,
-            "measure what processes differ by (noise_cv, for tare diff) with a small row at "
-            "the beginning, middle and end; auto, the default: in sweeps of a minute or "
-            "more"),
-        option_flag("--no-probe", &c->no_probe,
-                    "no look at the machine between trials (probe_* columns)"),
-        option_flag("--dry-run", &c->dry_run,
-                    "print the rows with their predictions, run none, write nothing"),
-        option_call("--link", "US,GB_PER_S", set_link, &c->link,
-                    "with --dry-run, of rows of several ranks: the time of a small all-reduce and "
-                    "what a rank sends a second; measured by a small row where not given"),
-        option_text("--format", "FORMAT", &c->format, TABLE_FORMATS, "of standard output"),
-        option_print("--columns", print_columns, NULL,
-                     "print what each column of a result means, as Markdown"),
-    };
-    const Command command = {.verb = "sweep",
-                             .summary = "Run every row of a config file, each in a fresh process.",
-                             OPTIONS(options),
-                             .notes = notes};
-    int outcome = config_command_parse(&c->config, &command, sweep_config_file(),
-                                       "only rows whose name matches, like small/128/fwdbwd/w5",
-                                       argc, argv, err);
-    if (outcome == OPTIONS_RUN && c->resume && c->overwrite)
-        return err_set(err, "--resume and --overwrite exclude each other");
-    if (outcome == OPTIONS_RUN && c->link.ns_per_byte > 0 && !c->dry_run)
-        return err_set(err, "--link is for --dry-run: rows that run measure their link");
-    return outcome;
-}
-
 /* Whether pandas.read_csv makes something else of a cell than its text, quoted or not. */
 static bool reads_otherwise(const char *cell)
 {
@@ -152,18 +109,13 @@ static void print_warmup_advice(const RowResult *const *rows, size_t count)
     }
 }
 
-static bool is_bad(const RowResult *r)
-{
-    return strcmp(r->status, STATUS_FAILED) == 0 || strcmp(r->status, STATUS_IMPLAUSIBLE) == 0;
-}
-
 static int report(const Sweep *s, const SweepCommand *c, const char *path)
 {
     const RowResult **rows = xcalloc(s->count, sizeof *rows);
     size_t count = sweep_results(s, rows), bad = 0;
     show_rows(stdout, table_format(c->format), rows, count);
     for (size_t i = 0; i < count; i++)
-        bad += is_bad(rows[i]);
+        bad += status_is_bad(rows[i]->status);
     if (path) {
         print_warmup_advice(rows, count);
         fprintf(stderr, "%zu rows in %s\n", count, path);
@@ -207,9 +159,14 @@ static int run_sweep(Sweep *s, const SweepCommand *c, Err *err)
     return code;
 }
 
-static int plan_or_run(const SweepCommand *c, Err *err)
+static int plan_or_run(void *command, Err *err)
 {
+    const SweepCommand *c = command;
     Sweep s;
+    if (c->resume && c->overwrite)
+        return err_set(err, "--resume and --overwrite exclude each other");
+    if (c->link.ns_per_byte > 0 && !c->dry_run)
+        return err_set(err, "--link is for --dry-run: rows that run measure their link");
     if (sweep_init(&s, c->config.path, &c->config.settings, err) != 0)
         return -1;
     warn_of_names(&s);
@@ -227,11 +184,44 @@ static int plan_or_run(const SweepCommand *c, Err *err)
 
 int cmd_sweep(int argc, char **argv, Err *err)
 {
-    SweepCommand c = {
-        .format = "table", .noise = "auto", .shard = 1, .shards = 1, .order_seed = INT_MISSING};
-    int code = read_command(&c, argc, argv, err);
-    if (code == OPTIONS_RUN)
-        code = plan_or_run(&c, err);
-    config_command_release(&c.config);
-    return code;
+    SweepCommand asked = {.format = "table",
+                          .noise = "auto",
+                          .shard = 1,
+                          .shards = 1,
+                          .order_seed = INT_MISSING},
+                 *c = &asked;
+    const Option options[] = {
+        option_text("--out", "FILE.csv", &c->out, NULL,
+                    "the result file; results/NAME.csv by default"),
+        option_call("--shard", "I/N", set_shard, c,
+                    "only the I-th of N parts, from 1; join them with tare merge"),
+        option_flag("--resume", &c->resume, "go on with an existing result; failed rows run again"),
+        option_flag("--overwrite", &c->overwrite, "replace an existing result"),
+        option_int("--shuffle", "SEED", &c->order_seed, 0, INT64_MAX,
+                   "run in a random order; the file keeps its own"),
+        option_real("--delay", "SECONDS", &c->delay, 0, 86400,
+                    "let the machine cool down so long between two rows"),
+        option_text(
+            "--noise", "WHEN", &c->noise, NOISE_CHOICES,
+            "measure what processes differ by (noise_cv, for tare diff) with a small row at "
+            "the beginning, middle and end; auto, the default: in sweeps of a minute or "
+            "more"),
+        option_flag("--no-probe", &c->no_probe,
+                    "no look at the machine between trials (probe_* columns)"),
+        option_flag("--dry-run", &c->dry_run,
+                    "print the rows with their predictions, run none, write nothing"),
+        option_call("--link", "US,GB_PER_S", set_link, &c->link,
+                    "with --dry-run, of rows of several ranks: the time of a small all-reduce and "
+                    "what a rank sends a second; measured by a small row where not given"),
+        option_text("--format", "FORMAT", &c->format, TABLE_FORMATS, "of standard output"),
+        option_print("--columns", print_columns, NULL,
+                     "print what each column of a result means, as Markdown"),
+    };
+    const Command command = {.verb = "sweep",
+                             .summary = "Run every row of a config file, each in a fresh process.",
+                             OPTIONS(options),
+                             .notes = notes};
+    return config_command_run(&c->config, &command, sweep_config_file(),
+                              "only rows whose name matches, like small/128/fwdbwd/w5", plan_or_run,
+                              argc, argv, err);
 }

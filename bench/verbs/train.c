@@ -109,47 +109,6 @@ static int set_rank_key(void *target, const void *context, const char *value, Er
               .context = rank_keys[i],                                                             \
               .set = set_rank_key})
 
-static int read_command(TrainCommand *c, int argc, char **argv, Err *err)
-{
-    const Option options[] = {
-        option_text(
-            "--out", "DIR", &c->out, NULL,
-            "the checkpoint's directory, in the place of the config's; its parent must be there"),
-        option_flag("--resume", &c->options.resume,
-                    "go on from the last checkpoint; without one, begin"),
-        option_flag("--overwrite", &c->options.overwrite,
-                    "begin anew where there is a checkpoint or another model"),
-        option_flag("--dry-run", &c->dry_run,
-                    "print the batches (epoch, length, examples), train nothing"),
-        threads_option(&c->threads),
-        RANK_OPTION(0, "--ranks", "N",
-                    "processes that share each batch, started by an MPI launcher"),
-        RANK_OPTION(1, "--parallel", "WORD", "how several ranks share the work, as in tare run"),
-        RANK_OPTION(2, "--bucket-mb", "X", "of ddp-bucket: MiB of gradients of a full bucket"),
-        RANK_OPTION(3, "--prefetch-layers", "N",
-                    "of fsdp: layers whose weights are gathered ahead"),
-        RANK_OPTION(4, "--reduce", "WORD", "who adds up: ring (ours, in rank order) or mpi"),
-        RANK_OPTION(5, "--launcher", "COMMAND",
-                    "starts the ranks, {ranks} replaced; mpirun.openmpi by default"),
-        option_flag("--is-rank", &c->is_rank, "one of several ranks: the launcher has started it"),
-    };
-    const Command command = {
-        .verb = "train",
-        .summary = "Fine-tunes an encoder as a classifier, or trains a small GPT on a text.",
-        OPTIONS(options),
-        .notes =
-            "The directory gets config.json, model.safetensors and the tokenizer's files, as the\n"
-            "transformers library reads them; training.safetensors, which --resume needs; and\n"
-            "loss.csv, a line for each update. A resumed training ends bit for bit like one in a\n"
-            "single piece, on the same instruction set and TARE_GEMM. A loss that is not a number\n"
-            "or diverges ends the training with exit code 1 and leaves the last checkpoint as it\n"
-            "is. Several ranks compute what one does, up to rounding; --threads is of each; "
-            "--resume\n"
-            "takes another number of them.\n",
-    };
-    return config_command_parse(&c->config, &command, &train_config_file, NULL, argc, argv, err);
-}
-
 /* ---- several ranks ---- */
 
 /* What rank 0 prints last: the exit code, then what belongs on stdout. */
@@ -187,22 +146,19 @@ static int run_rank(TrainCommand *c, TrainConfig *config, Err *err)
 
 static char **rank_argv(const TrainCommand *c)
 {
-    size_t count = c->config.settings.count, n = 0;
-    char **argv = xcalloc(2 * count + 10, sizeof *argv);
-    argv[n++] = xstrdup("train");
-    argv[n++] = xstrdup(c->config.path);
-    for (size_t i = 0; i < count; i++) {
-        argv[n++] = xstrdup("--set");
-        argv[n++] = xstrdup(c->config.settings.at[i]);
-    }
+    char **argv = NULL;
+    argv_add(&argv, "train");
+    argv_add(&argv, "%s", c->config.path);
+    for (size_t i = 0; i < c->config.settings.count; i++)
+        argv_add(&argv, "--set=%s", c->config.settings.at[i]);
     if (c->out)
-        argv[n++] = xasprintf("--out=%s", c->out);
+        argv_add(&argv, "--out=%s", c->out);
     if (c->options.resume)
-        argv[n++] = xstrdup("--resume");
+        argv_add(&argv, "--resume");
     if (c->options.overwrite)
-        argv[n++] = xstrdup("--overwrite");
-    argv[n++] = xasprintf("--threads=%lld", (long long)c->threads);
-    argv[n++] = xstrdup("--is-rank");
+        argv_add(&argv, "--overwrite");
+    argv_add(&argv, "--threads=%lld", (long long)c->threads);
+    argv_add(&argv, "--is-rank");
     return argv;
 }
 
@@ -245,8 +201,9 @@ static int run_loaded(TrainCommand *c, TrainConfig *config, Err *err)
     return config->ranks > 1 ? run_ranks(c, config, err) : run_alone(c, config, err);
 }
 
-static int run_config(TrainCommand *c, Err *err)
+static int run_config(void *command, Err *err)
 {
+    TrainCommand *c = command;
     TrainConfig config;
     for (size_t i = 0; i < NUM_RANK_KEYS; i++)
         if (c->ranks[i])
@@ -270,12 +227,46 @@ static int run_config(TrainCommand *c, Err *err)
 
 int cmd_train(int argc, char **argv, Err *err)
 {
-    TrainCommand c = {.threads = INT_MISSING};
-    int code = read_command(&c, argc, argv, err);
-    if (code == OPTIONS_RUN)
-        code = run_config(&c, err);
-    config_command_release(&c.config);
+    TrainCommand asked = {.threads = INT_MISSING}, *c = &asked;
+    const Option options[] = {
+        option_text(
+            "--out", "DIR", &c->out, NULL,
+            "the checkpoint's directory, in the place of the config's; its parent must be there"),
+        option_flag("--resume", &c->options.resume,
+                    "go on from the last checkpoint; without one, begin"),
+        option_flag("--overwrite", &c->options.overwrite,
+                    "begin anew where there is a checkpoint or another model"),
+        option_flag("--dry-run", &c->dry_run,
+                    "print the batches (epoch, length, examples), train nothing"),
+        threads_option(&c->threads),
+        RANK_OPTION(0, "--ranks", "N",
+                    "processes that share each batch, started by an MPI launcher"),
+        RANK_OPTION(1, "--parallel", "WORD", "how several ranks share the work, as in tare run"),
+        RANK_OPTION(2, "--bucket-mb", "X", "of ddp-bucket: MiB of gradients of a full bucket"),
+        RANK_OPTION(3, "--prefetch-layers", "N",
+                    "of fsdp: layers whose weights are gathered ahead"),
+        RANK_OPTION(4, "--reduce", "WORD", "who adds up: ring (ours, in rank order) or mpi"),
+        RANK_OPTION(5, "--launcher", "COMMAND",
+                    "starts the ranks, {ranks} replaced; mpirun.openmpi by default"),
+        option_flag("--is-rank", &c->is_rank, "one of several ranks: the launcher has started it"),
+    };
+    const Command command = {
+        .verb = "train",
+        .summary = "Fine-tunes an encoder as a classifier, or trains a small GPT on a text.",
+        OPTIONS(options),
+        .notes =
+            "The directory gets config.json, model.safetensors and the tokenizer's files, as the\n"
+            "transformers library reads them; training.safetensors, which --resume needs; and\n"
+            "loss.csv, a line for each update. A resumed training ends bit for bit like one in a\n"
+            "single piece, on the same instruction set and TARE_GEMM. A loss that is not a number\n"
+            "or diverges ends the training with exit code 1 and leaves the last checkpoint as it\n"
+            "is. Several ranks compute what one does, up to rounding; --threads is of each; "
+            "--resume\n"
+            "takes another number of them.\n",
+    };
+    int code = config_command_run(&c->config, &command, &train_config_file, NULL, run_config, argc,
+                                  argv, err);
     for (size_t i = 0; i < NUM_RANK_KEYS; i++)
-        free(c.ranks[i]);
+        free(c->ranks[i]);
     return code;
 }

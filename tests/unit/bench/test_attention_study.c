@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/attention/config.h"
 #include "bench/attention/layer.h"
 #include "bench/attention/run.h"
+#include "bench/attention/study.h"
 #include "tests/support/ref.h"
 
 static Attention shape_of(size_t B, size_t T, size_t H, size_t D, bool causal, DType type)
@@ -149,7 +149,7 @@ Test(attention_study, parity_is_shown_at_a_context_that_fits)
 {
     AttentionRow r;
     Err err;
-    attention_row_init(&r);
+    grid_row_init(attention_schema(), &r);
     r.base.config.context_length = 1000;
     r.base.config.threads = 1;
     cr_assert(attention_parity(&r, INT_MISSING, &err) == 0, "%s", err.msg);
@@ -174,31 +174,22 @@ Test(attention_study, the_first_columns_are_fixed)
         cr_expect(s->fields[i].doc && s->fields[i].unit, "%s", s->fields[i].name);
 }
 
-static int load(AttentionConfig *c, const char *text, Err *err)
-{
-    return config_load_text(attention_config_file(), c, text, strlen(text), "a.toml", NULL, err);
-}
-
 Test(attention_study, lists_multiply)
 {
-    AttentionConfig c;
-    AttentionRow *rows;
-    size_t count;
+    const char *settings[] = {"defaults.batch_size=8", "impl=['plain', 'flash']", "causal=false",
+                              "head_dim=[16, 32]", "threads=[1, 2]"};
+    const ConfigCommand command = {.path = "/dev/null", .settings = {settings, COUNT_OF(settings)}};
+    GridStudy s;
     Err err;
-    cr_assert(load(&c,
-                   "[defaults]\nbatch_size = 8\n[sweep]\nimpl = [\"plain\", \"flash\"]\n"
-                   "causal = false\nhead_dim = [16, 32]\nthreads = [1, 2]\n",
-                   &err) == 0,
-              "%s", err.msg);
-    cr_assert(attention_expand(&c, &rows, &count, &err) == 0, "%s", err.msg);
-    cr_assert(eq(sz, count, 8));
+    cr_assert(grid_study_init(&s, &attention_verb, &command, &err) == 0, "%s", err.msg);
+    AttentionRow *rows = s.rows;
+    cr_assert(eq(sz, s.count, 8));
     cr_expect(eq(str, rows[0].base.row_id, "plain/b8/h1/t1024/d16/full/fp32/threads=1"));
     cr_expect(eq(str, rows[1].base.row_id, "plain/b8/h1/t1024/d16/full/fp32/threads=2"));
     cr_expect(eq(str, rows[2].base.row_id, "plain/b8/h1/t1024/d32/full/fp32/threads=1"));
     cr_expect(eq(str, rows[4].base.row_id, "flash/b8/h1/t1024/d16/full/fp32/threads=1"));
     cr_expect(eq(dbl, rows[0].base.model_flops, 12.0 * 8 * 1024 * 1024 * 16));
-    config_release(attention_config_file(), &c);
-    free(rows);
+    grid_study_release(&s);
 }
 
 Test(attention_study, a_wrong_config_is_refused)
@@ -214,9 +205,10 @@ Test(attention_study, a_wrong_config_is_refused)
          "a.toml:2: precision is 'fp16'; did you mean 'fp32'? It may be fp32 or bf16"},
     };
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
-        AttentionConfig c;
+        Grid g;
         Err err = {""};
-        cr_expect(load(&c, wrong[i][0], &err) == -1);
+        cr_expect(config_load_text(attention_config_file(), &g, wrong[i][0], strlen(wrong[i][0]),
+                                   "a.toml", NULL, &err) == -1);
         cr_expect(eq(str, err.msg, (char *)wrong[i][1]));
     }
 }
@@ -224,7 +216,7 @@ Test(attention_study, a_wrong_config_is_refused)
 Test(attention_study, sizes_that_no_machine_has_are_counted_all_the_same)
 {
     AttentionRow r;
-    attention_row_init(&r);
+    grid_row_init(attention_schema(), &r);
     text_set(r.impl, "plain");
     r.base.config.batch_size = r.base.config.context_length = 1 << 24;
     r.base.config.num_heads = r.head_dim = 1 << 16;

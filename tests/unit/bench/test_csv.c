@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bench/result/csv.h"
+#include "bench/result/read.h"
 #include "bench/row/config.h"
 
 static CsvTable table_of(const char *text)
@@ -67,10 +68,12 @@ Test(csv, wrong_files_are_refused_with_their_line)
 
 Test(csv, missing_file_and_directory)
 {
-    CsvTable t;
+    StoredResult s;
     Err err;
-    cr_expect(csv_load(&t, "/nonexistent/x.csv", &err) == -1);
-    cr_expect(csv_load(&t, "/tmp", &err) == -1);
+    cr_expect(stored_read(&s, "/nonexistent/x.csv", STORED_JUDGE, &err) == -1);
+    stored_release(&s);
+    cr_expect(stored_read(&s, "/tmp", STORED_JUDGE, &err) == -1);
+    stored_release(&s);
     cr_expect(strstr(err.msg, "directory") != NULL);
 }
 

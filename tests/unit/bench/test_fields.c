@@ -191,15 +191,15 @@ Test(fields, sentences_are_added_to_a_text)
 {
     FieldTEXT text = "";
     char large[2 * TEXT_SIZE];
-    text_add(text, "");
+    text_add(text, "%s", "");
     cr_expect(eq(str, text, ""));
     text_add(text, "one");
-    text_add(text, "");
+    text_add(text, "%s", "");
     text_add(text, "two");
     cr_expect(eq(str, text, "one; two"));
     memset(large, 'x', sizeof large - 1);
     large[sizeof large - 1] = '\0';
-    text_add(text, large);
+    text_add(text, "%s", large);
     cr_expect(eq(sz, strlen(text), TEXT_SIZE - 1));
     cr_expect(strncmp(text, "one; two; xxx", 13) == 0);
 }

@@ -42,8 +42,8 @@ static void no_markdown(const void *of, time_t started, FILE *f)
 
 static int write_value(int value, ReportPlace *place, Err *err)
 {
-    const Report r = {&value, &schema, 1, fill, no_details, records_alone, no_markdown};
-    return report_write(&r, place, err);
+    const Report r = {&schema, fill, no_details, records_alone, no_markdown};
+    return report_write(&r, &value, 1, place, err);
 }
 
 static void expect_value(const char *stamp, int value)

@@ -678,7 +678,7 @@ static void expect_time(double gflops, const char *status)
     char text[1 << 16] = "";
     FILE *f = fmemopen(text, sizeof text, "w");
     study_judge(&s);
-    study_report_markdown(&s, 0, f);
+    study_report.markdown(&s, 0, f);
     fclose(f);
     cr_expect(eq(int, strstr(text, "| implausible: ") != NULL, !ok), "%s", text);
     cr_expect(eq(int, strstr(text, "| 1.00 ") != NULL, ok), "FP32 is one time itself: %s", text);
