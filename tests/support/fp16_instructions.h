@@ -12,6 +12,9 @@
 
 #define TARE_FP16_EMULATED
 
+/* Calls: inlined into every tile, they would take a sanitizing compiler minutes. */
+#define FP16_CALL static __attribute__((noinline, unused))
+
 #define tile_f16_fp16  tile_f16_fp16_emulated
 #define peak_loop_fp16 peak_loop_fp16_emulated
 
@@ -43,17 +46,17 @@ static inline float fp16_rounded(double x)
     return fabs(nearest) > 65504 ? copysignf(INFINITY, (float)x) : (float)nearest;
 }
 
-static inline __m512h _mm512_setzero_ph(void)
+FP16_CALL __m512h _mm512_setzero_ph(void)
 {
     return (__m512h){{0}};
 }
 
-static inline __m512i _mm512_set1_epi32(int x)
+FP16_CALL __m512i _mm512_set1_epi32(int x)
 {
     return (__m512i){(uint32_t)x};
 }
 
-static inline __m512h _mm512_castsi512_ph(__m512i x)
+FP16_CALL __m512h _mm512_castsi512_ph(__m512i x)
 {
     uint16_t halves[32];
     __m512h v;
@@ -63,19 +66,19 @@ static inline __m512h _mm512_castsi512_ph(__m512i x)
     return v;
 }
 
-static inline __m512h _mm512_loadu_ph(const void *from)
+FP16_CALL __m512h _mm512_loadu_ph(const void *from)
 {
     __m512h v;
     kernels_for("generic")->widen(DT_F16, from, v.lane, 32);
     return v;
 }
 
-static inline void _mm512_storeu_ph(void *to, __m512h v)
+FP16_CALL void _mm512_storeu_ph(void *to, __m512h v)
 {
     kernels_for("generic")->narrow(DT_F16, v.lane, to, 32);
 }
 
-static inline __m256h _mm256_loadu_ph(const void *from)
+FP16_CALL __m256h _mm256_loadu_ph(const void *from)
 {
     __m256h v;
     kernels_for("generic")->widen(DT_F16, from, v.lane, 16);
@@ -84,40 +87,40 @@ static inline __m256h _mm256_loadu_ph(const void *from)
 
 /* The product of two f16 is exact in a double. Its sum with a third may lose digits there, but only
  * where one of the two is too small to decide how the other is rounded. */
-static inline __m512h _mm512_fmadd_ph(__m512h a, __m512h b, __m512h c)
+FP16_CALL __m512h _mm512_fmadd_ph(__m512h a, __m512h b, __m512h c)
 {
     for (int i = 0; i < 32; i++)
         c.lane[i] = fp16_rounded((double)a.lane[i] * b.lane[i] + c.lane[i]);
     return c;
 }
 
-static inline __m512 _mm512_cvtxph_ps(__m256h x)
+FP16_CALL __m512 _mm512_cvtxph_ps(__m256h x)
 {
     __m512 v;
     memcpy(v.lane, x.lane, sizeof(v.lane));
     return v;
 }
 
-static inline __m512 _mm512_loadu_ps(const void *from)
+FP16_CALL __m512 _mm512_loadu_ps(const void *from)
 {
     __m512 v;
     memcpy(v.lane, from, sizeof(v.lane));
     return v;
 }
 
-static inline void _mm512_storeu_ps(void *to, __m512 v)
+FP16_CALL void _mm512_storeu_ps(void *to, __m512 v)
 {
     memcpy(to, v.lane, sizeof(v.lane));
 }
 
-static inline __m512 _mm512_add_ps(__m512 a, __m512 b)
+FP16_CALL __m512 _mm512_add_ps(__m512 a, __m512 b)
 {
     for (int i = 0; i < 16; i++)
         a.lane[i] += b.lane[i];
     return a;
 }
 
-static inline __m512 _mm512_mul_ps(__m512 a, __m512 b)
+FP16_CALL __m512 _mm512_mul_ps(__m512 a, __m512 b)
 {
     for (int i = 0; i < 16; i++)
         a.lane[i] *= b.lane[i];
