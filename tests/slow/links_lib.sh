@@ -7,7 +7,7 @@ for program in ip tc mpirun.openmpi; do
 done
 export PATH=$PATH:/usr/sbin:/sbin
 net=tare$$
-cpus=$(getconf _NPROCESSORS_ONLN)
+cpus=($(python3 -c 'import os; print(*sorted(os.sched_getaffinity(0)))'))
 subnet=10.77.$(($$ % 250))
 agent=$work/agent
 
@@ -48,7 +48,8 @@ hosts_start() {
 while [ "\${1#-}" != "\$1" ]; do shift; done
 i=\${1##*.}
 shift
-exec taskset -c \$(((i - 1) % $cpus)) ip netns exec $net-\$i unshare --uts sh -c "hostname node\$i; \$*"
+cpu=\$(echo ${cpus[*]} | cut -d ' ' -f \$(((i - 1) % ${#cpus[@]} + 1)))
+exec taskset -c \$cpu ip netns exec $net-\$i unshare --uts sh -c "hostname node\$i; \$*"
 AGENT
     chmod +x "$agent"
 }
@@ -57,7 +58,7 @@ AGENT
 in_host() {
     local i=$1
     shift
-    taskset -c $(((i - 1) % cpus)) ip netns exec "$net-$i" unshare --uts sh -c 'hostname node'"$i"'; exec "$@"' sh "$@"
+    taskset -c "${cpus[(i - 1) % ${#cpus[@]}]}" ip netns exec "$net-$i" unshare --uts sh -c 'hostname node'"$i"'; exec "$@"' sh "$@"
 }
 
 # launcher_of RANKS: over TCP, a rank a host, in their order.

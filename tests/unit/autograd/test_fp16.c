@@ -49,7 +49,7 @@ Test(fp16, the_emulated_instruction_rounds_once)
         if (i % 2)
             c = ldexpf(i % 4 == 1 ? 1 : -1, -(int)(rng_u64(5, 2, i) % 25));
         __int128 exact = (__int128)units_of_last_place(a) * units_of_last_place(b) +
-                         ((__int128)units_of_last_place(c) << 24);
+                         (__int128)units_of_last_place(c) * (1 << 24);
         __m512h x = {{a}}, y = {{b}}, z = {{c}};
         float got = _mm512_fmadd_ph(x, y, z).lane[0], wanted = nearest_f16(exact);
         cr_assert_eq(got, wanted, "%a * %a + %a is %a, not %a", a, b, c, got, wanted);
