@@ -194,10 +194,9 @@ double peaks_fraction(const Peaks *p, DType product, double gflops)
  * measured to be. */
 double peaks_limit_of_product(const Peaks *p, DType product)
 {
-    const double slack = 1.05;
     double measured = peaks_of_product(p, product);
     double theoretical = p->theoretical * measured / peaks_measured(p);
-    return slack * fmax(measured, theoretical);
+    return PEAK_SLACK * fmax(measured, theoretical);
 }
 
 double peaks_measured(const Peaks *p)

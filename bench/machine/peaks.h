@@ -59,7 +59,10 @@ double peaks_of_product(const Peaks *p, DType product);
 /* A rate as a share of that; NaN where one of them is not known. p may be NULL. */
 double peaks_fraction(const Peaks *p, DType product, double gflops);
 
-/* The rate above which such a row is not believed: 1.05 x the highest of all, theoretical
+/* By how much a figure may be above a measured peak before it is not believed. */
+#define PEAK_SLACK 1.05
+
+/* The rate above which such a row is not believed: PEAK_SLACK x the highest of all, theoretical
  * included. */
 double peaks_limit_of_product(const Peaks *p, DType product);
 

@@ -319,8 +319,7 @@ static void fill_bound(RowResult *r)
 /* Nothing reads its weights faster than memory is read. */
 static void judge_bandwidth(RowResult *r)
 {
-    const double limit = 1.05;
-    if (row_task(&r->config) != TASK_DECODE || !(r->bandwidth_fraction > limit))
+    if (row_task(&r->config) != TASK_DECODE || !(r->bandwidth_fraction > PEAK_SLACK))
         return;
     text_set(r->status, STATUS_IMPLAUSIBLE);
     snprintf(r->status_reason, TEXT_SIZE,

@@ -9,6 +9,7 @@
 
 #include "bench/commands.h"
 #include "bench/machine/machine.h"
+#include "bench/machine/peaks.h"
 #include "bench/machine/threads.h"
 #include "bench/row/generate.h"
 #include "bench/stats/stats.h"
@@ -182,8 +183,17 @@ static double gap_ms(const Run *r)
     return mean_of(r->ms + 1, r->count > 1 ? r->count - 1 : 0);
 }
 
-/* A token reads all weights and the cache, whose own bandwidth says how long that takes at least:
- * half of the time and more is memory's, as in rows. */
+/* What a share of a token's time says of memory: half and more is memory's, as in rows; more than all
+ * of it was measured beside other programs. */
+static const char *limit_words(double share)
+{
+    if (!(share <= PEAK_SLACK))
+        return "more than it took, so other programs ran meanwhile: believe neither";
+    return share >= 0.5 ? "memory limits it"
+                        : "not memory, but computing, overhead or other programs limit it";
+}
+
+/* A token reads all weights and the cache, whose own bandwidth says how long that takes at least. */
 static void print_limit(const Run *r, const Decoder *d)
 {
     const double keys = (double)r->prompt + (double)r->count / 2;
@@ -191,11 +201,8 @@ static void print_limit(const Run *r, const Decoder *d)
         decoder_weight_bytes(&d->config, d->options.precision) +
         keys * (double)decoder_cache_bytes_per_position(&d->config, d->options.cache_type);
     double least_ms = bytes / (row_read_bandwidth(d, 2, 30000000) * 1e6);
-    bool memory = least_ms >= 0.5 * gap_ms(r);
     fprintf(stderr, "tare: of those %.2f ms reading weights and cache takes %.2f at least: %s\n",
-            gap_ms(r), least_ms,
-            memory ? "memory limits it"
-                   : "not memory, but computing, overhead or other programs limit it");
+            gap_ms(r), least_ms, limit_words(least_ms / gap_ms(r)));
 }
 
 static void print_statistics(const Run *r, const Decoder *d)
