@@ -15,7 +15,7 @@ import re
 
 import cs336_files
 import cs336_ranks
-from cs336_files import span
+from cs336_files import absent, gib, span
 from table import OPTIONAL_NUMBERS, TIMES, WHOLE, Problem, count, digits, load
 from table import missing_module, print_text, run_main
 from verdicts import judge, row_is_believed
@@ -26,7 +26,6 @@ try:
 except ImportError:
     missing_module("pandas and tabulate")
 
-GIB = 2**30
 NONE_BELIEVED = "No conclusion: not enough rows are believed."
 
 
@@ -51,17 +50,6 @@ def mode_of(row):
     if row["forward_only"]:
         return "forward"
     return "training step" if row.get("optimizer") == "adamw" else "forward and backward"
-
-
-def gib(size):
-    return f"{digits(size / GIB)} GiB"
-
-
-def absent(row):
-    """The cell of a row without a time."""
-    if row["status"] == "skipped_memory":
-        return f"out of memory, needs {gib(row['predicted_peak_bytes'])}"
-    return str(row["status"]).replace("_", " ")
 
 
 def time_cell(row):

@@ -4,11 +4,13 @@ rows of `tare attention`. For cs336.py, which says how a study looks.
 Its one idea: each returns tables and the sentences that their rows support, as the studies of sweeps do.
 """
 
+import glob
 import json
 import os
+import re
 
 from table import Problem, count, digits
-from verdicts import UNSTEADY, WAIT
+from verdicts import row_is_believed
 
 import pandas as pd
 
@@ -28,6 +30,24 @@ def percent(part, whole):
     return f"{100 * part / whole:.1f} %" if whole else ""
 
 
+def gib(size):
+    return f"{digits(size / GIB)} GiB"
+
+
+def absent(row):
+    """The cell of a row without a time."""
+    if row["status"] == "skipped_memory":
+        ranks = row.get("ranks", "1")
+        who = "" if str(ranks) in ("", "1") else f"each of {ranks} ranks "
+        return f"out of memory, {who}needs {gib(row['predicted_peak_bytes'])}"
+    return str(row["status"]).replace("_", " ")
+
+
+def name_of(path):
+    """small-256-step of cs336-profile-small-256-step.json and of its timeline."""
+    return re.sub(r".*?(profile|timeline)-", "", os.path.splitext(os.path.basename(path))[0], count=1)
+
+
 # ---- tare run --trace ----
 
 
@@ -35,7 +55,7 @@ class Trace:
     """Times in ms by (op, pass), and of attention by (part, pass)."""
 
     def __init__(self, path):
-        self.name = os.path.basename(path)[: -len(".json")].split("profile-", 1)[-1]
+        self.name = name_of(path)
         try:
             with open(path, encoding="utf-8") as file:
                 whole = json.load(file)
@@ -73,13 +93,21 @@ class Trace:
         return "training step" if updates else "forward and backward" if self.about["backward"] else "inference"
 
 
+def _without_run(paths, traces):
+    """A row of "share of the time" for each run beside these that has only a timeline."""
+    ran = {t.name for t in traces}
+    beside = sorted(glob.glob(os.path.join(glob.escape(os.path.dirname(paths[0])), "*timeline-*.csv")))
+    return [[name_of(p), "", f"did not run, needs {gib(plan(p)['total'].max())}", "", "", ""]
+            for p in beside if name_of(p) not in ran]
+
+
 def profile(paths):
     traces = [Trace(path) for path in paths]
     by_op = [[t.name, op, phase, digits(ms, 4), percent(ms, t.total)]
              for t in traces for (op, phase), ms in sorted(t.ops.items(), key=lambda item: -item[1])[:8]]
     shares = [[t.name, t.mode(), digits(t.total, 4), percent(t.products(), t.total),
                percent(t.of_part("softmax"), t.total), percent(t.total - t.products() - t.of_part("softmax"), t.total)]
-              for t in traces]
+              for t in traces] + _without_run(paths, traces)
     inside, ratios = [], []
     for t in traces:
         values = [t.of_part(part) for part in PARTS]
@@ -108,18 +136,25 @@ def profile(paths):
 CATEGORIES = ["weights", "gradients", "moments", "activations", "scratch", "total"]
 
 
+def plan(path):
+    try:
+        steps = pd.read_csv(path, keep_default_na=False)
+        steps[CATEGORIES] = steps[CATEGORIES].astype("int64")
+        steps[["step", "phase", "op"]]
+        if steps.empty:
+            raise KeyError("step")
+        return steps
+    except (OSError, ValueError, KeyError, pd.errors.EmptyDataError):
+        raise Problem(f"{path} is no planned memory of `tare run --memory`") from None
+
+
 def timeline(paths):
     body, shares = [], []
     for path in paths:
-        name = os.path.basename(path)[: -len(".csv")].split("timeline-", 1)[-1]
-        try:
-            steps = pd.read_csv(path, keep_default_na=False)
-            at = steps.loc[steps["total"].astype("int64").idxmax()]
-            shares.append(100 * int(at["activations"]) / int(at["total"]))
-            body.append([name, *(f"{digits(int(steps[c].max()) / GIB)} GiB" for c in CATEGORIES),
-                         f"{at['step']}, {at['phase']} {at['op']}"])
-        except (OSError, ValueError, KeyError, pd.errors.EmptyDataError):
-            raise Problem(f"{path} is no planned memory of `tare run --memory`") from None
+        steps = plan(path)
+        at = steps.loc[steps["total"].idxmax()]
+        shares.append(100 * at["activations"] / at["total"])
+        body.append([name_of(path), *(gib(steps[c].max()) for c in CATEGORIES), f"{at['step']}, {at['phase']} {at['op']}"])
     head = ["run", *(c if c != "total" else "peak" for c in CATEGORIES), "step of the peak"]
     sentence = f"At the peak activations are {span(shares)} % of what is planned."
     return [("planned memory: the largest value of each kind over the steps", head, body)], [sentence]
@@ -128,16 +163,17 @@ def timeline(paths):
 # ---- tare attention ----
 
 SHAPE = ["batch_size", "num_heads", "head_dim", "context_length", "causal", "precision"]
-NUMBERS = ["forward_ms", "backward_ms", "both_ms", "saved_bytes", "predicted_peak_bytes"]
+NUMBERS = ["forward_ms", "backward_ms", "both_ms", "saved_bytes", "predicted_peak_bytes", "mean_time_ms", "std_time_ms",
+           "num_warmups", "warmups_needed", "first_trial_ms", "first_over_steady", "cpu_wait", "threads_seen"]
 
 
 def attention_rows(path):
     try:
         rows = pd.read_csv(path, keep_default_na=False, dtype=str)
         rows[NUMBERS] = rows[NUMBERS].apply(pd.to_numeric, errors="coerce")
-        waited = pd.to_numeric(rows["cpu_wait"], errors="coerce")
+        rows["median_ms"] = rows["both_ms"]
         rows["ran"] = rows["status"] == "ok"
-        rows["believed"] = rows["ran"] & ~(waited > WAIT) & ~rows["steady_class"].isin(list(UNSTEADY))
+        rows["believed"] = [row["ran"] and row_is_believed(row) for _, row in rows.iterrows()]
         rows[[*SHAPE, "impl"]]
     except (OSError, ValueError, KeyError, pd.errors.EmptyDataError):
         raise Problem(f"{path} is no result of `tare attention`") from None
@@ -147,10 +183,8 @@ def attention_rows(path):
 def time_of(row, column):
     if row is None:
         return ""
-    if row["status"] == "skipped_memory":
-        return f"out of memory, needs {digits(row['predicted_peak_bytes'] / GIB)} GiB"
     if not row["ran"]:
-        return row["status"].replace("_", " ")
+        return absent(row)
     return digits(row[column], 4) + ("" if row["believed"] else " *")
 
 
@@ -180,6 +214,6 @@ def attention(rows):
     if lost:
         least = min(lost, key=lambda r: int(r["context_length"]))
         sentences.append(f"Plain is out of memory from context {least['context_length']} on "
-                         f"({digits(least['predicted_peak_bytes'] / GIB)} GiB).")
+                         f"({gib(least['predicted_peak_bytes'])}).")
     title = f"one attention layer, batch {rows['batch_size'].iloc[0]}, heads {rows['num_heads'].iloc[0]}: medians"
     return [(title, head, body)], sentences

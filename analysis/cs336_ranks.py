@@ -5,7 +5,7 @@ Its one idea: each returns tables and the sentences that their rows support. The
 matrix products of B tokens by a D x F weight in fp32, with rates that the rows themselves measured.
 """
 
-from cs336_files import GIB, percent, span
+from cs336_files import absent, percent, span
 from table import Problem, count, digits
 
 import pandas as pd
@@ -14,7 +14,7 @@ TRAFFIC = ["median_ms", "comm_ms", "comm_exposed_ms", "comm_share", "overlap_fra
            "predicted_exposed_ms", "backward_slowdown_ms", "scaling_efficiency", "wire_bytes", "gflops_per_s",
            "link_latency_us", "link_gb_per_s"]
 BYTES = ["param_bytes", "grad_bytes", "moment_bytes", "activation_bytes", "peak_rss_bytes"]
-RATES = ["median_ms", "algbw_gb_per_s", "busbw_gb_per_s", "wrong"]
+RATES = ["median_ms", "algbw_gb_per_s", "busbw_gb_per_s", "wrong", "predicted_peak_bytes"]
 
 
 def numbers(rows, columns, what):
@@ -45,7 +45,7 @@ def strategy(row):
 def time_of(row):
     """Median and whether it is believed; why there is none."""
     if not row["ran"]:
-        return str(row["status"]).replace("_", " ")
+        return absent(row)
     return digits(row["median_ms"], 4) + ("" if row["believed"] else " *")
 
 
@@ -147,6 +147,8 @@ def sharded_optimizer(study):
         if r["ran"]:
             start, before, after = points_of(r)
             points.append([*name, *(mib(r[c]) for c in BYTES[:4]), mib(start), mib(before), mib(after), mib(r["peak_rss_bytes"])])
+        else:
+            points.append([*name, *[""] * 7, absent(r)])
     tables = [("training steps: medians", ["size", "ranks", "strategy", "step ms", "exposed ms", "sent by a rank"], body),
               ("memory of a rank, planned; the peak measured",
                ["size", "ranks", "strategy", "weights", "gradients", "moments", "activations", "after start", "before the update",

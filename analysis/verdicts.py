@@ -115,7 +115,7 @@ def two_levels(mean, std, n, level):
 
 
 def row_is_believed(row):
-    """Whether conclusions may be drawn from a judged row.
+    """Whether conclusions may be drawn from a judged row, or from one with a class alone.
 
     The rule of row_is_believed in bench/row/warning.c, for rows that ended ok: it reached a steady
     state, in runs enough to tell; its threads did not wait for a CPU, and all could run; outliers
@@ -123,14 +123,15 @@ def row_is_believed(row):
     Rows without a class have their verdict instead.
     """
     kind = row.get("steady_class", "")
-    if row["verdict"] in (NOT_SETTLED, DISAGREES, UNKNOWN) or kind in UNSTEADY or kind == "too_few":
+    verdict = row["verdict"] if "verdict" in row else getattr(_from_class(row), "verdict", UNKNOWN)
+    if verdict in (NOT_SETTLED, DISAGREES, UNKNOWN) or kind in UNSTEADY or kind == "too_few":
         return False
     if row.get("cpu_wait", 0) > WAIT:
         return False
     if row.get("threads_seen", math.nan) < float(row.get("threads") or math.nan):
         return False
     moved = abs(row["mean_time_ms"] / row.get("median_ms", math.nan) - 1) > MOVED
-    return not (OUTLIER.search(row.get("noise") or "") and moved and row["verdict"] != COLD)
+    return not (OUTLIER.search(row.get("noise") or "") and moved and verdict != COLD)
 
 
 def believed_rows(judged):

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import sys
 import unittest
 
@@ -114,6 +115,25 @@ class Course(TempDir):
         self.assertIn("planned", page)
         self.assertIn("no row with blocks ran", page)
 
+    def test_what_does_not_fit_is_a_row_of_every_table(self):
+        lost = [row("xl", forward_only=False, predicted_peak_bytes=33 * GIB)]
+        ranks = self.ranks_row("zero1", None, 0, predicted_peak_bytes=33 * GIB)
+        reduce = {"operation": "all_reduce", "ranks": 4, "bytes": 10**9, "algorithm": "mpi", "median_ms": "", "wrong": "",
+                  "algbw_gb_per_s": "", "busbw_gb_per_s": "", "status": "skipped_memory", "predicted_peak_bytes": 33 * GIB}
+        layer = self.layer("plain", 16384, "skipped_memory")
+        for study in ("end-to-end", "end-to-end-step", "mixed-precision", "memory", "checkpointing"):
+            self.results(study, lost)
+        for study in ("data-parallel", "sharded-optimizer"):
+            self.results(study, [ranks])
+        for study, only in (("all-reduce", reduce), ("attention", layer), ("flash", layer)):
+            self.results(study, [only])
+        for page in (self.page(), self.page("--latex")):
+            sections = re.split(r"^## |\\section", page, flags=re.MULTILINE)[1:]
+            self.assertEqual(len(sections), 10)
+            for section in sections:
+                self.assertRegex(section, r"out of memory, (each of \d ranks )?needs 33 GiB")
+            self.assertEqual(page.count("each of 2 ranks needs 33 GiB"), 3)  # times twice, memory once
+
     def test_rows_that_are_not_believed_conclude_nothing_of_time(self):
         busy = {"cpu_wait": 0.3, "forward_ms": 1, "backward_ms": 2}
         self.results("end-to-end", [row("small", 100 + w, warmups=w, **busy) for w in (0, 1, 5)])
@@ -145,25 +165,33 @@ class Course(TempDir):
         self.assertRegex(page, r"\| small-1024-inference +\| 8 +\| 4 +\| 8 +\| 20\.0 % +\| 0\.25 +\| 0\.0195 +\|")
         self.assertIn("Matrix products are 71.5 % of the time of a training step.", page)
         self.assertIn("Inside attention the softmax takes 0.25 of the time of the two products, for 0.0195 of", page)
+        write_csv(self.path("cs336-timeline-xl-256-step.csv"), self.steps())
+        self.assertRegex(self.page(), r"\| xl-256-step +\| +\| did not run, needs 4 GiB +\|")
+
+    def steps(self):
+        return [{"step": i, "phase": "forward", "op": op, "layer": 0, "weights": GIB, "gradients": 0, "moments": 0,
+                 "activations": size * GIB, "scratch": 0, "total": (1 + size) * GIB}
+                for i, (op, size) in enumerate((("linear", 1), ("attention", 3), ("linear", 2)), 1)]
 
     def test_timeline(self):
-        steps = [{"step": i, "phase": "forward", "op": op, "layer": 0, "weights": GIB, "gradients": 0, "moments": 0,
-                  "activations": size * GIB, "scratch": 0, "total": (1 + size) * GIB}
-                 for i, (op, size) in enumerate((("linear", 1), ("attention", 3), ("linear", 2)), 1)]
-        write_csv(self.path("cs336-timeline-large-128-step.csv"), steps)
+        write_csv(self.path("cs336-timeline-large-128-step.csv"), self.steps())
         page = self.page()
         self.assertRegex(page, r"\| large-128-step +\| 1 GiB .*\| 3 GiB +\| 0 GiB +\| 4 GiB +\| 2, forward attention +\|")
         self.assertIn("At the peak activations are 75 % of what is planned.", page)
 
-    def test_attention(self):
-        def layer(impl, context, status="ok", wait=0.0, scale=1):
-            ran = status == "ok"
-            return {"impl": impl, "batch_size": 8, "num_heads": 1, "context_length": context, "head_dim": 16, "causal": False,
-                    "precision": "fp32", "forward_ms": 10 * scale if ran else "", "backward_ms": 20 * scale if ran else "",
-                    "both_ms": 30 * scale if ran else "", "saved_bytes": 2**20 * (8 if impl == "plain" else 1),
-                    "predicted_peak_bytes": 33 * GIB, "status": status, "cpu_wait": wait, "steady_class": "flat"}
+    def layer(self, impl, context, status="ok", scale=1, **more):
+        ran = status == "ok"
+        return {"impl": impl, "batch_size": 8, "num_heads": 1, "context_length": context, "head_dim": 16, "causal": False,
+                "precision": "fp32", "forward_ms": 10 * scale if ran else "", "backward_ms": 20 * scale if ran else "",
+                "both_ms": 30 * scale if ran else "", "saved_bytes": 2**20 * (8 if impl == "plain" else 1),
+                "mean_time_ms": 30 * scale if ran else "", "std_time_ms": 1 if ran else "", "num_warmups": 5, "noise": "",
+                "warmups_needed": 0 if ran else "", "first_trial_ms": 30 * scale if ran else "", "first_over_steady": 1 if ran else "",
+                "predicted_peak_bytes": 33 * GIB, "status": status, "cpu_wait": 0 if ran else "", "threads": 2,
+                "threads_seen": 2 if ran else "", "steady_class": "flat" if ran else ""} | more
 
-        rows = [layer("plain", 256), layer("flash", 256, scale=0.4), layer("plain", 1024, wait=0.5), layer("flash", 1024),
+    def test_attention(self):
+        layer = self.layer
+        rows = [layer("plain", 256), layer("flash", 256, scale=0.4), layer("plain", 1024, cpu_wait=0.5), layer("flash", 1024),
                 layer("plain", 16384, "skipped_memory"), layer("flash", 16384, scale=100)]
         write_csv(self.path("attention.csv"), rows)
         write_csv(self.path("flash.csv"), [row for row in rows if row["impl"] == "flash"])
@@ -177,11 +205,20 @@ class Course(TempDir):
         self.assertIn("Plain is out of memory from context 16384 on (33 GiB).", page)
         self.assertIn("out of memory, needs 33 GiB", self.page("--latex"))
 
+    def test_attention_is_believed_by_the_rule_of_all_rows(self):
+        """Each reason of row_is_believed, and what is none."""
+        moved = {"noise": "trial 3: +90 ms, 12 switches", "mean_time_ms": 39}
+        reasons = [{"cpu_wait": 0.5}, {"threads_seen": 1}, moved, {"steady_class": "no_steady_state"}, {"steady_class": "too_few"},
+                   {"steady_class": ""}]
+        for i, reason in enumerate(({}, {"cpu_wait": ""}, moved | {"steady_class": "warmup", "warmups_needed": 7}, *reasons)):
+            write_csv(self.path("flash.csv"), [self.layer("flash", 256, **reason)])
+            self.assertEqual("Rows marked *" in self.page(), i >= 3, reason)
+
     def ranks_row(self, parallel, median, exposed, ranks=2, **more):
         step = {"ranks": ranks, "parallel": parallel, "bucket_mb": "", "prefetch_layers": "", "d_ff": 3072, "forward_only": False,
-                "comm_ms": 400, "comm_exposed_ms": exposed, "comm_share": exposed / median, "overlap_fraction": "",
+                "comm_ms": 400, "comm_exposed_ms": exposed, "comm_share": exposed / median if median else "", "overlap_fraction": "",
                 "predicted_comm_ms": 390, "predicted_exposed_ms": exposed, "backward_slowdown_ms": "", "scaling_efficiency": 0.5,
-                "wire_bytes": 2**29, "gflops_per_s": 100 * ranks * (median - exposed) / median, "link_latency_us": 50,
+                "wire_bytes": 2**29, "gflops_per_s": 100 * ranks * (median - exposed) / median if median else "", "link_latency_us": 50,
                 "link_gb_per_s": 1.25, "param_bytes": 2**29, "grad_bytes": 2**29, "moment_bytes": 2**30, "activation_bytes": 2**28,
                 "optimizer": "adamw"}
         return row("small", median, context=128, **(step | more))
@@ -222,14 +259,16 @@ class Course(TempDir):
         self.assertIn("sharing by broadcast takes 1.25 times a step of ZeRO stage 1; it sends 1.5 times the bytes.", page)
 
     def test_all_reduce(self):
-        common = {"operation": "all_reduce", "ranks": 2, "algbw_gb_per_s": 1, "busbw_gb_per_s": 1, "status": "ok", "wrong": 0}
+        common = {"operation": "all_reduce", "ranks": 2, "algbw_gb_per_s": 1, "busbw_gb_per_s": 1, "status": "ok", "wrong": 0,
+                  "predicted_peak_bytes": 2**28}
         rows = [common | {"bytes": size, "algorithm": a, "median_ms": ms} for size, a, ms in
                 ((1000000, "mpi", 2), (1000000, "ring", 1), (100000000, "mpi", 80), (100000000, "ring", 60))]
-        rows += [common | {"bytes": 1000000000, "algorithm": "ring", "status": "skipped_memory", "median_ms": "", "wrong": ""}]
+        rows += [common | {"bytes": 1000000000, "algorithm": "ring", "status": "skipped_memory", "median_ms": "", "wrong": "",
+                           "predicted_peak_bytes": 1.2 * GIB}]
         self.results("all-reduce", rows)
         page = self.page()
         self.assertRegex(page, r"\| all_reduce +\| +2 +\| 100 MB +\| 80 +\| 60 +\| 1 +\| 1 +\|")
-        self.assertIn("skipped memory", page)
+        self.assertIn("each of 2 ranks needs 1.2 GiB", page)
         self.assertIn("Our ring takes 0.5 to 0.75 of the time of MPI's own (2 rows).", page)
 
     def test_latex(self):
