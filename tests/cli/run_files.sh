@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The files that `tare run` writes beside its row, --memory, --tensors and --trace, from outside: what they
 # hold, and what is refused. TARE names the program.
-. "$(dirname "$0")/lib/begin.sh"
+lib=$(realpath "$(dirname "$0")/lib")
+. "$lib/begin.sh"
 
 row=(run --model tiny --d-model 36 --layers 2 --heads 3 --vocab 101 --batch 2 --context 17 --threads 1 --trials 2)
 given=("${row[@]}")
@@ -25,14 +26,11 @@ assert all(1 <= int(t["first"]) <= int(t["last"]) < len(steps) for t in tensors)
 
 trace = json.load(open("t.json"))
 events = [e for e in trace["traceEvents"] if e["ph"] == "X"]
-assert all(e["ts"] >= 0 and e["dur"] >= 0 and e["pid"] == 1 for e in events)
 run = {e["name"]: e for e in events if e["cat"] == "run"}
 assert list(run) == ["forward", "backward", "update"]
 work = [e for e in events if e["cat"] != "run"]
 assert len(work) == sum(s["op"] != "grad_ready" and s["phase"] != "update" for s in steps)
 end = run["update"]["ts"] + run["update"]["dur"]
-for a, b in zip(work, work[1:]):  # one thread: no two overlap
-    assert a["ts"] + a["dur"] <= b["ts"] + 1e-3, (a, b)
 assert sum(e["dur"] for e in work) <= end
 attention = [e for e in work if e["name"] == "attention"]
 assert attention and all(e["args"]["scores_us"] + e["args"]["softmax_us"] + e["args"]["values_us"] <= e["dur"] for e in attention)
@@ -43,12 +41,34 @@ names = {e["args"]["name"] for e in trace["traceEvents"] if e["ph"] == "M"}
 assert names == {"run", "steps, part 1"}, names
 END
 
+# What Perfetto opens, and a checker that refuses what it would not.
+python3 "$lib/check_trace.py" t.json || fail "t.json is no Chrome trace"
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$lib python3 - <<'END' || fail "what the checker of traces refuses"
+import copy, json
+from check_trace import faults_of
+whole = json.load(open("t.json"))
+assert faults_of(whole) == []
+X = [i for i, e in enumerate(whole["traceEvents"]) if e["ph"] == "X" and e["tid"] == 1]
+def broken(change):
+    trace = copy.deepcopy(whole)
+    change(trace["traceEvents"])
+    return faults_of(trace)
+for change, words in (
+        (lambda e: e[X[0]].pop("pid"), "without pid"), (lambda e: e[X[0]].pop("ts"), "ts is no time"),
+        (lambda e: e[X[0]].update(dur=-1), "dur is no time"), (lambda e: e[X[0]].update(ph="B"), "phase B"),
+        (lambda e: e[X[3]].update(dur=e[X[4]]["ts"] + e[X[4]]["dur"] / 2 - e[X[3]]["ts"]), "overlaps"), (lambda e: e[X[3]].update(ts=0), "begins before"),
+        (lambda e: e.pop(0), "has the names []"), (lambda e: e.append(e[0]), "has the names ["),
+        (lambda e: e.append(e[0] | {"tid": 9}), "of one name"), (lambda e: [x.update(ts=x["ts"] + 1) for x in e if "ts" in x], "begins at 0")):
+    assert any(words in fault for fault in broken(change)), words
+END
+
 # Of several ranks: a lane of communication, whose events are named by parameters and do not overlap.
 if [ -e "$(dirname "$tare")/tare_comm_openmpi.so" ] && command -v mpirun.openmpi >/dev/null; then
     for how in ddp-bucket zero1 fsdp; do
         "$tare" "${row[@]}" --optimizer adamw --ranks 2 --parallel $how --bucket-mb 0.05 --trace $how.json --format csv >$how.csv \
             2>err || fail "$how: exit $?: $(cat err)"
     done
+    python3 "$lib/check_trace.py" ddp-bucket.json zero1.json fsdp.json || fail "a trace of ranks is no Chrome trace"
     python3 - <<'END' || fail "the lane of communication"
 import csv, json
 for how in "ddp-bucket", "zero1", "fsdp":
@@ -58,9 +78,7 @@ for how in "ddp-bucket", "zero1", "fsdp":
     lane = lanes["communication of rank 0 of 2"]
     assert len(set(lanes.values())) == len(lanes) == 3, lanes
     jobs = [e for e in trace["traceEvents"] if e["ph"] == "X" and e["tid"] == lane]
-    assert all(e["cat"] == "communication" and e["ts"] >= 0 and e["dur"] >= 0 for e in jobs), jobs
-    for a, b in zip(jobs, jobs[1:]):
-        assert a["ts"] + a["dur"] <= b["ts"] + 1e-3, (a, b)
+    assert all(e["cat"] == "communication" for e in jobs), jobs
     run = {e["name"]: e for e in trace["traceEvents"] if e.get("cat") == "run"}
     end = run["update"]["ts"] + run["update"]["dur"]
     assert all(e["ts"] + e["dur"] <= end + 1 for e in jobs), (jobs[-1], end)
