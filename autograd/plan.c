@@ -206,25 +206,30 @@ size_t plan_place(const Plan *p, const Buffer *b, size_t slice)
     return p->state_bytes + p->shared_bytes + slice * p->slice_bytes + b->offset;
 }
 
-static void measure_live(Plan *p)
+size_t plan_bytes(const Plan *p, const Buffer *b)
+{
+    return is_shared(p, b->t, b->kind) ? b->bytes : p->slices.count * b->bytes;
+}
+
+size_t *plan_alive(const Plan *p)
 {
     size_t steps = p->schedule->count;
-    size_t *starting = xcalloc(steps + 1, sizeof *starting);
-    size_t *ending = xcalloc(steps + 1, sizeof *ending);
+    size_t *alive = xcalloc(steps + 1, sizeof *alive); /* what begins less what has ended */
     for (size_t i = 0; i < p->count; i++) {
-        const Buffer *b = &p->buffers[i];
-        size_t bytes = is_shared(p, b->t, b->kind) ? b->bytes : p->slices.count * b->bytes;
-        starting[b->first] += bytes;
-        ending[b->last + 1] += bytes;
+        alive[p->buffers[i].first] += plan_bytes(p, &p->buffers[i]);
+        alive[p->buffers[i].last + 1] -= plan_bytes(p, &p->buffers[i]);
     }
-    size_t live = 0;
-    for (size_t i = 0; i < steps; i++) {
-        live += starting[i] - ending[i];
-        if (live > p->live_bytes)
-            p->live_bytes = live;
-    }
-    free(starting);
-    free(ending);
+    for (size_t i = 1; i < steps; i++)
+        alive[i] += alive[i - 1];
+    return alive;
+}
+
+static void measure_live(Plan *p)
+{
+    size_t *alive = plan_alive(p);
+    for (size_t i = 0; i < p->schedule->count; i++)
+        p->live_bytes = alive[i] > p->live_bytes ? alive[i] : p->live_bytes;
+    free(alive);
 }
 
 /* A slice runs on one thread. */

@@ -36,3 +36,8 @@ void plan_release(Plan *p);
 /* Where in the arena the buffer of a slice begins; of a shared buffer, where the slice's part
  * begins. */
 size_t plan_place(const Plan *p, const Buffer *b, size_t slice);
+
+/* Bytes of a buffer, of all slices together. */
+size_t plan_bytes(const Plan *p, const Buffer *b);
+/* Bytes of all buffers alive at each step of the schedule. Caller frees. */
+size_t *plan_alive(const Plan *p);

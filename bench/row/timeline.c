@@ -49,33 +49,6 @@ static int64_t layer_of(const Tensor *t)
 
 /* ---- steps ---- */
 
-/* Of all slices together. */
-static size_t bytes_of(const Plan *p, const Buffer *b)
-{
-    bool once =
-        b->t->life == LIFE_STATE || (b->kind == BUFFER_DATA && slices_share(&p->slices, b->t));
-    return once ? b->bytes : p->slices.count * b->bytes;
-}
-
-/* Bytes of the buffers alive at each step. Caller frees. */
-static size_t *alive_bytes(const Plan *p)
-{
-    size_t *alive = xcalloc(p->schedule->count, sizeof *alive);
-    for (size_t i = 0; i < p->count; i++)
-        for (size_t step = p->buffers[i].first; step <= p->buffers[i].last; step++)
-            alive[step] += bytes_of(p, &p->buffers[i]);
-    return alive;
-}
-
-/* What the arena is larger than all that is ever alive at one step. */
-static size_t gaps_of(const Plan *p, const size_t *alive)
-{
-    size_t most = 0;
-    for (size_t step = 0; step < p->schedule->count; step++)
-        most = alive[step] > most ? alive[step] : most;
-    return p->arena_bytes - most;
-}
-
 static void set_phase(MemoryStep *line, const Step *s, bool backward)
 {
     bool computes_forward = s->kind == STEP_FORWARD || s->kind == STEP_REFRESH;
@@ -109,7 +82,8 @@ void timeline_write(const Model *m, FILE *out)
 {
     const Schedule *s = &m->schedule;
     const ModelBytes bytes = model_bytes(m);
-    size_t *alive = alive_bytes(&m->plan), gaps = gaps_of(&m->plan, alive);
+    /* The arena is larger than all that is ever alive at one step. */
+    size_t *alive = plan_alive(&m->plan), gaps = m->plan.arena_bytes - m->plan.live_bytes;
     MemoryStep line;
     schema_init(&step_schema, &line);
     schema_write_header(&step_schema, out);
@@ -153,7 +127,7 @@ static void write_tensor(const Plan *p, const Buffer *b, FILE *out)
     text_set(line.weight, weight_of(b->t));
     if (b->kind != BUFFER_AUX)
         shape_text(b->t, line.shape);
-    line.bytes = (int64_t)bytes_of(p, b);
+    line.bytes = (int64_t)plan_bytes(p, b);
     line.first = (int64_t)b->first + 1;
     line.last = (int64_t)b->last + 1;
     line.saved = b->t->op && b->first < forward && b->last >= forward;
