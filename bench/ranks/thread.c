@@ -194,11 +194,18 @@ static size_t forecast_job(CommThread *t, const Job *j)
     return ++t->submitted;
 }
 
-static void forecast_wait(CommForecast *f, size_t number)
+/* What is still to be done, up to the job that is waited for, goes at the rate of waiting. */
+static void forecast_wait(CommThread *t, size_t number)
 {
-    double ns = number ? fmax(f->end_ns[number - 1] - f->now_ns, 0) : 0;
-    f->waited_ns += ns;
-    f->now_ns += ns;
+    CommForecast *f = t->forecast;
+    double left = number ? fmax(f->end_ns[number - 1] - f->now_ns, 0) : 0;
+    double saved = left * (1 - f->rate.idle);
+    for (size_t k = 0; k < t->submitted; k++)
+        f->end_ns[k] -= fmin(fmax(f->end_ns[k] - f->now_ns, 0), left) * (1 - f->rate.idle);
+    f->free_ns -= saved;
+    f->busy_ns -= saved;
+    f->waited_ns += left - saved;
+    f->now_ns += left - saved;
 }
 
 /* ---- from the main thread ---- */
@@ -231,7 +238,7 @@ size_t comm_submit(CommThread *t, Job job)
 void comm_wait(CommThread *t, size_t number)
 {
     if (t->forecast) {
-        forecast_wait(t->forecast, number);
+        forecast_wait(t, number);
         return;
     }
     pthread_mutex_lock(&t->mutex);

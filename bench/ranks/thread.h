@@ -51,9 +51,10 @@ typedef struct JobLog {
     size_t count;
 } JobLog;
 
-/* What an operation takes: so long whatever its size, and so long a byte that a rank sends. */
+/* What an operation takes: so long whatever its size, and so long a byte that a rank sends. While
+ * the main thread waits, and computes nothing, `idle` of that, at most 1. */
 typedef struct CommRate {
-    double latency_ns, ns_per_byte;
+    double latency_ns, ns_per_byte, idle;
 } CommRate;
 
 /* In the place of a thread: jobs are done at that rate on a clock that the caller moves on. */

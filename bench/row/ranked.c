@@ -68,6 +68,7 @@ void row_forecast(RowResult *r, Model *m, CommRate rate, double compute_ms)
     StepForecast s = parallel_forecast(m, &how, rate, compute_ms * 1e6);
     r->link_latency_us = rate.latency_ns / 1e3;
     r->link_gb_per_s = 1 / rate.ns_per_byte;
+    r->link_idle_gb_per_s = r->link_gb_per_s / rate.idle;
     r->predicted_comm_ms = s.comm_ns / 1e6;
     r->predicted_exposed_ms = s.exposed_ns / 1e6;
     r->comm_bound_ranks = bound_ranks(&s, how.ranks);
@@ -154,34 +155,49 @@ static int fit_beside_products(RankedRow *w, Fit *f, Err *err)
     return 0;
 }
 
+/* The slowest rank's, of both sizes. */
+static CommRate rate_of(RankedRow *w, const Fit *f)
+{
+    double times[2] = {f->small_ns, f->large_ns};
+    const Job large = {.kind = JOB_ALL_REDUCE, .n = FIT_LARGE};
+    job_largest(&w->comm, times, NULL, 2);
+    /* A small one that took longer than that met a busy CPU, not a link. */
+    const double latency_ns = fmin(times[0], times[1] / 2);
+    return (CommRate){.latency_ns = latency_ns,
+                      .ns_per_byte =
+                          (times[1] - latency_ns) /
+                          (double)comm_bytes_sent(&large, w->comm.comm.size, w->comm.comm.rank),
+                      .idle = 1};
+}
+
+static int fit_rates(RankedRow *w, Fit *f, Err *err)
+{
+    comm_call(&w->comm, fit, f);
+    const CommRate idle = rate_of(w, f);
+    w->rate = idle;
+    if (!overlaps(w->parallel.options.strategy))
+        return 0;
+    if (fit_beside_products(w, f, err) != 0)
+        return -1;
+    w->rate = rate_of(w, f);
+    w->rate.idle = fmin(idle.ns_per_byte / w->rate.ns_per_byte, 1);
+    return 0;
+}
+
 int ranked_fit(RankedRow *w, Err *err)
 {
     const Params *params = w->parallel.params;
-    Strategy strategy = w->parallel.options.strategy;
     /* Gradients, which backward fills anew; a rank of fsdp has not the memory of all. */
-    bool there = params->grads && strategy != FSDP && params->block_floats >= FIT_LARGE;
+    bool there =
+        params->grads && w->parallel.options.strategy != FSDP && params->block_floats >= FIT_LARGE;
     Fit f = {.x = there ? params->grads : xcalloc(FIT_LARGE, sizeof *f.x),
              .floats = there ? params->block_floats : FIT_LARGE};
     size_t most = (size_t)(FIT_RUNS + 1) * FIT_LARGE;
     f.floats = f.floats < most ? f.floats : most;
     memset(f.x, 0, f.floats * sizeof *f.x);
-    int status = 0;
-    if (overlaps(strategy))
-        status = fit_beside_products(w, &f, err);
-    else
-        comm_call(&w->comm, fit, &f);
-    double times[2] = {f.small_ns, f.large_ns};
-    if (status == 0)
-        job_largest(&w->comm, times, NULL, 2);
+    int status = fit_rates(w, &f, err);
     if (!there)
         free(f.x);
-    const Job large = {.kind = JOB_ALL_REDUCE, .n = FIT_LARGE};
-    /* A small one that took longer than that met a busy CPU, not a link. */
-    const double latency_ns = fmin(times[0], times[1] / 2);
-    w->rate = (CommRate){.latency_ns = latency_ns,
-                         .ns_per_byte =
-                             (times[1] - latency_ns) /
-                             (double)comm_bytes_sent(&large, w->comm.comm.size, w->comm.comm.rank)};
     return status;
 }
 

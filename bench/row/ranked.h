@@ -37,8 +37,8 @@ typedef struct RankedRow {
 /* Joins the job of c and checks it: as many ranks as asked for, of the same program. Takes this
  * rank's part of the host's CPUs. -1: no plug-in, or another job than c's. */
 int ranked_join(RankedRow *w, const RowConfig *c, Err *err);
-/* After parallel_init: measures what communication costs; of a strategy that overlaps, while all
- * ranks compute. -1: no memory. */
+/* After parallel_init: measures what communication costs; of a strategy that overlaps, also while
+ * all ranks compute. -1: no memory. */
 int ranked_fit(RankedRow *w, Err *err);
 /* Around each run: *s becomes the slowest rank's. */
 void ranked_begin(RankedRow *w);

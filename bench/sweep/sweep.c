@@ -103,6 +103,12 @@ void sweep_plan(Sweep *s)
 static const char *const of_ranks[] = {"ranks",           "parallel", "bucket_mb",
                                        "prefetch_layers", "reduce",   "launcher"};
 
+static CommRate link_of(const RowResult *r)
+{
+    return (CommRate){r->link_latency_us * 1e3, 1 / r->link_gb_per_s,
+                      r->link_gb_per_s / r->link_idle_gb_per_s};
+}
+
 /* An earlier row that measured the link of ranks like those of c. */
 static const RowResult *measured_alike(const Sweep *s, size_t before, const RowConfig *c)
 {
@@ -139,9 +145,8 @@ static int measure_link(const RowConfig *c, CommRate *rate, Err *err)
     if (status == 0 && !(r.link_gb_per_s > 0))
         status = err_set(err, "the link of %d ranks is not known: %.300s", (int)r.config.ranks,
                          r.status_reason);
-    *rate =
-        (CommRate){r.link_latency_us * 1e3 * (double)(c->ranks - 1) / (double)(r.config.ranks - 1),
-                   1 / r.link_gb_per_s};
+    *rate = link_of(&r);
+    rate->latency_ns *= (double)(c->ranks - 1) / (double)(r.config.ranks - 1);
     return status;
 }
 
@@ -151,7 +156,7 @@ static int find_link(const Sweep *s, size_t row, const CommRate *link, CommRate 
     const RowResult *like = measured_alike(s, row, c);
     if (!link && !like)
         return measure_link(c, rate, err);
-    *rate = link ? *link : (CommRate){like->link_latency_us * 1e3, 1 / like->link_gb_per_s};
+    *rate = link ? *link : link_of(like);
     return 0;
 }
 

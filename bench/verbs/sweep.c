@@ -46,7 +46,7 @@ static int set_link(void *target, const void *context, const char *value, Err *e
     (void)context;
     if (sscanf(value, "%lf,%lf%c", &us, &gb_per_s, &end) != 2 || !(us >= 0) || !(gb_per_s > 0))
         return err_set(err, "'%s' is not MICROSECONDS,GB_PER_S, such as 50,1.25", value);
-    *link = (CommRate){us * 1e3, 1 / gb_per_s};
+    *link = (CommRate){us * 1e3, 1 / gb_per_s, 1};
     return 0;
 }
 

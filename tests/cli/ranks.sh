@@ -96,7 +96,7 @@ for r in csv.DictReader(open("plan.csv")):
     assert r["link_latency_us"] == "50" and r["link_gb_per_s"] == "1.25" and int(r["comm_bound_ranks"]) >= 2, r
     assert float(r["predicted_comm_ms"]) >= int(r["wire_bytes"]) / 1.25e6, r
     assert 0 < float(r["predicted_exposed_ms"]) <= float(r["predicted_comm_ms"]) * (1 + 1e-9), r
-    assert float(other["link_gb_per_s"]) > 0 and float(other["predicted_exposed_ms"]) > 0, other
+    assert float(other["link_idle_gb_per_s"]) >= float(other["link_gb_per_s"]) > 0 and float(other["predicted_exposed_ms"]) > 0, other
 measured, = csv.DictReader(open("measured.csv"))
 assert measured["status"] == "planned" and float(measured["link_gb_per_s"]) > 0 and measured["wire_bytes"], measured
 END

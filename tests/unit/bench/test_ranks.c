@@ -251,6 +251,31 @@ Test(ranks, more_than_two_to_the_31_elements_go_in_pieces, .timeout = 120)
     munmap(x, n * sizeof *x);
 }
 
+/* ---- forecasts ---- */
+
+/* Two jobs of 1,000 ns each; a wait halves what is left of the one that it is for. */
+Test(ranks, a_forecast_takes_what_is_waited_for_at_the_rate_of_idle_cpus)
+{
+    const Job job = {.kind = JOB_ALL_REDUCE, .n = 512};
+    const CommRate rate = {.ns_per_byte = 1000.0 / (double)comm_bytes_sent(&job, 2, 0),
+                           .idle = 0.5};
+    CommForecast f;
+    CommThread t;
+    comm_forecast_start(&t, &f, 2, rate);
+    size_t first = comm_submit(&t, job);
+    f.now_ns = 400;
+    comm_submit(&t, job);
+    comm_wait(&t, first);
+    cr_expect(f.now_ns == 700 && f.waited_ns == 300, "waited %g ns, now %g", f.waited_ns, f.now_ns);
+    f.now_ns += 500;
+    comm_wait(&t, first);
+    comm_wait_all(&t);
+    cr_expect(f.now_ns == 1450 && f.waited_ns == 550, "waited %g ns, now %g", f.waited_ns,
+              f.now_ns);
+    cr_expect(f.busy_ns == 1450, "communicates for %g ns", f.busy_ns);
+    comm_forecast_finish(&t);
+}
+
 /* ---- training steps ---- */
 
 enum { BATCH = 12, CONTEXT = 8, VOCAB = 67, STEPS = 10 };
@@ -351,7 +376,7 @@ static void *train_rank(void *arg)
     }
     model_plan(&m, &t->config, &o);
     CHECK(model_alloc(&m, &err) == 0, "%s", err.msg);
-    t->forecast = parallel_forecast(&m, &t->options, (CommRate){1000, 1}, 1e6);
+    t->forecast = parallel_forecast(&m, &t->options, (CommRate){1000, 1, 1}, 1e6);
     parallel_init(&p, &m.params, &m.exec, &m.plan, t->plugin ? &comm : NULL, &t->options);
     train(t, &m, &p);
     parallel_release(&p);
