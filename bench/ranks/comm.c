@@ -6,7 +6,7 @@
 
 enum {
     LINE = 16,           /* floats */
-    SUM_PIECE = 1 << 18, /* floats of one rank that wait to be added up */
+    SUM_PIECE = 1 << 17, /* floats of one rank that wait to be added up */
     ADD_BLOCK = 1024,    /* floats that stay in the first-level cache while they are added */
 };
 
@@ -14,7 +14,7 @@ void comm_start(Comm *c, const CommPlugin *plugin, bool use_mpi)
 {
     *c = (Comm){.plugin = plugin, .use_mpi = use_mpi, .piece = COMM_PIECE / sizeof(float)};
     c->world = plugin->start(use_mpi, &c->rank, &c->size, c->name);
-    c->parts = xmalloc((size_t)c->size * SUM_PIECE * sizeof *c->parts);
+    c->parts = xmalloc(COMM_UNDER_WAY * (size_t)c->size * SUM_PIECE * sizeof *c->parts);
 }
 
 void comm_finish(Comm *c)
@@ -48,12 +48,30 @@ static Range part_of(Range s, size_t piece, size_t size)
     return (Range){from, least(from + size, s.to)};
 }
 
+static void begin(Comm *c, const float *out, size_t out_count, int to, float *in, size_t in_count,
+                  int from)
+{
+    c->plugin->begin(c->world, out, out_count * sizeof *out, to, in, in_count * sizeof *in, from);
+    c->sent_bytes += to < 0 ? 0 : out_count * sizeof *out;
+}
+
+static void end(Comm *c)
+{
+    c->plugin->end(c->world);
+}
+
 static void exchange(Comm *c, const float *out, size_t out_count, int to, float *in,
                      size_t in_count, int from)
 {
-    c->plugin->sendrecv(c->world, out, out_count * sizeof *out, to, in, in_count * sizeof *in,
-                        from);
-    c->sent_bytes += to < 0 ? 0 : out_count * sizeof *out;
+    begin(c, out, out_count, to, in, in_count, from);
+    end(c);
+}
+
+static void exchange_bytes(Comm *c, const void *out, size_t out_bytes, int to, void *in,
+                           size_t in_bytes, int from)
+{
+    c->plugin->begin(c->world, out, out_bytes, to, in, in_bytes, from);
+    end(c);
 }
 
 static int neighbour(const Comm *c, int step)
@@ -63,14 +81,20 @@ static int neighbour(const Comm *c, int step)
 
 /* ---- our own ---- */
 
-/* own = sum over ranks, in their order; the others' parts lie SUM_PIECE apart, by rank. */
-static void add_in_order(const Comm *c, float *own, size_t n)
+/* Where a rank's part of a piece waits to be added up. */
+static float *part_place(const Comm *c, size_t piece, int rank)
+{
+    return c->parts + (piece % COMM_UNDER_WAY * (size_t)c->size + (size_t)rank) * SUM_PIECE;
+}
+
+/* own = sum over ranks, in their order. */
+static void add_in_order(const Comm *c, float *own, size_t n, size_t piece)
 {
     float sum[ADD_BLOCK];
     for (size_t from = 0; from < n; from += ADD_BLOCK) {
         size_t count = least(ADD_BLOCK, n - from);
         for (int r = 0; r < c->size; r++) {
-            const float *x = (r == c->rank ? own : c->parts + (size_t)r * SUM_PIECE) + from;
+            const float *x = (r == c->rank ? own : part_place(c, piece, r)) + from;
             if (r == 0)
                 memcpy(sum, x, count * sizeof *sum);
             else
@@ -93,18 +117,31 @@ static size_t count_pieces(const Comm *c, size_t n, size_t size)
     return (longest + size - 1) / size;
 }
 
+/* Exchange k of a reduce-scatter in pieces of `size`, each of which is one with every other rank. */
+static void begin_parts(Comm *c, const float *x, size_t n, size_t size, size_t k)
+{
+    size_t others = (size_t)c->size - 1, piece = k / others;
+    int step = (int)(k % others) + 1, to = neighbour(c, step), from = neighbour(c, -step);
+    Range out = part_of(comm_segment(n, c->size, to), piece, size);
+    Range own = part_of(comm_segment(n, c->size, c->rank), piece, size);
+    begin(c, x + out.from, length(out), to, part_place(c, piece, from), length(own), from);
+}
+
+/* The next exchange is under way while one is waited for and added up. */
 static void own_reduce_scatter(Comm *c, float *x, size_t n)
 {
-    size_t size = least(c->piece, SUM_PIECE), pieces = count_pieces(c, n, size);
-    for (size_t piece = 0; piece < pieces; piece++) {
-        Range own = part_of(comm_segment(n, c->size, c->rank), piece, size);
-        for (int step = 1; step < c->size; step++) {
-            int to = neighbour(c, step), from = neighbour(c, -step);
-            Range out = part_of(comm_segment(n, c->size, to), piece, size);
-            exchange(c, x + out.from, length(out), to, c->parts + (size_t)from * SUM_PIECE,
-                     length(own), from);
-        }
-        add_in_order(c, x + own.from, length(own));
+    size_t size = least(c->piece, SUM_PIECE), others = (size_t)c->size - 1;
+    size_t count = count_pieces(c, n, size) * others;
+    if (count > 0)
+        begin_parts(c, x, n, size, 0);
+    for (size_t k = 0; k < count; k++) {
+        if (k + 1 < count)
+            begin_parts(c, x, n, size, k + 1);
+        end(c);
+        if ((k + 1) % others > 0)
+            continue;
+        Range own = part_of(comm_segment(n, c->size, c->rank), k / others, size);
+        add_in_order(c, x + own.from, length(own), k / others);
     }
 }
 
@@ -238,16 +275,16 @@ void comm_share_bytes(Comm *c, void *x, size_t bytes, int root)
 {
     for (int r = 0; r < c->size && c->rank == root; r++)
         if (r != root)
-            c->plugin->sendrecv(c->world, x, bytes, r, NULL, 0, -1);
+            exchange_bytes(c, x, bytes, r, NULL, 0, -1);
     if (c->rank != root)
-        c->plugin->sendrecv(c->world, NULL, 0, -1, x, bytes, root);
+        exchange_bytes(c, NULL, 0, -1, x, bytes, root);
 }
 
 void comm_gather_doubles(Comm *c, const double *own, size_t n, double *all)
 {
     memcpy(all + (size_t)c->rank * n, own, n * sizeof *own);
     for (int step = 0; step + 1 < c->size; step++)
-        c->plugin->sendrecv(c->world, all + (size_t)neighbour(c, -step) * n, n * sizeof *all,
-                            neighbour(c, 1), all + (size_t)neighbour(c, -step - 1) * n,
-                            n * sizeof *all, neighbour(c, -1));
+        exchange_bytes(c, all + (size_t)neighbour(c, -step) * n, n * sizeof *all, neighbour(c, 1),
+                       all + (size_t)neighbour(c, -step - 1) * n, n * sizeof *all,
+                       neighbour(c, -1));
 }

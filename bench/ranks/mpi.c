@@ -11,7 +11,7 @@
 
 /* How long a wait looks again and again, and sleeps between two looks after that. */
 enum { SPIN_NS = 50000, NAP_NS = 30000, NAP_SLACK_NS = 1000 };
-enum { AT_ONCE = 2 }; /* requests under way, at most */
+enum { REQUESTS = 2 }; /* of an exchange: to receive, and to send */
 
 static long long now_ns(void)
 {
@@ -25,7 +25,7 @@ static long long now_ns(void)
 static void finish_all(int count, MPI_Request *requests)
 {
     const struct timespec nap = {.tv_nsec = NAP_NS};
-    MPI_Status ignored[AT_ONCE];
+    MPI_Status ignored[REQUESTS];
     int done = 0;
     for (long long start = now_ns();;) {
         MPI_Testall(count, requests, &done, ignored);
@@ -57,16 +57,24 @@ static void *start(bool by_mpi, int *rank, int *size, char name[COMM_NAME])
     return NULL;
 }
 
-static void sendrecv(void *world, const void *out, size_t out_bytes, int to, void *in,
-                     size_t in_bytes, int from)
+/* Exchange number k has place k % COMM_UNDER_WAY. */
+static MPI_Request under_way[COMM_UNDER_WAY][REQUESTS];
+static unsigned begun, ended;
+
+static void begin(void *world, const void *out, size_t out_bytes, int to, void *in, size_t in_bytes,
+                  int from)
 {
-    MPI_Request both[AT_ONCE];
+    MPI_Request *r = under_way[begun++ % COMM_UNDER_WAY];
     (void)world;
     MPI_Irecv(in, (int)in_bytes, MPI_BYTE, from < 0 ? MPI_PROC_NULL : from, 0, MPI_COMM_WORLD,
-              &both[0]);
-    MPI_Isend(out, (int)out_bytes, MPI_BYTE, to < 0 ? MPI_PROC_NULL : to, 0, MPI_COMM_WORLD,
-              &both[1]);
-    finish_all(2, both);
+              &r[0]);
+    MPI_Isend(out, (int)out_bytes, MPI_BYTE, to < 0 ? MPI_PROC_NULL : to, 0, MPI_COMM_WORLD, &r[1]);
+}
+
+static void end(void *world)
+{
+    (void)world;
+    finish_all(REQUESTS, under_way[ended++ % COMM_UNDER_WAY]);
 }
 
 static void broadcast(void *world, void *x, size_t bytes, int root)
@@ -120,7 +128,8 @@ static void finish(void *world)
 const CommPlugin *tare_comm_plugin(void)
 {
     static const CommPlugin plugin = {.start = start,
-                                      .sendrecv = sendrecv,
+                                      .begin = begin,
+                                      .end = end,
                                       .broadcast = broadcast,
                                       .barrier = barrier,
                                       .all_reduce = all_reduce,

@@ -11,16 +11,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { COMM_NAME = 64, COMM_PIECE = 1 << 30 };
+enum { COMM_NAME = 64, COMM_PIECE = 1 << 30, COMM_UNDER_WAY = 2 };
 
 typedef struct CommPlugin {
     /* Joins the job and returns the state that the other functions take. by_mpi: MPI's own
-     * operations will be called, not sendrecv and barrier alone, whose waits sleep. name:
+     * operations will be called, not begin, end and barrier alone, whose waits sleep. name:
      * "Open MPI 4.1.4". */
     void *(*start)(bool by_mpi, int *rank, int *size, char name[COMM_NAME]);
-    /* Sends to one rank while receiving from one; a rank of -1: none. */
-    void (*sendrecv)(void *world, const void *out, size_t out_bytes, int to, void *in,
-                     size_t in_bytes, int from);
+    /* Begins to send to one rank and to receive from one; a rank of -1: none. At most
+     * COMM_UNDER_WAY have begun and not ended. */
+    void (*begin)(void *world, const void *out, size_t out_bytes, int to, void *in, size_t in_bytes,
+                  int from);
+    void (*end)(void *world); /* of the oldest: waits until both are done */
     void (*broadcast)(void *world, void *x, size_t bytes, int root);
     void (*barrier)(void *world);
     /* MPI's own sums of fp32: in place; to the root in place, others' x as it was; of counts[r]

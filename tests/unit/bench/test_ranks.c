@@ -146,7 +146,7 @@ static void note_part(Range **list, size_t *count, const float *part, size_t byt
     (*list)[(*count)++] = (Range){from, from + floats};
 }
 
-static void count_sendrecv(void *world, const void *out, size_t out_bytes, int to, void *in,
+static void count_exchange(void *world, const void *out, size_t out_bytes, int to, void *in,
                            size_t in_bytes, int from)
 {
     (void)world;
@@ -235,7 +235,8 @@ static void expect_all_parts(bool use_mpi, float *x, size_t n, const CommPlugin 
 Test(ranks, more_than_two_to_the_31_elements_go_in_pieces, .timeout = 120)
 {
     static const CommPlugin plugin = {.start = start_counting,
-                                      .sendrecv = count_sendrecv,
+                                      .begin = count_exchange,
+                                      .end = end_counting,
                                       .broadcast = count_broadcast,
                                       .all_reduce = count_all_reduce,
                                       .reduce = count_reduce,
