@@ -87,7 +87,8 @@ static void plan_as_asked(Model *m, const ModelOptions *o)
 static void record_and_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
 {
     *m = (Model){.config = *c, .options = *o};
-    m->options.wants.attention = o->backward ? DT_F32 : precision_attention(o->precision);
+    m->options.wants.attention =
+        o->backward || o->as_decoder ? DT_F32 : precision_attention(o->precision);
     CHECK(!o->backward || o->wants.loss, "a backward pass needs a loss");
     CHECK(!o->backward || precision_has_backward(o->precision), "%s has no backward pass",
           precision_name(o->precision));
@@ -96,6 +97,8 @@ static void record_and_plan(Model *m, const ModelConfig *c, const ModelOptions *
     model_record(&m->graph, c, &m->params, &m->options.wants, &m->record);
     params_set_format(&m->params, precision_weights(o->precision));
     graph_store_activations(&m->graph, precision_activations(o->precision));
+    if (o->as_decoder)
+        tensor_store(m->record.logits, DT_F32);
     plan_as_asked(m, o);
 }
 

@@ -17,7 +17,7 @@
  * Products of attention, summed in fp32 too, are bf16 only where the CPU has an instruction for it
  * and no backward pass follows; otherwise they are fp32. Where they are bf16, q, k and v are stored
  * in bf16, which changes no product. Attention over a cache (decoder.h) is fp32, whatever the cache
- * is stored in, and so are a decoder's logits.
+ * is stored in, and so are a decoder's logits; ModelOptions.as_decoder asks a model for both.
  *
  * In every precision, norms, softmax, activation functions, residuals and the loss are computed in
  * fp32 and rounded once where they are stored. Embeddings are read from the table's format and

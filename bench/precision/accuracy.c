@@ -12,28 +12,30 @@ static int32_t best_label(const float *logits, size_t labels)
     return (int32_t)classifier_best(logits, labels);
 }
 
-static double log_sum_exp(const float *logits, size_t labels)
+Scores scores_of(const float *logits, size_t n)
 {
-    double most = (double)logits[best_label(logits, labels)], sum = 0;
-    for (size_t k = 0; k < labels; k++)
+    int32_t top = best_label(logits, n);
+    double most = (double)logits[top], sum = 0;
+    for (size_t k = 0; k < n; k++)
         sum += exp((double)logits[k] - most);
-    return most + log(sum);
+    return (Scores){logits, most + log(sum), top};
+}
+
+double scores_loss(const Scores *own, int32_t right)
+{
+    return own->log_sum_exp - (double)own->logits[right];
 }
 
 /* Kullback & Leibler: sum of p_a ln(p_a / p_b). */
-double divergence_of(const float *a, const float *b, size_t labels)
+double scores_divergence(const Scores *fp32, const Scores *own, size_t n)
 {
-    double lse_a = log_sum_exp(a, labels), lse_b = log_sum_exp(b, labels), sum = 0;
-    for (size_t k = 0; k < labels; k++) {
-        double ln_a = (double)a[k] - lse_a, ln_b = (double)b[k] - lse_b;
+    double sum = 0;
+    for (size_t k = 0; k < n; k++) {
+        double ln_a = (double)fp32->logits[k] - fp32->log_sum_exp;
+        double ln_b = (double)own->logits[k] - own->log_sum_exp;
         sum += exp(ln_a) * (ln_a - ln_b);
     }
     return sum;
-}
-
-bool same_top_of(const float *fp32, const float *own, size_t n)
-{
-    return best_label(fp32, n) == best_label(own, n);
 }
 
 void drift_of(const float *a, const float *b, size_t n, double *mean, double *max)
@@ -59,17 +61,18 @@ Interval paired_proportion_interval(size_t only_a, size_t only_b, size_t n, doub
 /* One text of both. */
 static void compare_text(const Scored *a, const Scored *b, size_t i, StudyRecord *r)
 {
-    const float *la = a->logits + i * a->labels, *lb = b->logits + i * a->labels;
-    int32_t before = best_label(la, a->labels), after = best_label(lb, a->labels);
+    Scores before = scores_of(a->logits + i * a->labels, a->labels);
+    Scores after = scores_of(b->logits + i * a->labels, a->labels);
     int32_t right = a->right[i];
-    r->only_fp32_right += before == right && after != right;
-    r->only_this_right += before != right && after == right;
-    r->mean_kl += divergence_of(la, lb, a->labels) / (double)a->texts;
-    if (before == after)
+    r->only_fp32_right += before.top == right && after.top != right;
+    r->only_this_right += before.top != right && after.top == right;
+    r->mean_kl += scores_divergence(&before, &after, a->labels) / (double)a->texts;
+    if (before.top == after.top)
         return;
     FlipList *l = &r->flip_list;
+    double margin = (double)before.logits[before.top] - (double)before.logits[after.top];
     l->at = xrealloc(l->at, (l->count + 1) * sizeof *l->at);
-    l->at[l->count++] = (Flip){i, right, before, after, (double)la[before] - (double)la[after]};
+    l->at[l->count++] = (Flip){i, right, before.top, after.top, margin};
 }
 
 void record_accuracy(StudyRecord *r, const Scored *fp32, const Scored *own)
@@ -100,12 +103,13 @@ void record_accuracy(StudyRecord *r, const Scored *fp32, const Scored *own)
     r->accuracy_change_hi = change.hi;
 }
 
-void record_perplexity(StudyRecord *r, const double *fp32, const double *own, size_t windows)
+void record_perplexity(StudyRecord *r, const double *fp32, const double *own, size_t windows,
+                       double token_bytes)
 {
     double loss = mean_of(own, windows);
     r->total = (int64_t)windows;
     r->perplexity = exp(loss);
-    r->bits_per_byte = loss / log(2);
+    r->bits_per_byte = loss / log(2) / token_bytes;
     if (own == fp32)
         return;
     OWNED double *difference = xcalloc(windows, sizeof *difference);

@@ -21,14 +21,25 @@ typedef struct Scored {
  * texts and labels. */
 void record_accuracy(StudyRecord *r, const Scored *fp32, const Scored *own);
 
-/* The same of mean losses, nats a byte, on windows of equal length: the change is relative,
- * exp(mean difference) - 1, its interval by windows. */
-void record_perplexity(StudyRecord *r, const double *fp32, const double *own, size_t windows);
+/* One row of logits [n], with what is asked of it more than once. */
+typedef struct Scores {
+    const float *logits; /* borrowed */
+    double log_sum_exp;
+    int32_t top; /* the place of the largest, the first of equals */
+} Scores;
 
-/* Divergence of row b of logits from row a, fp32's (Kullback-Leibler of their softmax, nats);
- * and whether both have the same largest one. */
-double divergence_of(const float *a, const float *b, size_t labels);
-bool same_top_of(const float *fp32, const float *own, size_t n);
+Scores scores_of(const float *logits, size_t n);
+
+/* Nats: of the right one, and of `own` from fp32's row of as many (Kullback-Leibler of their
+ * softmax). */
+double scores_loss(const Scores *own, int32_t right);
+double scores_divergence(const Scores *fp32, const Scores *own, size_t n);
+
+/* The same of mean losses, nats a token, on windows of equal length, a token standing for
+ * `token_bytes` of text: the change is relative, exp(mean difference) - 1, its interval by
+ * windows. */
+void record_perplexity(StudyRecord *r, const double *fp32, const double *own, size_t windows,
+                       double token_bytes);
 
 /* Fills mean and 99.9th percentile (not of fewer than 1,000) of the divergences of these positions,
  * and how many of them have fp32's likeliest token. */

@@ -67,8 +67,12 @@ static const ConfigKey model_keys[] = {
     MODEL_KEY(TEXT, test, .doc = "of a classifier, JSON lines: accuracy on these texts"),
     MODEL_KEY(INT, max_length, .min = 2, .max = MAX_SIZE, .fallback = "128",
               .doc = "tokens of a text; what is longer is cut"),
-    MODEL_KEY(TEXT, text, .doc = "of a GPT of bytes, any file: perplexity of its last share"),
-    MODEL_KEY(REAL, held_out, .min = 1e-9, .max = 1, .fallback = "0.1", .doc = "this share"),
+    MODEL_KEY(TEXT, text, .doc = "of a decoder, any file: perplexity of its last share"),
+    MODEL_KEY(REAL, held_out, .min = 1e-9, .max = 1, .fallback = "0.1",
+              .doc = "this share; 1: the whole text"),
+    MODEL_KEY(INT, context, .min = 1, .max = MAX_SIZE,
+              .doc = "tokens of a window of that text; its learned positions by default, 512 where "
+                     "it has none"),
 };
 
 static const ConfigSection sections[] = {

@@ -19,6 +19,7 @@ typedef struct StudyModel {
     size_t num_times;
     int64_t rounds, max_length;
     char *test, *text; /* NULL where nothing is asked */
+    int64_t context;   /* 0: as the model */
     double held_out;
 } StudyModel;
 

@@ -362,10 +362,18 @@ static void judge_group(Orderings *o, const View *v, bool first_of_model)
             add_accuracy(o, v, k);
 }
 
-/* Said once where nothing counts energy. */
+static bool has_times(const StudyRecord *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(records[i].work, "time") == 0)
+            return true;
+    return false;
+}
+
+/* Said once where nothing counts the energy of what was timed. */
 static void note_missing_energy(Orderings *o, const StudyRecord *records, size_t count)
 {
-    if (counts_energy(&(View){records, count, 0}))
+    if (!has_times(records, count) || counts_energy(&(View){records, count, 0}))
         return;
     for (size_t k = 0; k < COUNT_OF(orders); k++)
         if (orders[k].what == RANKED_ENERGY)

@@ -87,11 +87,12 @@ static json_t *models_json(const Study *s)
     json_t *models = json_object();
     for (size_t i = 0; i < s->config->num_models; i++) {
         const StudySubject *subject = &s->subjects[i];
-        json_t *model = subject->there
-                            ? json_pack("{s:s, s:s, s:I}", "dir", subject->files.dir, "sha256",
-                                        subject->files.sha256, "num_params",
-                                        (json_int_t)model_num_params(&subject->files.config))
-                            : json_pack("{s:s}", "left_out", subject->left_out.msg);
+        json_t *model =
+            subject->there
+                ? json_pack("{s:s, s:s, s:s, s:I}", "dir", subject->files.dir, "sha256",
+                            subject->files.sha256, "stored", st_dtype_name(subject->stored),
+                            "num_params", (json_int_t)model_num_params(&subject->files.config))
+                : json_pack("{s:s}", "left_out", subject->left_out.msg);
         json_object_set_new(models, subject->asked->source.name, model);
     }
     return models;
@@ -200,14 +201,17 @@ static void write_sizes(const Study *s, FILE *f)
 
 /* ---- Markdown: what was measured ---- */
 
-/* A table of the records of one kind of work; that of one without figures ends with the reason. */
-static void write_work(const Study *s, const char *work, Table *t,
+/* A table of the records of one kind of work; that of one without figures ends with the reason.
+ * Whether there were any. */
+static bool write_work(const Study *s, const char *work, Table *t,
                        void (*add)(Table *t, const StudyRecord *r))
 {
+    bool any = false;
     for (size_t i = 0; i < s->num_records; i++) {
         const StudyRecord *r = &s->records[i];
         if (strcmp(r->work, work) != 0)
             continue;
+        any = true;
         table_text(t, r->model);
         if (r->batch_size != INT_MISSING)
             table_cells(t, "%" PRId64 "|%" PRId64, r->batch_size, r->seq_len);
@@ -219,6 +223,7 @@ static void write_work(const Study *s, const char *work, Table *t,
         table_row_end(t);
     }
     table_end(t);
+    return any;
 }
 
 static void add_time(Table *t, const StudyRecord *r)
@@ -250,17 +255,17 @@ static void write_energy_source(const Study *s, FILE *f)
 
 static void write_times(const Study *s, FILE *f)
 {
-    fprintf(
-        f,
-        "\n## 2. Time and energy\n\n"
-        "Medians with 95 %% order-statistic intervals; formats took turns in one process, and a\n"
-        "speed-up is FP32's time over the format's, paired by round. Drift: of the logits from\n"
-        "FP32's.\n\n");
     Table t = table_new(f, TABLE_MARKDOWN,
                         "Model|Batch|Length|Format|Latency ms[]|Samples/s|Tokens/s|Speed-up[]|"
                         "J/sample[]|J/token|Mean drift|Max drift");
-    write_work(s, "time", &t, add_time);
-    write_energy_source(s, f);
+    table_heading(
+        &t,
+        "\n## 2. Time and energy\n\n"
+        "Medians with 95 %% order-statistic intervals; formats took turns in one process, and a\n"
+        "speed-up is FP32's time over the format's, paired by round. Drift: of the logits from\n"
+        "FP32's.\n");
+    if (write_work(s, "time", &t, add_time))
+        write_energy_source(s, f);
 }
 
 static void add_accuracy(Table *t, const StudyRecord *r)
@@ -318,6 +323,17 @@ static void add_perplexity(Table *t, const StudyRecord *r)
                 r->kl_p999, 100 * r->same_top_share, 100 * r->same_top_lo, 100 * r->same_top_hi);
 }
 
+static void write_windows(const StudySubject *subject, FILE *f)
+{
+    const StudyModel *m = subject->asked;
+    size_t count = subject->windows.count;
+    fprintf(f, "- %s: %zu window%s of %zu tokens, %zu bytes of '%s'", m->source.name, count,
+            count == 1 ? "" : "s", subject->context, subject->windows.bytes, m->text);
+    if (subject->stored != ST_F32)
+        fprintf(f, "; FP32 is its weights of %s, widened", st_dtype_name(subject->stored));
+    fprintf(f, ".\n");
+}
+
 static void write_perplexities(const Study *s, FILE *f)
 {
     Table t = table_new(f, TABLE_MARKDOWN,
@@ -325,12 +341,22 @@ static void write_perplexities(const Study *s, FILE *f)
                         "Same top %[]");
     table_heading(&t,
                   "\n## 5. Perplexity\n\n"
-                  "Of held-out bytes; change against FP32 on the same windows. KL: divergence "
-                  "of a position's\n"
-                  "probabilities from FP32's, nats; same top: positions whose likeliest byte is "
-                  "FP32's, with\n"
-                  "Wilson's interval as if they were independent.\n");
-    write_work(s, "perplexity", &t, add_perplexity);
+                  "Of each token of a text's windows, which do not overlap, after those before it "
+                  "in its\n"
+                  "window; change against FP32 on the same windows. KL: divergence of a position's "
+                  "probabilities\n"
+                  "from FP32's, nats; same top: positions whose likeliest token is FP32's, with "
+                  "Wilson's interval\n"
+                  "as if they were independent. Attention and logits are fp32 in every format, as "
+                  "in `tare\n"
+                  "generate`.\n");
+    if (!write_work(s, "perplexity", &t, add_perplexity))
+        return;
+    fputc('\n', f);
+    for (size_t i = 0; i < s->num_records; i++)
+        if (strcmp(s->records[i].work, "perplexity") == 0 &&
+            s->records[i].precision == PRECISION_FP32)
+            write_windows(study_subject_of(s, &s->records[i]), f);
 }
 
 /* ---- Markdown: expectations ---- */

@@ -9,6 +9,7 @@
 
 #include "model/files/checkpoint.h"
 #include "model/files/convert.h"
+#include "model/files/model_tokenizer.h"
 #include "model/files/weights.h"
 #include "bench/compare/implementation.h"
 #include "bench/stats/stats.h"
@@ -16,7 +17,7 @@
 #include "bench/util/interrupt.h"
 #include "bench/util/units.h"
 
-enum { IDLE_SECONDS = 10, BYTE_VALUES = 256 };
+enum { IDLE_SECONDS = 10, BYTE_VALUES = 256, DEFAULT_CONTEXT = 512, MOST_KEPT = 1 << 30 };
 
 /* ---- what is missing ---- */
 
@@ -72,17 +73,24 @@ static int read_texts(StudySubject *s, Err *err)
     return status;
 }
 
-/* Compares the text with what its training says: the share that it held out, and the rest,
- * `data`. */
-static int check_trained(StudySubject *s, double held_out, const char *data, Err *err)
+/* What a training beside the model says of itself; NULL: not known. */
+typedef struct Trained {
+    char *data, *held_out, *context;
+} Trained;
+
+/* Compares the text with what its training says: the share that it held out, and the rest. `from`:
+ * tokens before our windows. */
+static int check_trained(StudySubject *s, const Trained *t, const Tokenizer *tokenizer, size_t from,
+                         Err *err)
 {
     const StudyModel *m = s->asked;
+    double held_out = strtod(t->held_out, NULL);
+    size_t context = strtoull(t->context, NULL, 10);
     Examples trained, held;
-    if (examples_load_windows(&trained, &held, m->text, NULL, s->files.config.max_positions,
-                              held_out, err) != 0)
+    if (examples_load_windows(&trained, &held, m->text, tokenizer, context, held_out, err) != 0)
         return -1;
     OWNED char *now = train_data_value(&trained);
-    if (strcmp(now, data) != 0)
+    if (strcmp(now, t->data) != 0)
         err_set(&s->left_out,
                 "'%s' is not, or no longer, the text that '%s' was trained on, so no part of it "
                 "is known to be held out; train again, with --overwrite%s%s",
@@ -90,6 +98,11 @@ static int check_trained(StudySubject *s, double held_out, const char *data, Err
     else if (m->held_out > held_out)
         err_set(&s->left_out, "held_out = %g, but its training held out only %g", m->held_out,
                 held_out);
+    else if (from < trained.start[trained.count])
+        err_set(&s->left_out,
+                "windows of %zu begin before what its training held out in windows of %zu; take "
+                "that context, or a smaller held_out",
+                s->context, context);
     examples_release(&trained);
     examples_release(&held);
     return 0;
@@ -97,29 +110,97 @@ static int check_trained(StudySubject *s, double held_out, const char *data, Err
 
 /* Leaves the subject out where a training beside the model says that it may have seen the
  * windows. */
-static int check_unseen(StudySubject *s, Err *err)
+static int check_unseen(StudySubject *s, const Tokenizer *tokenizer, size_t from, Err *err)
 {
-    OWNED char *data = NULL, *held_out = NULL;
-    if (train_state_value(s->files.dir, train_data_key, &data, err) != 0 ||
-        train_state_value(s->files.dir, "held_out", &held_out, err) != 0)
+    const char *dir = s->files.dir;
+    Trained t = {NULL};
+    int status = train_state_value(dir, train_data_key, &t.data, err);
+    if (status == 0)
+        status = train_state_value(dir, "held_out", &t.held_out, err);
+    if (status == 0)
+        status = train_state_value(dir, "context", &t.context, err);
+    if (status == 0 && t.data && t.held_out && t.context)
+        status = check_trained(s, &t, tokenizer, from, err);
+    free(t.data);
+    free(t.held_out);
+    free(t.context);
+    return status;
+}
+
+static int choose_context(StudySubject *s, Err *err)
+{
+    const ModelConfig *c = &s->files.config;
+    bool learned = c->max_positions < MAX_DIMENSION;
+    s->context = learned ? c->max_positions : DEFAULT_CONTEXT;
+    if (s->asked->context > 0)
+        s->context = (size_t)s->asked->context;
+    if (s->context > c->max_positions)
+        return err_set(err, "it has %zu positions, context = %zu needs more", c->max_positions,
+                       s->context);
+    return 0;
+}
+
+/* *t: the model's own, for the caller to free; NULL where each byte is a token, as in what
+ * `tare train` makes without a tokenizer. */
+static int load_tokenizer(const StudySubject *s, Tokenizer **t, Err *err)
+{
+    const char *dir = s->files.dir;
+    size_t tokens = s->files.config.vocab_size;
+    *t = NULL;
+    if (!model_has_tokenizer(dir))
+        return tokens == BYTE_VALUES
+                   ? 0
+                   : err_set(err, "'%s' has no tokenizer to turn a text into its %zu tokens", dir,
+                             tokens);
+    if (!(*t = model_tokenizer_load(dir, err)))
         return -1;
-    return data && held_out ? check_trained(s, strtod(held_out, NULL), data, err) : 0;
+    if (!tokenizer_decodes(*t))
+        return err_set(err, "'%s' has WordPiece; the text of a decoder is read with byte-level BPE",
+                       dir);
+    if (tokenizer_num_ids(*t) > tokens)
+        return err_set(err, "the tokenizer has %zu ids, but the model only %zu",
+                       tokenizer_num_ids(*t), tokens);
+    return 0;
+}
+
+static int cut_windows(StudySubject *s, const Tokenizer *t, Err *err)
+{
+    Examples before;
+    if (examples_load_windows(&before, &s->windows, s->asked->text, t, s->context,
+                              s->asked->held_out, err) != 0)
+        return -1;
+    size_t from = before.start[before.count];
+    examples_release(&before);
+    s->first_id = t ? tokenizer_first_id(t) : -1;
+    return check_unseen(s, t, from, err);
 }
 
 static int read_windows(StudySubject *s, Err *err)
 {
-    const ModelConfig *c = &s->files.config;
-    if (c->head != HEAD_LM || c->vocab_size != BYTE_VALUES)
-        return err_set(err, "text is for a GPT of %d byte values, such as tare train makes",
-                       BYTE_VALUES);
-    if (check_unseen(s, err) != 0)
+    Tokenizer *t;
+    if (s->files.config.head != HEAD_LM)
+        return err_set(err, "text is for a decoder with a language model head");
+    if (choose_context(s, err) != 0)
         return -1;
-    Examples train;
-    if (examples_load_windows(&train, &s->windows, s->asked->text, NULL, c->max_positions,
-                              s->asked->held_out, err) != 0)
-        return -1;
-    examples_release(&train);
-    return 0;
+    int status = load_tokenizer(s, &t, err);
+    if (status == 0)
+        status = cut_windows(s, t, err);
+    tokenizer_free(t);
+    return status;
+}
+
+/* The type of most elements. */
+static StDtype stored_type(const Checkpoint *ck)
+{
+    size_t elements[NUM_ST_DTYPES] = {0};
+    StDtype most = 0;
+    for (size_t i = 0; i < safetensors_count(ck->file); i++) {
+        const STensor *t = safetensors_at(ck->file, i);
+        elements[t->dtype] += stensor_count(t);
+        if (elements[t->dtype] > elements[most])
+            most = t->dtype;
+    }
+    return most;
 }
 
 static int open_files(StudySubject *s, Err *err)
@@ -129,6 +210,7 @@ static int open_files(StudySubject *s, Err *err)
         return -1;
     for (size_t p = 0; p < NUM_PRECISIONS; p++)
         s->disk_bytes[p] = converted_bytes(&ck, precision_weights((Precision)p));
+    s->stored = stored_type(&ck);
     checkpoint_release(&ck);
     return 0;
 }
@@ -166,6 +248,7 @@ int study_open(Study *s, const StudyConfig *c, const StudyOptions *o, Err *err)
                  .other_cpus_before = other_cpus_before_start(),
                  .idle = {NAN, NAN},
                  .other_cpus = NAN,
+                 .kept_bytes = MOST_KEPT,
                  .subjects = xcalloc(c->num_models, sizeof *s->subjects)};
     guard_init(&s->guard);
     project_find(&project);
@@ -295,16 +378,16 @@ void study_fail_not_finite(StudyRecord *record)
     study_record_fail(record, STATUS_FAILED, "the model's output is not finite");
 }
 
-static bool fits(const Model *m, StudyRecord *r)
+static bool fits(const Model *m, size_t beside, StudyRecord *r)
 {
     char needed[UNIT_TEXT_SIZE], usable[UNIT_TEXT_SIZE], reason[TEXT_SIZE];
-    size_t bytes = model_predicted_bytes(m);
+    size_t bytes = model_predicted_bytes(m) + beside;
     int64_t limit = memory_auto_limit();
     if (limit == INT_MISSING || bytes <= (size_t)limit)
         return true;
     format_bytes(needed, (double)bytes);
     format_bytes(usable, (double)limit);
-    snprintf(reason, sizeof reason, "needs %s beside the other formats, %s can be used", needed,
+    snprintf(reason, sizeof reason, "needs %s beside what is loaded, %s can be used", needed,
              usable);
     study_record_fail(r, STATUS_SKIPPED_MEMORY, reason);
     return false;
@@ -320,21 +403,20 @@ static int read_weights(const StudySubject *subject, Model *m, Err *err)
     return status;
 }
 
-bool study_load(const Study *s, const StudySubject *subject, const RecordWants *wants,
-                StudyRecord *r, Model *m)
+bool study_load(const Study *s, const StudySubject *subject, const ModelOptions *options,
+                size_t beside, StudyRecord *r, Model *m)
 {
     Err err;
+    ModelOptions o = *options;
+    o.precision = r->precision;
+    o.threads = (int)s->config->threads;
     *m = (Model){0};
     if (precision_takes(r->precision, &subject->files.config, &err) != 0) {
         study_record_fail(r, STATUS_UNSUPPORTED, err.msg);
         return false;
     }
-    model_plan(m, &subject->files.config,
-               &(ModelOptions){.wants = *wants,
-                               .precision = r->precision,
-                               .pack_weights = true,
-                               .threads = (int)s->config->threads});
-    bool loaded = fits(m, r);
+    model_plan(m, &subject->files.config, &o);
+    bool loaded = fits(m, beside, r);
     if (loaded && (model_alloc(m, &err) != 0 || read_weights(subject, m, &err) != 0)) {
         study_record_fail(r, STATUS_FAILED, err.msg);
         loaded = false;

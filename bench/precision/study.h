@@ -22,10 +22,13 @@ typedef struct StudySubject {
     Err left_out; /* why it is not there; "" else */
     ModelFiles files;
     size_t disk_bytes[NUM_PRECISIONS];
+    StDtype stored;      /* of most weights in its files */
     Labels labels;       /* of asked->test */
     LabelledTexts texts; /* its lines, in their order */
     Examples examples;   /* the same as ids */
-    Examples windows;    /* of asked->text, each as long as the model's positions */
+    Examples windows;    /* of asked->text */
+    size_t context;      /* positions of each */
+    int32_t first_id;    /* of a text, in the place of a window's first token; -1: none */
 } StudySubject;
 
 typedef struct Study {
@@ -37,6 +40,7 @@ typedef struct Study {
     IdlePower idle;
     CpuTime begun;
     double other_cpus;      /* how many other programs kept busy meanwhile; NaN until study_end */
+    size_t kept_bytes;      /* of fp32's logits at a time, but one window's at least */
     StudySubject *subjects; /* [config->num_models] */
     StudyRecord *records;
     size_t num_records;
@@ -78,10 +82,11 @@ int study_finish(Study *s, StudyRecord *records, Err *err);
 /* Its output has NaN or infinities: what would be measured of it means nothing. */
 void study_fail_not_finite(StudyRecord *record);
 
-/* The subject in the record's format, loaded. False: the record says why, and there is nothing to
+/* The subject in the record's format, loaded, as the options say but for precision and threads;
+ * `beside`: bytes that its use takes besides. False: the record says why, and there is nothing to
  * release. */
-bool study_load(const Study *s, const StudySubject *subject, const RecordWants *wants,
-                StudyRecord *record, Model *m);
+bool study_load(const Study *s, const StudySubject *subject, const ModelOptions *options,
+                size_t beside, StudyRecord *record, Model *m);
 
 /* ---- report.c ---- */
 

@@ -106,7 +106,8 @@ static void load_entry(TimeCell *c, StudyRecord *r)
     FormatEntry *k = &c->entries[c->count];
     k->record = r;
     int64_t before = resident_bytes();
-    if (!study_load(c->study, c->subject, &wants, r, &k->model))
+    if (!study_load(c->study, c->subject, &(ModelOptions){.wants = wants, .pack_weights = true}, 0,
+                    r, &k->model))
         return;
     model_set_tokens(&k->model, c->tokens);
     if (encoder)

@@ -90,8 +90,9 @@ int examples_load_windows(Examples *train, Examples *held, const char *path,
     size_t windows = ids.count > 0 ? (ids.count - 1) / context : 0;
     size_t last = (size_t)ceil((double)windows * held_out);
     if (windows == 0 || (windows == last && held_out < 1))
-        return err_set(err, "'%s' has %zu %s, not enough for windows of %zu", path, ids.count,
-                       tokenizer ? "tokens" : "bytes", context);
+        return err_set(err, "'%s' has %zu %s, not enough for windows of %zu%s", path, ids.count,
+                       tokenizer ? "tokens" : "bytes", context,
+                       windows > 0 ? " in what is held out and in the rest" : "");
     from_ids(train, ids.ids, windows - last, context, tokenizer);
     if (last > 0)
         from_ids(held, ids.ids + (windows - last) * context, last, context, tokenizer);

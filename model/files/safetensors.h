@@ -25,6 +25,8 @@ typedef enum StDtype {
     ST_Q4_1,
 } StDtype;
 
+enum { NUM_ST_DTYPES = ST_Q4_1 + 1 };
+
 enum { ST_MAX_DIMS = 8 };
 
 /* One tensor, row-major. The reader's tensors point into the mapped file, where `data` need not be

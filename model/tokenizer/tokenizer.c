@@ -69,6 +69,12 @@ size_t tokenizer_encode_bare(const Tokenizer *t, const char *text, size_t len, I
     return byte_level_encode(&t->bytes, (WordText){text, len}, false, 0, out);
 }
 
+int32_t tokenizer_first_id(const Tokenizer *t)
+{
+    CHECK(!t->words, "WordPiece begins with [CLS]");
+    return t->bytes.first.count > 0 ? t->bytes.first.ids[0] : -1;
+}
+
 bool tokenizer_decodes(const Tokenizer *t)
 {
     return !t->words;

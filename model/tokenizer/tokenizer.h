@@ -32,6 +32,9 @@ size_t tokenizer_encode(const Tokenizer *t, const char *text, size_t len, size_t
 /* The same without the ids that begin and end every text. Byte-level BPE only. */
 size_t tokenizer_encode_bare(const Tokenizer *t, const char *text, size_t len, IdBuffer *out);
 
+/* The id that begins every text, -1 if there is none. Byte-level BPE only. */
+int32_t tokenizer_first_id(const Tokenizer *t);
+
 /* Whether ids can be turned into text: byte-level BPE. */
 bool tokenizer_decodes(const Tokenizer *t);
 
