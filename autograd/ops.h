@@ -59,9 +59,8 @@ static inline size_t heads_width(Heads h)
 
 /* Multi-head attention, y [n, count * channels] from qkv [n, heads_width] (q, k, v side by side),
  * scale 1/sqrt(channels); mask i32 [B,T] (0: the key is not seen) or NULL; with starts, NULL. y of
- * padding is 0. Both products have the format `product`: f32; or, in a forward pass only,
- * attention_product(), in which qkv may be stored as well (tensor_store), since it is rounded to it
- * anyway. */
+ * padding is 0. All products have the format `product`: f32 or attention_product(), in which
+ * qkv may be stored as well (tensor_store), since it is rounded to it anyway. */
 Tensor *op_attention(Graph *g, Tensor *qkv, Tensor *mask, Sequences s, Heads heads, bool causal,
                      DType product);
 

@@ -91,7 +91,7 @@ static void consume(Lives *l, const Step *s)
         if (s->add >> i & 1)
             touch(l, l->current[in->index].grad);
         else
-            l->current[in->index].grad = begin(l, in, BUFFER_GRAD, tensor_bytes(in));
+            l->current[in->index].grad = begin(l, in, BUFFER_GRAD, tensor_count(in) * sizeof(float));
     }
 }
 

@@ -87,8 +87,7 @@ static void plan_as_asked(Model *m, const ModelOptions *o)
 static void record_and_plan(Model *m, const ModelConfig *c, const ModelOptions *o)
 {
     *m = (Model){.config = *c, .options = *o};
-    m->options.wants.attention =
-        o->backward || o->as_decoder ? DT_F32 : precision_attention(o->precision);
+    m->options.wants.attention = o->as_decoder ? DT_F32 : precision_attention(o->precision);
     CHECK(!o->backward || o->wants.loss, "a backward pass needs a loss");
     CHECK(!o->backward || precision_has_backward(o->precision), "%s has no backward pass",
           precision_name(o->precision));

@@ -80,8 +80,8 @@ Support precision_support(Precision p)
 const char *precision_ops(void)
 {
     return attention_product() == DT_BF16
-               ? OPS_WITH("attention multiplies bf16 in forward passes "
-                          "of bf16, mixed, int8, q8_0 and q4_0, else fp32")
+               ? OPS_WITH("attention multiplies bf16 in bf16, mixed, int8, q8_0 "
+                          "and q4_0, else fp32")
                : OPS_WITH("attention multiplies fp32");
 }
 

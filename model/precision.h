@@ -53,8 +53,7 @@ DType precision_weights(Precision p);     /* memory of the matrices */
 DType precision_activations(Precision p); /* memory of what ops hand to each other */
 bool precision_has_backward(Precision p);
 
-/* The format that operands of attention's products are rounded to on this CPU, in a forward pass
- * without a backward pass; with one they are fp32. */
+/* The format that operands of attention's products are rounded to on this CPU. */
 DType precision_attention(Precision p);
 
 /* The format that operands of linear layers' products are rounded to, and whether this CPU, with

@@ -14,11 +14,24 @@ static size_t lines(size_t floats)
     return (floats + LINE - 1) / LINE * LINE;
 }
 
+enum { PANEL = 48, LANES = 16 }; /* the widest tile */
+
+/* What simd/attention_backward_bf16.c takes from scratch, each array in whole lines. */
+static size_t backward_floats_bf16(const Attention *a)
+{
+    enum { ARRAYS = 16 };
+    size_t T = a->T, D = a->D, channels = lines(D), half_D = D / 2 + 1, half_T = T / 2 + 1;
+    size_t operands = 2 * T * low_row_stride(half_D) + D * low_row_stride(half_T);
+    size_t sums = 2 * T * channels + D * PANEL;
+    size_t queries = 2 * half_D * PANEL + PANEL * channels + LANES * D;
+    size_t scores = 3 * T * PANEL + half_T * PANEL;
+    return operands + sums + queries + scores + ARRAYS * LINE;
+}
+
 /* What simd/attention.c and simd/attention_products.c take from scratch, or
  * simd/attention_backward.c, with any instruction set. */
 static size_t floats_per_thread(const Attention *a, bool backward)
 {
-    enum { PANEL = 48, LANES = 16 }; /* the widest tile */
     size_t T = a->capacity ? a->capacity : a->T, D = a->D;
     size_t forward = PANEL * (ATTENTION_KEYS + 2 * D);
     if (a->capacity) /* one query of several heads */
@@ -32,6 +45,8 @@ static size_t floats_per_thread(const Attention *a, bool backward)
         forward += (keys_type == DT_F32 ? 0 : 2 * lines(T * D)) + PANEL * D;
     if (!backward)
         return lines(forward);
+    if (a->product != DT_F32)
+        return lines(backward_floats_bf16(a));
     size_t row = lines(T) + LINE, keys = D * lines(T), channels = T * lines(D);
     size_t floats =
         row + 2 * keys + channels + 2 * ATTENTION_ROWS * lines(D) + 2 * ATTENTION_ROWS * row;
@@ -114,23 +129,29 @@ static Cut cut_for(const Attention *a, int threads)
     return cut;
 }
 
-void attention_forward(const Attention *a, int threads, void *scratch)
+/* What multiplies bf16; NULL: products are fp32. */
+static const LowKernel *kernel_of(const Attention *a, const Isa *isa)
 {
-    CHECK(a->scale > 0, "the largest score must stay the largest when it is scaled");
     CHECK(a->product == DT_F32 || a->product == attention_product(), "attention of %s",
           dtype_name(a->product));
     CHECK(a->type == DT_F32 || a->product == DT_F32 || a->type == a->product, "%s of %s",
           dtype_name(a->product), dtype_name(a->type));
+    return a->product == DT_F32 ? NULL : low_kernel(isa, a->product);
+}
+
+void attention_forward(const Attention *a, int threads, void *scratch)
+{
+    CHECK(a->scale > 0, "the largest score must stay the largest when it is scaled");
+    const Isa *isa = isa_in_use();
+    const LowKernel *kernel = kernel_of(a, isa);
     CHECK(!a->capacity || (a->causal && !a->key_mask && !a->lse && a->product == DT_F32),
           "attention over a cache is causal, in fp32, for a forward pass");
     CHECK(a->KV == 0 || a->H % a->KV == 0, "%zu heads for %zu of keys", a->H, a->KV);
     if (a->B * a->H * a->T * a->D == 0)
         return;
     product_note(1u << a->product);
-    const Isa *isa = isa_in_use();
     size_t part_floats = floats_per_thread(a, false);
     threads = begin_team(a, threads);
-    const LowKernel *kernel = a->product == DT_F32 ? NULL : low_kernel(isa, a->product);
     const Cut cut = cut_for(a, threads);
     const size_t shared = shared_heads(a), groups = a->H / shared;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
@@ -159,11 +180,12 @@ void attention_backward(const Attention *a, const float *dout, float *dq, float 
                         int threads, void *scratch)
 {
     CHECK(a->lse, "attention backward needs lse of the forward pass");
-    CHECK(a->product == DT_F32 && !a->capacity, "attention backward multiplies fp32");
+    CHECK(!a->capacity, "attention over a cache has no backward pass");
     if (a->B * a->H * a->T * a->D == 0)
         return;
     product_note(1u << a->product);
     const Isa *isa = isa_in_use();
+    const LowKernel *kernel = kernel_of(a, isa);
     size_t part_floats = floats_per_thread(a, true), shared = shared_heads(a),
            groups = a->H / shared;
     threads = begin_team(a, threads);
@@ -172,6 +194,7 @@ void attention_backward(const Attention *a, const float *dout, float *dq, float 
         placement_note();
         AttentionTask task = {
             .a = a,
+            .kernel = kernel,
             .b = i / groups,
             .h = i % groups * shared,
             .heads = shared,

@@ -217,7 +217,7 @@ typedef struct LowKernel {
  * backward all. */
 typedef struct AttentionTask {
     const Attention *a;
-    const LowKernel *kernel; /* forward: what multiplies bf16; NULL: products are fp32 */
+    const LowKernel *kernel; /* what multiplies bf16; NULL: products are fp32 */
     size_t b, h, heads;      /* heads h to h + heads - 1 */
     size_t first, last;
     /* Backward only. */

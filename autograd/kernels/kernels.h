@@ -206,8 +206,8 @@ typedef struct Attention {
     /* Log-sum-exp of the scaled scores, [H, T] of each sequence; NULL where no backward follows. */
     float *lse;
     DType type, out_type; /* of q (and k, v) and of out: f32, bf16 or f16 */
-    /* What the operands of both products are rounded to: f32, or attention_product() in a forward
-     * pass whose type is f32 or that product; backward: f32. Sums and the softmax are fp32. */
+    /* What the operands of all products are rounded to: f32, or attention_product() where type is
+     * f32 or that product. Sums and the softmax are fp32. */
     DType product;
     /* NULL, or where to add the time, in ns and summed over threads, of the scores' products, of
      * the softmax and of the values' products. Asking costs a few readings of the clock a block. */
@@ -239,7 +239,7 @@ DType attention_product(void);
 void attention_forward(const Attention *a, int threads, void *scratch);
 
 /* Writes dq, dk and dv (stride qkv_stride), and adds to none. dout has stride H*D. Needs a->lse of
- * the forward pass, whose products may have been smaller. */
+ * the forward pass, whose product may have been another. */
 void attention_backward(const Attention *a, const float *dout, float *dq, float *dk, float *dv,
                         int threads, void *scratch);
 /* Of an attention of these T, capacity, D, types and product. */

@@ -14,7 +14,7 @@ from pathlib import Path
 from torch_reference import (Case, arguments, compute, dump, load, make_inputs, model_dir,
                              visible_only)
 
-MODELS = ("gpt2-odd", "gpt2-untied", "distilbert-small", "bert-small")
+MODELS = ("gpt2-odd", "gpt2-untied", "distilbert-small", "bert-small", "llama-grouped", "qwen3-small")
 CASES = [Case(model, 8, 17, mask="right", ignored=0.2) for model in MODELS]
 
 FACTOR = 2

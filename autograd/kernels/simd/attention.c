@@ -9,7 +9,6 @@
  * neighbours, so results do not depend on how queries are divided. A single query over a cache, as
  * in decoding, would leave all lanes but one empty: there the heads that share keys are lanes. */
 #include "autograd/kernels/simd/attention.h"
-#include "autograd/kernels/simd/half.h"
 
 enum { SUM_CHAIN = 32 }; /* as in the matrix product */
 
@@ -21,25 +20,6 @@ typedef struct Queries {
     size_t keys;                /* how many the last query may see */
     size_t out_lane;            /* elements of out from a lane to the next */
 } Queries;
-
-/* Sets the scores of masked keys, and of keys after their query, to -infinity. */
-static void hide_keys(const Queries *qs, size_t s0, size_t n, float *scores)
-{
-    static const float numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    const vf lane = vload(numbers), hidden = vset1(-INFINITY);
-    const int32_t *mask = qs->head->mask;
-    for (size_t s = s0; mask && s < s0 + n; s++)
-        for (size_t j = 0; !mask[s] && j < qs->width; j += VL)
-            vstore(scores + (s - s0) * qs->width + j, hidden);
-    bool causal = qs->head->a->causal && qs->operands->heads == 0; /* one query sees all keys */
-    for (size_t j = 0; causal && j < qs->width; j += VL) {
-        size_t query = qs->head->past + qs->first + j; /* its position among the keys */
-        for (size_t s = s0 > query ? s0 : query + 1; s < s0 + n; s++) {
-            float *at = scores + (s - s0) * qs->width + j;
-            vstore(at, vif_less(lane, vset1((float)(s - query)), hidden, vload(at)));
-        }
-    }
-}
 
 static vf highest_score(const float *scores, size_t n, size_t width, vf top)
 {
@@ -136,6 +116,7 @@ static void attend(const Queries *qs, float *scores, float *mixed)
     const Head *head = qs->head;
     int64_t since = parts_begin(head);
     const size_t width = qs->width, vectors = width / VL;
+    const bool causal = head->a->causal && qs->operands->heads == 0; /* one query sees all keys */
     vf top[NV], sum[NV] = {{0}};
     for (size_t v = 0; v < vectors; v++)
         top[v] = vset1(-INFINITY);
@@ -143,7 +124,7 @@ static void attend(const Queries *qs, float *scores, float *mixed)
         size_t n = qs->keys - s < ATTENTION_KEYS ? qs->keys - s : ATTENTION_KEYS;
         KERNEL(attention_scores)(qs->operands, s, n, width, scores);
         part_ends(head, PART_SCORES, &since);
-        hide_keys(qs, s, n, scores);
+        hide_keys(head, qs->first, width, causal, s, n, scores);
         for (size_t v = 0; v < vectors; v++)
             softmax_lanes(qs, v, n, scores, &top[v], &sum[v], s > 0 ? mixed : NULL);
         part_ends(head, PART_SOFTMAX, &since);

@@ -2,6 +2,7 @@
  * (attention_backward.c). */
 #pragma once
 
+#include "autograd/kernels/simd/half.h"
 #include "autograd/kernels/simd/simd.h"
 #include "autograd/kernels/simd/vmath.h"
 
@@ -58,6 +59,26 @@ ALWAYS_INLINE size_t visible_keys(const Head *head, size_t t)
     return head->a->causal ? head->past + t + 1 : head->T;
 }
 
+/* In scores[n][width] of the keys from s0 on and the queries from `first` on, sets those of masked
+ * keys to -infinity, and if `causal` those of keys after their query. */
+ALWAYS_INLINE void hide_keys(const Head *head, size_t first, size_t width, bool causal, size_t s0,
+                             size_t n, float *scores)
+{
+    static const float numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const vf lane = vload(numbers), hidden = vset1(-INFINITY);
+    const int32_t *mask = head->mask;
+    for (size_t s = s0; mask && s < s0 + n; s++)
+        for (size_t j = 0; !mask[s] && j < width; j += VL)
+            vstore(scores + (s - s0) * width + j, hidden);
+    for (size_t j = 0; causal && j < width; j += VL) {
+        size_t query = head->past + first + j; /* its position among the keys */
+        for (size_t s = s0 > query ? s0 : query + 1; s < s0 + n; s++) {
+            float *at = scores + (s - s0) * width + j;
+            vstore(at, vif_less(lane, vset1((float)(s - query)), hidden, vload(at)));
+        }
+    }
+}
+
 /* Takes the next `floats` of scratch, in whole cache lines. */
 ALWAYS_INLINE float *take(float **scratch, size_t floats)
 {
@@ -85,6 +106,54 @@ ALWAYS_INLINE void part_ends(const Head *head, int part, int64_t *since)
     __atomic_fetch_add(&head->a->part_ns[part], (uint64_t)(now - *since), __ATOMIC_RELAXED);
     *since = now;
 }
+
+/* ---- rows in bf16: attention_bf16.c ---- */
+
+/* Rows of `channels` numbers, in bf16 or in fp32, which is rounded. */
+typedef struct Rows {
+    DType type;
+    const void *first;
+    size_t stride, channels; /* elements */
+} Rows;
+
+ALWAYS_INLINE const void *row_of(const Rows *x, size_t t)
+{
+    return (const char *)x->first + t * x->stride * dtype_size(x->type);
+}
+
+ALWAYS_INLINE Rows q_rows(const Head *head, size_t t)
+{
+    return (Rows){head->a->type, q_row(head, t), head->a->qkv_stride, head->D};
+}
+
+ALWAYS_INLINE Rows kv_rows(const Head *head, const void *x, size_t t)
+{
+    return (Rows){head->kv_type, kv_row(head, x, t), head->kv_stride, head->D};
+}
+
+/* Units of so many elements, in pairs. */
+ALWAYS_INLINE size_t units_of(size_t elements)
+{
+    return (elements + 1) / 2;
+}
+
+/* A of a sum over channels: each row in units, out_row apart. */
+void KERNEL(attention_round)(Rows x, size_t rows, uint32_t *out, size_t out_row);
+
+/* A of a sum over rows: out[channels][units of rows], out_row apart. stage: VL rows. */
+void KERNEL(attention_turn)(Rows x, size_t rows, uint32_t *stage, uint32_t *out, size_t out_row);
+
+/* B of a sum over channels: out[units of channels][width], zeros from `rows` on. stage: VL rows. */
+void KERNEL(attention_lanes)(Rows x, size_t rows, size_t width, uint32_t *stage, uint32_t *out);
+
+/* B of a sum over rows, 2 `units` of them with zeros from `rows` on: panels of channels, each
+ * [units][its width]. */
+void KERNEL(attention_zip)(Rows x, size_t rows, size_t units, uint32_t *out);
+
+/* c[rows][width] = or += A B, `units` units deep; a panel of B. */
+void KERNEL(attention_multiply)(const LowKernel *kernel, const uint32_t *a, size_t a_row,
+                                size_t rows, size_t units, const uint32_t *b, size_t width,
+                                float *c, bool add);
 
 /* ---- the two products of forward: attention_products.c ---- */
 
@@ -121,3 +190,8 @@ void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t wid
  * Operands.weights instead. */
 void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width, const float *w,
                            bool add, float *mixed);
+
+/* ---- backward in bf16: attention_backward_bf16.c ---- */
+
+/* As attention_backward, of a task with a kernel. */
+void KERNEL(attention_backward_bf16)(const AttentionTask *task, float *scratch);

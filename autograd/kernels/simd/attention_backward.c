@@ -2,7 +2,8 @@
  *
  * One idea: keys and values are packed once; then ATTENTION_ROWS queries at a time meet all keys
  * that they may see, so that only rows x T scores exist. The log-sum-exp that forward kept gives
- * the probabilities again (Dao et al. 2022). All products are gemm_block's. */
+ * the probabilities again (Dao et al. 2022). All products are gemm_block's; those of bf16 have a file
+ * of their own. */
 #include "autograd/kernels/simd/attention.h"
 
 static size_t whole_vectors(size_t n)
@@ -185,6 +186,10 @@ static void one_head(const AttentionTask *task, const Head *head, const Keys *ke
 
 void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
 {
+    if (task->kernel) {
+        KERNEL(attention_backward_bf16)(task, scratch);
+        return;
+    }
     const Head first = head_of(task, 0);
     const Keys keys = pack_keys(&first, &scratch);
     for (size_t t = 0; t < first.T; t++) {

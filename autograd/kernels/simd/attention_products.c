@@ -2,15 +2,8 @@
  *
  * One idea: keys and values are A of the two products, queries and weights are B. fp32 keys and
  * values are therefore never packed: they are read in place, or widened once for the head. In bf16
- * the products are those of LowTile (isa.h). A unit of the keys is two channels of one key; a unit
- * of the values is one channel of two keys, so values are transposed while they are rounded. */
+ * both are packed, and a unit of the values is one channel of two keys (attention_bf16.c). */
 #include "autograd/kernels/simd/attention.h"
-
-/* Units of so many elements, in pairs. */
-static size_t units_of(size_t elements)
-{
-    return (elements + 1) / 2;
-}
 
 /* ---- fp32 ---- */
 
@@ -132,42 +125,6 @@ static void mix_heads(const Operands *o, size_t s0, size_t n, const float *w, bo
 
 /* ---- bf16 ---- */
 
-/* One row of queries or keys, in units. */
-static void round_row(const Head *head, const void *row, uint32_t *out)
-{
-    out[units_of(head->D) - 1] = 0;
-    if (head->a->type == DT_F32)
-        KERNEL(narrow)(DT_BF16, row, out, head->D);
-    else
-        memcpy(out, row, head->D * sizeof(uint16_t));
-}
-
-/* Two rows of values into a unit for each channel; `odd` may be NULL. */
-static void zip_rows(const Head *head, const void *even, const void *odd, uint32_t *out)
-{
-    const uint16_t *low = even, *high = odd;
-    if (head->a->type == DT_F32)
-        KERNEL(zip_bf16)(even, odd, head->D, out);
-    else
-        for (size_t d = 0; d < head->D; d++)
-            out[d] = low[d] | (high ? (uint32_t)high[d] << 16 : 0);
-}
-
-static void pack_values_bf16(const Operands *o, uint32_t *out)
-{
-    const Head *head = o->head;
-    const void *v = head->a->v;
-    const size_t T = head->T, D = head->D, units = units_of(T);
-    uint32_t *stage = o->stage;
-    for (size_t u = 0; u < units; u += VL) {
-        size_t count = units - u < VL ? units - u : VL;
-        for (size_t i = 0, t = 2 * u; i < count; i++, t += 2)
-            zip_rows(head, kv_row(head, v, t), t + 1 < T ? kv_row(head, v, t + 1) : NULL,
-                     stage + i * D);
-        KERNEL(interleave)(count, D, stage, D, out + u, o->value_row);
-    }
-}
-
 static void pack_operands_bf16(Operands *o, const AttentionTask *task, float **scratch)
 {
     enum { AHEAD = 16 };
@@ -186,47 +143,11 @@ static void pack_operands_bf16(Operands *o, const AttentionTask *task, float **s
         prefetch_row(head, kv_row(head, a->v, t));
         if (t >= task->first && t < task->last)
             prefetch_row(head, q_row(head, t));
-        round_row(head, kv_row(head, a->k, t), keys + t * o->key_row);
+        KERNEL(attention_round)(kv_rows(head, a->k, t), 1, keys + t * o->key_row, 0);
     }
-    pack_values_bf16(o, values);
+    KERNEL(attention_turn)(kv_rows(head, a->v, 0), T, o->stage, values, o->value_row);
     o->keys = keys;
     o->values = values;
-}
-
-static void pack_queries_bf16(const Operands *o, size_t first, size_t count, size_t width)
-{
-    const Head *head = o->head;
-    const size_t units = units_of(head->D);
-    uint32_t *stage = o->stage, *out = o->queries;
-    if (count < width)
-        memset(out, 0, units * width * sizeof(*out));
-    for (size_t j = 0; j < count; j += VL) {
-        size_t lanes = count - j < VL ? count - j : VL;
-        for (size_t i = 0; i < lanes; i++)
-            round_row(head, q_row(head, first + j + i), stage + i * units);
-        KERNEL(interleave)(lanes, units, stage, units, out + j, width);
-    }
-}
-
-/* c[rows][width] = or += A B, `units` units deep. */
-static void multiply_bf16(const LowKernel *kernel, const uint32_t *a, size_t a_row, size_t rows,
-                          size_t units, const uint32_t *b, size_t width, float *c, bool add)
-{
-    size_t most = kernel->rows ? kernel->rows : MR, strips = (rows + most - 1) / most;
-    for (size_t i = 0; i < strips; i++) {
-        Range strip = share(rows, i, strips);
-        kernel->tile(&(LowTile){
-            .rows = strip.to - strip.from,
-            .vectors = width / VL,
-            .steps = units,
-            .a = a + strip.from * a_row,
-            .a_row = a_row,
-            .a_unit = 1,
-            .b = b,
-            .sums = c + strip.from * width,
-            .add = add,
-        });
-    }
 }
 
 /* ---- either ---- */
@@ -244,7 +165,7 @@ Operands KERNEL(attention_operands)(const Head *head, const AttentionTask *task,
 void KERNEL(attention_pack_queries)(const Operands *o, size_t first, size_t count, size_t width)
 {
     if (o->kernel)
-        pack_queries_bf16(o, first, count, width);
+        KERNEL(attention_lanes)(q_rows(o->head, first), count, width, o->stage, o->queries);
     else
         pack_queries_f32(o, first, count);
 }
@@ -264,8 +185,9 @@ void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t wid
         return;
     }
     if (o->kernel) {
-        multiply_bf16(o->kernel, (const uint32_t *)o->keys + s0 * o->key_row, o->key_row, n,
-                      units_of(D), o->queries, width, scores, false);
+        KERNEL(attention_multiply)
+        (o->kernel, (const uint32_t *)o->keys + s0 * o->key_row, o->key_row, n, units_of(D),
+         o->queries, width, scores, false);
         return;
     }
     const GemmBlock block = {
@@ -293,8 +215,9 @@ void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width,
         return;
     }
     if (o->kernel) {
-        multiply_bf16(o->kernel, (const uint32_t *)o->values + units_of(s0), o->value_row, D,
-                      units_of(n), o->weights, width, mixed, add);
+        KERNEL(attention_multiply)
+        (o->kernel, (const uint32_t *)o->values + units_of(s0), o->value_row, D, units_of(n),
+         o->weights, width, mixed, add);
         return;
     }
     const GemmBlock block = {

@@ -1,5 +1,5 @@
 /* test_attention_small: attention on small formats: products of bf16 by every way to multiply it,
- * against doubles; q, k, v and out in bf16 and f16. */
+ * forward and backward, against doubles; q, k, v and out in bf16 and f16. */
 #include "tests/support/low_ways.h"
 
 #include <math.h>
@@ -87,6 +87,74 @@ static void run(Attention a, const Inputs *in, int threads, void *out)
     scratch_free(scratch, bytes);
 }
 
+/* Numbers of bf16. */
+static float *dout_new(size_t n)
+{
+    float *dout = xmalloc(n * sizeof(float));
+    kernels_for("generic")->normal(dout, n, 7, 0, 0, 0, 1);
+    for (size_t i = 0; i < n; i++)
+        dout[i] = rounded(DT_BF16, dout[i]);
+    return dout;
+}
+
+/* dqkv, after a forward pass in the same product. */
+static void run_backward(Attention a, const Inputs *in, int threads, const float *dout, float *dqkv)
+{
+    const size_t n = in->rows * in->C, bytes = attention_scratch_bytes(&a, threads, true);
+    float *out = xmalloc(n * sizeof(float)), *lse = xmalloc(in->rows * a.H * sizeof(float));
+    a.lse = lse;
+    run(a, in, threads, out);
+    memset(dqkv, 0xff, 3 * n * sizeof(float));
+    char *scratch = scratch_new(bytes);
+    attention_backward(&a, dout, dqkv, dqkv + in->C, dqkv + 2 * in->C, threads, scratch);
+    scratch_free(scratch, bytes);
+    free(out);
+    free(lse);
+}
+
+/* Distance of one of dq, dk and dv from that in doubles, over its length. */
+static double distance_of(const Inputs *in, const float *dqkv, size_t which, const double *exact)
+{
+    double error = 0, length = 0;
+    for (size_t i = 0; i < in->rows; i++)
+        for (size_t c = 0; c < in->C; c++) {
+            double wanted = exact[i * in->C + c];
+            double e = dqkv[(3 * i + which) * in->C + c] - wanted;
+            error += e * e;
+            length += wanted * wanted;
+        }
+    return error == 0 ? 0 : sqrt(error / length);
+}
+
+/* Each probability and each gradient of a score is rounded to 8 bits. */
+static void check_backward_bf16(const Shape *s, const Way *way)
+{
+    Inputs in = inputs_new(s);
+    const size_t n = in.rows * in.C;
+    float *dout = dout_new(n), *dqkv = xmalloc(3 * n * sizeof(float));
+    float *again = xmalloc(3 * n * sizeof(float));
+    double *exact = xcalloc(3 * n, 8);
+    Attention a = in.a;
+    a.product = DT_BF16;
+    run_backward(a, &in, 1, dout, dqkv);
+    ref_attention_backward(&in.a, dout, exact, exact + n, exact + 2 * n);
+    for (size_t which = 0; which < 3; which++) /* largest seen: 2.4e-3 */
+        cr_assert_leq(distance_of(&in, dqkv, which, exact + which * n), 0x1p-8,
+                      "%s -%s amx %d, T%zu D%zu: %zu is off by %g", way->isa, way->hidden, way->amx,
+                      s->T, s->D, which, distance_of(&in, dqkv, which, exact + which * n));
+    a = stored_as(&in, DT_BF16);
+    a.product = DT_BF16;
+    for (int threads = 1; threads <= 3; threads++) {
+        run_backward(a, &in, threads, dout, again);
+        cr_assert_eq(memcmp(dqkv, again, 3 * n * sizeof(float)), 0, "small, %d threads", threads);
+    }
+    free(dout);
+    free(dqkv);
+    free(again);
+    free(exact);
+    inputs_free(&in);
+}
+
 /* Each weight is rounded to 8 bits: an output moves by 2^-8 of the mean |v| at most, but for fp32's
  * rounding. */
 static void check_bf16(const Shape *s, const Way *way)
@@ -136,6 +204,68 @@ Test(attention_small, products_of_bf16)
     cr_assert(tried > 0 || !kernels_for("avx512"), "the emulated instructions are always there");
 }
 
+Test(attention_small, gradients_by_products_of_bf16)
+{
+    FOR_EACH_WAY(way)
+    for (size_t i = 0; i < COUNT_OF(shapes) && attention_product() == DT_BF16; i++)
+        check_backward_bf16(&shapes[i], way);
+}
+
+/* As if each query head had keys and values of its own, whose gradients are summed. */
+Test(attention_small, heads_that_share_keys_add_to_their_gradients_in_bf16)
+{
+    static const Shape apart = {2, 70, 6, 24, true, false};
+    enum { KV = 2, SHARED = 3 };
+    FOR_EACH_WAY(way)
+    {
+        if (attention_product() != DT_BF16)
+            continue;
+        Inputs in = inputs_new(&apart);
+        const size_t D = apart.D, n = in.rows * in.C, width = in.C + 2 * KV * D;
+        float *dout = dout_new(n), *wanted = xmalloc(3 * n * sizeof(float));
+        float *packed = xmalloc(n * 3 * sizeof(float)), *got = xmalloc(3 * n * sizeof(float));
+        for (size_t i = 0; i < in.rows; i++) {
+            float *row = in.qkv + i * 3 * in.C, *to = packed + i * width;
+            memcpy(to, row, in.C * sizeof(float));
+            for (size_t h = 0; h < 2 * apart.H; h++) {
+                float *head = row + in.C + h / SHARED * SHARED * D;
+                memcpy(to + in.C + h / SHARED * D, head, D * sizeof(float));
+                memmove(row + in.C + h * D, head, D * sizeof(float));
+            }
+        }
+        Attention a = in.a;
+        a.product = DT_BF16;
+        run_backward(a, &in, 1, dout, wanted);
+        a.KV = KV;
+        a.q = packed;
+        a.k = packed + in.C;
+        a.v = packed + in.C + KV * D;
+        a.qkv_stride = width;
+        float *out = xmalloc(n * sizeof(float)), *lse = xmalloc(in.rows * a.H * sizeof(float));
+        a.lse = lse;
+        run(a, &in, 2, out);
+        size_t bytes = attention_scratch_bytes(&a, 2, true);
+        char *scratch = scratch_new(bytes);
+        attention_backward(&a, dout, got, got + in.C, got + in.C + KV * D, 2, scratch);
+        scratch_free(scratch, bytes);
+        for (size_t i = 0; i < in.rows; i++)
+            for (size_t c = 0; c < width; c++) {
+                float sum = 0, *row = wanted + i * 3 * in.C;
+                size_t h = c < in.C ? 0 : (c - in.C) / D;
+                for (size_t j = 0; c >= in.C && j < SHARED; j++)
+                    sum += row[in.C + (h * SHARED + j) * D + (c - in.C) % D];
+                cr_assert_float_eq(got[i * width + c], c < in.C ? row[c] : sum, 2e-5);
+            }
+        free(dout);
+        free(wanted);
+        free(packed);
+        free(got);
+        free(out);
+        free(lse);
+        inputs_free(&in);
+    }
+}
+
 /* Fewer heads than threads, and enough work for all threads. */
 Test(attention_small, sequences_of_any_lengths_give_the_bits_of_each_alone)
 {
@@ -146,6 +276,8 @@ Test(attention_small, sequences_of_any_lengths_give_the_bits_of_each_alone)
         Inputs in = inputs_new(&all);
         size_t n = in.rows * in.C;
         float *together = xmalloc(n * sizeof(float)), *apart = xmalloc(n * sizeof(float));
+        float *dout = dout_new(n), *grads = xmalloc(3 * n * sizeof(float));
+        float *grads_apart = xmalloc(3 * n * sizeof(float));
         Attention a = in.a;
         a.product = DT_BF16;
         a.causal = causal;
@@ -163,13 +295,22 @@ Test(attention_small, sequences_of_any_lengths_give_the_bits_of_each_alone)
             alone.k = in.qkv + rows.from * 3 * in.C + in.C;
             alone.v = in.qkv + rows.from * 3 * in.C + 2 * in.C;
             run(alone, &part, 1, apart + rows.from * in.C);
+            if (part.rows > 0)
+                run_backward(alone, &part, 1, dout + rows.from * in.C,
+                             grads_apart + 3 * rows.from * in.C);
         }
         for (int threads = 1; threads <= 3; threads++) {
             run(a, &in, threads, together);
             cr_assert_eq(memcmp(together, apart, n * sizeof(float)), 0, "%d threads", threads);
+            run_backward(a, &in, threads, dout, grads);
+            cr_assert_eq(memcmp(grads, grads_apart, 3 * n * sizeof(float)), 0, "%d threads",
+                         threads);
         }
         free(together);
         free(apart);
+        free(dout);
+        free(grads);
+        free(grads_apart);
         inputs_free(&in);
     }
 }

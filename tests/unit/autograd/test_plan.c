@@ -120,6 +120,8 @@ static void check_backward(const Plan *p, size_t step, const Tensor *t)
         const Buffer *grad = alive_at(p, in, BUFFER_GRAD, step);
         cr_assert(grad && (add >> i & 1 || grad->first == step),
                   "step %zu gives node %d a gradient outside its life", step, in->index);
+        cr_assert(grad->bytes >= tensor_count(in) * sizeof(float),
+                  "a gradient is fp32, whatever node %d is stored in", in->index);
     }
 }
 
@@ -209,7 +211,7 @@ Test(plan, random_graphs)
     cr_expect(worst < 1.3, "the arena is %.4f of what is alive at worst", worst);
 }
 
-static void plan_gpt(Model *m, RecomputeChoice rc, bool hidden)
+static void plan_gpt(Model *m, Precision precision, RecomputeChoice rc, bool hidden)
 {
     ModelConfig c = model_config_gpt(768, 12, 12, 50257, 128);
     model_plan(m, &c,
@@ -219,6 +221,7 @@ static void plan_gpt(Model *m, RecomputeChoice rc, bool hidden)
                                          .loss = true,
                                          .hidden = hidden,
                                          .logits = hidden},
+                               .precision = precision,
                                .backward = true,
                                .recompute = rc,
                                .threads = 2});
@@ -227,9 +230,9 @@ static void plan_gpt(Model *m, RecomputeChoice rc, bool hidden)
 Test(plan, models)
 {
     for (RecomputeChoice rc = CHOOSE_AUTO; rc <= CHOOSE_BLOCK; rc++)
-        for (int hidden = 0; hidden <= 1; hidden++) {
+        for (int hidden = 0, mixed = 0; mixed <= 1; hidden = !hidden, mixed += !hidden) {
             Model m;
-            plan_gpt(&m, rc, hidden);
+            plan_gpt(&m, mixed ? PRECISION_MIXED : PRECISION_FP32, rc, hidden);
             check_all(&m.plan, 0);
             check_dropped(&m.plan, m.recompute);
             double ratio = (double)m.plan.arena_bytes / (double)m.plan.live_bytes;
@@ -246,7 +249,7 @@ Test(plan, recomputation_takes_less_memory)
     size_t bytes[3];
     for (RecomputeChoice rc = CHOOSE_AUTO; rc <= CHOOSE_BLOCK; rc++) {
         Model m;
-        plan_gpt(&m, rc, false);
+        plan_gpt(&m, PRECISION_FP32, rc, false);
         bytes[m.recompute] = m.plan.arena_bytes;
         model_release(&m);
     }

