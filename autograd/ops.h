@@ -72,11 +72,17 @@ typedef struct KvCache {
 /* The states of such a cache; `type`: f32, bf16, f16 or, of whole groups of channels, q8_0. */
 KvCache kv_cache(Graph *g, size_t batch, Heads heads, size_t capacity, DType type);
 
+/* `product` where a cache of this type is multiplied in it, else f32: bf16 reads a cache of bf16
+ * whose rows are whole pairs of channels. */
+DType attention_cached_product(DType product, DType cache_type, Heads heads);
+
 /* Causal attention of the rows over a cache, to which it first appends their k and v (rounded to
- * the cache's format); forward only. A sequence may not outgrow the capacity. Row by row y equals
- * that of op_attention on the whole sequence, bit for bit, where the cache is f32, however the
- * sequence is divided into runs. */
-Tensor *op_attention_cached(Graph *g, Tensor *qkv, KvCache cache, Sequences s, Heads heads);
+ * the cache's format); forward only. `product` is one that attention_cached_product gives. A
+ * sequence may not outgrow the capacity. Row by row y equals that of op_attention on the whole
+ * sequence, bit for bit, where the cache has the format of the product, however the sequence is
+ * divided into runs. */
+Tensor *op_attention_cached(Graph *g, Tensor *qkv, KvCache cache, Sequences s, Heads heads,
+                            DType product);
 
 /* y = x / sqrt(mean(x^2) + eps) * w over the channels of each row (Zhang & Sennrich 2019); x [n,C],
  * w [C]. */

@@ -43,6 +43,7 @@ static void plan_pass(Decoder *d, DecoderPass *pass, size_t rows)
                                .context = o->capacity,
                                .rows = rows,
                                .logits = true,
+                               .attention = precision_attention(o->precision),
                                .capacity = o->capacity,
                                .cache_type = o->cache_type};
     pass->rows = rows;

@@ -33,14 +33,14 @@ static size_t backward_floats_bf16(const Attention *a)
 static size_t floats_per_thread(const Attention *a, bool backward)
 {
     size_t T = a->capacity ? a->capacity : a->T, D = a->D;
+    size_t most = D > ATTENTION_KEYS ? D : ATTENTION_KEYS; /* units of the deeper product, twice */
     size_t forward = PANEL * (ATTENTION_KEYS + 2 * D);
     if (a->capacity) /* one query of several heads */
-        forward +=
-            D * ATTENTION_KEYS + 2 * LANES * (D > ATTENTION_KEYS ? D : ATTENTION_KEYS) + LINE;
+        forward += D * ATTENTION_KEYS + (PANEL / 2 + 2 * LANES) * most + LANES * PANEL + 2 * LINE;
     DType keys_type = a->capacity ? a->cache_type : a->type;
     if (a->product != DT_F32) /* keys and values in units of two, weights, a staging buffer */
         forward += lines(T * (D / 2 + 1 + 2 * LINE)) + lines(D * (T / 2 + 1 + 2 * LINE)) +
-                   PANEL * (ATTENTION_KEYS / 2 + 1) + LANES * D;
+                   PANEL * (ATTENTION_KEYS / 2 + 1) + LANES * most;
     else if (a->type != DT_F32 || keys_type != DT_F32) /* keys, values, a panel of queries */
         forward += (keys_type == DT_F32 ? 0 : 2 * lines(T * D)) + PANEL * D;
     if (!backward)
@@ -144,8 +144,11 @@ void attention_forward(const Attention *a, int threads, void *scratch)
     CHECK(a->scale > 0, "the largest score must stay the largest when it is scaled");
     const Isa *isa = isa_in_use();
     const LowKernel *kernel = kernel_of(a, isa);
-    CHECK(!a->capacity || (a->causal && !a->key_mask && !a->lse && a->product == DT_F32),
-          "attention over a cache is causal, in fp32, for a forward pass");
+    CHECK(!a->capacity || (a->causal && !a->key_mask && !a->lse),
+          "attention over a cache is causal, for a forward pass");
+    CHECK(!a->capacity || a->product == DT_F32 || (a->cache_type == a->product && a->D % 2 == 0),
+          "%s of a cache of %s, %zu channels", dtype_name(a->product), dtype_name(a->cache_type),
+          a->D);
     CHECK(a->KV == 0 || a->H % a->KV == 0, "%zu heads for %zu of keys", a->H, a->KV);
     if (a->B * a->H * a->T * a->D == 0)
         return;

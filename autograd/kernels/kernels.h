@@ -196,7 +196,8 @@ typedef struct Attention {
     bool causal;
     float scale;
     /* 0, or that of a cache: k and v are [B, KV, capacity, D] of cache_type (f32, bf16, f16 or
-     * q8_0), past is [B]. Forward only; causal, no mask, fp32 products. */
+     * q8_0), past is [B]. Forward only; causal, no mask; the product is f32 or, of an even D,
+     * cache_type. */
     size_t capacity;
     const int32_t *past;
     DType cache_type;

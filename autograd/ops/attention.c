@@ -42,10 +42,16 @@ KvCache kv_cache(Graph *g, size_t batch, Heads heads, size_t capacity, DType typ
     return (KvCache){graph_state(g, type, 4, shape), graph_state(g, type, 4, shape)};
 }
 
-Tensor *op_attention_cached(Graph *g, Tensor *qkv, KvCache cache, Sequences s, Heads heads)
+DType attention_cached_product(DType product, DType cache_type, Heads heads)
+{
+    return product == cache_type && heads.channels % 2 == 0 ? product : DT_F32;
+}
+
+Tensor *op_attention_cached(Graph *g, Tensor *qkv, KvCache cache, Sequences s, Heads heads,
+                            DType product)
 {
     const size_t *shape = cache.keys->shape;
-    Tensor *t = op_attention(g, qkv, NULL, s, heads, true, DT_F32);
+    Tensor *t = op_attention(g, qkv, NULL, s, heads, true, product);
     CHECK(shape[0] == s.batch && shape[1] == heads.kv && shape[3] == heads.channels,
           "the cache of another attention");
     t->in[KEYS] = cache.keys;

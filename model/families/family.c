@@ -128,9 +128,8 @@ static void record_inputs(Graph *g, const ModelConfig *c, const RecordWants *wan
     CHECK(want->context <= c->max_positions, "%zu positions of %zu", want->context,
           c->max_positions);
     CHECK(!want->rows || !want->mask, "sequences without padding need no mask");
-    CHECK(!want->capacity ||
-              (c->family->causal && want->rows && want->capacity <= c->max_positions &&
-               !want->loss && !want->hidden && want->attention == DT_F32),
+    CHECK(!want->capacity || (c->family->causal && want->rows &&
+                              want->capacity <= c->max_positions && !want->loss && !want->hidden),
           "a cache of %zu positions", want->capacity);
     CHECK(want->rows <= INT32_MAX, "%zu rows", want->rows);
     if (want->rows) {
@@ -155,11 +154,14 @@ Tensor *record_causal_attention(Graph *g, const ModelConfig *c, const RecordWant
                                 const Recording *r, Tensor *qkv)
 {
     const Heads h = model_heads(c);
-    tensor_store(qkv, want->attention); /* which rounds it to that anyway */
+    const DType product = want->capacity
+                              ? attention_cached_product(want->attention, want->cache_type, h)
+                              : want->attention;
+    tensor_store(qkv, product); /* which rounds it to that anyway */
     if (want->capacity == 0)
-        return op_attention(g, qkv, r->mask, r->sequences, h, true, want->attention);
+        return op_attention(g, qkv, r->mask, r->sequences, h, true, product);
     KvCache cache = kv_cache(g, want->batch, h, want->capacity, want->cache_type);
-    return op_attention_cached(g, qkv, cache, r->sequences, h);
+    return op_attention_cached(g, qkv, cache, r->sequences, h, product);
 }
 
 Tensor *record_wanted_rows(Graph *g, const RecordWants *want, const Recording *r, Tensor *x)

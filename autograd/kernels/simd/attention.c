@@ -185,7 +185,7 @@ void KERNEL(attention_forward)(const AttentionTask *task, float *scratch)
     float *mixed = take(&scratch, first.D * NR);
     float *scores = take(&scratch, ATTENTION_KEYS * NR);
     Operands operands = KERNEL(attention_operands)(&first, task, &scratch);
-    if (first.a->capacity && task->last - task->first == 1) {
+    if (is_single_query(task)) {
         attend_heads(task, &operands, scores, mixed);
         return;
     }

@@ -79,6 +79,12 @@ ALWAYS_INLINE void hide_keys(const Head *head, size_t first, size_t width, bool 
     }
 }
 
+/* As in decoding: then the heads that share keys are worked together. */
+ALWAYS_INLINE bool is_single_query(const AttentionTask *task)
+{
+    return task->a->capacity > 0 && task->last - task->first == 1;
+}
+
 /* Takes the next `floats` of scratch, in whole cache lines. */
 ALWAYS_INLINE float *take(float **scratch, size_t floats)
 {
@@ -157,19 +163,20 @@ void KERNEL(attention_multiply)(const LowKernel *kernel, const uint32_t *a, size
 
 /* ---- the two products of forward: attention_products.c ---- */
 
-/* The operands of a head: fp32, or bf16 in units of two where there is a kernel. Or, in fp32, of
- * one query of each of `heads` heads from `head` on that share keys and values. */
+/* The operands of a head: fp32, or bf16 in units of two where there is a kernel. Or of one query of
+ * each of `heads` heads from `head` on that share keys and values. */
 typedef struct Operands {
     const Head *head;
     size_t heads; /* 0: lanes are queries; else they are heads */
     const LowKernel *kernel;
-    const void *keys, *values; /* A of the two products */
+    const void *keys, *values; /* A of the two products; for `heads` in bf16 no values */
     size_t key_row, value_row; /* distance of their rows, in fp32 or units */
     void *queries;             /* B of the first: [D or its units][width] */
     /* B of the second in bf16, for the caller to fill: [units of keys][width]; else NULL. */
     uint32_t *weights;
     void *stage;
-    /* For `heads`: keys or values as B of a product, and its result, a head in a row. */
+    /* For `heads`: keys or values, in bf16 a panel of them, as B of a product, and its result, a
+     * head in a row. */
     float *panels, *rows;
 } Operands;
 
@@ -179,7 +186,7 @@ Operands KERNEL(attention_operands)(const Head *head, const AttentionTask *task,
 /* Packs `count` queries from `first` on, and zeros up to `width`. */
 void KERNEL(attention_pack_queries)(const Operands *o, size_t first, size_t count, size_t width);
 
-/* Over a cache in fp32: from now on `query` of `heads` heads is multiplied, at most VL of them.
+/* Over a cache: from now on `query` of `heads` heads is multiplied, at most VL of them.
  * Both products then have a width of VL. */
 void KERNEL(attention_take_heads)(Operands *o, const Head *first, size_t heads, size_t query);
 

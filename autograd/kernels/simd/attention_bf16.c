@@ -31,9 +31,10 @@ static void zip_two(const Rows *x, size_t rows, size_t t, size_t from, size_t n,
         KERNEL(zip_bf16)((const float *)even, (const float *)odd, n, out);
         return;
     }
-    const uint16_t *low = (const uint16_t *)even, *high = (const uint16_t *)odd;
+    const uint16_t *low = (const uint16_t *)even, *high = odd ? (const uint16_t *)odd : low;
+    const uint32_t both = odd ? UINT32_MAX : UINT16_MAX;
     for (size_t d = 0; d < n; d++)
-        out[d] = low[d] | (high ? (uint32_t)high[d] << 16 : 0);
+        out[d] = (low[d] | (uint32_t)high[d] << 16) & both;
 }
 
 void KERNEL(attention_turn)(Rows x, size_t rows, uint32_t *stage, uint32_t *out, size_t out_row)

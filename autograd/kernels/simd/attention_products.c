@@ -2,7 +2,8 @@
  *
  * One idea: keys and values are A of the two products, queries and weights are B. fp32 keys and
  * values are therefore never packed: they are read in place, or widened once for the head. In bf16
- * both are packed, and a unit of the values is one channel of two keys (attention_bf16.c). */
+ * both are packed, but for the keys of a cache, which lie as they are needed; a unit of the values
+ * is one channel of two keys (attention_bf16.c). */
 #include "autograd/kernels/simd/attention.h"
 
 /* ---- fp32 ---- */
@@ -67,29 +68,34 @@ static void pack_queries_f32(const Operands *o, size_t first, size_t count)
 
 /* ---- fp32, one query of each of some heads ---- */
 
-/* So few queries are rows of A, and keys and values are B, packed as they come, because most lanes
- * of queries would be empty. Every sum has the order that it has in lanes. lanes[n][VL] = or +=
- * the result. */
-static void multiply_heads(const Operands *o, GemmBlock block, float *lanes, bool add)
+/* lanes[n][VL] = or += o->rows, a head in each, `row` apart. */
+static void turn_heads(const Operands *o, size_t n, size_t row, float *lanes, bool add)
 {
-    const size_t n = block.n;
-    block.rows = o->heads;
-    block.last = panel_count(&simd_tile, n);
-    block.depth = block.k;
-    block.b_pack = o->panels;
-    block.c = o->rows;
-    block.c_row = n;
-    KERNEL(gemm_block)(&block);
     for (size_t j = 0; j < n; j += VL) {
         vf square[VL];
         for (size_t i = 0; i < VL; i++)
-            square[i] = i < o->heads ? vload_some(o->rows + i * n + j, n - j) : (vf){0};
+            square[i] = i < o->heads ? vload_some(o->rows + i * row + j, n - j) : (vf){0};
         vtranspose(square);
         for (size_t i = 0; i < VL && j + i < n; i++) {
             float *at = lanes + (j + i) * VL;
             vstore(at, add ? vload(at) + square[i] : square[i]);
         }
     }
+}
+
+/* So few queries are rows of A, and keys and values are B, packed as they come, because most lanes
+ * of queries would be empty. Every sum has the order that it has in lanes. lanes[n][VL] = or +=
+ * the result. */
+static void multiply_heads(const Operands *o, GemmBlock block, float *lanes, bool add)
+{
+    block.rows = o->heads;
+    block.last = panel_count(&simd_tile, block.n);
+    block.depth = block.k;
+    block.b_pack = o->panels;
+    block.c = o->rows;
+    block.c_row = block.n;
+    KERNEL(gemm_block)(&block);
+    turn_heads(o, block.n, block.n, lanes, add);
 }
 
 static void score_heads(const Operands *o, size_t s0, size_t n, float *scores)
@@ -125,19 +131,14 @@ static void mix_heads(const Operands *o, size_t s0, size_t n, const float *w, bo
 
 /* ---- bf16 ---- */
 
-static void pack_operands_bf16(Operands *o, const AttentionTask *task, float **scratch)
+static void pack_keys_bf16(Operands *o, const AttentionTask *task, float **scratch)
 {
     enum { AHEAD = 16 };
     const Head *head = o->head;
     const Attention *a = head->a;
-    const size_t T = head->T, D = head->D, units = units_of(D);
-    o->key_row = low_row_stride(units);
-    o->value_row = low_row_stride(units_of(T));
-    o->queries = take(scratch, units * NR);
-    o->weights = (uint32_t *)take(scratch, units_of(ATTENTION_KEYS) * NR);
-    o->stage = take(scratch, VL * D);
+    const size_t T = head->T;
+    o->key_row = low_row_stride(units_of(head->D));
     uint32_t *keys = (uint32_t *)take(scratch, T * o->key_row);
-    uint32_t *values = (uint32_t *)take(scratch, D * o->value_row);
     for (size_t t = 0; t < T; t++) {
         prefetch_row(head, kv_row(head, a->k, t + AHEAD < T ? t + AHEAD : t));
         prefetch_row(head, kv_row(head, a->v, t));
@@ -145,9 +146,76 @@ static void pack_operands_bf16(Operands *o, const AttentionTask *task, float **s
             prefetch_row(head, q_row(head, t));
         KERNEL(attention_round)(kv_rows(head, a->k, t), 1, keys + t * o->key_row, 0);
     }
-    KERNEL(attention_turn)(kv_rows(head, a->v, 0), T, o->stage, values, o->value_row);
     o->keys = keys;
+}
+
+static void find_operands_bf16(Operands *o, const AttentionTask *task, float **scratch)
+{
+    const Head *head = o->head;
+    const Attention *a = head->a;
+    const size_t most = head->D > ATTENTION_KEYS ? head->D : ATTENTION_KEYS;
+    o->queries = take(scratch, units_of(head->D) * NR);
+    o->weights = (uint32_t *)take(scratch, units_of(ATTENTION_KEYS) * NR);
+    o->stage = take(scratch, VL * most);
+    if (!a->capacity) {
+        pack_keys_bf16(o, task, scratch);
+    } else {
+        o->keys = kv_row(head, a->k, 0);
+        o->key_row = head->kv_stride / 2;
+    }
+    if (is_single_query(task)) {
+        o->panels = take(scratch, units_of(most) * NR);
+        o->rows = take(scratch, VL * NR);
+        return;
+    }
+    o->value_row = low_row_stride(units_of(head->T));
+    uint32_t *values = (uint32_t *)take(scratch, head->D * o->value_row);
+    KERNEL(attention_turn)(kv_rows(head, a->v, 0), head->T, o->stage, values, o->value_row);
     o->values = values;
+}
+
+/* ---- bf16, one query of each of some heads ---- */
+
+/* o->rows[heads][width] = A B: heads in rows of A, a panel of B. */
+static void multiply_panel(const Operands *o, const void *a, size_t a_row, size_t units,
+                           size_t width)
+{
+    KERNEL(attention_multiply)
+    (o->kernel, a, a_row, o->heads, units, (const uint32_t *)o->panels, width, o->rows, false);
+}
+
+static void score_heads_bf16(const Operands *o, size_t s0, size_t n, float *scores)
+{
+    const size_t units = units_of(o->head->D);
+    for (size_t p = 0; p < panel_count(&simd_tile, n); p++) {
+        size_t from = panel_start(&simd_tile, n, p),
+               width = panel_start(&simd_tile, n, p + 1) - from,
+               count = n - from < width ? n - from : width;
+        const uint32_t *keys = (const uint32_t *)o->keys + (s0 + from) * o->key_row;
+        if (count < width)
+            memset(o->panels, 0, units * width * sizeof *o->panels);
+        KERNEL(interleave)(count, units, keys, o->key_row, (uint32_t *)o->panels, width);
+        multiply_panel(o, o->queries, units, units, width);
+        turn_heads(o, count, width, scores + from * VL, false);
+    }
+}
+
+static void mix_heads_bf16(const Operands *o, size_t s0, size_t n, bool add, float *mixed)
+{
+    const Head *head = o->head;
+    const size_t units = units_of(n), D = head->D;
+    KERNEL(interleave)(units, VL, o->weights, VL, o->stage, units_of(ATTENTION_KEYS));
+    for (size_t p = 0; p < panel_count(&simd_tile, D); p++) {
+        size_t from = panel_start(&simd_tile, D, p),
+               width = panel_start(&simd_tile, D, p + 1) - from,
+               count = D - from < width ? D - from : width;
+        Rows values = kv_rows(head, head->a->v, s0);
+        values.first = (const char *)values.first + from * dtype_size(values.type);
+        values.channels = count;
+        KERNEL(attention_zip)(values, n, units, (uint32_t *)o->panels);
+        multiply_panel(o, o->stage, units_of(ATTENTION_KEYS), units, width);
+        turn_heads(o, count, width, mixed + from * VL, add);
+    }
 }
 
 /* ---- either ---- */
@@ -156,7 +224,7 @@ Operands KERNEL(attention_operands)(const Head *head, const AttentionTask *task,
 {
     Operands o = {.head = head, .kernel = task->kernel};
     if (o.kernel)
-        pack_operands_bf16(&o, task, scratch);
+        find_operands_bf16(&o, task, scratch);
     else
         find_operands_f32(&o, scratch);
     return o;
@@ -172,16 +240,25 @@ void KERNEL(attention_pack_queries)(const Operands *o, size_t first, size_t coun
 
 void KERNEL(attention_take_heads)(Operands *o, const Head *first, size_t heads, size_t query)
 {
+    const void *queries = q_row(first, query);
     o->head = first;
     o->heads = heads;
-    KERNEL(widen)(first->a->type, q_row(first, query), o->queries, heads * first->D);
+    if (!o->kernel)
+        KERNEL(widen)(first->a->type, queries, o->queries, heads * first->D);
+    else if (first->a->type == DT_F32)
+        KERNEL(narrow)(DT_BF16, queries, o->queries, heads * first->D);
+    else
+        memcpy(o->queries, queries, heads * first->D * sizeof(uint16_t));
 }
 
 void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t width, float *scores)
 {
     const size_t D = o->head->D;
     if (o->heads > 0) {
-        score_heads(o, s0, n, scores);
+        if (o->kernel)
+            score_heads_bf16(o, s0, n, scores);
+        else
+            score_heads(o, s0, n, scores);
         return;
     }
     if (o->kernel) {
@@ -211,7 +288,10 @@ void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width,
 {
     const size_t D = o->head->D;
     if (o->heads > 0) {
-        mix_heads(o, s0, n, w, add, mixed);
+        if (o->kernel)
+            mix_heads_bf16(o, s0, n, add, mixed);
+        else
+            mix_heads(o, s0, n, w, add, mixed);
         return;
     }
     if (o->kernel) {
