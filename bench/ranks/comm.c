@@ -117,7 +117,7 @@ static size_t count_pieces(const Comm *c, size_t n, size_t size)
     return (longest + size - 1) / size;
 }
 
-/* Exchange k of a reduce-scatter in pieces of `size`, each of which is one with every other rank. */
+/* Exchange k of a reduce-scatter in pieces of `size`: one with each other rank a piece. */
 static void begin_parts(Comm *c, const float *x, size_t n, size_t size, size_t k)
 {
     size_t others = (size_t)c->size - 1, piece = k / others;
