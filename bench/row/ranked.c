@@ -143,6 +143,12 @@ static bool overlaps(Strategy s)
     return s == DDP_OVERLAP || s == DDP_BUCKET || s == FSDP;
 }
 
+LinkKind ranked_link_kind(const RowConfig *c)
+{
+    const Strategy s = row_parallel(c).strategy;
+    return s == FSDP ? LINK_OF_A_SHARD : overlaps(s) ? LINK_BESIDE_PRODUCTS : LINK_ALONE;
+}
+
 static int fit_beside_products(RankedRow *w, Fit *f, Err *err)
 {
     Products p;

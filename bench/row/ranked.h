@@ -24,6 +24,10 @@ void row_fill_rank_bytes(RowResult *r, const Model *m);
  * both passes compute for compute_ms; nothing of one rank. */
 void row_forecast(RowResult *r, Model *m, CommRate rate, double compute_ms);
 
+/* How ranked_fit measures the link of a row's ranks. */
+typedef enum LinkKind { LINK_ALONE, LINK_BESIDE_PRODUCTS, LINK_OF_A_SHARD } LinkKind;
+LinkKind ranked_link_kind(const RowConfig *c);
+
 typedef struct RankedRow {
     CommThread comm;
     Parallel parallel;

@@ -103,76 +103,87 @@ void sweep_plan(Sweep *s)
 static const char *const of_ranks[] = {"ranks",           "parallel", "bucket_mb",
                                        "prefetch_layers", "reduce",   "launcher"};
 
-static CommRate link_of(const RowResult *r)
+/* The small rows whose ranks measured their link, each once. */
+typedef struct Links {
+    RowResult *rows;
+    size_t count;
+} Links;
+
+/* The row that measures the link of c's ranks. */
+static void link_row(RowResult *r, const RowConfig *c)
 {
-    return (CommRate){r->link_latency_us * 1e3, 1 / r->link_gb_per_s,
-                      r->link_gb_per_s / r->link_idle_gb_per_s};
+    row_result_init(r);
+    noise_row(&r->config, c->threads);
+    for (size_t i = 0; i < COUNT_OF(of_ranks); i++)
+        field_copy(row_field(of_ranks[i]), c, &r->config);
+    int64_t cpus = threads_default();
+    if (!*c->launcher && c->ranks > cpus)
+        r->config.ranks = cpus > 2 ? cpus : 2;
+    r->config.batch_size = r->config.ranks;
+    r->config.num_warmups = 0;
+    r->config.num_trials = 1;
 }
 
-/* An earlier row that measured the link of ranks like those of c. */
-static const RowResult *measured_alike(const Sweep *s, size_t before, const RowConfig *c)
+/* Whether both measure the same, in the same way. */
+static bool same_link(const RowConfig *a, const RowConfig *b)
 {
-    for (size_t i = 0; i < before; i++) {
-        const RowResult *r = &s->items[i].result;
-        if (r->link_gb_per_s > 0 && r->config.ranks == c->ranks &&
-            r->config.threads == c->threads && strcmp(r->config.parallel, c->parallel) == 0 &&
-            strcmp(r->config.reduce, c->reduce) == 0 &&
-            strcmp(r->config.launcher, c->launcher) == 0)
-            return r;
-    }
-    return NULL;
+    return a->ranks == b->ranks && a->threads == b->threads &&
+           ranked_link_kind(a) == ranked_link_kind(b) && strcmp(a->reduce, b->reduce) == 0 &&
+           strcmp(a->launcher, b->launcher) == 0;
 }
 
-/* Ours takes a step for each of the other ranks. */
-static int measure_link(const RowConfig *c, CommRate *rate, Err *err)
+/* -1: no row could be run. */
+static int measure_link(Links *l, const RowConfig *c, const RowResult **measured, Err *err)
 {
     const RowLimits limits = {.max_seconds = 60, .no_probe = true};
     RowResult r;
     Samples samples;
-    row_result_init(&r);
-    noise_row(&r.config, c->threads);
-    for (size_t i = 0; i < COUNT_OF(of_ranks); i++)
-        field_copy(row_field(of_ranks[i]), c, &r.config);
-    int64_t cpus = threads_default();
-    if (!*c->launcher && c->ranks > cpus)
-        r.config.ranks = cpus > 2 ? cpus : 2;
-    r.config.batch_size = r.config.ranks;
-    r.config.num_warmups = 0;
-    r.config.num_trials = 1;
+    link_row(&r, c);
+    for (size_t i = 0; i < l->count; i++)
+        if (same_link(&l->rows[i].config, &r.config)) {
+            *measured = &l->rows[i];
+            return 0;
+        }
     samples_init(&samples);
     int status = row_spawn(&r, &samples, &limits, err);
     samples_release(&samples);
-    if (status == 0 && !(r.link_gb_per_s > 0))
-        status = err_set(err, "the link of %d ranks is not known: %.300s", (int)r.config.ranks,
-                         r.status_reason);
-    *rate = link_of(&r);
-    rate->latency_ns *= (double)(c->ranks - 1) / (double)(r.config.ranks - 1);
-    return status;
+    if (status != 0)
+        return -1;
+    l->rows = xgrow(l->rows, l->count, sizeof *l->rows);
+    l->rows[l->count] = r;
+    *measured = &l->rows[l->count++];
+    return 0;
 }
 
-static int find_link(const Sweep *s, size_t row, const CommRate *link, CommRate *rate, Err *err)
+/* Ours takes a step for each of the other ranks. */
+static int find_link(Links *l, const RowConfig *c, CommRate *rate, Err *err)
 {
-    const RowConfig *c = &s->items[row].result.config;
-    const RowResult *like = measured_alike(s, row, c);
-    if (!link && !like)
-        return measure_link(c, rate, err);
-    *rate = link ? *link : link_of(like);
+    const RowResult *r;
+    if (measure_link(l, c, &r, err) != 0)
+        return -1;
+    if (!(r->link_gb_per_s > 0))
+        return err_set(err, "the link of %d ranks is not known: %.300s", (int)r->config.ranks,
+                       r->status_reason);
+    double steps = (double)(c->ranks - 1) / (double)(r->config.ranks - 1);
+    *rate = (CommRate){r->link_latency_us * 1e3 * steps, 1 / r->link_gb_per_s,
+                       r->link_gb_per_s / r->link_idle_gb_per_s};
     return 0;
 }
 
 void sweep_forecast(Sweep *s, const CommRate *link, FILE *log)
 {
     Guard guard;
+    Links links = {0};
     guard_init(&guard);
     for (size_t i = 0; i < s->count && !interrupted(); i++) {
         RowResult *r = &s->items[i].result;
         const int64_t threads = r->config.threads;
-        CommRate rate;
+        CommRate rate = link ? *link : (CommRate){0};
         Err err;
         if (!s->items[i].selected || row_ranks(&r->config) < 2 ||
             r->predicted_peak_bytes == INT_MISSING)
             continue;
-        if (find_link(s, i, link, &rate, &err) == 0 &&
+        if ((link || find_link(&links, &r->config, &rate, &err) == 0) &&
             (guard_peaks(&guard, threads) || guard_measure(&guard, threads, &err) == 0))
             row_estimate_ranks(
                 r, sweep_memory_limit(s), rate,
@@ -180,6 +191,7 @@ void sweep_forecast(Sweep *s, const CommRate *link, FILE *log)
         else
             fprintf(log, "%s: %s\n", s->items[i].name, err.msg);
     }
+    free(links.rows);
     guard_release(&guard);
 }
 
