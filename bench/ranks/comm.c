@@ -7,6 +7,7 @@
 enum {
     LINE = 16,           /* floats */
     SUM_PIECE = 1 << 17, /* floats of one rank that wait to be added up */
+    HAND_ON = 1 << 18,   /* floats that a broadcast hands on at once */
     ADD_BLOCK = 1024,    /* floats that stay in the first-level cache while they are added */
 };
 
@@ -165,7 +166,7 @@ static void own_broadcast(Comm *c, float *x, size_t n, int root)
     int place = (c->rank - root + c->size) % c->size;
     int to = place + 1 < c->size ? neighbour(c, 1) : -1, from = place > 0 ? neighbour(c, -1) : -1;
     Range all = {0, n};
-    size_t size = least(c->piece, SUM_PIECE), pieces = (n + size - 1) / size;
+    size_t size = least(c->piece, HAND_ON), pieces = (n + size - 1) / size;
     for (size_t i = 0; i <= pieces; i++) {
         bool first = place == 0;
         Range in = part_of(all, i, size), out = first ? in : part_of(all, i - 1, size);
