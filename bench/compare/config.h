@@ -79,7 +79,8 @@ void compare_cell_name(const CompareConfig *c, const CompareCell *cell,
     CONFIG_KEY(TEXT, CompareModel, name, .required = true, .doc = "in reports; at most 63 bytes"), \
         CONFIG_KEY(TEXT, CompareModel, make, .check = compare_check_make,                          \
                    .doc = "a name of bench/peers/make_models.py"),                                 \
-        CONFIG_KEY(TEXT, CompareModel, dir, .doc = "instead of `make`: a Hugging Face directory")
+        CONFIG_KEY(TEXT, CompareModel, dir,                                                        \
+                   .doc = "instead of `make`: a Hugging Face directory or a GGUF file")
 
 int compare_check_make(const ConfigAt *at, Err *err);
 int compare_check_model(const ConfigAt *at, Err *err);

@@ -294,6 +294,82 @@ touch file
 "$tare" precision study.toml --out file >/dev/null 2>err
 [ "$(tail -n 1 err)" = "tare: --out 'file': not a folder" ] || fail "--out: $(tail -n 1 err)"
 
+# ---- the text of a decoder, in its own tokens ----
+
+# Of 12 tokens that a model of zeros finds equally likely, the text has one for "the" and one for each " the".
+gpt2_of_zeros words
+cat >words/tokenizer.json <<'END'
+{"version": "1.0", "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"},
+ "model": {"type": "BPE", "vocab": {"t": 0, "h": 1, "e": 2, "\u0120": 3, "th": 4, "the": 5, "\u0120the": 6},
+ "merges": ["t h", "th e", "\u0120 the"]}}
+END
+printf 'the the the the the the the the the the the the the' >the # 13 tokens
+cat >words.toml <<'END'
+threads = 1
+formats = ["bf16"]
+[[model]]
+name = "words"
+dir = "words"
+text = "the"
+held_out = 1
+context = 5
+END
+"$tare" precision words.toml --out words.out >words.md 2>err || fail "words: $(cat err)"
+has err '^tare: words perplexity: fp32 12, bf16 12$'
+cp words.out/benchmark_*.csv words.csv
+for column in total:2 context:5 text_bytes:40 perplexity:12 bits_per_byte:0.8962406; do
+    [ "$(column words.csv "${column%:*}" | cut -c 1-9 | sort -u)" = "${column#*:}" ] || fail "${column%:*}: $(cat words.csv)"
+done
+[ "$(column words.csv positions | tr '\n' ' ')" = " 10 " ] || fail "positions: $(cat words.csv)"
+[ "$(column words.csv same_top_share | tr '\n' ' ')" = " 1 " ] || fail "same_top_share: $(cat words.csv)"
+has words.md "^- words: 2 windows of 5 tokens, 40 bytes of 'the'.$"
+has_not words.md '^## 2|energy'
+
+# wrong NAME LINE SED: a change of words.toml that is refused.
+wrong() {
+    sed "$3" words.toml >wrong.toml
+    expect "$1" 2 "tare: $2" "$tare" precision wrong.toml
+}
+quiet() { { "$tare" precision "$@" 2>&1 >&3 | grep -v "CPUs busy before" >&2; } 3>&1; return "${PIPESTATUS[0]}"; }
+wrong_model() {
+    sed "$3" words.toml >wrong.toml
+    expect "$1" 2 "tare: model 'words': $2" quiet wrong.toml
+}
+wrong "a context of 0" "wrong.toml:8: context is 0, outside 1 to 1048576" 's/context = 5/context = 0/'
+wrong_model "a context beyond the model" "it has 16 positions, context = 17 needs more" 's/context = 5/context = 17/'
+wrong_model "a text of less than a window" "'the' has 13 tokens, not enough for windows of 13" 's/context = 5/context = 13/'
+wrong_model "a text of one window" \
+    "'the' has 13 tokens, not enough for windows of 12 in what is held out and in the rest" \
+    's/context = 5/context = 12/; s/held_out = 1/held_out = 0.1/'
+wrong_model "a classifier with a text" "text is for a decoder with a language model head" 's/dir = "words"/dir = "zeros"/'
+distilbert_of_zeros encoder
+wrong_model "an encoder with a text" "it has no head, so there are no logits to compare" 's/dir = "words"/dir = "encoder"/'
+gpt2_of_zeros dumb
+wrong_model "no tokenizer" "'dumb' has no tokenizer to turn a text into its 12 tokens" 's/dir = "words"/dir = "dumb"/'
+cp zeros/vocab.txt dumb
+wrong_model "a decoder with WordPiece" "'dumb' has WordPiece; the text of a decoder is read with byte-level BPE" \
+    's/dir = "words"/dir = "dumb"/'
+cp -r words many && sed -i 's/"the": 5/"the": 12/' many/tokenizer.json
+wrong_model "a tokenizer of more ids" "the tokenizer has 13 ids, but the model only 12" 's/dir = "words"/dir = "many"/'
+cp -r words broken && echo '{' >broken/tokenizer.json
+sed 's/dir = "words"/dir = "broken"/' words.toml >wrong.toml
+quiet wrong.toml >/dev/null 2>err
+[ $? = 2 ] || fail "a broken tokenizer did not exit with 2"
+has err "^tare: model 'words': .*broken/tokenizer.json"
+
+# What a training of tokens has read is not held out, however the windows are cut.
+"$tare" tokenizer-train text --vocab 260 --out tokens >/dev/null 2>err || fail "tokenizer-train: $(cat err)"
+sed 's/^out = "gpt"/out = "llama"/; s/^text = .*/&\ntokenizer = "tokens"/; s/^d_model/arch = "llama"\n&/' gpt.toml >llama.toml
+"$tare" train llama.toml >/dev/null 2>err || fail "training a Llama: $(cat err)"
+sed 's/dir = "words"/dir = "llama"/; s/"the"/"text"/; s/held_out = 1/held_out = 0.2/; s/bf16/q8_0/; s/context = 5/context = 16/' \
+    words.toml >llama-study.toml
+"$tare" precision llama-study.toml --out llama.out >/dev/null 2>err || fail "a trained Llama: $(cat err)"
+has err '^tare: words perplexity: fp32 [0-9.]+, q8_0 [0-9.]+$'
+sed 's/context = 16/context = 96/' llama-study.toml >wrong.toml
+expect "windows that a training has read" 2 \
+    "tare: wrong.toml: none of its models is there; 'words': windows of 96 begin before what its training held out in windows of 16; take that context, or a smaller held_out" \
+    quiet wrong.toml
+
 # ---- interrupted ----
 
 sed 's/rounds = 8/rounds = 100000/' study.toml >endless.toml

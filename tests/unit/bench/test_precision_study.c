@@ -562,6 +562,8 @@ Test(precision_study, wrong_configs)
          "c:1: nothing is asked of this model: batch_size and seq_len, test, or text"},
         {"[[model]]\nname = \"a\"\ndir = \"x\"\nbatch_size = 1\n",
          "c:1: batch_size and seq_len belong together"},
+        {"[[model]]\nname = \"a\"\ndir = \"x\"\ncontext = 0\n",
+         "c:4: context is 0, outside 1 to 1048576"},
         {"[[model]]\nname = \"a\"\ndir = \"x\"\nheld_out = 2\n",
          "c:4: held_out is 2, outside 1e-09 to 1"},
         {"[[model]]\nname = \"a\"\nmake = \"../x\"\n",
@@ -647,6 +649,55 @@ Test(precision_study, only_what_the_training_held_out_is_held_out, .init = temp_
     cr_assert(eq(int, unlink(temp_path("gpt/training.safetensors")), 0));
     expect_left_out(0.2, NULL);
     expect_left_out(1, NULL);
+}
+
+/* ---- windows ---- */
+
+/* The GPT's perplexity in two formats with so many bytes of fp32's logits kept. */
+static void measure_perplexity(Study *s, size_t kept_bytes)
+{
+    Err err = {""};
+    s->kept_bytes = kept_bytes;
+    cr_assert(eq(int, study_perplexity(s, &s->subjects[0], &err), 0), "%s", err.msg);
+}
+
+Test(precision_study, how_many_logits_are_kept_changes_nothing, .init = temp_dir_make,
+     .fini = temp_dir_remove)
+{
+    Study s;
+    StudyConfig c;
+    Err err = {""};
+    write_text("the cat sat on");
+    train_gpt();
+    char *toml = xasprintf("formats = [\"bf16\"]\nthreads = 2\n[[model]]\nname = \"bytes\"\n"
+                           "dir = \"%s/gpt\"\ntext = \"%s/text\"\nheld_out = 0.2\n",
+                           temp_dir, temp_dir);
+    cr_assert(eq(int, load_text(&c, toml, &err), 0), "%s", err.msg);
+    cr_assert(eq(int, study_open(&s, &c, &(StudyOptions){0}, &err), 0), "%s", err.msg);
+    const size_t window = 8 * 256 * sizeof(float);
+    measure_perplexity(&s, 100 * window);
+    measure_perplexity(&s, 5 * window); /* of 12 */
+    measure_perplexity(&s, 0);
+    cr_assert(eq(sz, s.num_records, 6));
+    cr_expect(eq(i64, s.records[1].total, 12));
+    cr_expect(eq(i64, s.records[1].positions, 12 * 8));
+    cr_expect(gt(dbl, s.records[1].mean_kl, 0));
+    for (size_t i = 2; i < 6; i++) {
+        const StudyRecord *r = &s.records[i], *first = &s.records[i % 2];
+        cr_expect(eq(dbl, r->perplexity, first->perplexity));
+        cr_expect(eq(i64, r->same_top, first->same_top));
+        if (i % 2)
+            cr_expect(eq(dbl, r->mean_kl, first->mean_kl));
+    }
+    Model m;
+    StudyRecord *r = &s.records[0];
+    const ModelOptions options = {.wants = {.batch = 1, .context = 8, .logits = true}};
+    bool loaded = study_load(&s, &s.subjects[0], &options, (size_t)1 << 60, r, &m);
+    cr_expect(eq(int, loaded, false));
+    cr_expect(eq(str, r->status, STATUS_SKIPPED_MEMORY));
+    study_release(&s);
+    config_release(&study_config_file, &c);
+    free(toml);
 }
 
 /* ---- times above the machine's peak ---- */
