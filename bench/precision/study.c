@@ -113,7 +113,7 @@ static int check_trained(StudySubject *s, const Trained *t, const Tokenizer *tok
 static int check_unseen(StudySubject *s, const Tokenizer *tokenizer, size_t from, Err *err)
 {
     const char *dir = s->files.dir;
-    Trained t = {NULL};
+    Trained t = {NULL, NULL, NULL};
     int status = train_state_value(dir, train_data_key, &t.data, err);
     if (status == 0)
         status = train_state_value(dir, "held_out", &t.held_out, err);
