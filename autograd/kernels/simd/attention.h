@@ -85,6 +85,11 @@ ALWAYS_INLINE bool is_single_query(const AttentionTask *task)
     return task->a->capacity > 0 && task->last - task->first == 1;
 }
 
+ALWAYS_INLINE size_t whole_vectors(size_t n)
+{
+    return (n + VL - 1) / VL * VL;
+}
+
 /* Takes the next `floats` of scratch, in whole cache lines. */
 ALWAYS_INLINE float *take(float **scratch, size_t floats)
 {

@@ -2,14 +2,9 @@
  *
  * One idea: keys and values are packed once; then ATTENTION_ROWS queries at a time meet all keys
  * that they may see, so that only rows x T scores exist. The log-sum-exp that forward kept gives
- * the probabilities again (Dao et al. 2022). All products are gemm_block's; those of bf16 have a file
- * of their own. */
+ * the probabilities again (Dao et al. 2022). All products are gemm_block's; products of bf16 have a
+ * file of their own. */
 #include "autograd/kernels/simd/attention.h"
-
-static size_t whole_vectors(size_t n)
-{
-    return (n + VL - 1) / VL * VL;
-}
 
 /* Row length of a block of scores: whole vectors, and one cache line more, so that rows do not fall
  * into one cache set where T is a power of two. */
@@ -111,75 +106,74 @@ static void softmax_row_backward(const Head *head, const float *bias, float *s, 
     clear(ds, end, keys);
 }
 
-/* `rows` rows of q, k or v in fp32, *stride floats apart: x itself, or widened into `memory`. */
-static const float *widened(const Head *head, const void *x, size_t rows, float *memory,
-                            size_t *stride)
+/* Rows of q, k, v or dout in fp32, back to back: where they lie they are often a multiple of 4096
+ * bytes apart, and all of them would fall into one cache set. */
+static const float *gathered(Rows x, size_t rows, float *memory)
 {
-    *stride = head->a->qkv_stride;
-    if (head->a->type == DT_F32)
-        return x;
-    size_t bytes = *stride * dtype_size(head->a->type);
     for (size_t t = 0; t < rows; t++)
-        KERNEL(widen)(head->a->type, (const char *)x + t * bytes, memory + t * head->D, head->D);
-    *stride = head->D;
+        KERNEL(widen)(x.type, row_of(&x, t), memory + t * x.channels, x.channels);
     return memory;
 }
 
-/* What the heads of a task share: their keys and values, packed. */
+/* What the heads of a task share: their keys and values, packed, and the sums of the gradients of
+ * both, [T, D]. */
 typedef struct Keys {
     const float *bias, *by_channel, *values, *by_row; /* keys [D, T], values [D, T], keys [T, D] */
+    float *dk, *dv;
 } Keys;
 
 static Keys pack_keys(const Head *head, float **scratch)
 {
     const size_t T = head->T, D = head->D, panels = panel_count(&simd_tile, T);
-    size_t stride;
-    float *memory = head->a->type == DT_F32 ? NULL : take(scratch, T * D);
+    float *memory = take(scratch, T * D);
     const float *bias = key_bias(head, take(scratch, score_row(T)));
     float *by_channel = take(scratch, D * whole_vectors(T));
     float *values = take(scratch, D * whole_vectors(T));
     float *by_row = take(scratch, T * whole_vectors(D));
-    const float *vs = widened(head, kv_row(head, head->a->v, 0), T, memory, &stride);
-    KERNEL(pack_b)(D, T, 0, panels, vs, 1, stride, values);
-    const float *ks = widened(head, kv_row(head, head->a->k, 0), T, memory, &stride);
-    KERNEL(pack_b)(D, T, 0, panels, ks, 1, stride, by_channel);
-    KERNEL(pack_b)(T, D, 0, panel_count(&simd_tile, D), ks, stride, 1, by_row);
-    return (Keys){bias, by_channel, values, by_row};
+    float *dk = take(scratch, T * D), *dv = take(scratch, T * D);
+    const float *vs = gathered(kv_rows(head, head->a->v, 0), T, memory);
+    KERNEL(pack_b)(D, T, 0, panels, vs, 1, D, values);
+    const float *ks = gathered(kv_rows(head, head->a->k, 0), T, memory);
+    KERNEL(pack_b)(D, T, 0, panels, ks, 1, D, by_channel);
+    KERNEL(pack_b)(T, D, 0, panel_count(&simd_tile, D), ks, D, 1, by_row);
+    clear(dk, 0, T * D);
+    clear(dv, 0, T * D);
+    return (Keys){bias, by_channel, values, by_row, dk, dv};
 }
 
-/* Writes dq, adds to dk and dv. */
+/* Writes dq, adds to dk and dv of the keys. */
 static void one_head(const AttentionTask *task, const Head *head, const Keys *keys, float *scratch)
 {
     const size_t T = head->T, D = head->D, stride = head->a->qkv_stride, out_row = head->a->H * D;
     const size_t ld = score_row(T), channel_panels = panel_count(&simd_tile, D);
-    const float *dout = task->dout + head->out_at;
-    float *dq = task->dq + head->q_at, *dk = task->dk + head->kv_at, *dv = task->dv + head->kv_at;
+    float *dq = task->dq + head->q_at;
     float *queries = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
     float *douts = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
     float *s = take(&scratch, ATTENTION_ROWS * ld);
     float *ds = take(&scratch, ATTENTION_ROWS * ld);
-    float *memory = head->a->type == DT_F32 ? NULL : take(&scratch, ATTENTION_ROWS * D);
+    float *q_memory = take(&scratch, ATTENTION_ROWS * D);
+    float *dout_memory = take(&scratch, ATTENTION_ROWS * D);
     for (size_t t0 = 0; t0 < T; t0 += ATTENTION_ROWS) {
         size_t rows = T - t0 < ATTENTION_ROWS ? T - t0 : ATTENTION_ROWS;
         size_t visible = visible_keys(head, t0 + rows - 1);
-        size_t q_stride;
-        const float *q = widened(head, q_row(head, t0), rows, memory, &q_stride);
-        const float *dy = dout + t0 * out_row;
+        const Rows dout = {DT_F32, task->dout + head->out_at + t0 * out_row, out_row, D};
         int64_t since = parts_begin(head);
-        score_block(head, q, q_stride, keys->by_channel, rows, visible, s);
+        const float *q = gathered(q_rows(head, t0), rows, q_memory);
+        score_block(head, q, D, keys->by_channel, rows, visible, s);
         part_ends(head, PART_SCORES, &since);
-        score_block(head, dy, out_row, keys->values, rows, visible, ds);
+        const float *dy = gathered(dout, rows, dout_memory);
+        score_block(head, dy, D, keys->values, rows, visible, ds);
         part_ends(head, PART_VALUES, &since);
         for (size_t r = 0; r < rows; r++)
             softmax_row_backward(head, keys->bias, s + r * ld, ds + r * ld,
                                  visible_keys(head, t0 + r), visible, head->lse[t0 + r]);
         part_ends(head, PART_SOFTMAX, &since);
-        KERNEL(pack_b)(rows, D, 0, channel_panels, q, q_stride, 1, queries);
+        KERNEL(pack_b)(rows, D, 0, channel_panels, q, D, 1, queries);
         mix_block(head, ds, ld, 1, keys->by_row, rows, visible, T, dq + t0 * stride, stride, false);
-        mix_block(head, ds, 1, ld, queries, visible, rows, rows, dk, stride, true);
+        mix_block(head, ds, 1, ld, queries, visible, rows, rows, keys->dk, D, true);
         part_ends(head, PART_SCORES, &since);
-        KERNEL(pack_b)(rows, D, 0, channel_panels, dy, out_row, 1, douts);
-        mix_block(head, s, 1, ld, douts, visible, rows, rows, dv, stride, true);
+        KERNEL(pack_b)(rows, D, 0, channel_panels, dy, D, 1, douts);
+        mix_block(head, s, 1, ld, douts, visible, rows, rows, keys->dv, D, true);
         part_ends(head, PART_VALUES, &since);
     }
 }
@@ -192,13 +186,13 @@ void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
     }
     const Head first = head_of(task, 0);
     const Keys keys = pack_keys(&first, &scratch);
-    for (size_t t = 0; t < first.T; t++) {
-        size_t at = first.kv_at + t * first.a->qkv_stride;
-        clear(task->dk + at, 0, first.D);
-        clear(task->dv + at, 0, first.D);
-    }
     for (size_t i = 0; i < task->heads; i++) {
         const Head head = head_of(task, i);
         one_head(task, &head, &keys, scratch);
+    }
+    for (size_t t = 0; t < first.T; t++) {
+        size_t at = first.kv_at + t * first.kv_stride;
+        memcpy(task->dk + at, keys.dk + t * first.D, first.D * sizeof(float));
+        memcpy(task->dv + at, keys.dv + t * first.D, first.D * sizeof(float));
     }
 }

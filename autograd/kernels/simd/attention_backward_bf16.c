@@ -22,11 +22,6 @@ typedef struct Shared {
     uint32_t *stage;
 } Shared;
 
-static size_t whole_vectors(size_t n)
-{
-    return (n + VL - 1) / VL * VL;
-}
-
 static uint32_t *take_units(float **scratch, size_t units)
 {
     return (uint32_t *)take(scratch, units);
