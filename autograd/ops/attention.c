@@ -193,11 +193,11 @@ static void forward(const Tensor *t, ExecCtx *c)
     clear_padding(t, t->data, t->shape[1] * dtype_size(t->dtype));
 }
 
-/* Writes dqkv and never adds to it: qkv has one reader. */
+/* Writes dqkv and never adds to it: qkv has one reader. Does not read out, which may be gone. */
 static void backward(const Tensor *t, ExecCtx *c)
 {
     CHECK(!t->in[KEYS], "attention over a cache has no backward pass");
-    Attention a = describe(t, t->in[QKV]->data, t->data);
+    Attention a = describe(t, t->in[QKV]->data, NULL);
     float *dqkv = t->in[QKV]->grad;
     CHECK(!exec_adds(c, QKV), "the gradient of qkv has one contribution");
     if (!dqkv)
@@ -239,8 +239,7 @@ const OpDef op_attention_def = {.name = "attention",
                                 .by_row = true,
                                 .gathers = true,
                                 .backward = backward,
-                                .saved = SAVE_IN(QKV) | SAVE_IN(MASK) | SAVE_IN(STARTS) | SAVE_OUT |
-                                         SAVE_AUX,
+                                .saved = SAVE_IN(QKV) | SAVE_IN(MASK) | SAVE_IN(STARTS) | SAVE_AUX,
                                 .flops = flops,
                                 .aux_bytes = aux_bytes,
                                 .scratch_bytes = scratch_bytes};

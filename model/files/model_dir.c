@@ -110,12 +110,24 @@ int file_write(const char *path, const char *text, size_t len, Err *err)
     return ok ? 0 : -1;
 }
 
-static int config_write(const char *to_dir, const char *text, Err *err)
+static int text_write(const char *text, const char *to_dir, const char *name, Err *err)
 {
-    char *path = xasprintf("%s/config.json", to_dir);
+    char *path = xasprintf("%s/%s", to_dir, name);
     int status = file_write(path, text, strlen(text), err);
     free(path);
     return status;
+}
+
+/* With a line's end. Takes over root, which may be NULL: err is set then. */
+static int json_write(json_t *root, const char *to_dir, const char *name, size_t flags, Err *err)
+{
+    if (!root)
+        return -1;
+    OWNED char *json = json_dumps(root, flags);
+    CHECK(json, "out of memory for %s", name);
+    OWNED char *text = xasprintf("%s\n", json);
+    json_decref(root);
+    return text_write(text, to_dir, name, err);
 }
 
 /* Writes the config.json of from_dir with other values for the keys of `changes`, which it takes
@@ -126,7 +138,7 @@ static int config_edit(const char *from_dir, const char *to_dir, json_t *changes
     char *path = xasprintf("%s/config.json", from_dir);
     char *old = file_read(path, CONFIG_JSON_MAX_BYTES, &len, err);
     char *text = old ? json_edit(old, changes) : NULL;
-    int status = text ? config_write(to_dir, text, err) : -1;
+    int status = text ? text_write(text, to_dir, "config.json", err) : -1;
     free(text);
     free(old);
     free(path);
@@ -208,29 +220,7 @@ int config_write_lm(const char *to_dir, const ModelConfig *c, Err *err)
         set_rotary(root, c);
     if (family->eps_key)
         json_object_set_new(root, family->eps_key, json_real((double)c->norm_eps));
-    char *json = json_dumps(root, JSON_INDENT(2));
-    CHECK(json, "out of memory for a config.json");
-    char *text = xasprintf("%s\n", json);
-    int status = config_write(to_dir, text, err);
-    free(text);
-    free(json);
-    json_decref(root);
-    return status;
-}
-
-/* Takes over root, which may be NULL: err is set then. */
-static int json_write(json_t *root, const char *to_dir, const char *name, size_t flags, Err *err)
-{
-    if (!root)
-        return -1;
-    char *path = xasprintf("%s/%s", to_dir, name);
-    char *json = json_dumps(root, flags);
-    CHECK(json, "out of memory for %s", path);
-    int status = file_write(path, json, strlen(json), err);
-    free(json);
-    free(path);
-    json_decref(root);
-    return status;
+    return json_write(root, to_dir, "config.json", JSON_INDENT(2), err);
 }
 
 int config_write_dtype(const char *from_dir, const char *to_dir, const char *dtype, Err *err)

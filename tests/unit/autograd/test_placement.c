@@ -4,22 +4,27 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <math.h>
 #include <omp.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <unistd.h>
+
+#include "autograd/kernels/kernels.h"
 
 typedef struct Team {
     pid_t second;
     int leader_cpu, second_cpu;
 } Team;
 
-/* One region of two threads, both of which note their place. */
-static Team region(void)
+/* One region of two threads, both of which may note their place. */
+static Team team(bool note)
 {
     Team t = {0};
 #pragma omp parallel num_threads(2)
     {
-        placement_note();
+        if (note)
+            placement_note();
         if (omp_get_thread_num() == 0) {
             t.leader_cpu = sched_getcpu();
         } else {
@@ -28,6 +33,11 @@ static Team region(void)
         }
     }
     return t;
+}
+
+static Team region(void)
+{
+    return team(true);
 }
 
 static void allow(pid_t thread, const cpu_set_t *mask)
@@ -90,4 +100,93 @@ Test(placement, nothing_happens_before_a_thread_was_seen)
     placement_mend();
     sched_getaffinity(0, sizeof after, &after);
     cr_expect(same(&before, &after));
+}
+
+/* ---- a layer of attention alone: its own regions note and mend ---- */
+
+typedef struct Layer {
+    Attention a;
+    float *qkv, *out, *lse, *dout, *dqkv, *scratch;
+} Layer;
+
+static Layer layer_new(void)
+{
+    const size_t T = 128, H = 8, D = 32, C = H * D;
+    Layer l = {.qkv = xcalloc(T * 3 * C, sizeof(float)),
+               .out = xcalloc(T * C, sizeof(float)),
+               .lse = xcalloc(T * H, sizeof(float)),
+               .dout = xcalloc(T * C, sizeof(float)),
+               .dqkv = xcalloc(T * 3 * C, sizeof(float))};
+    l.a = (Attention){.B = 1,
+                      .T = T,
+                      .H = H,
+                      .D = D,
+                      .q = l.qkv,
+                      .k = l.qkv + C,
+                      .v = l.qkv + 2 * C,
+                      .qkv_stride = 3 * C,
+                      .scale = 1 / sqrtf((float)D),
+                      .out = l.out,
+                      .lse = l.lse};
+    size_t bytes = attention_scratch_bytes(&l.a, 2, false);
+    size_t backward = attention_scratch_bytes(&l.a, 2, true);
+    bytes = bytes > backward ? bytes : backward;
+    l.scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    return l;
+}
+
+static void layer_free(Layer *l)
+{
+    float *const all[] = {l->qkv, l->out, l->lse, l->dout, l->dqkv, l->scratch};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        free(all[i]);
+}
+
+static void run_layer(Layer *l, bool backward)
+{
+    const size_t C = l->a.H * l->a.D;
+    if (backward)
+        attention_backward(&l->a, l->dout, l->dqkv, l->dqkv + C, l->dqkv + 2 * C, 2, l->scratch);
+    else
+        attention_forward(&l->a, 2, l->scratch);
+}
+
+/* Seen on its leader's CPU while both are pinned there, then free: whether the next pass forbids it
+ * that CPU. Not if the leader moved first, or took all of the work. */
+static bool moves(Layer *l, bool backward, const cpu_set_t *all)
+{
+    cpu_set_t now, first = only(team(false).leader_cpu);
+    pid_t second = team(false).second;
+    allow(0, &first);
+    allow(second, &first);
+    run_layer(l, backward);
+    allow(second, all);
+    allow(0, all);
+    run_layer(l, backward);
+    sched_getaffinity(second, sizeof now, &now);
+    return CPU_COUNT(&now) == CPU_COUNT(all) - 1;
+}
+
+static void expect_moves(bool backward)
+{
+    cpu_set_t all;
+    if (!two_cpus(&all))
+        cr_skip_test("one CPU, or a rule of the user's");
+    Layer l = layer_new();
+    run_layer(&l, false); /* which backward reads */
+    bool moved = false;
+    for (int i = 0; i < 1000 && !moved; i++)
+        moved = moves(&l, backward, &all);
+    cr_expect(moved);
+    layer_free(&l);
+}
+
+Test(placement, attention_alone_moves_a_thread_off_its_leaders_cpu)
+{
+    expect_moves(false);
+}
+
+Test(placement, attention_backward_alone_moves_a_thread_off_its_leaders_cpu)
+{
+    expect_moves(true);
 }
