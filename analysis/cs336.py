@@ -26,7 +26,9 @@ try:
 except ImportError:
     missing_module("pandas and tabulate")
 
-NONE_BELIEVED = "No conclusion: not enough rows are believed."
+
+def no_conclusion(rows):
+    return "No conclusion: " + ("not enough rows are believed." if rows["ran"].any() else "no row ran.")
 
 
 class Study:
@@ -97,7 +99,7 @@ def _warmups(mode, rows, warmups):
         ratios = [a["mean_time_ms"] / b["mean_time_ms"] for a, b in pairs(rows, ["model_size"], "num_warmups", few, most)]
         if ratios:
             said.append(f"with {few:g} the mean is {span(ratios)} times that with {most:g} ({count(len(ratios), 'size')})")
-    return f"{mode.capitalize()}: " + ("; ".join(said) + "." if said else NONE_BELIEVED.lower())
+    return f"{mode.capitalize()}: " + ("; ".join(said) + "." if said else no_conclusion(rows).lower())
 
 
 def mixed_precision(study):
@@ -108,7 +110,7 @@ def mixed_precision(study):
             body.append([size, row["precision"], *parts, time_cell(row)])
     for single, mixed in pairs(study.rows, ["model_size"], "precision", "fp32", "mixed"):
         ratios.append([mixed[c] / single[c] for c in ("forward_ms", "backward_ms")])
-    sentence = NONE_BELIEVED
+    sentence = no_conclusion(study.rows)
     if ratios:
         forward, backward = zip(*ratios)
         sentence = (f"Mixed precision takes {span(forward)} of the time of fp32 forward and {span(backward)} "
@@ -160,7 +162,7 @@ def _best_block(size, rows):
     if len(kept) and best["believed"]:
         ratio = best["mean_time_ms"] / kept.iloc[0]["mean_time_ms"]
         return [sentence, f"{size}: it takes {digits(ratio)} times as long as keeping everything."]
-    return [sentence, f"{size}: what it costs in time: " + NONE_BELIEVED.lower()]
+    return [sentence, f"{size}: what it costs in time: " + no_conclusion(rows).lower()]
 
 
 STUDIES = {  # in the order of the course

@@ -40,6 +40,8 @@ def absent(row):
         ranks = row.get("ranks", "1")
         who = "" if str(ranks) in ("", "1") else f"each of {ranks} ranks "
         return f"out of memory, {who}needs {gib(row['predicted_peak_bytes'])}"
+    if row["status"] == "planned" and row["predicted_peak_bytes"] > 0:  # by --dry-run
+        return f"planned, needs {gib(row['predicted_peak_bytes'])}"
     return str(row["status"]).replace("_", " ")
 
 

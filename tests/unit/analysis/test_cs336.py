@@ -114,6 +114,9 @@ class Course(TempDir):
         self.assertEqual(page.count("out of memory, needs 29.8 GiB"), 4 + 1)
         self.assertIn("planned", page)
         self.assertIn("no row with blocks ran", page)
+        self.assertEqual(page.lower().count("no conclusion: no row ran."), 2)
+        self.results("end-to-end", [row("small", status="planned", predicted_peak_bytes=3 * GIB)])
+        self.assertIn("planned, needs 3 GiB", self.page())
 
     def test_what_does_not_fit_is_a_row_of_every_table(self):
         lost = [row("xl", forward_only=False, predicted_peak_bytes=33 * GIB)]
