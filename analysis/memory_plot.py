@@ -13,7 +13,7 @@ import argparse
 import os
 import sys
 
-from table import Problem, add_overwrite, check_new, make_folder, run_main, write_figure
+from table import Problem, add_overwrite, check_new, count, make_folder, run_main, write_figure
 
 import pandas as pd
 
@@ -40,8 +40,8 @@ def name_of(tensor):
     return f"{name} [{tensor['shape']}]" if tensor["shape"] else f"{name} ({tensor['kind']})"
 
 
-def mib(count):
-    return f"{count / MIB:,.1f} MiB"
+def mib(size):
+    return f"{size / MIB:,.1f} MiB"
 
 
 def block_report(tensors, forward_steps):
@@ -55,7 +55,7 @@ def block_report(tensors, forward_steps):
     data = tensors[(tensors["layer"] == layer) & (tensors["kind"] == "data") & (tensors["first"] <= forward_steps)]
     residual = data.loc[data["first"].idxmax()]
     largest = [(name_of(t), t["bytes"] / block["bytes"].sum()) for _, t in block.head(5).iterrows()]
-    lines = [f"saved by block {int(layer)}: {mib(blocks.max())} in {len(block)} tensors; "
+    lines = [f"saved by block {int(layer)}: {mib(blocks.max())} in {count(len(block), 'tensor')}; "
              f"all {len(blocks)} blocks that save any: {mib(blocks.sum())}",
              "its five largest:"]
     lines += [f"  {100 * share:5.1f} %  {name}" for name, share in largest]
