@@ -52,10 +52,9 @@ int64_t sweep_memory_limit(const Sweep *s);
 void sweep_plan(Sweep *s);
 
 /* Fills what the planned rows of several ranks communicate, at the measured peak of their products:
- * by a link's latency and bandwidth, or (NULL) those that a small row of as many ranks measures, once
- * for all rows that it serves, of no more than the CPUs where the default launcher would start them
- * here. A row for which that
- * fails stays as it is, and log says why. */
+ * by a link's latency and bandwidth, or (NULL) those that a small row of as many ranks measures,
+ * once for all rows that it serves, of no more than the CPUs where the default launcher would start
+ * them here. A row for which that fails stays as it is, and log says why. */
 void sweep_forecast(Sweep *s, const CommRate *link, FILE *log);
 
 /* Whether the noise floor is measured. Auto: in a sweep that is predicted to take 20 times as long
