@@ -11,6 +11,8 @@
 #include "bench/row/counters.h"
 #include "bench/util/interrupt.h"
 
+#define EXACT "exact" /* a file's name, and no implementation's */
+
 /* A cell being measured. */
 typedef struct CellRun {
     Comparison *c;
@@ -102,6 +104,45 @@ static int load(const CellRun *r, CellEntry *record, Err *err)
     if (json_is_number(ns))
         record->load_ms = json_number_value(ns) / 1e6;
     return reply ? 0 : -1;
+}
+
+static bool has_exact(const Component *what)
+{
+    return what->kind == COMPONENT_DECODER && what->tolerance > 0;
+}
+
+/* What our worker computes in fp32, into the file EXACT. Two small formats apart by their own
+ * rounding each say nothing of either; each is judged by its distance from this. */
+static int write_exact(const CellRun *r, Err *err)
+{
+    Session *s = &r->c->session;
+    Implementation *ours = r->entries[0]->implementation;
+    OWNED char *path = session_file(s, EXACT);
+    json_t *request = json_copy(r->load);
+    json_object_set_new(request, "threads", json_integer(s->threads));
+    json_object_set_new(request, "exact", json_true());
+    if (implementation_wake(ours, err) != 0) {
+        json_decref(request);
+        return -1;
+    }
+    json_auto_t *loaded = implementation_ask(ours, request, err);
+    if (!loaded || isnan(implementation_time(ours, "run", 1, err)))
+        return -1;
+    json_auto_t *written =
+        implementation_ask(ours, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
+    return written ? 0 : -1;
+}
+
+static void prove(const CellRun *r, size_t i, bool exact)
+{
+    const Component *what = r->cell->component;
+    Session *s = &r->c->session;
+    Entry *e = r->entries[i];
+    double bound = component_tolerance(what, (size_t)(e->implementation - s->implementations));
+    if (exact)
+        session_prove_by(s, EXACT, e, bound);
+    else
+        session_prove(s, r->entries[0], e, bound > 0 ? bound : parity_tolerance);
 }
 
 /* The first call after loading. A training step would change what is proven next. */
@@ -219,17 +260,21 @@ static void keep(CellRun *r)
 static void measure(CellRun *r)
 {
     Session *s = &r->c->session;
-    double own = r->cell->component->tolerance;
+    bool exact = has_exact(r->cell->component);
     /* idle workers of earlier cells hold memory that fresh processes are short of */
     if (r->cell->fresh_process)
         implementations_stop(s->implementations);
     choose(r);
+    if (exact)
+        write_exact(r, &r->entries[0]->failure);
+    exact &= !entry_failed(r->entries[0]);
     for (size_t i = 0; i < r->count && !interrupted(); i++)
         prepare(r, &r->records[i]);
     for (size_t i = 0; i < r->count; i++)
-        session_prove(s, r->entries[0], r->entries[i], own > 0 ? own : parity_tolerance);
+        prove(r, i, exact);
     for (size_t i = 0; i < r->count; i++)
         session_remove_file(s, r->entries[i]->implementation->name);
+    session_remove_file(s, EXACT);
     take_turns(r);
 }
 

@@ -50,4 +50,7 @@ typedef struct Component {
 extern const Component components[];
 extern const size_t num_components;
 
+/* Of the outputs of implementation `by`, which may compute in another format. */
+double component_tolerance(const Component *c, size_t by);
+
 const Component *component_find(const char *name); /* NULL when there is none */

@@ -30,15 +30,17 @@ static void plan(DecoderJob *job, const ModelConfig *c, size_t batch, Precision 
 }
 
 int decoder_job_load(DecoderJob *job, Checkpoint *ck, const int32_t *tokens, size_t batch,
-                     size_t length, size_t n_gen, Precision precision, int threads, Err *err)
+                     size_t length, size_t n_gen, Precision precision, bool exact, int threads,
+                     Err *err)
 {
-    *job = (DecoderJob){.tokens = tokens, .length = length, .n_gen = n_gen};
+    *job = (DecoderJob){
+        .tokens = tokens, .length = length, .n_gen = n_gen, .small = precision != PRECISION_FP32};
     if (decoder_check(&ck->config, err) != 0)
         return -1;
     if (length + n_gen > ck->config.max_positions)
         return err_set(err, "%zu ids, but the model has %zu positions", length + n_gen,
                        ck->config.max_positions);
-    plan(job, &ck->config, batch, precision, threads);
+    plan(job, &ck->config, batch, exact ? PRECISION_FP32 : precision, threads);
     if (decoder_alloc(&job->decoder, err) != 0 ||
         checkpoint_load(ck, &job->decoder.params, err) != 0)
         return -1;
@@ -51,13 +53,8 @@ int decoder_job_load(DecoderJob *job, Checkpoint *ck, const int32_t *tokens, siz
     return 0;
 }
 
-/* Then logits are compared, of decoding those of the first step. It is fed the prompt's first
- * token: the likeliest may be another on each side. */
-static bool is_small(const DecoderJob *job)
-{
-    return job->decoder.options.precision != PRECISION_FP32;
-}
-
+/* The first step of a small format is fed the prompt's first token: the likeliest may be another on
+ * each side. */
 void decoder_job_warm(DecoderJob *job)
 {
     const size_t batch = job->decoder.options.batch;
@@ -67,7 +64,7 @@ void decoder_job_warm(DecoderJob *job)
     if (job->n_gen > 0)
         read_prompts(job, NULL);
     for (size_t b = 0; b < batch; b++)
-        job->first[b] = is_small(job) ? job->tokens[b * job->length] : job->decoder.next[b];
+        job->first[b] = job->small ? job->tokens[b * job->length] : job->decoder.next[b];
 }
 
 void decoder_job_release(DecoderJob *job)
@@ -93,7 +90,7 @@ void decoder_job_run(DecoderJob *job)
     memcpy(d->next, job->first, batch * sizeof *d->next);
     for (size_t i = 0; i < job->n_gen; i++) {
         decoder_step(d);
-        if (i == 0 && is_small(job))
+        if (i == 0 && job->small)
             memcpy(job->logits, d->logits->data,
                    batch * d->config.vocab_size * sizeof *job->logits);
         for (size_t b = 0; b < batch; b++)
@@ -106,12 +103,11 @@ int decoder_job_write(const DecoderJob *job, const char *path, Err *err)
     const Decoder *d = &job->decoder;
     const size_t of_ids[] = {d->options.batch, job->n_gen ? job->n_gen : 1},
                  of_logits[] = {d->options.batch, d->config.vocab_size};
-    const bool small = is_small(job);
     STensor tensors[2];
     size_t count = 0;
-    if (job->n_gen == 0 || !small)
+    if (job->n_gen == 0 || !job->small)
         tensors[count++] = stensor_make("ids", ST_I32, 2, of_ids, job->n_gen ? job->ids : d->next);
-    if (job->n_gen == 0 || small)
+    if (job->n_gen == 0 || job->small)
         tensors[count++] = stensor_make("logits", ST_F32, 2, of_logits, job->logits);
     return safetensors_write(path, tensors, count, NULL, err);
 }

@@ -11,14 +11,17 @@ typedef struct DecoderJob {
     const int32_t *tokens; /* [batch, length], borrowed */
     size_t *starts;        /* [batch + 1] */
     size_t length, n_gen;  /* n_gen 0: the prompts are what is timed */
+    bool small;            /* logits are compared, of decoding those of the first step */
     int32_t *first;        /* [batch]: the likeliest token after each prompt */
     int32_t *ids;          /* [batch, n_gen] of the last run */
     float *logits;         /* [batch, V] after the prompts, or of the first step */
 } DecoderJob;
 
-/* Reads the weights. Release also after -1. */
+/* Reads the weights. With `exact` a job of a small format computes in fp32. Release also after
+ * -1. */
 int decoder_job_load(DecoderJob *job, Checkpoint *ck, const int32_t *tokens, size_t batch,
-                     size_t length, size_t n_gen, Precision precision, int threads, Err *err);
+                     size_t length, size_t n_gen, Precision precision, bool exact, int threads,
+                     Err *err);
 /* Packs the weights; with n_gen also reads the prompts. Without it the first run packs. */
 void decoder_job_warm(DecoderJob *job);
 void decoder_job_release(DecoderJob *job);

@@ -246,7 +246,8 @@ void parity_rule_print(const char *heading, const char *outputs, FILE *f)
         "\n## %s\n\nOutputs of this run, each implementation's against tare's on the same "
         "weights and\ninputs: %s. Ids and counts have to be equal;\nof every other tensor the "
         "largest difference is at most %g of the largest value; INT8,\nof which every "
-        "implementation has its own rounding, has a wider bound. Without parity\nno speed-up is "
+        "implementation has its own rounding, has a wider bound. A decoder's small formats\nare "
+        "judged, tare's too, by their distance from tare's fp32. Without parity\nno speed-up is "
         "shown.\n\n",
         heading, outputs, parity_tolerance);
 }

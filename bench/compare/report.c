@@ -143,7 +143,7 @@ static void write_parity(const Comparison *c, FILE *f)
         const ModelConfig *m = &c->models[r->cell->model].config;
         bool failed = entry_failed(&r->entry);
         char passed[96] = "ids equal";
-        if (r == cell_entry_ours(c, r) && !failed)
+        if (r == cell_entry_ours(c, r) && !failed && !r->entry.has_parity)
             continue;
         if (*r->entry.parity.worst)
             snprintf(passed, sizeof passed, "%.1e of the largest value%s", r->entry.parity.max_rel,

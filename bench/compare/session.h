@@ -45,3 +45,6 @@ void session_remove_file(const Session *s, const char *name);
 int session_write_outputs(const Session *s, Implementation *a, Err *err);
 /* Compares the outputs of e with ours, unless one of them failed: its parity, or its failure. */
 void session_prove(const Session *s, const Entry *ours, Entry *e, double tolerance);
+
+/* Likewise against this file of session_file's, which is nobody's output; ours too. */
+void session_prove_by(const Session *s, const char *name, Entry *e, double tolerance);

@@ -203,7 +203,9 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
 static int load_decoder(WorkerJob *job, Checkpoint *ck, Err *err)
 {
     return decoder_job_load(&job->decoder, ck, job->tokens, job->batch, job->length, job->n_gen,
-                            job->component->precision, job->threads, err);
+                            job->component->precision,
+                            json_is_true(json_object_get(job->request, "exact")), job->threads,
+                            err);
 }
 
 static int start_decoder(WorkerJob *job, json_t *request, Checkpoint *ck, Err *err)

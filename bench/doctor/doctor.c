@@ -163,6 +163,9 @@ void doctor_memory(Findings *f, const Machine *c)
             "this kernel does not tell");
     else
         add(f, FINDING_OK, "huge pages", NULL, "%s", c->huge_pages);
+    if (c->gives_pages_back)
+        add(f, FINDING_NOTE, "fresh pages", "time loading and first calls in turns, several times",
+            "the host takes free memory back: a page may take six times as long to touch first");
 }
 
 /* ---- number formats ---- */

@@ -196,6 +196,21 @@ static void read_huge_pages(const char *root, char *mode, size_t size)
     snprintf(mode, size, "%.*s", open ? (int)strcspn(open + 1, "]") : 0, open ? open + 1 : "");
 }
 
+/* Whether a balloon has free page reporting: feature 5 (Virtual I/O Device 1.2, section 5.5.3). The
+ * file has a digit for each feature, the first for feature 0. */
+static bool read_reporting(const char *root)
+{
+    enum { REPORTING = 5, MOST_DEVICES = 64 };
+    bool reports = false;
+    for (int i = 0; i < MOST_DEVICES && !reports; i++) {
+        char path[80], line[80];
+        snprintf(path, sizeof path, "/sys/bus/virtio/drivers/virtio_balloon/virtio%d/features", i);
+        machine_line(root, path, line, sizeof line);
+        reports = strlen(line) > REPORTING && line[REPORTING] == '1';
+    }
+    return reports;
+}
+
 /* The lowest CPU of `cpus` in a list as the kernel writes it, "0-3,8"; -1: none, or no list. */
 static int lowest_of(const char *list, const cpu_set_t *cpus)
 {
@@ -262,6 +277,7 @@ void machine_read(Machine *c, const char *root)
     read_cpus(c, root);
     read_memory_and_quota(c, root);
     read_huge_pages(root, c->huge_pages, sizeof c->huge_pages);
+    c->gives_pages_back = read_reporting(root);
     machine_line(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", c->governor,
                  sizeof c->governor);
     c->max_mhz = read_max_mhz(root);

@@ -19,6 +19,7 @@ typedef struct Machine {
     int64_t memory_available; /* MemAvailable, bytes */
     int64_t memory_limit;     /* what the cgroup leaves; INT_MISSING = no limit */
     char huge_pages[16];      /* transparent: always, madvise or never */
+    bool gives_pages_back;    /* free pages go back to the host of a virtual machine */
     char governor[32];        /* of CPU 0's frequency */
     double max_mhz;           /* the highest clock that the system names */
     int64_t turbo;            /* 1 = the clock may rise above its base */

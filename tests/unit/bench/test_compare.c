@@ -391,3 +391,34 @@ Test(compare, ids_of_logits_that_may_differ_may_be_nearly_as_likely)
     unlink(p.ours);
     unlink(p.theirs);
 }
+
+Test(compare, ids_alone_are_judged_by_the_logits_beside_ours)
+{
+    const float x[] = {3, 3.01f, -5};
+    const int32_t ids[] = {1, 0, 2, 3};
+    const char *const reasons[] = {"", "", "ids is not nearly the likeliest",
+                                   "ids is not nearly the likeliest"};
+    const size_t one[] = {1, 1}, three[] = {1, 3};
+    Pair p;
+    Parity parity;
+    Err err;
+    STensor ours[] = {stensor_make("ids", ST_I32, 2, one, ids),
+                      stensor_make("logits", ST_F32, 2, three, x)};
+    write_one(p.ours, ours[0]);
+    cr_assert(safetensors_write(p.ours, ours, 2, NULL, &err) == 0, "%s", err.msg);
+    for (size_t i = 0; i < COUNT_OF(ids); i++) {
+        write_one(p.theirs, stensor_make("ids", ST_I32, 2, one, &ids[i]));
+        cr_assert(parity_compare(p.ours, p.theirs, 0.05, &parity, &err) == 0, "%s", err.msg);
+        cr_expect(eq(str, parity.reason, (char *)reasons[i]), "id %d", ids[i]);
+        unlink(p.theirs);
+    }
+    unlink(p.ours);
+}
+
+/* PyTorch multiplies bf16 where the others multiply q8_0, and is held to bf16's bound. */
+Test(compare, bounds_are_of_the_format_that_computed)
+{
+    const Component *q8_0 = component_find("prefill_q8_0"), *bf16 = component_find("prefill_bf16");
+    cr_expect(component_tolerance(q8_0, IMPL_PYTORCH) == component_tolerance(bf16, IMPL_PYTORCH));
+    cr_expect(component_tolerance(q8_0, IMPL_LLAMA_CPP) > component_tolerance(bf16, IMPL_TARE));
+}

@@ -134,6 +134,7 @@ Test(context, frequency_huge_pages_and_steal)
     temp_write("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
     temp_write("/sys/devices/system/cpu/intel_pstate/no_turbo", "0\n");
     temp_write("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
+    temp_write("/sys/bus/virtio/drivers/virtio_balloon/virtio3/features", "011001010000\n");
     temp_write("/sys/class/dmi/id/sys_vendor", "QEMU  \n");
     temp_write("/proc/self/status",
                "Name:\tx\nCpus_allowed:\tf\nCpus_allowed_list:\t0-2,5\nMems: 1\n");
@@ -144,6 +145,7 @@ Test(context, frequency_huge_pages_and_steal)
     cr_expect(eq(str, c.cpu_list, "0-2,5"));
     cr_expect(eq(i64, c.turbo, 1));
     cr_expect(eq(str, c.huge_pages, "never"));
+    cr_expect(c.gives_pages_back);
     cr_expect(eq(str, c.hypervisor, "QEMU"));
     CpuTime boot = {0}, now = machine_cpu_time(temp_dir);
     cr_expect(epsilon_eq(dbl, machine_steal_fraction(boot, now), 0.2, 1e-12));
@@ -236,6 +238,7 @@ Test(context, each_trouble_is_found)
     Machine c = quiet_machine();
     snprintf(c.governor, sizeof c.governor, "powersave");
     snprintf(c.huge_pages, sizeof c.huge_pages, "never");
+    c.gives_pages_back = true;
     c.load = 1.5;
     c.turbo = 1;
     c.smt = 1;
@@ -249,6 +252,7 @@ Test(context, each_trouble_is_found)
     for (size_t i = 0; i < COUNT_OF(fixes); i++)
         expect_level(&f, fixes[i], FINDING_FIX);
     expect_level(&f, "turbo", FINDING_NOTE);
+    expect_level(&f, "fresh pages", FINDING_NOTE);
     expect_level(&f, "smt", FINDING_NOTE);
     findings_release(&f);
 }
