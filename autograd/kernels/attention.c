@@ -37,11 +37,12 @@ static size_t floats_per_thread(const Attention *a, bool backward)
     size_t forward = PANEL * (ATTENTION_KEYS + 2 * D);
     if (a->capacity) /* one query of several heads */
         forward += D * ATTENTION_KEYS + (PANEL / 2 + 2 * LANES) * most + LANES * PANEL + 2 * LINE;
+    DType keys_type = a->capacity ? a->cache_type : a->type;
     if (a->product != DT_F32) /* keys and values in units of two, weights, a staging buffer */
         forward += lines(T * (D / 2 + 1 + 2 * LINE)) + lines(D * (T / 2 + 1 + 2 * LINE)) +
                    PANEL * (ATTENTION_KEYS / 2 + 1) + LANES * most;
-    else /* keys, values, a panel of queries */
-        forward += (a->capacity && a->cache_type == DT_F32 ? 0 : 2 * lines(T * D)) + PANEL * D;
+    else if (a->type != DT_F32 || keys_type != DT_F32) /* keys, values, a panel of queries */
+        forward += (keys_type == DT_F32 ? 0 : 2 * lines(T * D)) + PANEL * D;
     if (!backward)
         return lines(forward);
     if (a->product != DT_F32)

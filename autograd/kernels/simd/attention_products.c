@@ -1,9 +1,9 @@
 /* attention_products: the operands of a head's two products, and the products.
  *
  * One idea: keys and values are A of the two products, queries and weights are B. fp32 keys and
- * values are therefore never packed: they are read in place, or copied or widened once for the
- * head. In bf16 both are packed, but for the keys of a cache, which lie as they are needed; a unit
- * of the values is one channel of two keys (attention_bf16.c). */
+ * values are therefore never packed: they are read in place, or widened once for the head. In bf16
+ * both are packed, but for the keys of a cache, which lie as they are needed; a unit of the values
+ * is one channel of two keys (attention_bf16.c). */
 #include "autograd/kernels/simd/attention.h"
 
 /* ---- fp32 ---- */
@@ -25,13 +25,6 @@ static void widen_rows(const Head *head, const void *x, const void *next, float 
     }
 }
 
-/* Whether rows of k and v lie a page or more apart: few of them then fit into the first-level cache
- * at once, since they fall into few of its sets. */
-static bool far_apart(const Head *head)
-{
-    return dtype_bytes(head->kv_type, head->kv_stride) >= 4096;
-}
-
 static void find_operands_f32(Operands *o, float **scratch)
 {
     const Head *head = o->head;
@@ -43,7 +36,7 @@ static void find_operands_f32(Operands *o, float **scratch)
         o->panels = take(scratch, head->D * ATTENTION_KEYS + VL * most);
         o->rows = take(scratch, VL * most);
     }
-    if (head->kv_type == DT_F32 && (a->capacity || !far_apart(head))) {
+    if (head->kv_type == DT_F32) {
         o->keys = kv_row(head, a->k, 0);
         o->values = kv_row(head, a->v, 0);
         o->key_row = o->value_row = head->kv_stride;
