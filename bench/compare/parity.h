@@ -21,6 +21,6 @@ extern const double parity_tolerance;
 
 /* -1: a file cannot be read. `logits` beside `ids` may be missing in theirs, for not every
  * implementation shows them; of logits that may differ by more than in fp32, ids are not compared
- * but, where theirs are alone, have to be nearly the likeliest by our logits. Other names, shapes or kinds
- * of tensors, a number that is not finite and a difference above the bound are in *p. */
+ * but, where theirs are alone, have to be nearly the likeliest by our logits. Other names, shapes
+ * or kinds of tensors, a number that is not finite and a difference above the bound are in *p. */
 int parity_compare(const char *ours, const char *theirs, double tolerance, Parity *p, Err *err);
