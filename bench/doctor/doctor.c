@@ -165,7 +165,7 @@ void doctor_memory(Findings *f, const Machine *c)
         add(f, FINDING_OK, "huge pages", NULL, "%s", c->huge_pages);
     if (c->gives_pages_back)
         add(f, FINDING_NOTE, "fresh pages", "time loading and first calls in turns, several times",
-            "the host takes free memory back: a page may take six times as long to touch first");
+            "the host takes free memory back: touching such a page again waits for the host");
 }
 
 /* ---- number formats ---- */
