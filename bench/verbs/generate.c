@@ -183,8 +183,8 @@ static double gap_ms(const Run *r)
     return mean_of(r->ms + 1, r->count > 1 ? r->count - 1 : 0);
 }
 
-/* What a share of a token's time says of memory: half and more is memory's, as in rows; more than all
- * of it was measured beside other programs. */
+/* What a share of a token's time says of memory: half and more is memory's, as in rows; more than
+ * all of it was measured beside other programs. */
 static const char *limit_words(double share)
 {
     if (!(share <= PEAK_SLACK))
@@ -193,7 +193,8 @@ static const char *limit_words(double share)
                         : "not memory, but computing, overhead or other programs limit it";
 }
 
-/* A token reads all weights and the cache, whose own bandwidth says how long that takes at least. */
+/* A token reads all weights and the cache, whose own bandwidth says how long that takes at
+ * least. */
 static void print_limit(const Run *r, const Decoder *d)
 {
     const double keys = (double)r->prompt + (double)r->count / 2;
