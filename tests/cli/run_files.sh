@@ -131,7 +131,7 @@ cmp m.csv old.csv || fail "a limit changed the file"
 ln -s made dangling
 "$tare" "${row[@]}" --memory dangling --max-memory 1MiB >out 2>err || fail "a dangling link: $(cat err)"
 [ -L dangling ] && cmp made whole.csv || fail "a dangling link"
-"$tare" "${row[@]}" --trace stopped.json --trials 1000000 >out 2>err &
+env --default-signal=HUP "$tare" "${row[@]}" --trace stopped.json --trials 1000000 >out 2>err &
 child=$!
 until [ "$(echo stopped.json.tmp.*)" != "stopped.json.tmp.*" ] || ! kill -0 $child; do sleep 0.02; done
 kill -HUP $child
