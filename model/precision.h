@@ -14,16 +14,17 @@
  * quantises activations per row. q8_0 and q4_0 have a scale for each 32 weights of a row (dtype.h)
  * and quantise each 32 activations to 8 bits too; sums inside such a group are exact.
  *
- * Products of attention, summed in fp32 too, are bf16 only where the CPU has an instruction for it
- * and no backward pass follows; otherwise they are fp32. Where they are bf16, q, k and v are stored
- * in bf16, which changes no product. Attention over a cache (decoder.h) is fp32, whatever the cache
- * is stored in, and so are a decoder's logits; ModelOptions.as_decoder asks a model for both.
+ * Products of attention, summed in fp32 too, are bf16 only where the CPU has an instruction for it,
+ * backward too; otherwise they are fp32. Where they are bf16, q, k and v are stored in bf16, which
+ * changes no product. Over a cache (decoder.h) they are bf16 only if the cache is too
+ * (attention_cached_product). A decoder's logits are fp32; ModelOptions.as_decoder asks a model for
+ * those and for attention in fp32.
  *
  * In every precision, norms, softmax, activation functions, residuals and the loss are computed in
  * fp32 and rounded once where they are stored. Embeddings are read from the table's format and
  * widened. Biases and norm weights are held in fp32; in fp16 and bf16 their values are rounded to
  * the format. Token ids and the attention mask are integers. Mixed is PyTorch's autocast, but for
- * attention in training and for the outputs of linear layers, which stay fp32. */
+ * the outputs of linear layers, which stay fp32. */
 #pragma once
 
 #include "autograd/kernels/kernels.h"
