@@ -92,14 +92,21 @@ bool cell_entry_shows_ratio(const Comparison *c, const CellEntry *r)
 
 /* ---- loading, and the proof ---- */
 
-static int load(const CellRun *r, CellEntry *record, Err *err)
+/* The reply, for the caller to release; NULL: it failed. `exact`: to compute in fp32. */
+static json_t *ask_to_load(const CellRun *r, Implementation *a, bool exact, Err *err)
 {
-    Implementation *a = record->entry.implementation;
     if (implementation_wake(a, err) != 0)
-        return -1;
+        return NULL;
     json_t *request = json_copy(r->load);
     json_object_set_new(request, "threads", json_integer(r->c->session.threads));
-    json_auto_t *reply = implementation_ask(a, request, err);
+    if (exact)
+        json_object_set_new(request, "exact", json_true());
+    return implementation_ask(a, request, err);
+}
+
+static int load(const CellRun *r, CellEntry *record, Err *err)
+{
+    json_auto_t *reply = ask_to_load(r, record->entry.implementation, false, err);
     const json_t *ns = json_object_get(reply, "ns");
     if (json_is_number(ns))
         record->load_ms = json_number_value(ns) / 1e6;
@@ -115,22 +122,11 @@ static bool has_exact(const Component *what)
  * rounding each say nothing of either; each is judged by its distance from this. */
 static int write_exact(const CellRun *r, Err *err)
 {
-    Session *s = &r->c->session;
     Implementation *ours = r->entries[0]->implementation;
-    OWNED char *path = session_file(s, EXACT);
-    json_t *request = json_copy(r->load);
-    json_object_set_new(request, "threads", json_integer(s->threads));
-    json_object_set_new(request, "exact", json_true());
-    if (implementation_wake(ours, err) != 0) {
-        json_decref(request);
-        return -1;
-    }
-    json_auto_t *loaded = implementation_ask(ours, request, err);
+    json_auto_t *loaded = ask_to_load(r, ours, true, err);
     if (!loaded || isnan(implementation_time(ours, "run", 1, err)))
         return -1;
-    json_auto_t *written =
-        implementation_ask(ours, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
-    return written ? 0 : -1;
+    return session_write_outputs(&r->c->session, ours, EXACT, err);
 }
 
 static void prove(const CellRun *r, size_t i, bool exact)
@@ -164,7 +160,7 @@ static void prepare(const CellRun *r, CellEntry *record)
     record->calls = 1;
     record->warm_call = true;
     if (load(r, record, err) == 0 && call_first(r, record, err) == 0 &&
-        session_write_outputs(&r->c->session, a, err) == 0 && !r->cell->fresh_process) {
+        session_write_outputs(&r->c->session, a, a->name, err) == 0 && !r->cell->fresh_process) {
         double ns = implementation_time(a, "run", 1, err);
         if (!isnan(ns)) {
             record->calls = turn_calls(ns, TURN_NS);

@@ -139,9 +139,9 @@ void session_remove_file(const Session *s, const char *name)
     unlink(path);
 }
 
-int session_write_outputs(const Session *s, Implementation *a, Err *err)
+int session_write_outputs(const Session *s, Implementation *a, const char *name, Err *err)
 {
-    OWNED char *path = session_file(s, a->name);
+    OWNED char *path = session_file(s, name);
     json_auto_t *reply =
         implementation_ask(a, json_pack("{s:s, s:s}", "do", "outputs", "path", path), err);
     return reply ? 0 : -1;

@@ -41,8 +41,8 @@ EntryState session_state(const Session *s, const Entry *e); /* entry_state at th
 char *session_file(const Session *s, const char *name);
 void session_remove_file(const Session *s, const char *name);
 
-/* One untimed call of a loaded worker, its outputs in the file of its name. */
-int session_write_outputs(const Session *s, Implementation *a, Err *err);
+/* One untimed call of a loaded worker, its outputs in the file of this name. */
+int session_write_outputs(const Session *s, Implementation *a, const char *name, Err *err);
 /* Compares the outputs of e with ours, unless one of them failed: its parity, or its failure. */
 void session_prove(const Session *s, const Entry *ours, Entry *e, double tolerance);
 

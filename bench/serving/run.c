@@ -176,10 +176,10 @@ static int read_labels(const Serving *s, ServingEntry *c, const char *path, Err 
 
 static int label_all(const Serving *s, ServingEntry *c, Err *err)
 {
-    OWNED char *path = session_file(&s->session, c->entry.implementation->name);
-    return session_write_outputs(&s->session, c->entry.implementation, err) != 0
-               ? -1
-               : read_labels(s, c, path, err);
+    Implementation *a = c->entry.implementation;
+    OWNED char *path = session_file(&s->session, a->name);
+    return session_write_outputs(&s->session, a, a->name, err) != 0 ? -1
+                                                                    : read_labels(s, c, path, err);
 }
 
 /* ---- warm ---- */
