@@ -31,8 +31,8 @@ typedef struct ModelOptions {
     /* Keep packed copies, for repeated forward passes of few rows, where memory_limit allows them.
      * A precision that stores weights small always packs them and keeps no other copy. */
     bool pack_weights;
-    /* Compute attention and store logits in fp32 in every precision, as a decoder (decoder.h) with a
-     * cache of fp32 does: what `tare generate` would choose from. */
+    /* Compute attention and store logits in fp32 in every precision, as a decoder (decoder.h) with
+     * a cache of fp32 does: what `tare generate` would choose from. */
     bool as_decoder;
     RecomputeChoice recompute;
     size_t memory_limit; /* bytes; CHOOSE_AUTO recomputes blocks only above it; 0 = no limit */
