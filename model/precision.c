@@ -15,8 +15,7 @@ static const struct {
                         "vdpbf16ps (AVX512_BF16)"},
     [PRECISION_MIXED] = {"mixed", DT_F32, DT_F32, DT_BF16, DT_BF16, true,
                          "vdpbf16ps (AVX512_BF16)"},
-    [PRECISION_INT8] = {"int8", DT_I8, DT_F32, DT_I8, DT_BF16, false,
-                        "vpdpbusd (AVX512_VNNI or AVX-VNNI)"},
+    [PRECISION_INT8] = {"int8", DT_I8, DT_F32, DT_I8, DT_BF16, false, "vpmaddwd (AVX2)"},
     [PRECISION_Q8_0] = {"q8_0", DT_Q8_0, DT_F32, DT_Q8_0, DT_BF16, false, "vpmaddubsw (AVX2)"},
     [PRECISION_Q4_0] = {"q4_0", DT_Q4_0, DT_F32, DT_Q4_0, DT_BF16, false, "vpmaddubsw (AVX2)"},
 };

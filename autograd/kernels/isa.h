@@ -152,9 +152,10 @@ static inline void low_prefetch_row(const LowFinish *f, size_t i)
 /* One tile. Operands are stored in units of 4 bytes, elements that follow each other in k: pairs of
  * bf16 or f16, quads of i8. A step is one unit deep. Elements past k are zeros.
  *
- * A: unit u of row r is a[r*a_row + u*a_unit]. Where a kernel multiplies in fp32 (`widens`), an
- * element of A is an fp32 and a unit of its own. i8 is stored as q + 128, unsigned, as vpdpbusd
- * wants it. B: panels [steps][width] of one tile's width, the last one as narrow as whole vectors
+ * A: unit u of row r is a[r*a_row + u*a_unit]. i8 is stored as q + 128, unsigned, as vpdpbusd wants
+ * it. For a kernel that `widens` a step of A is two units: an element of bf16 or f16 is an fp32, a
+ * unit of its own; a level of i8 has 16 bits, 0 and 2 of a quad are the first unit, 1 and 3 the
+ * second. B: panels [steps][width] of one tile's width, the last one as narrow as whole vectors
  * allow. In each step of f16 that a kernel `widens`, the `width` elements of the first k precede
  * those of the second: [2 steps][width].
  *
@@ -201,7 +202,7 @@ enum { LOW_GROUP_UNITS = sizeof(LowGroup) / 4 };
 typedef struct LowKernel {
     const char *instruction;
     Support support;
-    bool widens;
+    bool widens; /* what it multiplies: A is stored wider than the format is (LowTile) */
     /* Rows of A are divided by powers of two, so that a sum in f16 has room (fp16_tile.c). */
     bool scales;
     size_t rows; /* of a tile at most, and A lies in rows; 0: as many as Tile says */

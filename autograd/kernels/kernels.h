@@ -49,7 +49,7 @@ const Kernels *kernels_for(const char *isa);
 /* How a processor multiplies a format. Sums are fp32, of i8 int32, of f16 by vfmadd231ph those of
  * short chains f16. */
 typedef enum Support {
-    SUPPORT_NATIVE,   /* an instruction multiplies the format itself */
+    SUPPORT_NATIVE,   /* an instruction multiplies it; of i8 also one of 16-bit integers */
     SUPPORT_CONVERT,  /* an instruction widens it, and fp32 is multiplied */
     SUPPORT_EMULATED, /* neither: right, but no measure of the format */
 } Support;

@@ -249,7 +249,7 @@ has model.md '^\| energy per sample \| zeros b1 s8 \|'
 
 # Features hidden: what is emulated is left out with a reason, or shown and not ranked.
 TARE_ISA=generic study hidden 0
-has hidden.csv '^zeros,time,1,8,int8,emulated,[^,]*,unsupported,"?emulated on this CPU, it lacks vpdpbusd'
+has hidden.csv '^zeros,time,1,8,int8,emulated,[^,]*,unsupported,"?emulated on this CPU, it lacks vpmaddwd'
 has hidden.csv '^zeros,time,1,8,bf16,convert,[^,]*,ok,'
 has hidden.md '^\| latency \| zeros b1 s8 \| .*(MIXED has no figure to rank, FP16 has no figure to rank)'
 TARE_ISA=generic study shown 0 --include-emulated

@@ -26,7 +26,7 @@ enum {
 /* Element p of line i is x[i*line + p*step]. */
 typedef struct Lines {
     DType product;
-    bool widens;    /* units are fp32, of values rounded to the format */
+    bool widens;    /* as LowKernel: units are fp32, of values rounded to the format, or pairs */
     bool unsigned8; /* levels are stored as q + 128 */
     const void *x;
     DType type; /* of x; DT_I8: already quantised */
@@ -36,7 +36,7 @@ typedef struct Lines {
 
 static size_t unit_elements(const Lines *l)
 {
-    return l->widens ? 1 : low_step(l->product);
+    return low_step(l->product) / (l->widens ? 2 : 1);
 }
 
 /* Elements [from, from + n) of line i in one piece: in place, or gathered into `scratch`. */
@@ -58,6 +58,28 @@ static const float *as_f32(DType type, const void *x, size_t n, float *wide)
         return x;
     isa_in_use()->rows.widen(type, x, wide, n);
     return wide;
+}
+
+/* Quads of levels, unsigned, become the two pairs of 16 bits of each. */
+static void widen_levels(const uint32_t *quads, size_t n, uint32_t *units)
+{
+    for (size_t i = 0; i < n; i++) {
+        units[2 * i] = quads[i] & 0x00ff00ff;
+        units[2 * i + 1] = quads[i] >> 8 & 0x00ff00ff;
+    }
+}
+
+/* n levels of one line of i8, into whole units. */
+static void quantize(const Lines *l, const float *x, size_t n, float scale, uint32_t *units)
+{
+    uint32_t levels[CHUNK_ELEMENTS / 4], *quads = l->widens ? levels : units;
+    size_t count = (n + 3) / 4;
+    quads[count - 1] = 0;
+    kernels()->quantize(x, scale, (int8_t *)quads, n);
+    for (size_t i = 0; i < count && l->unsigned8; i++)
+        quads[i] ^= SIGN_BITS;
+    if (l->widens)
+        widen_levels(quads, count, units);
 }
 
 /* n elements of one line, from x, into whole units; scale: 0 where there is none. */
@@ -83,9 +105,7 @@ static void convert(const Lines *l, const void *x, size_t n, float scale, uint32
             values[i] = wide[i] * (1 / scale); /* powers of two: exact */
         k->narrow(l->product, values, units, n);
     } else if (l->product == DT_I8) {
-        k->quantize(wide, scale, (int8_t *)units, n);
-        for (size_t u = 0; u < count && l->unsigned8; u++)
-            units[u] ^= SIGN_BITS;
+        quantize(l, wide, n, scale, units);
     } else if (l->widens) {
         k->narrow(l->product, wide, halves, n);
         k->widen(l->product, halves, (float *)units, n);
@@ -128,8 +148,7 @@ static void pack_lines(const Lines *l, uint32_t *out, size_t out_row)
 
 static size_t unit_count(DType product, bool widens, size_t k)
 {
-    size_t steps = low_steps(product, k);
-    return widens ? steps * low_step(product) : steps;
+    return low_steps(product, k) * low_a_units(product, widens);
 }
 
 LowLayout low_layout(const Gemm *g, const LowKernel *kernel, size_t strip_rows, size_t units)
@@ -146,13 +165,13 @@ static void pack_a_rows(const Lines *rows, size_t units, const float *scale, uin
     size_t stride = low_row_stride(units);
     size_t most = CHUNK * unit_elements(rows);
     for (size_t i = 0; i < rows->count; i++, out += stride) {
+        if (units > 0)
+            out[units - 1] = 0; /* all of a step is written, or all but its last unit */
         for (size_t p = 0; p < rows->k; p += most) {
             size_t n = rows->k - p < most ? rows->k - p : most;
             convert(rows, contiguous(rows, i, p, n, gathered), n, scale ? scale[i] : 0,
                     out + p / unit_elements(rows));
         }
-        for (size_t u = rows->k; u < units && rows->widens; u++)
-            out[u] = 0;
     }
 }
 

@@ -28,7 +28,7 @@ static inline bool low_b_in_rows(const Isa *isa, DType type)
 /* Units of one step of one row of A, for a kernel that widens or not. */
 static inline size_t low_a_units(DType type, bool widens)
 {
-    return dtype_is_grouped(type) ? LOW_GROUP_UNITS : widens ? low_step(type) : 1;
+    return dtype_is_grouped(type) ? LOW_GROUP_UNITS : widens ? 2 : 1;
 }
 
 /* What makes the units of a group unsigned levels, as kernels want them, and the reverse. */

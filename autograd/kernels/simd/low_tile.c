@@ -1,14 +1,14 @@
 /* low_tile: the innermost loops of the products of bf16, f16 and i8.
  *
  * One idea, that of gemm_tile.c: a tile of MR rows by NV vectors stays in registers while k runs.
- * One step is one unit of 4 bytes deep (LowTile in isa.h), which is widened to fp32 and multiplied
- * there, or multiplied by an instruction of the format. The file is compiled once for each
- * instruction set, and once more for each extension that multiplies a format: avx512_bf16,
- * avx512_vnni and avx_vnni. */
+ * One step is one unit of 4 bytes deep (LowTile in isa.h), which is widened, of bf16 and f16 to
+ * fp32, of i8 to 16 bits, and multiplied there, or multiplied by an instruction of the format. The
+ * file is compiled once for each instruction set, and once more for each extension that multiplies
+ * a format: avx512_bf16, avx512_vnni and avx_vnni. */
 #include "autograd/kernels/simd/low_finish.h"
 
 /* How a step is multiplied. */
-typedef enum Way { WIDEN_BF16, WIDEN_F16, EMULATE_I8, DOT_BF16, DOT_I8 } Way;
+typedef enum Way { WIDEN_BF16, WIDEN_F16, WIDEN_I8, EMULATE_I8, DOT_BF16, DOT_I8 } Way;
 
 _Static_assert(MR <= 8 && NV <= 3, "the tables below have no larger tile");
 
@@ -65,17 +65,66 @@ ALWAYS_INLINE void emulated_i8_step(const int mr, const int nv, vf acc[MR][NV], 
     }
 }
 
-#if defined(__AVX512BF16__) || defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+/* A dot product in each lane: by an extension of two bf16 or four i8, else of two 16-bit levels. */
+#if defined(__AVX512BF16__)
 #define HAS_DOT
+enum { DOT_PRODUCTS = 2 };
 ALWAYS_INLINE vf dot(vf acc, uint32_t a, vu b)
 {
-#ifdef __AVX512BF16__
     return (vf)_mm512_dpbf16_ps((__m512)acc, (__m512bh)_mm512_set1_epi32((int)a), (__m512bh)b);
-#else
-    return (vf)vdot_bytes((vi)acc, vset1i((int32_t)a), (vi)b);
-#endif
 }
+#elif defined(HAS_VDOT_BYTES)
+#define HAS_DOT
+enum { DOT_PRODUCTS = 4 };
+ALWAYS_INLINE vf dot(vf acc, uint32_t a, vu b)
+{
+    return (vf)vdot_bytes((vi)acc, vset1i((int32_t)a), (vi)b);
+}
+#elif VL > 4
+#define HAS_DOT_OF_PAIRS
+enum { DOT_PRODUCTS = 2 };
+ALWAYS_INLINE vf dot(vf acc, uint32_t a, vu b)
+{
+#if VL == 16
+    vu pair = (vu)_mm512_madd_epi16(_mm512_set1_epi32((int)a), (__m512i)b);
+#else
+    vu pair = (vu)_mm256_madd_epi16(_mm256_set1_epi32((int)a), (__m256i)b);
+#endif
+    return (vf)((vu)acc + pair);
+}
+#endif
 
+#ifdef HAS_DOT_OF_PAIRS
+typedef int16_t vs __attribute__((vector_size(VL * 4)));
+
+/* Levels 0 and 2 of each lane, then 1 and 3. Exact: a pair is at most 2 x 255 x 128. */
+ALWAYS_INLINE void widening_i8_step(const int mr, const int nv, vf acc[MR][NV], const LowTile *t,
+                                    const uint32_t *a, const uint32_t *b)
+{
+#pragma GCC unroll 2
+    for (int k = 0; k < 2; k++) {
+        vu bv[NV];
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++) {
+            vs levels = (vs)vload_units(b + v * VL);
+            bv[v] = (vu)((k == 0 ? levels << 8 : levels) >> 8);
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+            for (int v = 0; v < nv; v++) {
+                acc[r][v] = dot(acc[r][v], a[(size_t)r * t->a_row], bv[v]);
+                /* Now: the compiler would keep products, and spill sums for them. */
+                __asm__ volatile("" : "+v"(acc[r][v]));
+            }
+        a += t->a_unit;
+    }
+}
+#else
+#define widening_i8_step(mr, nv, acc, t, a, b) ((void)0)
+#endif
+
+#ifdef HAS_DOT
 ALWAYS_INLINE void dot_step(const int mr, const int nv, vf acc[MR][NV], const LowTile *t,
                             const uint32_t *a, const uint32_t *b)
 {
@@ -95,7 +144,8 @@ ALWAYS_INLINE void dot_step(const int mr, const int nv, vf acc[MR][NV], const Lo
 
 ALWAYS_INLINE vf added(const Way way, vf x, vf y)
 {
-    return way == EMULATE_I8 || way == DOT_I8 ? (vf)((vi)x + (vi)y) : x + y;
+    bool integers = way == WIDEN_I8 || way == EMULATE_I8 || way == DOT_I8;
+    return integers ? (vf)((vi)x + (vi)y) : x + y;
 }
 
 ALWAYS_INLINE void clear_sums(const int mr, const int nv, vf acc[MR][NV])
@@ -121,7 +171,7 @@ ALWAYS_INLINE void store_sums(const Way way, const int mr, const int nv, vf acc[
 
 ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowTile *t)
 {
-    const bool widens = way == WIDEN_BF16 || way == WIDEN_F16;
+    const bool widens = way == WIDEN_BF16 || way == WIDEN_F16 || way == WIDEN_I8;
     vf acc[MR][NV];
     clear_sums(mr, nv, acc);
     const uint32_t *a = t->a, *b = t->b;
@@ -129,7 +179,9 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowTile
     for (size_t s = t->steps; s > 0; s--, a += (widens ? 2 : 1) * t->a_unit, b += nv * VL) {
         prefetch_lines(prefetch, t->prefetch_step);
         prefetch += t->prefetch_step;
-        if (widens)
+        if (way == WIDEN_I8)
+            widening_i8_step(mr, nv, acc, t, a, b);
+        else if (widens)
             widening_step(way, mr, nv, acc, t, a, b);
         else if (way == EMULATE_I8)
             emulated_i8_step(mr, nv, acc, t, a, b);
@@ -224,7 +276,7 @@ static void tile_finishing(const LowTile *t)
             tiles[t->rows - 1][t->vectors - 1](t);                                                 \
     }
 
-#ifdef HAS_DOT
+#if defined(HAS_DOT) || defined(HAS_DOT_OF_PAIRS)
 /* fma_loop.c for dot products. */
 double KERNEL(dot_loop)(size_t rounds)
 {
@@ -235,22 +287,18 @@ double KERNEL(dot_loop)(size_t rounds)
         acc[i] = vset1((float)i);
     vu ones = (vu){0} + 0x3f803f80; /* in bf16; i8 may have any number */
     for (size_t r = 0; r < rounds; r++) {
-        __asm__ volatile("" : "+m"(rounds));
 #pragma GCC unroll 24
-        for (int i = 0; i < CHAINS; i++)
+        for (int i = 0; i < CHAINS; i++) {
+            __asm__ volatile("" : "+v"(ones)); /* no product is like another */
             acc[i] = dot(acc[i], 0x3f803f80, ones);
+        }
     }
     volatile vf sink;
 #pragma GCC unroll 24
     for (int i = 0; i < CHAINS; i++)
         sink = acc[i];
     (void)sink;
-#ifdef __AVX512BF16__
-    const double products = 2 * VL;
-#else
-    const double products = 4 * VL;
-#endif
-    return 2 * products * CHAINS * (double)rounds;
+    return 2.0 * DOT_PRODUCTS * VL * CHAINS * (double)rounds;
 }
 #endif
 
@@ -261,5 +309,9 @@ TILES(tile_i8, DOT_I8)
 #else
 TILES(tile_bf16, WIDEN_BF16)
 TILES(tile_f16, WIDEN_F16)
+#ifdef HAS_DOT_OF_PAIRS
+TILES(tile_i8, WIDEN_I8)
+#else
 TILES(tile_i8, EMULATE_I8)
+#endif
 #endif

@@ -15,11 +15,16 @@
 #endif
 
 #if VL > 4
+double KERNEL(dot_loop)(size_t rounds);   /* low_tile.c */
 double KERNEL(pairs_loop)(size_t rounds); /* group_tile.c */
+#define I8_KERNEL                                                                                  \
+    .instruction = "vpmaddwd", .support = SUPPORT_NATIVE, .widens = true,                          \
+    .peak_loop = KERNEL(dot_loop)
 #define GROUP_KERNEL                                                                               \
     .instruction = "vpmaddubsw", .support = SUPPORT_NATIVE, .rows = VL == 16 ? 4 : 2,              \
     .peak_loop = KERNEL(pairs_loop)
 #else
+#define I8_KERNEL    .instruction = "int32 multiply and add", .support = SUPPORT_EMULATED
 #define GROUP_KERNEL .instruction = "int32 multiply and add", .support = SUPPORT_EMULATED, .rows = 2
 #endif
 
@@ -42,9 +47,7 @@ const Isa KERNEL(isa) = {
             .support = F16_SUPPORT,
             .widens = true,
             .tile = KERNEL(tile_f16)},
-    .i8 = {.instruction = "int32 multiply and add",
-           .support = SUPPORT_EMULATED,
-           .tile = KERNEL(tile_i8)},
+    .i8 = {I8_KERNEL, .tile = KERNEL(tile_i8)},
     .q8_0 = {GROUP_KERNEL, .tile = KERNEL(tile_q8_0)},
     .q4_0 = {GROUP_KERNEL, .tile = KERNEL(tile_q4_0)},
 #define BLOCK_KERNEL(result, name, parameters) .name = KERNEL(name),

@@ -400,7 +400,7 @@ Test(precision_study, hidden_features_make_a_format_unsupported)
     study_record_init(&r, "m", "time", PRECISION_INT8, false);
     cr_expect(eq(str, r.status, STATUS_UNSUPPORTED));
     cr_expect(eq(str, r.support, "emulated"));
-    cr_expect(strstr(r.status_reason, "vpdpbusd") != NULL, "%s", r.status_reason);
+    cr_expect(strstr(r.status_reason, "vpmaddwd") != NULL, "%s", r.status_reason);
     cr_expect(not(r.ranked));
     study_record_init(&r, "m", "time", PRECISION_INT8, true);
     cr_expect(eq(str, r.status, STATUS_OK));

@@ -118,18 +118,24 @@ Test(row_precision, emulated_rows_are_left_out_unless_asked_for)
     for (size_t i = 0; i < COUNT_OF(isas); i++) {
         if (!use_kernels(isas[i], none))
             continue;
-        RowConfig c = tiny("int8");
-        expect_unsupported(&c, "int8 would be emulated");
-        expect_unsupported(&c, "have no vpdpbusd (AVX512_VNNI or AVX-VNNI)");
+        RowConfig c = tiny("mixed");
+        expect_unsupported(&c, "mixed would be emulated");
+        expect_unsupported(&c, "have no vdpbf16ps (AVX512_BF16)");
         c.include_emulated = true;
         expect_admitted(&c);
-        c = tiny("mixed");
-        expect_unsupported(&c, "have no vdpbf16ps (AVX512_BF16)");
         c = tiny("bf16");
         expect_admitted(&c);
+        c = tiny("int8");
+        if (i > 0)
+            expect_admitted(&c);
     }
     use_kernels("generic", "");
-    RowConfig c = tiny("fp16");
+    RowConfig c = tiny("int8");
+    expect_unsupported(&c, "int8 would be emulated");
+    expect_unsupported(&c, "have no vpmaddwd (AVX2)");
+    c.include_emulated = true;
+    expect_admitted(&c);
+    c = tiny("fp16");
     expect_unsupported(&c, "the generic kernels on");
     expect_unsupported(&c, "have no vcvtph2ps (F16C)");
 }

@@ -166,8 +166,8 @@ static void expect_support(const char *isa, const char *hidden, const Support *w
 
 Test(precision, without_instructions_a_format_is_converted_or_emulated)
 {
-    const Support bare[] = {SUPPORT_NATIVE,   SUPPORT_CONVERT, SUPPORT_CONVERT, SUPPORT_EMULATED,
-                            SUPPORT_EMULATED, SUPPORT_NATIVE,  SUPPORT_NATIVE};
+    const Support bare[] = {SUPPORT_NATIVE, SUPPORT_CONVERT, SUPPORT_CONVERT, SUPPORT_EMULATED,
+                            SUPPORT_NATIVE, SUPPORT_NATIVE,  SUPPORT_NATIVE};
     const char *all = "-avx_vnni,-avx512_bf16,-avx512_fp16,-avx512_vnni,-amx_bf16,-amx_int8";
     expect_support("avx512", all, bare);
     expect_support("avx2", all, bare);
@@ -220,7 +220,7 @@ Test(precision, what_is_missing_is_what_a_kernel_would_use)
 {
     cr_expect_str_eq(precision_missing(PRECISION_BF16), "vdpbf16ps (AVX512_BF16)");
     cr_expect_str_eq(precision_missing(PRECISION_MIXED), "vdpbf16ps (AVX512_BF16)");
-    cr_expect_str_eq(precision_missing(PRECISION_INT8), "vpdpbusd (AVX512_VNNI or AVX-VNNI)");
+    cr_expect_str_eq(precision_missing(PRECISION_INT8), "vpmaddwd (AVX2)");
 }
 
 Test(precision, a_layer_too_wide_for_int8_is_no_abort)
