@@ -369,6 +369,8 @@ void low_run(const Gemm *g, int threads, void *scratch)
     size_t units = low_steps(product, g->k) * units_per_step(&whole);
     bool grouped = dtype_is_grouped(product);
     size_t depth = grouped && g->m <= FEW_ROWS ? DEEP : g->packed ? DEPTH : SHALLOW;
+    if (product == DT_I8)
+        depth *= units_per_step(&whole); /* sums that wait cost more than a long strip */
     whole.blocks = units <= depth ? 1 : (units + depth - 1) / depth;
     whole.waits = whole.blocks > 1 && (g->c_type != DT_F32 || product == DT_I8 || grouped);
     size_t first = g->packed_from / panel_column(&whole, 1), panels = panel_count(&tile, g->n);
