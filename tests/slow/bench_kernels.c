@@ -154,7 +154,7 @@ static const SmallShape small_shapes[] = {
     {"small 1024x768x3072", 1024, 3072, 768, 1},
 };
 
-static const DType formats[] = {DT_F32, DT_BF16, DT_F16, DT_I8};
+static const DType formats[] = {DT_F32, DT_BF16, DT_F16, DT_I8, DT_Q8_0, DT_Q4_0};
 enum { FORMATS = COUNT_OF(formats), MOST_WEIGHTS = 32 };
 
 static void *pack_weights(DType format, const SmallShape *s, const float *b, int threads,

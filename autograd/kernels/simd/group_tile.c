@@ -10,7 +10,8 @@
 #include "autograd/kernels/simd/half.h"
 #include "autograd/kernels/simd/simd.h"
 
-#if VL == 16
+/* With AVX2 alone a vector of B costs more operations than a product, so many rows share it. */
+#if VL == 16 || (VL == 8 && !defined(HAS_VDOT_BYTES))
 #define ROWS 4
 #else
 #define ROWS 2
@@ -57,11 +58,21 @@ typedef __m256i vbytes;
 #define SIGNED_BY(x, s) _mm256_sign_epi8(x, s)
 #endif
 
+/* What is added next is added to this: GCC would rather add the products of a group as a tree, for
+ * which AVX2 has too few registers. */
+ALWAYS_INLINE vi in_order(vi sum)
+{
+#if VL == 8
+    __asm__("" : "+x"(sum));
+#endif
+    return sum;
+}
+
 /* vpmaddubsw sums pairs into 16 bits. Of q4_0 the pairs of all units of a group fit there: 16 x 15
  * x 127 < 2^15. */
 ALWAYS_INLINE vi dot_q4_0(vi sum, uint32_t a, vu b)
 {
-    return (vi)ADD_16((vbytes)sum, PAIRS((vbytes)b, (vbytes)vset1i((int32_t)a)));
+    return in_order((vi)ADD_16((vbytes)sum, PAIRS((vbytes)b, (vbytes)vset1i((int32_t)a))));
 }
 
 ALWAYS_INLINE vi finish_q4_0(vi sum, int32_t start)
@@ -73,7 +84,7 @@ ALWAYS_INLINE vi finish_q4_0(vi sum, int32_t start)
 ALWAYS_INLINE vi dot_q8_0(vi sum, uint32_t a, vu b)
 {
     vbytes levels = (vbytes)(b ^ 0x80808080), x = (vbytes)vset1i((int32_t)a);
-    return sum + (vi)PAIRS_OF_16(PAIRS(SIZE_OF_8(levels), SIGNED_BY(x, levels)));
+    return in_order(sum + (vi)PAIRS_OF_16(PAIRS(SIZE_OF_8(levels), SIGNED_BY(x, levels))));
 }
 
 ALWAYS_INLINE vi finish_q8_0(vi sum, int32_t start)

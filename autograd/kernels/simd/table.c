@@ -21,7 +21,7 @@ double KERNEL(pairs_loop)(size_t rounds); /* group_tile.c */
     .instruction = "vpmaddwd", .support = SUPPORT_NATIVE, .widens = true,                          \
     .peak_loop = KERNEL(dot_loop)
 #define GROUP_KERNEL                                                                               \
-    .instruction = "vpmaddubsw", .support = SUPPORT_NATIVE, .rows = VL == 16 ? 4 : 2,              \
+    .instruction = "vpmaddubsw", .support = SUPPORT_NATIVE, .rows = 4,                             \
     .peak_loop = KERNEL(pairs_loop)
 #else
 #define I8_KERNEL    .instruction = "int32 multiply and add", .support = SUPPORT_EMULATED
