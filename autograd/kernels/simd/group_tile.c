@@ -201,6 +201,20 @@ ALWAYS_INLINE void group_step(const DType type, const int mr, const int nv, vf a
     }
 }
 
+/* The part of a stream that follows a group of `bytes`. One line a group leads the prefetch of
+ * processors with AVX-512 or VNNI; where there is AVX2 alone every line is asked for. */
+ALWAYS_INLINE void prefetch_stream(const char *group, const size_t bytes)
+{
+#if VL == 8 && !defined(HAS_VDOT_BYTES)
+#pragma GCC unroll 9
+    for (size_t line = 0; line < bytes; line += 64)
+        __builtin_prefetch(group + 3072 + line);
+#else
+    (void)bytes;
+    __builtin_prefetch(group + 16384, 0, 2);
+#endif
+}
+
 ALWAYS_INLINE void tile(const DType type, const int mr, const int nv, const LowTile *t)
 {
     const size_t step = (size_t)nv * VL * (type == DT_Q8_0 ? Q8_0_BYTES : Q4_0_BYTES) / 4;
@@ -216,8 +230,8 @@ ALWAYS_INLINE void tile(const DType type, const int mr, const int nv, const LowT
         for (size_t line = 0; line < t->prefetch_step; line += 64)
             __builtin_prefetch(prefetch + line);
         prefetch += t->prefetch_step;
-        if (mr == 1) /* of a stream; one line a group leads the processor's own prefetch */
-            __builtin_prefetch((const char *)b + 16384, 0, 2);
+        if (mr == 1)
+            prefetch_stream((const char *)b, step * sizeof(*b));
         group_step(type, mr, nv, acc, t, a, b);
     }
 #pragma GCC unroll 4
