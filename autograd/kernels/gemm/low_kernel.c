@@ -45,11 +45,12 @@ static double sum_value(DType product, float sum)
     return product == DT_I8 ? integer : sum;
 }
 
-bool low_kernel_is_right(DType product, const LowKernel *kernel)
+bool low_kernel_is_right(DType product, const LowKernel *kernel, size_t lanes)
 {
-    enum { VECTORS = 3, WIDTH = VECTORS * AMX_LANES, STEPS = 16 + 5 };
-    uint32_t a[AMX_ROWS * STEPS], b[STEPS * WIDTH];
-    float sums[AMX_ROWS * WIDTH];
+    enum { VECTORS = 3, WIDEST = VECTORS * AMX_LANES, STEPS = 16 + 5 };
+    const size_t width = VECTORS * lanes;
+    uint32_t a[AMX_ROWS * STEPS], b[STEPS * WIDEST];
+    float sums[AMX_ROWS * WIDEST];
     for (size_t i = 0; i < COUNT_OF(a); i++)
         a[i] = trial_unit(product, i);
     for (size_t i = 0; i < COUNT_OF(b); i++)
@@ -65,10 +66,10 @@ bool low_kernel_is_right(DType product, const LowKernel *kernel)
     kernel->tile(&t);
     t.add = true;
     kernel->tile(&t);
-    for (size_t i = 0; i < kernel->rows * WIDTH; i++) {
+    for (size_t i = 0; i < kernel->rows * width; i++) {
         double expected = 0;
         for (size_t s = 0; s < STEPS; s++)
-            expected += unit_dot(product, a[i / WIDTH * STEPS + s], b[s * WIDTH + i % WIDTH]);
+            expected += unit_dot(product, a[i / width * STEPS + s], b[s * width + i % width]);
         if (sum_value(product, sums[i]) != 2 * expected)
             return false;
     }
@@ -85,10 +86,10 @@ typedef struct Candidate {
 
 enum { UNTRIED, RIGHT, WRONG };
 
-static const LowKernel *if_right(DType product, Candidate *c)
+static const LowKernel *if_right(DType product, Candidate *c, size_t lanes)
 {
     if (c->verdict == UNTRIED)
-        c->verdict = low_kernel_is_right(product, c->kernel) ? RIGHT : WRONG;
+        c->verdict = low_kernel_is_right(product, c->kernel, lanes) ? RIGHT : WRONG;
     return c->verdict == RIGHT ? c->kernel : NULL;
 }
 
@@ -162,24 +163,25 @@ static const LowKernel avx512_fp16 = {.instruction = "vfmadd231ph",
                                       .peak_loop = peak_loop_fp16};
 #endif
 
-/* NULL where the kernel to be tried is missing, hidden or wrong. Only the panels of AVX-512 fit. */
+/* NULL where the kernel to be tried is missing, hidden or wrong. Only the panels of AVX-512 fit
+ * those of a processor; a test forces what fits. */
 static const LowKernel *tried_kernel(const Isa *isa, DType product)
 {
+    if (forced[product].kernel)
+        return if_right(product, &forced[product], isa->tile.lanes);
     if (isa->tile.lanes != AMX_LANES)
         return NULL;
-    if (forced[product].kernel)
-        return if_right(product, &forced[product]);
 #ifdef TARE_HAVE_AMX
     static Candidate bf16 = {.kernel = &amx_bf16}, i8 = {.kernel = &amx_i8};
     if (product == DT_BF16 && cpu_features()->amx_bf16)
-        return if_right(product, &bf16);
+        return if_right(product, &bf16, AMX_LANES);
     if (product == DT_I8 && cpu_features()->amx_int8)
-        return if_right(product, &i8);
+        return if_right(product, &i8, AMX_LANES);
 #endif
 #ifdef TARE_HAVE_FP16
     static Candidate f16 = {.kernel = &avx512_fp16};
     if (product == DT_F16 && cpu_features()->avx512_fp16)
-        return if_right(product, &f16);
+        return if_right(product, &f16, AMX_LANES);
 #endif
     return NULL;
 }

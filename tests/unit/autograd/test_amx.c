@@ -191,9 +191,9 @@ static bool choose(const char *isa, const char *hidden)
 Test(amx, a_wrong_kernel_is_not_taken)
 {
     static const LowKernel wrong = {.instruction = "wrong", .rows = AMX_ROWS, .tile = wrong_tile};
-    cr_assert(low_kernel_is_right(DT_BF16, &amx_emulated_bf16));
-    cr_assert(low_kernel_is_right(DT_I8, &amx_emulated_i8));
-    cr_assert(!low_kernel_is_right(DT_I8, &wrong));
+    cr_assert(low_kernel_is_right(DT_BF16, &amx_emulated_bf16, 16));
+    cr_assert(low_kernel_is_right(DT_I8, &amx_emulated_i8, 16));
+    cr_assert(!low_kernel_is_right(DT_I8, &wrong, 16));
     if (!choose("avx512", "-amx_bf16,-amx_int8"))
         return;
     const char *next = product_instruction(DT_I8);

@@ -346,8 +346,8 @@ Test(fp16, a_wrong_kernel_is_not_taken)
 {
     static const LowKernel wrong = {
         .instruction = "wrong", .scales = true, .rows = FP16_ROWS, .tile = wrong_tile};
-    cr_assert(low_kernel_is_right(DT_F16, &fp16_emulated));
-    cr_assert(!low_kernel_is_right(DT_F16, &wrong));
+    cr_assert(low_kernel_is_right(DT_F16, &fp16_emulated, 16));
+    cr_assert(!low_kernel_is_right(DT_F16, &wrong, 16));
     if (!way_choose(&(Way){"avx512", "-avx512_fp16", NO_AMX}))
         return;
     low_kernel_force(DT_F16, &wrong);
