@@ -1,7 +1,8 @@
 /* attention: divides heads among threads. One thread works the heads of one sequence that share
  * their keys from beginning to end (simd/attention.c), so results do not depend on the number of
  * threads. Where forward would have too few such tasks, their heads, then their queries are
- * divided too. */
+ * divided too; backward has tasks worked by all threads together, with the same sums
+ * (simd/attention_backward.c). */
 #include "autograd/kernels/gemm/low_kernel.h"
 #include "autograd/kernels/placement.h"
 
@@ -16,21 +17,35 @@ static size_t lines(size_t floats)
 
 enum { PANEL = 48, LANES = 16 }; /* the widest tile */
 
-/* What simd/attention_backward_bf16.c takes from scratch, each array in whole lines. */
-static size_t backward_floats_bf16(const Attention *a)
+/* What backward takes from scratch, in whole lines: once for a task, and once for each thread. */
+typedef struct BackwardFloats {
+    size_t task, thread;
+} BackwardFloats;
+
+/* Of simd/attention_backward_bf16.c, each array in whole lines. */
+static BackwardFloats backward_floats_bf16(const Attention *a)
 {
-    enum { ARRAYS = 16 };
+    enum { SHARED_ARRAYS = 5, OWN_ARRAYS = 11 };
     size_t T = a->T, D = a->D, channels = lines(D), half_D = D / 2 + 1, half_T = T / 2 + 1;
     size_t operands = 2 * T * low_row_stride(half_D) + D * low_row_stride(half_T);
-    size_t sums = 2 * T * channels + D * PANEL;
     size_t queries = 2 * half_D * PANEL + PANEL * channels + LANES * D;
     size_t scores = 3 * T * PANEL + half_T * PANEL;
-    return operands + sums + queries + scores + ARRAYS * LINE;
+    return (BackwardFloats){lines(operands + 2 * T * channels) + SHARED_ARRAYS * LINE,
+                            lines(queries + scores + D * PANEL) + OWN_ARRAYS * LINE};
 }
 
-/* What simd/attention.c and simd/attention_products.c take from scratch, or
- * simd/attention_backward.c, with any instruction set. */
-static size_t floats_per_thread(const Attention *a, bool backward)
+static BackwardFloats backward_floats(const Attention *a)
+{
+    if (a->product != DT_F32)
+        return backward_floats_bf16(a);
+    size_t T = a->T, D = a->D, row = lines(T) + LINE;
+    size_t operands = row + 2 * D * lines(T) + T * lines(D), sums = 2 * lines(T * D);
+    return (BackwardFloats){lines(operands) + sums, 2 * ATTENTION_ROWS * (2 * lines(D) + row)};
+}
+
+/* What simd/attention.c and simd/attention_products.c take from scratch, with any instruction
+ * set. */
+static size_t forward_floats(const Attention *a)
 {
     size_t T = a->capacity ? a->capacity : a->T, D = a->D;
     size_t most = D > ATTENTION_KEYS ? D : ATTENTION_KEYS; /* units of the deeper product, twice */
@@ -43,19 +58,49 @@ static size_t floats_per_thread(const Attention *a, bool backward)
                    PANEL * (ATTENTION_KEYS / 2 + 1) + LANES * most;
     else if (a->type != DT_F32 || keys_type != DT_F32) /* keys, values, a panel of queries */
         forward += (keys_type == DT_F32 ? 0 : 2 * lines(T * D)) + PANEL * D;
-    if (!backward)
-        return lines(forward);
-    if (a->product != DT_F32)
-        return lines(backward_floats_bf16(a));
-    size_t row = lines(T) + LINE, keys = D * lines(T), channels = T * lines(D);
-    size_t floats = row + 2 * keys + channels + 3 * lines(T * D);
-    floats += 2 * ATTENTION_ROWS * (2 * lines(D) + row);
-    return lines(floats);
+    return lines(forward);
+}
+
+static size_t blocks_of(size_t queries)
+{
+    return (queries + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
+}
+
+static size_t shared_heads(const Attention *a)
+{
+    return a->KV ? a->H / a->KV : 1;
+}
+
+/* The heads of a sequence that share keys are one. */
+static size_t num_tasks(const Attention *a)
+{
+    return a->B * a->H / shared_heads(a);
+}
+
+/* How many tasks of backward have a thread each. Those left over, fewer than threads, are worked by
+ * all threads together, one after the other, if that takes 3/4 of the time at most; a thread
+ * without a block of queries is no help. */
+static size_t tasks_apart(const Attention *a, size_t threads)
+{
+    size_t tasks = num_tasks(a), left = tasks % threads;
+    size_t blocks = blocks_of(a->T), useful = threads < blocks ? threads : blocks;
+    return 4 * left <= 3 * useful ? tasks - left : tasks;
+}
+
+static size_t tasks_at_once(size_t apart, size_t threads)
+{
+    return apart < 1 ? 1 : apart < threads ? apart : threads;
 }
 
 size_t attention_scratch_bytes(const Attention *a, int threads, bool backward)
 {
-    return (size_t)threads * floats_per_thread(a, backward) * sizeof(float);
+    size_t n = (size_t)threads;
+    if (!backward)
+        return n * forward_floats(a) * sizeof(float);
+    BackwardFloats floats = backward_floats(a);
+    size_t apart = tasks_apart(a, n), copies = tasks_at_once(apart, n);
+    size_t members = apart < num_tasks(a) ? n : copies;
+    return (copies * floats.task + members * floats.thread) * sizeof(float);
 }
 
 DType attention_product(void)
@@ -84,16 +129,6 @@ static bool worth_threads(const Attention *a)
     return pairs * C > (qkv_flops > 1e7 ? 2e5 : 1e6);
 }
 
-static size_t blocks_of(size_t queries)
-{
-    return (queries + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
-}
-
-static size_t shared_heads(const Attention *a)
-{
-    return a->KV ? a->H / a->KV : 1;
-}
-
 /* How many threads shall work; a layer that runs without a plan is placed here, not by exec_run. */
 static int begin_team(const Attention *a, int threads)
 {
@@ -120,7 +155,7 @@ static size_t parts_for(size_t tasks, size_t wanted, size_t most)
  * ATTENTION_ROWS, so that each is computed as in an undivided head. */
 static Cut cut_for(const Attention *a, int threads)
 {
-    size_t queries = a->num_queries ? a->num_queries : a->T, tasks = a->B * a->H / shared_heads(a);
+    size_t queries = a->num_queries ? a->num_queries : a->T, tasks = num_tasks(a);
     Cut cut;
     cut.heads = parts_for(tasks, (size_t)threads * (queries > 1 ? 4 : 1), shared_heads(a));
     cut.queries = parts_for(tasks * cut.heads, (size_t)threads, blocks_of(queries));
@@ -151,7 +186,7 @@ void attention_forward(const Attention *a, int threads, void *scratch)
     if (a->B * a->H * a->T * a->D == 0)
         return;
     product_note(1u << a->product);
-    size_t part_floats = floats_per_thread(a, false);
+    size_t part_floats = forward_floats(a);
     threads = begin_team(a, threads);
     const Cut cut = cut_for(a, threads);
     const size_t shared = shared_heads(a), groups = a->H / shared;
@@ -177,6 +212,28 @@ void attention_forward(const Attention *a, int threads, void *scratch)
     }
 }
 
+/* The i-th task of all. */
+static void backward_task(const Isa *isa, const AttentionTask *all, size_t i,
+                          const AttentionTeam *team)
+{
+    const Attention *a = all->a;
+    const size_t shared = shared_heads(a), groups = a->H / shared;
+    AttentionTask task = *all;
+    task.b = i / groups;
+    task.h = i % groups * shared;
+    task.heads = shared;
+    task.last = num_queries(a, task.b);
+    if (task.last > 0)
+        isa->attention_backward(&task, team);
+}
+
+void attention_wait(const AttentionTeam *team)
+{
+    if (team->members > 1) {
+#pragma omp barrier
+    }
+}
+
 void attention_backward(const Attention *a, const float *dout, float *dq, float *dk, float *dv,
                         int threads, void *scratch)
 {
@@ -186,27 +243,29 @@ void attention_backward(const Attention *a, const float *dout, float *dq, float 
         return;
     product_note(1u << a->product);
     const Isa *isa = isa_in_use();
-    const LowKernel *kernel = kernel_of(a, isa);
-    size_t part_floats = floats_per_thread(a, true), shared = shared_heads(a),
-           groups = a->H / shared;
+    const AttentionTask all = {
+        .a = a, .kernel = kernel_of(a, isa), .dout = dout, .dq = dq, .dk = dk, .dv = dv};
+    const BackwardFloats floats = backward_floats(a);
     threads = begin_team(a, threads);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
-    for (size_t i = 0; i < a->B * groups; i++) {
-        placement_note();
-        AttentionTask task = {
-            .a = a,
-            .kernel = kernel,
-            .b = i / groups,
-            .h = i % groups * shared,
-            .heads = shared,
-            .last = num_queries(a, i / groups),
-            .dout = dout,
-            .dq = dq,
-            .dk = dk,
-            .dv = dv,
-        };
-        if (task.last > 0)
-            isa->attention_backward(&task,
-                                    (float *)scratch + (size_t)omp_get_thread_num() * part_floats);
+    const size_t tasks = num_tasks(a), apart = tasks_apart(a, (size_t)threads);
+    const size_t copies = tasks_at_once(apart, (size_t)threads);
+    float *shared = scratch, *own = shared + copies * floats.task;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        size_t member = (size_t)omp_get_thread_num(), members = (size_t)omp_get_num_threads();
+        const AttentionTeam team = {member, members, shared, own, floats.thread};
+#pragma omp for schedule(dynamic, 1)
+        for (size_t i = 0; i < apart; i++) {
+            size_t copy = apart < (size_t)threads ? i : member;
+            const AttentionTeam alone = {0, 1, shared + copy * floats.task,
+                                         own + copy * floats.thread, floats.thread};
+            placement_note();
+            backward_task(isa, &all, i, &alone);
+        }
+        for (size_t i = apart; i < tasks; i++) {
+            placement_note();
+            backward_task(isa, &all, i, &team);
+            attention_wait(&team);
+        }
     }
 }

@@ -226,6 +226,17 @@ typedef struct AttentionTask {
     float *dq, *dk, *dv;
 } AttentionTask;
 
+/* Who works a task of backward: one thread, or several that wait for each other between steps. */
+typedef struct AttentionTeam {
+    size_t member, members;
+    float *shared;     /* scratch of the task */
+    float *own;        /* scratch of the first member */
+    size_t own_floats; /* from a member's to that of the next */
+} AttentionTeam;
+
+/* Returns when all members have called it. */
+void attention_wait(const AttentionTeam *team);
+
 enum {
     ATTENTION_KEYS = 128, /* forward works a tile's width of queries and so many keys at a time */
     ATTENTION_ROWS = 32,  /* backward so many queries and all keys; forward is divided by them */

@@ -243,5 +243,5 @@ void attention_forward(const Attention *a, int threads, void *scratch);
  * the forward pass, whose product may have been another. */
 void attention_backward(const Attention *a, const float *dout, float *dq, float *dk, float *dv,
                         int threads, void *scratch);
-/* Of an attention of these T, capacity, D, types and product. */
+/* Of an attention of these B, T, H, KV, capacity, D, types and product. */
 size_t attention_scratch_bytes(const Attention *a, int threads, bool backward);

@@ -29,6 +29,7 @@ CASES = [
     Case("llama-grouped", 3, 17, mask="right", ignored=0.3),
     Case("llama-grouped", 2, 70),
     Case("llama-one-key", 3, 33, mask="left"),
+    Case("llama-one-key", 1, 200),  # one task of attention, on which all threads work together
     # Reading the row of padding gives it no gradient, a tied head does; one of these ids is 7.
     Case("llama-one-key", 3, 70, config={"pad_token_id": 7}),
     Case("llama-grouped", 3, 70, config={"pad_token_id": 7}),

@@ -252,8 +252,10 @@ static void bench_attention(const AttentionShape *s, int threads, int rounds)
     size_t count = products[1] == DT_F32 ? 1 : 2, bytes = 0;
     for (size_t p = 0; p < count; p++) {
         a.product = products[p];
-        size_t needed = attention_scratch_bytes(&a, threads, true);
-        bytes = needed > bytes ? needed : bytes;
+        for (int backward = 0; backward <= 1; backward++) {
+            size_t needed = attention_scratch_bytes(&a, threads, backward);
+            bytes = needed > bytes ? needed : bytes;
+        }
     }
     float *qkv = room(rows * 3 * C * 4), *dqkv = room(rows * 3 * C * 4), *out = room(rows * C * 4);
     float *dout = room(rows * C * 4), *lse = room(s->B * s->H * s->T * 4);

@@ -98,6 +98,28 @@ ALWAYS_INLINE float *take(float **scratch, size_t floats)
     return p;
 }
 
+/* ---- the members of a team, backward ---- */
+
+ALWAYS_INLINE float *own_scratch(const AttentionTeam *team, size_t member)
+{
+    return team->own + member * team->own_floats;
+}
+
+/* The member's share of the first `keys` keys, in whole ATTENTION_ROWS but for the last. */
+ALWAYS_INLINE Range own_keys(const AttentionTeam *team, size_t keys)
+{
+    Range r = share((keys + ATTENTION_ROWS - 1) / ATTENTION_ROWS, team->member, team->members);
+    size_t from = r.from * ATTENTION_ROWS, to = r.to * ATTENTION_ROWS;
+    return (Range){from < keys ? from : keys, to < keys ? to : keys};
+}
+
+/* Zeros the member's share of n floats. */
+ALWAYS_INLINE void clear_own(const AttentionTeam *team, float *x, size_t n)
+{
+    Range r = share(n, team->member, team->members);
+    memset(x + r.from, 0, (r.to - r.from) * sizeof(float));
+}
+
 /* ---- the time of its parts, as Attention.part_ns has them ---- */
 
 enum { PART_SCORES, PART_SOFTMAX, PART_VALUES };
@@ -206,4 +228,4 @@ void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width,
 /* ---- backward in bf16: attention_backward_bf16.c ---- */
 
 /* As attention_backward, of a task with a kernel. */
-void KERNEL(attention_backward_bf16)(const AttentionTask *task, float *scratch);
+void KERNEL(attention_backward_bf16)(const AttentionTask *task, const AttentionTeam *team);

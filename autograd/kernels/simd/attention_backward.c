@@ -3,7 +3,10 @@
  * One idea: keys and values are packed once; then ATTENTION_ROWS queries at a time meet all keys
  * that they may see, so that only rows x T scores exist. The log-sum-exp that forward kept gives
  * the probabilities again (Dao et al. 2022). All products are gemm_block's; products of bf16 have a
- * file of their own. */
+ * file of their own.
+ *
+ * Each member of a team works such a block of queries; then each adds all their blocks, in order,
+ * to the gradients of a share of the keys. So every sum has one order, whatever the team. */
 #include "autograd/kernels/simd/attention.h"
 
 /* Row length of a block of scores: whole vectors, and one cache line more, so that rows do not fall
@@ -13,12 +16,11 @@ static size_t score_row(size_t T)
     return (T + 15) / 16 * 16 + 16;
 }
 
-/* What to add to each key's score, -infinity for a masked one; NULL without a mask. */
-static const float *key_bias(const Head *head, float *bias)
+/* What to add to each key's score, -infinity for a masked one; where there is a mask. */
+static void fill_bias(const Head *head, float *bias)
 {
     for (size_t s = 0; head->mask && s < whole_vectors(head->T); s++)
         bias[s] = s < head->T && head->mask[s] ? 0 : -INFINITY;
-    return head->mask ? bias : NULL;
 }
 
 /* scores[rows, keys] = x[rows, D] (packed [D, T]); x has the stride of q or of dout. */
@@ -118,79 +120,148 @@ static const float *gathered(Rows x, size_t rows, float *memory)
 /* What the heads of a task share: their keys and values, packed, and the sums of the gradients of
  * both, [T, D]. */
 typedef struct Keys {
-    const float *bias, *by_channel, *values, *by_row; /* keys [D, T], values [D, T], keys [T, D] */
+    float *bias, *by_channel, *values, *by_row; /* keys [D, T], values [D, T], keys [T, D] */
     float *dk, *dv;
 } Keys;
 
-static Keys pack_keys(const Head *head, float **scratch)
+/* Panel p of the keys and values [D, T], and its rows of the keys [T, D]. */
+static void pack_panel(const Head *head, const Keys *keys, size_t p, float *memory)
 {
-    const size_t T = head->T, D = head->D, panels = panel_count(&simd_tile, T);
-    float *memory = take(scratch, T * D);
-    const float *bias = key_bias(head, take(scratch, score_row(T)));
-    float *by_channel = take(scratch, D * whole_vectors(T));
-    float *values = take(scratch, D * whole_vectors(T));
-    float *by_row = take(scratch, T * whole_vectors(D));
-    float *dk = take(scratch, T * D), *dv = take(scratch, T * D);
-    const float *vs = gathered(kv_rows(head, head->a->v, 0), T, memory);
-    KERNEL(pack_b)(D, T, 0, panels, vs, 1, D, values);
-    const float *ks = gathered(kv_rows(head, head->a->k, 0), T, memory);
-    KERNEL(pack_b)(D, T, 0, panels, ks, 1, D, by_channel);
-    KERNEL(pack_b)(T, D, 0, panel_count(&simd_tile, D), ks, D, 1, by_row);
-    clear(dk, 0, T * D);
-    clear(dv, 0, T * D);
-    return (Keys){bias, by_channel, values, by_row, dk, dv};
-}
-
-/* Writes dq, adds to dk and dv of the keys. */
-static void one_head(const AttentionTask *task, const Head *head, const Keys *keys, float *scratch)
-{
-    const size_t T = head->T, D = head->D, stride = head->a->qkv_stride, out_row = head->a->H * D;
-    const size_t ld = score_row(T), channel_panels = panel_count(&simd_tile, D);
-    float *dq = task->dq + head->q_at;
-    float *queries = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
-    float *douts = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
-    float *s = take(&scratch, ATTENTION_ROWS * ld);
-    float *ds = take(&scratch, ATTENTION_ROWS * ld);
-    float *q_memory = take(&scratch, ATTENTION_ROWS * D);
-    float *dout_memory = take(&scratch, ATTENTION_ROWS * D);
-    for (size_t t0 = 0; t0 < T; t0 += ATTENTION_ROWS) {
-        size_t rows = T - t0 < ATTENTION_ROWS ? T - t0 : ATTENTION_ROWS;
-        size_t visible = visible_keys(head, t0 + rows - 1);
-        const Rows dout = {DT_F32, task->dout + head->out_at + t0 * out_row, out_row, D};
-        int64_t since = parts_begin(head);
-        const float *q = gathered(q_rows(head, t0), rows, q_memory);
-        score_block(head, q, D, keys->by_channel, rows, visible, s);
-        part_ends(head, PART_SCORES, &since);
-        const float *dy = gathered(dout, rows, dout_memory);
-        score_block(head, dy, D, keys->values, rows, visible, ds);
-        part_ends(head, PART_VALUES, &since);
-        for (size_t r = 0; r < rows; r++)
-            softmax_row_backward(head, keys->bias, s + r * ld, ds + r * ld,
-                                 visible_keys(head, t0 + r), visible, head->lse[t0 + r]);
-        part_ends(head, PART_SOFTMAX, &since);
-        KERNEL(pack_b)(rows, D, 0, channel_panels, q, D, 1, queries);
-        mix_block(head, ds, ld, 1, keys->by_row, rows, visible, T, dq + t0 * stride, stride, false);
-        mix_block(head, ds, 1, ld, queries, visible, rows, rows, keys->dk, D, true);
-        part_ends(head, PART_SCORES, &since);
-        KERNEL(pack_b)(rows, D, 0, channel_panels, dy, D, 1, douts);
-        mix_block(head, s, 1, ld, douts, visible, rows, rows, keys->dv, D, true);
-        part_ends(head, PART_VALUES, &since);
+    const size_t T = head->T, D = head->D, from = panel_start(&simd_tile, T, p);
+    const size_t to = panel_start(&simd_tile, T, p + 1), rows = (to < T ? to : T) - from;
+    const float *vs = gathered(kv_rows(head, head->a->v, from), rows, memory);
+    KERNEL(pack_b)(D, rows, 0, 1, vs, 1, D, keys->values + D * from);
+    const float *ks = gathered(kv_rows(head, head->a->k, from), rows, memory);
+    KERNEL(pack_b)(D, rows, 0, 1, ks, 1, D, keys->by_channel + D * from);
+    for (size_t c = 0; c < panel_count(&simd_tile, D); c++) {
+        size_t at = panel_start(&simd_tile, D, c), width = panel_start(&simd_tile, D, c + 1) - at;
+        KERNEL(pack_b)(rows, D, c, c + 1, ks, D, 1, keys->by_row + T * at + from * width);
     }
 }
 
-void KERNEL(attention_backward)(const AttentionTask *task, float *scratch)
+static Keys pack_keys(const Head *head, const AttentionTeam *team)
+{
+    const size_t T = head->T, D = head->D;
+    float *scratch = team->shared;
+    Keys keys = {.bias = take(&scratch, score_row(T))};
+    keys.by_channel = take(&scratch, D * whole_vectors(T));
+    keys.values = take(&scratch, D * whole_vectors(T));
+    keys.by_row = take(&scratch, T * whole_vectors(D));
+    keys.dk = take(&scratch, T * D);
+    keys.dv = take(&scratch, T * D);
+    if (team->member == 0)
+        fill_bias(head, keys.bias);
+    Range panels = share(panel_count(&simd_tile, T), team->member, team->members);
+    for (size_t p = panels.from; p < panels.to; p++)
+        pack_panel(head, &keys, p, own_scratch(team, team->member));
+    clear_own(team, keys.dk, T * D);
+    clear_own(team, keys.dv, T * D);
+    return keys;
+}
+
+/* ATTENTION_ROWS queries of a head, or the last, and what a member makes of them. */
+typedef struct Block {
+    size_t first, rows, visible; /* visible: how many keys the last may see */
+    float *q, *dout;             /* [rows, D] */
+    float *queries, *douts;      /* the same, packed */
+    float *s, *ds;               /* [rows, visible] */
+} Block;
+
+static Block block_of(const Head *head, const AttentionTeam *team, size_t first, size_t member)
+{
+    const size_t D = head->D, left = head->T - first;
+    float *scratch = own_scratch(team, member);
+    Block b = {.first = first, .rows = left < ATTENTION_ROWS ? left : ATTENTION_ROWS};
+    b.visible = visible_keys(head, first + b.rows - 1);
+    b.queries = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
+    b.douts = take(&scratch, ATTENTION_ROWS * whole_vectors(D));
+    b.s = take(&scratch, ATTENTION_ROWS * score_row(head->T));
+    b.ds = take(&scratch, ATTENTION_ROWS * score_row(head->T));
+    b.q = take(&scratch, ATTENTION_ROWS * D);
+    b.dout = take(&scratch, ATTENTION_ROWS * D);
+    return b;
+}
+
+/* Writes dq of the block, and leaves probabilities and the gradients of the scores. */
+static void work_queries(const AttentionTask *task, const Head *head, const Keys *keys,
+                         const Block *b)
+{
+    const size_t D = head->D, stride = head->a->qkv_stride, out_row = head->a->H * D;
+    const size_t ld = score_row(head->T), channel_panels = panel_count(&simd_tile, D);
+    const Rows dout = {DT_F32, task->dout + head->out_at + b->first * out_row, out_row, D};
+    float *dq = task->dq + head->q_at + b->first * stride;
+    int64_t since = parts_begin(head);
+    gathered(q_rows(head, b->first), b->rows, b->q);
+    score_block(head, b->q, D, keys->by_channel, b->rows, b->visible, b->s);
+    part_ends(head, PART_SCORES, &since);
+    gathered(dout, b->rows, b->dout);
+    score_block(head, b->dout, D, keys->values, b->rows, b->visible, b->ds);
+    part_ends(head, PART_VALUES, &since);
+    for (size_t r = 0; r < b->rows; r++)
+        softmax_row_backward(head, head->mask ? keys->bias : NULL, b->s + r * ld, b->ds + r * ld,
+                             visible_keys(head, b->first + r), b->visible, head->lse[b->first + r]);
+    part_ends(head, PART_SOFTMAX, &since);
+    KERNEL(pack_b)(b->rows, D, 0, channel_panels, b->q, D, 1, b->queries);
+    mix_block(head, b->ds, ld, 1, keys->by_row, b->rows, b->visible, head->T, dq, stride, false);
+    part_ends(head, PART_SCORES, &since);
+    KERNEL(pack_b)(b->rows, D, 0, channel_panels, b->dout, D, 1, b->douts);
+    part_ends(head, PART_VALUES, &since);
+}
+
+/* Adds the block to dk and dv of those keys that its queries may see. */
+static void work_keys(const Head *head, const Keys *keys, const Block *b, Range range)
+{
+    const size_t D = head->D, ld = score_row(head->T), from = range.from;
+    const size_t to = range.to < b->visible ? range.to : b->visible;
+    if (from >= to)
+        return;
+    int64_t since = parts_begin(head);
+    mix_block(head, b->ds + from, 1, ld, b->queries, to - from, b->rows, b->rows,
+              keys->dk + from * D, D, true);
+    part_ends(head, PART_SCORES, &since);
+    mix_block(head, b->s + from, 1, ld, b->douts, to - from, b->rows, b->rows, keys->dv + from * D,
+              D, true);
+    part_ends(head, PART_VALUES, &since);
+}
+
+/* Writes dq, adds to dk and dv of the keys: a block for each member at a time. */
+static void one_head(const AttentionTask *task, const Head *head, const Keys *keys,
+                     const AttentionTeam *team)
+{
+    const size_t blocks = (head->T + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
+    for (size_t at = 0; at < blocks; at += team->members) {
+        size_t count = blocks - at < team->members ? blocks - at : team->members;
+        if (team->member < count) {
+            const Block own =
+                block_of(head, team, (at + team->member) * ATTENTION_ROWS, team->member);
+            work_queries(task, head, keys, &own);
+        }
+        attention_wait(team);
+        const Block last = block_of(head, team, (at + count - 1) * ATTENTION_ROWS, count - 1);
+        const Range range = own_keys(team, last.visible);
+        for (size_t i = 0; i < count; i++) {
+            const Block b = block_of(head, team, (at + i) * ATTENTION_ROWS, i);
+            work_keys(head, keys, &b, range);
+        }
+        attention_wait(team);
+    }
+}
+
+void KERNEL(attention_backward)(const AttentionTask *task, const AttentionTeam *team)
 {
     if (task->kernel) {
-        KERNEL(attention_backward_bf16)(task, scratch);
+        KERNEL(attention_backward_bf16)(task, team);
         return;
     }
     const Head first = head_of(task, 0);
-    const Keys keys = pack_keys(&first, &scratch);
+    const Keys keys = pack_keys(&first, team);
+    attention_wait(team);
     for (size_t i = 0; i < task->heads; i++) {
         const Head head = head_of(task, i);
-        one_head(task, &head, &keys, scratch);
+        one_head(task, &head, &keys, team);
     }
-    for (size_t t = 0; t < first.T; t++) {
+    const Range range = own_keys(team, first.T);
+    for (size_t t = range.from; t < range.to; t++) {
         size_t at = first.kv_at + t * first.kv_stride;
         memcpy(task->dk + at, keys.dk + t * first.D, first.D * sizeof(float));
         memcpy(task->dv + at, keys.dv + t * first.D, first.D * sizeof(float));

@@ -3,66 +3,84 @@
  * One idea: queries are lanes, as in forward. A tile's width of queries at a time meets all keys
  * that it may see. Probabilities and the gradients of the scores, [keys][queries], are rounded once
  * each: their rows are A of the gradients of keys and values, and pairs of their rows are B of that
- * of the queries. Softmax and all sums are fp32. */
+ * of the queries. Softmax and all sums are fp32. A team divides the work as in
+ * attention_backward.c. */
 #include "autograd/kernels/simd/attention.h"
 
 /* What the heads of a task share. */
 typedef struct Shared {
     const LowKernel *kernel;
-    size_t row, turned_row;         /* distance of the rows of the next three, in units */
-    uint32_t *keys, *values;        /* [T][units of D] */
-    uint32_t *turned;               /* keys, [D][units of T] */
-    float *dk, *dv;                 /* sums: panels of channels, each [T][its width] */
-    uint32_t *q, *dout;             /* of a block of queries: [units of D][width] */
+    size_t row, turned_row;  /* distance of the rows of the next three, in units */
+    uint32_t *keys, *values; /* [T][units of D] */
+    uint32_t *turned;        /* keys, [D][units of T] */
+    float *dk, *dv;          /* sums: panels of channels, each [T][its width] */
+} Shared;
+
+/* A block of queries, one in each lane, and what a member makes of it. */
+typedef struct Block {
+    size_t first, count, width;     /* width: count in whole vectors */
+    size_t keys;                    /* how many the last query may see */
+    uint32_t *q, *dout;             /* [units of D][width] */
     uint32_t *q_pairs, *dout_pairs; /* panels of channels, each [width / 2][its width] */
     float *scores, *dp;             /* [keys][width] */
     uint32_t *p_rows, *ds_rows;     /* [keys][width / 2] */
     uint32_t *ds_pairs;             /* [units of keys][width] */
     float *dq;                      /* [D][width] */
     uint32_t *stage;
-} Shared;
+} Block;
 
 static uint32_t *take_units(float **scratch, size_t units)
 {
     return (uint32_t *)take(scratch, units);
 }
 
-static Shared prepare(const AttentionTask *task, const Head *head, float **scratch)
+/* The index-th block of the head, in the scratch of a member. */
+static Block block_of(const Head *head, const AttentionTeam *team, size_t index, size_t member)
+{
+    const size_t T = head->T, D = head->D, channels = whole_vectors(D);
+    float *scratch = own_scratch(team, member);
+    Block b = {.first = panel_start(&simd_tile, T, index)};
+    b.width = panel_start(&simd_tile, T, index + 1) - b.first;
+    b.count = T - b.first < b.width ? T - b.first : b.width;
+    b.keys = visible_keys(head, b.first + b.count - 1);
+    b.q = take_units(&scratch, units_of(D) * NR);
+    b.dout = take_units(&scratch, units_of(D) * NR);
+    b.q_pairs = take_units(&scratch, NR / 2 * channels);
+    b.dout_pairs = take_units(&scratch, NR / 2 * channels);
+    b.scores = take(&scratch, T * NR);
+    b.dp = take(&scratch, T * NR);
+    b.p_rows = take_units(&scratch, T * NR / 2);
+    b.ds_rows = take_units(&scratch, T * NR / 2);
+    b.ds_pairs = take_units(&scratch, units_of(T) * NR);
+    b.dq = take(&scratch, D * NR);
+    b.stage = take_units(&scratch, VL * D);
+    return b;
+}
+
+static Shared prepare(const AttentionTask *task, const Head *head, const AttentionTeam *team)
 {
     const Attention *a = head->a;
     const size_t T = head->T, D = head->D, channels = whole_vectors(D);
+    float *scratch = team->shared;
     Shared s = {.kernel = task->kernel,
                 .row = low_row_stride(units_of(D)),
                 .turned_row = low_row_stride(units_of(T))};
-    s.keys = take_units(scratch, T * s.row);
-    s.values = take_units(scratch, T * s.row);
-    s.turned = take_units(scratch, D * s.turned_row);
-    s.dk = take(scratch, T * channels);
-    s.dv = take(scratch, T * channels);
-    s.q = take_units(scratch, units_of(D) * NR);
-    s.dout = take_units(scratch, units_of(D) * NR);
-    s.q_pairs = take_units(scratch, NR / 2 * channels);
-    s.dout_pairs = take_units(scratch, NR / 2 * channels);
-    s.scores = take(scratch, T * NR);
-    s.dp = take(scratch, T * NR);
-    s.p_rows = take_units(scratch, T * NR / 2);
-    s.ds_rows = take_units(scratch, T * NR / 2);
-    s.ds_pairs = take_units(scratch, units_of(T) * NR);
-    s.dq = take(scratch, D * NR);
-    s.stage = take_units(scratch, VL * D);
-    KERNEL(attention_round)(kv_rows(head, a->k, 0), T, s.keys, s.row);
-    KERNEL(attention_round)(kv_rows(head, a->v, 0), T, s.values, s.row);
-    KERNEL(attention_turn)(kv_rows(head, a->k, 0), T, s.stage, s.turned, s.turned_row);
-    memset(s.dk, 0, T * channels * sizeof(float));
-    memset(s.dv, 0, T * channels * sizeof(float));
+    s.keys = take_units(&scratch, T * s.row);
+    s.values = take_units(&scratch, T * s.row);
+    s.turned = take_units(&scratch, D * s.turned_row);
+    s.dk = take(&scratch, T * channels);
+    s.dv = take(&scratch, T * channels);
+    const Range range = own_keys(team, T);
+    const size_t from = range.from, rows = range.to - from;
+    uint32_t *stage = block_of(head, team, 0, team->member).stage;
+    KERNEL(attention_round)(kv_rows(head, a->k, from), rows, s.keys + from * s.row, s.row);
+    KERNEL(attention_round)(kv_rows(head, a->v, from), rows, s.values + from * s.row, s.row);
+    KERNEL(attention_turn)
+    (kv_rows(head, a->k, from), rows, stage, s.turned + from / 2, s.turned_row);
+    clear_own(team, s.dk, T * channels);
+    clear_own(team, s.dv, T * channels);
     return s;
 }
-
-/* A block of queries, one in each lane. */
-typedef struct Block {
-    size_t first, count, width; /* width: count in whole vectors */
-    size_t keys;                /* how many the last query may see */
-} Block;
 
 /* Lanes of a vector of queries: what scores are reduced by, the factor that makes the sum of the
  * probabilities 1, and sum p dp. */
@@ -88,108 +106,137 @@ static Lanes weigh(const Head *head, const Block *block, size_t j, float *scores
 }
 
 /* Two keys, or the last, of one vector of queries: rounds p and ds = p (dp - sum p dp) scale. */
-ALWAYS_INLINE void round_two(const Shared *s, const Lanes *l, size_t width, size_t j, size_t key,
-                             bool both, float scale)
+ALWAYS_INLINE void round_two(const Block *b, const Lanes *l, size_t j, size_t key, bool both,
+                             float scale)
 {
     vu rounded[2] = {{0}};
     for (size_t i = 0; i < 1 + (size_t)both; i++) {
-        const size_t at = (key + i) * width + j;
-        vf p = vload(s->scores + at) * l->norm;
-        rounded[i] = vround_bf16(p * (vload(s->dp + at) - l->delta) * scale);
-        *(vh_any *)((uint16_t *)s->p_rows + at) = vnarrow_bf16(p);
-        *(vh_any *)((uint16_t *)s->ds_rows + at) = __builtin_convertvector(rounded[i], vh);
+        const size_t at = (key + i) * b->width + j;
+        vf p = vload(b->scores + at) * l->norm;
+        rounded[i] = vround_bf16(p * (vload(b->dp + at) - l->delta) * scale);
+        *(vh_any *)((uint16_t *)b->p_rows + at) = vnarrow_bf16(p);
+        *(vh_any *)((uint16_t *)b->ds_rows + at) = __builtin_convertvector(rounded[i], vh);
     }
-    vstore((float *)s->ds_pairs + key / 2 * width + j, (vf)(rounded[0] | rounded[1] << 16));
+    vstore((float *)b->ds_pairs + key / 2 * b->width + j, (vf)(rounded[0] | rounded[1] << 16));
 }
 
-static void softmax_backward(const Shared *s, const Head *head, const Block *block)
+static void softmax_backward(const Head *head, const Block *b)
 {
-    hide_keys(head, block->first, block->width, head->a->causal, 0, block->keys, s->scores);
-    for (size_t j = 0; j < block->width; j += VL) {
-        const Lanes l = weigh(head, block, j, s->scores, s->dp);
+    hide_keys(head, b->first, b->width, head->a->causal, 0, b->keys, b->scores);
+    for (size_t j = 0; j < b->width; j += VL) {
+        const Lanes l = weigh(head, b, j, b->scores, b->dp);
         size_t key = 0;
-        for (; key + 2 <= block->keys; key += 2)
-            round_two(s, &l, block->width, j, key, true, head->a->scale);
-        if (key < block->keys)
-            round_two(s, &l, block->width, j, key, false, head->a->scale);
+        for (; key + 2 <= b->keys; key += 2)
+            round_two(b, &l, j, key, true, head->a->scale);
+        if (key < b->keys)
+            round_two(b, &l, j, key, false, head->a->scale);
     }
 }
 
-/* sums += a^T b of the block's queries: a [keys][width / 2], b as attention_zip makes it. */
-static void fold(const Shared *s, const Head *head, const Block *block, const uint32_t *a,
-                 const uint32_t *b, float *sums)
+/* Writes dq of the block, and leaves probabilities and the gradients of the scores. */
+static void work_queries(const Shared *s, const AttentionTask *task, const Head *head,
+                         const Block *b)
 {
-    const size_t D = head->D, units = block->width / 2;
+    const Attention *a = head->a;
+    const size_t D = head->D, width = b->width, units = units_of(D);
+    const Rows q = q_rows(head, b->first);
+    const Rows dout = {DT_F32, task->dout + head->out_at + b->first * a->H * D, a->H * D, D};
+    int64_t since = parts_begin(head);
+    KERNEL(attention_lanes)(q, b->count, width, b->stage, b->q);
+    KERNEL(attention_multiply)
+    (s->kernel, s->keys, s->row, b->keys, units, b->q, width, b->scores, false);
+    part_ends(head, PART_SCORES, &since);
+    KERNEL(attention_lanes)(dout, b->count, width, b->stage, b->dout);
+    KERNEL(attention_multiply)
+    (s->kernel, s->values, s->row, b->keys, units, b->dout, width, b->dp, false);
+    part_ends(head, PART_VALUES, &since);
+    softmax_backward(head, b);
+    part_ends(head, PART_SOFTMAX, &since);
+    KERNEL(attention_multiply)
+    (s->kernel, s->turned, s->turned_row, D, units_of(b->keys), b->ds_pairs, width, b->dq, false);
+    KERNEL(interleave)
+    (D, b->count, (const uint32_t *)b->dq, width,
+     (uint32_t *)(task->dq + head->q_at + b->first * a->qkv_stride), a->qkv_stride);
+    KERNEL(attention_zip)(q, b->count, width / 2, b->q_pairs);
+    part_ends(head, PART_SCORES, &since);
+    KERNEL(attention_zip)(dout, b->count, width / 2, b->dout_pairs);
+    part_ends(head, PART_VALUES, &since);
+}
+
+/* sums += x^T y of the block's queries, of the keys in `range`: x [keys][width / 2], y as
+ * attention_zip makes it. */
+static void fold(const Shared *s, const Head *head, const Block *b, Range range, const uint32_t *x,
+                 const uint32_t *y, float *sums)
+{
+    const size_t D = head->D, units = b->width / 2;
     for (size_t p = 0; p < panel_count(&simd_tile, D); p++) {
         size_t from = panel_start(&simd_tile, D, p),
                width = panel_start(&simd_tile, D, p + 1) - from;
         KERNEL(attention_multiply)
-        (s->kernel, a, units, block->keys, units, b + units * from, width, sums + head->T * from,
-         true);
+        (s->kernel, x + range.from * units, units, range.to - range.from, units, y + units * from,
+         width, sums + head->T * from + range.from * width, true);
     }
 }
 
-/* Writes the block's dq, adds to dk and dv. */
-static void one_block(const Shared *s, const AttentionTask *task, const Head *head,
-                      const Block *block)
+/* Adds the block to dk and dv of those keys that its queries may see. */
+static void work_keys(const Shared *s, const Head *head, const Block *b, Range range)
 {
-    const Attention *a = head->a;
-    const size_t D = head->D, width = block->width, units = units_of(D);
-    const Rows q = q_rows(head, block->first);
-    const Rows dout = {DT_F32, task->dout + head->out_at + block->first * a->H * D, a->H * D, D};
+    range.to = range.to < b->keys ? range.to : b->keys;
+    if (range.from >= range.to)
+        return;
     int64_t since = parts_begin(head);
-    KERNEL(attention_lanes)(q, block->count, width, s->stage, s->q);
-    KERNEL(attention_multiply)
-    (s->kernel, s->keys, s->row, block->keys, units, s->q, width, s->scores, false);
+    fold(s, head, b, range, b->ds_rows, b->q_pairs, s->dk);
     part_ends(head, PART_SCORES, &since);
-    KERNEL(attention_lanes)(dout, block->count, width, s->stage, s->dout);
-    KERNEL(attention_multiply)
-    (s->kernel, s->values, s->row, block->keys, units, s->dout, width, s->dp, false);
-    part_ends(head, PART_VALUES, &since);
-    softmax_backward(s, head, block);
-    part_ends(head, PART_SOFTMAX, &since);
-    KERNEL(attention_multiply)
-    (s->kernel, s->turned, s->turned_row, D, units_of(block->keys), s->ds_pairs, width, s->dq,
-     false);
-    KERNEL(interleave)
-    (D, block->count, (const uint32_t *)s->dq, width,
-     (uint32_t *)(task->dq + head->q_at + block->first * a->qkv_stride), a->qkv_stride);
-    KERNEL(attention_zip)(q, block->count, width / 2, s->q_pairs);
-    fold(s, head, block, s->ds_rows, s->q_pairs, s->dk);
-    part_ends(head, PART_SCORES, &since);
-    KERNEL(attention_zip)(dout, block->count, width / 2, s->dout_pairs);
-    fold(s, head, block, s->p_rows, s->dout_pairs, s->dv);
+    fold(s, head, b, range, b->p_rows, b->dout_pairs, s->dv);
     part_ends(head, PART_VALUES, &since);
 }
 
-/* sums, panels of channels, into rows. */
-static void store_rows(const Head *head, const float *sums, float *out)
+/* Writes dq, adds to dk and dv of the keys: a block for each member at a time. */
+static void one_head(const Shared *s, const AttentionTask *task, const Head *head,
+                     const AttentionTeam *team)
+{
+    const size_t blocks = panel_count(&simd_tile, head->T);
+    for (size_t at = 0; at < blocks; at += team->members) {
+        size_t count = blocks - at < team->members ? blocks - at : team->members;
+        if (team->member < count) {
+            const Block own = block_of(head, team, at + team->member, team->member);
+            work_queries(s, task, head, &own);
+        }
+        attention_wait(team);
+        const Block last = block_of(head, team, at + count - 1, count - 1);
+        const Range range = own_keys(team, last.keys);
+        for (size_t i = 0; i < count; i++) {
+            const Block b = block_of(head, team, at + i, i);
+            work_keys(s, head, &b, range);
+        }
+        attention_wait(team);
+    }
+}
+
+/* sums, panels of channels, into the rows of the keys in `range`. */
+static void store_rows(const Head *head, Range range, const float *sums, float *out)
 {
     const size_t D = head->D;
     for (size_t p = 0; p < panel_count(&simd_tile, D); p++) {
         size_t from = panel_start(&simd_tile, D, p),
                width = panel_start(&simd_tile, D, p + 1) - from;
         size_t n = D - from < width ? D - from : width;
-        for (size_t t = 0; t < head->T; t++, sums += width)
-            memcpy(out + t * head->kv_stride + from, sums, n * sizeof(float));
+        for (size_t t = range.from; t < range.to; t++)
+            memcpy(out + t * head->kv_stride + from, sums + head->T * from + t * width,
+                   n * sizeof(float));
     }
 }
 
-void KERNEL(attention_backward_bf16)(const AttentionTask *task, float *scratch)
+void KERNEL(attention_backward_bf16)(const AttentionTask *task, const AttentionTeam *team)
 {
     const Head first = head_of(task, 0);
-    const Shared s = prepare(task, &first, &scratch);
-    const size_t T = first.T;
+    const Shared s = prepare(task, &first, team);
+    attention_wait(team);
     for (size_t i = 0; i < task->heads; i++) {
         const Head head = head_of(task, i);
-        for (size_t b = 0; b < panel_count(&simd_tile, T); b++) {
-            Block block = {.first = panel_start(&simd_tile, T, b)};
-            block.width = panel_start(&simd_tile, T, b + 1) - block.first;
-            block.count = T - block.first < block.width ? T - block.first : block.width;
-            block.keys = visible_keys(&head, block.first + block.count - 1);
-            one_block(&s, task, &head, &block);
-        }
+        one_head(&s, task, &head, team);
     }
-    store_rows(&first, s.dk, task->dk + first.kv_at);
-    store_rows(&first, s.dv, task->dv + first.kv_at);
+    const Range range = own_keys(team, first.T);
+    store_rows(&first, range, s.dk, task->dk + first.kv_at);
+    store_rows(&first, range, s.dv, task->dv + first.kv_at);
 }

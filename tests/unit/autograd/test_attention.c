@@ -186,26 +186,38 @@ Test(attention, scores_of_any_size)
     }
 }
 
+static void check_threads(const Attention *shape, size_t H, size_t KV, bool causal)
+{
+    static const int threads[] = {2, 3, 5, 16};
+    Setup one = setup_new(shape->B, shape->T, H, shape->D, causal, MASK_RANDOM);
+    one.a.KV = KV;
+    run_both(&one, 1);
+    for (size_t t = 0; t < COUNT_OF(threads); t++) {
+        Setup s = setup_new(shape->B, shape->T, H, shape->D, causal, MASK_RANDOM);
+        s.a.KV = KV;
+        run_both(&s, threads[t]);
+        cr_assert_eq(memcmp(one.out, s.out, s.rows * s.C * 4), 0);
+        cr_assert_eq(memcmp(one.lse, s.lse, s.a.B * s.a.H * s.a.T * 4), 0);
+        cr_assert_eq(memcmp(one.dqkv, s.dqkv, s.rows * 3 * s.C * 4), 0,
+                     "B%zu T%zu H%zu of %zu D%zu causal %d, %d threads", s.a.B, s.a.T, H, KV, s.a.D,
+                     causal, threads[t]);
+        setup_free(&s);
+    }
+    setup_free(&one);
+}
+
+/* Of heads as many as threads, more and fewer, and of one; whole blocks of queries and not. */
 Test(attention, the_same_bits_for_any_number_of_threads)
 {
-    static const int threads[] = {2, 3, 5};
-    for (size_t i = 0; i < COUNT_OF(isas); i++) {
-        if (!choose(isas[i]))
-            continue;
-        for (size_t H = 1; H <= 4; H += 3) {
-            Setup one = setup_new(1, 300, H, 24, H == 4, MASK_RANDOM);
-            run_both(&one, 1);
-            for (size_t t = 0; t < COUNT_OF(threads); t++) {
-                Setup s = setup_new(1, 300, H, 24, H == 4, MASK_RANDOM);
-                run_both(&s, threads[t]);
-                cr_assert_eq(memcmp(one.out, s.out, s.rows * s.C * 4), 0);
-                cr_assert_eq(memcmp(one.lse, s.lse, s.a.H * s.a.T * 4), 0);
-                cr_assert_eq(memcmp(one.dqkv, s.dqkv, s.rows * 3 * s.C * 4), 0);
-                setup_free(&s);
-            }
-            setup_free(&one);
-        }
-    }
+    static const Attention shapes[] = {
+        {.B = 1, .T = 300, .D = 24}, {.B = 1, .T = 512, .D = 16}, {.B = 3, .T = 161, .D = 65}};
+    for (size_t i = 0; i < COUNT_OF(isas); i++)
+        for (size_t s = 0; s < COUNT_OF(shapes) && choose(isas[i]); s++)
+            for (size_t H = 1; H <= 4; H++)
+                for (int causal = 0; causal <= 1; causal++) {
+                    check_threads(&shapes[s], H, H, causal);
+                    check_threads(&shapes[s], H, 1, causal);
+                }
 }
 
 /* These rows alone. */
@@ -250,6 +262,20 @@ Test(attention, sequences_of_any_lengths_give_the_bits_of_each_alone)
                 setup_free(&all);
                 setup_free(&apart);
             }
+}
+
+/* All threads work one head together, on one copy of its keys. */
+Test(attention, scratch_has_a_head_once_if_threads_share_it)
+{
+    for (int product = DT_F32; product <= DT_BF16; product++) {
+        Attention a = {.B = 1, .H = 1, .T = 1024, .D = 64, .product = (DType)product}, two = a;
+        two.H = 2;
+        const size_t one_thread = attention_scratch_bytes(&a, 1, true);
+        const size_t two_threads = attention_scratch_bytes(&a, 2, true);
+        cr_assert_gt(two_threads, one_thread);
+        cr_assert_lt(two_threads, 2 * one_thread);
+        cr_assert_eq(attention_scratch_bytes(&two, 2, true), 2 * one_thread);
+    }
 }
 
 Test(attention, scratch_is_linear_in_the_context)
