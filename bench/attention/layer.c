@@ -14,19 +14,10 @@ static double lse_bytes(const Attention *a)
     return (double)a->B * (double)a->H * (double)a->T * sizeof(float);
 }
 
-/* Backward multiplies fp32. */
-static Attention backward_of(const Attention *a)
-{
-    Attention b = *a;
-    b.product = DT_F32;
-    return b;
-}
-
 static double flash_scratch_bytes(const Attention *a, int threads)
 {
-    const Attention b = backward_of(a);
     return fmax((double)attention_scratch_bytes(a, threads, false),
-                (double)attention_scratch_bytes(&b, threads, true));
+                (double)attention_scratch_bytes(a, threads, true));
 }
 
 static void flash_forward(const AttentionLayer *l)
@@ -38,7 +29,7 @@ static void flash_forward(const AttentionLayer *l)
 
 static void flash_backward(const AttentionLayer *l)
 {
-    Attention a = backward_of(&l->a);
+    Attention a = l->a;
     size_t C = a.H * a.D;
     a.lse = l->kept;
     attention_backward(&a, l->dout, l->dqkv, l->dqkv + C, l->dqkv + 2 * C, l->threads, l->scratch);

@@ -143,8 +143,8 @@ typedef struct Matrix {
 } Matrix;
 
 /* c[m,n] = a[m,k] b[k,n]. */
-static void multiply(const Head *h, DType product, size_t m, size_t n, size_t k, Matrix a, Matrix b,
-                     float *c, size_t c_row)
+static void multiply(const Head *h, size_t m, size_t n, size_t k, Matrix a, Matrix b, float *c,
+                     size_t c_row)
 {
     gemm_run(&(Gemm){.m = m,
                      .n = n,
@@ -155,7 +155,7 @@ static void multiply(const Head *h, DType product, size_t m, size_t n, size_t k,
                      .b = b.at,
                      .b_row = b.row,
                      .b_col = b.col,
-                     .product = product,
+                     .product = h->l->a.product,
                      .c = c,
                      .c_row = c_row},
              h->l->threads, h->gemm_scratch);
@@ -174,11 +174,10 @@ static void head_forward(const Head *h)
 {
     const Attention *a = &h->l->a;
     const size_t T = a->T, D = a->D;
-    multiply(h, a->product, T, T, D, (Matrix){h->q, h->row, 1}, (Matrix){h->k, 1, h->row},
-             h->probabilities, T);
+    multiply(h, T, T, D, (Matrix){h->q, h->row, 1}, (Matrix){h->k, 1, h->row}, h->probabilities, T);
     each_query(h, softmax_row);
-    multiply(h, a->product, T, D, T, (Matrix){h->probabilities, T, 1}, (Matrix){h->v, h->row, 1},
-             h->o, h->o_row);
+    multiply(h, T, D, T, (Matrix){h->probabilities, T, 1}, (Matrix){h->v, h->row, 1}, h->o,
+             h->o_row);
     store_out(h);
 }
 
@@ -189,11 +188,11 @@ static void head_backward(const Head *h)
     const Matrix dout = {h->l->dout + h->first * C + h->column, C, 1};
     float *dq = h->l->dqkv + h->first * row + h->column, *dk = dq + C, *dv = dk + C;
     each_query(h, widen_kept_row);
-    multiply(h, DT_F32, T, D, T, (Matrix){h->probabilities, 1, T}, dout, dv, row);
-    multiply(h, DT_F32, T, T, D, dout, (Matrix){h->v, 1, h->row}, h->other, T);
+    multiply(h, T, D, T, (Matrix){h->probabilities, 1, T}, dout, dv, row);
+    multiply(h, T, T, D, dout, (Matrix){h->v, 1, h->row}, h->other, T);
     each_query(h, softmax_row_backward);
-    multiply(h, DT_F32, T, D, T, (Matrix){h->other, T, 1}, (Matrix){h->k, h->row, 1}, dq, row);
-    multiply(h, DT_F32, T, D, T, (Matrix){h->other, 1, T}, (Matrix){h->q, h->row, 1}, dk, row);
+    multiply(h, T, D, T, (Matrix){h->other, T, 1}, (Matrix){h->k, h->row, 1}, dq, row);
+    multiply(h, T, D, T, (Matrix){h->other, 1, T}, (Matrix){h->q, h->row, 1}, dk, row);
 }
 
 static void each_head(const AttentionLayer *l, void (*work)(const Head *h))

@@ -31,8 +31,8 @@ static Field fields[] = {
     KEY(BOOL, "causal", causal, "True", "True: a token sees itself and what is before it",
         .choices = NULL),
     KEY(TEXT, "precision", base.config.precision, "fp32",
-        "format of queries, keys, values, output and, in plain, probabilities; bf16: products of "
-        "the forward pass too, where the CPU has them; backward multiplies fp32",
+        "format of queries, keys, values, output and, in plain, probabilities; bf16: of products, "
+        "forward and backward, too, where the CPU has an instruction for it, else they are fp32",
         .choices = "fp32|bf16"),
     SHARED("forward_ms"),
     SHARED("backward_ms"),
@@ -86,8 +86,8 @@ static Field fields[] = {
     SHARED("peak_gflops_per_s"),
     SHARED("peak_fraction"),
     OUT(TEXT, "product_support", base.product_support, "",
-        "how this CPU multiplies in the forward pass: native, or convert (stored small, multiplied "
-        "in fp32)"),
+        "how this CPU multiplies the precision, forward and backward: native, or convert (stored "
+        "small, multiplied in fp32)"),
     SHARED("product_instruction"),
     SHARED("isa"),
     SHARED("gemm"),

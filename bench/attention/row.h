@@ -27,5 +27,5 @@ const Schema *attention_schema(void);
  * multiplies. Bytes that no machine has are held at 2^62. */
 void attention_row_plan(void *row);
 
-/* The shape without pointers; products are bf16 in a forward pass where the row and the CPU are. */
+/* The shape without pointers; products are bf16 where the row and the CPU are. */
 Attention attention_shape(const AttentionRow *r);

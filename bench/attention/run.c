@@ -62,7 +62,9 @@ int attention_run(AttentionRow *r, Samples *samples, Err *err)
     AttentionLayer l;
     if (layer_of(&l, r, &shape, attention_impl(r->impl), err) != 0)
         return -1;
+    products_taken();
     run_trials(&r->base.config, &l, samples);
+    products_describe(products_taken(), r->base.product_instruction, TEXT_SIZE);
     counters_doubt(samples);
     r->base.peak_rss_bytes = peak_rss_bytes(getpid());
     r->base.threads_seen = threads_seen(r->base.config.threads);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tests/support/amx_emulated.h"
+#include "tests/support/bf16_plain.h"
 #include "tests/support/fp16_emulated.h"
 #include "tests/support/ref.h"
 
@@ -50,6 +51,21 @@ static inline bool way_choose(const Way *way)
 #define FOR_EACH_WAY(way)                                                                          \
     for (const Way *way = ways; way < ways + COUNT_OF(ways); way++)                                \
         if (way_choose(way))
+
+/* Plain C stands in where no instruction multiplies bf16. */
+static inline bool way_choose_bf16(const Way *way)
+{
+    if (!way_choose(way))
+        return false;
+    if (attention_product() != DT_BF16)
+        low_kernel_force(DT_BF16, &bf16_plain);
+    cr_assert_eq(attention_product(), DT_BF16);
+    return true;
+}
+
+#define FOR_EACH_WAY_OF_BF16(way)                                                                  \
+    for (const Way *way = ways; way < ways + COUNT_OF(ways); way++)                                \
+        if (way_choose_bf16(way))
 
 static const DType products[] = {DT_BF16, DT_F16, DT_I8};
 

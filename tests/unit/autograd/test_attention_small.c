@@ -1,25 +1,9 @@
 /* test_attention_small: attention on small formats: products of bf16 by every way to multiply it,
  * forward and backward, against doubles; q, k, v and out in bf16 and f16. */
-#include "tests/support/bf16_plain.h"
 #include "tests/support/low_ways.h"
 
 #include <math.h>
 #include <string.h>
-
-/* Plain C stands in where no instruction multiplies bf16. */
-static bool way_choose_bf16(const Way *way)
-{
-    if (!way_choose(way))
-        return false;
-    if (attention_product() != DT_BF16)
-        low_kernel_force(DT_BF16, &bf16_plain);
-    cr_assert_eq(attention_product(), DT_BF16);
-    return true;
-}
-
-#define FOR_EACH_WAY_OF_BF16(way)                                                                  \
-    for (const Way *way = ways; way < ways + COUNT_OF(ways); way++)                                \
-        if (way_choose_bf16(way))
 
 typedef struct Shape {
     size_t B, T, H, D;

@@ -8,7 +8,7 @@
 #include "bench/attention/layer.h"
 #include "bench/attention/run.h"
 #include "bench/attention/study.h"
-#include "tests/support/ref.h"
+#include "tests/support/low_ways.h"
 
 static Attention shape_of(size_t B, size_t T, size_t H, size_t D, bool causal, DType type)
 {
@@ -82,6 +82,43 @@ Test(attention_study, both_implementations_compute_attention)
     }
 }
 
+/* What a forward and a backward pass multiply. */
+static void expect_products(const Attention *shape, const AttentionImpl *impl, unsigned wanted)
+{
+    AttentionLayer l;
+    Err err;
+    cr_assert(attention_layer_init(&l, shape, impl, 2, 1, &err) == 0, "%s", err.msg);
+    products_taken();
+    impl->forward(&l);
+    cr_expect(eq(uint, products_taken(), wanted), "%s forward", impl->name);
+    impl->backward(&l);
+    cr_expect(eq(uint, products_taken(), wanted), "%s backward", impl->name);
+    attention_layer_release(&l);
+}
+
+Test(attention_study, both_passes_multiply_bf16_where_the_cpu_does)
+{
+    static const size_t shapes[][4] = {{2, 7, 3, 5}, {1, 130, 2, 128}, {1, 400, 1, 64}};
+    FOR_EACH_WAY_OF_BF16(way)
+    for (size_t i = 0; i < COUNT_OF(shapes) * COUNT_OF(impls); i++) {
+        const size_t *s = shapes[i / 2];
+        const AttentionImpl *impl = impls[i % 2];
+        const Attention a = attention_layer_shape(s[0], s[1], s[2], s[3], true, DT_BF16);
+        expect_products(&a, impl, 1u << DT_BF16);
+        double error = error_of(&a, impl, 2);
+        cr_expect(error <= 2e-2, "%s, T %zu: off by %g", impl->name, s[1], error);
+    }
+}
+
+Test(attention_study, products_are_fp32_where_the_cpu_has_no_bf16)
+{
+    static const Way none = {"generic", "", NO_AMX};
+    cr_assert(way_choose(&none));
+    const Attention a = attention_layer_shape(1, 40, 2, 16, true, DT_BF16);
+    for (size_t i = 0; i < COUNT_OF(impls); i++)
+        expect_products(&a, impls[i], 1u << DT_F32);
+}
+
 Test(attention_study, threads_change_no_bit)
 {
     for (size_t i = 0; i < COUNT_OF(impls); i++) {
@@ -144,6 +181,29 @@ Test(attention_study, saved_bytes_are_what_backward_reads)
 }
 
 /* ---- rows ---- */
+
+/* Of a row of bf16, on a CPU that multiplies it, by the instruction that it names. */
+Test(attention_study, a_row_names_what_it_multiplied_by)
+{
+    FOR_EACH_WAY_OF_BF16(way)
+    for (size_t i = 0; i < COUNT_OF(impls); i++) {
+        AttentionRow r;
+        Samples samples;
+        Err err;
+        grid_row_init(attention_schema(), &r);
+        samples_init(&samples);
+        text_set(r.impl, impls[i]->name);
+        text_set(r.base.config.precision, "bf16");
+        r.base.config.context_length = 300;
+        r.base.config.threads = 2;
+        r.base.config.num_trials = 1;
+        cr_assert(attention_parity(&r, INT_MISSING, &err) == 0, "%s", err.msg);
+        cr_expect(r.parity_error > 0);
+        cr_assert(attention_run(&r, &samples, &err) == 0, "%s", err.msg);
+        cr_expect(eq(str, r.base.product_instruction, (char *)product_instruction(DT_BF16)));
+        samples_release(&samples);
+    }
+}
 
 Test(attention_study, parity_is_shown_at_a_context_that_fits)
 {
