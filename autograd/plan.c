@@ -91,7 +91,8 @@ static void consume(Lives *l, const Step *s)
         if (s->add >> i & 1)
             touch(l, l->current[in->index].grad);
         else
-            l->current[in->index].grad = begin(l, in, BUFFER_GRAD, tensor_count(in) * sizeof(float));
+            l->current[in->index].grad =
+                begin(l, in, BUFFER_GRAD, tensor_count(in) * sizeof(float));
     }
 }
 
@@ -211,11 +212,14 @@ size_t plan_bytes(const Plan *p, const Buffer *b)
     return is_shared(p, b->t, b->kind) ? b->bytes : p->slices.count * b->bytes;
 }
 
-size_t *plan_alive(const Plan *p)
+/* Of those that begin at step `from` or later. */
+static size_t *alive_since(const Plan *p, size_t from)
 {
     size_t steps = p->schedule->count;
     size_t *alive = xcalloc(steps + 1, sizeof *alive); /* what begins less what has ended */
     for (size_t i = 0; i < p->count; i++) {
+        if (p->buffers[i].first < from)
+            continue;
         alive[p->buffers[i].first] += plan_bytes(p, &p->buffers[i]);
         alive[p->buffers[i].last + 1] -= plan_bytes(p, &p->buffers[i]);
     }
@@ -224,12 +228,23 @@ size_t *plan_alive(const Plan *p)
     return alive;
 }
 
-static void measure_live(Plan *p)
+size_t *plan_alive(const Plan *p)
 {
-    size_t *alive = plan_alive(p);
+    return alive_since(p, 0);
+}
+
+static size_t most_alive(const Plan *p, size_t from)
+{
+    size_t most = 0, *alive = alive_since(p, from);
     for (size_t i = 0; i < p->schedule->count; i++)
-        p->live_bytes = alive[i] > p->live_bytes ? alive[i] : p->live_bytes;
+        most = alive[i] > most ? alive[i] : most;
     free(alive);
+    return most;
+}
+
+size_t plan_backward_bytes(const Plan *p)
+{
+    return most_alive(p, p->schedule->num_forward);
 }
 
 /* A slice runs on one thread. */
@@ -257,7 +272,7 @@ void plan_build(Plan *p, const Schedule *s, int threads)
     find_lives(p, current);
     free(current);
     place(p);
-    measure_live(p);
+    p->live_bytes = most_alive(p, 0);
     measure_scratch(p);
 }
 

@@ -41,3 +41,6 @@ size_t plan_place(const Plan *p, const Buffer *b, size_t slice);
 size_t plan_bytes(const Plan *p, const Buffer *b);
 /* Bytes of all buffers alive at each step of the schedule. Caller frees. */
 size_t *plan_alive(const Plan *p);
+/* The most of them alive at one step that began in the backward pass: gradients, and what is made
+ * again. */
+size_t plan_backward_bytes(const Plan *p);

@@ -53,15 +53,25 @@ static bool fits(const Model *m)
     return !m->options.memory_limit || model_predicted_bytes(m) <= m->options.memory_limit;
 }
 
+/* What more blocks at a time than are planned need at least: all that these blocks make again is
+ * alive together. */
+static size_t least_of_more(const Model *m)
+{
+    return model_predicted_bytes(m) - m->plan.arena_bytes + plan_backward_bytes(&m->plan);
+}
+
 /* As few blocks at a time as fit, else as take least memory: kept block ends become fewer, the
- * blocks that are made again larger. */
+ * blocks that are made again larger. Ends where these alone are too large. */
 static void plan_blocks(Model *m)
 {
     size_t layers = m->config.num_layers, best = 1;
     plan_again(m, RECOMPUTE_BLOCK);
-    size_t least = model_predicted_bytes(m);
+    size_t least = model_predicted_bytes(m), floor = least_of_more(m);
     for (size_t every = 2; every <= layers && !fits(m); every++) {
+        if (floor > m->options.memory_limit && floor >= least)
+            break;
         plan_again(m, recompute_blocks(every));
+        floor = least_of_more(m);
         if (model_predicted_bytes(m) < least) {
             least = model_predicted_bytes(m);
             best = every;

@@ -106,6 +106,64 @@ Test(model_planned, predicted_bytes)
               "too little memory, and no block is rerun");
 }
 
+static size_t bytes_with(const ModelConfig *c, ModelOptions o, RecomputeChoice choice,
+                         Recompute *rc)
+{
+    Model m;
+    o.recompute = choice;
+    model_plan(&m, c, &o);
+    size_t bytes = model_predicted_bytes(&m);
+    *rc = m.recompute;
+    model_release(&m);
+    return bytes;
+}
+
+/* The fewest blocks at a time that fit, else those that take least memory. */
+static size_t best_blocks(const size_t *bytes, size_t layers, size_t limit)
+{
+    size_t best = 1;
+    for (size_t every = 1; every <= layers; every++) {
+        if (bytes[every] <= limit)
+            return every;
+        if (bytes[every] < bytes[best])
+            best = every;
+    }
+    return best;
+}
+
+/* Under limits that each number of blocks just meets and just misses, and under one byte. */
+static void expect_best_blocks(size_t layers, size_t d_model, size_t context)
+{
+    ModelConfig c = model_config_gpt(d_model, layers, 1, 64, context);
+    ModelOptions o = {
+        .wants = {.batch = 1, .context = context, .loss = true}, .backward = true, .threads = 1};
+    size_t bytes[64], cheap;
+    Recompute rc;
+    cr_assert(layers < COUNT_OF(bytes));
+    cheap = bytes_with(&c, o, CHOOSE_CHEAP, &rc);
+    for (size_t every = 1; every <= layers; every++)
+        bytes[every] = bytes_with(&c, o, (RecomputeChoice)(CHOOSE_BLOCK + (int)every - 1), &rc);
+    for (size_t i = 0; i <= 2 * layers; i++) {
+        o.memory_limit = i == 0 ? 1 : bytes[(i + 1) / 2] - i % 2;
+        bytes_with(&c, o, CHOOSE_AUTO, &rc);
+        Recompute wanted = cheap <= o.memory_limit
+                               ? RECOMPUTE_CHEAP
+                               : recompute_blocks(best_blocks(bytes, layers, o.memory_limit));
+        cr_expect(rc == wanted, "%zu layers of %zu, context %zu, limit %zu: %d, not %d", layers,
+                  d_model, context, o.memory_limit, (int)rc, (int)wanted);
+    }
+}
+
+Test(model_planned, auto_chooses_as_if_every_number_of_blocks_were_tried)
+{
+    static const size_t layers[] = {1, 2, 7, 20, 45};
+    for (size_t i = 0; i < COUNT_OF(layers); i++) {
+        expect_best_blocks(layers[i], 16, 16);
+        expect_best_blocks(layers[i], 16, 128);
+        expect_best_blocks(layers[i], 32, 3);
+    }
+}
+
 Test(model_planned, packed_copies_only_where_they_fit)
 {
     ModelOptions o = {.wants = {.batch = 1, .context = 64, .loss = true}, .threads = 2};
