@@ -7,7 +7,7 @@
 
 static const Tile simd_tile = {.rows = MR, .lanes = VL, .vectors = NV};
 
-/* Prefetches the lines of these bytes, at most as many as a step of a tile reads of B. */
+/* Prefetches the lines of these bytes, four at most: a step of a tile reads three of B. */
 ALWAYS_INLINE void prefetch_lines(const char *at, size_t bytes)
 {
     _Static_assert(NR * sizeof(float) <= 192, "three lines");
@@ -16,6 +16,8 @@ ALWAYS_INLINE void prefetch_lines(const char *at, size_t bytes)
         __builtin_prefetch(at + 64);
     if (bytes > 128)
         __builtin_prefetch(at + 128);
+    if (VL < 16 && bytes > 192)
+        __builtin_prefetch(at + 192);
 }
 
 #define ROW_KERNEL(result, name, parameters)   result KERNEL(name) parameters;
