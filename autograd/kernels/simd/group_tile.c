@@ -58,21 +58,11 @@ typedef __m256i vbytes;
 #define SIGNED_BY(x, s) _mm256_sign_epi8(x, s)
 #endif
 
-/* What is added next is added to this: GCC would rather add the products of a group as a tree, for
- * which AVX2 has too few registers. */
-ALWAYS_INLINE vi in_order(vi sum)
-{
-#if VL == 8
-    __asm__("" : "+x"(sum));
-#endif
-    return sum;
-}
-
 /* vpmaddubsw sums pairs into 16 bits. Of q4_0 the pairs of all units of a group fit there: 16 x 15
  * x 127 < 2^15. */
 ALWAYS_INLINE vi dot_q4_0(vi sum, uint32_t a, vu b)
 {
-    return in_order((vi)ADD_16((vbytes)sum, PAIRS((vbytes)b, (vbytes)vset1i((int32_t)a))));
+    return vin_order((vi)ADD_16((vbytes)sum, PAIRS((vbytes)b, (vbytes)vset1i((int32_t)a))));
 }
 
 ALWAYS_INLINE vi finish_q4_0(vi sum, int32_t start)
@@ -84,7 +74,7 @@ ALWAYS_INLINE vi finish_q4_0(vi sum, int32_t start)
 ALWAYS_INLINE vi dot_q8_0(vi sum, uint32_t a, vu b)
 {
     vbytes levels = (vbytes)(b ^ 0x80808080), x = (vbytes)vset1i((int32_t)a);
-    return in_order(sum + (vi)PAIRS_OF_16(PAIRS(SIZE_OF_8(levels), SIGNED_BY(x, levels))));
+    return vin_order(sum + (vi)PAIRS_OF_16(PAIRS(SIZE_OF_8(levels), SIGNED_BY(x, levels))));
 }
 
 ALWAYS_INLINE vi finish_q8_0(vi sum, int32_t start)

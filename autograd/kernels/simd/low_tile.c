@@ -112,11 +112,8 @@ ALWAYS_INLINE void widening_i8_step(const int mr, const int nv, vf acc[MR][NV], 
 #pragma GCC unroll 8
         for (int r = 0; r < mr; r++)
 #pragma GCC unroll 3
-            for (int v = 0; v < nv; v++) {
-                acc[r][v] = dot(acc[r][v], a[(size_t)r * t->a_row], bv[v]);
-                /* Now: the compiler would keep products, and spill sums for them. */
-                __asm__ volatile("" : "+v"(acc[r][v]));
-            }
+            for (int v = 0; v < nv; v++)
+                acc[r][v] = (vf)vin_order((vi)dot(acc[r][v], a[(size_t)r * t->a_row], bv[v]));
         a += t->a_unit;
     }
 }

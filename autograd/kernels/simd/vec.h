@@ -234,8 +234,19 @@ ALWAYS_INLINE vi vdot_bytes(vi sum, vi a, vi b)
 }
 #endif
 
-/* *sum += a b. With AVX2 by an instruction that the compiler takes as it is: GCC 12 would mix the
- * unrolled steps of a tile, and run out of the 16 registers. */
+/* A tile's sums fill most registers, and GCC 12 runs out of them: it makes several products before
+ * it adds the first. The next two prevent that. */
+
+/* The sum, which is made before whatever is added to it next. */
+ALWAYS_INLINE vi vin_order(vi sum)
+{
+#if VL > 4
+    __asm__("" : "+v"(sum));
+#endif
+    return sum;
+}
+
+/* *sum += a b, with AVX2 by an instruction that the compiler takes as it is. */
 ALWAYS_INLINE void vadd_product(vf *sum, vf a, vf b)
 {
 #if VL == 8
