@@ -23,6 +23,9 @@ typedef struct TileArgs {
     float *c;
     size_t c_row, cols; /* cols: how many of the tile's columns exist */
     bool add;
+    /* Added to the finished elements, in this order, where not NULL. A tile at the edge of C has
+     * neither. */
+    const float *bias, *residual;
     /* Prefetched row after row, so many bytes in each step. */
     Region prefetch;
     size_t prefetch_step;
@@ -40,16 +43,28 @@ static void store_edge(const TileArgs *t, size_t mr, size_t width, const float *
         }
 }
 
-ALWAYS_INLINE void tile_store(const int mr, const int nv, float *c, size_t c_row, bool add,
-                              vf acc[MR][NV])
+/* acc += rows of C or of what lies like it. */
+ALWAYS_INLINE void tile_add(const int mr, const int nv, const float *c, size_t c_row,
+                            vf acc[MR][NV])
 {
 #pragma GCC unroll 8
-    for (int r = 0; r < mr; r++)
+    for (int r = 0; r < mr; r++, c += c_row) {
 #pragma GCC unroll 3
-        for (int v = 0; v < nv; v++) {
-            float *at = c + (size_t)r * c_row + v * VL;
-            vstore(at, add ? vload(at) + acc[r][v] : acc[r][v]);
-        }
+        for (int v = 0; v < nv; v++)
+            acc[r][v] = vload(c + v * VL) + acc[r][v];
+        __asm__("" : "+r"(c)); /* or the compiler computes all addresses in vectors */
+    }
+}
+
+ALWAYS_INLINE void tile_store(const int mr, const int nv, float *c, size_t c_row, vf acc[MR][NV])
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < mr; r++, c += c_row) {
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            vstore(c + v * VL, acc[r][v]);
+        __asm__("" : "+r"(c));
+    }
 }
 
 /* Products are summed in chains, then the chains are summed. Rounding grows with the length of a
@@ -135,6 +150,24 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
     *at = (Cursor){a[0], b, next, row_end};
 }
 
+/* The sums of a tile are complete. */
+ALWAYS_INLINE void tile_end(const int mr, const int nv, const TileArgs *t, vf acc[MR][NV])
+{
+    if (t->cols < (size_t)nv * VL) {
+        float edge[MR * NR];
+        tile_store(mr, nv, edge, (size_t)nv * VL, acc);
+        store_edge(t, (size_t)mr, (size_t)nv * VL, edge);
+        return;
+    }
+    if (t->add)
+        tile_add(mr, nv, t->c, t->c_row, acc);
+    if (t->bias)
+        tile_add(mr, nv, t->bias, 0, acc);
+    if (t->residual)
+        tile_add(mr, nv, t->residual, t->c_row, acc);
+    tile_store(mr, nv, t->c, t->c_row, acc);
+}
+
 ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_row, size_t a_col)
 {
     vf acc[MR][NV], chain[MR][NV];
@@ -144,9 +177,12 @@ ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_
     if (t->k >= 64) /* a shorter tile is done before the lines arrive */
         prefetch_c(mr, nv, t);
     sum_chain(mr, nv, t, a_row, a_col, t->k - left, &at, acc);
-    while (left > 0) {
-        size_t k = left < length ? left : length;
-        left -= k;
+    if (left == 0) { /* apart, so that a short tile's sums stay in registers */
+        tile_end(mr, nv, t, acc);
+        return;
+    }
+    for (size_t k; left > 0; left -= k) {
+        k = left < length ? left : length;
         sum_chain(mr, nv, t, a_row, a_col, k, &at, chain);
 #pragma GCC unroll 8
         for (int r = 0; r < mr; r++)
@@ -154,15 +190,7 @@ ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_
             for (int v = 0; v < nv; v++)
                 acc[r][v] += chain[r][v];
     }
-    if (t->cols < (size_t)nv * VL) {
-        float edge[MR * NR];
-        tile_store(mr, nv, edge, (size_t)nv * VL, false, acc);
-        store_edge(t, (size_t)mr, (size_t)nv * VL, edge);
-    } else if (t->add) {
-        tile_store(mr, nv, t->c, t->c_row, true, acc);
-    } else {
-        tile_store(mr, nv, t->c, t->c_row, false, acc);
-    }
+    tile_end(mr, nv, t, acc);
 }
 
 /* Two tiles of a size: A stored by rows (a_col = 1), and by columns (a_row = 1) or packed. */
@@ -277,55 +305,92 @@ static Region rows_of_a(const GemmBlock *g, size_t row, size_t most)
 
 /* ---- one tile after the other ---- */
 
+/* A panel, as its tiles need it. */
+typedef struct Panel {
+    size_t from, end, width; /* columns of C: [from, end) exist */
+    const float *b;
+} Panel;
+
+static Panel panel_of(const GemmBlock *g, size_t panel)
+{
+    size_t from = panel_start(&simd_tile, g->n, panel), width = panel_width(g, panel);
+    return (Panel){.from = from,
+                   .end = from + width < g->n ? from + width : g->n,
+                   .width = width,
+                   .b = panel_at(g, panel) + g->skip * width};
+}
+
 /* What one tile works on: rows [row, row + rows) and a panel. `prefetch` is divided among `turns`
  * tiles, of which this one is number `turn`. */
 typedef struct Place {
-    size_t row, rows, panel, turn, turns;
+    size_t row, rows, turn, turns;
     const float *a;
-    Region prefetch;
+    const Panel *panel;
+    const Region *prefetch;
 } Place;
 
 /* The turn's whole rows of what is to be prefetched; where there are none, a line that is read
  * anyway. */
 static void share_prefetch(TileArgs *t, const Place *at)
 {
-    t->prefetch = (Region){.at = (const char *)at->a, .bytes = 1};
-    t->prefetch_step = 0;
-    if (at->prefetch.rows == 0 || at->prefetch.bytes == 0 || t->k == 0)
+    const Region *all = at->prefetch;
+    size_t from = at->turn, rows = 1;
+    if (all->rows == 0 || all->bytes == 0 || t->k == 0) {
+        t->prefetch.at = (const char *)at->a;
+        t->prefetch.bytes = 1;
         return;
-    size_t from = at->prefetch.rows * at->turn / at->turns;
-    size_t rows = at->prefetch.rows * (at->turn + 1) / at->turns - from;
-    t->prefetch = at->prefetch;
-    t->prefetch.at += from * at->prefetch.stride;
-    t->prefetch_step = (rows * at->prefetch.bytes + t->k - 1) / t->k;
+    }
+    if (all->rows != at->turns) { /* divisions take as long as a short tile */
+        from = all->rows * at->turn / at->turns;
+        rows = all->rows * (at->turn + 1) / at->turns - from;
+    }
+    t->prefetch.at = all->at + from * all->stride;
+    t->prefetch.bytes = all->bytes;
+    t->prefetch.stride = all->stride;
+    t->prefetch.whole = all->whole;
+    t->prefetch_step = (rows * all->bytes + t->k - 1) / t->k;
 }
 
-static void finish(const GemmBlock *g, const Place *at, size_t from, size_t to)
+/* Gives bias and residual to the tile, where they are all that remains to be done with its finished
+ * sums. Whether it could. */
+static bool give_epilogue(const GemmBlock *g, const Place *at, TileArgs *t)
+{
+    const Epilogue *epi = g->epi;
+    if (epi->act != ACT_NONE || epi->z || t->cols < at->panel->width)
+        return false;
+    size_t offset = at->row * g->c_row + at->panel->from;
+    t->bias = epi->bias ? epi->bias + at->panel->from : NULL;
+    t->residual = epi->residual ? (const float *)epi->residual + offset : NULL;
+    return true;
+}
+
+static void finish(const GemmBlock *g, const Place *at)
 {
     Epilogue epi = epilogue_at(g->epi, DT_F32, (ptrdiff_t)(at->row * g->c_row), 0);
-    KERNEL(epilogue)(&epi, g->c + at->row * g->c_row, g->c_row, at->rows, from, to);
+    KERNEL(epilogue)
+    (&epi, g->c + at->row * g->c_row, g->c_row, at->rows, at->panel->from, at->panel->end);
 }
 
 static void multiply(const GemmBlock *g, const Place *at)
 {
-    size_t from = panel_start(&simd_tile, g->n, at->panel), width = panel_width(g, at->panel);
-    size_t end = from + width < g->n ? from + width : g->n;
+    const Panel *panel = at->panel;
     bool by_columns = g->a_pack || g->a_col != 1;
     TileArgs t = {
         .k = g->k,
         .a = at->a,
         .a_row = g->a_row,
         .a_col = g->a_pack ? MR : g->a_col,
-        .b = panel_at(g, at->panel) + g->skip * width,
-        .c = g->c + at->row * g->c_row + from,
+        .b = panel->b,
+        .c = g->c + at->row * g->c_row + panel->from,
         .c_row = g->c_row,
-        .cols = end - from,
+        .cols = panel->end - panel->from,
         .add = g->add,
     };
+    bool finished = !g->epi || give_epilogue(g, at, &t);
     share_prefetch(&t, at);
-    tiles[by_columns][at->rows - 1][width / VL - 1](&t);
-    if (g->epi)
-        finish(g, at, from, end);
+    tiles[by_columns][at->rows - 1][panel->width / VL - 1](&t);
+    if (!finished)
+        finish(g, at);
 }
 
 /* Strips of A that meet the same panels together. */
@@ -333,13 +398,14 @@ typedef struct Group {
     size_t strips, starts[(GEMM_STREAM_ROWS + MR - 1) / MR + 1];
 } Group;
 
-static Place strip_at(const GemmBlock *g, const Group *group, size_t s)
+static Place strip_at(const GemmBlock *g, const Group *group, size_t s, const Region *prefetch)
 {
     size_t row = group->starts[s];
     return (Place){
         .row = row,
         .rows = group->starts[s + 1] - row,
         .a = g->a_pack ? g->a_pack + s * g->k * MR : g->a + row * g->a_row,
+        .prefetch = prefetch,
     };
 }
 
@@ -361,12 +427,12 @@ static void panel_by_panel(const GemmBlock *g, const Group *group)
             prefetch = panel_source(g, panel + 1);
         else if (g->streams)
             prefetch = next_in_stream(g, panel, group->strips);
+        const Panel of_b = panel_of(g, panel);
         for (size_t s = 0; s < group->strips; s++) {
-            Place at = strip_at(g, group, s);
-            at.panel = panel;
+            Place at = strip_at(g, group, s, &prefetch);
+            at.panel = &of_b;
             at.turn = s;
             at.turns = group->strips;
-            at.prefetch = prefetch;
             multiply(g, &at);
         }
     }
@@ -377,22 +443,55 @@ static void panel_by_panel(const GemmBlock *g, const Group *group)
 static void strip_by_strip(const GemmBlock *g, const Group *group)
 {
     size_t panels = g->last - g->first;
+    Panel panel = panel_of(g, g->first);
     for (size_t s = 0; s < group->strips; s++) {
-        Place at = strip_at(g, group, s);
+        const Region prefetch = g->a_pack ? rows_of_a(g, group->starts[group->strips], GEMM_A_ROWS)
+                                          : rows_of_a(g, group->starts[s + 1], MR);
+        Place at = strip_at(g, group, s, &prefetch);
         size_t first_turn = g->a_pack ? s * panels : 0;
         at.turns = g->a_pack ? group->strips * panels : panels;
-        at.prefetch = g->a_pack ? rows_of_a(g, group->starts[group->strips], GEMM_A_ROWS)
-                                : rows_of_a(g, at.row + at.rows, MR);
+        at.panel = &panel;
         for (size_t i = 0; i < panels; i++) {
-            at.panel = g->first + i;
+            if (panels > 1)
+                panel = panel_of(g, g->first + i);
             at.turn = first_turn + i;
             multiply(g, &at);
         }
     }
 }
 
+/* A panel that is packed already, for few steps: what is computed for each tile would take as long
+ * as the tile, and nothing is worth prefetching. */
+static void short_block(const GemmBlock *g)
+{
+    const Panel panel = panel_of(g, g->first);
+    TileArgs t = {
+        .k = g->k,
+        .a = g->a,
+        .a_row = g->a_row,
+        .a_col = g->a_col,
+        .b = panel.b,
+        .c = g->c + panel.from,
+        .c_row = g->c_row,
+        .cols = panel.end - panel.from,
+        .add = g->add,
+        .prefetch = {.at = (const char *)g->a, .bytes = 1},
+    };
+    for (size_t row = 0; row < g->rows; row += MR) {
+        size_t rows = g->rows - row < MR ? g->rows - row : MR;
+        tiles[g->a_col != 1][rows - 1][panel.width / VL - 1](&t);
+        t.a += MR * g->a_row;
+        t.c += MR * g->c_row;
+    }
+}
+
 void KERNEL(gemm_block)(const GemmBlock *g)
 {
+    const size_t few_steps = 16;
+    if (g->k <= few_steps && g->last - g->first == 1 && !g->a_pack && !g->b_pack && !g->epi) {
+        short_block(g);
+        return;
+    }
     size_t strips = (g->rows + MR - 1) / MR, most = g->streams ? strips : GEMM_A_ROWS / MR;
     bool few = strips <= most && !g->a_pack;
     for (size_t s0 = 0; s0 < strips; s0 += most) {
