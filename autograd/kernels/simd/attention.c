@@ -23,9 +23,16 @@ typedef struct Queries {
 
 static vf highest_score(const float *scores, size_t n, size_t width, vf top)
 {
-    for (size_t s = 0; s < n; s++)
-        top = vmax(top, vload(scores + s * width));
-    return top;
+    enum { CHAINS = 4 }; /* or each maximum waits for the one before it */
+    vf tops[CHAINS] = {top, top, top, top};
+    size_t s = 0;
+    for (; s + CHAINS <= n; s += CHAINS)
+#pragma GCC unroll 4
+        for (size_t i = 0; i < CHAINS; i++)
+            tops[i] = vmax(tops[i], vload(scores + (s + i) * width));
+    for (; s < n; s++)
+        tops[0] = vmax(tops[0], vload(scores + s * width));
+    return vmax(vmax(tops[0], tops[1]), vmax(tops[2], tops[3]));
 }
 
 /* exp(scale (score - top)); 0 for a score of -infinity, also while no key is visible. Only the

@@ -47,6 +47,20 @@ static void normalise_row(const float *x, const float *w, const float *b, float 
         y[i] = (x[i] - mean) * rstd * w[i] + b[i];
 }
 
+/* Sums of rows become means. */
+static void divide_all(float *x, size_t rows, float by)
+{
+    for (size_t r = 0; r < rows; r += VL)
+        vstore_some(x + r, vload_some(x + r, rows - r) / by, rows - r);
+}
+
+/* 1 / sqrt(x + eps) */
+static void invert_roots(float *x, size_t rows, float eps)
+{
+    for (size_t r = 0; r < rows; r += VL)
+        vstore_some(x + r, 1.0f / vsqrt(vload_some(x + r, rows - r) + eps), rows - r);
+}
+
 /* Short rows pass each step in groups: the steps of one row wait for each other, those of its
  * neighbours do not. */
 void KERNEL(layernorm_forward)(const float *x, const float *w, const float *b, float eps, float *y,
@@ -57,11 +71,12 @@ void KERNEL(layernorm_forward)(const float *x, const float *w, const float *b, f
     for (size_t from = 0; from < rows; from += group) {
         size_t to = from + group < rows ? from + group : rows;
         for (size_t r = from; r < to; r++)
-            mean[r] = sum_shifted(x + r * C, C, 0, 1) / (float)C;
-        for (size_t r = from; r < to; r++) {
-            float variance = sum_shifted(x + r * C, C, mean[r], 2) / (float)C;
-            rstd[r] = 1.0f / __builtin_sqrtf(variance + eps);
-        }
+            mean[r] = sum_shifted(x + r * C, C, 0, 1);
+        divide_all(mean + from, to - from, (float)C);
+        for (size_t r = from; r < to; r++)
+            rstd[r] = sum_shifted(x + r * C, C, mean[r], 2);
+        divide_all(rstd + from, to - from, (float)C);
+        invert_roots(rstd + from, to - from, eps);
         for (size_t r = from; r < to; r++)
             normalise_row(x + r * C, w, b, mean[r], rstd[r], y + r * C, C);
     }
