@@ -131,6 +131,8 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
         }
         prefetch_lines(next, bytes);
         next += STEPS * t->prefetch_step;
+        if (mr == 1 && VL == 16) /* else a step is no more than a line */
+            lead_stream(b);
 #pragma GCC unroll 4
         for (size_t s = 0; s < STEPS; s++)
             multiply_step(mr, nv, a, a_row, s * a_col, b + s * nv * VL, acc);

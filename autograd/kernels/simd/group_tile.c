@@ -191,17 +191,19 @@ ALWAYS_INLINE void group_step(const DType type, const int mr, const int nv, vf a
     }
 }
 
-/* The part of a stream that follows a group of `bytes`. One line a group leads the prefetch of
- * processors with AVX-512 or VNNI; where there is AVX2 alone every line is asked for. */
-ALWAYS_INLINE void prefetch_stream(const char *group, const size_t bytes)
+/* What follows a group of `bytes` of a stream that one row reads. Where there is AVX2 alone every
+ * line is asked for; else q4_0, which has less to load and more to do, wants one line a group. */
+ALWAYS_INLINE void prefetch_stream(const DType type, const char *group, const size_t bytes)
 {
 #if VL == 8 && !defined(HAS_VDOT_BYTES)
+    (void)type;
 #pragma GCC unroll 9
     for (size_t line = 0; line < bytes; line += 64)
         __builtin_prefetch(group + 3072 + line);
 #else
-    (void)bytes;
-    __builtin_prefetch(group + 16384, 0, 2);
+#pragma GCC unroll 13
+    for (size_t line = 0; line < bytes; line += type == DT_Q8_0 ? 128 : bytes)
+        lead_stream(group + line);
 #endif
 }
 
@@ -221,7 +223,7 @@ ALWAYS_INLINE void tile(const DType type, const int mr, const int nv, const LowT
             __builtin_prefetch(prefetch + line);
         prefetch += t->prefetch_step;
         if (mr == 1)
-            prefetch_stream((const char *)b, step * sizeof(*b));
+            prefetch_stream(type, (const char *)b, step * sizeof(*b));
         group_step(type, mr, nv, acc, t, a, b);
     }
 #pragma GCC unroll 4

@@ -176,6 +176,8 @@ ALWAYS_INLINE void tile(const Way way, const int mr, const int nv, const LowTile
     for (size_t s = t->steps; s > 0; s--, a += (widens ? 2 : 1) * t->a_unit, b += nv * VL) {
         prefetch_lines(prefetch, t->prefetch_step);
         prefetch += t->prefetch_step;
+        if (mr == 1 && VL == 16) /* else a step is no more than a line */
+            lead_stream(b);
         if (way == WIDEN_I8)
             widening_i8_step(mr, nv, acc, t, a, b);
         else if (widens)
