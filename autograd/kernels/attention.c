@@ -116,17 +116,19 @@ static size_t num_queries(const Attention *a, size_t b)
 }
 
 /* A parallel region pays from some 50 microseconds on, as in gemm/partition.c; from 10 on where the
- * products around it are so large that they have one too: all threads are then still awake. */
+ * products around it have one too: all threads are then still awake. A single query of a sequence
+ * does little with each key: it takes ten times as long for a pair. */
 static bool worth_threads(const Attention *a)
 {
-    double pairs = 0, rows = 0, C = (double)(a->H * a->D);
+    double us = 0, rows = 0, C = (double)(a->H * a->D);
     for (size_t b = 0; b < a->B; b++) {
         double queries = (double)num_queries(a, b);
-        pairs += queries * (double)(attention_keys(a, b) + 16); /* 16: the fixed cost of a head */
+        double pairs = queries * (double)(attention_keys(a, b) + 16); /* 16: the fixed cost */
+        us += pairs * C / (queries > 1 ? 2e4 : 2e3);
         rows += queries;
     }
-    double qkv_flops = 6 * rows * C * C;
-    return pairs * C > (qkv_flops > 1e7 ? 2e5 : 1e6);
+    double compute = 6 * rows * C * C / 120e3, memory = 3 * C * C / 8e3; /* of qkv */
+    return us > ((compute > memory ? compute : memory) > 80 ? 10 : 50);
 }
 
 /* How many threads shall work; a layer that runs without a plan is placed here, not by exec_run. */

@@ -11,7 +11,7 @@ double gemm_estimate_us(const Gemm *g, double gflops, double b_size)
 
 int gemm_useful_threads(double us, int threads)
 {
-    const double least_us_per_thread = 25;
+    const double least_us_per_thread = 12;
     int useful = us < 2 * least_us_per_thread ? 1 : (int)(us / least_us_per_thread);
     return useful < threads ? useful : threads;
 }

@@ -123,18 +123,27 @@ static void attend(const Queries *qs, float *scores, float *mixed)
     const Head *head = qs->head;
     int64_t since = parts_begin(head);
     const size_t width = qs->width, vectors = width / VL;
-    const bool causal = head->a->causal && qs->operands->heads == 0; /* one query sees all keys */
+    const bool single = qs->operands->heads > 0;
+    const bool causal = head->a->causal && !single; /* one query sees all keys */
     vf top[NV], sum[NV] = {{0}};
     for (size_t v = 0; v < vectors; v++)
         top[v] = vset1(-INFINITY);
     for (size_t s = 0; s < qs->keys; s += ATTENTION_KEYS) {
         size_t n = qs->keys - s < ATTENTION_KEYS ? qs->keys - s : ATTENTION_KEYS;
+        if (single && s == 0)
+            KERNEL(attention_prefetch)(head, head->a->k, 0, n);
+        if (single)
+            KERNEL(attention_prefetch)(head, head->a->v, s, s + n);
         KERNEL(attention_scores)(qs->operands, s, n, width, scores);
         part_ends(head, PART_SCORES, &since);
         hide_keys(head, qs->first, width, causal, s, n, scores);
         for (size_t v = 0; v < vectors; v++)
             softmax_lanes(qs, v, n, scores, &top[v], &sum[v], s > 0 ? mixed : NULL);
         part_ends(head, PART_SOFTMAX, &since);
+        if (single && s + n < qs->keys) {
+            size_t end = s + n + ATTENTION_KEYS;
+            KERNEL(attention_prefetch)(head, head->a->k, s + n, end < qs->keys ? end : qs->keys);
+        }
         KERNEL(attention_mix)(qs->operands, s, n, width, scores, s > 0, mixed);
         part_ends(head, PART_VALUES, &since);
     }

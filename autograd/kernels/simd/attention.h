@@ -217,6 +217,9 @@ void KERNEL(attention_pack_queries)(const Operands *o, size_t first, size_t coun
  * Both products then have a width of VL. */
 void KERNEL(attention_take_heads)(Operands *o, const Head *first, size_t heads, size_t query);
 
+/* Asks for rows [from, to) of k or v. */
+void KERNEL(attention_prefetch)(const Head *head, const void *x, size_t from, size_t to);
+
 /* scores[n][width] of the n keys from s0 on, for the queries packed last. */
 void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t width, float *scores);
 

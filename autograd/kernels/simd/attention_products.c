@@ -15,6 +15,12 @@ static void prefetch_row(const Head *head, const char *row)
         __builtin_prefetch(row + at);
 }
 
+void KERNEL(attention_prefetch)(const Head *head, const void *x, size_t from, size_t to)
+{
+    for (size_t t = from; t < to; t++)
+        prefetch_row(head, kv_row(head, x, t));
+}
+
 /* All rows of k or v, [T][D]. Meanwhile rows of `next` are prefetched, unless it is NULL. */
 static void widen_rows(const Head *head, const void *x, const void *next, float *out)
 {
