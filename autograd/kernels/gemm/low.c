@@ -1,12 +1,12 @@
 /* low: C = A B in bf16, f16, i8, q8_0 or q4_0, sums in fp32 (i8: int32; f16 by AVX512_FP16 in short
- * chains of f16 first, fp16_tile.c): blocks for the caches,
- * parts for the threads.
+ * chains of f16 first, fp16_tile.c): blocks for the caches, parts for the threads.
  *
  * One idea: a thread packs a block of its rows of A, rounding them on the way, and runs it past the
- * panels of B, which are packed already or packed one by one into the second-level cache. A tile's
- * sums stay fp32 until all of k is in them; where k is deeper than a block they wait in C, or in
- * scratch where C cannot hold them. A kernel that can finishes each tile between the steps of the
- * next, so that the multipliers do not wait for the epilogue.
+ * panels of B. These are packed already, or each is packed into the second-level cache piece by
+ * piece while the strips of A pass over the one before it, so that memory is waited for seldom. A
+ * tile's sums stay fp32 until all of k is in them; where k is deeper than a block they wait in C,
+ * or in scratch where C cannot hold them. A kernel that can finishes each tile between the steps of
+ * the next, so that the multipliers do not wait for the epilogue.
  *
  * Blocks over k depend on k, the format and whether B is packed, so results do not depend on the
  * number of threads, bit for bit. Sums of groups do not depend on the blocks either, since each
@@ -26,9 +26,11 @@
  * rows, and B is packed once for all of them. */
 enum {
     DEPTH = 1024,
-    SHALLOW = 400,
+    SHALLOW = 512,
     A_UNITS = 224 * 1024,      /* of a block of A */
     B_UNITS = 48 * SHALLOW,    /* of a panel of B */
+    FIRST_PARTS = 32,          /* in which the first panel of a block is packed */
+    TURNED = 16,               /* steps of columns along k that are packed at a time */
     MOST_ROWS = 1024,          /* of a block */
     FEW_ROWS = 16,             /* of groups: these are one block over k, if that fits ... */
     DEEP = A_UNITS / FEW_ROWS, /* ... so many units */
@@ -38,7 +40,7 @@ enum {
 };
 
 typedef struct Scratch {
-    uint32_t a[A_UNITS], b[B_UNITS];
+    uint32_t a[A_UNITS], b[2][B_UNITS];
     float sums[SUMS], tile[2][TILE_SUMS], row_scale[MOST_ROWS];
 } __attribute__((aligned(64))) Scratch;
 
@@ -103,19 +105,6 @@ static Columns panel_columns(const Part *t, size_t panel)
 static size_t step_units(const Part *t, const Columns *j)
 {
     return j->width * low_step_bytes(t->product) / sizeof(uint32_t);
-}
-
-/* The panel over the block's steps: in the packed matrix, or packed now. */
-static const uint32_t *panel_of(const Part *t, const Block *k, const Columns *j)
-{
-    const Gemm *g = t->g;
-    if (g->packed)
-        return low_panel(g->packed, j->first) + k->steps.from * step_units(t, j);
-    size_t step = low_step(t->product), from = k->steps.from * step, to = k->steps.to * step;
-    to = to < g->k ? to : g->k;
-    low_pack_panel(t->product, to - from, j->count, j->width,
-                   g->b + from * g->b_row + j->first * g->b_col, g->b_row, g->b_col, t->scratch->b);
-    return t->scratch->b;
 }
 
 /* Whether each row of A is divided by something while it is packed. */
@@ -189,16 +178,84 @@ static void multiply_and_finish(Part *t, LowTile tile, const LowFinish *current)
         finish_unfinished(t);
 }
 
-/* Part `part` of `parts` of the rows of a plain B under a panel, which is packed next. */
-static void prefetch_plain(const Part *t, const Block *k, const Columns *j, size_t part,
-                           size_t parts)
+/* How a panel of a plain B is packed over a block's steps: in so many parts, into `out`. */
+typedef struct Packing {
+    Columns columns;
+    Range steps;
+    size_t parts;
+    uint32_t *out;
+} Packing;
+
+/* Two panels have room: the one in use and the next. */
+static uint32_t *place_of_panel(const Part *t, size_t panel)
+{
+    return t->scratch->b[panel % 2];
+}
+
+static Packing describe_packing(const Part *t, const Block *block, size_t panel, size_t parts)
+{
+    return (Packing){panel_columns(t, panel), block->steps, parts, place_of_panel(t, panel)};
+}
+
+static Range steps_of_part(const Part *t, const Packing *p, size_t part)
+{
+    size_t unit = t->g->b_col == 1 ? 1 : TURNED, steps = p->steps.to - p->steps.from;
+    Range units = share((steps + unit - 1) / unit, part, p->parts);
+    size_t to = units.to * unit;
+    return (Range){p->steps.from + units.from * unit, p->steps.from + (to < steps ? to : steps)};
+}
+
+/* The elements along k of some steps. */
+static Range depth_of(const Part *t, Range steps)
+{
+    size_t step = low_step(t->product), to = steps.to * step;
+    return (Range){steps.from * step, to < t->g->k ? to : t->g->k};
+}
+
+/* Asks for what one part is packed from. Few lines at a time: rows of B may lie a multiple of 4,096
+ * bytes apart, and then a whole panel of them has no room in the second-level cache. */
+static void prefetch_part(const Part *t, const Packing *p, size_t part)
 {
     const Gemm *g = t->g;
-    size_t step = low_step(t->product), from = k->steps.from * step, to = k->steps.to * step;
-    Range rows = share_of((Range){from, to < g->k ? to : g->k}, part, parts);
-    for (size_t i = rows.from; i < rows.to; i++)
-        for (size_t c = 0; c < j->count; c += 16)
-            __builtin_prefetch(g->b + i * g->b_row + j->first + c, 0, 2);
+    Range depth = depth_of(t, steps_of_part(t, p, part));
+    bool in_rows = g->b_col == 1;
+    Range columns = {p->columns.first, p->columns.first + p->columns.count};
+    Range lines = in_rows ? depth : columns, along = in_rows ? columns : depth;
+    size_t line = in_rows ? g->b_row : g->b_col, step = in_rows ? g->b_col : g->b_row;
+    for (size_t i = lines.from; i < lines.to; i++)
+        for (size_t j = along.from; j < along.to; j += 16)
+            __builtin_prefetch(g->b + i * line + j * step, 0, 2);
+}
+
+static void pack_part(const Part *t, const Packing *p, size_t part)
+{
+    const Gemm *g = t->g;
+    const Columns *j = &p->columns;
+    Range steps = steps_of_part(t, p, part), depth = depth_of(t, steps);
+    if (steps.from < steps.to)
+        low_pack_panel(t->product, depth.to - depth.from, j->count, j->width,
+                       g->b + depth.from * g->b_row + j->first * g->b_col, g->b_row, g->b_col,
+                       p->out + (steps.from - p->steps.from) * step_units(t, j));
+}
+
+/* The first panel of a block, which no strip can hide. */
+static void pack_first_panel(const Part *t, const Block *block)
+{
+    const Packing p = describe_packing(t, block, block->panels.from, FIRST_PARTS);
+    for (size_t i = 0; i <= p.parts; i++) {
+        if (i < p.parts)
+            prefetch_part(t, &p, i);
+        if (i > 0)
+            pack_part(t, &p, i - 1);
+    }
+}
+
+/* The panel over the block's steps. */
+static const uint32_t *panel_of(const Part *t, const Block *block, size_t panel)
+{
+    const Columns j = panel_columns(t, panel);
+    return t->g->packed ? low_panel(t->g->packed, j.first) + block->steps.from * step_units(t, &j)
+                        : place_of_panel(t, panel);
 }
 
 /* All strips of the block against one panel. */
@@ -208,17 +265,20 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     size_t mr = strip_rows(t), m = block->rows.to - block->rows.from;
     size_t steps = block->steps.to - block->steps.from;
     size_t before = j.first - panel_column(t, block->panels.from);
-    const uint32_t *b = panel_of(t, block, &j);
+    const uint32_t *b = panel_of(t, block, panel);
     LowLayout a = low_layout(t->g, t->kernel, mr, steps * units_per_step(t));
     size_t strips = (m + mr - 1) / mr;
     size_t step_bytes = step_units(t, &j) * sizeof *b,
            next = low_steps(t->product, t->g->k) * step_bytes;
     size_t distance = t->g->packed ? prefetch_distance(&t->isa->tile, strips, next) : 0;
-    bool plain = !t->g->packed && t->g->b_col == 1 && panel + 1 < block->panels.to;
-    const Columns after = plain ? panel_columns(t, panel + 1) : j;
+    bool packs = !t->g->packed && panel + 1 < block->panels.to;
+    const Packing after = packs ? describe_packing(t, block, panel + 1, strips) : (Packing){0};
     for (size_t i = 0; i < m; i += mr) {
-        if (plain)
-            prefetch_plain(t, block, &after, i / mr, strips);
+        if (packs) {
+            prefetch_part(t, &after, i / mr);
+            if (i > 0)
+                pack_part(t, &after, i / mr - 1);
+        }
         Range prefetch = share(distance ? steps * step_bytes : 0, i / mr, strips);
         float *other = t->scratch->tile[t->unfinished.sums == t->scratch->tile[0]];
         float *sums = t->waits ? t->scratch->sums + before * m + i * j.width : other;
@@ -243,6 +303,8 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
         const LowFinish finish = describe_finish(t, row, rows, block, &j, sums);
         multiply_and_finish(t, tile, &finish);
     }
+    if (packs)
+        pack_part(t, &after, strips - 1);
 }
 
 /* Rows one by one. The first packing of a row finds its scale, which brings the row into the
@@ -303,6 +365,8 @@ static void multiply_rows(Part *t, Range rows)
                 .last = d + 1 == t->blocks,
             };
             pack_rows(t, &block);
+            if (!t->g->packed)
+                pack_first_panel(t, &block);
             for (size_t i = block.panels.from; i < block.panels.to; i++)
                 multiply_panel(t, &block, i);
             /* The next block has other row scales and may add to C. */
@@ -378,7 +442,7 @@ void low_run(const Gemm *g, int threads, void *scratch)
     double b_size = (double)low_step_bytes(product) / (double)low_step(product);
     double us = gemm_estimate_us(g, 120, g->packed ? b_size : sizeof(float));
     threads = gemm_useful_threads(us, threads);
-    Grid grid = gemm_divide(g, &tile, (size_t)threads);
+    Grid grid = gemm_divide(g, &tile, (size_t)threads, g->packed ? 0 : 1);
     size_t parts = grid.rows * grid.columns;
 #pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
     for (size_t i = 0; i < parts; i++) {

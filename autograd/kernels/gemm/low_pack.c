@@ -14,6 +14,7 @@
 #include <string.h>
 
 enum {
+    ROWS_AHEAD = 2,         /* of A, prefetched */
     CHUNK = 256,            /* units of a line that are converted at a time ... */
     CHUNK_ELEMENTS = 1024,  /* ... and elements, at most */
     MOST_LINES = 16,        /* that are interleaved at a time */
@@ -131,6 +132,10 @@ static float scale_of(const Lines *l, size_t i)
 /* out[u*out_row + i] = unit u of line i. */
 static void pack_lines(const Lines *l, uint32_t *out, size_t out_row)
 {
+    if (l->product == DT_BF16 && l->type == DT_F32 && l->step == 1) {
+        isa_in_use()->turn_rows_bf16(l->x, l->line, l->count, l->k, out, out_row);
+        return;
+    }
     uint32_t units[MOST_LINES][CHUNK];
     char gathered[CHUNK_ELEMENTS * sizeof(float)];
     size_t most = CHUNK * unit_elements(l);
@@ -159,12 +164,23 @@ LowLayout low_layout(const Gemm *g, const LowKernel *kernel, size_t strip_rows, 
     return (LowLayout){.strip = strip_rows * units, .row = 1, .unit = strip_rows};
 }
 
+/* All of it, where it is contiguous. */
+static void prefetch_line(const Lines *l, size_t i)
+{
+    size_t size = dtype_size(l->type);
+    const char *x = (const char *)l->x + i * l->line * size;
+    for (size_t at = 0; at < l->k * size && l->step == 1; at += 64)
+        __builtin_prefetch(x + at);
+}
+
 static void pack_a_rows(const Lines *rows, size_t units, const float *scale, uint32_t *out)
 {
     char gathered[CHUNK_ELEMENTS * sizeof(float)];
     size_t stride = low_row_stride(units);
     size_t most = CHUNK * unit_elements(rows);
     for (size_t i = 0; i < rows->count; i++, out += stride) {
+        if (i + ROWS_AHEAD < rows->count)
+            prefetch_line(rows, i + ROWS_AHEAD);
         if (units > 0)
             out[units - 1] = 0; /* all of a step is written, or all but its last unit */
         for (size_t p = 0; p < rows->k; p += most) {
@@ -179,7 +195,7 @@ static void pack_a_rows(const Lines *rows, size_t units, const float *scale, uin
 static void pack_a_columns(const Gemm *g, DType product, bool widens, size_t row, size_t m,
                            size_t from, size_t k, uint32_t *out)
 {
-    enum { MOST = 128 }; /* rows at a time */
+    enum { MOST = 128, AHEAD = 4 }; /* rows at a time; columns prefetched ahead */
     const Isa *isa = isa_in_use();
     size_t mr = isa->tile.rows, depth = unit_count(product, widens, k), most = MOST / mr * mr;
     for (size_t d = 0; d < depth; d++)
@@ -188,6 +204,9 @@ static void pack_a_columns(const Gemm *g, DType product, bool widens, size_t row
             const float *a = (const float *)g->a + row + i + (from + p) * g->a_col;
             uint32_t units[MOST] = {0};
             uint16_t halves[MOST];
+            for (size_t ahead = AHEAD; ahead < AHEAD + 2 && p + ahead < k; ahead++)
+                for (size_t r = 0; r < rows; r += 16)
+                    __builtin_prefetch(a + ahead * g->a_col + r);
             if (!widens) {
                 isa->zip_bf16(a, p + 1 < k ? a + g->a_col : NULL, rows, units);
             } else if (p < k) {

@@ -22,15 +22,15 @@ int gemm_packing_threads(size_t k, size_t n, int threads)
 }
 
 /* Packing a panel counts as much as multiplying two strips by it. */
-Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads)
+Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads, size_t packing)
 {
     size_t strips = (g->m + tile->rows - 1) / tile->rows, panels = panel_count(tile, g->n);
     Grid best = {1, 1};
     size_t best_cost = SIZE_MAX;
     for (size_t columns = 1; columns <= threads; columns++) {
         size_t rows = threads / columns;
-        size_t cost =
-            ((panels + columns - 1) / columns) * ((strips + rows - 1) / rows + (g->packed ? 0 : 2));
+        size_t wide = (panels + columns - 1) / columns, high = (strips + rows - 1) / rows;
+        size_t cost = wide * (high + (g->packed ? 0 : 2)) + packing * high;
         if (cost <= best_cost) {
             best = (Grid){rows, columns};
             best_cost = cost;

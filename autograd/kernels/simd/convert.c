@@ -157,3 +157,43 @@ void KERNEL(interleave)(size_t rows, size_t units, const uint32_t *in, size_t in
         }
     }
 }
+
+/* 2 VL numbers as VL pairs. */
+ALWAYS_INLINE vf pairs(vf first, vf second)
+{
+#if VL == 16
+    const __m512i even =
+        _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28, 26,
+                         24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    return (vf)_mm512_permutex2var_epi16((__m512i)vround_bf16(first), even,
+                                         (__m512i)vround_bf16(second));
+#else
+    vh halves[2] = {vnarrow_bf16(first), vnarrow_bf16(second)};
+    vf v;
+    memcpy(&v, halves, sizeof(v));
+    return v;
+#endif
+}
+
+void KERNEL(turn_rows_bf16)(const float *x, size_t x_row, size_t rows, size_t n, uint32_t *out,
+                            size_t out_row)
+{
+    for (size_t r = 0; r < rows; r += VL) {
+        size_t lanes = rows - r < VL ? rows - r : VL;
+        for (size_t p = 0; p < n; p += 2 * VL) {
+            size_t left = n - p, deep = left < 2 * VL ? (left + 1) / 2 : VL;
+            vf square[VL];
+            for (size_t i = 0; i < VL; i++) {
+                const float *from = x + (r + i) * x_row + p;
+                square[i] = i >= lanes ? (vf){0}
+                            : left >= 2 * VL
+                                ? pairs(vload(from), vload(from + VL))
+                                : pairs(vload_some(from, left),
+                                        left > VL ? vload_part(from + VL, left - VL) : (vf){0});
+            }
+            vtranspose(square);
+            for (size_t i = 0; i < deep; i++)
+                vstore_part((float *)(out + (p / 2 + i) * out_row + r), square[i], lanes);
+        }
+    }
+}
