@@ -108,7 +108,7 @@ void fp32_run(const Gemm *given, int threads, void *scratch)
               (g.packed->isa == isa && g.packed->k == g.k && g.packed_from + g.n <= g.packed->n),
           "packed for another product: %zux%zu", g.k, g.n);
     threads = gemm_useful_threads(gemm_estimate_us(&g, 60, sizeof(float)), threads);
-    Grid grid = gemm_divide(&g, &isa->tile, (size_t)threads, 0);
+    Grid grid = gemm_divide(&g, &isa->tile, (size_t)threads);
     Range panels = {0, panel_count(&isa->tile, g.n)};
     if (g.packed && find_panels(&g, &isa->tile, &panels)) {
         /* From here on columns are counted as in the whole packed matrix. */

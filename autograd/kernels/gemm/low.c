@@ -442,7 +442,7 @@ void low_run(const Gemm *g, int threads, void *scratch)
     double b_size = (double)low_step_bytes(product) / (double)low_step(product);
     double us = gemm_estimate_us(g, 120, g->packed ? b_size : sizeof(float));
     threads = gemm_useful_threads(us, threads);
-    Grid grid = gemm_divide(g, &tile, (size_t)threads, g->packed ? 0 : 1);
+    Grid grid = gemm_divide(g, &tile, (size_t)threads);
     size_t parts = grid.rows * grid.columns;
 #pragma omp parallel for schedule(static, 1) num_threads((int)parts) if (parts > 1)
     for (size_t i = 0; i < parts; i++) {

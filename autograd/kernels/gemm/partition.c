@@ -21,8 +21,9 @@ int gemm_packing_threads(size_t k, size_t n, int threads)
     return gemm_useful_threads((double)(k * n) * 8 / 8e3, threads);
 }
 
-/* Packing a panel counts as much as multiplying two strips by it. */
-Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads, size_t packing)
+/* Packing a panel counts as much as multiplying two strips by it, packing a strip beside it as much
+ * as multiplying it by one panel. */
+Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads)
 {
     size_t strips = (g->m + tile->rows - 1) / tile->rows, panels = panel_count(tile, g->n);
     Grid best = {1, 1};
@@ -30,7 +31,7 @@ Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads, size_t packing
     for (size_t columns = 1; columns <= threads; columns++) {
         size_t rows = threads / columns;
         size_t wide = (panels + columns - 1) / columns, high = (strips + rows - 1) / rows;
-        size_t cost = wide * (high + (g->packed ? 0 : 2)) + packing * high;
+        size_t cost = g->packed ? wide * high : wide * (high + 2) + high;
         if (cost <= best_cost) {
             best = (Grid){rows, columns};
             best_cost = cost;

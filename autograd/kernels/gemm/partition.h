@@ -20,6 +20,5 @@ typedef struct Grid {
     size_t rows, columns;
 } Grid;
 
-/* The grid with the least work for its largest part. Packing a strip of A counts as much as
- * multiplying it by `packing` panels. */
-Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads, size_t packing);
+/* The grid with the least work for its largest part. */
+Grid gemm_divide(const Gemm *g, const Tile *tile, size_t threads);
