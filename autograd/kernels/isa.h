@@ -83,6 +83,16 @@ enum {
     GEMM_A_PACK = GEMM_KC * GEMM_A_ROWS,
 };
 
+/* What a causal product need not work: C, A or B is a triangle. */
+typedef enum Triangle {
+    TRIANGLE_NONE,
+    TRIANGLE_C_LOWER, /* C[i,j] is wanted where j <= i + diagonal */
+    TRIANGLE_C_UPPER, /* C[i,j] is wanted where i <= j + diagonal */
+    TRIANGLE_A_LOWER, /* A[i,p] is 0, or is not there, where p > i + diagonal */
+    TRIANGLE_A_UPPER, /* the same where i > p + diagonal */
+    TRIANGLE_B_UPPER, /* B[p,j] is 0, or is not there, where p > j + diagonal */
+} Triangle;
+
 /* One block of C: rows x the panels [first, last) of n columns, over k products. The panels are
  * `depth` rows deep, of which the block reads [skip, skip + k). */
 typedef struct GemmBlock {
@@ -104,6 +114,10 @@ typedef struct GemmBlock {
     float *c;
     size_t c_row;
     bool add; /* to C, instead of overwriting it */
+    /* In whole strips of A and whole vectors of B. With C_UPPER A lies in rows, with B_UPPER in
+     * columns. What is not wanted of C keeps its value or gets any other. */
+    Triangle triangle;
+    ptrdiff_t diagonal;
     /* Of the last block over k, with pointers to row 0; of all others NULL. */
     const Epilogue *epi;
 } GemmBlock;

@@ -101,8 +101,8 @@ static void store_lanes(const Queries *qs, const float *mixed, size_t lane, vf f
     }
 }
 
-/* The v-th vector of queries meets n more keys. `mixed`, unless NULL, holds its result so far,
- * which is rescaled to the new maximum. */
+/* The v-th vector of queries meets more keys, of which it sees n. `mixed`, unless NULL, holds its
+ * result so far, which is rescaled to the new maximum. */
 static void softmax_lanes(const Queries *qs, size_t v, size_t n, float *scores, vf *top, vf *sum,
                           float *mixed)
 {
@@ -116,6 +116,14 @@ static void softmax_lanes(const Queries *qs, size_t v, size_t n, float *scores, 
     for (size_t d = 0; mixed && d < qs->head->D; d++)
         vstore(mixed + d * qs->width + v * VL, vload(mixed + d * qs->width + v * VL) * rescale);
     *top = now;
+}
+
+/* Weights of bf16 of the keys from the n-th on, which the v-th vector does not see. */
+static void clear_weights(const Queries *qs, size_t v, size_t n, size_t keys)
+{
+    uint32_t *weights = qs->operands->weights;
+    for (size_t u = units_of(n); weights && u < units_of(keys); u++)
+        vstore((float *)weights + u * qs->width + v * VL, (vf){0});
 }
 
 static void attend(const Queries *qs, float *scores, float *mixed)
@@ -134,17 +142,23 @@ static void attend(const Queries *qs, float *scores, float *mixed)
             KERNEL(attention_prefetch)(head, head->a->k, 0, n);
         if (single)
             KERNEL(attention_prefetch)(head, head->a->v, s, s + n);
-        KERNEL(attention_scores)(qs->operands, s, n, width, scores);
+        const ptrdiff_t before = (ptrdiff_t)(head->past + qs->first) - (ptrdiff_t)s;
+        const KeyBlock keys = {s, n, causal ? before : (ptrdiff_t)n};
+        KERNEL(attention_scores)(qs->operands, &keys, width, scores);
         part_ends(head, PART_SCORES, &since);
         hide_keys(head, qs->first, width, causal, s, n, scores);
-        for (size_t v = 0; v < vectors; v++)
-            softmax_lanes(qs, v, n, scores, &top[v], &sum[v], s > 0 ? mixed : NULL);
+        for (size_t v = 0; v < vectors; v++) {
+            size_t seen = keys_of_vector(&keys, v);
+            if (seen > 0)
+                softmax_lanes(qs, v, seen, scores, &top[v], &sum[v], s > 0 ? mixed : NULL);
+            clear_weights(qs, v, seen, n);
+        }
         part_ends(head, PART_SOFTMAX, &since);
         if (single && s + n < qs->keys) {
             size_t end = s + n + ATTENTION_KEYS;
             KERNEL(attention_prefetch)(head, head->a->k, s + n, end < qs->keys ? end : qs->keys);
         }
-        KERNEL(attention_mix)(qs->operands, s, n, width, scores, s > 0, mixed);
+        KERNEL(attention_mix)(qs->operands, &keys, width, scores, s > 0, mixed);
         part_ends(head, PART_VALUES, &since);
     }
     for (size_t v = 0; v < vectors; v++) {

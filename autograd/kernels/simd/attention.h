@@ -220,12 +220,26 @@ void KERNEL(attention_take_heads)(Operands *o, const Head *first, size_t heads, 
 /* Asks for rows [from, to) of k or v. */
 void KERNEL(attention_prefetch)(const Head *head, const void *x, size_t from, size_t to);
 
-/* scores[n][width] of the n keys from s0 on, for the queries packed last. */
-void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t width, float *scores);
+/* Some keys that meet some queries, one in each lane. */
+typedef struct KeyBlock {
+    size_t s0, n;       /* the n keys from s0 on */
+    ptrdiff_t diagonal; /* lane j sees the first j + diagonal + 1 of them */
+} KeyBlock;
 
-/* mixed[D][width] = or += v^T w of the n keys from s0 on; s0 is even. w: [n][width]; with a kernel
- * Operands.weights instead. */
-void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width, const float *w,
+/* How many of the keys any lane of the v-th vector sees. */
+ALWAYS_INLINE size_t keys_of_vector(const KeyBlock *b, size_t v)
+{
+    ptrdiff_t seen = b->diagonal + (ptrdiff_t)((v + 1) * VL);
+    return seen < 0 ? 0 : (size_t)seen < b->n ? (size_t)seen : b->n;
+}
+
+/* scores[n][width] of the keys, for the queries packed last. In fp32 a vector gets those of the
+ * keys that it sees, others have any value. */
+void KERNEL(attention_scores)(const Operands *o, const KeyBlock *b, size_t width, float *scores);
+
+/* mixed[D][width] = or += v^T w of the keys; s0 is even. w: [n][width], of which a vector needs
+ * those that it sees; with a kernel Operands.weights instead, and all of them. */
+void KERNEL(attention_mix)(const Operands *o, const KeyBlock *b, size_t width, const float *w,
                            bool add, float *mixed);
 
 /* ---- backward in bf16: attention_backward_bf16.c ---- */

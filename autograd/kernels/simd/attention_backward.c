@@ -23,8 +23,9 @@ static void fill_bias(const Head *head, float *bias)
         bias[s] = s < head->T && head->mask[s] ? 0 : -INFINITY;
 }
 
-/* scores[rows, keys] = x[rows, D] (packed [D, T]); x has the stride of q or of dout. */
-static void score_block(const Head *head, const float *x, size_t x_row, const float *packed,
+/* scores[rows, keys] = x[rows, D] (packed [D, T]) of the queries from `first` on, for the keys that
+ * they may see. */
+static void score_block(const Head *head, const float *x, size_t first, const float *packed,
                         size_t rows, size_t keys, float *scores)
 {
     size_t last = 0;
@@ -36,35 +37,24 @@ static void score_block(const Head *head, const float *x, size_t x_row, const fl
         .last = last,
         .k = head->D,
         .a = x,
-        .a_row = x_row,
+        .a_row = head->D,
         .a_col = 1,
         .b = packed,
         .depth = head->D,
         .c = scores,
         .c_row = score_row(head->T),
+        .triangle = head->a->causal ? TRIANGLE_C_LOWER : TRIANGLE_NONE,
+        .diagonal = (ptrdiff_t)first,
     };
     KERNEL(gemm_block)(&block);
 }
 
-/* y[rows, D] = or += weights[rows, k] (packed [depth, D]). */
-static void mix_block(const Head *head, const float *weights, size_t a_row, size_t a_col,
-                      const float *packed, size_t rows, size_t k, size_t depth, float *y,
-                      size_t y_row, bool add)
+/* block.c[rows, D] = or += A[rows, k] (packed [depth, D]). */
+static void mix_block(const Head *head, GemmBlock block, Triangle triangle)
 {
-    const GemmBlock block = {
-        .rows = rows,
-        .n = head->D,
-        .last = panel_count(&simd_tile, head->D),
-        .k = k,
-        .a = weights,
-        .a_row = a_row,
-        .a_col = a_col,
-        .b = packed,
-        .depth = depth,
-        .c = y,
-        .c_row = y_row,
-        .add = add,
-    };
+    block.n = head->D;
+    block.last = panel_count(&simd_tile, head->D);
+    block.triangle = head->a->causal ? triangle : TRIANGLE_NONE;
     KERNEL(gemm_block)(&block);
 }
 
@@ -192,35 +182,62 @@ static void work_queries(const AttentionTask *task, const Head *head, const Keys
     float *dq = task->dq + head->q_at + b->first * stride;
     int64_t since = parts_begin(head);
     gathered(q_rows(head, b->first), b->rows, b->q);
-    score_block(head, b->q, D, keys->by_channel, b->rows, b->visible, b->s);
+    score_block(head, b->q, b->first, keys->by_channel, b->rows, b->visible, b->s);
     part_ends(head, PART_SCORES, &since);
     gathered(dout, b->rows, b->dout);
-    score_block(head, b->dout, D, keys->values, b->rows, b->visible, b->ds);
+    score_block(head, b->dout, b->first, keys->values, b->rows, b->visible, b->ds);
     part_ends(head, PART_VALUES, &since);
     for (size_t r = 0; r < b->rows; r++)
         softmax_row_backward(head, head->mask ? keys->bias : NULL, b->s + r * ld, b->ds + r * ld,
                              visible_keys(head, b->first + r), b->visible, head->lse[b->first + r]);
     part_ends(head, PART_SOFTMAX, &since);
     KERNEL(pack_b)(b->rows, D, 0, channel_panels, b->q, D, 1, b->queries);
-    mix_block(head, b->ds, ld, 1, keys->by_row, b->rows, b->visible, head->T, dq, stride, false);
+    mix_block(head,
+              (GemmBlock){.rows = b->rows,
+                          .k = b->visible,
+                          .a = b->ds,
+                          .a_row = ld,
+                          .a_col = 1,
+                          .b = keys->by_row,
+                          .depth = head->T,
+                          .c = dq,
+                          .c_row = stride,
+                          .diagonal = (ptrdiff_t)b->first},
+              TRIANGLE_A_LOWER);
     part_ends(head, PART_SCORES, &since);
     KERNEL(pack_b)(b->rows, D, 0, channel_panels, b->dout, D, 1, b->douts);
     part_ends(head, PART_VALUES, &since);
 }
 
+/* sums += weights^T x of the block's queries, of the keys in `range`: weights [rows, keys]. */
+static void fold(const Head *head, const Block *b, Range range, const float *weights,
+                 const float *x, float *sums)
+{
+    mix_block(head,
+              (GemmBlock){.rows = range.to - range.from,
+                          .k = b->rows,
+                          .a = weights + range.from,
+                          .a_row = 1,
+                          .a_col = score_row(head->T),
+                          .b = x,
+                          .depth = b->rows,
+                          .c = sums + range.from * head->D,
+                          .c_row = head->D,
+                          .add = true,
+                          .diagonal = (ptrdiff_t)b->first - (ptrdiff_t)range.from},
+              TRIANGLE_A_UPPER);
+}
+
 /* Adds the block to dk and dv of those keys that its queries may see. */
 static void work_keys(const Head *head, const Keys *keys, const Block *b, Range range)
 {
-    const size_t D = head->D, ld = score_row(head->T), from = range.from;
-    const size_t to = range.to < b->visible ? range.to : b->visible;
-    if (from >= to)
+    range.to = range.to < b->visible ? range.to : b->visible;
+    if (range.from >= range.to)
         return;
     int64_t since = parts_begin(head);
-    mix_block(head, b->ds + from, 1, ld, b->queries, to - from, b->rows, b->rows,
-              keys->dk + from * D, D, true);
+    fold(head, b, range, b->ds, b->queries, keys->dk);
     part_ends(head, PART_SCORES, &since);
-    mix_block(head, b->s + from, 1, ld, b->douts, to - from, b->rows, b->rows, keys->dv + from * D,
-              D, true);
+    fold(head, b, range, b->s, b->douts, keys->dv);
     part_ends(head, PART_VALUES, &since);
 }
 

@@ -257,9 +257,9 @@ void KERNEL(attention_take_heads)(Operands *o, const Head *first, size_t heads, 
         memcpy(o->queries, queries, heads * first->D * sizeof(uint16_t));
 }
 
-void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t width, float *scores)
+void KERNEL(attention_scores)(const Operands *o, const KeyBlock *b, size_t width, float *scores)
 {
-    const size_t D = o->head->D;
+    const size_t D = o->head->D, s0 = b->s0, n = b->n;
     if (o->heads > 0) {
         if (o->kernel)
             score_heads_bf16(o, s0, n, scores);
@@ -285,14 +285,16 @@ void KERNEL(attention_scores)(const Operands *o, size_t s0, size_t n, size_t wid
         .depth = D,
         .c = scores,
         .c_row = width,
+        .triangle = TRIANGLE_C_UPPER,
+        .diagonal = b->diagonal,
     };
     KERNEL(gemm_block)(&block);
 }
 
-void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width, const float *w,
+void KERNEL(attention_mix)(const Operands *o, const KeyBlock *b, size_t width, const float *w,
                            bool add, float *mixed)
 {
-    const size_t D = o->head->D;
+    const size_t D = o->head->D, s0 = b->s0, n = b->n;
     if (o->heads > 0) {
         if (o->kernel)
             mix_heads_bf16(o, s0, n, add, mixed);
@@ -319,6 +321,8 @@ void KERNEL(attention_mix)(const Operands *o, size_t s0, size_t n, size_t width,
         .c = mixed,
         .c_row = width,
         .add = add,
+        .triangle = TRIANGLE_B_UPPER,
+        .diagonal = b->diagonal,
     };
     KERNEL(gemm_block)(&block);
 }

@@ -20,6 +20,9 @@ typedef struct TileArgs {
     const float *a;
     size_t a_row, a_col;
     const float *b;
+    size_t b_row; /* of a tile narrower than its panel: the panel's width */
+    /* Of a triangle: how many steps each vector takes; no fewer than its neighbour before it. */
+    size_t steps[NV];
     float *c;
     size_t c_row, cols; /* cols: how many of the tile's columns exist */
     bool add;
@@ -92,26 +95,47 @@ typedef struct Cursor {
     const char *next, *row_end;
 } Cursor;
 
-/* One step: elements of A, three from each of its pointers on, a_row apart, by a row of B. */
-ALWAYS_INLINE void multiply_step(const int mr, const int nv, const float *const a[], size_t a_row,
-                                 size_t at, const float *b, vf acc[MR][NV])
+/* One step: elements of A, three from each of its pointers on, a_row apart, by the vectors
+ * [first, nv) of a row of B. */
+ALWAYS_INLINE void multiply_step(const int mr, const int first, const int nv,
+                                 const float *const a[], size_t a_row, size_t at, const float *b,
+                                 vf acc[MR][NV])
 {
     vf bv[NV];
 #pragma GCC unroll 3
-    for (int v = 0; v < nv; v++)
+    for (int v = first; v < nv; v++)
         bv[v] = vload(b + v * VL);
 #pragma GCC unroll 8
     for (int r = 0; r < mr; r++) {
         vf av = vset1(a[r / 3][(size_t)(r % 3) * a_row + at]);
 #pragma GCC unroll 3
-        for (int v = 0; v < nv; v++)
+        for (int v = first; v < nv; v++)
             vadd_product(&acc[r][v], av, bv[v]);
     }
 }
 
-/* acc = the products of k steps. */
-ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size_t a_row,
-                             size_t a_col, size_t k, Cursor *at, vf acc[MR][NV])
+ALWAYS_INLINE void clear_sums(const int mr, const int nv, vf acc[MR][NV])
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            acc[r][v] = (vf){0};
+}
+
+ALWAYS_INLINE void add_sums(const int mr, const int nv, vf acc[MR][NV], vf more[MR][NV])
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            acc[r][v] += more[r][v];
+}
+
+/* Adds the products of k steps to the vectors [first, nv). */
+ALWAYS_INLINE void sum_steps(const int mr, const int first, const int nv, const TileArgs *t,
+                             size_t a_row, size_t a_col, size_t b_row, size_t k, Cursor *at,
+                             vf acc[MR][NV])
 {
     /* Three rows from one pointer: multiples that an instruction can address. */
     const float *a[] = {at->a, mr > 3 ? at->a + 3 * a_row : NULL,
@@ -119,12 +143,7 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
     const float *b = at->b;
     const char *next = at->next, *row_end = at->row_end;
     const size_t bytes = t->prefetch.whole || STEPS > 1 ? STEPS * t->prefetch_step : 1;
-#pragma GCC unroll 8
-    for (int r = 0; r < mr; r++)
-#pragma GCC unroll 3
-        for (int v = 0; v < nv; v++)
-            acc[r][v] = (vf){0};
-    for (; k >= STEPS; k -= STEPS, b += STEPS * nv * VL) {
+    for (; k >= STEPS; k -= STEPS, b += STEPS * b_row) {
         if (mr > 1 && next >= row_end) { /* a single row of A waits for B only */
             next += t->prefetch.stride - t->prefetch.bytes;
             row_end += t->prefetch.stride;
@@ -135,7 +154,7 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
             lead_stream(b);
 #pragma GCC unroll 4
         for (size_t s = 0; s < STEPS; s++)
-            multiply_step(mr, nv, a, a_row, s * a_col, b + s * nv * VL, acc);
+            multiply_step(mr, first, nv, a, a_row, s * a_col, b + s * b_row, acc);
 #pragma GCC unroll 3
         for (int i = 0; i <= (mr - 1) / 3; i++) {
             a[i] += STEPS * a_col;
@@ -143,13 +162,34 @@ ALWAYS_INLINE void sum_chain(const int mr, const int nv, const TileArgs *t, size
                 __asm__("" : "+r"(a[i]));
         }
     }
-    for (; STEPS > 1 && k > 0; k--, b += nv * VL) {
-        multiply_step(mr, nv, a, a_row, 0, b, acc);
+    for (; STEPS > 1 && k > 0; k--, b += b_row) {
+        multiply_step(mr, first, nv, a, a_row, 0, b, acc);
 #pragma GCC unroll 3
         for (int i = 0; i <= (mr - 1) / 3; i++)
             a[i] += a_col;
     }
     *at = (Cursor){a[0], b, next, row_end};
+}
+
+/* acc = the products of the steps [from, to). Of a triangle each vector leaves out those past its
+ * own; `at` is where step `from` reads. */
+ALWAYS_INLINE void sum_chain(const int mr, const int nv, const bool triangle, const TileArgs *t,
+                             size_t a_row, size_t a_col, size_t b_row, size_t from, size_t to,
+                             Cursor *at, vf acc[MR][NV])
+{
+    clear_sums(mr, nv, acc);
+    if (!triangle) {
+        sum_steps(mr, 0, nv, t, a_row, a_col, b_row, to - from, at, acc);
+        return;
+    }
+#pragma GCC unroll 3
+    for (int v = 0; v < nv; v++) {
+        size_t end = t->steps[v] < to ? t->steps[v] : to;
+        if (from < end) {
+            sum_steps(mr, v, nv, t, a_row, a_col, b_row, end - from, at, acc);
+            from = end;
+        }
+    }
 }
 
 /* The sums of a tile are complete. */
@@ -170,40 +210,49 @@ ALWAYS_INLINE void tile_end(const int mr, const int nv, const TileArgs *t, vf ac
     tile_store(mr, nv, t->c, t->c_row, acc);
 }
 
-ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_row, size_t a_col)
+ALWAYS_INLINE void tile(const int mr, const int nv, const bool triangle, const TileArgs *t,
+                        size_t a_row, size_t a_col, size_t b_row)
 {
     vf acc[MR][NV], chain[MR][NV];
     Cursor at = {t->a, t->b, t->prefetch.at, t->prefetch.at + t->prefetch.bytes};
     const size_t length = chain_length(t->k);
-    size_t left = t->k < length ? 0 : t->k - length;
+    size_t to = t->k < length ? t->k : length;
     if (t->k >= 64) /* a shorter tile is done before the lines arrive */
         prefetch_c(mr, nv, t);
-    sum_chain(mr, nv, t, a_row, a_col, t->k - left, &at, acc);
-    if (left == 0) { /* apart, so that a short tile's sums stay in registers */
+    sum_chain(mr, nv, triangle, t, a_row, a_col, b_row, 0, to, &at, acc);
+    if (to == t->k) { /* apart, so that a short tile's sums stay in registers */
         tile_end(mr, nv, t, acc);
         return;
     }
-    for (size_t k; left > 0; left -= k) {
-        k = left < length ? left : length;
-        sum_chain(mr, nv, t, a_row, a_col, k, &at, chain);
-#pragma GCC unroll 8
-        for (int r = 0; r < mr; r++)
-#pragma GCC unroll 3
-            for (int v = 0; v < nv; v++)
-                acc[r][v] += chain[r][v];
+    while (to < t->k) {
+        size_t from = to;
+        to = t->k - from < length ? t->k : from + length;
+        sum_chain(mr, nv, triangle, t, a_row, a_col, b_row, from, to, &at, chain);
+        add_sums(mr, nv, acc, chain);
     }
     tile_end(mr, nv, t, acc);
 }
 
-/* Two tiles of a size: A stored by rows (a_col = 1), and by columns (a_row = 1) or packed. */
+/* Four tiles of a size: A stored by rows (a_col = 1), and by columns (a_row = 1) or packed; by rows
+ * and narrower than the panel of B; by columns with a triangle in B. */
+enum { BY_ROWS, BY_COLUMNS, NARROW, TRIANGLE, KINDS };
+
 #define TILE(mr, nv)                                                                               \
     static void tile_##mr##x##nv##_rows(const TileArgs *t)                                         \
     {                                                                                              \
-        tile(mr, nv, t, t->a_row, 1);                                                              \
+        tile(mr, nv, false, t, t->a_row, 1, nv *VL);                                               \
     }                                                                                              \
     static void tile_##mr##x##nv##_columns(const TileArgs *t)                                      \
     {                                                                                              \
-        tile(mr, nv, t, 1, t->a_col);                                                              \
+        tile(mr, nv, false, t, 1, t->a_col, nv *VL);                                               \
+    }                                                                                              \
+    static void tile_##mr##x##nv##_narrow(const TileArgs *t)                                       \
+    {                                                                                              \
+        tile(mr, nv, false, t, t->a_row, 1, t->b_row);                                             \
+    }                                                                                              \
+    static void tile_##mr##x##nv##_triangle(const TileArgs *t)                                     \
+    {                                                                                              \
+        tile(mr, nv, true, t, 1, t->a_col, nv *VL);                                                \
     }
 
 #if NV == 3
@@ -219,10 +268,10 @@ ALWAYS_INLINE void tile(const int mr, const int nv, const TileArgs *t, size_t a_
 
 FOR_TILES(TILE, FOR_VECTORS)
 
-#define ENTRY_ROWS(mr, nv)    [0][mr - 1][nv - 1] = tile_##mr##x##nv##_rows,
-#define ENTRY_COLUMNS(mr, nv) [1][mr - 1][nv - 1] = tile_##mr##x##nv##_columns,
-static TileFn *const tiles[2][MR][NV] = {FOR_TILES(ENTRY_ROWS, FOR_VECTORS)
-                                             FOR_TILES(ENTRY_COLUMNS, FOR_VECTORS)};
+#define ENTRY(mr, nv)                                                                              \
+    [mr - 1][nv - 1] = {tile_##mr##x##nv##_rows, tile_##mr##x##nv##_columns,                       \
+                        tile_##mr##x##nv##_narrow, tile_##mr##x##nv##_triangle},
+static TileFn *const tiles[MR][NV][KINDS] = {FOR_TILES(ENTRY, FOR_VECTORS)};
 
 /* Packs A, stored by columns (a_row = 1), into strips [k][MR], the s-th beginning at row starts[s].
  * A shorter strip's other rows are never used; they are copied where they exist, since copies of a
@@ -373,24 +422,103 @@ static void finish(const GemmBlock *g, const Place *at)
     (&epi, g->c + at->row * g->c_row, g->c_row, at->rows, at->panel->from, at->panel->end);
 }
 
-static void multiply(const GemmBlock *g, const Place *at)
+/* What of a tile is worked: some vectors of its panel, some of the k steps. */
+typedef struct Worked {
+    size_t vector, vectors_end, step, steps_end;
+} Worked;
+
+/* x in whole vectors, rounded up; from 0 to `most`. */
+static size_t vectors_of(ptrdiff_t x, size_t most)
+{
+    size_t vectors = x > 0 ? ((size_t)x + VL - 1) / VL : 0;
+    return vectors < most ? vectors : most;
+}
+
+static size_t bounded(ptrdiff_t x, size_t most)
+{
+    return x < 0 ? 0 : (size_t)x < most ? (size_t)x : most;
+}
+
+static Worked worked(const GemmBlock *g, const Place *at, size_t from, size_t vectors)
+{
+    /* Column and step at which the tile's first and last row meet the diagonal. */
+    const ptrdiff_t below = (ptrdiff_t)at->row - g->diagonal;
+    const ptrdiff_t above = (ptrdiff_t)(at->row + at->rows) + g->diagonal;
+    Worked w = {0, vectors, 0, g->k};
+    if (g->triangle == TRIANGLE_C_LOWER)
+        w.vectors_end = vectors_of(above - (ptrdiff_t)from, vectors);
+    if (g->triangle == TRIANGLE_C_UPPER)
+        w.vector = bounded(below - (ptrdiff_t)from, vectors * VL) / VL;
+    if (g->triangle == TRIANGLE_A_LOWER)
+        w.steps_end = bounded(above, g->k);
+    if (g->triangle == TRIANGLE_A_UPPER)
+        w.step = bounded(below, g->k);
+    return w;
+}
+
+/* Sets how many steps each vector takes; whether all take k. */
+static bool all_steps(const GemmBlock *g, size_t from, size_t vectors, TileArgs *t)
+{
+    for (size_t v = 0; v < vectors; v++)
+        t->steps[v] = bounded((ptrdiff_t)(from + (v + 1) * VL) + g->diagonal, g->k);
+    return t->steps[0] == g->k;
+}
+
+static TileArgs whole_tile(const GemmBlock *g, const Place *at)
 {
     const Panel *panel = at->panel;
-    bool by_columns = g->a_pack || g->a_col != 1;
-    TileArgs t = {
+    return (TileArgs){
         .k = g->k,
         .a = at->a,
         .a_row = g->a_row,
         .a_col = g->a_pack ? MR : g->a_col,
         .b = panel->b,
+        .b_row = panel->width,
         .c = g->c + at->row * g->c_row + panel->from,
         .c_row = g->c_row,
         .cols = panel->end - panel->from,
         .add = g->add,
     };
+}
+
+static int kind_of(const GemmBlock *g)
+{
+    return g->a_pack || g->a_col != 1 ? BY_COLUMNS : BY_ROWS;
+}
+
+/* Of a causal product, which has no epilogue: what is above its diagonal is left out. */
+static void multiply_triangle(const GemmBlock *g, const Place *at)
+{
+    const size_t from = at->panel->from, all = at->panel->width / VL;
+    const Worked w = worked(g, at, from, all);
+    if (w.vector >= w.vectors_end)
+        return;
+    const size_t vectors = w.vectors_end - w.vector, skipped = w.vector * VL;
+    TileArgs t = whole_tile(g, at);
+    int kind = vectors < all ? NARROW : kind_of(g);
+    t.k = w.steps_end - w.step;
+    t.a += w.step * g->a_col;
+    t.b += w.step * t.b_row + skipped;
+    t.c += skipped;
+    t.cols -= skipped;
+    if (t.cols > vectors * VL)
+        t.cols = vectors * VL;
+    if (g->triangle == TRIANGLE_B_UPPER && !all_steps(g, from, vectors, &t))
+        kind = TRIANGLE;
+    share_prefetch(&t, at);
+    tiles[at->rows - 1][vectors - 1][kind](&t);
+}
+
+static void multiply(const GemmBlock *g, const Place *at)
+{
+    if (g->triangle != TRIANGLE_NONE) {
+        multiply_triangle(g, at);
+        return;
+    }
+    TileArgs t = whole_tile(g, at);
     bool finished = !g->epi || give_epilogue(g, at, &t);
     share_prefetch(&t, at);
-    tiles[by_columns][at->rows - 1][panel->width / VL - 1](&t);
+    tiles[at->rows - 1][at->panel->width / VL - 1][kind_of(g)](&t);
     if (!finished)
         finish(g, at);
 }
@@ -481,7 +609,7 @@ static void short_block(const GemmBlock *g)
     };
     for (size_t row = 0; row < g->rows; row += MR) {
         size_t rows = g->rows - row < MR ? g->rows - row : MR;
-        tiles[g->a_col != 1][rows - 1][panel.width / VL - 1](&t);
+        tiles[rows - 1][panel.width / VL - 1][kind_of(g)](&t);
         t.a += MR * g->a_row;
         t.c += MR * g->c_row;
     }
@@ -490,7 +618,8 @@ static void short_block(const GemmBlock *g)
 void KERNEL(gemm_block)(const GemmBlock *g)
 {
     const size_t few_steps = 16;
-    if (g->k <= few_steps && g->last - g->first == 1 && !g->a_pack && !g->b_pack && !g->epi) {
+    if (g->k <= few_steps && g->last - g->first == 1 && !g->a_pack && !g->b_pack && !g->epi &&
+        g->triangle == TRIANGLE_NONE) {
         short_block(g);
         return;
     }
