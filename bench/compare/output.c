@@ -245,10 +245,10 @@ void parity_rule_print(const char *heading, const char *outputs, FILE *f)
         f,
         "\n## %s\n\nOutputs of this run, each implementation's against tare's on the same "
         "weights and\ninputs: %s. Ids and counts have to be equal;\nof every other tensor the "
-        "largest difference is at most %g of the largest value; INT8,\nof which every "
-        "implementation has its own rounding, has a wider bound. A decoder's small formats\nare "
-        "judged, tare's too, by their distance from tare's fp32. Without parity\nno speed-up is "
-        "shown.\n\n",
+        "largest difference is at most %g of the largest value. Formats that\nround more, each "
+        "implementation in its own way, are judged by the root mean square of\ndifferences over "
+        "that of values, a decoder's, tare's too, by their distance from tare's fp32.\nWithout "
+        "parity no speed-up is shown.\n\n",
         heading, outputs, parity_tolerance);
 }
 

@@ -36,24 +36,35 @@ static void compare_ids(const STensor *a, const STensor *b, Parity *p)
     }
 }
 
+static bool is_format_bound(double tolerance)
+{
+    return tolerance > parity_tolerance;
+}
+
 static void compare_reals(const STensor *a, const float *x, const float *y, Parity *p)
 {
-    double difference = 0, largest = 0;
-    bool finite = true;
+    double difference = 0, largest = 0, errors = 0, squares = 0;
+    bool finite = true, by_rms = is_format_bound(p->tolerance);
     for (size_t i = 0; i < stensor_count(a); i++) {
+        double error = (double)x[i] - (double)y[i];
         finite &= isfinite(x[i]) && isfinite(y[i]);
-        difference = fmax(difference, fabs((double)x[i] - (double)y[i]));
+        difference = fmax(difference, fabs(error));
         largest = fmax(largest, fabs((double)y[i]));
+        errors += error * error;
+        squares += (double)y[i] * (double)y[i];
     }
     double relative = difference > 0 ? difference / largest : 0;
+    double rms = errors > 0 ? sqrt(errors / squares) : 0;
+    double most = p->tolerance * (by_rms ? PARITY_MOST_OVER_RMS : 1);
     p->max_abs = fmax(p->max_abs, difference);
+    p->max_rms = fmax(p->max_rms, rms);
     if (relative >= p->max_rel) {
         p->max_rel = relative;
         snprintf(p->worst, sizeof p->worst, "%.63s", a->name);
     }
     if (!finite)
         fail(p, a->name, "holds a number that is not finite");
-    else if (!(relative <= p->tolerance))
+    else if (!(relative <= most) || (by_rms && !(rms <= p->tolerance)))
         fail(p, a->name, "differs by more than the bound");
 }
 
@@ -64,6 +75,7 @@ static int compare_likely(const STensor *logits, const STensor *ids, Parity *p, 
     if (!same_shape(logits, &(STensor){.ndim = 2, .shape = {ids->shape[0], logits->shape[1]}}) ||
         stensor_count(ids) != logits->shape[0] || ids->dtype != ST_I32)
         return fail(p, ids->name, "has another shape");
+    p->nearly = true;
     size_t V = logits->shape[1];
     OWNED float *x = xmalloc((stensor_count(logits) + 1) * sizeof *x);
     if (safetensors_to_f32(logits, x, err) != 0)
@@ -119,7 +131,7 @@ int parity_compare(const char *ours, const char *theirs, double tolerance, Parit
     for (size_t i = 0; b && i < safetensors_count(a) && status == 0; i++) {
         const STensor *t = safetensors_at(a, i), *other = safetensors_find(b, t->name);
         /* Of logits that may differ another may be the likeliest: nearly so on both sides. */
-        if (tolerance > parity_tolerance && strcmp(t->name, "ids") == 0 && has_logits(a)) {
+        if (is_format_bound(tolerance) && strcmp(t->name, "ids") == 0 && has_logits(a)) {
             if (!has_logits(b) && other)
                 status = compare_likely(safetensors_find(a, "logits"), other, p, err);
             continue;

@@ -6,10 +6,12 @@
 
 typedef struct Parity {
     bool ok;
-    double tolerance; /* of max_rel, as asked */
+    double tolerance; /* as asked: of max_rel, or of max_rms where it is above parity_tolerance */
     double max_abs;   /* the largest difference of all tensors */
     double max_rel;   /* the largest, over tensors, of largest difference / largest value */
+    double max_rms;   /* the same of root mean squares */
     char worst[64];   /* the tensor with max_rel */
+    bool nearly;      /* ids were only proven to be nearly the likeliest */
     char reason[160]; /* why not ok; "" if ok */
 } Parity;
 
@@ -18,6 +20,11 @@ typedef struct Parity {
  * of GPT small and 3.0e-6 in those of medium, 3.1e-6 in a classifier's logits of 1,080 texts; the
  * bound is about three times the last. */
 extern const double parity_tolerance;
+
+/* A format that rounds more has a wider bound, of root mean squares: the largest of many rounding
+ * errors says more of how many there are than of the format. It may be so many times the bound,
+ * which still finds a single wrong number: the largest seen was 4.9 times its root mean square. */
+enum { PARITY_MOST_OVER_RMS = 4 };
 
 /* -1: a file cannot be read. `logits` beside `ids` may be missing in theirs, for not every
  * implementation shows them; of logits that may differ by more than in fp32, ids are not compared

@@ -85,13 +85,14 @@ static json_t *record_details(const void *comparison, size_t i)
     bool interval = e->rounds > 0 && !isnan(e->interval.lo);
     bool tested = cell_entry_shows_ratio(comparison, r) && !isnan(e->ratio.interval.lo);
     return json_pack(
-        "{s:o, s:I, s:b, s:b, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*}", "samples_ms",
+        "{s:o, s:I, s:b, s:b, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*}", "samples_ms",
         numbers_json(e->ms, e->rounds), "calls_per_sample", (json_int_t)r->calls,
         "untimed_call_before", (int)r->warm_call, "fresh_process", (int)r->cell->fresh_process,
         "texts", r->cell->texts ? json_string(r->cell->texts) : NULL, "median_coverage",
         if_known(e->interval.coverage, interval), "ratio_coverage",
         if_known(e->ratio.interval.coverage, tested), "ratio_p", if_known(e->ratio.p, tested),
         "parity_max_rel", if_known(e->parity.max_rel, e->has_parity && *e->parity.worst),
+        "parity_max_rms", if_known(e->parity.max_rms, e->has_parity && *e->parity.worst),
         "parity_tolerance", if_known(e->parity.tolerance, e->has_parity), "parity_reason",
         e->has_parity ? json_string(e->parity.reason) : NULL, "failure",
         json_string(e->failure.msg));
@@ -141,13 +142,17 @@ static void write_parity(const Comparison *c, FILE *f)
         const CellEntry *r = &c->records[i];
         const Component *component = r->cell->component;
         const ModelConfig *m = &c->models[r->cell->model].config;
+        const Parity *p = &r->entry.parity;
         bool failed = entry_failed(&r->entry);
-        char passed[96] = "ids equal";
         if (r == cell_entry_ours(c, r) && !failed && !r->entry.has_parity)
             continue;
-        if (*r->entry.parity.worst)
-            snprintf(passed, sizeof passed, "%.1e of the largest value%s", r->entry.parity.max_rel,
-                     component->tolerance > 0 ? ", a wider bound" : "");
+        char passed[96];
+        if (!*p->worst)
+            snprintf(passed, sizeof passed, "ids %s", p->nearly ? "nearly the likeliest" : "equal");
+        else if (component->tolerance > 0)
+            snprintf(passed, sizeof passed, "%.1e by root mean square", p->max_rms);
+        else
+            snprintf(passed, sizeof passed, "%.1e of the largest value", p->max_rel);
         table_cells(&t, "**%s**|dim=%zu|%" PRId64 "|%" PRId64 "|%s|%" PRId64 "|%" PRId64 "|%s|%.3g",
                     model_name(c, r), m->d_model, int_unless_zero(m->num_layers),
                     int_unless_zero(m->vocab_size), component->title,

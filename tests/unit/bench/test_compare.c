@@ -321,6 +321,37 @@ Test(compare, rounding_is_no_difference)
     cr_expect(eq(str, p.reason, ""));
 }
 
+/* A small format: many errors of one size, and one of another. */
+static Parity compared_in_a_format(size_t n, float error, float outlier)
+{
+    OWNED float *x = xmalloc(n * sizeof *x), *y = xmalloc(n * sizeof *y);
+    Pair p;
+    Parity parity;
+    Err err;
+    for (size_t i = 0; i < n; i++) {
+        y[i] = i % 2 ? 1 : -1;
+        x[i] = y[i] + (i % 3 ? error : -error);
+    }
+    x[n - 1] = y[n - 1] + outlier;
+    write_one(p.ours, reals("logits", n, x));
+    write_one(p.theirs, reals("logits", n, y));
+    cr_assert(parity_compare(p.ours, p.theirs, 0.05, &parity, &err) == 0, "%s", err.msg);
+    unlink(p.ours);
+    unlink(p.theirs);
+    return parity;
+}
+
+Test(compare, a_format_is_judged_by_root_mean_squares)
+{
+    Parity rounded = compared_in_a_format(1000, 0.02f, 0.15f);
+    cr_expect(rounded.ok, "%s", rounded.reason);
+    cr_expect(epsilon_eq(dbl, rounded.max_rel, 0.15, 1e-6));
+    cr_expect(epsilon_eq(dbl, rounded.max_rms, 0.02, 1e-3));
+    cr_expect(not(compared_in_a_format(1000, 0.06f, 0).ok), "all are far");
+    cr_expect(not(compared_in_a_format(1000, 0, 0.5f).ok), "one is wrong");
+    cr_expect(not(compared_in_a_format(8, 0, 0.18f).ok), "one of few is wrong");
+}
+
 static void expect_different(Parity p, const char *reason)
 {
     cr_expect(not(p.ok));
