@@ -115,9 +115,9 @@ static size_t num_queries(const Attention *a, size_t b)
     return a->num_queries ? a->num_queries : rows.to - rows.from;
 }
 
-/* A parallel region pays from some 50 microseconds on, as in gemm/partition.c; from 10 on where the
- * products around it have one too: all threads are then still awake. A single query of a sequence
- * does little with each key: it takes ten times as long for a pair. */
+/* A parallel region pays from some 50 microseconds on; from 10 on where the products around it are
+ * so large that all threads are surely still awake. A single query of a sequence does little with
+ * each key: it takes ten times as long for a pair. */
 static bool worth_threads(const Attention *a)
 {
     double us = 0, rows = 0, C = (double)(a->H * a->D);
@@ -127,8 +127,9 @@ static bool worth_threads(const Attention *a)
         us += pairs * C / (queries > 1 ? 2e4 : 2e3);
         rows += queries;
     }
-    double compute = 6 * rows * C * C / 120e3, memory = 3 * C * C / 8e3; /* of qkv */
-    return us > ((compute > memory ? compute : memory) > 80 ? 10 : 50);
+    double compute = 6 * rows * C * C / 120e3, memory = 3 * C * C / 8e3;
+    double qkv_us = compute > memory ? compute : memory;
+    return us > (qkv_us > 80 ? 10 : 50);
 }
 
 /* How many threads shall work; a layer that runs without a plan is placed here, not by exec_run. */

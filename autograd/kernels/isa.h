@@ -114,8 +114,9 @@ typedef struct GemmBlock {
     float *c;
     size_t c_row;
     bool add; /* to C, instead of overwriting it */
-    /* In whole strips of A and whole vectors of B. With C_UPPER A lies in rows, with B_UPPER in
-     * columns. What is not wanted of C keeps its value or gets any other. */
+    /* In whole strips of A and whole vectors of B. A triangle of C has A in rows, B_UPPER has it in
+     * columns; none has a packed A or an epilogue. What is not wanted of C keeps its value or gets
+     * any other. */
     Triangle triangle;
     ptrdiff_t diagonal;
     /* Of the last block over k, with pointers to row 0; of all others NULL. */

@@ -41,27 +41,41 @@ static bool is_format_bound(double tolerance)
     return tolerance > parity_tolerance;
 }
 
+/* The largest over sequences, which are the indices of the first dimension of several. */
+static double largest_rms(const STensor *a, const float *x, const float *y)
+{
+    size_t sequences = a->ndim > 1 ? a->shape[0] : 1, n = stensor_count(a) / sequences;
+    double most = 0;
+    for (size_t s = 0; s < sequences; s++) {
+        double errors = 0, squares = 0;
+        for (size_t i = s * n; i < (s + 1) * n; i++) {
+            double error = (double)x[i] - (double)y[i];
+            errors += error * error;
+            squares += (double)y[i] * (double)y[i];
+        }
+        most = fmax(most, errors > 0 ? sqrt(errors / squares) : 0);
+    }
+    return most;
+}
+
 static void compare_reals(const STensor *a, const float *x, const float *y, Parity *p)
 {
-    double difference = 0, largest = 0, errors = 0, squares = 0;
+    double difference = 0, largest = 0, rms = largest_rms(a, x, y), most = p->tolerance;
     bool finite = true, by_rms = is_format_bound(p->tolerance);
     for (size_t i = 0; i < stensor_count(a); i++) {
-        double error = (double)x[i] - (double)y[i];
         finite &= isfinite(x[i]) && isfinite(y[i]);
-        difference = fmax(difference, fabs(error));
+        difference = fmax(difference, fabs((double)x[i] - (double)y[i]));
         largest = fmax(largest, fabs((double)y[i]));
-        errors += error * error;
-        squares += (double)y[i] * (double)y[i];
     }
     double relative = difference > 0 ? difference / largest : 0;
-    double rms = errors > 0 ? sqrt(errors / squares) : 0;
-    double most = p->tolerance * (by_rms ? PARITY_MOST_OVER_RMS : 1);
     p->max_abs = fmax(p->max_abs, difference);
     p->max_rms = fmax(p->max_rms, rms);
     if (relative >= p->max_rel) {
         p->max_rel = relative;
         snprintf(p->worst, sizeof p->worst, "%.63s", a->name);
     }
+    if (by_rms)
+        most *= PARITY_MOST_OVER_RMS;
     if (!finite)
         fail(p, a->name, "holds a number that is not finite");
     else if (!(relative <= most) || (by_rms && !(rms <= p->tolerance)))
@@ -69,7 +83,8 @@ static void compare_reals(const STensor *a, const float *x, const float *y, Pari
 }
 
 /* Ids without logits of their own: each must be nearly the likeliest by the logits beside ours. The
- * likelier one and this may each be off by the bound. */
+ * likelier one and this may each be off by the bound, of the largest logit: less than the few that
+ * are farthest off may be where logits are shown. */
 static int compare_likely(const STensor *logits, const STensor *ids, Parity *p, Err *err)
 {
     if (!same_shape(logits, &(STensor){.ndim = 2, .shape = {ids->shape[0], logits->shape[1]}}) ||

@@ -209,6 +209,8 @@ static void work_queries(const AttentionTask *task, const Head *head, const Keys
     part_ends(head, PART_VALUES, &since);
 }
 
+_Static_assert(ATTENTION_ROWS <= 32, "what is left out would change where chains of sums begin");
+
 /* sums += weights^T x of the block's queries, of the keys in `range`: weights [rows, keys]. */
 static void fold(const Head *head, const Block *b, Range range, const float *weights,
                  const float *x, float *sums)

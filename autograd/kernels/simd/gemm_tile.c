@@ -114,15 +114,6 @@ ALWAYS_INLINE void multiply_step(const int mr, const int first, const int nv,
     }
 }
 
-ALWAYS_INLINE void clear_sums(const int mr, const int nv, vf acc[MR][NV])
-{
-#pragma GCC unroll 8
-    for (int r = 0; r < mr; r++)
-#pragma GCC unroll 3
-        for (int v = 0; v < nv; v++)
-            acc[r][v] = (vf){0};
-}
-
 ALWAYS_INLINE void add_sums(const int mr, const int nv, vf acc[MR][NV], vf more[MR][NV])
 {
 #pragma GCC unroll 8
@@ -235,7 +226,7 @@ ALWAYS_INLINE void tile(const int mr, const int nv, const bool triangle, const T
 
 /* Four tiles of a size: A stored by rows (a_col = 1), and by columns (a_row = 1) or packed; by rows
  * and narrower than the panel of B; by columns with a triangle in B. */
-enum { BY_ROWS, BY_COLUMNS, NARROW, TRIANGLE, KINDS };
+enum { BY_ROWS, BY_COLUMNS, NARROW, IN_TRIANGLE, KINDS };
 
 #define TILE(mr, nv)                                                                               \
     static void tile_##mr##x##nv##_rows(const TileArgs *t)                                         \
@@ -486,7 +477,7 @@ static int kind_of(const GemmBlock *g)
     return g->a_pack || g->a_col != 1 ? BY_COLUMNS : BY_ROWS;
 }
 
-/* Of a causal product, which has no epilogue: what is above its diagonal is left out. */
+/* Of a causal product: what is above its diagonal is left out. */
 static void multiply_triangle(const GemmBlock *g, const Place *at)
 {
     const size_t from = at->panel->from, all = at->panel->width / VL;
@@ -504,7 +495,7 @@ static void multiply_triangle(const GemmBlock *g, const Place *at)
     if (t.cols > vectors * VL)
         t.cols = vectors * VL;
     if (g->triangle == TRIANGLE_B_UPPER && !all_steps(g, from, vectors, &t))
-        kind = TRIANGLE;
+        kind = IN_TRIANGLE;
     share_prefetch(&t, at);
     tiles[at->rows - 1][vectors - 1][kind](&t);
 }
@@ -618,6 +609,7 @@ static void short_block(const GemmBlock *g)
 void KERNEL(gemm_block)(const GemmBlock *g)
 {
     const size_t few_steps = 16;
+    CHECK(g->triangle == TRIANGLE_NONE || (!g->a_pack && !g->epi), "a causal product is plain");
     if (g->k <= few_steps && g->last - g->first == 1 && !g->a_pack && !g->b_pack && !g->epi &&
         g->triangle == TRIANGLE_NONE) {
         short_block(g);

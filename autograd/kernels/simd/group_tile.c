@@ -192,7 +192,8 @@ ALWAYS_INLINE void group_step(const DType type, const int mr, const int nv, vf a
 }
 
 /* What follows a group of `bytes` of a stream that one row reads. Where there is AVX2 alone every
- * line is asked for; else q4_0, which has less to load and more to do, wants one line a group. */
+ * line is asked for; else every second line of q8_0, and one line a group of q4_0, which has less
+ * to load and more to do. */
 ALWAYS_INLINE void prefetch_stream(const DType type, const char *group, const size_t bytes)
 {
 #if VL == 8 && !defined(HAS_VDOT_BYTES)

@@ -145,15 +145,6 @@ ALWAYS_INLINE vf added(const Way way, vf x, vf y)
     return integers ? (vf)((vi)x + (vi)y) : x + y;
 }
 
-ALWAYS_INLINE void clear_sums(const int mr, const int nv, vf acc[MR][NV])
-{
-#pragma GCC unroll 8
-    for (int r = 0; r < mr; r++)
-#pragma GCC unroll 3
-        for (int v = 0; v < nv; v++)
-            acc[r][v] = (vf){0};
-}
-
 ALWAYS_INLINE void store_sums(const Way way, const int mr, const int nv, vf acc[MR][NV],
                               const LowTile *t)
 {

@@ -20,6 +20,16 @@ ALWAYS_INLINE void prefetch_lines(const char *at, size_t bytes)
         __builtin_prefetch(at + 192);
 }
 
+/* The sums of a tile of mr rows by nv vectors. */
+ALWAYS_INLINE void clear_sums(const int mr, const int nv, vf acc[MR][NV])
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            acc[r][v] = (vf){0};
+}
+
 /* Leads the processor's own prefetch of what one row of A reads once, from memory: a line here and
  * there, into the second-level cache. Each line, or into the first level, would take the places of
  * loads. */
