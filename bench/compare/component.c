@@ -16,14 +16,14 @@ enum {
 /* Bounds of formats, of relative root mean squares (parity.h).
  *
  * Both sides quantise weights and activations, each its own way: a scale per output and row here, a
- * scale per matrix there. Seen on DistilBERT-base: 0.055 to 0.059 of hidden values. */
+ * scale per matrix there. Seen on DistilBERT-base: 0.055 to 0.060 of hidden values. */
 #define INT8_TOLERANCE 0.1
 
 /* Decoders' formats from fp32, logits, each by itself. About twice the worst seen of a single
  * sequence of SmolLM2-135M, three times nine random prompts of 129 tokens: bf16 0.029 here, 0.012
- * in PyTorch, 0.011 in llama.cpp; q8_0 0.028 here, 0.038 in llama.cpp. */
+ * in PyTorch, 0.011 in llama.cpp; q8_0 0.041 here, 0.076 in llama.cpp. */
 #define BF16_TOLERANCE 0.06
-#define Q8_0_TOLERANCE 0.08
+#define Q8_0_TOLERANCE 0.15
 
 /* In the order of the enum. */
 const char *const implementation_names[NUM_IMPLEMENTATIONS] = {
