@@ -2,9 +2,9 @@
  * matrix product, for every source of its elements and every format of C. */
 #pragma once
 
-#include "autograd/kernels/simd/gelu_erf.h"
 #include "autograd/kernels/simd/half.h"
 #include "autograd/kernels/simd/simd.h"
+#include "autograd/kernels/simd/vmath.h"
 
 /* 2 sqrt(2/pi) (z + 0.044715 z^3) = z (GELU_1 + GELU_3 z^2): tanh GELU is z times the logistic
  * function of it, which keeps the small values of large negative z accurate. */
@@ -23,7 +23,7 @@ ALWAYS_INLINE vf act(Act kind, vf z)
     case ACT_GELU_TANH:
         return gelu_tanh(z);
     case ACT_GELU_ERF:
-        return gelu_erf(z);
+        return z * vphi(z, NULL);
     case ACT_RELU:
         return vmax(vset1(0), z);
     case ACT_TANH:
