@@ -229,8 +229,7 @@ typedef struct KeyBlock {
 /* How many of the keys any lane of the v-th vector sees. */
 ALWAYS_INLINE size_t keys_of_vector(const KeyBlock *b, size_t v)
 {
-    ptrdiff_t seen = b->diagonal + (ptrdiff_t)((v + 1) * VL);
-    return seen < 0 ? 0 : (size_t)seen < b->n ? (size_t)seen : b->n;
+    return bounded(b->diagonal + (ptrdiff_t)((v + 1) * VL), b->n);
 }
 
 /* scores[n][width] of the keys, for the queries packed last. In fp32 a vector gets those of the

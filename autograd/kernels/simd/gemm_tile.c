@@ -418,18 +418,6 @@ typedef struct Worked {
     size_t vector, vectors_end, step, steps_end;
 } Worked;
 
-/* x in whole vectors, rounded up; from 0 to `most`. */
-static size_t vectors_of(ptrdiff_t x, size_t most)
-{
-    size_t vectors = x > 0 ? ((size_t)x + VL - 1) / VL : 0;
-    return vectors < most ? vectors : most;
-}
-
-static size_t bounded(ptrdiff_t x, size_t most)
-{
-    return x < 0 ? 0 : (size_t)x < most ? (size_t)x : most;
-}
-
 static Worked worked(const GemmBlock *g, const Place *at, size_t from, size_t vectors)
 {
     /* Column and step at which the tile's first and last row meet the diagonal. */
@@ -437,7 +425,7 @@ static Worked worked(const GemmBlock *g, const Place *at, size_t from, size_t ve
     const ptrdiff_t above = (ptrdiff_t)(at->row + at->rows) + g->diagonal;
     Worked w = {0, vectors, 0, g->k};
     if (g->triangle == TRIANGLE_C_LOWER)
-        w.vectors_end = vectors_of(above - (ptrdiff_t)from, vectors);
+        w.vectors_end = bounded((above - (ptrdiff_t)from + VL - 1) / VL, vectors);
     if (g->triangle == TRIANGLE_C_UPPER)
         w.vector = bounded(below - (ptrdiff_t)from, vectors * VL) / VL;
     if (g->triangle == TRIANGLE_A_LOWER)
@@ -586,18 +574,10 @@ static void strip_by_strip(const GemmBlock *g, const Group *group)
 static void short_block(const GemmBlock *g)
 {
     const Panel panel = panel_of(g, g->first);
-    TileArgs t = {
-        .k = g->k,
-        .a = g->a,
-        .a_row = g->a_row,
-        .a_col = g->a_col,
-        .b = panel.b,
-        .c = g->c + panel.from,
-        .c_row = g->c_row,
-        .cols = panel.end - panel.from,
-        .add = g->add,
-        .prefetch = {.at = (const char *)g->a, .bytes = 1},
-    };
+    const Region nothing = {0};
+    const Place at = {.a = g->a, .panel = &panel, .prefetch = &nothing};
+    TileArgs t = whole_tile(g, &at);
+    share_prefetch(&t, &at);
     for (size_t row = 0; row < g->rows; row += MR) {
         size_t rows = g->rows - row < MR ? g->rows - row : MR;
         tiles[rows - 1][panel.width / VL - 1][kind_of(g)](&t);

@@ -20,6 +20,12 @@ ALWAYS_INLINE void prefetch_lines(const char *at, size_t bytes)
         __builtin_prefetch(at + 192);
 }
 
+/* x, from 0 to `most`. */
+ALWAYS_INLINE size_t bounded(ptrdiff_t x, size_t most)
+{
+    return x < 0 ? 0 : (size_t)x < most ? (size_t)x : most;
+}
+
 /* The sums of a tile of mr rows by nv vectors. */
 ALWAYS_INLINE void clear_sums(const int mr, const int nv, vf acc[MR][NV])
 {
