@@ -113,20 +113,13 @@ static int load(const CellRun *r, CellEntry *record, Err *err)
     return reply ? 0 : -1;
 }
 
-static bool has_exact(const Component *what)
-{
-    return what->kind == COMPONENT_DECODER && what->tolerance > 0;
-}
-
 /* What our worker computes in fp32, into the file EXACT. Two small formats apart by their own
  * rounding each say nothing of either; each is judged by its distance from this. */
 static int write_exact(const CellRun *r, Err *err)
 {
     Implementation *ours = r->entries[0]->implementation;
     json_auto_t *loaded = ask_to_load(r, ours, true, err);
-    if (!loaded || isnan(implementation_time(ours, "run", 1, err)))
-        return -1;
-    return session_write_outputs(&r->c->session, ours, EXACT, err);
+    return loaded ? session_write_outputs(&r->c->session, ours, EXACT, err) : -1;
 }
 
 static void prove(const CellRun *r, size_t i, bool exact)
@@ -134,11 +127,12 @@ static void prove(const CellRun *r, size_t i, bool exact)
     const Component *what = r->cell->component;
     Session *s = &r->c->session;
     Entry *e = r->entries[i];
-    double bound = component_tolerance(what, (size_t)(e->implementation - s->implementations));
     if (exact)
-        session_prove_by(s, EXACT, e, bound);
+        session_prove_by(
+            s, EXACT, e,
+            component_tolerance(what, (size_t)(e->implementation - s->implementations)));
     else
-        session_prove(s, r->entries[0], e, bound > 0 ? bound : parity_tolerance);
+        session_prove(s, r->entries[0], e, parity_tolerance);
 }
 
 /* The first call after loading. A training step would change what is proven next. */
@@ -256,7 +250,7 @@ static void keep(CellRun *r)
 static void measure(CellRun *r)
 {
     Session *s = &r->c->session;
-    bool exact = has_exact(r->cell->component);
+    bool exact = r->cell->component->tolerance > 0;
     /* idle workers of earlier cells hold memory that fresh processes are short of */
     if (r->cell->fresh_process)
         implementations_stop(s->implementations);

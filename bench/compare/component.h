@@ -44,7 +44,7 @@ typedef struct Component {
     bool backward, update; /* of a GPT; of attention the first */
     bool whole_file; /* a tokenizer on every text of a file, instead of batch_size sentences */
     Precision precision;
-    double tolerance; /* of parity, where the format rounds more than fp32; 0 = parity_tolerance */
+    double tolerance; /* of a format that rounds more, from fp32 of the same model; else 0 */
 } Component;
 
 extern const Component components[];

@@ -246,8 +246,8 @@ void parity_rule_print(const char *heading, const char *outputs, FILE *f)
         "\n## %s\n\nOutputs of this run, each implementation's against tare's on the same "
         "weights and\ninputs: %s. Ids and counts have to be equal;\nof every other tensor the "
         "largest difference is at most %g of the largest value. Formats that\nround more, each "
-        "implementation in its own way, are judged by the root mean square of\ndifferences over "
-        "that of values, a decoder's, tare's too, by their distance from tare's fp32.\nWithout "
+        "implementation in its own way, tare too, are judged by their distance from\ntare's fp32: "
+        "the root mean square of differences over that of values.\nWithout "
         "parity no speed-up is shown.\n\n",
         heading, outputs, parity_tolerance);
 }

@@ -326,9 +326,11 @@ static void write_method(const Comparison *c, FILE *f)
             f,
             "`peak_fraction` is model FLOPs over the median, as a share of %.4g GFLOP/s, the\n"
             "highest fp32 rate that these threads reached in this run (multiply-adds from\n"
-            "registers %.4g, a matrix product %.4g); above %.4g nothing is believed. INT8's is a\n"
-            "share of %.4g, the rate of int8 products where an instruction multiplies them.\n",
-            peaks_measured(p), p->fma, p->gemm, peaks_limit(p), peaks_of_product(p, DT_I8));
+            "registers %.4g, a matrix product %.4g); above %.4g nothing is believed. That of BF16\n"
+            "and mixed is a share of %.4g, INT8's of %.4g, Q8_0's of %.4g: the rates of such\n"
+            "products where an instruction multiplies them.\n",
+            peaks_measured(p), p->fma, p->gemm, peaks_limit(p), peaks_of_product(p, DT_BF16),
+            peaks_of_product(p, DT_I8), peaks_of_product(p, DT_Q8_0));
 }
 
 static void write_markdown(const void *comparison, time_t started, FILE *f)

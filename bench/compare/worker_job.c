@@ -150,14 +150,14 @@ static size_t last_hidden(const WorkerJob *job)
 }
 
 /* An encoder packs its weights: they never change here, and its batches are small. */
-static ModelOptions model_options(const WorkerJob *job, int threads)
+static ModelOptions model_options(const WorkerJob *job, bool exact, int threads)
 {
     bool gpt = job->component->kind == COMPONENT_GPT;
     return (ModelOptions){
         .wants = {.batch = job->batch, .context = job->length, .mask = !gpt, .loss = gpt},
         .backward = job->component->backward,
         .optimizer = job->component->update,
-        .precision = job->component->precision,
+        .precision = exact ? PRECISION_FP32 : job->component->precision,
         .pack_weights = !gpt,
         .threads = threads,
     };
@@ -167,6 +167,12 @@ static int threads_of(const json_t *request)
 {
     int threads = (int)json_integer_value(json_object_get(request, "threads"));
     return threads > 0 ? threads : 1;
+}
+
+/* To compute in fp32 what the component computes in a small format. */
+static bool is_exact(const json_t *request)
+{
+    return json_is_true(json_object_get(request, "exact"));
 }
 
 static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err *err)
@@ -190,7 +196,7 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
     if (job->length > c->max_positions)
         return err_set(err, "%zu ids, but the model has %zu positions", job->length,
                        c->max_positions);
-    ModelOptions options = model_options(job, threads_of(request));
+    ModelOptions options = model_options(job, is_exact(request), threads_of(request));
     model_plan(&job->model, c, &options);
     job->has_model = true;
     if (!gpt)
@@ -203,9 +209,7 @@ static int load_model(WorkerJob *job, const json_t *request, Checkpoint *ck, Err
 static int load_decoder(WorkerJob *job, Checkpoint *ck, Err *err)
 {
     return decoder_job_load(&job->decoder, ck, job->tokens, job->batch, job->length, job->n_gen,
-                            job->component->precision,
-                            json_is_true(json_object_get(job->request, "exact")), job->threads,
-                            err);
+                            job->component->precision, is_exact(job->request), job->threads, err);
 }
 
 static int start_decoder(WorkerJob *job, json_t *request, Checkpoint *ck, Err *err)

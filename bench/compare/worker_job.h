@@ -14,6 +14,7 @@ typedef struct WorkerJob WorkerJob;
  *   texts       an array of strings, with max_length (0 = no limit), where the input is text
  *   inputs      a safetensors file with I32 [B,T]: tokens, and mask (encoder) or targets (GPT),
  *               and n_gen (decode); of attention with F32 [B,T,H,D]: q, k, v, dout; and causal
+ *   exact       true: to compute in fp32 what the component computes in another format
  * The model is read from its Hugging Face directory. Keeps the request. NULL with a sentence. */
 WorkerJob *worker_job_new(json_t *request, Err *err);
 void worker_job_free(WorkerJob *job);
@@ -31,9 +32,9 @@ size_t worker_job_label(WorkerJob *job);
 /* Runs once and writes what came out, fp32 or I32, to a safetensors file at `path`:
  *   tokenizer            ids (of all texts, joined), lengths
  *   embeddings           hidden_states.0
- *   model, end_to_end    last_hidden_state
+ *   model*, end_to_end   last_hidden_state
  *   gpt_*                loss; with a backward pass also grad.NAME of a few parameters, linear
- *                        weights as [out, in]; gpt_step also loss_after_step
+ *                        weights as [out, in]; gpt_step* also loss_after_step
  *   attention*           out; with a backward pass also grad.q, grad.k, grad.v
  *   prefill*             ids [B,1], the likeliest next ones, and logits [B,V]
  *   decode               ids [B,n_gen]; in a smaller format logits [B,V] of the first step

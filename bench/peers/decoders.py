@@ -13,9 +13,14 @@ from pathlib import Path
 from onnx_export import hash_weights
 
 
+def parts_of(component):
+    """("prefill", "bf16") of "prefill_bf16", ("prefill", "f32") of "prefill"."""
+    names = ("mixed", "bf16", "int8", "q8_0")
+    return next(((component.removesuffix("_" + p), p) for p in names if component.endswith("_" + p)), (component, "f32"))
+
+
 def precision_of(component):
-    """f32, bf16 or q8_0."""
-    return next((p for p in ("bf16", "q8_0") if component.endswith("_" + p)), "f32")
+    return parts_of(component)[1]
 
 
 class Job:

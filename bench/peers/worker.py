@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from decoders import LlamaCppJob, OpenVinoJob, TorchJob, make_gguf, precision_of
+from decoders import LlamaCppJob, OpenVinoJob, TorchJob, make_gguf, parts_of, precision_of
 from onnx_export import make_onnx, onnx_path
 
 # One thread for tokenizers: a few sentences are not worth more, and ours uses one.
@@ -130,7 +130,8 @@ class PyTorch:
     def load(self, request):
         self.model = self.module = self.optimizer = self.job = None  # first: two models may not fit
         self.torch.set_num_threads(request["threads"])
-        self.component = request["component"]
+        self.component, self.precision = parts_of(request["component"])
+        self.dtype = self.torch.bfloat16 if self.precision == "bf16" else self.torch.float32
         if is_decoder(self.component):
             self.job = TorchJob(self.torch, self.transformers, request, self.static).begin()
         elif self.component.startswith("attention"):
@@ -165,8 +166,7 @@ class PyTorch:
         return self.logits.cpu().numpy()
 
     def load_encoder(self, request):
-        self.model = self.transformers.AutoModel.from_pretrained(
-            request["model_dir"], dtype=self.torch.float32).eval()
+        self.model = self.transformers.AutoModel.from_pretrained(request["model_dir"], dtype=self.dtype).eval()
         self.module = self.model.embeddings if self.component == "embeddings" else self.model
         if self.component == "end_to_end":
             self.tokenizer, self.texts = text_tokenizer(request["model_dir"]), request["texts"]
@@ -180,8 +180,7 @@ class PyTorch:
 
     def load_gpt(self, request):
         torch = self.torch
-        self.model = self.transformers.AutoModelForCausalLM.from_pretrained(
-            request["model_dir"], dtype=torch.float32)
+        self.model = self.transformers.AutoModelForCausalLM.from_pretrained(request["model_dir"], dtype=self.dtype)
         for module in self.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
@@ -239,8 +238,9 @@ class PyTorch:
             self.hidden = self.module(**self.inputs).last_hidden_state
 
     def gpt_loss(self):
-        logits = self.module(input_ids=self.tokens).logits
-        return self.torch.nn.functional.cross_entropy(logits.view(-1, logits.shape[-1]), self.targets)
+        with self.torch.autocast("cpu", self.torch.bfloat16, enabled=self.precision == "mixed"):
+            logits = self.module(input_ids=self.tokens).logits.float()
+            return self.torch.nn.functional.cross_entropy(logits.view(-1, logits.shape[-1]), self.targets)
 
     def train_step(self):
         self.model.zero_grad(set_to_none=True)
@@ -262,7 +262,7 @@ class PyTorch:
             return self.attention_outputs()
         if not self.component.startswith("gpt_"):
             name = "hidden_states.0" if self.component == "embeddings" else "last_hidden_state"
-            return {name: self.hidden.numpy()}
+            return {name: self.hidden.float().numpy()}
         tensors = {"loss": self.loss.detach().numpy()}
         if self.component != "gpt_forward":
             for name, p in self.model.base_model.named_parameters():

@@ -266,6 +266,14 @@ has "$work/out" '^## 4. Cold Start$'
 CONFIG=decoder compare missing 0
 has "$work/err" 'llama_cpp is left out .*; to install it: CMAKE_ARGS=-DGGML_NATIVE=ON .*pip install --no-binary llama-cpp-python '
 has "$work/err" 'openvino is left out .*; to install it: [^ ]*pip install openvino-genai'
+# A format without an instruction is not timed; the other cells are.
+sed 's/"prefill", "decode", "decode_bf16"/"gpt_forward_backward_mixed", "gpt_forward"/' "$work/decoder.toml" >"$work/emulated.toml"
+TARE_ISA=generic CONFIG=emulated compare emulated 0
+has "$work/err" '^tare: \[1/2\] g/gpt_forward_backward_mixed/b2s3 is left out: mixed is emulated on this CPU, it lacks vdpbf16ps'
+csv
+has "$work/csv" '^gpt_forward,g,2,3,pytorch,7,'
+has_not "$work/csv" '^gpt_forward_backward_mixed'
+
 sed -i 's/^n_gen = 4/n_gen = 40000/' "$work/decoder.toml"
 CONFIG=decoder compare decoder_too_long 2
 has "$work/err" 'positions, seq_len = 3 and n_gen = 40000 need more$'

@@ -41,7 +41,13 @@ model = ["distilbert", "bert"]
 batch_size = 3
 seq_len = 37
 [[cell]]
-component = ["gpt_forward", "gpt_forward_backward", "gpt_step"]
+component = ["model_bf16", "model_int8"]
+model = "distilbert"
+batch_size = 3
+seq_len = 37
+[[cell]]
+component = ["gpt_forward", "gpt_forward_backward", "gpt_step", "gpt_forward_bf16", "gpt_forward_backward_mixed",
+             "gpt_step_mixed"]
 model = "gpt-tied"
 batch_size = 3
 seq_len = 29
@@ -59,12 +65,13 @@ model = ["layer", "causal-layer"]
 batch_size = 2
 seq_len = [2, 131]
 [[cell]]
-component = ["gpt_forward", "gpt_forward_backward", "gpt_step"]
+component = ["gpt_forward", "gpt_forward_backward", "gpt_step", "gpt_forward_bf16", "gpt_forward_backward_mixed",
+             "gpt_step_mixed"]
 model = ["llama", "qwen3"]
 batch_size = 2
 seq_len = 23
 [[cell]]
-component = "gpt_step"
+component = ["gpt_step", "gpt_step_mixed"]
 model = "gpt-untied"
 batch_size = 2
 seq_len = 17
@@ -90,7 +97,7 @@ onnxruntime = true
 pytorch_gpu = true
 """
 CLASSIFIERS = {"distilbert-small": ["NEGATIVE", "POSITIVE"], "bert-small": ["LABEL_0", "LABEL_1", "LABEL_2"]}
-COMPILED = "^(distilbert|gpt-tied)/(model|gpt_step)/b3"  # few, for each takes seconds to compile
+COMPILED = "^(distilbert|gpt-tied)/(model|gpt_step|gpt_step_mixed)/b3"  # few, for each takes seconds to compile
 
 # Of a decoder, where they are installed: llama.cpp's GPT-2 takes its GELU from a table of fp16, 4e-4 of a logit
 # away, so the others are compared on a Llama.
@@ -102,7 +109,9 @@ PEERS_OF = {"tokenizer": {"tokenizers"}, "embeddings": ENCODER, "model": ENCODER
             "prefill": {"pytorch"}, "decode": {"pytorch"}, "prefill_bf16": {"pytorch"}, "decode_bf16": {"pytorch"},
             "prefill_q8_0": {"pytorch"}, "decode_q8_0": {"pytorch"}, "first_token_bf16": {"pytorch"},
             "attention_forward": {"pytorch"}, "attention": {"pytorch"},
-            "gpt_forward": {"pytorch"}, "gpt_forward_backward": {"pytorch"}, "gpt_step": {"pytorch"}}
+            "model_bf16": {"pytorch"}, "model_int8": {"onnxruntime"},
+            "gpt_forward": {"pytorch"}, "gpt_forward_backward": {"pytorch"}, "gpt_step": {"pytorch"},
+            "gpt_forward_bf16": {"pytorch"}, "gpt_forward_backward_mixed": {"pytorch"}, "gpt_step_mixed": {"pytorch"}}
 
 
 def run(tare, config, out, *options):

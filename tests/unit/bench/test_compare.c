@@ -187,6 +187,10 @@ Test(compare, components_know_their_peers)
     cr_expect(eq(uint, int8->peers >> IMPL_PYTORCH & 1, 0), "eager PyTorch has no such path");
     cr_expect(int8->tolerance > parity_tolerance && model->tolerance == 0);
     cr_expect(eq(uint, model->peers >> IMPL_TOKENIZERS & 1, 0));
+    const Component *bf16 = component_find("model_bf16"), *mixed = component_find("gpt_step_mixed");
+    cr_expect(eq(uint, bf16->peers >> IMPL_ONNXRUNTIME & 1, 0), "it has no bf16 on a CPU");
+    cr_expect(bf16->precision == PRECISION_BF16 && mixed->precision == PRECISION_MIXED);
+    cr_expect(mixed->backward && mixed->update && mixed->tolerance > parity_tolerance);
     const Component *decode = component_find("decode"), *small = component_find("decode_bf16");
     cr_expect(decode->generates && !component_find("prefill")->generates);
     cr_expect(eq(uint, decode->peers >> IMPL_OPENVINO & 1, 1));
@@ -291,18 +295,22 @@ static void write_one(char *path, STensor t)
     cr_assert(safetensors_write(path, &t, 1, NULL, &err) == 0, "%s", err.msg);
 }
 
-static Parity compared(STensor ours, STensor theirs)
+static Parity compared_by(STensor ours, STensor theirs, double tolerance)
 {
     Pair p;
     Parity parity;
     Err err;
     write_one(p.ours, ours);
     write_one(p.theirs, theirs);
-    cr_assert(parity_compare(p.ours, p.theirs, parity_tolerance, &parity, &err) == 0, "%s",
-              err.msg);
+    cr_assert(parity_compare(p.ours, p.theirs, tolerance, &parity, &err) == 0, "%s", err.msg);
     unlink(p.ours);
     unlink(p.theirs);
     return parity;
+}
+
+static Parity compared(STensor ours, STensor theirs)
+{
+    return compared_by(ours, theirs, parity_tolerance);
 }
 
 static STensor reals(const char *name, size_t n, const float *x)
@@ -326,20 +334,13 @@ static Parity compared_in_a_format(size_t n, float error, float outlier)
 {
     OWNED float *x = xmalloc(2 * n * sizeof *x), *y = xmalloc(2 * n * sizeof *y);
     const size_t shape[] = {2, n};
-    Pair p;
-    Parity parity;
-    Err err;
     for (size_t i = 0; i < 2 * n; i++) {
         y[i] = i % 2 ? 1 : -1;
         x[i] = y[i] + (i < n ? 0 : i % 3 ? error : -error);
     }
     x[2 * n - 1] = y[2 * n - 1] + outlier;
-    write_one(p.ours, stensor_make("logits", ST_F32, 2, shape, x));
-    write_one(p.theirs, stensor_make("logits", ST_F32, 2, shape, y));
-    cr_assert(parity_compare(p.ours, p.theirs, 0.05, &parity, &err) == 0, "%s", err.msg);
-    unlink(p.ours);
-    unlink(p.theirs);
-    return parity;
+    return compared_by(stensor_make("logits", ST_F32, 2, shape, x),
+                       stensor_make("logits", ST_F32, 2, shape, y), 0.05);
 }
 
 Test(compare, a_format_is_judged_by_root_mean_squares)
@@ -351,6 +352,31 @@ Test(compare, a_format_is_judged_by_root_mean_squares)
     cr_expect(not(compared_in_a_format(1000, 0.055f, 0).ok), "all of one sequence are far");
     cr_expect(not(compared_in_a_format(1000, 0, 0.16f).ok), "one number is wrong");
     cr_expect(not(compared_in_a_format(4, 0, 0.12f).ok), "one of few is wrong");
+}
+
+/* Two rows, of which the second is small and all wrong. */
+Test(compare, a_gradient_is_of_all_sequences)
+{
+    const float x[] = {1, -1, 1, 0.02f, -0.02f, 0.02f}, y[] = {1, -1, 1, 0.01f, -0.01f, 0.01f};
+    const size_t shape[] = {2, 3};
+    Parity rows = compared_by(stensor_make("logits", ST_F32, 2, shape, x),
+                              stensor_make("logits", ST_F32, 2, shape, y), 0.05),
+           whole = compared_by(stensor_make("grad.w", ST_F32, 2, shape, x),
+                               stensor_make("grad.w", ST_F32, 2, shape, y), 0.05);
+    cr_expect(not(rows.ok));
+    cr_expect(whole.ok, "%s", whole.reason);
+    cr_expect(epsilon_eq(dbl, whole.max_rms, 0.01, 1e-5));
+    cr_expect(not(compared_by(stensor_make("grad.w", ST_F32, 2, shape, x),
+                              stensor_make("grad.w", ST_F32, 2, shape, y), 0.009)
+                      .ok));
+}
+
+Test(compare, a_loss_is_a_mean_in_which_errors_cancel)
+{
+    const float right = 8, near = 8.03f, far = 8.05f;
+    STensor loss = stensor_make("loss", ST_F32, 0, NULL, &right);
+    cr_expect(compared_by(loss, stensor_make("loss", ST_F32, 0, NULL, &near), 0.16).ok);
+    cr_expect(not(compared_by(loss, stensor_make("loss", ST_F32, 0, NULL, &far), 0.16).ok));
 }
 
 static void expect_different(Parity p, const char *reason)
