@@ -36,11 +36,23 @@ double peak_gflops(int threads)
     return best_rate(isa_best()->fma_loop, threads);
 }
 
-double peak_product_gflops(DType product, int threads)
+/* NULL: fp32's peak. */
+static const LowKernel *kernel_with_peak(DType product)
 {
     const LowKernel *kernel = product == DT_F32 ? NULL : low_kernel(isa_best(), product);
-    return kernel && kernel->peak_loop ? best_rate(kernel->peak_loop, threads)
-                                       : peak_gflops(threads);
+    return kernel && kernel->peak_loop ? kernel : NULL;
+}
+
+double peak_product_gflops(DType product, int threads)
+{
+    const LowKernel *kernel = kernel_with_peak(product);
+    return kernel ? best_rate(kernel->peak_loop, threads) : peak_gflops(threads);
+}
+
+const char *peak_instruction(DType product)
+{
+    const LowKernel *kernel = kernel_with_peak(product);
+    return product == DT_F32 ? isa_best()->fma : kernel ? kernel->instruction : NULL;
 }
 
 double peak_bandwidth(int threads)

@@ -14,6 +14,10 @@ double peak_gflops(int threads);
  * multiply-adds. */
 double peak_product_gflops(DType product, int threads);
 
+/* The instruction of these figures. NULL where the format has no peak of its own: there, products
+ * are widened or emulated, and fp32's stands for it. */
+const char *peak_instruction(DType product);
+
 /* Memory bandwidth by the triad a = b + s c over arrays far larger than the caches (McCalpin
  * 1995), in GB/s (10^9): the best of several passes. 0 where there is not enough memory for it. */
 double peak_bandwidth(int threads);

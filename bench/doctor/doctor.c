@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autograd/kernels/peak.h"
 #include "model/precision.h"
 #include "bench/machine/blas.h"
 #include "bench/machine/threads.h"
@@ -243,12 +244,36 @@ void doctor_clock(Findings *f, const Machine *c, const ClockCost *cost)
 
 /* ---- measured ---- */
 
+/* Of the small formats that have one; fp32's stands for the others. */
+static void add_format_peaks(Findings *f, const Peaks *p)
+{
+    const struct {
+        const char *name;
+        DType product;
+        double rate;
+    } formats[] = {{"fp16", DT_F16, p->f16},
+                   {"bf16", DT_BF16, p->bf16},
+                   {"int8", DT_I8, p->i8},
+                   {"q8_0 and q4_0", DT_Q8_0, p->groups}};
+    char text[200] = "";
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        const char *instruction = peak_instruction(formats[i].product);
+        size_t used = strlen(text);
+        if (instruction)
+            snprintf(text + used, sizeof text - used, "%s%s %.0f by %s", used ? ", " : "",
+                     formats[i].name, formats[i].rate, instruction);
+    }
+    if (text[0])
+        add(f, FINDING_OK, "formats", NULL, "%s (1e9 operations/s from registers)", text);
+}
+
 void doctor_peaks(Findings *f, const Peaks *p)
 {
     add(f, FINDING_OK, "peak", NULL,
-        "%.4g GFLOP/s from registers, %.4g in a matrix product, %.3g GB/s from memory (%.0f "
-        "threads)",
-        p->fma, p->gemm, p->bandwidth, p->threads);
+        "fp32 %.4g GFLOP/s from registers by %s, %.4g in a matrix product, %.3g GB/s from memory "
+        "(%.0f threads)",
+        p->fma, peak_instruction(DT_F32), p->gemm, p->bandwidth, p->threads);
+    add_format_peaks(f, p);
     if (peaks_measured(p) < 0.7 * p->theoretical)
         add(f, FINDING_NOTE, "peak",
             "something else runs, or the clock is lowered: look at load and steal",

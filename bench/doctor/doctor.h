@@ -42,5 +42,6 @@ void doctor_formats(Findings *f);
  * unknown. */
 void doctor_quiet(Findings *f, const Machine *c, double other_cpus, double steal_fraction);
 void doctor_clock(Findings *f, const Machine *c, const ClockCost *cost);
+/* fp32 and memory; then one for all small formats with an instruction of their own (peak.h). */
 void doctor_peaks(Findings *f, const Peaks *p);
 void doctor_noise(Findings *f, const NoiseFloor *n);

@@ -50,7 +50,7 @@ has out 'skipped_memory +needs .*, 1 MiB allowed'
 what=doctor
 hidden "$tare" doctor --rounds 0
 has out '^fix +memory +this system does not tell how much there is'
-has out '^ok +peak +[0-9.]+ GFLOP/s'
+has out '^ok +peak +fp32 [0-9.]+ GFLOP/s'
 has out '^ok +load +not told$'
 no_bytes out
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bench/row/stamp.h"
+#include "autograd/kernels/peak.h"
 #include "bench/doctor/doctor.h"
 #include "tests/support/temp_dir.h"
 
@@ -229,6 +230,44 @@ Test(context, a_good_machine_has_nothing_to_fix)
     for (size_t i = 0; i < f.count; i++)
         if (strcmp(f.at[i].topic, "build") != 0) /* the test itself may be a slow build */
             cr_expect(f.at[i].level == FINDING_OK, "%s: %s", f.at[i].topic, f.at[i].fact);
+    findings_release(&f);
+}
+
+/* Formats with an instruction of this processor, beside their own figure; no others. */
+Test(context, each_format_with_a_peak_is_shown_with_its_instruction)
+{
+    const struct {
+        DType product;
+        const char *shown;
+    } formats[] = {{DT_F16, "fp16 1111 by "},
+                   {DT_BF16, "bf16 2222 by "},
+                   {DT_I8, "int8 3333 by "},
+                   {DT_Q8_0, "q8_0 and q4_0 4444 by "}};
+    Findings f = {0};
+    doctor_peaks(&f, &(Peaks){.threads = 1,
+                              .fma = 300,
+                              .gemm = 250,
+                              .bandwidth = 20,
+                              .theoretical = 320,
+                              .f16 = 1111,
+                              .bf16 = 2222,
+                              .i8 = 3333,
+                              .groups = 4444});
+    const char *text = "";
+    for (size_t i = 0; i < f.count; i++)
+        if (strcmp(f.at[i].topic, "formats") == 0)
+            text = f.at[i].fact;
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        const char *instruction = peak_instruction(formats[i].product),
+                   *found = strstr(text, formats[i].shown);
+        bool own = instruction != NULL, shown = found != NULL;
+        cr_expect(own == shown, "'%s': %s", formats[i].shown, text);
+        if (instruction && found)
+            cr_expect(strncmp(found + strlen(formats[i].shown), instruction, strlen(instruction)) ==
+                          0,
+                      "%s", text);
+    }
+    cr_expect(strstr(f.at[0].fact, peak_instruction(DT_F32)) != NULL);
     findings_release(&f);
 }
 
