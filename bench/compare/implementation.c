@@ -15,11 +15,19 @@ enum { EMPTY_CALLS = 20, EMPTY_RUN_CALLS = 1000, SETTLE_SECONDS = 5 };
 
 /* ---- requests ---- */
 
-json_t *implementation_ask(Implementation *a, json_t *request, Err *err)
+static json_t *ask(Implementation *a, json_t *request, Err *err)
 {
     json_t *reply = peer_ask(&a->peer, request, a->max_wait, err);
     if (peer_running(&a->peer))
         peer_settle(&a->peer, SETTLE_SECONDS);
+    return reply;
+}
+
+json_t *implementation_ask(Implementation *a, json_t *request, Err *err)
+{
+    json_t *reply = ask(a, request, err);
+    if (!reply)
+        say_how_to_install(a->install, err);
     return reply;
 }
 
@@ -38,6 +46,18 @@ double implementation_time(Implementation *a, const char *what, int64_t calls, E
 
 /* ---- starting ---- */
 
+/* The packages of requirements.txt, or its own beside them. */
+static char *install_command(size_t index, const Project *p)
+{
+    const char *packages = implementation_packages[index];
+    if (!packages)
+        return xstrdup(p->install);
+    const char *arguments = strchr(packages, '|') + 1;
+    int settings = (int)(arguments - 1 - packages);
+    return xasprintf("%.*s%s%s/.venv/bin/pip install %s", settings, packages, settings ? " " : "",
+                     p->local, arguments);
+}
+
 /* Our own worker is this program; the others are one Python file. All of them get the same
  * threads, and nothing in the environment that would start fewer. */
 static void describe(Implementation *a, size_t index, const Project *p,
@@ -54,6 +74,7 @@ static void describe(Implementation *a, size_t index, const Project *p,
         a->settings[i] = xasprintf("%s=%lld", variables[i], (long long)o->threads);
     a->settings[COUNT_OF(variables)] = xstrdup("OMP_DYNAMIC=false");
     a->settings[COUNT_OF(variables) + 1] = xstrdup("OMP_MAX_ACTIVE_LEVELS=1");
+    a->install = install_command(index, p);
 }
 
 /* Starts the process and says hello. Returns the answer, or NULL. */
@@ -61,7 +82,7 @@ static json_t *greet(Implementation *a, Err *err)
 {
     if (peer_start(&a->peer, a->name, a->argv, a->settings, err) != 0)
         return NULL;
-    return implementation_ask(a, json_pack("{s:s}", "do", "hello"), err);
+    return ask(a, json_pack("{s:s}", "do", "hello"), err);
 }
 
 int implementation_wake(Implementation *a, Err *err)
@@ -104,24 +125,8 @@ static int introduce(Implementation *a, const json_t *reply, bool *no_device, Er
     return status;
 }
 
-/* The packages of requirements.txt, or its own beside them. */
-static char *install_command(const Implementation *a, const Project *p)
-{
-    const char *packages = NULL, *arguments;
-    for (size_t k = 0; k < NUM_IMPLEMENTATIONS; k++)
-        if (a->name == implementation_names[k])
-            packages = implementation_packages[k];
-    if (!packages)
-        return xstrdup(p->install);
-    arguments = strchr(packages, '|') + 1;
-    int settings = (int)(arguments - 1 - packages);
-    return xasprintf("%.*s%s%s/.venv/bin/pip install %s", settings, packages, settings ? " " : "",
-                     p->local, arguments);
-}
-
 /* A worker that answers with a sentence lacks something; any other end is a fault of it. */
-static void leave_out(Implementation *a, const Project *p, bool no_device, const Err *why,
-                      bool *misbehaved)
+static void leave_out(Implementation *a, bool no_device, const Err *why, bool *misbehaved)
 {
     bool lacking = peer_running(&a->peer);
     peer_stop(&a->peer);
@@ -130,16 +135,15 @@ static void leave_out(Implementation *a, const Project *p, bool no_device, const
         err_prefix(&a->left_out, "not available here");
         fprintf(stderr, "tare: %s is %s\n", a->name, a->left_out.msg);
     } else if (lacking) {
-        OWNED char *install = install_command(a, p);
         fprintf(stderr, "tare: %s is left out (%s); to install it: %s\n", a->name, a->left_out.msg,
-                install);
+                a->install);
     } else {
         fprintf(stderr, "tare: %s is left out: %s\n", a->name, a->left_out.msg);
     }
     *misbehaved |= !lacking;
 }
 
-static int start_one(Implementation *a, bool ours, const Project *p, bool *misbehaved, Err *err)
+static int start_one(Implementation *a, bool ours, bool *misbehaved, Err *err)
 {
     bool no_device = false;
     int64_t start = clock_ns();
@@ -149,7 +153,7 @@ static int start_one(Implementation *a, bool ours, const Project *p, bool *misbe
     if (!a->available && (ours || interrupted()))
         return -1;
     if (!a->available)
-        leave_out(a, p, no_device, err, misbehaved);
+        leave_out(a, no_device, err, misbehaved);
     return 0;
 }
 
@@ -172,7 +176,7 @@ int implementations_start(Implementation list[NUM_IMPLEMENTATIONS], const Projec
             continue;
         }
         describe(a, k, p, o);
-        if (start_one(a, k == 0, p, misbehaved, err) != 0)
+        if (start_one(a, k == 0, misbehaved, err) != 0)
             return -1;
     }
     return 0;
@@ -193,6 +197,7 @@ void implementations_release(Implementation list[NUM_IMPLEMENTATIONS])
             free(a->argv[i]);
         for (size_t i = 0; i < COUNT_OF(a->settings); i++)
             free(a->settings[i]);
+        free(a->install);
         json_decref(a->versions);
         *a = (Implementation){.name = NULL};
     }

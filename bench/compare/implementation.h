@@ -12,6 +12,7 @@ typedef struct Implementation {
     bool available; /* it answered once; it need not run at the moment */
     Err left_out;   /* why a wanted one is not available; "" else */
     char *argv[4], *settings[8];
+    char *install;   /* the shell command that installs it, for messages */
     double max_wait; /* seconds, for one answer */
     Peer peer;
     json_t *versions;
@@ -48,7 +49,7 @@ void implementations_print(const Implementation list[NUM_IMPLEMENTATIONS], FILE 
 int implementation_wake(Implementation *a, Err *err);
 
 /* The answer to a request (taken over), after which the worker's threads sleep again; the caller
- * owns it. NULL with a sentence. */
+ * owns it. NULL with a sentence, which says how to install a module that is missing. */
 json_t *implementation_ask(Implementation *a, json_t *request, Err *err);
 /* Mean time of `calls` calls of "run" or "nothing", in ns, and cpu_ns; NaN when it failed. */
 double implementation_time(Implementation *a, const char *what, int64_t calls, Err *err);

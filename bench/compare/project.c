@@ -84,6 +84,13 @@ void project_release(Project *p)
     *p = (Project){0};
 }
 
+void say_how_to_install(const char *install, Err *err)
+{
+    const Err why = *err;
+    if (strstr(why.msg, "No module named"))
+        err_set(err, "%s; to install it: %s", why.msg, install);
+}
+
 /* ---- models ---- */
 
 static int run_maker(const char *name, const char *cache, const Project *p, Err *err)
@@ -99,7 +106,11 @@ static int run_maker(const char *name, const char *cache, const Project *p, Err 
     bool made = child.end == CHILD_EXITED && child.code == 0;
     child_reason(&child, reason, sizeof reason);
     child_release(&child);
-    return made ? 0 : err_set(err, "model '%s' could not be made: %s", name, reason);
+    if (made)
+        return 0;
+    err_set(err, "model '%s' could not be made: %s", name, reason);
+    say_how_to_install(p->install, err);
+    return -1;
 }
 
 static int make_model(ModelFiles *f, const char *name, const Project *p, Err *err)

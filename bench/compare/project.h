@@ -22,6 +22,9 @@ typedef struct Project {
 void project_find(Project *p);
 void project_release(Project *p);
 
+/* Where the sentence says that Python lacks a module, adds the command that installs it. */
+void say_how_to_install(const char *install, Err *err);
+
 /* A model that lies ready. */
 typedef struct ModelFiles {
     char *dir;          /* NULL: one attention layer */

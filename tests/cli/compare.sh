@@ -54,7 +54,9 @@ while read -r line; do
             [ "$FAKE" = crash ] && echo 'Traceback: broken installation' >&2 && exit 1
             echo '{"versions":{"fake":"1.2"}}' ;;
         *'"do":"load"'*Zurich*) [ "$FAKE" = hangs_at_8 ] && sleep 600; echo '{}' ;;
-        *'"do":"load"'*) echo '{}' ;;
+        *'"do":"load"'*)
+            [ "$FAKE" = late ] && echo '{"error":"No module named onnx"}' && continue
+            echo '{}' ;;
         *'"do":"nothing"'*)
             [ "$FAKE" = negative ] && echo '{"ns":-50}' && continue
             echo '{"ns":50}' ;;
@@ -133,6 +135,26 @@ has "$work/err" 'tokenizers is left out \(tokenizers: No module named tokenizers
 csv
 has "$work/csv" '^tokenizer,m,1,,tare,'
 has_not "$work/csv" 'tokenizers'
+
+# A module that is missed later, and a Python without any: each peer's line and the maker's say how to install it.
+compare late 1
+has "$work/err" 'tokenizers failed: tokenizers: No module named onnx; to install it: python3 -m venv'
+printf '#!/bin/sh\nexec python3 -E -s -S "$@"\n' >"$work/bare"
+chmod +x "$work/bare"
+all='"pytorch", "pytorch_compile", "onnxruntime", "tokenizers", "pytorch_gpu", "pytorch_mps", "pytorch_static", "llama_cpp", "openvino"'
+PYTHON=$work/bare compare bare 0 --set "peers=[$all]"
+for peer in $(tr -d '",' <<<"$all"); do
+    has "$work/err" "^tare: $peer is left out \($peer: No module named .*\); to install it: .*pip install "
+done
+root=$(realpath "$(dirname "$0")/../..")
+mkdir -p "$work/project/bench"
+ln -s "$root/bench/peers" "$work/project/bench/peers"
+sed "s/^dir = .*/make = 'distilbert-small'/" "$work/config.toml" >"$work/make.toml"
+program=$(realpath "$tare")
+pushd "$work/project" >/dev/null
+tare=$program PYTHON=$work/bare CONFIG=make compare bare_maker 2
+popd >/dev/null
+has "$work/err" "^tare: model 'distilbert-small' could not be made: .*No module named 'torch'; to install it: python3 -m venv"
 
 compare no_device 0
 has "$work/err" '^tare: tokenizers is not available here: no such GPU$'
