@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/machine/blas.h"
 #include "bench/row/config.h"
 #include "bench/row/probe.h"
 #include "bench/row/ranked.h"
 #include "bench/row/support.h"
+#include "bench/row/warning.h"
 #include "bench/stats/outliers.h"
 #include "bench/stats/stats.h"
 #include "bench/stats/steady.h"
@@ -188,16 +188,13 @@ static void fill_noise(RowResult *r, const Samples *s, double resolution_ns)
 {
     Timed all = timed_trials(s);
     size_t sentences = 0;
-    char far_below[BLAS_TEXT_SIZE];
     Samples process;
     r->noise[0] = '\0';
     r->outliers = 0;
+    row_add_blas(r, r->noise);
     fill_cpus(r, &all.counters, all.wall_ns, all.n);
     free(all.room);
     fill_probe(r, s);
-    if (strcmp(r->config.gemm, "openblas") == 0 &&
-        blas_is_far_below(r->blas, best_isa(), far_below))
-        text_add(r->noise, "%s", far_below);
     for (size_t at = 0; at < s->count; at += process.count) {
         process = samples_of_process(s, at);
         add_outliers(r, &process, resolution_ns, &sentences);

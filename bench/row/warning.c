@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/machine/blas.h"
 #include "bench/machine/threads.h"
 #include "bench/stats/outliers.h"
 #include "bench/stats/steady.h"
@@ -56,12 +57,23 @@ static void settling_warning(const RowResult *r, FieldTEXT text)
                  r->warmups_needed, r->warmups_needed == 1 ? "" : "s");
 }
 
+void row_add_blas(const RowResult *r, FieldTEXT text)
+{
+    char far_below[BLAS_TEXT_SIZE];
+    if (strcmp(r->config.gemm, "openblas") == 0 &&
+        blas_is_far_below(r->blas, best_isa(), far_below))
+        text_add(text, "%s: " BLAS_REMEDY, far_below);
+}
+
+/* What `noise` says; of a row that nothing disturbed its BLAS alone. */
 static void noise_warning(const RowResult *r, FieldTEXT text)
 {
     bool waited = has_waited(r);
     if (waited || outliers_moved_mean(r))
-        text_add(text, "%.300s%s", r->noise,
+        text_add(text, "%.400s%s", r->noise,
                  waited ? " (stop other work, or use fewer threads)" : "");
+    else
+        row_add_blas(r, text);
 }
 
 bool row_warning(const RowResult *r, FieldTEXT text)

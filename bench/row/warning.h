@@ -8,8 +8,13 @@
 
 /* Writes the warning of an `ok` row, or "", and returns whether there is one. Reasons: the row did
  * not settle; slow first runs or outliers moved its mean by more than 2 % (`noise` says why); its
- * threads waited for CPUs; fewer of them could run at once than it was given. */
+ * threads waited for CPUs; fewer of them could run at once than it was given; its BLAS runs kernels
+ * far below the processor. */
 bool row_warning(const RowResult *r, FieldTEXT text);
+
+/* Adds why a row of a BLAS far below this processor (machine/blas.h) is slow and what to do; of
+ * another row nothing. */
+void row_add_blas(const RowResult *r, FieldTEXT text);
 
 /* False where fewer threads could run at once than the row was given. */
 bool row_all_threads_ran(const RowResult *r);

@@ -85,8 +85,14 @@ grep -qE '^one process a side tells nothing .*: run at least 5 a side, about [0-
 # ---- a BLAS far below the processor ----
 if OPENBLAS_CORETYPE=Prescott "$tare" doctor --rounds 0 2>/dev/null >out && grep -q 'core Prescott\|Prescott kernels' out && ! grep -q generic out; then
     grep -A1 '^fix .*OpenBLAS runs Prescott kernels' out | grep -q 'OPENBLAS_CORETYPE=Haswell' || fail "doctor: no remedy" "$(cat out)"
-    OPENBLAS_CORETYPE=Prescott "$tare" "${row[@]}" --gemm openblas --format json 2>/dev/null | json noise | grep -q 'Prescott kernels' ||
+    told='OpenBLAS runs Prescott kernels (SSE), far below .*: set OPENBLAS_CORETYPE=Haswell'
+    OPENBLAS_CORETYPE=Prescott "$tare" "${row[@]}" --gemm openblas --format json 2>log | json noise | grep -q "$told" ||
         fail "a row does not tell of its BLAS"
+    grep -q "^warning: .*$told" log || fail "run does not warn of its BLAS" "$(cat log)"
+    TARE_GEMM=openblas OPENBLAS_CORETYPE=Prescott "$tare" sweep tiny.toml --set num_processes=1 --filter /8/fwd/w2 --out blas.csv >out 2>log
+    grep -q "$told" blas.csv || fail "nor does a row of a sweep" "$(cat blas.csv)"
+    grep -q "warning: .*$told" log || fail "a sweep does not warn of its BLAS" "$(cat log)"
+    OPENBLAS_CORETYPE=Prescott "$tare" "${row[@]}" --format json 2>log | json noise | grep -q Prescott && fail "a row that uses no BLAS tells of it"
 fi
 
 # ---- kills ----

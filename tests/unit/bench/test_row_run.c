@@ -2,9 +2,11 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/machine/blas.h"
 #include "bench/row/probe.h"
 #include "bench/row/result.h"
 #include "bench/row/config.h"
@@ -262,6 +264,31 @@ Test(row_run, outliers_that_change_nothing_are_no_warning)
     r.steady_mean_ms = 41;
     cr_expect(row_warning(&r, warning));
     cr_expect(eq(str, warning, "trial 7: +2 ms, 1.9 ms waiting for a CPU"));
+}
+
+/* Of a row that nothing else disturbed, and only where it multiplied by that BLAS. */
+Test(row_run, a_blas_far_below_is_a_warning)
+{
+    RowResult r;
+    FieldTEXT warning, expected = "";
+    row_result_init(&r);
+    text_set(r.status, STATUS_OK);
+    text_set(r.steady_class, "flat");
+    text_set(r.config.gemm, "openblas");
+    text_set(r.blas, "OpenBLAS 0.3.21 DYNAMIC_ARCH, core Prescott, threads by OpenMP");
+    if (strcmp(best_isa(), "generic") != 0)
+        snprintf(expected, sizeof expected,
+                 "OpenBLAS runs Prescott kernels (SSE), far below this processor's %s: "
+                 "set OPENBLAS_CORETYPE=Haswell (AVX2) or SkylakeX (AVX-512), or install a newer "
+                 "OpenBLAS",
+                 best_isa());
+    row_warning(&r, warning);
+    cr_expect(eq(str, warning, expected));
+    text_set(r.blas, "OpenBLAS 0.3.21 DYNAMIC_ARCH, core Haswell, threads by OpenMP");
+    cr_expect(not(row_warning(&r, warning)), "%s", warning);
+    text_set(r.blas, "OpenBLAS 0.3.21 DYNAMIC_ARCH, core Prescott, threads by OpenMP");
+    text_set(r.config.gemm, "packed");
+    cr_expect(not(row_warning(&r, warning)), "%s", warning);
 }
 
 Test(row_run, missing_threads_are_a_warning)
