@@ -212,6 +212,8 @@ void attention_forward(const Attention *a, int threads, void *scratch)
         if (rows.from < rows.to)
             isa->attention_forward(&task,
                                    (float *)scratch + (size_t)omp_get_thread_num() * part_floats);
+        if (kernel)
+            low_release(kernel);
     }
 }
 
@@ -228,6 +230,8 @@ static void backward_task(const Isa *isa, const AttentionTask *all, size_t i,
     task.last = num_queries(a, task.b);
     if (task.last > 0)
         isa->attention_backward(&task, team);
+    if (task.kernel)
+        low_release(task.kernel);
 }
 
 void attention_wait(const AttentionTeam *team)

@@ -153,6 +153,9 @@ typedef struct LowFinish {
     Epilogue epi; /* as seen from c */
 } LowFinish;
 
+/* Finishes row i of a tile that may be LowTile.unfinished. */
+typedef void LowFinishRow(const LowFinish *f, size_t i);
+
 /* Prefetches row i of C and of the residual. */
 static inline void low_prefetch_row(const LowFinish *f, size_t i)
 {
@@ -162,6 +165,18 @@ static inline void low_prefetch_row(const LowFinish *f, size_t i)
         if (f->epi.residual)
             __builtin_prefetch((const char *)f->epi.residual + at);
     }
+}
+
+/* What the next panel is packed from: `count` lines, `row` bytes apart, of so many bytes. */
+typedef struct LowSource {
+    const char *at;
+    size_t count, row, bytes;
+} LowSource;
+
+static inline void low_prefetch_line(const LowSource *s, size_t i)
+{
+    for (size_t at = 0; at < s->bytes; at += 64)
+        __builtin_prefetch(s->at + i * s->row + at, 0, 2);
 }
 
 /* One tile. Operands are stored in units of 4 bytes, elements that follow each other in k: pairs of
@@ -190,9 +205,11 @@ typedef struct LowTile {
      * prefetches its C and residual. Both tiles are whole, neither adds, keeps z or has an
      * activation other than GELU, and C is fp32 or bf16. */
     const LowFinish *unfinished, *current;
+    LowFinishRow *finish_row; /* of `unfinished` */
     /* Prefetched, prefetch_step bytes in each step; NULL: nothing. */
     const char *prefetch;
     size_t prefetch_step;
+    LowSource source; /* for a kernel that `prefetches` */
 } LowTile;
 
 /* Distance, in units, between packed rows of so many units, at least that many. Short rows lie back
@@ -200,7 +217,7 @@ typedef struct LowTile {
  * them would fall into one cache set. */
 static inline size_t low_row_stride(size_t units)
 {
-    return units < 512 ? units : ((units + 15) / 16 | 1) * 16;
+    return units < 64 ? units : ((units + 15) / 16 | 1) * 16;
 }
 
 /* A group of a row of A: levels, then -zero times their sum, where B's levels are `zero` (128 or 8)
@@ -222,7 +239,13 @@ typedef struct LowKernel {
     bool scales;
     size_t rows; /* of a tile at most, and A lies in rows; 0: as many as Tile says */
     void (*tile)(const LowTile *tile);
+    /* Gives back what `tile` keeps in this thread from call to call; NULL: nothing. */
+    void (*release)(void);
     bool finishes; /* can finish one tile between the steps of the next */
+    /* Prefetches LowTile.source between the steps, and C and residual of `current` where that is
+     * given: with or without `unfinished`, but only where these are read. */
+    bool prefetches;
+    size_t block; /* units of A at a time; 0: as many as suit 1 MiB of second-level cache */
     /* As fma_loop, of this instruction; NULL where nothing is faster than fp32. */
     double (*peak_loop)(size_t rounds);
 } LowKernel;

@@ -15,6 +15,7 @@
 
 #define tile_bf16_amx      tile_bf16_amx_emulated
 #define tile_i8_amx        tile_i8_amx_emulated
+#define amx_release        amx_release_emulated
 #define peak_loop_bf16_amx peak_loop_bf16_amx_emulated
 #define peak_loop_i8_amx   peak_loop_i8_amx_emulated
 
@@ -67,6 +68,11 @@ static inline void _tile_loadd(int to, const void *from, size_t stride)
     _tile_zero(to);
     for (size_t r = 0; r < t->rows; r++)
         memcpy(t->unit[r], (const char *)from + r * stride, t->row_bytes);
+}
+
+static inline void _tile_stream_loadd(int to, const void *from, size_t stride)
+{
+    _tile_loadd(to, from, stride);
 }
 
 static inline void _tile_stored(int from, void *to, size_t stride)

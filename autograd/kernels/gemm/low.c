@@ -27,7 +27,8 @@
 enum {
     DEPTH = 1024,
     SHALLOW = 512,
-    A_UNITS = 224 * 1024,      /* of a block of A */
+    A_UNITS = 224 * 1024, /* of a block of A, unless the kernel has its own number of them ... */
+    MOST_A_UNITS = 272 * 1024, /* ... up to this */
     B_UNITS = 48 * SHALLOW,    /* of a panel of B */
     FIRST_PARTS = 32,          /* in which the first panel of a block is packed */
     TURNED = 16,               /* steps of columns along k that are packed at a time */
@@ -36,11 +37,11 @@ enum {
     DEEP = A_UNITS / FEW_ROWS, /* ... so many units */
     MOST_COLUMNS = 64,         /* of a panel */
     SUMS = 128 * 1024,         /* that wait */
-    TILE_SUMS = 16 * MOST_COLUMNS,
+    TILE_SUMS = 32 * MOST_COLUMNS,
 };
 
 typedef struct Scratch {
-    uint32_t a[A_UNITS], b[2][B_UNITS];
+    uint32_t a[MOST_A_UNITS], b[2][B_UNITS];
     float sums[SUMS], tile[2][TILE_SUMS], row_scale[MOST_ROWS];
 } __attribute__((aligned(64))) Scratch;
 
@@ -154,7 +155,7 @@ static void finish_unfinished(Part *t)
 static bool can_be_left(const Part *t, const LowFinish *f)
 {
     const Tile *whole = &t->isa->tile;
-    return t->kernel->finishes && f->rows == whole->rows &&
+    return t->kernel->finishes && f->rows == strip_rows(t) &&
            f->columns == whole->lanes * whole->vectors && f->c_type != DT_F16 && !f->accumulate &&
            !f->epi.z && f->epi.act != ACT_RELU && f->epi.act != ACT_TANH;
 }
@@ -166,8 +167,12 @@ static void multiply_and_finish(Part *t, LowTile tile, const LowFinish *current)
     if (leave && t->unfinished.rows > 0) {
         tile.unfinished = &t->unfinished;
         tile.current = current;
+        tile.finish_row = t->isa->low_finish_row(&t->unfinished);
     }
-    for (size_t i = 0; i < current->rows && !tile.unfinished; i++)
+    bool reads = current->accumulate || current->epi.residual;
+    if (t->kernel->prefetches)
+        tile.current = reads ? current : NULL;
+    for (size_t i = 0; i < current->rows && !t->kernel->prefetches && !tile.unfinished; i++)
         low_prefetch_row(current, i);
     t->kernel->tile(&tile);
     if (tile.unfinished)
@@ -212,19 +217,26 @@ static Range depth_of(const Part *t, Range steps)
     return (Range){steps.from * step, to < t->g->k ? to : t->g->k};
 }
 
-/* Asks for what one part is packed from. Few lines at a time: rows of B may lie a multiple of 4,096
- * bytes apart, and then a whole panel of them has no room in the second-level cache. */
-static void prefetch_part(const Part *t, const Packing *p, size_t part)
+/* What one part is packed from. Few lines at a time: rows of B may lie a multiple of 4,096 bytes
+ * apart, and then a whole panel of them has no room in the second-level cache. */
+static LowSource source_of_part(const Part *t, const Packing *p, size_t part)
 {
     const Gemm *g = t->g;
     Range depth = depth_of(t, steps_of_part(t, p, part));
     bool in_rows = g->b_col == 1;
     Range columns = {p->columns.first, p->columns.first + p->columns.count};
     Range lines = in_rows ? depth : columns, along = in_rows ? columns : depth;
-    size_t line = in_rows ? g->b_row : g->b_col, step = in_rows ? g->b_col : g->b_row;
-    for (size_t i = lines.from; i < lines.to; i++)
-        for (size_t j = along.from; j < along.to; j += 16)
-            __builtin_prefetch(g->b + i * line + j * step, 0, 2);
+    size_t line = in_rows ? g->b_row : g->b_col;
+    return (LowSource){.at = (const char *)(g->b + lines.from * line + along.from),
+                       .count = lines.to - lines.from,
+                       .row = line * sizeof(float),
+                       .bytes = (along.to - along.from) * sizeof(float)};
+}
+
+static void prefetch_source(const LowSource *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        low_prefetch_line(s, i);
 }
 
 static void pack_part(const Part *t, const Packing *p, size_t part)
@@ -243,8 +255,10 @@ static void pack_first_panel(const Part *t, const Block *block)
 {
     const Packing p = describe_packing(t, block, block->panels.from, FIRST_PARTS);
     for (size_t i = 0; i <= p.parts; i++) {
-        if (i < p.parts)
-            prefetch_part(t, &p, i);
+        if (i < p.parts) {
+            const LowSource source = source_of_part(t, &p, i);
+            prefetch_source(&source);
+        }
         if (i > 0)
             pack_part(t, &p, i - 1);
     }
@@ -274,11 +288,11 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     bool packs = !t->g->packed && panel + 1 < block->panels.to;
     const Packing after = packs ? describe_packing(t, block, panel + 1, strips) : (Packing){0};
     for (size_t i = 0; i < m; i += mr) {
-        if (packs) {
-            prefetch_part(t, &after, i / mr);
-            if (i > 0)
-                pack_part(t, &after, i / mr - 1);
-        }
+        const LowSource source = packs ? source_of_part(t, &after, i / mr) : (LowSource){0};
+        if (!t->kernel->prefetches)
+            prefetch_source(&source);
+        if (packs && i > 0)
+            pack_part(t, &after, i / mr - 1);
         Range prefetch = share(distance ? steps * step_bytes : 0, i / mr, strips);
         float *other = t->scratch->tile[t->unfinished.sums == t->scratch->tile[0]];
         float *sums = t->waits ? t->scratch->sums + before * m + i * j.width : other;
@@ -295,6 +309,7 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
             .add = t->waits && !block->first,
             .prefetch = (const char *)b + distance + prefetch.from,
             .prefetch_step = steps ? (prefetch.to - prefetch.from + steps - 1) / steps : 0,
+            .source = source,
         };
         if (t->waits && !block->last) {
             t->kernel->tile(&tile);
@@ -382,7 +397,8 @@ static void multiply_part(Part *t, Range rows)
     size_t steps = (low_steps(t->product, t->g->k) + t->blocks - 1) / t->blocks;
     size_t strip = mr * low_row_stride(steps * units_per_step(t));
     size_t most = MOST_ROWS / mr;
-    most = strip * most > A_UNITS ? A_UNITS / strip : most;
+    size_t room = t->kernel->block ? t->kernel->block : A_UNITS;
+    most = strip * most > room ? room / strip : most;
     size_t blocks = (strips + most - 1) / most;
     for (size_t i = 0; i < blocks; i++) {
         Range block = share(strips, i, blocks);
@@ -425,6 +441,7 @@ void low_run(const Gemm *g, int threads, void *scratch)
     check(g, product);
     Part whole = {.g = g, .isa = isa_in_use(), .product = product};
     whole.kernel = low_kernel(whole.isa, product);
+    CHECK(whole.kernel->block <= MOST_A_UNITS, "no room for a block of A");
     Tile tile = whole.isa->tile;
     tile.rows = strip_rows(&whole);
     whole.n = g->packed ? g->packed->n : g->n;
@@ -451,5 +468,6 @@ void low_run(const Gemm *g, int threads, void *scratch)
         part.panels = share_of((Range){first, first + panels}, i % grid.columns, grid.columns);
         part.scratch = (Scratch *)scratch + i;
         multiply_part(&part, share(g->m, i / grid.columns, grid.rows));
+        low_release(part.kernel);
     }
 }

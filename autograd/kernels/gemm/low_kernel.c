@@ -66,6 +66,7 @@ bool low_kernel_is_right(DType product, const LowKernel *kernel, size_t lanes)
     kernel->tile(&t);
     t.add = true;
     kernel->tile(&t);
+    low_release(kernel);
     for (size_t i = 0; i < kernel->rows * width; i++) {
         double expected = 0;
         for (size_t s = 0; s < STEPS; s++)
@@ -146,11 +147,19 @@ static const LowKernel amx_bf16 = {.instruction = "tdpbf16ps",
                                    .support = SUPPORT_NATIVE,
                                    .rows = AMX_ROWS,
                                    .tile = tile_bf16_amx,
+                                   .release = amx_release,
+                                   .finishes = true,
+                                   .prefetches = true,
+                                   .block = AMX_BLOCK,
                                    .peak_loop = peak_loop_bf16_amx};
 static const LowKernel amx_i8 = {.instruction = "tdpbusd",
                                  .support = SUPPORT_NATIVE,
                                  .rows = AMX_ROWS,
                                  .tile = tile_i8_amx,
+                                 .release = amx_release,
+                                 .finishes = true,
+                                 .prefetches = true,
+                                 .block = AMX_BLOCK,
                                  .peak_loop = peak_loop_i8_amx};
 #endif
 

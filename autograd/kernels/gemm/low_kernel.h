@@ -6,6 +6,13 @@
 /* The processor's own instruction, else what the set has for sure. */
 const LowKernel *low_kernel(const Isa *isa, DType product);
 
+/* After the last tile of this thread. */
+static inline void low_release(const LowKernel *kernel)
+{
+    if (kernel->release)
+        kernel->release();
+}
+
 /* Whether a kernel of bf16, f16 or i8 multiplies and adds a small matrix as plain C does, in panels
  * of vectors of so many lanes. */
 bool low_kernel_is_right(DType product, const LowKernel *kernel, size_t lanes);

@@ -2,9 +2,12 @@
  * chapter "Programming with Intel AMX").
  *
  * One idea: the units of LowTile (isa.h) lie in memory as tiles already. One load takes 16 rows of
- * A by 16 units, another 16 steps of B by one vector, and one instruction multiplies the two. Up to
- * three vectors of sums stay in registers while k runs. The last steps, fewer than 16, use tiles of
- * a smaller shape, so that no load reads beyond an end. Nothing is packed here.
+ * A by 16 units, another 16 steps of B by one vector, and one instruction multiplies the two. Two
+ * strips of 16 rows meet two vectors at a time, so each load serves two products. These loads
+ * bypass the first-level cache, which is too small for both operands. One strip meets three
+ * vectors, so that B, which is then most of the work, is read in its order. The last steps, fewer
+ * than 16, use registers of a smaller shape, so that no load reads beyond an end. Nothing is packed
+ * here.
  *
  * The tests compile this file once more, with the instructions emulated in C
  * (tests/support/amx_instructions.h). */
@@ -16,15 +19,19 @@
 
 enum { DEPTH = 16, UNIT = 4, ROW_BYTES = AMX_LANES * UNIT };
 
-/* The registers. Their numbers become part of an instruction's name, so they cannot be an enum. */
-#define SUM_0  0
-#define SUM_1  1
-#define SUM_2  2
-#define TILE_A 3
-#define TILE_B 4
-#define NEXT_B 5
-#define LAST_A 6
-#define LAST_B 7
+/* The registers: sums of the upper and the lower strip by the left and the right vector, and the
+ * operands. One strip has a third vector instead of the lower strip. Their numbers become part of
+ * an instruction's name, so they cannot be an enum. */
+#define UPPER_LEFT  0
+#define UPPER_RIGHT 1
+#define LOWER_LEFT  2
+#define LOWER_RIGHT 3
+#define UPPER       4
+#define LOWER       5
+#define LEFT        6
+#define RIGHT       7
+#define UPPER_THIRD 2
+#define THIRD       5
 
 /* What ldtilecfg reads. An unused register has no rows and no bytes. */
 typedef struct TileConfig {
@@ -48,44 +55,67 @@ static void load_config(TileConfig *c)
     _tile_loadconfig(c);
 }
 
-static void configure(const LowTile *t)
+/* The shape that this thread's registers have; no depth: none. */
+static _Thread_local struct {
+    size_t rows, depth;
+} configured;
+
+/* For up to 32 rows and 16 steps. Setting a shape takes as long as some products, so one that is
+ * there is kept. */
+static void configure(size_t rows, size_t depth)
 {
+    if (configured.rows == rows && configured.depth == depth)
+        return;
+    size_t upper = rows < AMX_STRIP ? rows : AMX_STRIP, lower = rows - upper;
     TileConfig c = {.palette = 1};
-    size_t last = t->steps % DEPTH;
-    shape(&c, SUM_0, t->rows, ROW_BYTES);
-    shape(&c, SUM_1, t->rows, ROW_BYTES);
-    shape(&c, SUM_2, t->rows, ROW_BYTES);
-    shape(&c, TILE_A, t->rows, ROW_BYTES);
-    shape(&c, TILE_B, DEPTH, ROW_BYTES);
-    shape(&c, NEXT_B, DEPTH, ROW_BYTES);
-    if (last > 0) {
-        shape(&c, LAST_A, t->rows, last * UNIT);
-        shape(&c, LAST_B, last, ROW_BYTES);
+    shape(&c, UPPER_LEFT, upper, ROW_BYTES);
+    shape(&c, UPPER_RIGHT, upper, ROW_BYTES);
+    shape(&c, UPPER, upper, depth * UNIT);
+    shape(&c, LEFT, depth, ROW_BYTES);
+    shape(&c, RIGHT, depth, ROW_BYTES);
+    if (lower > 0) {
+        shape(&c, LOWER_LEFT, lower, ROW_BYTES);
+        shape(&c, LOWER_RIGHT, lower, ROW_BYTES);
+        shape(&c, LOWER, lower, depth * UNIT);
+    } else {
+        shape(&c, UPPER_THIRD, upper, ROW_BYTES);
+        shape(&c, THIRD, depth, ROW_BYTES);
     }
     load_config(&c);
+    configured.rows = rows;
+    configured.depth = depth;
 }
 
-static void begin_sums(const LowTile *t, size_t row_bytes)
+void amx_release(void)
 {
-    _tile_zero(SUM_0);
-    _tile_zero(SUM_1);
-    _tile_zero(SUM_2);
-    if (!t->add)
-        return;
-    _tile_loadd(SUM_0, t->sums, row_bytes);
-    if (t->vectors > 1)
-        _tile_loadd(SUM_1, t->sums + AMX_LANES, row_bytes);
-    if (t->vectors > 2)
-        _tile_loadd(SUM_2, t->sums + 2 * AMX_LANES, row_bytes);
+    if (configured.depth > 0)
+        _tile_release();
+    configured.rows = configured.depth = 0;
 }
 
-static void end_sums(const LowTile *t, size_t row_bytes)
+/* What is done between the steps: lines and rows of C are prefetched, rows of the tile before are
+ * finished. */
+typedef struct Aside {
+    const char *prefetch;
+    size_t bytes;              /* to prefetch */
+    size_t line, lines_a_step; /* of LowTile.source */
+    size_t touched, current;   /* rows of `current` that were prefetched, of so many */
+    size_t finished, unfinished;
+} Aside;
+
+static inline __attribute__((always_inline)) void between_steps(const LowTile *t, Aside *aside)
 {
-    _tile_stored(SUM_0, t->sums, row_bytes);
-    if (t->vectors > 1)
-        _tile_stored(SUM_1, t->sums + AMX_LANES, row_bytes);
-    if (t->vectors > 2)
-        _tile_stored(SUM_2, t->sums + 2 * AMX_LANES, row_bytes);
+    size_t most = DEPTH * t->prefetch_step, bytes = aside->bytes < most ? aside->bytes : most;
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch(aside->prefetch + i, 0, 2);
+    aside->prefetch += bytes;
+    aside->bytes -= bytes;
+    for (size_t i = 0; i < aside->lines_a_step && aside->line < t->source.count; i++)
+        low_prefetch_line(&t->source, aside->line++);
+    if (aside->touched < aside->current)
+        low_prefetch_row(t->current, aside->touched++);
+    if (aside->finished < aside->unfinished)
+        t->finish_row(t->unfinished, aside->finished++);
 }
 
 #define DOT(product, sum, a, b)                                                                    \
@@ -96,35 +126,143 @@ static void end_sums(const LowTile *t, size_t row_bytes)
             _tile_dpbusd(sum, a, b);                                                               \
     } while (0)
 
-/* Multiplies the steps that these registers hold: A at `a`, up to three vectors of B at `b`. */
-#define MULTIPLY(product, t, a, b, tile_a, tile_b, next_b)                                         \
-    do {                                                                                           \
-        size_t a_row = (t)->a_row * UNIT, b_row = (t)->vectors * ROW_BYTES;                        \
-        _tile_loadd(tile_a, a, a_row);                                                             \
-        _tile_loadd(tile_b, b, b_row);                                                             \
-        DOT(product, SUM_0, tile_a, tile_b);                                                       \
-        if ((t)->vectors > 1) {                                                                    \
-            _tile_loadd(next_b, (b) + AMX_LANES, b_row);                                           \
-            DOT(product, SUM_1, tile_a, next_b);                                                   \
-        }                                                                                          \
-        if ((t)->vectors > 2) {                                                                    \
-            _tile_loadd(tile_b, (b) + 2 * AMX_LANES, b_row);                                       \
-            DOT(product, SUM_2, tile_a, tile_b);                                                   \
-        }                                                                                          \
-    } while (0)
+/* Some steps, as deep as the registers are: one or more loads of each operand. */
+typedef struct Steps {
+    const uint32_t *a, *b;
+    size_t loads, a_row, b_row; /* bytes */
+    float *sums;
+    size_t sums_row; /* bytes */
+    bool add;
+} Steps;
+
+/* Two strips by two vectors, or by one. */
+static inline __attribute__((always_inline)) void
+two_strips(const DType product, const bool right, const LowTile *t, const Steps *s, Aside *aside)
+{
+    const uint32_t *a = s->a, *below = a + AMX_STRIP * t->a_row, *b = s->b;
+    float *sums = s->sums, *sums_below = sums + AMX_STRIP * s->sums_row / sizeof(*sums);
+    if (s->add) {
+        _tile_loadd(UPPER_LEFT, sums, s->sums_row);
+        _tile_loadd(LOWER_LEFT, sums_below, s->sums_row);
+    } else {
+        _tile_zero(UPPER_LEFT);
+        _tile_zero(LOWER_LEFT);
+    }
+    if (right && s->add) {
+        _tile_loadd(UPPER_RIGHT, sums + AMX_LANES, s->sums_row);
+        _tile_loadd(LOWER_RIGHT, sums_below + AMX_LANES, s->sums_row);
+    } else if (right) {
+        _tile_zero(UPPER_RIGHT);
+        _tile_zero(LOWER_RIGHT);
+    }
+    for (size_t i = 0; i < s->loads; i++) {
+        _tile_stream_loadd(UPPER, a, s->a_row);
+        _tile_stream_loadd(LEFT, b, s->b_row);
+        _tile_stream_loadd(LOWER, below, s->a_row);
+        if (right)
+            _tile_stream_loadd(RIGHT, b + AMX_LANES, s->b_row);
+        DOT(product, UPPER_LEFT, UPPER, LEFT);
+        DOT(product, LOWER_LEFT, LOWER, LEFT);
+        if (right) {
+            DOT(product, UPPER_RIGHT, UPPER, RIGHT);
+            DOT(product, LOWER_RIGHT, LOWER, RIGHT);
+        }
+        between_steps(t, aside);
+        a += DEPTH;
+        below += DEPTH;
+        b += DEPTH * AMX_LANES * t->vectors;
+    }
+    _tile_stored(UPPER_LEFT, sums, s->sums_row);
+    _tile_stored(LOWER_LEFT, sums_below, s->sums_row);
+    if (right) {
+        _tile_stored(UPPER_RIGHT, sums + AMX_LANES, s->sums_row);
+        _tile_stored(LOWER_RIGHT, sums_below + AMX_LANES, s->sums_row);
+    }
+}
+
+/* One strip by one, two or three vectors. */
+static inline __attribute__((always_inline)) void one_strip(const DType product, const LowTile *t,
+                                                            const Steps *s, Aside *aside)
+{
+    const uint32_t *a = s->a, *b = s->b;
+    _tile_zero(UPPER_LEFT);
+    _tile_zero(UPPER_RIGHT);
+    _tile_zero(UPPER_THIRD);
+    if (s->add)
+        _tile_loadd(UPPER_LEFT, s->sums, s->sums_row);
+    if (s->add && t->vectors > 1)
+        _tile_loadd(UPPER_RIGHT, s->sums + AMX_LANES, s->sums_row);
+    if (s->add && t->vectors > 2)
+        _tile_loadd(UPPER_THIRD, s->sums + 2 * AMX_LANES, s->sums_row);
+    for (size_t i = 0; i < s->loads; i++) {
+        _tile_loadd(UPPER, a, s->a_row);
+        _tile_loadd(LEFT, b, s->b_row);
+        DOT(product, UPPER_LEFT, UPPER, LEFT);
+        if (t->vectors > 1) {
+            _tile_loadd(RIGHT, b + AMX_LANES, s->b_row);
+            DOT(product, UPPER_RIGHT, UPPER, RIGHT);
+        }
+        if (t->vectors > 2) {
+            _tile_loadd(THIRD, b + 2 * AMX_LANES, s->b_row);
+            DOT(product, UPPER_THIRD, UPPER, THIRD);
+        }
+        between_steps(t, aside);
+        a += DEPTH;
+        b += DEPTH * AMX_LANES * t->vectors;
+    }
+    _tile_stored(UPPER_LEFT, s->sums, s->sums_row);
+    if (t->vectors > 1)
+        _tile_stored(UPPER_RIGHT, s->sums + AMX_LANES, s->sums_row);
+    if (t->vectors > 2)
+        _tile_stored(UPPER_THIRD, s->sums + 2 * AMX_LANES, s->sums_row);
+}
+
+/* Two strips take two vectors, from the v-th on, or the last; one strip takes all. */
+static inline __attribute__((always_inline)) void multiply(const DType product, const LowTile *t,
+                                                           size_t v, const Steps *s, Aside *aside)
+{
+    if (t->rows <= AMX_STRIP)
+        one_strip(product, t, s, aside);
+    else if (v + 2 <= t->vectors)
+        two_strips(product, true, t, s, aside);
+    else
+        two_strips(product, false, t, s, aside);
+}
 
 static inline __attribute__((always_inline)) void tile(const DType product, const LowTile *t)
 {
-    size_t row_bytes = t->vectors * ROW_BYTES, left = t->steps;
-    const uint32_t *a = t->a, *b = t->b;
-    configure(t);
-    begin_sums(t, row_bytes);
-    for (; left >= DEPTH; left -= DEPTH, a += DEPTH, b += DEPTH * AMX_LANES * t->vectors)
-        MULTIPLY(product, t, a, b, TILE_A, TILE_B, NEXT_B);
-    if (left > 0)
-        MULTIPLY(product, t, a, b, LAST_A, LAST_B, LAST_B);
-    end_sums(t, row_bytes);
-    _tile_release();
+    const size_t whole = t->steps / DEPTH, last = t->steps % DEPTH;
+    const size_t at_once = t->rows > AMX_STRIP ? 2 : 3;
+    const size_t rounds = (t->vectors + at_once - 1) / at_once * (whole + (last > 0));
+    Aside aside = {.prefetch = t->prefetch,
+                   .bytes = t->steps * t->prefetch_step,
+                   .unfinished = t->unfinished ? t->unfinished->rows : 0,
+                   .current = t->current ? t->current->rows : 0,
+                   .lines_a_step = rounds ? (t->source.count + rounds - 1) / rounds : 0};
+    for (size_t v = 0; v < t->vectors; v += at_once) {
+        Steps s = {.a = t->a,
+                   .b = t->b + v * AMX_LANES,
+                   .loads = whole,
+                   .a_row = t->a_row * UNIT,
+                   .b_row = t->vectors * ROW_BYTES,
+                   .sums = t->sums + v * AMX_LANES,
+                   .sums_row = t->vectors * ROW_BYTES,
+                   .add = t->add};
+        if (whole > 0 || last == 0) {
+            configure(t->rows, DEPTH);
+            multiply(product, t, v, &s, &aside);
+            s.add = true;
+        }
+        if (last > 0) {
+            configure(t->rows, last);
+            s.a += whole * DEPTH;
+            s.b += whole * DEPTH * AMX_LANES * t->vectors;
+            s.loads = 1;
+            multiply(product, t, v, &s, &aside);
+        }
+    }
+    while (aside.finished < aside.unfinished)
+        t->finish_row(t->unfinished, aside.finished++);
 }
 
 void tile_bf16_amx(const LowTile *t)
@@ -148,7 +286,8 @@ static inline __attribute__((always_inline)) double peak_loop(const DType produc
     enum { SUMS = 6 };
     TileConfig c = {.palette = 1};
     for (int i = 0; i < SUMS + 2; i++)
-        shape(&c, i, AMX_ROWS, ROW_BYTES); /* load_config zeroes them */
+        shape(&c, i, AMX_STRIP, ROW_BYTES); /* load_config zeroes them */
+    amx_release();
     load_config(&c);
     _tile_loadd(6, ones, 0);
     _tile_loadd(7, ones, 0);
@@ -161,7 +300,7 @@ static inline __attribute__((always_inline)) double peak_loop(const DType produc
         DOT(product, 5, 6, 7);
     }
     _tile_release();
-    double products = AMX_ROWS * AMX_LANES * ROW_BYTES / (double)dtype_size(product);
+    double products = AMX_STRIP * AMX_LANES * ROW_BYTES / (double)dtype_size(product);
     return 2 * products * SUMS * (double)rounds;
 }
 

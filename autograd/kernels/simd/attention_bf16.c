@@ -81,19 +81,17 @@ void KERNEL(attention_multiply)(const LowKernel *kernel, const uint32_t *a, size
                                 size_t rows, size_t units, const uint32_t *b, size_t width,
                                 float *c, bool add)
 {
-    size_t most = kernel->rows ? kernel->rows : MR, strips = (rows + most - 1) / most;
-    for (size_t i = 0; i < strips; i++) {
-        Range strip = share(rows, i, strips);
+    const size_t most = kernel->rows ? kernel->rows : MR;
+    for (size_t i = 0; i < rows; i += most)
         kernel->tile(&(LowTile){
-            .rows = strip.to - strip.from,
+            .rows = rows - i < most ? rows - i : most,
             .vectors = width / VL,
             .steps = units,
-            .a = a + strip.from * a_row,
+            .a = a + i * a_row,
             .a_row = a_row,
             .a_unit = 1,
             .b = b,
-            .sums = c + strip.from * width,
+            .sums = c + i * width,
             .add = add,
         });
-    }
 }

@@ -1,4 +1,4 @@
-/* low_finish: a tile as a whole; see low_finish.h. */
+/* low_finish: a tile as a whole, or a row of it; see low_finish.h. */
 #include "autograd/kernels/simd/low_finish.h"
 
 ALWAYS_INLINE void finish(DType type, ActFn *through, const LowFinish *from)
@@ -22,4 +22,20 @@ void KERNEL(low_finish)(const LowFinish *f)
         finish(DT_BF16, act_near, f);
     else
         finish(DT_F16, act_near, f);
+}
+
+#define ROW(kind, type)                                                                            \
+    static void row_##kind##_##type(const LowFinish *f, size_t i)                                  \
+    {                                                                                              \
+        finish_row(kind, type, f, i);                                                              \
+    }
+#define ROW_ENTRY(kind, type) [type][kind] = row_##kind##_##type,
+FOR_FINISHES(ROW, DT_F32)
+FOR_FINISHES(ROW, DT_BF16)
+
+LowFinishRow *KERNEL(low_finish_row)(const LowFinish *f)
+{
+    static LowFinishRow *const rows[][ACT_GELU_ERF + 1] = {FOR_FINISHES(ROW_ENTRY, DT_F32)
+                                                               FOR_FINISHES(ROW_ENTRY, DT_BF16)};
+    return rows[f->c_type][f->epi.act];
 }

@@ -37,3 +37,6 @@ ALWAYS_INLINE void finish_row(Act kind, DType type, const LowFinish *f, size_t i
         epilogue_vector(kind, act_near, type, &row.epi, v, row.c, i * row.c_row + j, VL);
     }
 }
+
+/* The activations and formats of such a tile. */
+#define FOR_FINISHES(X, type) X(ACT_NONE, type) X(ACT_GELU_TANH, type) X(ACT_GELU_ERF, type)

@@ -211,7 +211,6 @@ ALWAYS_INLINE void tile_and_finish(Act kind, DType type, const LowTile *t)
 }
 
 /* One function for each activation: in a common one the compiler spills sums to keep constants. */
-#define FOR_FINISHES(X, type) X(ACT_NONE, type) X(ACT_GELU_TANH, type) X(ACT_GELU_ERF, type)
 #define FINISHING(kind, type)                                                                      \
     static void finishing_##kind##_##type(const LowTile *t)                                        \
     {                                                                                              \
