@@ -284,7 +284,9 @@ static void multiply_panel(Part *t, const Block *block, size_t panel)
     size_t strips = (m + mr - 1) / mr;
     size_t step_bytes = step_units(t, &j) * sizeof *b,
            next = low_steps(t->product, t->g->k) * step_bytes;
-    size_t distance = t->g->packed ? prefetch_distance(&t->isa->tile, strips, next) : 0;
+    /* A strip of more rows than Tile has takes as long as several. */
+    size_t worth = strips > 1 && mr > t->isa->tile.rows ? strips * mr / t->isa->tile.rows : strips;
+    size_t distance = t->g->packed ? prefetch_distance(&t->isa->tile, worth, next) : 0;
     bool packs = !t->g->packed && panel + 1 < block->panels.to;
     const Packing after = packs ? describe_packing(t, block, panel + 1, strips) : (Packing){0};
     for (size_t i = 0; i < m; i += mr) {
