@@ -85,9 +85,9 @@ ALWAYS_INLINE void prefetch_c(const int mr, const int nv, const TileArgs *t)
             __builtin_prefetch(t->c + (size_t)r * t->c_row + v * VL);
 }
 
-/* So many steps are multiplied between two looks at what to prefetch. A step of AVX-512 has 24
- * multiply-adds, beside which the look costs nothing; other sets have 12. */
-enum { STEPS = VL == 16 ? 1 : 4 };
+/* So many steps are multiplied between two looks at what to prefetch. The processor foresees the
+ * end of a loop of few turns; one of 64 turns it leaves a turn too late. */
+enum { STEPS = 4 };
 
 /* Where the next step reads and prefetches. */
 typedef struct Cursor {
@@ -123,7 +123,30 @@ ALWAYS_INLINE void add_sums(const int mr, const int nv, vf acc[MR][NV], vf more[
             acc[r][v] += more[r][v];
 }
 
-/* Adds the products of k steps to the vectors [first, nv). */
+/* A chain's sums give their registers to the next chain. */
+ALWAYS_INLINE void keep_sums(const int mr, const int nv, vf kept[MR][NV], vf sums[MR][NV])
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < mr; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            kept[r][v] = sums[r][v];
+}
+
+/* Prefetches what so many steps are to prefetch. */
+ALWAYS_INLINE void look_ahead(const int mr, const TileArgs *t, size_t steps, size_t bytes,
+                              const char **next, const char **row_end)
+{
+    if (mr > 1 && *next >= *row_end) { /* a single row of A waits for B only */
+        *next += t->prefetch.stride - t->prefetch.bytes;
+        *row_end += t->prefetch.stride;
+    }
+    prefetch_lines(*next, bytes);
+    *next += steps * t->prefetch_step;
+}
+
+/* Adds the products of k steps to the vectors [first, nv). Where more is to be prefetched than a
+ * look covers, and for the last steps, each step has a look of its own. */
 ALWAYS_INLINE void sum_steps(const int mr, const int first, const int nv, const TileArgs *t,
                              size_t a_row, size_t a_col, size_t b_row, size_t k, Cursor *at,
                              vf acc[MR][NV])
@@ -133,27 +156,24 @@ ALWAYS_INLINE void sum_steps(const int mr, const int first, const int nv, const 
                         mr > 6 ? at->a + 6 * a_row : NULL};
     const float *b = at->b;
     const char *next = at->next, *row_end = at->row_end;
-    const size_t bytes = t->prefetch.whole || STEPS > 1 ? STEPS * t->prefetch_step : 1;
-    for (; k >= STEPS; k -= STEPS, b += STEPS * b_row) {
-        if (mr > 1 && next >= row_end) { /* a single row of A waits for B only */
-            next += t->prefetch.stride - t->prefetch.bytes;
-            row_end += t->prefetch.stride;
-        }
-        prefetch_lines(next, bytes);
-        next += STEPS * t->prefetch_step;
-        if (mr == 1 && VL == 16) /* else a step is no more than a line */
-            lead_stream(b);
+    const bool leads = mr == 1 && VL == 16; /* else a step is no more than a line */
+    const size_t bytes = STEPS * t->prefetch_step;
+    if (!leads && bytes <= PREFETCH_MOST)
+        for (; k >= STEPS; k -= STEPS, b += STEPS * b_row) {
+            look_ahead(mr, t, STEPS, bytes, &next, &row_end);
 #pragma GCC unroll 4
-        for (size_t s = 0; s < STEPS; s++)
-            multiply_step(mr, first, nv, a, a_row, s * a_col, b + s * b_row, acc);
+            for (size_t s = 0; s < STEPS; s++)
+                multiply_step(mr, first, nv, a, a_row, s * a_col, b + s * b_row, acc);
 #pragma GCC unroll 3
-        for (int i = 0; i <= (mr - 1) / 3; i++) {
-            a[i] += STEPS * a_col;
-            if (STEPS > 1) /* or the compiler keeps an offset for each row of each step */
-                __asm__("" : "+r"(a[i]));
+            for (int i = 0; i <= (mr - 1) / 3; i++) {
+                a[i] += STEPS * a_col;
+                __asm__("" : "+r"(a[i])); /* or there is an offset for each row of each step */
+            }
         }
-    }
-    for (; STEPS > 1 && k > 0; k--, b += b_row) {
+    for (; k > 0; k--, b += b_row) {
+        look_ahead(mr, t, 1, t->prefetch.whole ? t->prefetch_step : 1, &next, &row_end);
+        if (leads)
+            lead_stream(b);
         multiply_step(mr, first, nv, a, a_row, 0, b, acc);
 #pragma GCC unroll 3
         for (int i = 0; i <= (mr - 1) / 3; i++)
@@ -204,24 +224,22 @@ ALWAYS_INLINE void tile_end(const int mr, const int nv, const TileArgs *t, vf ac
 ALWAYS_INLINE void tile(const int mr, const int nv, const bool triangle, const TileArgs *t,
                         size_t a_row, size_t a_col, size_t b_row)
 {
-    vf acc[MR][NV], chain[MR][NV];
+    vf chain[MR][NV], sums[MR][NV];
     Cursor at = {t->a, t->b, t->prefetch.at, t->prefetch.at + t->prefetch.bytes};
     const size_t length = chain_length(t->k);
-    size_t to = t->k < length ? t->k : length;
     if (t->k >= 64) /* a shorter tile is done before the lines arrive */
         prefetch_c(mr, nv, t);
-    sum_chain(mr, nv, triangle, t, a_row, a_col, b_row, 0, to, &at, acc);
-    if (to == t->k) { /* apart, so that a short tile's sums stay in registers */
-        tile_end(mr, nv, t, acc);
-        return;
-    }
-    while (to < t->k) {
-        size_t from = to;
-        to = t->k - from < length ? t->k : from + length;
+    size_t from = 0;
+    for (size_t to = length; to < t->k; from = to, to += length) {
         sum_chain(mr, nv, triangle, t, a_row, a_col, b_row, from, to, &at, chain);
-        add_sums(mr, nv, acc, chain);
+        if (from > 0)
+            add_sums(mr, nv, chain, sums);
+        keep_sums(mr, nv, sums, chain);
     }
-    tile_end(mr, nv, t, acc);
+    sum_chain(mr, nv, triangle, t, a_row, a_col, b_row, from, t->k, &at, chain);
+    if (from > 0)
+        add_sums(mr, nv, chain, sums);
+    tile_end(mr, nv, t, chain);
 }
 
 /* Four tiles of a size: A stored by rows (a_col = 1), and by columns (a_row = 1) or packed; by rows

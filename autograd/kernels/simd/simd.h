@@ -7,7 +7,9 @@
 
 static const Tile simd_tile = {.rows = MR, .lanes = VL, .vectors = NV};
 
-/* Prefetches the lines of these bytes, four at most: a step of a tile reads three of B. */
+enum { PREFETCH_MOST = VL < 16 ? 256 : 192 };
+
+/* Prefetches the lines of these bytes, at most PREFETCH_MOST: a step of a tile reads three of B. */
 ALWAYS_INLINE void prefetch_lines(const char *at, size_t bytes)
 {
     _Static_assert(NR * sizeof(float) <= 192, "three lines");

@@ -246,11 +246,11 @@ ALWAYS_INLINE vi vin_order(vi sum)
     return sum;
 }
 
-/* *sum += a b, with AVX2 by an instruction that the compiler takes as it is. */
+/* *sum += a b, with FMA by an instruction that the compiler takes as it is. */
 ALWAYS_INLINE void vadd_product(vf *sum, vf a, vf b)
 {
-#if VL == 8
-    __asm__("vfmadd231ps %2, %1, %0" : "+x"(*sum) : "x"(a), "x"(b));
+#if VL >= 8
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
 #else
     *sum += a * b;
 #endif
