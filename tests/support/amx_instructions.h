@@ -1,8 +1,8 @@
-/* amx_instructions: the tile registers and the instructions of amx_tile.c in plain C, as the Intel
- * SDM (vol. 2, LDTILECFG, TILELOADD, TDPBF16PS, TDPBUSD, ...) describes them, with the names of the
- * intrinsics. What faults on a processor aborts here.
+/* amx_instructions: the tile registers and the instructions of amx_tile.c and amx_groups.c in plain
+ * C, as the Intel SDM (vol. 2, LDTILECFG, TILELOADD, TDPBF16PS, TDPBUSD, ...) describes them, with
+ * the names of the intrinsics. What faults on a processor aborts here.
  *
- * Included once, before amx_tile.c, whose functions are renamed here. */
+ * Included before one of these files, whose functions are renamed here. */
 #pragma once
 
 #include "autograd/base.h"
@@ -18,6 +18,9 @@
 #define amx_release        amx_release_emulated
 #define peak_loop_bf16_amx peak_loop_bf16_amx_emulated
 #define peak_loop_i8_amx   peak_loop_i8_amx_emulated
+#define tile_q8_0_amx      tile_q8_0_amx_emulated
+#define tile_q4_0_amx      tile_q4_0_amx_emulated
+#define place_groups_amx   place_groups_amx_emulated
 
 enum { AMX_TILES = 8, AMX_MOST_ROWS = 16, AMX_UNITS = 16, AMX_ROW_BYTES = 64 };
 
@@ -128,8 +131,8 @@ static inline void _tile_dpbf16ps(int sum, int a, int b)
     }
 }
 
-/* Unsigned bytes of A, signed ones of B; the int32 sums wrap. */
-static inline void _tile_dpbusd(int sum, int a, int b)
+/* Bytes of A, signed or not, by signed ones of B; the int32 sums wrap. */
+static inline void amx_bytes(int sum, int a, int b, bool is_signed)
 {
     amx_check_product(sum, a, b);
     AmxTile *s = &amx_register[sum];
@@ -137,8 +140,41 @@ static inline void _tile_dpbusd(int sum, int a, int b)
     for (size_t m = 0; m < s->rows; m++)
         for (size_t k = 0; k < y->rows; k++)
             for (int byte = 0; byte < 4; byte++) {
-                int32_t level = (uint8_t)(x->unit[m][k] >> 8 * byte);
+                uint8_t bits = (uint8_t)(x->unit[m][k] >> 8 * byte);
+                int32_t level = is_signed ? (int8_t)bits : bits;
                 for (size_t n = 0; n < AMX_UNITS; n++)
                     s->unit[m][n] += (uint32_t)(level * (int8_t)(y->unit[k][n] >> 8 * byte));
             }
 }
+
+static inline void _tile_dpbusd(int sum, int a, int b)
+{
+    amx_bytes(sum, a, b, false);
+}
+
+static inline void _tile_dpbssd(int sum, int a, int b)
+{
+    amx_bytes(sum, a, b, true);
+}
+
+/* What amx_groups.c needs of AVX-512. Macros, since plain C has no calls with such vectors. */
+typedef float __m512 __attribute__((vector_size(64)));
+
+#define _mm512_loadu_ps(from)                                                                      \
+    ({                                                                                             \
+        __m512 loaded;                                                                             \
+        memcpy(&loaded, from, sizeof(loaded));                                                     \
+        loaded;                                                                                    \
+    })
+#define _mm512_storeu_ps(to, from)                                                                 \
+    do {                                                                                           \
+        __m512 stored = (from);                                                                    \
+        memcpy(to, &stored, sizeof(stored));                                                       \
+    } while (0)
+#define _mm512_fmadd_ps(a, b, c)                                                                   \
+    ({                                                                                             \
+        __m512 x_ = (a), y_ = (b), z_ = (c);                                                       \
+        for (int lane = 0; lane < 16; lane++)                                                      \
+            z_[lane] = fmaf(x_[lane], y_[lane], z_[lane]);                                         \
+        z_;                                                                                        \
+    })

@@ -40,10 +40,14 @@ static inline bool way_choose(const Way *way)
     unsetenv("TARE_CPU");
     low_kernel_force(DT_BF16, emulated ? &amx_emulated_bf16 : NULL);
     low_kernel_force(DT_I8, emulated ? &amx_emulated_i8 : NULL);
+    low_kernel_force(DT_Q8_0, emulated ? &amx_emulated_q8_0 : NULL);
+    low_kernel_force(DT_Q4_0, emulated ? &amx_emulated_q4_0 : NULL);
     low_kernel_force(DT_F16, emulated ? &fp16_emulated : NULL);
     if (status == 0 && emulated) {
         cr_assert_str_eq(product_instruction(DT_BF16), amx_emulated_bf16.instruction);
         cr_assert_str_eq(product_instruction(DT_F16), fp16_emulated.instruction);
+        cr_assert_str_eq(product_instruction(DT_Q8_0), amx_emulated_q8_0.instruction);
+        cr_assert_str_eq(product_instruction(DT_Q4_0), amx_emulated_q4_0.instruction);
     }
     return status == 0 && (way->amx != REAL_AMX || cpu_features()->amx_bf16);
 }

@@ -13,7 +13,7 @@
  * goes on from the last: few rows pass over all of k at once, so that B is read in its order.
  *
  * Packing is in low_pack.c, the choice of a kernel in low_kernel.c; the innermost loops are in
- * simd/low_tile.c, simd/group_tile.c, simd/amx_tile.c and simd/fp16_tile.c. */
+ * simd/low_tile.c, group_tile.c, amx_tile.c, amx_groups.c and fp16_tile.c there. */
 #include "autograd/kernels/gemm/low.h"
 
 #include "autograd/kernels/gemm/low_kernel.h"
@@ -37,7 +37,8 @@ enum {
     DEEP = A_UNITS / FEW_ROWS, /* ... so many units */
     MOST_COLUMNS = 64,         /* of a panel */
     SUMS = 128 * 1024,         /* that wait */
-    TILE_SUMS = 32 * MOST_COLUMNS,
+    MOST_STRIP = 128,          /* rows of a tile */
+    TILE_SUMS = MOST_STRIP * MOST_COLUMNS,
 };
 
 typedef struct Scratch {
@@ -339,15 +340,20 @@ static void pack_scaled_rows(const Part *t, const Block *block, size_t from, siz
     }
 }
 
-/* Rows of groups: levels and scale of each, from the rows themselves. */
+/* Rows of groups: levels and scale of each, from the rows themselves. A kernel that places them has
+ * them from where panels are packed, which groups never are. */
 static void quantize_groups(const Part *t, const Block *block, size_t from, size_t k)
 {
     const Gemm *g = t->g;
     LowLayout a = low_layout(g, t->kernel, strip_rows(t), k / QUANT_GROUP * LOW_GROUP_UNITS);
     int32_t zero = t->product == DT_Q8_0 ? 128 : 8;
-    for (size_t i = block->rows.from, r = 0; i < block->rows.to; i++, r++)
-        t->isa->quantize_groups((const float *)g->a + i * g->a_row + from, k, zero,
-                                (LowGroup *)(t->scratch->a + r * a.row));
+    bool places = t->kernel->place_groups != NULL;
+    for (size_t i = block->rows.from, r = 0; i < block->rows.to; i++, r++) {
+        LowGroup *row = (LowGroup *)(places ? t->scratch->b[0] : t->scratch->a + r * a.row);
+        t->isa->quantize_groups((const float *)g->a + i * g->a_row + from, k, zero, row);
+        if (places)
+            t->kernel->place_groups(row, k / QUANT_GROUP, r, t->scratch->a, a.row);
+    }
 }
 
 static void pack_rows(const Part *t, const Block *block)
@@ -442,8 +448,9 @@ void low_run(const Gemm *g, int threads, void *scratch)
     DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
     check(g, product);
     Part whole = {.g = g, .isa = isa_in_use(), .product = product};
-    whole.kernel = low_kernel(whole.isa, product);
-    CHECK(whole.kernel->block <= MOST_A_UNITS, "no room for a block of A");
+    whole.kernel = low_kernel_for(whole.isa, product, g->m);
+    CHECK(whole.kernel->block <= MOST_A_UNITS && whole.kernel->rows <= MOST_STRIP,
+          "no room for a block or a strip of A");
     Tile tile = whole.isa->tile;
     tile.rows = strip_rows(&whole);
     whole.n = g->packed ? g->packed->n : g->n;
@@ -451,7 +458,8 @@ void low_run(const Gemm *g, int threads, void *scratch)
     whole.column_sum = product == DT_I8 ? low_column_sum(g->packed) : NULL;
     size_t units = low_steps(product, g->k) * units_per_step(&whole);
     bool grouped = dtype_is_grouped(product);
-    size_t depth = grouped && g->m <= FEW_ROWS ? DEEP : g->packed ? DEPTH : SHALLOW;
+    bool few = g->m <= FEW_ROWS && tile.rows <= FEW_ROWS;
+    size_t depth = grouped && few ? DEEP : g->packed ? DEPTH : SHALLOW;
     if (product == DT_I8)
         depth *= units_per_step(&whole); /* sums that wait cost more than a long strip */
     whole.blocks = units <= depth ? 1 : (units + depth - 1) / depth;

@@ -7,10 +7,12 @@
 
 #include "autograd/kernels/cpu.h"
 #include "autograd/kernels/gemm/low_kernel_testing.h"
+#include "autograd/kernels/simd/amx_groups.h"
 #include "autograd/kernels/simd/amx_tile.h"
 #include "autograd/kernels/simd/fp16_tile.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- a trial ---- */
@@ -45,8 +47,57 @@ static double sum_value(DType product, float sum)
     return product == DT_I8 ? integer : sum;
 }
 
+/* Whether the sums are those of the kernel that the set has for sure, bit for bit. */
+static bool groups_are_right(DType product, const LowKernel *kernel, const Isa *isa)
+{
+    enum { STEPS = 18, ROWS = 20, AT_ONCE = 4, MOST_ROWS = 128, WIDTH = 48 };
+    const LowKernel *sure = product == DT_Q8_0 ? &isa->q8_0 : &isa->q4_0;
+    static const size_t a_row = STEPS * LOW_GROUP_UNITS;
+    uint32_t *placed = xcalloc(MOST_ROWS * a_row, sizeof(*placed));
+    uint32_t b[STEPS * WIDTH * Q8_0_BYTES / 4];
+    LowGroup a[ROWS][STEPS];
+    float sums[ROWS * WIDTH], expected[ROWS * WIDTH], x[QUANT_GROUP];
+    size_t step = WIDTH * dtype_bytes(product, QUANT_GROUP) / 4;
+    for (size_t i = 0; i < STEPS * step; i++)
+        b[i] = trial_unit(DT_I8, i);
+    for (size_t s = 0; s < STEPS; s++) /* scales near 1 */
+        for (size_t j = 0; j < WIDTH / 2; j++)
+            b[(s + 1) * step - WIDTH / 2 + j] = 0x3c013a00 + (uint32_t)j;
+    for (size_t i = 0; i < ROWS * STEPS; i++) {
+        for (size_t e = 0; e < QUANT_GROUP; e++)
+            x[e] = (int8_t)trial_unit(DT_I8, i * QUANT_GROUP + e);
+        isa->quantize_groups(x, QUANT_GROUP, product == DT_Q8_0 ? 128 : 8,
+                             &a[i / STEPS][i % STEPS]);
+    }
+    for (size_t r = 0; r < ROWS; r++)
+        kernel->place_groups(a[r], STEPS, r, placed, a_row);
+    LowTile t = {.rows = ROWS,
+                 .vectors = 3,
+                 .steps = STEPS,
+                 .a = placed,
+                 .a_row = a_row,
+                 .a_unit = 1,
+                 .b = b,
+                 .sums = sums};
+    for (int add = 0; add < 2; add++) {
+        t.add = add;
+        kernel->tile(&t);
+        for (size_t r = 0; r < ROWS; r += AT_ONCE) {
+            LowTile rows = t;
+            rows.rows = AT_ONCE;
+            rows.a = (const uint32_t *)a[r];
+            rows.sums = expected + r * WIDTH;
+            sure->tile(&rows);
+        }
+    }
+    free(placed);
+    return memcmp(sums, expected, sizeof(sums)) == 0;
+}
+
 bool low_kernel_is_right(DType product, const LowKernel *kernel, size_t lanes)
 {
+    if (dtype_is_grouped(product))
+        return groups_are_right(product, kernel, isa_in_use());
     enum { VECTORS = 3, WIDEST = VECTORS * AMX_LANES, STEPS = 16 + 5 };
     const size_t width = VECTORS * lanes;
     uint32_t a[AMX_ROWS * STEPS], b[STEPS * WIDEST];
@@ -161,6 +212,11 @@ static const LowKernel amx_i8 = {.instruction = "tdpbusd",
                                  .prefetches = true,
                                  .block = AMX_BLOCK,
                                  .peak_loop = peak_loop_i8_amx};
+#define AMX_GROUPS                                                                                 \
+    .instruction = "tdpbssd", .support = SUPPORT_NATIVE, .rows = AMX_GROUP_ROWS,                   \
+    .place_groups = place_groups_amx, .peak_loop = peak_loop_i8_amx
+static const LowKernel amx_q8_0 = {AMX_GROUPS, .least_rows = 96, .tile = tile_q8_0_amx};
+static const LowKernel amx_q4_0 = {AMX_GROUPS, .least_rows = 64, .tile = tile_q4_0_amx};
 #endif
 
 #ifdef TARE_HAVE_FP16
@@ -186,6 +242,9 @@ static const LowKernel *tried_kernel(const Isa *isa, DType product)
         return if_right(product, &bf16, AMX_LANES);
     if (product == DT_I8 && cpu_features()->amx_int8)
         return if_right(product, &i8, AMX_LANES);
+    static Candidate q8_0 = {.kernel = &amx_q8_0}, q4_0 = {.kernel = &amx_q4_0};
+    if (dtype_is_grouped(product) && cpu_features()->amx_int8)
+        return if_right(product, product == DT_Q8_0 ? &q8_0 : &q4_0, AMX_LANES);
 #endif
 #ifdef TARE_HAVE_FP16
     static Candidate f16 = {.kernel = &avx512_fp16};
@@ -195,11 +254,8 @@ static const LowKernel *tried_kernel(const Isa *isa, DType product)
     return NULL;
 }
 
-const LowKernel *low_kernel(const Isa *isa, DType product)
+static const LowKernel *sure_kernel(const Isa *isa, DType product)
 {
-    const LowKernel *tried = tried_kernel(isa, product);
-    if (tried)
-        return tried;
 #ifdef TARE_HAVE_X86
     if (isa == &isa_avx512 && product == DT_BF16 && cpu_features()->avx512_bf16)
         return &avx512_bf16;
@@ -214,6 +270,17 @@ const LowKernel *low_kernel(const Isa *isa, DType product)
            : product == DT_Q8_0 ? &isa->q8_0
            : product == DT_Q4_0 ? &isa->q4_0
                                 : &isa->i8;
+}
+
+const LowKernel *low_kernel(const Isa *isa, DType product)
+{
+    return low_kernel_for(isa, product, SIZE_MAX);
+}
+
+const LowKernel *low_kernel_for(const Isa *isa, DType product, size_t rows)
+{
+    const LowKernel *tried = tried_kernel(isa, product);
+    return tried && rows >= tried->least_rows ? tried : sure_kernel(isa, product);
 }
 
 /* ---- support, as kernels.h declares it ---- */

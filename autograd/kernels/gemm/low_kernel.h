@@ -13,6 +13,9 @@ static inline void low_release(const LowKernel *kernel)
         kernel->release();
 }
 
+/* Of a product of so many rows of A: few take another, where that is faster. */
+const LowKernel *low_kernel_for(const Isa *isa, DType product, size_t rows);
+
 /* Whether a kernel of bf16, f16 or i8 multiplies and adds a small matrix as plain C does, in panels
- * of vectors of so many lanes. */
+ * of vectors of so many lanes; one of q8_0 or q4_0 that places groups, as the set in use does. */
 bool low_kernel_is_right(DType product, const LowKernel *kernel, size_t lanes);

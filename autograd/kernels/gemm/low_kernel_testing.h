@@ -4,6 +4,6 @@
 
 #include "autograd/kernels/isa.h"
 
-/* From now on low_kernel tries this kernel of bf16, f16 or i8 before all others, whatever the
+/* From now on low_kernel tries this kernel of a small format before all others, whatever the
  * processor has; NULL ends that. */
 void low_kernel_force(DType product, const LowKernel *kernel);

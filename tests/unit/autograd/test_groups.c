@@ -232,10 +232,10 @@ static void expect_product(const Product *t, const Way *way, const float *expect
 }
 
 /* Few and many rows, narrow panels, one block over k and several. */
-static const size_t shapes[][3] = {{1, 1, 32},    {1, 50, 64},  {1, 500, 576}, {2, 17, 96},
-                                   {3, 33, 32},   {4, 97, 160}, {5, 48, 320},  {8, 193, 576},
-                                   {16, 31, 96},  {17, 49, 64}, {33, 65, 224}, {70, 20, 3296},
-                                   {20, 60, 6592}};
+static const size_t shapes[][3] = {{1, 1, 32},     {1, 50, 64},   {1, 500, 576}, {2, 17, 96},
+                                   {3, 33, 32},    {4, 97, 160},  {5, 48, 320},  {8, 193, 576},
+                                   {16, 31, 96},   {17, 49, 64},  {33, 65, 224}, {70, 20, 3296},
+                                   {20, 60, 6592}, {150, 97, 576}};
 
 Test(groups, products_are_the_references_bits)
 {
@@ -429,13 +429,70 @@ Test(groups, a_depth_of_no_whole_groups_is_our_bug, .signal = SIGABRT)
 Test(groups, support_follows_the_features)
 {
     FOR_EACH_WAY(way)
-    for (size_t t = 0; t < COUNT_OF(grouped); t++) {
+    for (size_t t = 0; t < COUNT_OF(grouped) && way->amx != EMULATED; t++) {
         bool vnni = (strcmp(way->isa, "avx512") == 0 && cpu_features()->avx512_vnni) ||
                     (strcmp(way->isa, "avx2") == 0 && cpu_features()->avx_vnni);
         bool generic = strcmp(way->isa, "generic") == 0;
+        bool amx = strcmp(way->isa, "avx512") == 0 && cpu_features()->amx_int8;
         cr_expect_eq(product_support(grouped[t]), generic ? SUPPORT_EMULATED : SUPPORT_NATIVE);
-        cr_expect_str_eq(product_instruction(grouped[t]), vnni      ? "vpdpbusd"
+        cr_expect_str_eq(product_instruction(grouped[t]), amx       ? "tdpbssd"
+                                                          : vnni    ? "vpdpbusd"
                                                           : generic ? "int32 multiply and add"
                                                                     : "vpmaddubsw");
     }
+}
+
+/* Right but for the last sum of a tile that adds. */
+static void wrong_tile(const LowTile *t)
+{
+    amx_emulated_q8_0.tile(t);
+    if (t->add)
+        t->sums[t->rows * t->vectors * 16 - 1] += 1;
+}
+
+Test(groups, a_wrong_kernel_is_not_taken)
+{
+    LowKernel wrong = amx_emulated_q8_0;
+    wrong.instruction = "wrong";
+    wrong.tile = wrong_tile;
+    if (!way_choose(&(Way){"avx512", "-amx_bf16,-amx_int8", NO_AMX}))
+        return;
+    cr_assert(low_kernel_is_right(DT_Q8_0, &amx_emulated_q8_0, 16));
+    cr_assert(low_kernel_is_right(DT_Q4_0, &amx_emulated_q4_0, 16));
+    cr_assert(!low_kernel_is_right(DT_Q8_0, &wrong, 16));
+    const char *next = product_instruction(DT_Q8_0);
+    low_kernel_force(DT_Q8_0, &wrong);
+    cr_expect_str_eq(product_instruction(DT_Q8_0), next);
+    low_kernel_force(DT_Q8_0, NULL);
+}
+
+static int calls;
+
+static void counting_tile(const LowTile *t)
+{
+    calls++;
+    amx_emulated_q8_0.tile(t);
+}
+
+/* Products of few rows go past a kernel that wants many. */
+Test(groups, few_rows_take_another_kernel)
+{
+    enum { N = 20, K = 64, LEAST = 5 };
+    static float a[LEAST * K], b[N * K], c[LEAST * N];
+    LowKernel counting = amx_emulated_q8_0;
+    counting.tile = counting_tile;
+    counting.least_rows = LEAST;
+    if (!way_choose(&(Way){"avx512", "-amx_bf16,-amx_int8", NO_AMX}))
+        return;
+    low_kernel_force(DT_Q8_0, &counting);
+    cr_assert_str_eq(product_instruction(DT_Q8_0), counting.instruction);
+    void *memory = aligned(gemm_packed_bytes(DT_Q8_0, K, N));
+    const PackedB *p = gemm_pack(DT_Q8_0, K, N, b, 1, K, 1, memory);
+    calls = 0;
+    multiply(&(Product){DT_Q8_0, DT_F32, LEAST - 1, N, K, 1, a, b}, p, 0, c);
+    cr_expect_eq(calls, 0);
+    multiply(&(Product){DT_Q8_0, DT_F32, LEAST, N, K, 1, a, b}, p, 0, c);
+    cr_expect_eq(calls, 1);
+    low_kernel_force(DT_Q8_0, NULL);
+    free(memory);
 }
