@@ -1,8 +1,8 @@
 /* low_kernel: see low_kernel.h.
  *
  * One idea: the fastest first, but AMX and AVX512_FP16 only after a small product by them came out
- * right on this machine: a system may announce AMX and still not run it well, and nobody has seen
- * the kernel of AVX512_FP16 run. Only that product is multiplied here. */
+ * right on this machine: a system may announce AMX and still not run it well. Only that product is
+ * multiplied here. */
 #include "autograd/kernels/gemm/low_kernel.h"
 
 #include "autograd/kernels/cpu.h"

@@ -21,7 +21,7 @@
  * multiplied again in fp32. That is the way of true infinities and NaNs too.
  *
  * The tests compile this file once more, with the instructions emulated in C
- * (tests/support/fp16_instructions.h): no processor that has them was at hand. */
+ * (tests/support/fp16_instructions.h). */
 #include "autograd/kernels/simd/fp16_tile.h"
 
 #include <math.h>
