@@ -239,8 +239,8 @@ typedef struct LowKernel {
     bool scales;
     size_t rows;       /* of a tile at most, and A lies in rows; 0: as many as Tile says */
     size_t least_rows; /* of A: fewer are multiplied faster without a trial (low_kernel.c) */
-    /* Puts groups of row r of a tile where the kernel wants them, in the memory of A; NULL: they
-     * lie in rows, as LowTile says. Of a row fewer than `rows` the memory of all is there. */
+    /* Puts the groups of row r of a block of A where the kernel wants them; NULL: they lie in rows,
+     * as LowTile says. There is memory for whole tiles of `rows`. */
     void (*place_groups)(const LowGroup *row, size_t groups, size_t r, uint32_t *a, size_t a_row);
     void (*tile)(const LowTile *tile);
     /* Gives back what `tile` keeps in this thread from call to call; NULL: nothing. */
