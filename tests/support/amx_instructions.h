@@ -13,14 +13,15 @@
 
 #define TARE_AMX_EMULATED
 
-#define tile_bf16_amx      tile_bf16_amx_emulated
-#define tile_i8_amx        tile_i8_amx_emulated
-#define amx_release        amx_release_emulated
-#define peak_loop_bf16_amx peak_loop_bf16_amx_emulated
-#define peak_loop_i8_amx   peak_loop_i8_amx_emulated
-#define tile_q8_0_amx      tile_q8_0_amx_emulated
-#define tile_q4_0_amx      tile_q4_0_amx_emulated
-#define place_groups_amx   place_groups_amx_emulated
+#define tile_bf16_amx        tile_bf16_amx_emulated
+#define tile_i8_amx          tile_i8_amx_emulated
+#define amx_release          amx_release_emulated
+#define peak_loop_bf16_amx   peak_loop_bf16_amx_emulated
+#define peak_loop_i8_amx     peak_loop_i8_amx_emulated
+#define peak_loop_groups_amx peak_loop_groups_amx_emulated
+#define tile_q8_0_amx        tile_q8_0_amx_emulated
+#define tile_q4_0_amx        tile_q4_0_amx_emulated
+#define place_groups_amx     place_groups_amx_emulated
 
 enum { AMX_TILES = 8, AMX_MOST_ROWS = 16, AMX_UNITS = 16, AMX_ROW_BYTES = 64 };
 

@@ -214,7 +214,7 @@ static const LowKernel amx_i8 = {.instruction = "tdpbusd",
                                  .peak_loop = peak_loop_i8_amx};
 #define AMX_GROUPS                                                                                 \
     .instruction = "tdpbssd", .support = SUPPORT_NATIVE, .rows = AMX_GROUP_ROWS,                   \
-    .place_groups = place_groups_amx, .peak_loop = peak_loop_i8_amx
+    .place_groups = place_groups_amx, .peak_loop = peak_loop_groups_amx
 static const LowKernel amx_q8_0 = {AMX_GROUPS, .least_rows = 96, .tile = tile_q8_0_amx};
 static const LowKernel amx_q4_0 = {AMX_GROUPS, .least_rows = 64, .tile = tile_q4_0_amx};
 #endif

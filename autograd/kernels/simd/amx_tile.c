@@ -13,9 +13,7 @@
  * (tests/support/amx_instructions.h). */
 #include "autograd/kernels/simd/amx_tile.h"
 
-#ifndef TARE_AMX_EMULATED
-#include <immintrin.h>
-#endif
+#include "autograd/kernels/simd/amx_config.h"
 
 enum { DEPTH = 16, UNIT = 4, ROW_BYTES = AMX_LANES * UNIT };
 
@@ -33,28 +31,6 @@ enum { DEPTH = 16, UNIT = 4, ROW_BYTES = AMX_LANES * UNIT };
 #define UPPER_THIRD 2
 #define THIRD       5
 
-/* What ldtilecfg reads. An unused register has no rows and no bytes. */
-typedef struct TileConfig {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} TileConfig;
-
-_Static_assert(sizeof(TileConfig) == 64, "the layout is the processor's");
-
-static void shape(TileConfig *c, int tile, size_t rows, size_t row_bytes)
-{
-    c->rows[tile] = (uint8_t)rows;
-    c->row_bytes[tile] = (uint16_t)row_bytes;
-}
-
-/* gcc's _tile_loadconfig tells the compiler of 8 bytes; the asm tells it that all 64 are read. */
-static void load_config(TileConfig *c)
-{
-    __asm__ volatile("" : "+m"(*c));
-    _tile_loadconfig(c);
-}
-
 /* The shape that this thread's registers have; no depth: none. */
 static _Thread_local struct {
     size_t rows, depth;
@@ -68,20 +44,20 @@ static void configure(size_t rows, size_t depth)
         return;
     size_t upper = rows < AMX_STRIP ? rows : AMX_STRIP, lower = rows - upper;
     TileConfig c = {.palette = 1};
-    shape(&c, UPPER_LEFT, upper, ROW_BYTES);
-    shape(&c, UPPER_RIGHT, upper, ROW_BYTES);
-    shape(&c, UPPER, upper, depth * UNIT);
-    shape(&c, LEFT, depth, ROW_BYTES);
-    shape(&c, RIGHT, depth, ROW_BYTES);
+    amx_shape(&c, UPPER_LEFT, upper, ROW_BYTES);
+    amx_shape(&c, UPPER_RIGHT, upper, ROW_BYTES);
+    amx_shape(&c, UPPER, upper, depth * UNIT);
+    amx_shape(&c, LEFT, depth, ROW_BYTES);
+    amx_shape(&c, RIGHT, depth, ROW_BYTES);
     if (lower > 0) {
-        shape(&c, LOWER_LEFT, lower, ROW_BYTES);
-        shape(&c, LOWER_RIGHT, lower, ROW_BYTES);
-        shape(&c, LOWER, lower, depth * UNIT);
+        amx_shape(&c, LOWER_LEFT, lower, ROW_BYTES);
+        amx_shape(&c, LOWER_RIGHT, lower, ROW_BYTES);
+        amx_shape(&c, LOWER, lower, depth * UNIT);
     } else {
-        shape(&c, UPPER_THIRD, upper, ROW_BYTES);
-        shape(&c, THIRD, depth, ROW_BYTES);
+        amx_shape(&c, UPPER_THIRD, upper, ROW_BYTES);
+        amx_shape(&c, THIRD, depth, ROW_BYTES);
     }
-    load_config(&c);
+    amx_load_config(&c);
     configured.rows = rows;
     configured.depth = depth;
 }
@@ -275,20 +251,21 @@ void tile_i8_amx(const LowTile *t)
     tile(DT_I8, t);
 }
 
-/* fma_loop.c for tile registers, with six independent sums. Four would hide the latency: 52 cycles,
- * one instruction every 16 (Intel optimization manual, chapter on AMX). */
-static inline __attribute__((always_inline)) double peak_loop(const DType product, size_t rounds)
+/* fma_loop.c for tile registers, so many steps deep, with six independent sums. Four would hide the
+ * latency: 52 cycles, one instruction every 16 (Intel optimization manual, chapter on AMX). */
+static inline __attribute__((always_inline)) double peak_loop(const DType product, size_t depth,
+                                                              size_t rounds)
 {
-    static const uint32_t ones[AMX_LANES] = {0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80,
-                                             0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80,
-                                             0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80,
-                                             0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80};
-    enum { SUMS = 6 };
+    enum { SUMS = 6, ONES = 0x3f803f80 };
+    static const uint32_t ones[AMX_LANES] = {ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES,
+                                             ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES};
     TileConfig c = {.palette = 1};
-    for (int i = 0; i < SUMS + 2; i++)
-        shape(&c, i, AMX_STRIP, ROW_BYTES); /* load_config zeroes them */
+    for (int i = 0; i < SUMS; i++)
+        amx_shape(&c, i, AMX_STRIP, ROW_BYTES); /* loading the configuration zeroes them */
+    amx_shape(&c, 6, AMX_STRIP, depth * UNIT);
+    amx_shape(&c, 7, depth, ROW_BYTES);
     amx_release();
-    load_config(&c);
+    amx_load_config(&c);
     _tile_loadd(6, ones, 0);
     _tile_loadd(7, ones, 0);
     for (size_t r = 0; r < rounds; r++) {
@@ -300,16 +277,21 @@ static inline __attribute__((always_inline)) double peak_loop(const DType produc
         DOT(product, 5, 6, 7);
     }
     _tile_release();
-    double products = AMX_STRIP * AMX_LANES * ROW_BYTES / (double)dtype_size(product);
-    return 2 * products * SUMS * (double)rounds;
+    size_t products = AMX_STRIP * AMX_LANES * depth * UNIT / dtype_size(product);
+    return 2.0 * (double)products * SUMS * (double)rounds;
 }
 
 double peak_loop_bf16_amx(size_t rounds)
 {
-    return peak_loop(DT_BF16, rounds);
+    return peak_loop(DT_BF16, DEPTH, rounds);
 }
 
 double peak_loop_i8_amx(size_t rounds)
 {
-    return peak_loop(DT_I8, rounds);
+    return peak_loop(DT_I8, DEPTH, rounds);
+}
+
+double peak_loop_groups_amx(size_t rounds)
+{
+    return peak_loop(DT_I8, QUANT_GROUP / UNIT, rounds);
 }

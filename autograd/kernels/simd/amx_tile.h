@@ -16,6 +16,7 @@ void tile_i8_amx(const LowTile *t);
 /* LowKernel.release */
 void amx_release(void);
 
-/* LowKernel.peak_loop */
+/* LowKernel.peak_loop; of groups with registers as deep as a group, half of those of i8. */
 double peak_loop_bf16_amx(size_t rounds);
 double peak_loop_i8_amx(size_t rounds);
+double peak_loop_groups_amx(size_t rounds);
