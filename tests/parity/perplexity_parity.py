@@ -5,7 +5,9 @@ definitions the perplexity, bits a byte, divergence from fp32 and same top token
 
 fp32 is PyTorch's float64. q8_0 and q4_0 are the gguf package's weights, dequantised, and activations rounded to
 levels of 8 bits by 32 before each product, in fp32. bf16 and fp16 are PyTorch's own, whose sums are others: of
-them ours is to be no farther from fp32 than twice theirs.
+them ours is to be no farther from fp32 than twice theirs. Where fp16 is summed in fp16 (AVX512_FP16), chains of 32
+miss a product of normal numbers by 8.8e-4 of it, operands alone by 2.9e-4 (analysis/SPEED.md): the divergence, which
+grows with the square, may be that much above PyTorch's.
 """
 
 import csv
@@ -34,6 +36,7 @@ CASES = (("gpt2", True, "gpt2", "gpt-2"), ("llama", False, "llama3", "llama-bpe"
 # Relative errors, three times what was seen. In groups a few activations near the middle of two levels go to either
 # side, and a position fewer or more has fp32's top token.
 FP32_BOUND = {"perplexity": 1e-7, "bits_per_byte": 1e-7}
+KL_BOUND = {"vfmadd231ph": (8.8e-4 / 2.9e-4) ** 2}  # times PyTorch's own; 2 of other instructions
 GROUPS_BOUND = {"perplexity": 8e-5, "bits_per_byte": 1.2e-5, "mean_kl": 1.5e-3, "kl_p999": 3.5e-2, "same_top_share": 4.5e-3}
 
 
@@ -133,7 +136,7 @@ def differences(name, row, wanted, windows):
     if int(row["total"]) != windows or int(row["context"]) != CONTEXT or got["text_bytes"] != wanted["text_bytes"]:
         yield f"{row['total']} windows of {row['context']}, {row['text_bytes']} bytes"
     if name in ("fp16", "bf16"):
-        if not 0 < got["mean_kl"] < 2 * wanted["mean_kl"]:
+        if not 0 < got["mean_kl"] < KL_BOUND.get(row["instruction"], 2) * wanted["mean_kl"]:
             yield f"mean_kl {got['mean_kl']:.3e}, PyTorch's own {wanted['mean_kl']:.3e}"
         return
     for key, bound in (FP32_BOUND if name == "fp32" else GROUPS_BOUND).items():

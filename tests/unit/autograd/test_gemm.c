@@ -266,7 +266,7 @@ static double error_of_chains(size_t m, size_t n, size_t k, const float *a, cons
     return worst;
 }
 
-/* The product of random numbers with everything in the epilogue, for some number of threads. Our own
+/* The product of random numbers with everything in the epilogue, by some threads. Our own
  * sums of k = 400 products of N(0,1): 3.7e-5 seen at most on every path. A BLAS may sum in one
  * chain; no activation is steeper than 1.13, and the residual adds one rounding. */
 static void full_epilogue(Act act, bool blas, int threads, size_t m, size_t n, size_t k, float *c,
