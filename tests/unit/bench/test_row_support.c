@@ -294,6 +294,9 @@ Test(row_precision, a_row_is_judged_by_the_peak_of_its_format)
  * sixteen times in int8. Without it, twice and four times; twice that again is left to noise. */
 Test(row_precision, peaks_of_the_formats)
 {
+#ifdef __SANITIZE_ADDRESS__
+    cr_skip_test("the sanitizer slows some loops down, not those of tile registers");
+#endif
     Peaks p;
     peaks_measure(1, &p);
     double amx = precision_support(PRECISION_BF16) == SUPPORT_NATIVE &&
