@@ -11,6 +11,7 @@
 #include "autograd/kernels/simd/amx_tile.h"
 #include "autograd/kernels/simd/fp16_tile.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,60 +48,80 @@ static double sum_value(DType product, float sum)
     return product == DT_I8 ? integer : sum;
 }
 
-/* Whether the sums are those of the kernel that the set has for sure, bit for bit. */
-static bool groups_are_right(DType product, const LowKernel *kernel, const Isa *isa)
+/* Level e of column j in a step of groups, and its scale (LowTile in isa.h). */
+static int32_t group_level(DType product, const uint32_t *step, size_t width, size_t j, size_t e)
 {
-    enum { STEPS = 18, ROWS = 20, AT_ONCE = 4, MOST_ROWS = 128, WIDTH = 48 };
-    const LowKernel *sure = product == DT_Q8_0 ? &isa->q8_0 : &isa->q4_0;
-    static const size_t a_row = STEPS * LOW_GROUP_UNITS;
-    uint32_t *placed = xcalloc(MOST_ROWS * a_row, sizeof(*placed));
-    uint32_t b[STEPS * WIDTH * Q8_0_BYTES / 4];
+    size_t in_units = product == DT_Q8_0 ? QUANT_GROUP : QUANT_GROUP / 2;
+    uint32_t byte = step[e % in_units / 4 * width + j] >> 8 * (e % 4) & 0xff;
+    return product == DT_Q8_0 ? (int32_t)byte - 128 : (int32_t)(byte >> e / in_units * 4 & 15) - 8;
+}
+
+static float group_scale(DType product, const uint32_t *step, size_t width, size_t j)
+{
+    size_t units = product == DT_Q8_0 ? QUANT_GROUP / 4 : QUANT_GROUP / 8;
+    float scale;
+    kernels()->widen(DT_F16, (const uint16_t *)(step + units * width) + j, &scale, 1);
+    return scale;
+}
+
+static float add_group(DType product, const LowGroup *a, const uint32_t *step, size_t width,
+                       size_t j, float sum)
+{
+    int32_t levels = 0;
+    for (size_t e = 0; e < QUANT_GROUP; e++)
+        levels += a->levels[e] * group_level(product, step, width, j, e);
+    return fmaf((float)levels, a->scale * group_scale(product, step, width, j), sum);
+}
+
+static bool groups_are_right(DType product, const LowKernel *kernel, size_t lanes)
+{
+    enum { STEPS = 18, ROWS = 20, VECTORS = 3, WIDEST = VECTORS * AMX_LANES };
+    const size_t width = VECTORS * lanes, step = width * dtype_bytes(product, QUANT_GROUP) / 4;
+    const size_t a_row = STEPS * LOW_GROUP_UNITS;
+    uint32_t *placed = xcalloc(kernel->rows * a_row, sizeof(*placed));
+    uint32_t b[STEPS * WIDEST * Q8_0_BYTES / 4];
     LowGroup a[ROWS][STEPS];
-    float sums[ROWS * WIDTH], expected[ROWS * WIDTH], x[QUANT_GROUP];
-    size_t step = WIDTH * dtype_bytes(product, QUANT_GROUP) / 4;
+    float sums[ROWS * WIDEST], x[QUANT_GROUP];
     for (size_t i = 0; i < STEPS * step; i++)
         b[i] = trial_unit(DT_I8, i);
     for (size_t s = 0; s < STEPS; s++) /* scales near 1 */
-        for (size_t j = 0; j < WIDTH / 2; j++)
-            b[(s + 1) * step - WIDTH / 2 + j] = 0x3c013a00 + (uint32_t)j;
+        for (size_t j = 0; j < width / 2; j++)
+            b[(s + 1) * step - width / 2 + j] = 0x3c013a00 + (uint32_t)j;
     for (size_t i = 0; i < ROWS * STEPS; i++) {
         for (size_t e = 0; e < QUANT_GROUP; e++)
             x[e] = (int8_t)trial_unit(DT_I8, i * QUANT_GROUP + e);
-        isa->quantize_groups(x, QUANT_GROUP, product == DT_Q8_0 ? 128 : 8,
-                             &a[i / STEPS][i % STEPS]);
+        isa_in_use()->quantize_groups(x, QUANT_GROUP, 0, &a[i / STEPS][i % STEPS]);
     }
     for (size_t r = 0; r < ROWS; r++)
         kernel->place_groups(a[r], STEPS, r, placed, a_row);
     LowTile t = {.rows = ROWS,
-                 .vectors = 3,
+                 .vectors = VECTORS,
                  .steps = STEPS,
                  .a = placed,
                  .a_row = a_row,
                  .a_unit = 1,
                  .b = b,
                  .sums = sums};
-    for (int add = 0; add < 2; add++) {
-        t.add = add;
-        kernel->tile(&t);
-        for (size_t r = 0; r < ROWS; r += AT_ONCE) {
-            LowTile rows = t;
-            rows.rows = AT_ONCE;
-            rows.a = (const uint32_t *)a[r];
-            rows.sums = expected + r * WIDTH;
-            sure->tile(&rows);
-        }
-    }
+    kernel->tile(&t);
+    t.add = true;
+    kernel->tile(&t);
+    low_release(kernel);
     free(placed);
-    size_t same = 0;
-    while (same < COUNT_OF(sums) && sums[same] == expected[same])
-        same++;
-    return same == COUNT_OF(sums);
+    for (size_t i = 0; i < ROWS * width; i++) {
+        float expected = 0;
+        for (size_t s = 0; s < 2 * STEPS; s++)
+            expected = add_group(product, &a[i / width][s % STEPS], b + s % STEPS * step, width,
+                                 i % width, expected);
+        if (sums[i] != expected)
+            return false;
+    }
+    return true;
 }
 
 bool low_kernel_is_right(DType product, const LowKernel *kernel, size_t lanes)
 {
     if (dtype_is_grouped(product))
-        return groups_are_right(product, kernel, isa_in_use());
+        return groups_are_right(product, kernel, lanes);
     enum { VECTORS = 3, WIDEST = VECTORS * AMX_LANES, STEPS = 16 + 5 };
     const size_t width = VECTORS * lanes;
     uint32_t a[AMX_ROWS * STEPS], b[STEPS * WIDEST];

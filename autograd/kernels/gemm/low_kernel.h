@@ -16,6 +16,6 @@ static inline void low_release(const LowKernel *kernel)
 /* Of a product of so many rows of A: few take another, where that is faster. */
 const LowKernel *low_kernel_for(const Isa *isa, DType product, size_t rows);
 
-/* Whether a kernel of bf16, f16 or i8 multiplies and adds a small matrix as plain C does, in panels
- * of vectors of so many lanes; one of q8_0 or q4_0 that places groups, as the set in use does. */
+/* Whether a kernel of bf16, f16 or i8, or one of groups that places them, multiplies and adds a
+ * small matrix as plain C does, in panels of vectors of so many lanes. Any set may be in use. */
 bool low_kernel_is_right(DType product, const LowKernel *kernel, size_t lanes);

@@ -466,6 +466,19 @@ Test(groups, a_wrong_kernel_is_not_taken)
     low_kernel_force(DT_Q8_0, NULL);
 }
 
+/* Peaks are of the best kernels, whatever the environment forces. */
+Test(groups, a_kernel_is_tried_whatever_set_is_in_use)
+{
+    static const char *const sets[] = {"generic", "avx2", "avx512"};
+    for (size_t i = 0; i < COUNT_OF(sets); i++) {
+        if (!way_choose(&(Way){sets[i], "", NO_AMX}))
+            continue;
+        cr_expect(low_kernel_is_right(DT_Q8_0, &amx_emulated_q8_0, 16), "%s", sets[i]);
+        cr_expect(low_kernel_is_right(DT_Q4_0, &amx_emulated_q4_0, 16), "%s", sets[i]);
+        cr_expect(low_kernel(isa_best(), DT_Q8_0)->tile != NULL);
+    }
+}
+
 static int calls;
 
 static void counting_tile(const LowTile *t)
