@@ -200,12 +200,14 @@ typedef struct LowTile {
     size_t a_row, a_unit;
     float *sums; /* [rows][width]; int32 of an i8 product */
     bool add;    /* to what is there, instead of overwriting it; groups go on from it */
-    /* For a kernel that finishes; both or neither. `unfinished` is the tile multiplied before: the
-     * kernel finishes it between the steps. `current` is how this tile will be finished: the kernel
-     * prefetches its C and residual. Both tiles are whole, neither adds, keeps z or has an
-     * activation other than GELU, and C is fp32 or bf16. */
-    const LowFinish *unfinished, *current;
+    /* For a kernel that finishes: the tile multiplied before, which it finishes between the steps,
+     * or NULL. It and this tile are whole, neither adds, keeps z or has an activation other than
+     * GELU, and C is fp32 or bf16. */
+    const LowFinish *unfinished;
     LowFinishRow *finish_row; /* of `unfinished` */
+    /* How this tile will be finished: the kernel prefetches its C and residual. Given with
+     * `unfinished`; to a kernel that `prefetches` wherever these are read, and only there. */
+    const LowFinish *current;
     /* Prefetched, prefetch_step bytes in each step; NULL: nothing. */
     const char *prefetch;
     size_t prefetch_step;
@@ -245,11 +247,9 @@ typedef struct LowKernel {
     void (*tile)(const LowTile *tile);
     /* Gives back what `tile` keeps in this thread from call to call; NULL: nothing. */
     void (*release)(void);
-    bool finishes; /* can finish one tile between the steps of the next */
-    /* Prefetches LowTile.source between the steps, and C and residual of `current` where that is
-     * given: with or without `unfinished`, but only where these are read. */
-    bool prefetches;
-    size_t block; /* units of A at a time; 0: as many as suit 1 MiB of second-level cache */
+    bool finishes;   /* can finish one tile between the steps of the next */
+    bool prefetches; /* LowTile.source and LowTile.current, between the steps */
+    size_t block;    /* units of A at a time; 0: as many as suit 1 MiB of second-level cache */
     /* As fma_loop, of this instruction; NULL where nothing is faster than fp32. */
     double (*peak_loop)(size_t rounds);
 } LowKernel;

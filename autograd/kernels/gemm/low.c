@@ -167,12 +167,11 @@ static void multiply_and_finish(Part *t, LowTile tile, const LowFinish *current)
     bool leave = can_be_left(t, current) && !tile.add;
     if (leave && t->unfinished.rows > 0) {
         tile.unfinished = &t->unfinished;
-        tile.current = current;
         tile.finish_row = t->isa->low_finish_row(&t->unfinished);
     }
     bool reads = current->accumulate || current->epi.residual;
-    if (t->kernel->prefetches)
-        tile.current = reads ? current : NULL;
+    if (t->kernel->prefetches ? reads : tile.unfinished != NULL)
+        tile.current = current;
     for (size_t i = 0; i < current->rows && !t->kernel->prefetches && !tile.unfinished; i++)
         low_prefetch_row(current, i);
     t->kernel->tile(&tile);

@@ -1,4 +1,5 @@
-/* amx_config: the configuration of tile registers, for amx_tile.c and amx_groups.c. */
+/* amx_config: what amx_tile.c and amx_groups.c share, above all the configuration of tile
+ * registers. */
 #pragma once
 
 #include "autograd/base.h"
@@ -6,6 +7,8 @@
 #ifndef TARE_AMX_EMULATED
 #include <immintrin.h>
 #endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* What ldtilecfg reads. An unused register has no rows and no bytes. */
 typedef struct TileConfig {

@@ -20,8 +20,6 @@
 
 #include <string.h>
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
 enum {
     STRIP = 16,  /* rows */
     VECTORS = 3, /* of a panel at most */

@@ -31,7 +31,8 @@ enum { DEPTH = 16, UNIT = 4, ROW_BYTES = AMX_LANES * UNIT };
 #define UPPER_THIRD 2
 #define THIRD       5
 
-/* The shape that this thread's registers have; no depth: none. */
+/* The shape that this thread's registers have; no depth: none. Nobody else sets one before
+ * amx_release. */
 static _Thread_local struct {
     size_t rows, depth;
 } configured;
@@ -79,7 +80,7 @@ typedef struct Aside {
     size_t finished, unfinished;
 } Aside;
 
-static inline __attribute__((always_inline)) void between_steps(const LowTile *t, Aside *aside)
+ALWAYS_INLINE void between_steps(const LowTile *t, Aside *aside)
 {
     size_t most = DEPTH * t->prefetch_step, bytes = aside->bytes < most ? aside->bytes : most;
     for (size_t i = 0; i < bytes; i += 64)
@@ -112,8 +113,8 @@ typedef struct Steps {
 } Steps;
 
 /* Two strips by two vectors, or by one. */
-static inline __attribute__((always_inline)) void
-two_strips(const DType product, const bool right, const LowTile *t, const Steps *s, Aside *aside)
+ALWAYS_INLINE void two_strips(const DType product, const bool right, const LowTile *t,
+                              const Steps *s, Aside *aside)
 {
     const uint32_t *a = s->a, *below = a + AMX_STRIP * t->a_row, *b = s->b;
     float *sums = s->sums, *sums_below = sums + AMX_STRIP * s->sums_row / sizeof(*sums);
@@ -157,8 +158,7 @@ two_strips(const DType product, const bool right, const LowTile *t, const Steps 
 }
 
 /* One strip by one, two or three vectors. */
-static inline __attribute__((always_inline)) void one_strip(const DType product, const LowTile *t,
-                                                            const Steps *s, Aside *aside)
+ALWAYS_INLINE void one_strip(const DType product, const LowTile *t, const Steps *s, Aside *aside)
 {
     const uint32_t *a = s->a, *b = s->b;
     _tile_zero(UPPER_LEFT);
@@ -194,8 +194,8 @@ static inline __attribute__((always_inline)) void one_strip(const DType product,
 }
 
 /* Two strips take two vectors, from the v-th on, or the last; one strip takes all. */
-static inline __attribute__((always_inline)) void multiply(const DType product, const LowTile *t,
-                                                           size_t v, const Steps *s, Aside *aside)
+ALWAYS_INLINE void multiply(const DType product, const LowTile *t, size_t v, const Steps *s,
+                            Aside *aside)
 {
     if (t->rows <= AMX_STRIP)
         one_strip(product, t, s, aside);
@@ -205,7 +205,7 @@ static inline __attribute__((always_inline)) void multiply(const DType product, 
         two_strips(product, false, t, s, aside);
 }
 
-static inline __attribute__((always_inline)) void tile(const DType product, const LowTile *t)
+ALWAYS_INLINE void tile(const DType product, const LowTile *t)
 {
     const size_t whole = t->steps / DEPTH, last = t->steps % DEPTH;
     const size_t at_once = t->rows > AMX_STRIP ? 2 : 3;
@@ -253,8 +253,7 @@ void tile_i8_amx(const LowTile *t)
 
 /* fma_loop.c for tile registers, so many steps deep, with six independent sums. Four would hide the
  * latency: 52 cycles, one instruction every 16 (Intel optimization manual, chapter on AMX). */
-static inline __attribute__((always_inline)) double peak_loop(const DType product, size_t depth,
-                                                              size_t rounds)
+ALWAYS_INLINE double peak_loop(const DType product, size_t depth, size_t rounds)
 {
     enum { SUMS = 6, ONES = 0x3f803f80 };
     static const uint32_t ones[AMX_LANES] = {ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES,
