@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch_reference import DRAWS, arguments, bounds, compare, dump, report
+from torch_reference import DRAWS, arguments, bounds, compare, dump, report, widest
 from gradients import WAYS, lacks
 from train_parity import curve, tare, toml, updates_of
 
@@ -207,9 +207,8 @@ def check_dump(args, folder, c):
     directory = make_directory(folder, c, weights)
     ids, targets = draw_tokens(c, g)
     exact, bound = exact_and_bound(c, weights, ids, targets)
-    for _ in range(DRAWS - 1 if c.batch * c.context == 1 else 0):
-        _, another = exact_and_bound(c, weights, *draw_tokens(c, g))
-        bound = {name: max(bound[name], another[name]) for name in bound}
+    others = range(DRAWS - 1 if c.context == 1 else 0)
+    bound = widest([bound] + [exact_and_bound(c, weights, *draw_tokens(c, g))[1] for _ in others])
     inputs, out, bad, files = (ids, torch.ones_like(ids), targets), folder / "out.safetensors", 0, []
     for way in WAYS:
         name = f"{c.name}, {' '.join(way.values())}"

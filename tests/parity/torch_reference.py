@@ -236,6 +236,11 @@ def bounds(exact, singles):
     return {name: 2 * error + 1e-7 for name, error in own.items()}
 
 
+def widest(draws):
+    """Of every tensor the widest of the bounds that some draws give: of one position a single draw is often lucky."""
+    return {name: max(bound[name] for bound in draws) for name in draws[0]}
+
+
 class Reference:
     """One case on PyTorch: its inputs, exact tensors and bounds."""
 
@@ -243,7 +248,7 @@ class Reference:
         self.directory = model_dir(folder, case)
         draws = [self.draw(case, draw) for draw in range(1 if case.context > 1 else DRAWS)]
         self.inputs, self.exact, _ = draws[0]
-        self.bound = {name: max(bound[name] for *_, bound in draws) for name in self.exact}
+        self.bound = widest([bound for *_, bound in draws])
 
     def draw(self, case, number):
         """Inputs, exact tensors, and the bounds that these inputs give."""
