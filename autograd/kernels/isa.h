@@ -201,8 +201,7 @@ typedef struct LowTile {
     float *sums; /* [rows][width]; int32 of an i8 product */
     bool add;    /* to what is there, instead of overwriting it; groups go on from it */
     /* For a kernel that finishes: the tile multiplied before, which it finishes between the steps,
-     * or NULL. It and this tile are whole, neither adds, keeps z or has an activation other than
-     * GELU, and C is fp32 or bf16. */
+     * or NULL. It and this tile are whole, this one does not add, and low_finish_row knows both. */
     const LowFinish *unfinished;
     LowFinishRow *finish_row; /* of `unfinished` */
     /* How this tile will be finished: the kernel prefetches its C and residual. Given with
@@ -247,9 +246,10 @@ typedef struct LowKernel {
     void (*tile)(const LowTile *tile);
     /* Gives back what `tile` keeps in this thread from call to call; NULL: nothing. */
     void (*release)(void);
-    bool finishes;   /* can finish one tile between the steps of the next */
-    bool prefetches; /* LowTile.source and LowTile.current, between the steps */
-    size_t block;    /* units of A at a time; 0: as many as suit 1 MiB of second-level cache */
+    bool finishes;     /* can finish one tile between the steps of the next ... */
+    bool finishes_any; /* ... even one that keeps z or adds to C */
+    bool prefetches;   /* LowTile.source and LowTile.current, between the steps */
+    size_t block;      /* units of A at a time; 0: as many as suit 1 MiB of second-level cache */
     /* As fma_loop, of this instruction; NULL where nothing is faster than fp32. */
     double (*peak_loop)(size_t rounds);
 } LowKernel;

@@ -157,8 +157,8 @@ static bool can_be_left(const Part *t, const LowFinish *f)
 {
     const Tile *whole = &t->isa->tile;
     return t->kernel->finishes && f->rows == strip_rows(t) &&
-           f->columns == whole->lanes * whole->vectors && f->c_type != DT_F16 && !f->accumulate &&
-           !f->epi.z && f->epi.act != ACT_RELU && f->epi.act != ACT_TANH;
+           f->columns == whole->lanes * whole->vectors && t->isa->low_finish_row(f) &&
+           (t->kernel->finishes_any || (!f->accumulate && !f->epi.z));
 }
 
 /* Multiplies a tile over the last of its steps, and finishes it or leaves that to the next tile. */

@@ -33,9 +33,27 @@ void KERNEL(low_finish)(const LowFinish *f)
 FOR_FINISHES(ROW, DT_F32)
 FOR_FINISHES(ROW, DT_BF16)
 
+/* With z, or accumulating, or both. */
+#define ANY_ROW(kind, type)                                                                        \
+    static void any_row_##kind##_##type(const LowFinish *f, size_t i)                              \
+    {                                                                                              \
+        const LowFinish row = *f;                                                                  \
+        if (row.epi.z)                                                                             \
+            finish_whole_row(kind, act, type, &row, i);                                            \
+        else                                                                                       \
+            finish_whole_row(kind, act_near, type, &row, i);                                       \
+    }
+#define ANY_ROW_ENTRY(kind, type) [type][kind] = any_row_##kind##_##type,
+FOR_FINISHES(ANY_ROW, DT_F32)
+FOR_FINISHES(ANY_ROW, DT_BF16)
+
 LowFinishRow *KERNEL(low_finish_row)(const LowFinish *f)
 {
-    static LowFinishRow *const rows[][ACT_GELU_ERF + 1] = {FOR_FINISHES(ROW_ENTRY, DT_F32)
-                                                               FOR_FINISHES(ROW_ENTRY, DT_BF16)};
-    return rows[f->c_type][f->epi.act];
+    static LowFinishRow *const rows[][ACT_TANH + 1] = {FOR_FINISHES(ROW_ENTRY, DT_F32)
+                                                           FOR_FINISHES(ROW_ENTRY, DT_BF16)};
+    static LowFinishRow *const any[][ACT_TANH + 1] = {FOR_FINISHES(ANY_ROW_ENTRY, DT_F32)
+                                                          FOR_FINISHES(ANY_ROW_ENTRY, DT_BF16)};
+    if (f->c_type != DT_F32 && f->c_type != DT_BF16)
+        return NULL;
+    return (f->accumulate || f->epi.z ? any : rows)[f->c_type][f->epi.act];
 }

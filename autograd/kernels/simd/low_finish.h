@@ -24,19 +24,26 @@ ALWAYS_INLINE vf finish_begin(const void *from, DType type, size_t i, size_t j, 
                 f->accumulate ? c + bias : bias);
 }
 
-/* Row i of a tile that can be `unfinished` in a LowTile: whole, without z, not accumulating. */
+/* Row i of a whole tile. */
+ALWAYS_INLINE void finish_whole_row(Act kind, ActFn *through, DType type, const LowFinish *f,
+                                    size_t i)
+{
+#pragma GCC unroll 3
+    for (size_t j = 0; j < NV * VL; j += VL) {
+        vf bias = f->epi.bias ? vload(f->epi.bias + j) : (vf){0};
+        vf v = finish_begin(f, type, i, j, VL, bias);
+        epilogue_vector(kind, through, type, &f->epi, v, f->c, i * f->c_row + j, VL);
+    }
+}
+
+/* Of a tile without z that does not accumulate. */
 ALWAYS_INLINE void finish_row(Act kind, DType type, const LowFinish *f, size_t i)
 {
     LowFinish row = *f;
     row.accumulate = false;
     row.epi.z = NULL;
-#pragma GCC unroll 3
-    for (size_t j = 0; j < NV * VL; j += VL) {
-        vf bias = row.epi.bias ? vload(row.epi.bias + j) : (vf){0};
-        vf v = finish_begin(&row, type, i, j, VL, bias);
-        epilogue_vector(kind, act_near, type, &row.epi, v, row.c, i * row.c_row + j, VL);
-    }
+    finish_whole_row(kind, act_near, type, &row, i);
 }
 
-/* The activations and formats of such a tile. */
+/* The activations of tiles that are finished row by row. */
 #define FOR_FINISHES(X, type) X(ACT_NONE, type) X(ACT_GELU_TANH, type) X(ACT_GELU_ERF, type)
