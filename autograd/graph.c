@@ -89,6 +89,32 @@ void graph_store_activations(Graph *g, DType type)
     }
 }
 
+/* Of each node: whether it has to stay what it is, since not only products read its value. */
+static bool *tied_to_format(const Graph *g)
+{
+    bool *tied = xcalloc(g->count, sizeof *tied);
+    for (size_t i = 0; i < g->count; i++) {
+        const Tensor *t = g->nodes[i];
+        for (int j = 0; j < t->num_inputs; j++)
+            if (t->in[j] && t->in[j]->life != LIFE_PARAM && !(t->op->operands & SAVE_IN(j)))
+                tied[t->in[j]->index] = true;
+        if (t->keep || (t->op && (t->op->keeps_format || t->op->saved & SAVE_OUT)))
+            tied[i] = true;
+    }
+    return tied;
+}
+
+void graph_store_operands(Graph *g)
+{
+    bool *tied = tied_to_format(g);
+    for (size_t i = 0; i < g->count; i++) {
+        Tensor *t = g->nodes[i];
+        if (t->life == LIFE_ACTIVATION && t->dtype == DT_F32 && !t->op->stays_f32 && !tied[i])
+            t->dtype = DT_BF16;
+    }
+    free(tied);
+}
+
 void tensor_store(Tensor *t, DType type)
 {
     CHECK(t->life == LIFE_ACTIVATION && !t->op->stays_f32, "only activations are stored so");

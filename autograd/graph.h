@@ -37,6 +37,11 @@ void graph_block_end(Graph *g);
  * before planning; for forward passes only. Ops compute in fp32 all the same. */
 void graph_store_activations(Graph *g, DType type);
 
+/* Stores in bf16 what only products of bf16 read (OpDef.operands), which round it to that anyway:
+ * all results stay the same, bit for bit, but memory is half. Call it after recording and before
+ * planning; a backward pass may follow. */
+void graph_store_operands(Graph *g);
+
 /* Stores one activation in this format, which graph_store_activations then leaves alone. The op
  * that makes it and all that read it have to take the format; for forward passes only. */
 void tensor_store(Tensor *t, DType type);

@@ -42,6 +42,13 @@ struct OpDef {
      * (ExecCtx.part). */
     bool by_row, gathers;
 
+    /* Inputs that are read as operands of matrix products and for nothing else: these round them to
+     * ExecCtx.product. */
+    unsigned operands;
+
+    /* The result has the format of in[0]. */
+    bool keeps_format;
+
     /* The result is fp32 whatever the format of activations: a loss. */
     bool stays_f32;
 

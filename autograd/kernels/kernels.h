@@ -101,18 +101,20 @@ typedef struct PackedB PackedB;
  * formats always run on our own code. */
 typedef struct Gemm {
     size_t m, n, k;
-    /* f32; or bf16 or f16 where the product is not fp32 and a_col is 1 */
+    /* f32; or bf16 or f16 where the product is not fp32 and a_col is 1; or bf16 in columns where
+     * that is the product */
     const void *a;
     DType a_type;
     size_t a_row, a_col;
     /* Not read where B is packed, except by "openblas". */
-    const float *b;
+    const void *b;
+    DType b_type; /* f32; or bf16 where that is the product */
     size_t b_row, b_col;
     /* Columns [packed_from, packed_from + n) of `packed` are B; both ends are multiples of
      * GEMM_COLUMNS, or the end of the matrix. */
     const PackedB *packed;
     size_t packed_from;
-    /* Without `packed`: f32; or bf16 or f16, with A and B in fp32. */
+    /* Without `packed`: f32; or bf16 or f16, to which A and B are rounded. */
     DType product;
     /* f32; or bf16 or f16 where the product is not fp32 */
     void *c;

@@ -51,7 +51,7 @@ static void backward(const Tensor *t, ExecCtx *c)
     if (!dx)
         return;
     if (!exec_adds(c, X))
-        memset(dx, 0, tensor_bytes(t->in[X]));
+        memset(dx, 0, tensor_count(t->in[X]) * sizeof *dx);
     for (size_t b = 0; b < t->shape[0]; b++) {
         Range rows = rows_of(t, b);
         if (rows.from == rows.to)
@@ -64,5 +64,6 @@ static void backward(const Tensor *t, ExecCtx *c)
 const OpDef op_end_token_def = {.name = "end_token",
                                 .forward = forward,
                                 .by_sequence = true,
+                                .keeps_format = true,
                                 .backward = backward,
                                 .saved = SAVE_IN(STARTS)};

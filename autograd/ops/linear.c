@@ -6,9 +6,14 @@
 
 #include "autograd/ops.h"
 #include "autograd/ops/products.h"
+#include "autograd/ops/rows.h"
 #include "autograd/ops/weights.h"
 
 enum { X, W, B, RESIDUAL };
+
+/* Backward goes through dy in groups of so many rows, whatever the number of threads, and through
+ * so many channels of a row at a time. */
+enum { GROUP_ROWS = 32, CHANNELS = 1024 };
 
 typedef struct Attr {
     Act act;
@@ -56,25 +61,14 @@ static void refresh(const Tensor *t, ExecCtx *c)
 {
     size_t rows = t->shape[0], O = t->shape[1];
     const float *z = t->aux;
-    float *y = t->data;
     const Kernels *k = kernels();
     int threads = exec_threads(c, (double)rows * (double)O);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (size_t i = 0; i < rows; i++)
-        k->act_forward(act_of(t), z + i * O, y + i * O, O);
-}
-
-/* Turns dy into dz, in place. */
-static void through_activation(const Tensor *t, ExecCtx *c)
-{
-    size_t rows = t->shape[0], O = t->shape[1];
-    const float *z = t->aux;
-    float *dy = t->grad;
-    const Kernels *k = kernels();
-    int threads = exec_threads(c, (double)rows * (double)O);
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (size_t i = 0; i < rows; i++)
-        k->act_backward(act_of(t), z + i * O, dy + i * O, dy + i * O, O);
+    for (size_t i = 0; i < rows; i++) {
+        float *y = row_begin(t, i, thread_scratch(c, O));
+        k->act_forward(act_of(t), z + i * O, y, O);
+        row_done(t, i, y);
+    }
 }
 
 static void residual_gradient(const Tensor *t, ExecCtx *c)
@@ -94,39 +88,69 @@ static void residual_gradient(const Tensor *t, ExecCtx *c)
     }
 }
 
-/* db[o] = or += sum_n dz[n,o]; a thread owns a range of outputs. */
-static void bias_gradient(const Tensor *t, ExecCtx *c)
+static size_t num_groups(size_t rows)
 {
-    size_t rows = t->shape[0], O = t->shape[1];
-    const float *dz = t->grad;
-    float *db = t->in[B]->grad;
-    bool add = exec_adds(c, B);
+    return (rows + GROUP_ROWS - 1) / GROUP_ROWS;
+}
+
+/* Rows [from, to) of dy, in place: through the activation, added to `sums` [O] unless that is NULL,
+ * and rounded where the products round. */
+static void finish_rows(const Tensor *t, size_t from, size_t to, float *sums, bool rounds)
+{
+    size_t O = t->shape[1];
+    const Act act = act_of(t);
     const Kernels *k = kernels();
+    for (size_t i = from; i < to; i++) {
+        float *row = t->grad + i * O;
+        for (size_t j = 0, n; j < O; j += n) {
+            n = O - j < CHANNELS ? O - j : CHANNELS;
+            if (act != ACT_NONE)
+                k->act_backward(act, (const float *)t->aux + i * O + j, row + j, row + j, n);
+            if (sums && i == from)
+                memcpy(sums + j, row + j, n * sizeof *sums);
+            else if (sums)
+                k->add(sums + j, row + j, sums + j, n);
+            if (rounds)
+                product_round(row, j, n);
+        }
+    }
+}
+
+/* Turns dy into dz = dy act'(z), in place, adds dz to db, and rounds it as the products want it:
+ * once through memory for all three. */
+static RowGradients finish_gradient(const Tensor *t, ExecCtx *c)
+{
+    size_t rows = t->shape[0], O = t->shape[1], groups = num_groups(rows);
+    float *db = t->in[B] ? t->in[B]->grad : NULL, *partial = c->scratch; /* [groups, O] */
+    const bool rounds = product_rounds(c->product), changes = act_of(t) != ACT_NONE || rounds;
+    if (!db && !changes)
+        return row_gradients(t->grad, O, c->product);
     int threads = exec_threads(c, (double)rows * (double)O);
-    const size_t slice = 256;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (size_t from = 0; from < O; from += slice)
-        k->sum_rows(dz + from, O, rows, from + slice < O ? slice : O - from, add, db + from);
+    for (size_t group = 0; group < groups; group++) {
+        size_t from = group * GROUP_ROWS, to = from + GROUP_ROWS < rows ? from + GROUP_ROWS : rows;
+        finish_rows(t, from, to, db ? partial + group * O : NULL, rounds);
+    }
+    if (db)
+        kernels()->sum_rows(partial, O, groups, O, exec_adds(c, B), db);
+    return row_gradients(t->grad, O, c->product);
 }
 
 static void backward(const Tensor *t, ExecCtx *c)
 {
     const Tensor *x = t->in[X], *w = t->in[W];
     size_t rows = t->shape[0], K = tensor_channels(x), O = t->shape[1];
-    if (act_of(t) != ACT_NONE)
-        through_activation(t, c);
     if (t->in[RESIDUAL] && t->in[RESIDUAL]->grad)
         residual_gradient(t, c);
-    if (t->in[B] && t->in[B]->grad)
-        bias_gradient(t, c);
+    const RowGradients dz = finish_gradient(t, c);
     if (w->grad) {
-        Gemm g = product_weight_gradient(rows, O, K, t->grad, x->data, w->grad);
+        Gemm g = product_weight_gradient(rows, O, K, dz, x->data, x->dtype, w->grad);
         g.product = c->product;
         g.accumulate = exec_adds(c, W);
         gemm_run(&g, c->threads, c->scratch);
     }
     if (x->grad) {
-        Gemm g = product_input_gradient(rows, O, K, t->grad, w->data, x->grad);
+        Gemm g = product_input_gradient(rows, O, K, dz, w->data, x->grad);
         g.product = c->product;
         g.accumulate = exec_adds(c, X);
         gemm_run(&g, c->threads, c->scratch);
@@ -143,19 +167,22 @@ static double flops(const Tensor *t, bool is_backward)
 
 static size_t aux_bytes(const Tensor *t, bool is_backward)
 {
-    return is_backward && act_of(t) != ACT_NONE ? tensor_bytes(t) : 0;
+    return is_backward && act_of(t) != ACT_NONE ? tensor_count(t) * sizeof(float) : 0;
 }
 
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
-    (void)t, (void)is_backward;
-    return gemm_scratch_bytes(threads);
+    size_t O = t->shape[1], products = gemm_scratch_bytes(threads);
+    size_t rows = is_backward ? num_groups(t->shape[0]) * O * sizeof(float)
+                              : thread_scratch_bytes(threads, O);
+    return rows > products ? rows : products;
 }
 
 const OpDef op_linear_def = {.name = "linear",
                              .forward = forward,
                              .by_sequence = true,
                              .by_row = true,
+                             .operands = SAVE_IN(X),
                              .refresh = refresh,
                              .refreshed_from = SAVE_AUX,
                              .backward = backward,

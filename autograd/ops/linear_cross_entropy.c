@@ -130,13 +130,17 @@ static void forward(const Tensor *t, ExecCtx *c)
     *(float *)t->data = mean_loss(h.lse, h.picked, h.target, h.n);
 }
 
-static void chunk_gradient(const Head *h, size_t from, size_t w, float *logits, float scale,
-                           ExecCtx *c)
+static RowGradients chunk_gradient(const Head *h, size_t from, size_t w, float *logits, float scale,
+                                   ExecCtx *c)
 {
     int threads = exec_threads(c, (double)h->n * (double)w);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (size_t i = 0; i < h->n; i++)
+    for (size_t i = 0; i < h->n; i++) {
         loss_gradient_row(logits + i * w, w, from, h->target[i], h->lse[i], scale);
+        if (product_rounds(c->product))
+            product_round(logits + i * w, 0, w);
+    }
+    return row_gradients(logits, w, c->product);
 }
 
 static void backward(const Tensor *t, ExecCtx *c)
@@ -149,15 +153,15 @@ static void backward(const Tensor *t, ExecCtx *c)
         float *chunk = chunk_at(&h, from);
         if (!h.kept)
             make_logits(&h, from, w, chunk, c);
-        chunk_gradient(&h, from, w, chunk, scale, c);
+        const RowGradients dlogits = chunk_gradient(&h, from, w, chunk, scale, c);
         if (dx) {
-            Gemm g = product_input_gradient(h.n, w, h.C, chunk, h.w + from * h.C, dx);
+            Gemm g = product_input_gradient(h.n, w, h.C, dlogits, h.w + from * h.C, dx);
             g.product = c->product;
             g.accumulate = from > 0 || exec_adds(c, X);
             gemm_run(&g, c->threads, h.gemm_scratch);
         }
         if (dw) {
-            Gemm g = product_weight_gradient(h.n, w, h.C, chunk, h.x, dw + from * h.C);
+            Gemm g = product_weight_gradient(h.n, w, h.C, dlogits, h.x, h.x_type, dw + from * h.C);
             g.product = c->product;
             g.accumulate = exec_adds(c, W);
             gemm_run(&g, c->threads, h.gemm_scratch);
@@ -196,6 +200,7 @@ const OpDef op_linear_cross_entropy_def = {.name = "linear_cross_entropy",
                                            .saved = SAVE_IN(X) | SAVE_IN(W) | SAVE_IN(TARGETS) |
                                                     SAVE_AUX,
                                            .flops = flops,
+                                           .operands = SAVE_IN(X),
                                            .stays_f32 = true,
                                            .lean_flops = lean_flops,
                                            .aux_bytes = aux_bytes,

@@ -22,17 +22,45 @@ static inline Gemm product_forward(size_t n, size_t O, size_t K, const void *x, 
                   .c_row = O};
 }
 
+/* dy[n,O], as fp32 or, of the same memory, as what product_round_rows left there. */
+typedef struct RowGradients {
+    const void *data;
+    DType type;
+    size_t row; /* elements from row to row */
+} RowGradients;
+
+/* Whether products of this format round dy to bf16, which is worth doing once for both. */
+static inline bool product_rounds(DType product)
+{
+    return product == DT_BF16;
+}
+
+static inline RowGradients row_gradients(const float *dy, size_t O, DType product)
+{
+    return product_rounds(product) ? (RowGradients){dy, DT_BF16, 2 * O}
+                                   : (RowGradients){dy, DT_F32, O};
+}
+
+/* Rounds n elements of a row of dy, from `from` on, to bf16 at the front of the row. Elements before
+ * them have to be rounded already. */
+static inline void product_round(float *row, size_t from, size_t n)
+{
+    kernels()->narrow(DT_BF16, row + from, (uint16_t *)row + from, n);
+}
+
 /* dw[O,K] = dy[n,O]^T x[n,K] */
-static inline Gemm product_weight_gradient(size_t n, size_t O, size_t K, const float *dy,
-                                           const float *x, float *dw)
+static inline Gemm product_weight_gradient(size_t n, size_t O, size_t K, RowGradients dy,
+                                           const void *x, DType x_type, float *dw)
 {
     return (Gemm){.m = O,
                   .n = K,
                   .k = n,
-                  .a = dy,
+                  .a = dy.data,
+                  .a_type = dy.type,
                   .a_row = 1,
-                  .a_col = O,
+                  .a_col = dy.row,
                   .b = x,
+                  .b_type = x_type,
                   .b_row = K,
                   .b_col = 1,
                   .c = dw,
@@ -40,14 +68,15 @@ static inline Gemm product_weight_gradient(size_t n, size_t O, size_t K, const f
 }
 
 /* dx[n,K] = dy[n,O] w[O,K] */
-static inline Gemm product_input_gradient(size_t n, size_t O, size_t K, const float *dy,
+static inline Gemm product_input_gradient(size_t n, size_t O, size_t K, RowGradients dy,
                                           const float *w, float *dx)
 {
     return (Gemm){.m = n,
                   .n = K,
                   .k = O,
-                  .a = dy,
-                  .a_row = O,
+                  .a = dy.data,
+                  .a_type = dy.type,
+                  .a_row = dy.row,
                   .a_col = 1,
                   .b = w,
                   .b_row = K,

@@ -57,7 +57,7 @@ static void multiply_block(const Isa *isa, const Gemm *g, Range rows, Range pane
         block.depth = g->k;
         block.skip = depth.from;
     } else {
-        block.b = g->b + depth.from * g->b_row;
+        block.b = (const float *)g->b + depth.from * g->b_row;
         block.b_row = g->b_row;
         block.b_col = g->b_col;
         block.b_pack = scratch;

@@ -226,11 +226,11 @@ static LowSource source_of_part(const Part *t, const Packing *p, size_t part)
     bool in_rows = g->b_col == 1;
     Range columns = {p->columns.first, p->columns.first + p->columns.count};
     Range lines = in_rows ? depth : columns, along = in_rows ? columns : depth;
-    size_t line = in_rows ? g->b_row : g->b_col;
-    return (LowSource){.at = (const char *)(g->b + lines.from * line + along.from),
+    size_t line = in_rows ? g->b_row : g->b_col, size = dtype_size(g->b_type);
+    return (LowSource){.at = (const char *)g->b + (lines.from * line + along.from) * size,
                        .count = lines.to - lines.from,
-                       .row = line * sizeof(float),
-                       .bytes = (along.to - along.from) * sizeof(float)};
+                       .row = line * size,
+                       .bytes = (along.to - along.from) * size};
 }
 
 static void prefetch_source(const LowSource *s)
@@ -244,9 +244,10 @@ static void pack_part(const Part *t, const Packing *p, size_t part)
     const Gemm *g = t->g;
     const Columns *j = &p->columns;
     Range steps = steps_of_part(t, p, part), depth = depth_of(t, steps);
+    size_t first = depth.from * g->b_row + j->first * g->b_col;
     if (steps.from < steps.to)
-        low_pack_panel(t->product, depth.to - depth.from, j->count, j->width,
-                       g->b + depth.from * g->b_row + j->first * g->b_col, g->b_row, g->b_col,
+        low_pack_panel(t->product, depth.to - depth.from, j->count, j->width, g->b_type,
+                       (const char *)g->b + first * dtype_size(g->b_type), g->b_row, g->b_col,
                        p->out + (steps.from - p->steps.from) * step_units(t, j));
 }
 
@@ -426,8 +427,11 @@ bool low_takes(const Gemm *g)
 
 static void check(const Gemm *g, DType product)
 {
-    CHECK(g->a_type == DT_F32 || g->a_col == 1, "an A of a small format has to lie in rows");
-    CHECK(g->c_type == DT_F32 || !g->epi.z, "z is kept beside an fp32 C only");
+    CHECK(g->a_type == DT_F32 || g->a_col == 1 || (g->a_type == DT_BF16 && product == DT_BF16),
+          "an A of %s in columns", dtype_name(g->a_type));
+    CHECK(g->packed || g->b_type == DT_F32 || (g->b_type == DT_BF16 && product == DT_BF16),
+          "a B of %s", dtype_name(g->b_type));
+    CHECK(g->c_type != DT_F16 || !g->epi.z, "z is not kept beside a C of f16");
     bool grouped = dtype_is_grouped(product);
     CHECK(!(product == DT_I8 || grouped) || (g->packed && g->a_type == DT_F32 && g->a_col == 1),
           "a product of %s takes a packed B and rows of fp32", dtype_name(product));
@@ -466,7 +470,7 @@ void low_run(const Gemm *g, int threads, void *scratch)
     size_t first = g->packed_from / panel_column(&whole, 1), panels = panel_count(&tile, g->n);
 
     double b_size = (double)low_step_bytes(product) / (double)low_step(product);
-    double us = gemm_estimate_us(g, 120, g->packed ? b_size : sizeof(float));
+    double us = gemm_estimate_us(g, 120, g->packed ? b_size : (double)dtype_size(g->b_type));
     threads = gemm_useful_threads(us, threads);
     Grid grid = gemm_divide(g, &tile, (size_t)threads);
     size_t parts = grid.rows * grid.columns;

@@ -198,19 +198,22 @@ static void pack_a_columns(const Gemm *g, DType product, bool widens, size_t row
     enum { MOST = 128, AHEAD = 4 }; /* rows at a time; columns prefetched ahead */
     const Isa *isa = isa_in_use();
     size_t mr = isa->tile.rows, depth = unit_count(product, widens, k), most = MOST / mr * mr;
+    size_t size = dtype_size(g->a_type), column = g->a_col * size;
     for (size_t d = 0; d < depth; d++)
         for (size_t i = 0; i < m; i += most) {
             size_t rows = m - i < most ? m - i : most, p = widens ? d : 2 * d;
-            const float *a = (const float *)g->a + row + i + (from + p) * g->a_col;
+            const char *a = (const char *)g->a + (row + i) * size + (from + p) * column;
             uint32_t units[MOST] = {0};
             uint16_t halves[MOST];
             for (size_t ahead = AHEAD; ahead < AHEAD + 2 && p + ahead < k; ahead++)
-                for (size_t r = 0; r < rows; r += 16)
-                    __builtin_prefetch(a + ahead * g->a_col + r);
+                for (size_t r = 0; r < rows * size; r += 64)
+                    __builtin_prefetch(a + ahead * column + r);
             if (!widens) {
-                isa->zip_bf16(a, p + 1 < k ? a + g->a_col : NULL, rows, units);
+                isa->zip_bf16(g->a_type, a, p + 1 < k ? a + column : NULL, rows, units);
+            } else if (p < k && g->a_type == product) {
+                isa->rows.widen(product, a, (float *)units, rows);
             } else if (p < k) {
-                isa->rows.narrow(product, a, halves, rows);
+                isa->rows.narrow(product, (const float *)a, halves, rows);
                 isa->rows.widen(product, halves, (float *)units, rows);
             }
             for (size_t r = 0; r < rows; r += mr)
@@ -225,6 +228,7 @@ static void turn_a_columns(const Gemm *g, size_t row, size_t m, size_t from, siz
     enum { MOST = 128, STEPS = 16 };
     const Isa *isa = isa_in_use();
     size_t depth = low_steps(DT_BF16, k), stride = low_row_stride(depth);
+    size_t size = dtype_size(g->a_type), column = g->a_col * size;
     for (size_t d = 0; d < depth; d += STEPS)
         for (size_t i = 0; i < m; i += MOST) {
             uint32_t zipped[STEPS][MOST];
@@ -232,8 +236,8 @@ static void turn_a_columns(const Gemm *g, size_t row, size_t m, size_t from, siz
                    rows = m - i < MOST ? m - i : MOST;
             for (size_t s = 0; s < steps; s++) {
                 size_t p = 2 * (d + s);
-                const float *a = (const float *)g->a + row + i + (from + p) * g->a_col;
-                isa->zip_bf16(a, p + 1 < k ? a + g->a_col : NULL, rows, zipped[s]);
+                const char *a = (const char *)g->a + (row + i) * size + (from + p) * column;
+                isa->zip_bf16(g->a_type, a, p + 1 < k ? a + column : NULL, rows, zipped[s]);
             }
             isa->interleave(steps, rows, zipped[0], MOST, out + i * stride + d, stride);
         }
@@ -327,14 +331,14 @@ static void pack_panel_lines(const Lines *columns, size_t width, uint32_t *out)
         unzip(steps, width, out);
 }
 
-void low_pack_panel(DType product, size_t k, size_t columns, size_t width, const float *b,
-                    size_t b_row, size_t b_col, uint32_t *out)
+void low_pack_panel(DType product, size_t k, size_t columns, size_t width, DType type,
+                    const void *b, size_t b_row, size_t b_col, uint32_t *out)
 {
     const Isa *isa = isa_in_use();
     if (b_col != 1) {
         Lines lines = {.product = product,
                        .x = b,
-                       .type = DT_F32,
+                       .type = type,
                        .line = b_col,
                        .step = b_row,
                        .count = columns,
@@ -345,17 +349,18 @@ void low_pack_panel(DType product, size_t k, size_t columns, size_t width, const
     if (columns < width || k % 2 == 1)
         memset(out, 0, low_steps(product, k) * width * sizeof(*out));
     if (product == DT_BF16) {
-        isa->zip_rows_bf16(b, b_row, k, columns, out, width);
+        isa->zip_rows_bf16(type, b, b_row, k, columns, out, width);
         return;
     }
     bool in_rows = low_b_in_rows(isa, product);
-    for (size_t p = 0; p < k; p += 2, b += 2 * b_row, out += width) {
-        const float *odd = p + 1 < k ? b + b_row : NULL;
+    const float *even = b;
+    for (size_t p = 0; p < k; p += 2, even += 2 * b_row, out += width) {
+        const float *odd = p + 1 < k ? even + b_row : NULL;
         if (!in_rows) {
-            zip_f16(b, odd, columns, out);
+            zip_f16(even, odd, columns, out);
             continue;
         }
-        isa->rows.narrow(DT_F16, b, out, columns);
+        isa->rows.narrow(DT_F16, even, out, columns);
         if (odd)
             isa->rows.narrow(DT_F16, odd, (uint16_t *)out + width, columns);
     }
@@ -459,7 +464,7 @@ static void pack_columns(PackedB *p, size_t from, size_t to, const Lines *lines,
         else if (dtype_is_grouped(p->type))
             pack_panel_groups(p, lines, x, count, whole, out);
         else
-            low_pack_panel(p->type, p->k, count, whole, (const float *)x, lines->step, lines->line,
+            low_pack_panel(p->type, p->k, count, whole, lines->type, x, lines->step, lines->line,
                            out);
     }
 }

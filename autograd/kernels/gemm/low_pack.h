@@ -23,6 +23,7 @@ float low_row_scale(const Gemm *g, DType product, size_t row);
 void low_pack_a(const Gemm *g, DType product, const LowKernel *kernel, size_t row, size_t m,
                 size_t from, size_t k, const float *row_scale, uint32_t *out);
 
-/* One panel of B, which begins at b: [steps][width], of which `columns` exist. bf16 and f16. */
-void low_pack_panel(DType product, size_t k, size_t columns, size_t width, const float *b,
-                    size_t b_row, size_t b_col, uint32_t *out);
+/* One panel of B, which begins at b: [steps][width], of which `columns` exist. bf16 and f16;
+ * `type`, of b, as Gemm.b_type. */
+void low_pack_panel(DType product, size_t k, size_t columns, size_t width, DType type,
+                    const void *b, size_t b_row, size_t b_col, uint32_t *out);

@@ -27,14 +27,7 @@ static void zip_two(const Rows *x, size_t rows, size_t t, size_t from, size_t n,
     const size_t skip = from * dtype_size(x->type);
     const char *even = (const char *)row_of(x, t) + skip;
     const char *odd = t + 1 < rows ? (const char *)row_of(x, t + 1) + skip : NULL;
-    if (x->type == DT_F32) {
-        KERNEL(zip_bf16)((const float *)even, (const float *)odd, n, out);
-        return;
-    }
-    const uint16_t *low = (const uint16_t *)even, *high = odd ? (const uint16_t *)odd : low;
-    const uint32_t both = odd ? UINT32_MAX : UINT16_MAX;
-    for (size_t d = 0; d < n; d++)
-        out[d] = (low[d] | (uint32_t)high[d] << 16) & both;
+    KERNEL(zip_bf16)(x->type, even, odd, n, out);
 }
 
 void KERNEL(attention_turn)(Rows x, size_t rows, uint32_t *stage, uint32_t *out, size_t out_row)

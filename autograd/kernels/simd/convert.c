@@ -45,30 +45,44 @@ void KERNEL(narrow)(DType to, const float *x, void *y, size_t n)
         memcpy(y, x, n * sizeof(*x));
 }
 
-ALWAYS_INLINE vf zipped(vf even, vf odd)
+/* bf16 of n elements from element `at` on, or a vector of them, in the lower half of each lane. */
+ALWAYS_INLINE vu bf16_at(DType from, const void *x, size_t at, size_t n)
 {
-    return (vf)(vround_bf16(even) | vround_bf16(odd) << 16);
+    if (from == DT_F32)
+        return vround_bf16(vload_some((const float *)x + at, n));
+    const uint16_t *half = (const uint16_t *)x + at;
+    return __builtin_convertvector(n >= VL ? vload_half(half) : vload_half_part(half, n), vu);
 }
 
-void KERNEL(zip_bf16)(const float *even, const float *odd, size_t n, uint32_t *out)
+ALWAYS_INLINE void zip_loop(DType from, const void *even, const void *odd, size_t n, uint32_t *out)
 {
     size_t i = 0;
     for (; i + VL <= n && odd; i += VL)
-        vstore((float *)(out + i), zipped(vload(even + i), vload(odd + i)));
+        vstore((float *)(out + i),
+               (vf)(bf16_at(from, even, i, VL) | bf16_at(from, odd, i, VL) << 16));
     for (; i < n; i += VL) {
-        size_t left = n - i < VL ? n - i : VL;
-        vf high = odd ? vload_part(odd + i, left) : (vf){0};
-        vstore_part((float *)(out + i), zipped(vload_part(even + i, left), high), left);
+        vu high = odd ? bf16_at(from, odd, i, n - i) : (vu){0};
+        vstore_some((float *)(out + i), (vf)(bf16_at(from, even, i, n - i) | high << 16), n - i);
     }
 }
 
-void KERNEL(zip_rows_bf16)(const float *x, size_t x_row, size_t rows, size_t n, uint32_t *out,
-                           size_t out_row)
+void KERNEL(zip_bf16)(DType from, const void *even, const void *odd, size_t n, uint32_t *out)
 {
-    for (; rows >= 2; rows -= 2, x += 2 * x_row, out += out_row)
-        KERNEL(zip_bf16)(x, x + x_row, n, out);
+    if (from == DT_F32)
+        zip_loop(DT_F32, even, odd, n, out);
+    else
+        zip_loop(DT_BF16, even, odd, n, out);
+}
+
+void KERNEL(zip_rows_bf16)(DType from, const void *x, size_t x_row, size_t rows, size_t n,
+                           uint32_t *out, size_t out_row)
+{
+    const size_t bytes = x_row * dtype_size(from);
+    const char *row = x;
+    for (; rows >= 2; rows -= 2, row += 2 * bytes, out += out_row)
+        KERNEL(zip_bf16)(from, row, row + bytes, n, out);
     if (rows > 0)
-        KERNEL(zip_bf16)(x, NULL, n, out);
+        KERNEL(zip_bf16)(from, row, NULL, n, out);
 }
 
 /* ---- int8 ---- */

@@ -14,8 +14,10 @@ ALWAYS_INLINE void finish(DType type, ActFn *through, const LowFinish *from)
 /* Where z is kept for backward, act_forward has to make the same y from it again. */
 void KERNEL(low_finish)(const LowFinish *f)
 {
-    if (f->epi.z)
+    if (f->epi.z && f->c_type == DT_F32)
         finish(DT_F32, act, f);
+    else if (f->epi.z)
+        finish(DT_BF16, act, f);
     else if (f->c_type == DT_F32)
         finish(DT_F32, act_near, f);
     else if (f->c_type == DT_BF16)
