@@ -8,8 +8,8 @@
  * or in scratch where C cannot hold them. A kernel that can finishes each tile between the steps of
  * the next, so that the multipliers do not wait for the epilogue.
  *
- * Blocks over k depend on k, the format and whether B is packed, so results do not depend on the
- * number of threads, bit for bit. Sums of groups do not depend on the blocks either, since each
+ * Blocks over k depend on k, the format, whether B is packed and, where it lies in rows, on m: never
+ * on the number of threads, and so results do not either, bit for bit. Sums of groups do not depend on the blocks either, since each
  * goes on from the last: few rows pass over all of k at once, so that B is read in its order.
  *
  * Packing is in low_pack.c, the choice of a kernel in low_kernel.c; the innermost loops are in
@@ -27,6 +27,7 @@
 enum {
     DEPTH = 1024,
     SHALLOW = 512,
+    SHALLOWEST = 256,
     A_UNITS = 224 * 1024, /* of a block of A, unless the kernel has its own number of them ... */
     MOST_A_UNITS = 272 * 1024, /* ... up to this */
     B_UNITS = 48 * SHALLOW,    /* of a panel of B */
@@ -36,7 +37,7 @@ enum {
     FEW_ROWS = 16,             /* of groups: these are one block over k, if that fits ... */
     DEEP = A_UNITS / FEW_ROWS, /* ... so many units */
     MOST_COLUMNS = 64,         /* of a panel */
-    SUMS = 128 * 1024,         /* that wait */
+    SUMS = 512 * 1024,         /* that wait */
     MOST_STRIP = 128,          /* rows of a tile */
     TILE_SUMS = MOST_STRIP * MOST_COLUMNS,
 };
@@ -446,6 +447,14 @@ static void check(const Gemm *g, DType product)
           "columns %zu to %zu are no slice of a packed matrix", g->packed_from, end);
 }
 
+/* Of a B that is packed here. In the backward products, whose B lies in rows, a kernel's block of A
+ * takes as many rows as it can, so that B is packed for all of them at once. */
+static size_t shallow_depth(const Part *t)
+{
+    size_t room = t->g->b_col == 1 && t->kernel->block ? t->kernel->block / t->g->m : SHALLOW;
+    return room < SHALLOWEST ? SHALLOWEST : room < SHALLOW ? room / 16 * 16 : SHALLOW;
+}
+
 void low_run(const Gemm *g, int threads, void *scratch)
 {
     DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
@@ -462,7 +471,7 @@ void low_run(const Gemm *g, int threads, void *scratch)
     size_t units = low_steps(product, g->k) * units_per_step(&whole);
     bool grouped = dtype_is_grouped(product);
     bool few = g->m <= FEW_ROWS && tile.rows <= FEW_ROWS;
-    size_t depth = grouped && few ? DEEP : g->packed ? DEPTH : SHALLOW;
+    size_t depth = grouped && few ? DEEP : g->packed ? DEPTH : shallow_depth(&whole);
     if (product == DT_I8)
         depth *= units_per_step(&whole); /* sums that wait cost more than a long strip */
     whole.blocks = units <= depth ? 1 : (units + depth - 1) / depth;
