@@ -148,6 +148,11 @@ const PackedB *gemm_pack(DType type, size_t k, size_t n, const float *b, size_t 
                          int threads, void *memory);
 DType gemm_packed_type(const PackedB *p);
 
+/* Whether one product of so many rows is faster if its plain B, in columns, is packed first. Else
+ * gemm_run packs it piece by piece, once for each block of rows, and may have to add up C in more
+ * steps over k. */
+bool gemm_pays_packing(DType product, size_t m, size_t k);
+
 /* The same in slices of columns, so that no whole fp32 copy has to exist. Every column has to come
  * once. b begins at column `from`; from and to are multiples of GEMM_COLUMNS that cut no panel
  * (gemm_cuts_panel, of f32 only), or to is n. The second takes levels that are quantised already,

@@ -43,9 +43,13 @@ Tensor *op_linear(Graph *g, Tensor *x, Tensor *w, Tensor *b, Act act, Tensor *re
 static void forward(const Tensor *t, ExecCtx *c)
 {
     const Tensor *x = t->in[X], *w = t->in[W], *b = t->in[B], *residual = t->in[RESIDUAL];
+    CHECK(!residual || residual->dtype == t->dtype, "a residual of another format");
     Gemm g =
         product_forward(t->shape[0], t->shape[1], tensor_channels(x), x->data, w->data, t->data);
     g.packed = weight_packed(w, c);
+    if (!g.packed)
+        g.packed = weight_pack(w, 0, t->shape[1], x, c,
+                               (char *)c->scratch + gemm_scratch_bytes(c->threads));
     g.a_type = x->dtype;
     g.c_type = t->dtype;
     g.product = c->product;
@@ -64,11 +68,13 @@ static void refresh(const Tensor *t, ExecCtx *c)
     const Kernels *k = kernels();
     int threads = exec_threads(c, (double)rows * (double)O);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (size_t i = 0; i < rows; i++) {
-        float *y = row_begin(t, i, thread_scratch(c, O));
-        k->act_forward(act_of(t), z + i * O, y, O);
-        row_done(t, i, y);
-    }
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0, n; j < O; j += n) {
+            float y[CHANNELS];
+            n = O - j < CHANNELS ? O - j : CHANNELS;
+            k->act_forward(act_of(t), z + i * O + j, y, n);
+            k->narrow(t->dtype, y, (char *)row_at(t, i) + j * dtype_size(t->dtype), n);
+        }
 }
 
 static void residual_gradient(const Tensor *t, ExecCtx *c)
@@ -173,9 +179,10 @@ static size_t aux_bytes(const Tensor *t, bool is_backward)
 static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
     size_t O = t->shape[1], products = gemm_scratch_bytes(threads);
-    size_t rows = is_backward ? num_groups(t->shape[0]) * O * sizeof(float)
-                              : thread_scratch_bytes(threads, O);
-    return rows > products ? rows : products;
+    if (!is_backward)
+        return products + weight_pack_bytes(O, t->in[X]);
+    size_t sums = num_groups(t->shape[0]) * O * sizeof(float);
+    return sums > products ? sums : products;
 }
 
 const OpDef op_linear_def = {.name = "linear",

@@ -18,8 +18,7 @@ enum { X, W, TARGETS };
 
 typedef struct Head {
     size_t n, C, V, width; /* width of a chunk; the last one may be narrower */
-    const void *x;         /* of x_type */
-    DType x_type;
+    const Tensor *x, *weight;
     const float *w; /* NULL where the weight is only packed */
     const PackedB *packed;
     const int32_t *target;
@@ -62,8 +61,8 @@ static Head describe(const Tensor *t, ExecCtx *c, bool kept)
 {
     size_t n = tensor_rows(t->in[X]), V = tensor_rows(t->in[W]), pad = padded_floats(n);
     Head h = {.n = n, .C = tensor_channels(t->in[X]), .V = V, .width = chunk_width(n, V)};
-    h.x = t->in[X]->data;
-    h.x_type = t->in[X]->dtype;
+    h.x = t->in[X];
+    h.weight = t->in[W];
     h.w = t->in[W]->data;
     h.packed = weight_packed(t->in[W], c);
     h.target = t->in[TARGETS]->data;
@@ -86,10 +85,13 @@ static float *chunk_at(const Head *h, size_t from)
 static void make_logits(const Head *h, size_t from, size_t w, float *logits, ExecCtx *c)
 {
     const float *rows = h->w ? h->w + from * h->C : NULL;
-    Gemm g = product_forward(h->n, w, h->C, h->x, rows, logits);
-    g.a_type = h->x_type;
+    Gemm g = product_forward(h->n, w, h->C, h->x->data, rows, logits);
+    g.a_type = h->x->dtype;
     g.packed = h->packed;
     g.packed_from = h->packed ? from : 0;
+    if (!g.packed)
+        g.packed = weight_pack(h->weight, from, w, h->x, c,
+                               (char *)h->gemm_scratch + gemm_scratch_bytes(c->threads));
     g.product = c->product;
     gemm_run(&g, c->threads, h->gemm_scratch);
 }
@@ -161,7 +163,8 @@ static void backward(const Tensor *t, ExecCtx *c)
             gemm_run(&g, c->threads, h.gemm_scratch);
         }
         if (dw) {
-            Gemm g = product_weight_gradient(h.n, w, h.C, dlogits, h.x, h.x_type, dw + from * h.C);
+            Gemm g = product_weight_gradient(h.n, w, h.C, dlogits, h.x->data, h.x->dtype,
+                                             dw + from * h.C);
             g.product = c->product;
             g.accumulate = exec_adds(c, W);
             gemm_run(&g, c->threads, h.gemm_scratch);
@@ -190,8 +193,9 @@ static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
     (void)is_backward;
     size_t n = tensor_rows(t->in[X]), V = tensor_rows(t->in[W]);
-    size_t floats = 3 * padded_floats(n) + padded_floats(n * chunk_width(n, V));
-    return floats * sizeof(float) + gemm_scratch_bytes(threads);
+    size_t width = chunk_width(n, V), floats = 3 * padded_floats(n) + padded_floats(n * width);
+    return floats * sizeof(float) + gemm_scratch_bytes(threads) +
+           weight_pack_bytes(width, t->in[X]);
 }
 
 const OpDef op_linear_cross_entropy_def = {.name = "linear_cross_entropy",

@@ -22,7 +22,7 @@ static inline Gemm product_forward(size_t n, size_t O, size_t K, const void *x, 
                   .c_row = O};
 }
 
-/* dy[n,O], as fp32 or, of the same memory, as what product_round_rows left there. */
+/* dy[n,O], as fp32 or, of the same memory, as what product_round left there. */
 typedef struct RowGradients {
     const void *data;
     DType type;
@@ -41,7 +41,7 @@ static inline RowGradients row_gradients(const float *dy, size_t O, DType produc
                                    : (RowGradients){dy, DT_F32, O};
 }
 
-/* Rounds n elements of a row of dy, from `from` on, to bf16 at the front of the row. Elements before
+/* Rounds n elements of a row of dy, from `from` on, to bf16 at the front of the row. Those before
  * them have to be rounded already. */
 static inline void product_round(float *row, size_t from, size_t n)
 {

@@ -56,6 +56,11 @@ size_t gemm_scratch_bytes(int threads)
     return fp32 > low ? fp32 : low;
 }
 
+bool gemm_pays_packing(DType product, size_t m, size_t k)
+{
+    return product != DT_F32 && low_pays_packing(product, m, k);
+}
+
 void gemm_run(const Gemm *given, int threads, void *scratch)
 {
     Gemm g = *given;

@@ -8,9 +8,10 @@
  * or in scratch where C cannot hold them. A kernel that can finishes each tile between the steps of
  * the next, so that the multipliers do not wait for the epilogue.
  *
- * Blocks over k depend on k, the format, whether B is packed and, where it lies in rows, on m: never
- * on the number of threads, and so results do not either, bit for bit. Sums of groups do not depend on the blocks either, since each
- * goes on from the last: few rows pass over all of k at once, so that B is read in its order.
+ * Blocks over k depend on k, the format, whether B is packed and, where it lies in rows, on m, so
+ * results do not depend on the number of threads, bit for bit. Sums of groups do not depend on the
+ * blocks either, since each goes on from the last: few rows pass over all of k at once, so that B
+ * is read in its order.
  *
  * Packing is in low_pack.c, the choice of a kernel in low_kernel.c; the innermost loops are in
  * simd/low_tile.c, group_tile.c, amx_tile.c, amx_groups.c and fp16_tile.c there. */
@@ -445,6 +446,17 @@ static void check(const Gemm *g, DType product)
           "packed for another product: %zux%zu", g->k, g->n);
     CHECK(g->packed_from % GEMM_COLUMNS == 0 && (end % GEMM_COLUMNS == 0 || end == g->packed->n),
           "columns %zu to %zu are no slice of a packed matrix", g->packed_from, end);
+}
+
+/* Where B would be packed for more than one block of rows, or A in more than one block over k.
+ * Measured for kernels that say how large a block of A should be. */
+bool low_pays_packing(DType product, size_t m, size_t k)
+{
+    const LowKernel *kernel = low_kernel_for(isa_in_use(), product, m);
+    if (!kernel->block)
+        return false;
+    size_t rows = kernel->block / low_row_stride(SHALLOW) / kernel->rows * kernel->rows;
+    return m > rows || (m == rows && low_steps(product, k) > SHALLOW);
 }
 
 /* Of a B that is packed here. In the backward products, whose B lies in rows, a kernel's block of A

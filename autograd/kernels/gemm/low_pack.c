@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-    ROWS_AHEAD = 2,         /* of A, prefetched */
+    ROWS_AHEAD = 4,         /* of A, prefetched */
     CHUNK = 256,            /* units of a line that are converted at a time ... */
     CHUNK_ELEMENTS = 1024,  /* ... and elements, at most */
     MOST_LINES = 16,        /* that are interleaved at a time */

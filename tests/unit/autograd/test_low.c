@@ -1,6 +1,6 @@
 /* test_low: products of bf16, f16 and i8 on every path against doubles: instruction sets with and
- * without the instruction that multiplies the format, layouts, formats of A and C, packed and not,
- * epilogues.
+ * without the instruction that multiplies the format, layouts, formats of A, B and C, packed and
+ * not, epilogues.
  *
  * Small integers are exact in every format and their sums in fp32, so that comparisons are for
  * equality; int8 rows and columns contain 127, which makes their scales 1. */
@@ -19,7 +19,7 @@ static void *stored(DType type, const float *x, size_t n)
 }
 
 typedef struct Case {
-    DType product, a_type, c_type;
+    DType product, a_type, b_type, c_type;
     size_t m, n, k, pad;
     bool packed, a_transposed, b_transposed, accumulate, bias, residual, z;
     Act act;
@@ -50,6 +50,7 @@ static Gemm describe(const Case *t)
         .a_type = t->a_type,
         .a_row = t->a_transposed ? 1 : lda,
         .a_col = t->a_transposed ? lda : 1,
+        .b_type = t->b_type,
         .b_row = t->b_transposed ? 1 : ldb,
         .b_col = t->b_transposed ? ldb : 1,
         .c_type = t->c_type,
@@ -109,12 +110,12 @@ static void check_around(const Case *t, const Gemm *g, const float *before, cons
 
 static void report(const Case *t, const Way *way, int threads, double error)
 {
-    cr_assert_fail("%s %s, %s: %s into %s, m%zu n%zu k%zu pad%zu packed%d at%d bt%d acc%d bias%d "
-                   "res%d z%d act%d, %d threads: %g",
-                   way->isa, way->hidden, dtype_name(t->product), dtype_name(t->a_type),
-                   dtype_name(t->c_type), t->m, t->n, t->k, t->pad, t->packed, t->a_transposed,
-                   t->b_transposed, t->accumulate, t->bias, t->residual, t->z, t->act, threads,
-                   error);
+    cr_assert_fail(
+        "%s %s, %s: %s by %s into %s, m%zu n%zu k%zu pad%zu packed%d at%d bt%d acc%d bias%d "
+        "res%d z%d act%d, %d threads: %g",
+        way->isa, way->hidden, dtype_name(t->product), dtype_name(t->a_type), dtype_name(t->b_type),
+        dtype_name(t->c_type), t->m, t->n, t->k, t->pad, t->packed, t->a_transposed,
+        t->b_transposed, t->accumulate, t->bias, t->residual, t->z, t->act, threads, error);
 }
 
 /* Small integers throughout: equality, since C is rounded once. */
@@ -127,11 +128,12 @@ static void check_exact(const Case *t, const Way *way, int threads)
            *expected_z = xcalloc(mn + 1, sizeof(double));
     expect(t, &g, &v, expected, expected_z);
     void *scratch = aligned(gemm_scratch_bytes(threads)), *memory = NULL;
-    void *a = stored(t->a_type, v.a, v.a_size), *c = stored(t->c_type, v.c, v.c_size);
+    void *a = stored(t->a_type, v.a, v.a_size), *b = stored(t->b_type, v.b, v.b_size);
+    void *c = stored(t->c_type, v.c, v.c_size);
     void *residual = v.residual ? stored(t->c_type, v.residual, v.c_size) : NULL;
     float *z = xcalloc(v.c_size + 1, sizeof(*z)), *got = xcalloc(v.c_size + 1, sizeof(*got));
     g.a = a;
-    g.b = v.b;
+    g.b = b;
     g.c = c;
     g.epi = (Epilogue){.bias = v.bias, .z = t->z ? z : NULL, .act = t->act, .residual = residual};
     if (t->packed) {
@@ -150,6 +152,7 @@ static void check_exact(const Case *t, const Way *way, int threads)
     }
     values_free(&v);
     free(a);
+    free(b);
     free(c);
     free(residual);
     free(z);
@@ -172,10 +175,13 @@ static Case case_of(DType product, size_t m, size_t n, size_t k, uint64_t bits)
     t.residual = bits >> 4 & 1;
     t.act = bits >> 5 & 1 ? ACT_RELU : ACT_NONE;
     t.c_type = types[bits >> 6 & 3];
-    t.z = bits >> 8 & 1 && t.c_type == DT_F32;
+    t.z = bits >> 8 & 1 && t.c_type != DT_F16;
     t.packed = bits >> 9 & 1 || product == DT_I8;
     t.a_transposed = bits >> 10 & 1 && product != DT_I8;
-    t.a_type = t.a_transposed || product == DT_I8 ? DT_F32 : types[bits >> 11 & 3];
+    t.a_type = product == DT_I8 ? DT_F32 : types[bits >> 11 & 3];
+    if (t.a_transposed && (t.a_type == DT_F16 || product != DT_BF16))
+        t.a_type = DT_F32;
+    t.b_type = bits >> 13 & 1 && product == DT_BF16 && !t.packed ? DT_BF16 : DT_F32;
     return t;
 }
 

@@ -399,6 +399,17 @@ Test(precision, masked_keys_contribute_nothing)
 
 /* ---- backward of mixed ---- */
 
+static float *run_and_release(Model *m)
+{
+    set_inputs(m, 5);
+    model_forward(m);
+    model_backward(m);
+    float *grads = xmalloc(m->params.block_floats * sizeof *grads);
+    memcpy(grads, m->params.grads, m->params.block_floats * sizeof *grads);
+    model_release(m);
+    return grads;
+}
+
 static float *gradients_of(const ModelConfig *c, Precision p, int threads, RecomputeChoice rc)
 {
     ModelOptions o = options(p, threads);
@@ -406,13 +417,7 @@ static float *gradients_of(const ModelConfig *c, Precision p, int threads, Recom
     o.recompute = rc;
     Model m;
     start_poisoned(&m, c, &o);
-    set_inputs(&m, 5);
-    model_forward(&m);
-    model_backward(&m);
-    float *grads = xmalloc(m.params.block_floats * sizeof *grads);
-    memcpy(grads, m.params.grads, m.params.block_floats * sizeof *grads);
-    model_release(&m);
-    return grads;
+    return run_and_release(&m);
 }
 
 /* The model is planned for the offsets of its parameters; nothing is allocated. */
@@ -463,6 +468,58 @@ Test(precision, mixed_gradients_are_near_fp32)
     expect_mixed_gradients(&c, 6.8e-3); /* observed, of the worst parameter; so is the next */
     c = encoder(&family_distilbert);
     expect_mixed_gradients(&c, 8.4e-3);
+}
+
+/* Gradients of mixed; `wide`: with everything that is stored in bf16 in fp32 instead. */
+static float *gradients_stored(const ModelConfig *c, bool wide, size_t *stored)
+{
+    ModelOptions o = options(PRECISION_MIXED, 2);
+    o.backward = true;
+    Model m;
+    Err err;
+    model_plan(&m, c, &o);
+    *stored = 0;
+    for (size_t i = 0; i < m.graph.count; i++) {
+        Tensor *t = m.graph.nodes[i];
+        *stored += t->dtype == DT_BF16;
+        if (t->dtype == DT_BF16 && wide)
+            t->dtype = DT_F32;
+    }
+    plan_release(&m.plan);
+    plan_build(&m.plan, &m.schedule, o.threads);
+    cr_assert(model_alloc(&m, &err) == 0, "%s", err.msg);
+    params_randomize(&m.params, 1, o.threads);
+    m.exec.poison = true;
+    return run_and_release(&m);
+}
+
+static void expect_storing_changes_nothing(const ModelConfig *c, size_t least)
+{
+    for (size_t i = 0; i < COUNT_OF(sets); i++) {
+        size_t stored;
+        if (!use_set(sets[i]))
+            continue;
+        float *wide = gradients_stored(c, true, &stored);
+        float *narrow = gradients_stored(c, false, &stored);
+        Model m;
+        ModelOptions o = options(PRECISION_MIXED, 1);
+        model_plan(&m, c, &o);
+        cr_expect(stored >= least, "%zu activations are stored in bf16", stored);
+        cr_expect(memcmp(wide, narrow, m.params.block_floats * sizeof *wide) == 0,
+                  "other gradients on %s", sets[i]);
+        model_release(&m);
+        free(wide);
+        free(narrow);
+    }
+}
+
+/* Of each block of GPT: both norms, attention and GELU. DistilBERT's norms have other readers. */
+Test(precision, what_mixed_stores_in_bf16_changes_no_gradient)
+{
+    ModelConfig c = gpt();
+    expect_storing_changes_nothing(&c, 4 * c.num_layers);
+    c = encoder(&family_distilbert);
+    expect_storing_changes_nothing(&c, 2 * c.num_layers);
 }
 
 Test(precision, mixed_learns)
