@@ -89,30 +89,39 @@ void graph_store_activations(Graph *g, DType type)
     }
 }
 
-/* Of each node: whether it has to stay what it is, since not only products read its value. */
-static bool *tied_to_format(const Graph *g)
+typedef struct Readers {
+    bool products, others;
+} Readers;
+
+/* Of each node's value. A result of the same format as an input counts as read by others. */
+static Readers *find_readers(const Graph *g)
 {
-    bool *tied = xcalloc(g->count, sizeof *tied);
+    Readers *readers = xcalloc(g->count, sizeof *readers);
     for (size_t i = 0; i < g->count; i++) {
         const Tensor *t = g->nodes[i];
-        for (int j = 0; j < t->num_inputs; j++)
-            if (t->in[j] && t->in[j]->life != LIFE_PARAM && !(t->op->operands & SAVE_IN(j)))
-                tied[t->in[j]->index] = true;
-        if (t->keep || (t->op && (t->op->keeps_format || t->op->saved & SAVE_OUT)))
-            tied[i] = true;
+        for (int j = 0; j < t->num_inputs; j++) {
+            if (!t->in[j] || t->in[j]->life == LIFE_PARAM)
+                continue;
+            bool operand = t->op->operands & SAVE_IN(j);
+            readers[t->in[j]->index].products |= operand;
+            readers[t->in[j]->index].others |= !operand;
+            readers[i].others |= (t->op->same_format & SAVE_IN(j)) != 0;
+        }
+        readers[i].others |= t->keep || (t->op && t->op->saved & SAVE_OUT);
     }
-    return tied;
+    return readers;
 }
 
 void graph_store_operands(Graph *g)
 {
-    bool *tied = tied_to_format(g);
+    Readers *readers = find_readers(g);
     for (size_t i = 0; i < g->count; i++) {
         Tensor *t = g->nodes[i];
-        if (t->life == LIFE_ACTIVATION && t->dtype == DT_F32 && !t->op->stays_f32 && !tied[i])
+        bool stays = t->life != LIFE_ACTIVATION || t->dtype != DT_F32 || t->op->stays_f32;
+        if (!stays && readers[i].products && !readers[i].others)
             t->dtype = DT_BF16;
     }
-    free(tied);
+    free(readers);
 }
 
 void tensor_store(Tensor *t, DType type)

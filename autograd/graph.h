@@ -34,12 +34,12 @@ void graph_block_begin(Graph *g);
 void graph_block_end(Graph *g);
 
 /* Stores every fp32 activation but the losses in this format. Call it once, after recording and
- * before planning; for forward passes only. Ops compute in fp32 all the same. */
+ * before planning; a small format is for forward passes only. Ops compute in fp32 all the same. */
 void graph_store_activations(Graph *g, DType type);
 
-/* Stores in bf16 what only products of bf16 read (OpDef.operands), which round it to that anyway:
- * all results stay the same, bit for bit, but memory is half. Call it after recording and before
- * planning; a backward pass may follow. */
+/* For training with products of bf16: stores in bf16 what only products read (OpDef.operands),
+ * which round it to that anyway. They multiply the same numbers; sums over many of them may be cut
+ * into other blocks. Call it after recording and before planning. */
 void graph_store_operands(Graph *g);
 
 /* Stores one activation in this format, which graph_store_activations then leaves alone. The op

@@ -46,8 +46,8 @@ struct OpDef {
      * ExecCtx.product. */
     unsigned operands;
 
-    /* The result has the format of in[0]. */
-    bool keeps_format;
+    /* Inputs that have the format of the result. */
+    unsigned same_format;
 
     /* The result is fp32 whatever the format of activations: a loss. */
     bool stays_f32;

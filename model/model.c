@@ -106,7 +106,7 @@ static void record_and_plan(Model *m, const ModelConfig *c, const ModelOptions *
     model_record(&m->graph, c, &m->params, &m->options.wants, &m->record);
     params_set_format(&m->params, precision_weights(o->precision));
     graph_store_activations(&m->graph, precision_activations(o->precision));
-    if (o->precision == PRECISION_MIXED)
+    if (o->precision == PRECISION_MIXED && o->backward)
         graph_store_operands(&m->graph);
     if (o->as_decoder)
         tensor_store(m->record.logits, DT_F32);

@@ -4,7 +4,7 @@
  *   fp32    f32              f32           fp32                         fp32           yes
  *   fp16    f16              f16           f16, or widened into fp32    fp32           no
  *   bf16    bf16             bf16          bf16, or widened into fp32   bf16           no
- *   mixed   f32 (masters)    f32           bf16                         bf16           yes
+ *   mixed   f32 (masters)    f32, bf16     bf16                         bf16           yes
  *   int8    i8, row scales   f32           i8 x i8                      bf16           no
  *   q8_0    q8_0             f32           q8_0 x i8 by groups          bf16           no
  *   q4_0    q4_0             f32           q4_0 x i8 by groups          bf16           no
@@ -24,7 +24,8 @@
  * fp32 and rounded once where they are stored. Embeddings are read from the table's format and
  * widened. Biases and norm weights are held in fp32; in fp16 and bf16 their values are rounded to
  * the format. Token ids and the attention mask are integers. Mixed is PyTorch's autocast, but for
- * the outputs of linear layers, which stay fp32. */
+ * the outputs of linear layers, which stay fp32. In training it stores in bf16 what only products
+ * read (graph_store_operands). */
 #pragma once
 
 #include "autograd/kernels/kernels.h"
@@ -51,7 +52,7 @@ const char *precision_name(Precision p);
 int precision_parse(const char *name, Precision *p, Err *err);
 
 DType precision_weights(Precision p);     /* memory of the matrices */
-DType precision_activations(Precision p); /* memory of what ops hand to each other */
+DType precision_activations(Precision p); /* memory of what ops hand to each other, in mixed f32 */
 bool precision_has_backward(Precision p);
 
 /* The format that operands of attention's products are rounded to on this CPU. */

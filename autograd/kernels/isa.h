@@ -201,7 +201,8 @@ typedef struct LowTile {
     float *sums; /* [rows][width]; int32 of an i8 product */
     bool add;    /* to what is there, instead of overwriting it; groups go on from it */
     /* For a kernel that finishes: the tile multiplied before, which it finishes between the steps,
-     * or NULL. It and this tile are whole, this one does not add, and low_finish_row knows both. */
+     * or NULL. It and this tile are whole, this one does not add, low_finish_row knows both and,
+     * unless the kernel finishes_any, neither keeps z nor adds to C. */
     const LowFinish *unfinished;
     LowFinishRow *finish_row; /* of `unfinished` */
     /* How this tile will be finished: the kernel prefetches its C and residual. Given with

@@ -97,8 +97,9 @@ typedef struct PackedB PackedB;
  * 8 bits by its own scale, and k is a multiple of QUANT_GROUP). The whole sum over k is fp32 (i8:
  * exact; groups: exact inside a group; f16 by vfmadd231ph: 32 products at a time are summed in f16,
  * and a row of A may exceed f16's range), and only the result of the epilogue is rounded to c_type.
- * The sums of i8, q8_0 and q4_0 are the same bits in every instruction set. Products of small
- * formats always run on our own code. */
+ * Of bf16 and f16 the order of a sum depends on m, k and whether B is packed, never on the number
+ * of threads. The sums of i8, q8_0 and q4_0 are the same bits in every instruction set. Products of
+ * small formats always run on our own code. */
 typedef struct Gemm {
     size_t m, n, k;
     /* f32; or bf16 or f16 where the product is not fp32 and a_col is 1; or bf16 in columns where
@@ -149,8 +150,8 @@ const PackedB *gemm_pack(DType type, size_t k, size_t n, const float *b, size_t 
 DType gemm_packed_type(const PackedB *p);
 
 /* Whether one product of so many rows is faster if its plain B, in columns, is packed first. Else
- * gemm_run packs it piece by piece, once for each block of rows, and may have to add up C in more
- * steps over k. */
+ * gemm_run packs it piece by piece, once for each block of rows, and may add up C from more blocks
+ * over k, which rounds differently. */
 bool gemm_pays_packing(DType product, size_t m, size_t k);
 
 /* The same in slices of columns, so that no whole fp32 copy has to exist. Every column has to come

@@ -110,5 +110,7 @@ static void backward(const Tensor *t, ExecCtx *c)
     for_parts(t, c, backward_part);
 }
 
-const OpDef op_dropout_def = {
-    .name = "dropout", .keeps_format = true, .forward = forward, .backward = backward};
+const OpDef op_dropout_def = {.name = "dropout",
+                              .same_format = SAVE_IN(X) | SAVE_IN(RESIDUAL),
+                              .forward = forward,
+                              .backward = backward};

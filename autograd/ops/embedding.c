@@ -96,7 +96,7 @@ static void backward_slice(const Tensor *t, const Kernels *k, Slice s)
 static void clear_unless_added(const Tensor *t, ExecCtx *c, int i)
 {
     if (t->in[i] && t->in[i]->grad && !exec_adds(c, i))
-        memset(t->in[i]->grad, 0, tensor_bytes(t->in[i]));
+        memset(t->in[i]->grad, 0, tensor_count(t->in[i]) * sizeof(float));
 }
 
 static void backward(const Tensor *t, ExecCtx *c)

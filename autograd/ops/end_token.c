@@ -64,6 +64,6 @@ static void backward(const Tensor *t, ExecCtx *c)
 const OpDef op_end_token_def = {.name = "end_token",
                                 .forward = forward,
                                 .by_sequence = true,
-                                .keeps_format = true,
+                                .same_format = SAVE_IN(X),
                                 .backward = backward,
                                 .saved = SAVE_IN(STARTS)};

@@ -48,8 +48,8 @@ static void forward(const Tensor *t, ExecCtx *c)
         product_forward(t->shape[0], t->shape[1], tensor_channels(x), x->data, w->data, t->data);
     g.packed = weight_packed(w, c);
     if (!g.packed)
-        g.packed = weight_pack(w, 0, t->shape[1], x, c,
-                               (char *)c->scratch + gemm_scratch_bytes(c->threads));
+        g.packed = weight_pack_once(w, 0, t->shape[1], x, c,
+                                    (char *)c->scratch + gemm_scratch_bytes(c->threads));
     g.a_type = x->dtype;
     g.c_type = t->dtype;
     g.product = c->product;
@@ -70,10 +70,12 @@ static void refresh(const Tensor *t, ExecCtx *c)
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0, n; j < O; j += n) {
-            float y[CHANNELS];
+            float rounded[CHANNELS];
+            float *y = t->dtype == DT_F32 ? (float *)row_at(t, i) + j : rounded;
             n = O - j < CHANNELS ? O - j : CHANNELS;
             k->act_forward(act_of(t), z + i * O + j, y, n);
-            k->narrow(t->dtype, y, (char *)row_at(t, i) + j * dtype_size(t->dtype), n);
+            if (y == rounded)
+                k->narrow(t->dtype, y, (uint16_t *)row_at(t, i) + j, n);
         }
 }
 
@@ -117,7 +119,7 @@ static void finish_rows(const Tensor *t, size_t from, size_t to, float *sums, bo
             else if (sums)
                 k->add(sums + j, row + j, sums + j, n);
             if (rounds)
-                product_round(row, j, n);
+                round_row_part(row, j, n);
         }
     }
 }
@@ -128,7 +130,7 @@ static RowGradients finish_gradient(const Tensor *t, ExecCtx *c)
 {
     size_t rows = t->shape[0], O = t->shape[1], groups = num_groups(rows);
     float *db = t->in[B] ? t->in[B]->grad : NULL, *partial = c->scratch; /* [groups, O] */
-    const bool rounds = product_rounds(c->product), changes = act_of(t) != ACT_NONE || rounds;
+    const bool rounds = product_takes_bf16(c->product), changes = act_of(t) != ACT_NONE || rounds;
     if (!db && !changes)
         return row_gradients(t->grad, O, c->product);
     int threads = exec_threads(c, (double)rows * (double)O);
@@ -137,8 +139,11 @@ static RowGradients finish_gradient(const Tensor *t, ExecCtx *c)
         size_t from = group * GROUP_ROWS, to = from + GROUP_ROWS < rows ? from + GROUP_ROWS : rows;
         finish_rows(t, from, to, db ? partial + group * O : NULL, rounds);
     }
-    if (db)
-        kernels()->sum_rows(partial, O, groups, O, exec_adds(c, B), db);
+    threads = exec_threads(c, (double)groups * (double)O);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (size_t j = 0; j < (db ? O : 0); j += CHANNELS)
+        kernels()->sum_rows(partial + j, O, groups, O - j < CHANNELS ? O - j : CHANNELS,
+                            exec_adds(c, B), db + j);
     return row_gradients(t->grad, O, c->product);
 }
 
@@ -180,8 +185,8 @@ static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
 {
     size_t O = t->shape[1], products = gemm_scratch_bytes(threads);
     if (!is_backward)
-        return products + weight_pack_bytes(O, t->in[X]);
-    size_t sums = num_groups(t->shape[0]) * O * sizeof(float);
+        return products + weight_pack_bytes(t->in[W], O, t->in[X]);
+    size_t sums = t->in[B] ? num_groups(t->shape[0]) * O * sizeof(float) : 0;
     return sums > products ? sums : products;
 }
 
@@ -190,6 +195,7 @@ const OpDef op_linear_def = {.name = "linear",
                              .by_sequence = true,
                              .by_row = true,
                              .operands = SAVE_IN(X),
+                             .same_format = SAVE_IN(RESIDUAL),
                              .refresh = refresh,
                              .refreshed_from = SAVE_AUX,
                              .backward = backward,

@@ -90,8 +90,8 @@ static void make_logits(const Head *h, size_t from, size_t w, float *logits, Exe
     g.packed = h->packed;
     g.packed_from = h->packed ? from : 0;
     if (!g.packed)
-        g.packed = weight_pack(h->weight, from, w, h->x, c,
-                               (char *)h->gemm_scratch + gemm_scratch_bytes(c->threads));
+        g.packed = weight_pack_once(h->weight, from, w, h->x, c,
+                                    (char *)h->gemm_scratch + gemm_scratch_bytes(c->threads));
     g.product = c->product;
     gemm_run(&g, c->threads, h->gemm_scratch);
 }
@@ -139,8 +139,8 @@ static RowGradients chunk_gradient(const Head *h, size_t from, size_t w, float *
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (size_t i = 0; i < h->n; i++) {
         loss_gradient_row(logits + i * w, w, from, h->target[i], h->lse[i], scale);
-        if (product_rounds(c->product))
-            product_round(logits + i * w, 0, w);
+        if (product_takes_bf16(c->product))
+            round_row_part(logits + i * w, 0, w);
     }
     return row_gradients(logits, w, c->product);
 }
@@ -195,7 +195,7 @@ static size_t scratch_bytes(const Tensor *t, int threads, bool is_backward)
     size_t n = tensor_rows(t->in[X]), V = tensor_rows(t->in[W]);
     size_t width = chunk_width(n, V), floats = 3 * padded_floats(n) + padded_floats(n * width);
     return floats * sizeof(float) + gemm_scratch_bytes(threads) +
-           weight_pack_bytes(width, t->in[X]);
+           weight_pack_bytes(t->in[W], width, t->in[X]);
 }
 
 const OpDef op_linear_cross_entropy_def = {.name = "linear_cross_entropy",

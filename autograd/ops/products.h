@@ -22,28 +22,28 @@ static inline Gemm product_forward(size_t n, size_t O, size_t K, const void *x, 
                   .c_row = O};
 }
 
-/* dy[n,O], as fp32 or, of the same memory, as what product_round left there. */
+/* dy[n,O], as fp32 or, of the same memory, as what round_row_part left there. */
 typedef struct RowGradients {
     const void *data;
     DType type;
     size_t row; /* elements from row to row */
 } RowGradients;
 
-/* Whether products of this format round dy to bf16, which is worth doing once for both. */
-static inline bool product_rounds(DType product)
+/* Whether backward products of this format round dy to bf16: worth doing once for both. */
+static inline bool product_takes_bf16(DType product)
 {
     return product == DT_BF16;
 }
 
 static inline RowGradients row_gradients(const float *dy, size_t O, DType product)
 {
-    return product_rounds(product) ? (RowGradients){dy, DT_BF16, 2 * O}
-                                   : (RowGradients){dy, DT_F32, O};
+    return product_takes_bf16(product) ? (RowGradients){dy, DT_BF16, 2 * O}
+                                       : (RowGradients){dy, DT_F32, O};
 }
 
 /* Rounds n elements of a row of dy, from `from` on, to bf16 at the front of the row. Those before
  * them have to be rounded already. */
-static inline void product_round(float *row, size_t from, size_t n)
+static inline void round_row_part(float *row, size_t from, size_t n)
 {
     kernels()->narrow(DT_BF16, row + from, (uint16_t *)row + from, n);
 }

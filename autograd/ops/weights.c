@@ -27,24 +27,25 @@ const PackedB *weight_packed(const Tensor *w, const ExecCtx *c)
     return pack->memory;
 }
 
-/* A product of x, which is stored in bf16 because products round it to that. */
-static bool pays(const Tensor *x)
+/* x is in bf16 and w in fp32 in training only (graph_store_operands). */
+static bool pays(const Tensor *w, const Tensor *x)
 {
-    return x->dtype == DT_BF16 && gemm_pays_packing(DT_BF16, tensor_rows(x), tensor_channels(x));
+    return w->dtype == DT_F32 && x->dtype == DT_BF16 &&
+           gemm_pays_packing(DT_BF16, tensor_rows(x), tensor_channels(x));
 }
 
-const PackedB *weight_pack(const Tensor *w, size_t from, size_t O, const Tensor *x,
-                           const ExecCtx *c, void *memory)
+size_t weight_pack_bytes(const Tensor *w, size_t O, const Tensor *x)
+{
+    return pays(w, x) ? gemm_packed_bytes(DT_BF16, tensor_channels(x), O) : 0;
+}
+
+const PackedB *weight_pack_once(const Tensor *w, size_t from, size_t O, const Tensor *x,
+                                const ExecCtx *c, void *memory)
 {
     size_t K = tensor_channels(w);
-    if (!c->with_backward || c->product != DT_BF16 || !pays(x))
+    if (!pays(w, x))
         return NULL;
     return gemm_pack(DT_BF16, K, O, (const float *)w->data + from * K, 1, K, c->threads, memory);
-}
-
-size_t weight_pack_bytes(size_t O, const Tensor *x)
-{
-    return pays(x) ? gemm_packed_bytes(DT_BF16, tensor_channels(x), O) : 0;
 }
 
 static const float *row_i8(const Tensor *w, size_t i, float *scratch)

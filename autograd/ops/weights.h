@@ -11,11 +11,12 @@
  * copy. */
 const PackedB *weight_packed(const Tensor *w, const ExecCtx *c);
 
-/* For products of a training run, which have no copy: rows [from, from + O) of w[V,K] packed into
- * the scratch that begins at `memory`, where one product by x is worth that; else NULL. */
-const PackedB *weight_pack(const Tensor *w, size_t from, size_t O, const Tensor *x,
-                           const ExecCtx *c, void *memory);
-size_t weight_pack_bytes(size_t O, const Tensor *x);
+/* For one product by x in a training step of products of bf16: rows [from, from + O) of w[V,K],
+ * packed into `memory`, weight_pack_bytes behind a multiple of 64. NULL where that does not pay, or
+ * x is not stored in bf16. */
+const PackedB *weight_pack_once(const Tensor *w, size_t from, size_t O, const Tensor *x,
+                                const ExecCtx *c, void *memory);
+size_t weight_pack_bytes(const Tensor *w, size_t O, const Tensor *x);
 
 /* Row i of w[V,C] as fp32: in place, or widened into `scratch` [C]. */
 const float *weight_row(const Tensor *w, size_t i, float *scratch);

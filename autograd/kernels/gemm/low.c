@@ -23,8 +23,8 @@
 #include "autograd/kernels/gemm/partition.h"
 #include "autograd/kernels/placement.h"
 
-/* A block is DEPTH units of k deep, or SHALLOW where B is packed here: a shallow block has more
- * rows, and B is packed once for all of them. */
+/* A block is DEPTH units of k deep, or SHALLOW where B is packed here, in backward products down to
+ * SHALLOWEST: a shallow block has more rows, and B is packed once for all of them. */
 enum {
     DEPTH = 1024,
     SHALLOW = 512,
@@ -38,7 +38,7 @@ enum {
     FEW_ROWS = 16,             /* of groups: these are one block over k, if that fits ... */
     DEEP = A_UNITS / FEW_ROWS, /* ... so many units */
     MOST_COLUMNS = 64,         /* of a panel */
-    SUMS = 512 * 1024,         /* that wait */
+    SUMS = 128 * 1024,         /* that wait */
     MOST_STRIP = 128,          /* rows of a tile */
     TILE_SUMS = MOST_STRIP * MOST_COLUMNS,
 };
@@ -422,8 +422,9 @@ static void multiply_part(Part *t, Range rows)
 bool low_takes(const Gemm *g)
 {
     DType product = g->packed ? gemm_packed_type(g->packed) : g->product;
-    CHECK(product != DT_F32 || (g->a_type == DT_F32 && g->c_type == DT_F32),
-          "an fp32 product of %s into %s", dtype_name(g->a_type), dtype_name(g->c_type));
+    CHECK(product != DT_F32 || (g->a_type == DT_F32 && g->b_type == DT_F32 && g->c_type == DT_F32),
+          "an fp32 product of %s by %s into %s", dtype_name(g->a_type), dtype_name(g->b_type),
+          dtype_name(g->c_type));
     return product != DT_F32;
 }
 
@@ -448,23 +449,28 @@ static void check(const Gemm *g, DType product)
           "columns %zu to %zu are no slice of a packed matrix", g->packed_from, end);
 }
 
-/* Where B would be packed for more than one block of rows, or A in more than one block over k.
- * Measured for kernels that say how large a block of A should be. */
+/* Where B would be packed for several blocks of rows, or C added up from several blocks over k for
+ * a whole one. Measured for kernels that say how large a block of A should be. */
 bool low_pays_packing(DType product, size_t m, size_t k)
 {
     const LowKernel *kernel = low_kernel_for(isa_in_use(), product, m);
     if (!kernel->block)
         return false;
-    size_t rows = kernel->block / low_row_stride(SHALLOW) / kernel->rows * kernel->rows;
-    return m > rows || (m == rows && low_steps(product, k) > SHALLOW);
+    size_t mr = kernel->rows ? kernel->rows : isa_in_use()->tile.rows, strips = (m + mr - 1) / mr;
+    size_t most = kernel->block / low_row_stride(SHALLOW) / mr;
+    return strips > most || (strips == most && low_steps(product, k) > SHALLOW);
 }
 
-/* Of a B that is packed here. In the backward products, whose B lies in rows, a kernel's block of A
- * takes as many rows as it can, so that B is packed for all of them at once. */
+/* Of a B that is packed here. In the backward products, whose B lies in rows, a block of A takes
+ * all rows if it can, so that B is packed once. low_row_stride leaves an odd multiple of 16 as it
+ * is. */
 static size_t shallow_depth(const Part *t)
 {
-    size_t room = t->g->b_col == 1 && t->kernel->block ? t->kernel->block / t->g->m : SHALLOW;
-    return room < SHALLOWEST ? SHALLOWEST : room < SHALLOW ? room / 16 * 16 : SHALLOW;
+    if (t->g->b_col != 1 || !t->kernel->block)
+        return SHALLOW;
+    size_t mr = strip_rows(t), rows = (t->g->m + mr - 1) / mr * mr;
+    size_t depth = ((t->kernel->block / rows / 16 - 1) | 1) * 16;
+    return depth > SHALLOW ? SHALLOW : depth < SHALLOWEST ? SHALLOWEST : depth;
 }
 
 void low_run(const Gemm *g, int threads, void *scratch)

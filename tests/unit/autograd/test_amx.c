@@ -228,6 +228,66 @@ Test(amx, hidden_it_is_not_taken)
     }
 }
 
+/* ---- finishing ---- */
+
+enum { M = 70, N = 100, K = 75 };
+
+typedef struct Finish {
+    Act act;
+    DType c_type;
+    bool keeps_z, accumulates;
+} Finish;
+
+/* C, then z. */
+static void multiply(const Finish *f, const LowKernel *kernel, float out[2 * M * N])
+{
+    static float a[M * K], b[K * N], bias[N], residual[M * N];
+    kernels()->normal(a, M * K, 1, 0, 0, 0, 1);
+    kernels()->normal(b, K * N, 2, 0, 0, 0, 0.3f);
+    kernels()->normal(bias, N, 3, 0, 0, 0, 1);
+    kernels()->normal(residual, M * N, 4, 0, 0, 0, 1);
+    void *scratch = aligned(gemm_scratch_bytes(1));
+    memset(out, 0, 2 * M * N * sizeof(*out));
+    kernels()->narrow(f->c_type, residual, out, M * N);
+    low_kernel_force(DT_BF16, kernel);
+    gemm_run(&(Gemm){.m = M,
+                     .n = N,
+                     .k = K,
+                     .a = a,
+                     .a_row = K,
+                     .a_col = 1,
+                     .b = b,
+                     .b_row = N,
+                     .b_col = 1,
+                     .c = out,
+                     .c_type = f->c_type,
+                     .c_row = N,
+                     .product = DT_BF16,
+                     .accumulate = f->accumulates,
+                     .epi = {.bias = bias, .act = f->act, .z = f->keeps_z ? out + M * N : NULL}},
+             1, scratch);
+    free(scratch);
+}
+
+Test(amx, what_is_finished_between_steps_is_the_same)
+{
+    static const Act acts[] = {ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU};
+    static float left[2 * M * N], at_once[2 * M * N];
+    LowKernel plain = amx_emulated_bf16;
+    plain.finishes = plain.finishes_any = false;
+    if (!choose("avx512", ""))
+        return;
+    for (unsigned i = 0; i < 8 * COUNT_OF(acts); i++) {
+        const Finish f = {acts[i / 8], i & 1 ? DT_BF16 : DT_F32, i >> 1 & 1, i >> 2 & 1};
+        multiply(&f, &amx_emulated_bf16, left);
+        multiply(&f, &plain, at_once);
+        cr_expect(memcmp(left, at_once, sizeof(left)) == 0, "activation %d, %s, z %d, added %d",
+                  f.act, dtype_name(f.c_type), f.keeps_z, f.accumulates);
+    }
+}
+
+/* ---- whole products ---- */
+
 static void run(size_t m, size_t n, size_t k, bool by_columns)
 {
     float *a = xcalloc(m * k, sizeof(*a)), *b = xcalloc(k * n, sizeof(*b));

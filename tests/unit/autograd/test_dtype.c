@@ -108,6 +108,24 @@ Test(dtype, instruction_sets_agree_on_any_bits)
     }
 }
 
+Test(dtype, narrowing_in_place)
+{
+    enum { N = 77, BEFORE = 13 };
+    FOR_EACH_ISA(k)
+    {
+        for (size_t n = 0; n <= N; n++) {
+            float row[BEFORE + N];
+            uint16_t expected[BEFORE + N];
+            k->normal(row, BEFORE + N, 7, 0, n, 0, 1);
+            k->narrow(DT_BF16, row, expected, BEFORE + n);
+            k->narrow(DT_BF16, row, row, BEFORE);
+            k->narrow(DT_BF16, row + BEFORE, (uint16_t *)row + BEFORE, n);
+            cr_assert_eq(memcmp(row, expected, (BEFORE + n) * sizeof(*expected)), 0, "%s, %zu",
+                         k->isa, n);
+        }
+    }
+}
+
 Test(dtype, rows_of_any_length_and_nothing_behind_them)
 {
     FOR_EACH_ISA(k)

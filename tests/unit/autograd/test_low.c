@@ -237,6 +237,28 @@ Test(low, exact_across_blocks_and_threads)
     }
 }
 
+/* As backward of a large batch has them: rows for more than a block, depth for several. */
+Test(low, exact_where_b_lies_in_rows)
+{
+    static const size_t shapes[][3] = {{768, 50, 4200}, {900, 70, 2300}, {1100, 60, 1050}};
+    FOR_EACH_WAY(way)
+    {
+        for (size_t i = 0; i < 4 * COUNT_OF(shapes); i++) {
+            const size_t *s = shapes[i / 4];
+            Case t = {.product = DT_BF16,
+                      .a_type = i & 1 ? DT_BF16 : DT_F32,
+                      .b_type = i & 1 ? DT_F32 : DT_BF16,
+                      .m = s[0],
+                      .n = s[1],
+                      .k = s[2],
+                      .pad = i,
+                      .a_transposed = i >> 1 & 1,
+                      .accumulate = i % 3 == 0};
+            check_exact(&t, way, 1 + (int)i % 3);
+        }
+    }
+}
+
 Test(low, nothing_to_multiply)
 {
     FOR_EACH_WAY(way)
