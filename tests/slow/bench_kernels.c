@@ -44,7 +44,8 @@ static const Shape shapes[] = {
     {"y 128x32x32", 128, 32, 32, false, true, true},
 };
 
-/* BF16: fp32 operands, rounded while they are packed on the fly, as backward in mixed has them. */
+/* BF16: as a training step of mixed has them: activations and gradients in bf16, weights in fp32,
+ * rounded while they are packed on the fly. */
 typedef enum Way { PACKED, ON_THE_FLY, OPENBLAS, BF16, WAYS } Way;
 
 /* Of one thread its CPU time, which a busy machine disturbs less. */
@@ -96,6 +97,9 @@ static void bench_shape(const Shape *s, int threads, int rounds)
     float *a = room(bytes_a), *b = room(bytes_b), *c = room(m * n * 4);
     kernels()->normal(a, m * k, 1, 1, 0, 0, 1);
     kernels()->normal(b, k * n, 1, 2, 0, 0, 1);
+    uint16_t *small_a = room(bytes_a / 2), *small_b = room(bytes_b / 2);
+    kernels()->narrow(DT_BF16, a, small_a, m * k);
+    kernels()->narrow(DT_BF16, b, small_b, k * n);
     void *scratch = room(gemm_scratch_bytes(threads)),
          *memory = room(gemm_packed_bytes(DT_F32, k, n));
     Gemm g = {.m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .c_row = n};
@@ -111,7 +115,10 @@ static void bench_shape(const Shape *s, int threads, int rounds)
         int at = r < 0 ? 0 : r;
         for (int way = 0; way < WAYS; way++) {
             g.packed = way == PACKED ? packed : NULL;
-            g.product = way == BF16 ? DT_BF16 : DT_F32;
+            g.product = g.a_type = way == BF16 ? DT_BF16 : DT_F32;
+            g.b_type = s->a_transposed ? g.product : DT_F32; /* dw has no weight */
+            g.a = g.a_type == DT_BF16 ? (const void *)small_a : a;
+            g.b = g.b_type == DT_BF16 ? (const void *)small_b : b;
             gemm_select(way == OPENBLAS ? "openblas" : "packed", &err);
             if (way != PACKED || packed)
                 rates[way][at] = rate_of(&g, threads, scratch);
@@ -130,6 +137,8 @@ static void bench_shape(const Shape *s, int threads, int rounds)
     printf(" %7.1f\n", peak);
     block_free(a, bytes_a);
     block_free(b, bytes_b);
+    block_free(small_a, bytes_a / 2);
+    block_free(small_b, bytes_b / 2);
     block_free(c, m * n * 4);
     block_free(scratch, gemm_scratch_bytes(threads));
     block_free(memory, gemm_packed_bytes(DT_F32, k, n));

@@ -15,6 +15,24 @@ static inline ModelConfig odd_gpt(void)
     return c;
 }
 
+static inline ModelConfig odd_llama(const Family *family, size_t kv, bool interleaved)
+{
+    return (ModelConfig){.family = family,
+                         .head = HEAD_LM,
+                         .vocab_size = 101,
+                         .d_model = 36,
+                         .num_layers = 2,
+                         .num_heads = 6,
+                         .num_kv_heads = kv,
+                         .head_dim = 10,
+                         .d_ff = 50,
+                         .max_positions = MAX_DIMENSION,
+                         .norm_eps = 1e-5f,
+                         .qkv_bias = family->qkv_bias,
+                         .qk_norm = family->qk_norm,
+                         .rope = {.theta = 10000, .interleaved = interleaved}};
+}
+
 static inline ModelConfig odd_encoder(const Family *family)
 {
     return (ModelConfig){.family = family,

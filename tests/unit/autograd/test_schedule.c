@@ -35,6 +35,36 @@ static void expect_step(const Schedule *s, size_t i, StepKind kind, const Tensor
               "step %zu: kind %d of tensor %d, adds %u", i, step->kind, step->t->index, step->add);
 }
 
+/* Norm, GELU and the last product's input have products as their only readers. Others do not: x is
+ * normed, sum is a residual, dropped has the format of its input, kept is kept, unread is not
+ * read. */
+Test(schedule, only_what_products_alone_read_is_stored_in_bf16)
+{
+    Graph g;
+    graph_init(&g);
+    Tensor word = weight(0, 11, 4), w = weight(1, 4, 4), scale = weight(2, 1, 4);
+    Tensor *tokens = graph_input(&g, "tokens", DT_I32, 2, (size_t[]){1, 3});
+    Tensor *x = op_embedding(&g, tokens, (Sequences){.batch = 1}, &word, NULL, NULL, NULL, -1);
+    Tensor *norm = op_rmsnorm(&g, x, &scale, 1e-5f);
+    Tensor *gelu = op_linear(&g, norm, &w, NULL, ACT_GELU_TANH, NULL);
+    Tensor *sum = op_linear(&g, gelu, &w, NULL, ACT_NONE, x);
+    Tensor *dropped = op_dropout(&g, sum, 0.5f, NULL, false);
+    Tensor *kept = op_linear(&g, dropped, &w, NULL, ACT_NONE, NULL);
+    Tensor *last = op_linear(&g, kept, &w, NULL, ACT_NONE, NULL);
+    Tensor *unread = op_linear(&g, last, &w, NULL, ACT_NONE, NULL);
+    Tensor *loss = op_linear_cross_entropy(&g, last, &word, tokens);
+    tensor_keep(kept);
+    graph_store_operands(&g);
+    const Tensor *small[] = {norm, gelu, last};
+    const Tensor *others[] = {x, sum, dropped, kept, unread, loss};
+    for (size_t i = 0; i < COUNT_OF(small); i++)
+        cr_expect(small[i]->dtype == DT_BF16, "number %zu is in fp32", i);
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        cr_expect(others[i]->dtype == DT_F32, "number %zu is in bf16", i);
+    cr_expect(tokens->dtype == DT_I32 && w.dtype == DT_F32);
+    graph_release(&g);
+}
+
 /* A table that is read first and last, as a tied head is, and a value with two readers. */
 Test(schedule, order_and_additions)
 {

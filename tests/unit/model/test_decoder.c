@@ -18,24 +18,6 @@ typedef struct Kind {
     ModelConfig config;
 } Kind;
 
-static ModelConfig odd_llama(const Family *family, size_t kv, bool interleaved)
-{
-    return (ModelConfig){.family = family,
-                         .head = HEAD_LM,
-                         .vocab_size = 101,
-                         .d_model = 36,
-                         .num_layers = 2,
-                         .num_heads = 6,
-                         .num_kv_heads = kv,
-                         .head_dim = 10,
-                         .d_ff = 50,
-                         .max_positions = MAX_DIMENSION,
-                         .norm_eps = 1e-5f,
-                         .qkv_bias = family->qkv_bias,
-                         .qk_norm = family->qk_norm,
-                         .rope = {.theta = 10000, .interleaved = interleaved}};
-}
-
 /* Deep enough for several blocks over k, wide enough for two threads in a step. */
 static ModelConfig wide(ModelConfig c)
 {

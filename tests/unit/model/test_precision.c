@@ -513,10 +513,13 @@ static void expect_storing_changes_nothing(const ModelConfig *c, size_t least)
     }
 }
 
-/* Of each block of GPT: both norms, attention and GELU. DistilBERT's norms have other readers. */
+/* Of each block of GPT and Llama: both norms, attention and GELU or SwiGLU. DistilBERT's norms have
+ * other readers. */
 Test(precision, what_mixed_stores_in_bf16_changes_no_gradient)
 {
     ModelConfig c = gpt();
+    expect_storing_changes_nothing(&c, 4 * c.num_layers);
+    c = odd_llama(&family_qwen3, 2, false);
     expect_storing_changes_nothing(&c, 4 * c.num_layers);
     c = encoder(&family_distilbert);
     expect_storing_changes_nothing(&c, 2 * c.num_layers);
