@@ -25,13 +25,13 @@ typedef struct BackwardFloats {
 /* Of simd/attention_backward_bf16.c, each array in whole lines. */
 static BackwardFloats backward_floats_bf16(const Attention *a)
 {
-    enum { SHARED_ARRAYS = 5, OWN_ARRAYS = 11 };
+    enum { SHARED_ARRAYS = 5, OWN_ARRAYS = 11, QUERIES = 64 }; /* in a block at most */
     size_t T = a->T, D = a->D, channels = lines(D), half_D = D / 2 + 1, half_T = T / 2 + 1;
     size_t operands = 2 * T * low_row_stride(half_D) + D * low_row_stride(half_T);
-    size_t queries = 2 * half_D * PANEL + PANEL * channels + LANES * D;
-    size_t scores = 3 * T * PANEL + half_T * PANEL;
+    size_t queries = 2 * half_D * QUERIES + QUERIES * channels + LANES * D;
+    size_t scores = 3 * T * QUERIES + half_T * QUERIES;
     return (BackwardFloats){lines(operands + 2 * T * channels) + SHARED_ARRAYS * LINE,
-                            lines(queries + scores + D * PANEL) + OWN_ARRAYS * LINE};
+                            lines(queries + scores + D * QUERIES) + OWN_ARRAYS * LINE};
 }
 
 static BackwardFloats backward_floats(const Attention *a)

@@ -158,7 +158,8 @@ ALWAYS_INLINE void two_strips(const DType product, const bool right, const LowTi
 }
 
 /* One strip by one, two or three vectors. */
-ALWAYS_INLINE void one_strip(const DType product, const LowTile *t, const Steps *s, Aside *aside)
+ALWAYS_INLINE void one_strip(const DType product, size_t vectors, const LowTile *t, const Steps *s,
+                             Aside *aside)
 {
     const uint32_t *a = s->a, *b = s->b;
     _tile_zero(UPPER_LEFT);
@@ -166,19 +167,19 @@ ALWAYS_INLINE void one_strip(const DType product, const LowTile *t, const Steps 
     _tile_zero(UPPER_THIRD);
     if (s->add)
         _tile_loadd(UPPER_LEFT, s->sums, s->sums_row);
-    if (s->add && t->vectors > 1)
+    if (s->add && vectors > 1)
         _tile_loadd(UPPER_RIGHT, s->sums + AMX_LANES, s->sums_row);
-    if (s->add && t->vectors > 2)
+    if (s->add && vectors > 2)
         _tile_loadd(UPPER_THIRD, s->sums + 2 * AMX_LANES, s->sums_row);
     for (size_t i = 0; i < s->loads; i++) {
         _tile_loadd(UPPER, a, s->a_row);
         _tile_loadd(LEFT, b, s->b_row);
         DOT(product, UPPER_LEFT, UPPER, LEFT);
-        if (t->vectors > 1) {
+        if (vectors > 1) {
             _tile_loadd(RIGHT, b + AMX_LANES, s->b_row);
             DOT(product, UPPER_RIGHT, UPPER, RIGHT);
         }
-        if (t->vectors > 2) {
+        if (vectors > 2) {
             _tile_loadd(THIRD, b + 2 * AMX_LANES, s->b_row);
             DOT(product, UPPER_THIRD, UPPER, THIRD);
         }
@@ -187,18 +188,18 @@ ALWAYS_INLINE void one_strip(const DType product, const LowTile *t, const Steps 
         b += DEPTH * AMX_LANES * t->vectors;
     }
     _tile_stored(UPPER_LEFT, s->sums, s->sums_row);
-    if (t->vectors > 1)
+    if (vectors > 1)
         _tile_stored(UPPER_RIGHT, s->sums + AMX_LANES, s->sums_row);
-    if (t->vectors > 2)
+    if (vectors > 2)
         _tile_stored(UPPER_THIRD, s->sums + 2 * AMX_LANES, s->sums_row);
 }
 
-/* Two strips take two vectors, from the v-th on, or the last; one strip takes all. */
+/* Two strips take two vectors, from the v-th on, or the last; one strip takes three. */
 ALWAYS_INLINE void multiply(const DType product, const LowTile *t, size_t v, const Steps *s,
                             Aside *aside)
 {
     if (t->rows <= AMX_STRIP)
-        one_strip(product, t, s, aside);
+        one_strip(product, t->vectors - v, t, s, aside);
     else if (v + 2 <= t->vectors)
         two_strips(product, true, t, s, aside);
     else

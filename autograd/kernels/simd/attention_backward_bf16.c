@@ -7,9 +7,23 @@
  * attention_backward.c. */
 #include "autograd/kernels/simd/attention.h"
 
+/* Queries in a block at most. */
+enum { MOST = 4 * VL > NR ? 4 * VL : NR };
+
+/* Panels of queries and of channels. Tile registers are 16 units deep and want 32 or 64 queries;
+ * what 64 make of many keys has no room in the second-level cache. */
+static Tile panels_of(const LowKernel *kernel, size_t T)
+{
+    Tile tile = simd_tile;
+    if (kernel->rows)
+        tile.vectors = T > 1024 ? 2 : 4;
+    return tile;
+}
+
 /* What the heads of a task share. */
 typedef struct Shared {
     const LowKernel *kernel;
+    Tile tile;
     size_t row, turned_row;  /* distance of the rows of the next three, in units */
     uint32_t *keys, *values; /* [T][units of D] */
     uint32_t *turned;        /* keys, [D][units of T] */
@@ -35,24 +49,25 @@ static uint32_t *take_units(float **scratch, size_t units)
 }
 
 /* The index-th block of the head, in the scratch of a member. */
-static Block block_of(const Head *head, const AttentionTeam *team, size_t index, size_t member)
+static Block block_of(const Tile *tile, const Head *head, const AttentionTeam *team, size_t index,
+                      size_t member)
 {
     const size_t T = head->T, D = head->D, channels = whole_vectors(D);
     float *scratch = own_scratch(team, member);
-    Block b = {.first = panel_start(&simd_tile, T, index)};
-    b.width = panel_start(&simd_tile, T, index + 1) - b.first;
+    Block b = {.first = panel_start(tile, T, index)};
+    b.width = panel_start(tile, T, index + 1) - b.first;
     b.count = T - b.first < b.width ? T - b.first : b.width;
     b.keys = visible_keys(head, b.first + b.count - 1);
-    b.q = take_units(&scratch, units_of(D) * NR);
-    b.dout = take_units(&scratch, units_of(D) * NR);
-    b.q_pairs = take_units(&scratch, NR / 2 * channels);
-    b.dout_pairs = take_units(&scratch, NR / 2 * channels);
-    b.scores = take(&scratch, T * NR);
-    b.dp = take(&scratch, T * NR);
-    b.p_rows = take_units(&scratch, T * NR / 2);
-    b.ds_rows = take_units(&scratch, T * NR / 2);
-    b.ds_pairs = take_units(&scratch, units_of(T) * NR);
-    b.dq = take(&scratch, D * NR);
+    b.q = take_units(&scratch, units_of(D) * MOST);
+    b.dout = take_units(&scratch, units_of(D) * MOST);
+    b.q_pairs = take_units(&scratch, MOST / 2 * channels);
+    b.dout_pairs = take_units(&scratch, MOST / 2 * channels);
+    b.scores = take(&scratch, T * MOST);
+    b.dp = take(&scratch, T * MOST);
+    b.p_rows = take_units(&scratch, T * MOST / 2);
+    b.ds_rows = take_units(&scratch, T * MOST / 2);
+    b.ds_pairs = take_units(&scratch, units_of(T) * MOST);
+    b.dq = take(&scratch, D * MOST);
     b.stage = take_units(&scratch, VL * D);
     return b;
 }
@@ -63,6 +78,7 @@ static Shared prepare(const AttentionTask *task, const Head *head, const Attenti
     const size_t T = head->T, D = head->D, channels = whole_vectors(D);
     float *scratch = team->shared;
     Shared s = {.kernel = task->kernel,
+                .tile = panels_of(task->kernel, head->T),
                 .row = low_row_stride(units_of(D)),
                 .turned_row = low_row_stride(units_of(T))};
     s.keys = take_units(&scratch, T * s.row);
@@ -72,7 +88,7 @@ static Shared prepare(const AttentionTask *task, const Head *head, const Attenti
     s.dv = take(&scratch, T * channels);
     const Range range = own_keys(team, T);
     const size_t from = range.from, rows = range.to - from;
-    uint32_t *stage = block_of(head, team, 0, team->member).stage;
+    uint32_t *stage = block_of(&s.tile, head, team, 0, team->member).stage;
     KERNEL(attention_round)(kv_rows(head, a->k, from), rows, s.keys + from * s.row, s.row);
     KERNEL(attention_round)(kv_rows(head, a->v, from), rows, s.values + from * s.row, s.row);
     KERNEL(attention_turn)
@@ -157,9 +173,9 @@ static void work_queries(const Shared *s, const AttentionTask *task, const Head 
     KERNEL(interleave)
     (D, b->count, (const uint32_t *)b->dq, width,
      (uint32_t *)(task->dq + head->q_at + b->first * a->qkv_stride), a->qkv_stride);
-    KERNEL(attention_zip)(q, b->count, width / 2, b->q_pairs);
+    KERNEL(attention_zip)(&s->tile, q, b->count, width / 2, b->q_pairs);
     part_ends(head, PART_SCORES, &since);
-    KERNEL(attention_zip)(dout, b->count, width / 2, b->dout_pairs);
+    KERNEL(attention_zip)(&s->tile, dout, b->count, width / 2, b->dout_pairs);
     part_ends(head, PART_VALUES, &since);
 }
 
@@ -169,9 +185,8 @@ static void fold(const Shared *s, const Head *head, const Block *b, Range range,
                  const uint32_t *y, float *sums)
 {
     const size_t D = head->D, units = b->width / 2;
-    for (size_t p = 0; p < panel_count(&simd_tile, D); p++) {
-        size_t from = panel_start(&simd_tile, D, p),
-               width = panel_start(&simd_tile, D, p + 1) - from;
+    for (size_t p = 0; p < panel_count(&s->tile, D); p++) {
+        size_t from = panel_start(&s->tile, D, p), width = panel_start(&s->tile, D, p + 1) - from;
         KERNEL(attention_multiply)
         (s->kernel, x + range.from * units, units, range.to - range.from, units, y + units * from,
          width, sums + head->T * from + range.from * width, true);
@@ -195,18 +210,18 @@ static void work_keys(const Shared *s, const Head *head, const Block *b, Range r
 static void one_head(const Shared *s, const AttentionTask *task, const Head *head,
                      const AttentionTeam *team)
 {
-    const size_t blocks = panel_count(&simd_tile, head->T);
+    const size_t blocks = panel_count(&s->tile, head->T);
     for (size_t at = 0; at < blocks; at += team->members) {
         size_t count = blocks - at < team->members ? blocks - at : team->members;
         if (team->member < count) {
-            const Block own = block_of(head, team, at + team->member, team->member);
+            const Block own = block_of(&s->tile, head, team, at + team->member, team->member);
             work_queries(s, task, head, &own);
         }
         attention_wait(team);
-        const Block last = block_of(head, team, at + count - 1, count - 1);
+        const Block last = block_of(&s->tile, head, team, at + count - 1, count - 1);
         const Range range = own_keys(team, last.keys);
         for (size_t i = 0; i < count; i++) {
-            const Block b = block_of(head, team, at + i, i);
+            const Block b = block_of(&s->tile, head, team, at + i, i);
             work_keys(s, head, &b, range);
         }
         attention_wait(team);
@@ -214,12 +229,12 @@ static void one_head(const Shared *s, const AttentionTask *task, const Head *hea
 }
 
 /* sums, panels of channels, into the rows of the keys in `range`. */
-static void store_rows(const Head *head, Range range, const float *sums, float *out)
+static void store_rows(const Tile *tile, const Head *head, Range range, const float *sums,
+                       float *out)
 {
     const size_t D = head->D;
-    for (size_t p = 0; p < panel_count(&simd_tile, D); p++) {
-        size_t from = panel_start(&simd_tile, D, p),
-               width = panel_start(&simd_tile, D, p + 1) - from;
+    for (size_t p = 0; p < panel_count(tile, D); p++) {
+        size_t from = panel_start(tile, D, p), width = panel_start(tile, D, p + 1) - from;
         size_t n = D - from < width ? D - from : width;
         for (size_t t = range.from; t < range.to; t++)
             memcpy(out + t * head->kv_stride + from, sums + head->T * from + t * width,
@@ -237,6 +252,6 @@ void KERNEL(attention_backward_bf16)(const AttentionTask *task, const AttentionT
         one_head(&s, task, &head, team);
     }
     const Range range = own_keys(team, first.T);
-    store_rows(&first, range, s.dk, task->dk + first.kv_at);
-    store_rows(&first, range, s.dv, task->dv + first.kv_at);
+    store_rows(&s.tile, &first, range, s.dk, task->dk + first.kv_at);
+    store_rows(&s.tile, &first, range, s.dv, task->dv + first.kv_at);
 }

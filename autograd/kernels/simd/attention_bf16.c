@@ -54,12 +54,11 @@ void KERNEL(attention_lanes)(Rows x, size_t rows, size_t width, uint32_t *stage,
     }
 }
 
-void KERNEL(attention_zip)(Rows x, size_t rows, size_t units, uint32_t *out)
+void KERNEL(attention_zip)(const Tile *tile, Rows x, size_t rows, size_t units, uint32_t *out)
 {
-    const size_t D = x.channels, panels = panel_count(&simd_tile, D);
+    const size_t D = x.channels, panels = panel_count(tile, D);
     for (size_t p = 0; p < panels; p++) {
-        size_t from = panel_start(&simd_tile, D, p),
-               width = panel_start(&simd_tile, D, p + 1) - from;
+        size_t from = panel_start(tile, D, p), width = panel_start(tile, D, p + 1) - from;
         size_t n = D - from < width ? D - from : width;
         for (size_t u = 0; u < units; u++, out += width) {
             if (n < width || 2 * u >= rows)

@@ -218,7 +218,7 @@ static void mix_heads_bf16(const Operands *o, size_t s0, size_t n, bool add, flo
         Rows values = kv_rows(head, head->a->v, s0);
         values.first = (const char *)values.first + from * dtype_size(values.type);
         values.channels = count;
-        KERNEL(attention_zip)(values, n, units, (uint32_t *)o->panels);
+        KERNEL(attention_zip)(&simd_tile, values, n, units, (uint32_t *)o->panels);
         multiply_panel(o, o->stage, units_of(ATTENTION_KEYS), units, width);
         turn_heads(o, count, width, mixed + from * VL, add);
     }
