@@ -179,8 +179,8 @@ void KERNEL(attention_turn)(Rows x, size_t rows, uint32_t *stage, uint32_t *out,
 /* B of a sum over channels: out[units of channels][width], zeros from `rows` on. stage: VL rows. */
 void KERNEL(attention_lanes)(Rows x, size_t rows, size_t width, uint32_t *stage, uint32_t *out);
 
-/* B of a sum over rows, 2 `units` of them with zeros from `rows` on: panels of channels as wide as a
- * tile, each [units][its width]. */
+/* B of a sum over rows, 2 `units` of them with zeros from `rows` on: panels of channels as wide as
+ * a tile, each [units][its width]. */
 void KERNEL(attention_zip)(const Tile *tile, Rows x, size_t rows, size_t units, uint32_t *out);
 
 /* c[rows][width] = or += A B, `units` units deep; a panel of B. */
