@@ -43,7 +43,7 @@ void graph_store_activations(Graph *g, DType type);
 void graph_store_operands(Graph *g);
 
 /* Stores one activation in this format, which graph_store_activations then leaves alone. The op
- * that makes it and all that read it have to take the format; for forward passes only. */
+ * that makes it and all that read it have to take the format, those of a backward pass too. */
 void tensor_store(Tensor *t, DType type);
 
 /* Keeps t's value readable after a run. */

@@ -48,8 +48,7 @@ static void forward(const Tensor *t, ExecCtx *c)
         product_forward(t->shape[0], t->shape[1], tensor_channels(x), x->data, w->data, t->data);
     g.packed = weight_packed(w, c);
     if (!g.packed)
-        g.packed = weight_pack_once(w, 0, t->shape[1], x, c,
-                                    (char *)c->scratch + gemm_scratch_bytes(c->threads));
+        g.packed = weight_pack_once(w, 0, t->shape[1], x, c, c->scratch);
     g.a_type = x->dtype;
     g.c_type = t->dtype;
     g.product = c->product;

@@ -90,8 +90,7 @@ static void make_logits(const Head *h, size_t from, size_t w, float *logits, Exe
     g.packed = h->packed;
     g.packed_from = h->packed ? from : 0;
     if (!g.packed)
-        g.packed = weight_pack_once(h->weight, from, w, h->x, c,
-                                    (char *)h->gemm_scratch + gemm_scratch_bytes(c->threads));
+        g.packed = weight_pack_once(h->weight, from, w, h->x, c, h->gemm_scratch);
     g.product = c->product;
     gemm_run(&g, c->threads, h->gemm_scratch);
 }

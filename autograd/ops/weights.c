@@ -40,9 +40,10 @@ size_t weight_pack_bytes(const Tensor *w, size_t O, const Tensor *x)
 }
 
 const PackedB *weight_pack_once(const Tensor *w, size_t from, size_t O, const Tensor *x,
-                                const ExecCtx *c, void *memory)
+                                const ExecCtx *c, void *gemm_scratch)
 {
     size_t K = tensor_channels(w);
+    void *memory = (char *)gemm_scratch + gemm_scratch_bytes(c->threads);
     if (!pays(w, x))
         return NULL;
     return gemm_pack(DT_BF16, K, O, (const float *)w->data + from * K, 1, K, c->threads, memory);

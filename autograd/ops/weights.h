@@ -12,10 +12,10 @@
 const PackedB *weight_packed(const Tensor *w, const ExecCtx *c);
 
 /* For one product by x in a training step of products of bf16: rows [from, from + O) of w[V,K],
- * packed into `memory`, weight_pack_bytes behind a multiple of 64. NULL where that does not pay, or
- * x is not stored in bf16. */
+ * packed into weight_pack_bytes that follow gemm_run's scratch. NULL where that does not pay, or x
+ * is not stored in bf16. */
 const PackedB *weight_pack_once(const Tensor *w, size_t from, size_t O, const Tensor *x,
-                                const ExecCtx *c, void *memory);
+                                const ExecCtx *c, void *gemm_scratch);
 size_t weight_pack_bytes(const Tensor *w, size_t O, const Tensor *x);
 
 /* Row i of w[V,C] as fp32: in place, or widened into `scratch` [C]. */

@@ -6,6 +6,23 @@
 
 #include "autograd/kernels/kernels.h"
 
+/* The product of matrices that lie in rows, without gaps. */
+static inline Gemm gemm_of_rows(size_t m, size_t n, size_t k, const float *a, const float *b,
+                                float *c)
+{
+    return (Gemm){.m = m,
+                  .n = n,
+                  .k = k,
+                  .a = a,
+                  .a_row = k,
+                  .a_col = 1,
+                  .b = b,
+                  .b_row = n,
+                  .b_col = 1,
+                  .c = c,
+                  .c_row = n};
+}
+
 /* C[i,j] = c0[i,j] + sum_p A[i,p] B[p,j]; c0 may be NULL for zeros; strides as in Gemm, c and c0
  * are [m, n]. */
 void ref_gemm(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,

@@ -453,11 +453,11 @@ static void check(const Gemm *g, DType product)
  * a whole one. Measured for kernels that say how large a block of A should be. */
 bool low_pays_packing(DType product, size_t m, size_t k)
 {
-    const LowKernel *kernel = low_kernel_for(isa_in_use(), product, m);
-    if (!kernel->block)
+    const Part t = {.isa = isa_in_use(), .kernel = low_kernel_for(isa_in_use(), product, m)};
+    if (!t.kernel->block)
         return false;
-    size_t mr = kernel->rows ? kernel->rows : isa_in_use()->tile.rows, strips = (m + mr - 1) / mr;
-    size_t most = kernel->block / low_row_stride(SHALLOW) / mr;
+    size_t mr = strip_rows(&t), strips = (m + mr - 1) / mr;
+    size_t most = t.kernel->block / low_row_stride(SHALLOW) / mr;
     return strips > most || (strips == most && low_steps(product, k) > SHALLOW);
 }
 
@@ -469,8 +469,10 @@ static size_t shallow_depth(const Part *t)
     if (t->g->b_col != 1 || !t->kernel->block)
         return SHALLOW;
     size_t mr = strip_rows(t), rows = (t->g->m + mr - 1) / mr * mr;
-    size_t depth = ((t->kernel->block / rows / 16 - 1) | 1) * 16;
-    return depth > SHALLOW ? SHALLOW : depth < SHALLOWEST ? SHALLOWEST : depth;
+    size_t room = t->kernel->block / rows / 16; /* for a row, in 16 units */
+    if (room <= SHALLOWEST / 16)
+        return SHALLOWEST;
+    return room > SHALLOW / 16 ? SHALLOW : ((room - 1) | 1) * 16;
 }
 
 void low_run(const Gemm *g, int threads, void *scratch)

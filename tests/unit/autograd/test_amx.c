@@ -241,31 +241,21 @@ typedef struct Finish {
 /* C, then z. */
 static void multiply(const Finish *f, const LowKernel *kernel, float out[2 * M * N])
 {
-    static float a[M * K], b[K * N], bias[N], residual[M * N];
+    static float a[M * K], b[K * N], bias[N], before[M * N];
     kernels()->normal(a, M * K, 1, 0, 0, 0, 1);
     kernels()->normal(b, K * N, 2, 0, 0, 0, 0.3f);
     kernels()->normal(bias, N, 3, 0, 0, 0, 1);
-    kernels()->normal(residual, M * N, 4, 0, 0, 0, 1);
+    kernels()->normal(before, M * N, 4, 0, 0, 0, 1);
     void *scratch = aligned(gemm_scratch_bytes(1));
     memset(out, 0, 2 * M * N * sizeof(*out));
-    kernels()->narrow(f->c_type, residual, out, M * N);
+    kernels()->narrow(f->c_type, before, out, M * N);
     low_kernel_force(DT_BF16, kernel);
-    gemm_run(&(Gemm){.m = M,
-                     .n = N,
-                     .k = K,
-                     .a = a,
-                     .a_row = K,
-                     .a_col = 1,
-                     .b = b,
-                     .b_row = N,
-                     .b_col = 1,
-                     .c = out,
-                     .c_type = f->c_type,
-                     .c_row = N,
-                     .product = DT_BF16,
-                     .accumulate = f->accumulates,
-                     .epi = {.bias = bias, .act = f->act, .z = f->keeps_z ? out + M * N : NULL}},
-             1, scratch);
+    Gemm g = gemm_of_rows(M, N, K, a, b, out);
+    g.c_type = f->c_type;
+    g.product = DT_BF16;
+    g.accumulate = f->accumulates;
+    g.epi = (Epilogue){.bias = bias, .act = f->act, .z = f->keeps_z ? out + M * N : NULL};
+    gemm_run(&g, 1, scratch);
     free(scratch);
 }
 
@@ -293,19 +283,13 @@ static void run(size_t m, size_t n, size_t k, bool by_columns)
     float *a = xcalloc(m * k, sizeof(*a)), *b = xcalloc(k * n, sizeof(*b));
     float *c = xcalloc(m * n, sizeof(*c));
     void *scratch = aligned(gemm_scratch_bytes(1));
-    gemm_run(&(Gemm){.m = m,
-                     .n = n,
-                     .k = k,
-                     .a = a,
-                     .a_row = by_columns ? 1 : k,
-                     .a_col = by_columns ? m : 1,
-                     .b = b,
-                     .b_row = n,
-                     .b_col = 1,
-                     .c = c,
-                     .c_row = n,
-                     .product = DT_BF16},
-             1, scratch);
+    Gemm g = gemm_of_rows(m, n, k, a, b, c);
+    g.product = DT_BF16;
+    if (by_columns) {
+        g.a_row = 1;
+        g.a_col = m;
+    }
+    gemm_run(&g, 1, scratch);
     free(a);
     free(b);
     free(c);

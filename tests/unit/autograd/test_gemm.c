@@ -341,17 +341,7 @@ Test(gemm, a_row_does_not_depend_on_the_other_rows)
             continue;
         float *a = normal_numbers(M * K, 1), *b = normal_numbers(N * K, 2);
         void *scratch = aligned(gemm_scratch_bytes(1));
-        Gemm g = {.m = M,
-                  .n = N,
-                  .k = K,
-                  .a = a,
-                  .a_row = K,
-                  .a_col = 1,
-                  .b = b,
-                  .b_row = N,
-                  .b_col = 1,
-                  .c = all,
-                  .c_row = N};
+        Gemm g = gemm_of_rows(M, N, K, a, b, all);
         gemm_run(&g, 1, scratch);
         for (size_t r = 0; r < M; r++) {
             g.m = 1;

@@ -399,13 +399,20 @@ Test(precision, masked_keys_contribute_nothing)
 
 /* ---- backward of mixed ---- */
 
-static float *run_and_release(Model *m)
+/* Of a run on the inputs that are set; caller frees. */
+static float *run_gradients(Model *m)
 {
-    set_inputs(m, 5);
     model_forward(m);
     model_backward(m);
     float *grads = xmalloc(m->params.block_floats * sizeof *grads);
     memcpy(grads, m->params.grads, m->params.block_floats * sizeof *grads);
+    return grads;
+}
+
+static float *run_and_release(Model *m)
+{
+    set_inputs(m, 5);
+    float *grads = run_gradients(m);
     model_release(m);
     return grads;
 }
@@ -544,11 +551,7 @@ static float *wide_gradients(Precision p, int threads, RecomputeChoice rc, Model
     start_poisoned(m, &c, &o);
     model_set_tokens(m, tokens);
     model_set_targets(m, targets);
-    model_forward(m);
-    model_backward(m);
-    float *grads = xmalloc(m->params.block_floats * sizeof *grads);
-    memcpy(grads, m->params.grads, m->params.block_floats * sizeof *grads);
-    return grads;
+    return run_gradients(m);
 }
 
 Test(precision, wide_batches_of_mixed_are_near_fp32)
