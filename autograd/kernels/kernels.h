@@ -219,7 +219,9 @@ typedef struct Attention {
      * f32 or that product. Sums and the softmax are fp32. */
     DType product;
     /* NULL, or where to add the time, in ns and summed over threads, of the scores' products, of
-     * the softmax and of the values' products. Asking costs a few readings of the clock a block. */
+     * the softmax and of the values' products; of fp32 heads so short that a softmax is part of its
+     * product (simd/attention_short.c), with that product. Asking costs a few readings of the clock
+     * a block. */
     uint64_t *part_ns;
 } Attention;
 

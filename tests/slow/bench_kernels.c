@@ -229,6 +229,8 @@ static const AttentionShape attention_shapes[] = {
     {"attention 1x4096x2x80", 1, 4096, 2, 80, true},
     {"attention 1x32x12x64 both", 1, 32, 12, 64, false},
     {"attention 8x128x12x64 both", 8, 128, 12, 64, false},
+    {"attention 1x32x4x8 both", 1, 32, 4, 8, false},
+    {"attention 8x128x4x8 both", 8, 128, 4, 8, false},
     {"attention 1x32x2x16 both", 1, 32, 2, 16, false},
     {"attention 8x256x1x16 both", 8, 256, 1, 16, false},
     {"attention 8x256x1x32 both", 8, 256, 1, 32, false},

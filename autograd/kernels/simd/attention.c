@@ -7,10 +7,9 @@
  * and every head fills its vectors. Only one block of scores exists: further keys rescale the
  * softmax (Milakov & Gimelshein 2018; Dao et al. 2022). The work on a query does not depend on its
  * neighbours, so results do not depend on how queries are divided. A single query over a cache, as
- * in decoding, would leave all lanes but one empty: there the heads that share keys are lanes. */
+ * in decoding, would leave all lanes but one empty: there the heads that share keys are lanes.
+ * Heads of few channels need no tiles (attention_short.c). */
 #include "autograd/kernels/simd/attention.h"
-
-enum { SUM_CHAIN = 32 }; /* as in the matrix product */
 
 /* A block of queries of a head, one in each lane; or one query of several heads. */
 typedef struct Queries {
@@ -33,13 +32,6 @@ static vf highest_score(const float *scores, size_t n, size_t width, vf top)
     for (; s < n; s++)
         tops[0] = vmax(tops[0], vload(scores + s * width));
     return vmax(vmax(tops[0], tops[1]), vmax(tops[2], tops[3]));
-}
-
-/* exp(scale (score - top)); 0 for a score of -infinity, also while no key is visible. Only the
- * difference is scaled: the rounding of the factor would grow with a large score. */
-ALWAYS_INLINE vf weight_of(vf score, vf top, float scale)
-{
-    return vexp2_negative((score - top) * (scale * 1.442695041f));
 }
 
 /* Stores the weights of two keys over their scores or, where `pairs` is not NULL, rounded to bf16
@@ -76,11 +68,11 @@ static vf weigh_scores(float *scores, uint32_t *pairs, size_t n, size_t width, v
     return total;
 }
 
-/* The log of the sums of exp(scale score). */
+/* The log of the sums of exp(scale score), of the first `count` lanes at most. */
 static void store_lse(const Head *head, float *lse, size_t count, vf top, vf sum)
 {
-    for (size_t i = 0; i < count && i < VL; i++)
-        lse[i] = top[i] * head->a->scale + logf(sum[i]);
+    vf any = top * head->a->scale + vlog(sum);
+    vstore_some(lse, vif_less(sum, vset1(0.5f), vset1(-INFINITY), any), count);
 }
 
 /* Stores a vector of lanes from `lane` on, [D][width], into out, each times its lane of factor. */
@@ -101,21 +93,32 @@ static void store_lanes(const Queries *qs, const float *mixed, size_t lane, vf f
     }
 }
 
-/* The v-th vector of queries meets more keys, of which it sees n. `mixed`, unless NULL, holds its
- * result so far, which is rescaled to the new maximum. */
-static void softmax_lanes(const Queries *qs, size_t v, size_t n, float *scores, vf *top, vf *sum,
-                          float *mixed)
+/* The v-th vector of queries meets more keys: its scores become weights. What `mixed` holds of it
+ * is rescaled to the new maximum, unless these keys are the first. For short heads the values times
+ * their weights are added as well. */
+static void softmax_lanes(const Queries *qs, size_t v, const KeyBlock *keys, float *scores, vf *top,
+                          vf *sum, float *mixed)
 {
+    const size_t n = keys_of_vector(keys, v), width = qs->width, D = qs->head->D;
     const float scale = qs->head->a->scale;
-    uint32_t *weights = qs->operands->weights, *pairs = weights ? weights + v * VL : NULL;
+    const bool first = keys->s0 == 0, is_short = KERNEL(attention_is_short)(qs->operands);
     scores += v * VL;
-    vf now = highest_score(scores, n, qs->width, *top);
+    mixed += v * VL;
+    vf now = highest_score(scores, n, width, *top);
     vf shift = vif_less(vset1(-INFINITY), now, now, vset1(0));
     vf rescale = weight_of(*top, shift, scale);
-    *sum = *sum * rescale + weigh_scores(scores, pairs, n, qs->width, shift, scale);
-    for (size_t d = 0; mixed && d < qs->head->D; d++)
-        vstore(mixed + d * qs->width + v * VL, vload(mixed + d * qs->width + v * VL) * rescale);
     *top = now;
+    *sum *= rescale;
+    for (size_t d = 0; !first && d < D; d++)
+        vstore(mixed + d * width, vload(mixed + d * width) * rescale);
+    if (is_short) {
+        for (size_t d = 0; first && d < D; d++)
+            vstore(mixed + d * width, (vf){0});
+        KERNEL(attention_mix_short)(qs->operands, keys->s0, n, width, scores, shift, sum, mixed);
+        return;
+    }
+    uint32_t *weights = qs->operands->weights, *pairs = weights ? weights + v * VL : NULL;
+    *sum += weigh_scores(scores, pairs, n, width, shift, scale);
 }
 
 /* Weights of bf16 of the keys from the n-th on, which the v-th vector does not see. */
@@ -132,6 +135,7 @@ static void attend(const Queries *qs, float *scores, float *mixed)
     int64_t since = parts_begin(head);
     const size_t width = qs->width, vectors = width / VL;
     const bool single = qs->operands->heads > 0;
+    const bool is_short = KERNEL(attention_is_short)(qs->operands);
     const bool causal = head->a->causal && !single; /* one query sees all keys */
     vf top[NV], sum[NV] = {{0}};
     for (size_t v = 0; v < vectors; v++)
@@ -150,15 +154,16 @@ static void attend(const Queries *qs, float *scores, float *mixed)
         for (size_t v = 0; v < vectors; v++) {
             size_t seen = keys_of_vector(&keys, v);
             if (seen > 0)
-                softmax_lanes(qs, v, seen, scores, &top[v], &sum[v], s > 0 ? mixed : NULL);
+                softmax_lanes(qs, v, &keys, scores, &top[v], &sum[v], mixed);
             clear_weights(qs, v, seen, n);
         }
-        part_ends(head, PART_SOFTMAX, &since);
+        part_ends(head, is_short ? PART_VALUES : PART_SOFTMAX, &since);
         if (single && s + n < qs->keys) {
             size_t end = s + n + ATTENTION_KEYS;
             KERNEL(attention_prefetch)(head, head->a->k, s + n, end < qs->keys ? end : qs->keys);
         }
-        KERNEL(attention_mix)(qs->operands, &keys, width, scores, s > 0, mixed);
+        if (!is_short)
+            KERNEL(attention_mix)(qs->operands, &keys, width, scores, s > 0, mixed);
         part_ends(head, PART_VALUES, &since);
     }
     for (size_t v = 0; v < vectors; v++) {

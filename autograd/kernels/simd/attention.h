@@ -79,6 +79,15 @@ ALWAYS_INLINE void hide_keys(const Head *head, size_t first, size_t width, bool 
     }
 }
 
+enum { SUM_CHAIN = 32 }; /* keys, as in the matrix product */
+
+/* exp(scale (score - top)); 0 for a score of -infinity, also while no key is visible. Only the
+ * difference is scaled: the rounding of the factor would grow with a large score. */
+ALWAYS_INLINE vf weight_of(vf score, vf top, float scale)
+{
+    return vexp2_negative((score - top) * (scale * 1.442695041f));
+}
+
 /* As in decoding: then the heads that share keys are worked together. */
 ALWAYS_INLINE bool is_single_query(const AttentionTask *task)
 {
@@ -240,6 +249,20 @@ void KERNEL(attention_scores)(const Operands *o, const KeyBlock *b, size_t width
  * those that it sees; with a kernel Operands.weights instead, and all of them. */
 void KERNEL(attention_mix)(const Operands *o, const KeyBlock *b, size_t width, const float *w,
                            bool add, float *mixed);
+
+/* ---- short heads, those of few channels, in fp32: attention_short.c ---- */
+
+/* Whether what follows is meant for the operands. */
+bool KERNEL(attention_is_short)(const Operands *o);
+
+/* As attention_scores. */
+void KERNEL(attention_score_short)(const Operands *o, const KeyBlock *b, size_t width,
+                                   float *scores);
+
+/* A vector of queries and the n keys from s0 on: adds the weights exp(scale (score - top)) to *sum,
+ * and the values times their weights to mixed[D]. Of [..][width]: the vector's part. */
+void KERNEL(attention_mix_short)(const Operands *o, size_t s0, size_t n, size_t width,
+                                 const float *scores, vf top, vf *sum, float *mixed);
 
 /* ---- backward in bf16: attention_backward_bf16.c ---- */
 

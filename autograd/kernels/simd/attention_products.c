@@ -273,6 +273,10 @@ void KERNEL(attention_scores)(const Operands *o, const KeyBlock *b, size_t width
          o->queries, width, scores, false);
         return;
     }
+    if (KERNEL(attention_is_short)(o)) {
+        KERNEL(attention_score_short)(o, b, width, scores);
+        return;
+    }
     const GemmBlock block = {
         .rows = n,
         .n = width,

@@ -1,0 +1,111 @@
+/* attention_short: forward of heads of few channels, in fp32.
+ *
+ * One idea: what a tile of the matrix product sets up costs as much as its few steps, and the
+ * exponentials cost as much as a product. So a vector of queries, one in each lane, stays in
+ * registers while the keys go by, and a weight meets its value in the register in which it was
+ * made. The next weights are made meanwhile: the steps of an exponential wait for each other, those
+ * of the product do not. */
+#include "autograd/kernels/simd/attention.h"
+
+enum { MOST = 16, AT_ONCE = 4 /* keys */ };
+
+bool KERNEL(attention_is_short)(const Operands *o)
+{
+    const size_t D = o->head->D;
+    return VL > 4 && !o->kernel && o->heads == 0 && (D == 8 || (VL == 16 && D == MOST));
+}
+
+ALWAYS_INLINE void score(const Operands *o, const KeyBlock *b, size_t v, const size_t D,
+                         size_t width, float *scores)
+{
+    const float *key = (const float *)o->keys + b->s0 * o->key_row;
+    const size_t n = keys_of_vector(b, v);
+    vf query[MOST];
+#pragma GCC unroll 16
+    for (size_t d = 0; d < D; d++)
+        query[d] = vload((const float *)o->queries + d * width + v * VL);
+    for (size_t s = 0; s < n; s++, key += o->key_row) {
+        vf sum = vset1(key[0]) * query[0];
+#pragma GCC unroll 16
+        for (size_t d = 1; d < D; d++)
+            sum = vset1(key[d]) * query[d] + sum;
+        vstore(scores + s * width + v * VL, sum);
+    }
+}
+
+void KERNEL(attention_score_short)(const Operands *o, const KeyBlock *b, size_t width,
+                                   float *scores)
+{
+    for (size_t v = 0; v < width / VL; v++)
+        if (o->head->D == 8)
+            score(o, b, v, 8, width, scores);
+        else
+            score(o, b, v, MOST, width, scores);
+}
+
+/* The sums of a chain: of weights, and of their values. */
+typedef struct Chain {
+    vf weights, values[MOST];
+} Chain;
+
+ALWAYS_INLINE void add_value(Chain *c, const float *value, vf weight, const size_t D)
+{
+    c->weights += weight;
+#pragma GCC unroll 16
+    for (size_t d = 0; d < D; d++)
+        c->values[d] = vset1(value[d]) * weight + c->values[d];
+}
+
+/* Adds the sums to the totals; a new chain begins. */
+ALWAYS_INLINE void end_chain(Chain *c, const size_t D, size_t width, vf *sum, float *mixed)
+{
+    *sum += c->weights;
+#pragma GCC unroll 16
+    for (size_t d = 0; d < D; d++)
+        vstore(mixed + d * width, vload(mixed + d * width) + c->values[d]);
+    *c = (Chain){0};
+}
+
+ALWAYS_INLINE void mix(const Operands *o, size_t s0, size_t n, const size_t D, size_t width,
+                       const float *scores, vf top, vf *sum, float *mixed)
+{
+    const float *value = (const float *)o->values + s0 * o->value_row;
+    const size_t row = o->value_row;
+    const float scale = o->head->a->scale;
+    Chain chain = {0};
+    vf now[AT_ONCE], next[AT_ONCE];
+    size_t s = 0;
+    if (n >= AT_ONCE) {
+#pragma GCC unroll 4
+        for (size_t i = 0; i < AT_ONCE; i++)
+            now[i] = weight_of(vload(scores + i * width), top, scale);
+        for (; s + 2 * AT_ONCE <= n; s += AT_ONCE) {
+            if (s > 0 && s % SUM_CHAIN == 0)
+                end_chain(&chain, D, width, sum, mixed);
+#pragma GCC unroll 4
+            for (size_t i = 0; i < AT_ONCE; i++) {
+                next[i] = weight_of(vload(scores + (s + AT_ONCE + i) * width), top, scale);
+                add_value(&chain, value + (s + i) * row, now[i], D);
+            }
+#pragma GCC unroll 4
+            for (size_t i = 0; i < AT_ONCE; i++)
+                now[i] = next[i];
+        }
+#pragma GCC unroll 4
+        for (size_t i = 0; i < AT_ONCE; i++)
+            add_value(&chain, value + (s + i) * row, now[i], D);
+        s += AT_ONCE;
+    }
+    for (; s < n; s++)
+        add_value(&chain, value + s * row, weight_of(vload(scores + s * width), top, scale), D);
+    end_chain(&chain, D, width, sum, mixed);
+}
+
+void KERNEL(attention_mix_short)(const Operands *o, size_t s0, size_t n, size_t width,
+                                 const float *scores, vf top, vf *sum, float *mixed)
+{
+    if (o->head->D == 8)
+        mix(o, s0, n, 8, width, scores, top, sum, mixed);
+    else
+        mix(o, s0, n, MOST, width, scores, top, sum, mixed);
+}
