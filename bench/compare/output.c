@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "model/files/paths.h"
+#include "bench/machine/blas.h"
 #include "bench/machine/threads.h"
 #include "bench/util/units.h"
 #include "commit.h"
@@ -206,7 +207,7 @@ static const char *text_of(const json_t *info, const char *key)
 void system_info_print(time_t started, int64_t threads, FILE *f)
 {
     char memory[UNIT_TEXT_SIZE];
-    char doubt[THREADS_TEXT_SIZE];
+    char doubt[THREADS_TEXT_SIZE], far_below[BLAS_TEXT_SIZE];
     json_auto_t *info = system_info(started);
     threads_doubt(threads_seen(threads), threads, doubt);
     format_bytes(memory, json_number_value(json_object_get(info, "memory_bytes")));
@@ -218,6 +219,8 @@ void system_info_print(time_t started, int64_t threads, FILE *f)
             json_number_value(json_object_get(info, "cpus_online")), memory, text_of(info, "os"),
             text_of(info, "kernel"), text_of(info, "architecture"), threads, *doubt ? ", but " : "",
             doubt, TARE_GIT_COMMIT);
+    if (blas_in_use_is_far_below(far_below))
+        fprintf(f, "**BLAS:** %s: " BLAS_REMEDY "\n", far_below);
 }
 
 void other_cpus_print(double cpus, FILE *f)

@@ -6,6 +6,7 @@
 
 #include "autograd/base.h"
 #include "autograd/kernels/cpu.h"
+#include "autograd/kernels/kernels.h"
 
 /* Cores of OpenBLAS (driver/others/dynamic.c) whose kernels have no more than SSE. */
 static const char *const sse_cores[] = {"Katmai",       "Coppermine", "Northwood", "Prescott",
@@ -30,6 +31,13 @@ bool blas_is_far_below(const char *description, const char *isa, char text[BLAS_
         return true;
     }
     return false;
+}
+
+bool blas_in_use_is_far_below(char text[BLAS_TEXT_SIZE])
+{
+    text[0] = '\0';
+    return strcmp(gemm_backend(), "openblas") == 0 &&
+           blas_is_far_below(gemm_blas_description(), best_isa(), text);
 }
 
 const char *best_isa(void)

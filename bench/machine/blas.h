@@ -10,6 +10,9 @@
 enum { BLAS_TEXT_SIZE = 128 };
 bool blas_is_far_below(const char *description, const char *best_isa, char text[BLAS_TEXT_SIZE]);
 
+/* The same of the BLAS that multiplies here: of none where our own code does. */
+bool blas_in_use_is_far_below(char text[BLAS_TEXT_SIZE]);
+
 /* What to do then. */
 #define BLAS_REMEDY                                                                                \
     "set OPENBLAS_CORETYPE=Haswell (AVX2) or SkylakeX (AVX-512), or install a newer OpenBLAS"

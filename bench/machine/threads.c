@@ -63,14 +63,6 @@ void threads_doubt(int64_t seen, int64_t threads, char text[THREADS_TEXT_SIZE])
                  seen, threads);
 }
 
-void threads_warn(int64_t threads)
-{
-    char text[THREADS_TEXT_SIZE];
-    threads_doubt(threads_seen(threads), threads, text);
-    if (text[0])
-        fprintf(stderr, "warning: %s\n", text);
-}
-
 Option threads_option(int64_t *threads)
 {
     return option_int("--threads", "N", threads, 1, THREADS_MAX,

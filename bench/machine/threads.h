@@ -25,8 +25,5 @@ int64_t threads_seen(int64_t threads);
 enum { THREADS_TEXT_SIZE = 160 };
 void threads_doubt(int64_t seen, int64_t threads, char text[THREADS_TEXT_SIZE]);
 
-/* The same as a warning on stderr, for a verb that has no rows to say it. */
-void threads_warn(int64_t threads);
-
 /* --threads N; *threads has its default before the options are read. */
 Option threads_option(int64_t *threads);

@@ -13,6 +13,7 @@
 #include "bench/util/options.h"
 #include "bench/util/output.h"
 #include "bench/machine/threads.h"
+#include "bench/machine/warn.h"
 #include "bench/util/owned.h"
 
 typedef struct ClassifyOptions {
@@ -102,6 +103,6 @@ int cmd_classify(int argc, char **argv, Err *err)
     int outcome = options_parse(&command, argc, argv, err);
     if (outcome != OPTIONS_RUN)
         return outcome;
-    threads_warn(o.threads);
+    machine_warn(o.threads);
     return run(&o, err);
 }

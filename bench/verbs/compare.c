@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/machine/threads.h"
+#include "bench/machine/warn.h"
 #include "bench/commands.h"
 #include "bench/compare/cell.h"
 #include "bench/util/config.h"
@@ -187,7 +187,7 @@ static int run_cells(const CompareCommand *o, const ConfigDocument *d, Err *err)
     CompareConfig config;
     if (config_read(d, &config, &o->config.settings, err) != 0)
         return -1;
-    threads_warn(config.threads);
+    machine_warn(config.threads);
     int code = compare_config_filter(&config, o->config.filter, err);
     if (code == 0)
         code = compare(&config, o->folder, err);
@@ -202,7 +202,7 @@ static int run_serving(const CompareCommand *o, const ConfigDocument *d, Err *er
         return err_set(err, "--filter chooses cells, and '%s' has none", d->path);
     if (config_read(d, &config, &o->config.settings, err) != 0)
         return -1;
-    threads_warn(config.threads);
+    machine_warn(config.threads);
     int code = compare_serving(&config, o->folder, err);
     config_release(d->file, &config);
     return code;

@@ -11,6 +11,7 @@
 #include "bench/machine/machine.h"
 #include "bench/machine/peaks.h"
 #include "bench/machine/threads.h"
+#include "bench/machine/warn.h"
 #include "bench/row/generate.h"
 #include "bench/stats/stats.h"
 #include "bench/text/generator.h"
@@ -266,7 +267,7 @@ static int generate(Generator *g, const IdTable *ids, const GenerateOptions *o, 
         generator_load(g, err) != 0)
         return -1;
     unused_print(g->ck.unused);
-    threads_warn(o->threads);
+    machine_warn(o->threads);
     r->prompt = ids->cols;
     r->ids = xcalloc(options.max_new, sizeof *r->ids);
     r->ms = xcalloc(options.max_new, sizeof *r->ms);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/machine/threads.h"
+#include "bench/machine/warn.h"
 #include "bench/commands.h"
 #include "bench/util/config.h"
 #include "bench/util/interrupt.h"
@@ -140,7 +140,7 @@ static int run_config(void *command, Err *err)
     StudyConfig config;
     if (config_load(&study_config_file, &config, c->config.path, &c->config.settings, err) != 0)
         return -1;
-    threads_warn(config.threads);
+    machine_warn(config.threads);
     interrupt_install();
     int code = study_config_filter(&config, c->config.filter, err);
     if (code == 0)

@@ -9,6 +9,7 @@
 #include "bench/util/config.h"
 #include "bench/util/process.h"
 #include "bench/machine/threads.h"
+#include "bench/machine/warn.h"
 #include "bench/ranks/job.h"
 #include "bench/ranks/launch.h"
 #include "bench/train/train.h"
@@ -218,7 +219,7 @@ static int run_config(void *command, Err *err)
     c->options.threads = (int)c->threads;
     c->options.named = c->out;
     if (!c->is_rank)
-        threads_warn(c->threads);
+        machine_warn(c->threads);
     interrupt_install();
     int code = run_loaded(c, &config, err);
     train_config_release(&config);

@@ -92,6 +92,21 @@ OMP_THREAD_LIMIT=1 out=limited every has
 expect "the column" "1 2" "$(column limited.csv threads_seen) $(column sweep.csv threads_seen)"
 for report in results/benchmark_*.md; do has "$report" '^\*\*Threads:\*\* 2(, but only 1 of 2 threads can run at once: .*)?$'; done
 expect "reports that say it" 2 "$(grep -l 'but only 1 of 2' results/benchmark_*.md | wc -l)"
+# A BLAS far below the processor, where this one has such kernels, is said in the same places.
+slow='OpenBLAS runs Prescott kernels \(SSE\), far below this processor.s .*: set OPENBLAS_CORETYPE='
+what="a slow BLAS"
+export TARE_GEMM=openblas OPENBLAS_CORETYPE=Prescott
+"$tare" doctor --rounds 0 --threads 2 >said 2>&1 || true
+if grep -q 'OpenBLAS runs Prescott kernels' said; then
+    for name in compare precision train generate classify; do
+        verb $name >said 2>&1 || fail "$what: $name: exit $?: $(cat said)"
+        has said "warning: $slow"
+    done
+    out=slow verb sweep >said 2>&1 || fail "$what: sweep: exit $?: $(cat said)"
+    has slow.csv "$slow"
+    expect "reports that say it" 2 "$(grep -lE "^\*\*BLAS:\*\* $slow" results/benchmark_*.md | wc -l)"
+fi
+unset TARE_GEMM OPENBLAS_CORETYPE
 # Times on one CPU are not compared with times on two.
 printf '#!/bin/sh\nOMP_THREAD_LIMIT=1 exec "%s" "$@"\n' "$tare" >fewer
 chmod +x fewer
