@@ -99,26 +99,25 @@ static void store_lanes(const Queries *qs, const float *mixed, size_t lane, vf f
 static void softmax_lanes(const Queries *qs, size_t v, const KeyBlock *keys, float *scores, vf *top,
                           vf *sum, float *mixed)
 {
-    const size_t n = keys_of_vector(keys, v), width = qs->width, D = qs->head->D;
+    const size_t n = keys_of_vector(keys, v), width = qs->width;
     const float scale = qs->head->a->scale;
-    const bool first = keys->s0 == 0, is_short = KERNEL(attention_is_short)(qs->operands);
+    const bool add = keys->s0 > 0;
     scores += v * VL;
     mixed += v * VL;
     vf now = highest_score(scores, n, width, *top);
     vf shift = vif_less(vset1(-INFINITY), now, now, vset1(0));
-    vf rescale = weight_of(*top, shift, scale);
-    *top = now;
-    *sum *= rescale;
-    for (size_t d = 0; !first && d < D; d++)
+    vf rescale = weight_of(*top, shift, scale), fresh;
+    for (size_t d = 0; add && d < qs->head->D; d++)
         vstore(mixed + d * width, vload(mixed + d * width) * rescale);
-    if (is_short) {
-        for (size_t d = 0; first && d < D; d++)
-            vstore(mixed + d * width, (vf){0});
-        KERNEL(attention_mix_short)(qs->operands, keys->s0, n, width, scores, shift, sum, mixed);
-        return;
+    if (KERNEL(attention_is_short)(qs->operands)) {
+        fresh = KERNEL(attention_mix_short)(qs->operands, keys->s0, n, width, scores, shift, add,
+                                            mixed);
+    } else {
+        uint32_t *weights = qs->operands->weights, *pairs = weights ? weights + v * VL : NULL;
+        fresh = weigh_scores(scores, pairs, n, width, shift, scale);
     }
-    uint32_t *weights = qs->operands->weights, *pairs = weights ? weights + v * VL : NULL;
-    *sum += weigh_scores(scores, pairs, n, width, shift, scale);
+    *sum = vfma(*sum, rescale, fresh);
+    *top = now;
 }
 
 /* Weights of bf16 of the keys from the n-th on, which the v-th vector does not see. */

@@ -259,10 +259,11 @@ bool KERNEL(attention_is_short)(const Operands *o);
 void KERNEL(attention_score_short)(const Operands *o, const KeyBlock *b, size_t width,
                                    float *scores);
 
-/* A vector of queries and the n keys from s0 on: adds the weights exp(scale (score - top)) to *sum,
- * and the values times their weights to mixed[D]. Of [..][width]: the vector's part. */
-void KERNEL(attention_mix_short)(const Operands *o, size_t s0, size_t n, size_t width,
-                                 const float *scores, vf top, vf *sum, float *mixed);
+/* A vector of queries and the n keys from s0 on: mixed[D] = or += the values times their weights
+ * exp(scale (score - top)); returns the sum of the weights. scores and mixed: the vector's part, of
+ * rows of `width`. */
+vf KERNEL(attention_mix_short)(const Operands *o, size_t s0, size_t n, size_t width,
+                               const float *scores, vf top, bool add, float *mixed);
 
 /* ---- backward in bf16: attention_backward_bf16.c ---- */
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 3, LONGEST = 160, STEPS = 6, SEED = 5 };
+enum { KINDS = 12, MOST = 3, LONGEST = 160, STEPS = 6, SEED = 5 };
 
 /* ---- models of each kind, small and odd ---- */
 
@@ -31,6 +31,16 @@ static ModelConfig wide(ModelConfig c)
     return c;
 }
 
+/* Heads of so many channels, which attention may work in a way of its own. */
+static ModelConfig with_heads_of(size_t channels, ModelConfig c)
+{
+    if (c.family->rotary)
+        c.head_dim = channels;
+    else
+        c.d_model = c.num_heads * channels;
+    return c;
+}
+
 static size_t all_kinds(Kind *kinds)
 {
     ModelConfig gpt2 = odd_gpt(), scaled = odd_llama(&family_llama, 2, false);
@@ -48,6 +58,10 @@ static size_t all_kinds(Kind *kinds)
         {"qwen3", odd_llama(&family_qwen3, 2, false)},
         {"wide gpt2", wide(gpt2)},
         {"wide llama", wide(scaled)},
+        {"gpt2, heads of 8", with_heads_of(8, gpt2)},
+        {"gpt2, heads of 16", with_heads_of(16, gpt2)},
+        {"llama, heads of 8", with_heads_of(8, scaled)},
+        {"llama, heads of 16", with_heads_of(16, scaled)},
     };
     memcpy(kinds, list, sizeof list);
     return COUNT_OF(list);
@@ -183,7 +197,7 @@ static void check_kind(const Kind *kind, Precision precision, DType cache)
 Test(decoder, logits_are_those_of_one_full_forward_bit_for_bit)
 {
     static const char *const isas[] = {"generic", "avx2", "avx512"};
-    Kind kinds[8];
+    Kind kinds[KINDS];
     size_t count = all_kinds(kinds);
     Err err;
     for (size_t i = 0; i < COUNT_OF(isas); i++)
@@ -197,7 +211,7 @@ Test(decoder, logits_are_those_of_one_full_forward_bit_for_bit)
  * heads of an odd number of channels have fp32 products over a cache. */
 Test(decoder, logits_of_bf16_over_a_cache_of_bf16_do_not_depend_on_the_pieces)
 {
-    Kind kinds[8];
+    Kind kinds[KINDS];
     size_t count = all_kinds(kinds);
     for (size_t k = 0; k < count && attention_product() == DT_BF16; k++)
         if (model_heads(&kinds[k].config).channels % 2 == 0)
@@ -279,7 +293,7 @@ static size_t kinds_in_groups(Kind *kinds)
 
 static void expect_near(Precision precision, DType cache, double observed)
 {
-    Kind kinds[8];
+    Kind kinds[KINDS];
     size_t count = dtype_is_grouped(cache) ? kinds_in_groups(kinds) : all_kinds(kinds);
     double worst = 0;
     for (size_t k = 0; k < count; k++) {
@@ -325,7 +339,7 @@ static float *logits_by(const ModelConfig *c, const Way *w, const int32_t *token
 Test(decoder, a_quantised_cache_does_not_depend_on_pieces_and_threads)
 {
     enum { N = 40 };
-    Kind kinds[8];
+    Kind kinds[KINDS];
     size_t count = kinds_in_groups(kinds);
     for (size_t k = 0; k < count; k++) {
         const ModelConfig *c = &kinds[k].config;
@@ -342,7 +356,7 @@ Test(decoder, a_quantised_cache_does_not_depend_on_pieces_and_threads)
 
 Test(decoder, a_cache_in_groups_needs_whole_groups)
 {
-    Kind kinds[8];
+    Kind kinds[KINDS];
     Err err;
     all_kinds(kinds);
     cr_expect_eq(decoder_cache_takes(&kinds[1].config, DT_BF16, &err), 0);
@@ -364,7 +378,7 @@ static int32_t first_of_largest(const float *x, size_t n)
 Test(decoder, a_cache_cut_back_generates_the_same_again)
 {
     enum { N = 20, NEW = 12 };
-    Kind kinds[8];
+    Kind kinds[KINDS];
     all_kinds(kinds);
     const Way w = {.batch = 2, .rows = 16, .shortest = N, .threads = 1};
     const size_t V = kinds[1].config.vocab_size, starts[] = {0, N, 2 * N};
@@ -395,7 +409,7 @@ Test(decoder, a_cache_cut_back_generates_the_same_again)
 
 Test(decoder, a_logit_that_is_no_number_gives_no_token)
 {
-    Kind kinds[8];
+    Kind kinds[KINDS];
     all_kinds(kinds);
     const Way w = {.batch = 1, .rows = 4, .shortest = 4, .threads = 1};
     Decoder d;
@@ -411,7 +425,7 @@ Test(decoder, a_logit_that_is_no_number_gives_no_token)
 /* What faults no page either: test_row_generate. */
 Test(decoder, a_warm_step_allocates_nothing)
 {
-    Kind kinds[8];
+    Kind kinds[KINDS];
     size_t count = all_kinds(kinds);
     if (!malloc_is_counted())
         cr_skip_test("a sanitizer allocates for itself");
@@ -433,7 +447,7 @@ Test(decoder, a_warm_step_allocates_nothing)
 
 Test(decoder, states_lie_at_one_place_in_every_plan_and_share_it_with_nothing)
 {
-    Kind kinds[8];
+    Kind kinds[KINDS];
     all_kinds(kinds);
     Decoder d;
     decoder_plan(&d, &kinds[0].config,
