@@ -141,6 +141,9 @@ static void print_legend(FILE *out, const Profile *p, const RowResult *r)
             "GFLOP: of matrix products, repeated ones too; MB: of the tensors that steps must read "
             "and write; instructions: that multiplied; -: none or not known\n",
             r->peak_gflops_per_s, r->config.precision, r->config.threads);
+    const RowConfig *c = &r->config;
+    if ((c->head_dim == INT_MISSING ? c->d_model / c->num_heads : c->head_dim) <= 16)
+        fputs("attention: of short heads in fp32 forward's softmax is part of \"values\"\n", out);
     if (p->slices > 1)
         fprintf(out,
                 "%" PRId64 " parts of the batch ran side by side; times are those of the first\n",

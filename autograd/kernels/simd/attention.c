@@ -71,7 +71,7 @@ static vf weigh_scores(float *scores, uint32_t *pairs, size_t n, size_t width, v
 /* The log of the sums of exp(scale score), of the first `count` lanes at most. */
 static void store_lse(const Head *head, float *lse, size_t count, vf top, vf sum)
 {
-    vf any = top * head->a->scale + vlog(sum);
+    vf any = top * head->a->scale + vlog(sum) + (sum - sum); /* NaN stays NaN */
     vstore_some(lse, vif_less(sum, vset1(0.5f), vset1(-INFINITY), any), count);
 }
 

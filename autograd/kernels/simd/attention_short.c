@@ -8,12 +8,12 @@
  * cache, which is worked by these, gets the same bits. */
 #include "autograd/kernels/simd/attention.h"
 
-enum { MOST = 16, AT_ONCE = 4 /* keys */ };
+enum { MOST_CHANNELS = 16, AT_ONCE = 4 /* keys */ };
 
 bool KERNEL(attention_is_short)(const Operands *o)
 {
     const size_t D = o->head->D;
-    return VL > 4 && !o->kernel && o->heads == 0 && (D == 8 || (VL == 16 && D == MOST));
+    return VL > 4 && !o->kernel && o->heads == 0 && (D == 8 || (VL == 16 && D == MOST_CHANNELS));
 }
 
 ALWAYS_INLINE void score(const Operands *o, const KeyBlock *b, size_t v, const size_t D,
@@ -21,7 +21,7 @@ ALWAYS_INLINE void score(const Operands *o, const KeyBlock *b, size_t v, const s
 {
     const float *key = (const float *)o->keys + b->s0 * o->key_row;
     const size_t n = keys_of_vector(b, v);
-    vf query[MOST];
+    vf query[MOST_CHANNELS];
 #pragma GCC unroll 16
     for (size_t d = 0; d < D; d++)
         query[d] = vload((const float *)o->queries + d * width + v * VL);
@@ -37,16 +37,17 @@ ALWAYS_INLINE void score(const Operands *o, const KeyBlock *b, size_t v, const s
 void KERNEL(attention_score_short)(const Operands *o, const KeyBlock *b, size_t width,
                                    float *scores)
 {
-    for (size_t v = 0; v < width / VL; v++)
+    for (size_t v = 0; v < width / VL; v++) {
         if (o->head->D == 8)
             score(o, b, v, 8, width, scores);
         else
-            score(o, b, v, MOST, width, scores);
+            score(o, b, v, MOST_CHANNELS, width, scores);
+    }
 }
 
 /* Sums of weights, and of values times their weights. */
 typedef struct Sums {
-    vf weights, values[MOST];
+    vf weights, values[MOST_CHANNELS];
 } Sums;
 
 ALWAYS_INLINE void add_value(Sums *chain, const float *value, vf weight, const size_t D)
@@ -116,5 +117,5 @@ vf KERNEL(attention_mix_short)(const Operands *o, size_t s0, size_t n, size_t wi
 {
     if (o->head->D == 8)
         return mix(o, s0, n, 8, width, scores, top, add, mixed);
-    return mix(o, s0, n, MOST, width, scores, top, add, mixed);
+    return mix(o, s0, n, MOST_CHANNELS, width, scores, top, add, mixed);
 }

@@ -173,6 +173,25 @@ Test(attention, a_query_that_sees_nothing_gives_zeros)
             check_blind(channels[d]);
 }
 
+/* One key that is no number leaves no query that sees it with numbers. */
+static void check_nan(size_t D)
+{
+    Setup s = setup_new(1, 40, 1, D, true, MASK_NONE);
+    s.qkv[10 * 3 * s.C + s.C] = NAN;
+    run_both(&s, 1);
+    for (size_t t = 0; t < 40; t++)
+        cr_assert(isnan(s.lse[t]) == (t >= 10) && isnan(s.out[t * D]) == (t >= 10), "query %zu", t);
+    setup_free(&s);
+}
+
+Test(attention, a_key_that_is_no_number_spoils_the_queries_that_see_it)
+{
+    static const size_t channels[] = {8, 16, 20};
+    for (size_t i = 0; i < COUNT_OF(isas); i++)
+        for (size_t d = 0; d < COUNT_OF(channels) && choose(isas[i]); d++)
+            check_nan(channels[d]);
+}
+
 static void check_large_scores(size_t D)
 {
     Setup s = setup_new(1, 50, 1, D, true, MASK_NONE);
@@ -218,8 +237,10 @@ static void check_threads(const Attention *shape, size_t H, size_t KV, bool caus
 /* Of heads as many as threads, more and fewer, and of one; whole blocks of queries and not. */
 Test(attention, the_same_bits_for_any_number_of_threads)
 {
-    static const Attention shapes[] = {
-        {.B = 1, .T = 300, .D = 24}, {.B = 1, .T = 512, .D = 16}, {.B = 3, .T = 161, .D = 65}};
+    static const Attention shapes[] = {{.B = 1, .T = 300, .D = 24},
+                                       {.B = 1, .T = 512, .D = 16},
+                                       {.B = 3, .T = 161, .D = 65},
+                                       {.B = 1, .T = 293, .D = 8}};
     for (size_t i = 0; i < COUNT_OF(isas); i++)
         for (size_t s = 0; s < COUNT_OF(shapes) && choose(isas[i]); s++)
             for (size_t H = 1; H <= 4; H++)
@@ -247,29 +268,35 @@ static Setup part_of(const Setup *s, Range rows)
     return part;
 }
 
-Test(attention, sequences_of_any_lengths_give_the_bits_of_each_alone)
+/* Fewer heads than threads, and work enough for them. */
+static void check_lengths(size_t D, int threads, bool causal)
 {
     static const int32_t starts[] = {0, 0, 200, 200, 230, 231, 500};
-    const size_t rows = 500, heads = 1,
-                 D = 40; /* fewer heads than threads, and work enough for them */
+    Setup all = setup_new(1, 500, 1, D, causal, MASK_NONE);
+    Setup apart = setup_new(1, 500, 1, D, causal, MASK_NONE);
+    all.a.B = COUNT_OF(starts) - 1;
+    all.a.T = 269;
+    all.a.starts = starts;
+    run_both(&all, threads);
+    for (size_t b = 0; b < all.a.B; b++) {
+        Setup alone = part_of(&apart, sequence_rows(starts, 0, b));
+        run_both(&alone, 1);
+    }
+    cr_assert_eq(memcmp(all.out, apart.out, all.rows * all.C * 4), 0);
+    cr_assert_eq(memcmp(all.lse, apart.lse, all.rows * all.a.H * 4), 0);
+    cr_assert_eq(memcmp(all.dqkv, apart.dqkv, all.rows * 3 * all.C * 4), 0);
+    setup_free(&all);
+    setup_free(&apart);
+}
+
+Test(attention, sequences_of_any_lengths_give_the_bits_of_each_alone)
+{
+    static const size_t channels[] = {8, 16, 40};
     for (size_t i = 0; i < COUNT_OF(isas); i++)
-        for (int threads = 1; threads <= 3 && choose(isas[i]); threads++)
-            for (int causal = 0; causal <= 1; causal++) {
-                Setup all = setup_new(1, rows, heads, D, causal, MASK_NONE);
-                Setup apart = setup_new(1, rows, heads, D, causal, MASK_NONE);
-                all.a.B = COUNT_OF(starts) - 1;
-                all.a.T = 269;
-                all.a.starts = starts;
-                run_both(&all, threads);
-                for (size_t b = 0; b < all.a.B; b++) {
-                    Setup alone = part_of(&apart, sequence_rows(starts, 0, b));
-                    run_both(&alone, 1);
-                }
-                cr_assert_eq(memcmp(all.out, apart.out, all.rows * all.C * 4), 0);
-                cr_assert_eq(memcmp(all.lse, apart.lse, all.rows * all.a.H * 4), 0);
-                cr_assert_eq(memcmp(all.dqkv, apart.dqkv, all.rows * 3 * all.C * 4), 0);
-                setup_free(&all);
-                setup_free(&apart);
+        for (size_t d = 0; d < COUNT_OF(channels) && choose(isas[i]); d++)
+            for (int threads = 1; threads <= 3; threads++) {
+                check_lengths(channels[d], threads, false);
+                check_lengths(channels[d], threads, true);
             }
 }
 

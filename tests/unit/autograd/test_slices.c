@@ -159,15 +159,21 @@ Test(slices, small_formats_are_the_same_bit_for_bit)
     }
 }
 
+/* Heads of 16 and of 8 channels; half of 40 or 66 rows ends within a vector of queries. */
 Test(slices, causal_rows_without_a_mask_are_the_same_bit_for_bit)
 {
-    ModelConfig c = model_config_gpt(48, 6, 3, 67, 128);
-    c.head = HEAD_NONE;
-    ModelOptions o = one_sequence(96, 2);
-    o.wants.mask = false;
-    Slices s = slices_of(&c, &o);
-    cr_expect(s.by_row && s.count == 2, "%zu parts", s.count);
-    expect_same(&c, o);
+    static const struct {
+        size_t heads, context;
+    } cases[] = {{3, 96}, {6, 96}, {6, 40}, {6, 66}, {3, 66}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        ModelConfig c = model_config_gpt(48, 6, cases[i].heads, 67, 128);
+        c.head = HEAD_NONE;
+        ModelOptions o = one_sequence(cases[i].context, 2);
+        o.wants.mask = false;
+        Slices s = slices_of(&c, &o);
+        cr_expect(s.by_row && s.count == 2, "%zu rows: %zu parts", cases[i].context, s.count);
+        expect_same(&c, o);
+    }
 }
 
 /* A team smaller than the number of parts works several of them. */

@@ -143,7 +143,8 @@ DECLARE(avx2)
 DECLARE(avx512)
 #endif
 
-static void check_exp2(const char *isa, void (*exp2_of)(const float *, float *, size_t))
+static void check_exp2(const char *isa, void (*exp2_of)(const float *, float *, size_t),
+                       double allowed)
 {
     if (!kernels_for(isa))
         return;
@@ -157,18 +158,18 @@ static void check_exp2(const char *isa, void (*exp2_of)(const float *, float *, 
             note(&worst, x[i], ref < FLT_MIN && y[i] == 0 ? 0 : ref_ulps(y[i], ref));
         }
     }
-    /* Largest seen: 1.00, 0.79 and 0.69 ulp. */
-    cr_assert_leq(worst.error, 1.1, "%s: error %g at %a", isa, worst.error, (double)worst.at);
+    cr_assert_leq(worst.error, allowed, "%s: error %g at %a", isa, worst.error, (double)worst.at);
     exp2_of((float[]){0, -INFINITY, -126, nextafterf(-126, -127)}, y, 4);
     cr_assert(y[0] == 1 && y[1] == 0 && y[2] == FLT_MIN && y[3] == 0, "%s", isa);
 }
 
 Test(vmath, exp2_of_what_is_not_positive)
 {
-    check_exp2("generic", exp2_negative_test_generic);
+    /* Largest seen: 1.00, 0.79 and 0.69 ulp. */
+    check_exp2("generic", exp2_negative_test_generic, 1.1);
 #if defined(__x86_64__)
-    check_exp2("avx2", exp2_negative_test_avx2);
-    check_exp2("avx512", exp2_negative_test_avx512);
+    check_exp2("avx2", exp2_negative_test_avx2, 0.85);
+    check_exp2("avx512", exp2_negative_test_avx512, 0.75);
 #endif
 }
 
