@@ -109,7 +109,7 @@ static void softmax_lanes(const Queries *qs, size_t v, const KeyBlock *keys, flo
     vf rescale = weight_of(*top, shift, scale), fresh;
     for (size_t d = 0; add && d < qs->head->D; d++)
         vstore(mixed + d * width, vload(mixed + d * width) * rescale);
-    if (KERNEL(attention_is_short)(qs->operands)) {
+    if (qs->operands->is_short) {
         fresh = KERNEL(attention_mix_short)(qs->operands, keys->s0, n, width, scores, shift, add,
                                             mixed);
     } else {
@@ -134,7 +134,7 @@ static void attend(const Queries *qs, float *scores, float *mixed)
     int64_t since = parts_begin(head);
     const size_t width = qs->width, vectors = width / VL;
     const bool single = qs->operands->heads > 0;
-    const bool is_short = KERNEL(attention_is_short)(qs->operands);
+    const bool is_short = qs->operands->is_short;
     const bool causal = head->a->causal && !single; /* one query sees all keys */
     vf top[NV], sum[NV] = {{0}};
     for (size_t v = 0; v < vectors; v++)

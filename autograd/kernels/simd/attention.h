@@ -203,7 +203,8 @@ void KERNEL(attention_multiply)(const LowKernel *kernel, const uint32_t *a, size
  * each of `heads` heads from `head` on that share keys and values. */
 typedef struct Operands {
     const Head *head;
-    size_t heads; /* 0: lanes are queries; else they are heads */
+    size_t heads;  /* 0: lanes are queries; else they are heads */
+    bool is_short; /* worked by attention_short.c */
     const LowKernel *kernel;
     const void *keys, *values; /* A of the two products; for `heads` in bf16 no values */
     size_t key_row, value_row; /* distance of their rows, in fp32 or units */
@@ -252,8 +253,8 @@ void KERNEL(attention_mix)(const Operands *o, const KeyBlock *b, size_t width, c
 
 /* ---- short heads, those of few channels, in fp32: attention_short.c ---- */
 
-/* Whether what follows is meant for the operands. */
-bool KERNEL(attention_is_short)(const Operands *o);
+/* Whether heads of D channels are short. */
+bool KERNEL(attention_is_short)(size_t D);
 
 /* As attention_scores. */
 void KERNEL(attention_score_short)(const Operands *o, const KeyBlock *b, size_t width,

@@ -229,6 +229,7 @@ static void mix_heads_bf16(const Operands *o, size_t s0, size_t n, bool add, flo
 Operands KERNEL(attention_operands)(const Head *head, const AttentionTask *task, float **scratch)
 {
     Operands o = {.head = head, .kernel = task->kernel};
+    o.is_short = !o.kernel && !is_single_query(task) && KERNEL(attention_is_short)(head->D);
     if (o.kernel)
         find_operands_bf16(&o, task, scratch);
     else
@@ -273,7 +274,7 @@ void KERNEL(attention_scores)(const Operands *o, const KeyBlock *b, size_t width
          o->queries, width, scores, false);
         return;
     }
-    if (KERNEL(attention_is_short)(o)) {
+    if (o->is_short) {
         KERNEL(attention_score_short)(o, b, width, scores);
         return;
     }

@@ -10,10 +10,9 @@
 
 enum { MOST_CHANNELS = 16, AT_ONCE = 4 /* keys */ };
 
-bool KERNEL(attention_is_short)(const Operands *o)
+bool KERNEL(attention_is_short)(size_t D)
 {
-    const size_t D = o->head->D;
-    return VL > 4 && !o->kernel && o->heads == 0 && (D == 8 || (VL == 16 && D == MOST_CHANNELS));
+    return VL > 4 && (D == 8 || (VL == 16 && D == MOST_CHANNELS));
 }
 
 ALWAYS_INLINE void score(const Operands *o, const KeyBlock *b, size_t v, const size_t D,

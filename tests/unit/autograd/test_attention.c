@@ -153,6 +153,18 @@ Test(attention, avx512)
     check_shapes("avx512");
 }
 
+/* With every instruction set, and heads of 8 and 16 channels, which some work without tiles, and
+ * of `other`. */
+static void check_heads(void (*check_head)(size_t D), size_t other)
+{
+    for (size_t i = 0; i < COUNT_OF(isas); i++)
+        if (choose(isas[i])) {
+            check_head(8);
+            check_head(16);
+            check_head(other);
+        }
+}
+
 static void check_blind(size_t D)
 {
     Setup s = setup_new(2, 40, 2, D, true, MASK_FIRST_SEQUENCE);
@@ -167,10 +179,7 @@ static void check_blind(size_t D)
 
 Test(attention, a_query_that_sees_nothing_gives_zeros)
 {
-    static const size_t channels[] = {8, 16, 20};
-    for (size_t i = 0; i < COUNT_OF(isas); i++)
-        for (size_t d = 0; d < COUNT_OF(channels) && choose(isas[i]); d++)
-            check_blind(channels[d]);
+    check_heads(check_blind, 20);
 }
 
 /* One key that is no number leaves no query that sees it with numbers. */
@@ -186,10 +195,7 @@ static void check_nan(size_t D)
 
 Test(attention, a_key_that_is_no_number_spoils_the_queries_that_see_it)
 {
-    static const size_t channels[] = {8, 16, 20};
-    for (size_t i = 0; i < COUNT_OF(isas); i++)
-        for (size_t d = 0; d < COUNT_OF(channels) && choose(isas[i]); d++)
-            check_nan(channels[d]);
+    check_heads(check_nan, 20);
 }
 
 static void check_large_scores(size_t D)
@@ -268,8 +274,7 @@ static Setup part_of(const Setup *s, Range rows)
     return part;
 }
 
-/* Fewer heads than threads, and work enough for them. */
-static void check_lengths(size_t D, int threads, bool causal)
+static void check_parts(size_t D, int threads, bool causal)
 {
     static const int32_t starts[] = {0, 0, 200, 200, 230, 231, 500};
     Setup all = setup_new(1, 500, 1, D, causal, MASK_NONE);
@@ -289,15 +294,18 @@ static void check_lengths(size_t D, int threads, bool causal)
     setup_free(&apart);
 }
 
+/* One head: fewer than threads, and work enough for them. */
+static void check_lengths(size_t D)
+{
+    for (int threads = 1; threads <= 3; threads++) {
+        check_parts(D, threads, false);
+        check_parts(D, threads, true);
+    }
+}
+
 Test(attention, sequences_of_any_lengths_give_the_bits_of_each_alone)
 {
-    static const size_t channels[] = {8, 16, 40};
-    for (size_t i = 0; i < COUNT_OF(isas); i++)
-        for (size_t d = 0; d < COUNT_OF(channels) && choose(isas[i]); d++)
-            for (int threads = 1; threads <= 3; threads++) {
-                check_lengths(channels[d], threads, false);
-                check_lengths(channels[d], threads, true);
-            }
+    check_heads(check_lengths, 40);
 }
 
 /* All threads work one head together, on one copy of its keys. */

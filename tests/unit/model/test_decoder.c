@@ -63,6 +63,7 @@ static size_t all_kinds(Kind *kinds)
         {"llama, heads of 8", with_heads_of(8, scaled)},
         {"llama, heads of 16", with_heads_of(16, scaled)},
     };
+    _Static_assert(COUNT_OF(list) == KINDS, "room for all of them");
     memcpy(kinds, list, sizeof list);
     return COUNT_OF(list);
 }
@@ -281,13 +282,8 @@ static double error_of(const ModelConfig *c, Precision precision, DType cache)
 static size_t kinds_in_groups(Kind *kinds)
 {
     size_t count = all_kinds(kinds);
-    for (size_t k = 0; k < count; k++) {
-        ModelConfig *c = &kinds[k].config;
-        if (c->family->rotary)
-            c->head_dim = QUANT_GROUP;
-        else
-            c->d_model = QUANT_GROUP * c->num_heads;
-    }
+    for (size_t k = 0; k < count; k++)
+        kinds[k].config = with_heads_of(QUANT_GROUP, kinds[k].config);
     return count;
 }
 
