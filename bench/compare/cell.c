@@ -66,10 +66,16 @@ int comparison_start(Comparison *c, Err *err)
     return 0;
 }
 
+static void cell_entry_release(CellEntry *r)
+{
+    entry_release(&r->entry);
+    profile_release(&r->profile);
+}
+
 void comparison_release(Comparison *c)
 {
     for (size_t i = 0; i < c->num_records; i++)
-        entry_release(&c->records[i].entry);
+        cell_entry_release(&c->records[i]);
     free(c->records);
     c->records = NULL;
     c->num_records = 0;
@@ -218,6 +224,7 @@ static void choose(CellRun *r)
                                            .load_ms = NAN,
                                            .first_call_ms = NAN,
                                            .input_bytes = bytes};
+        profile_init(&r->records[r->count].profile);
         r->entries[r->count] = &r->records[r->count].entry;
         r->count++;
     }
@@ -237,6 +244,39 @@ static void take_turns(CellRun *r)
                               .gflops = flops / (r->entries[i]->median_ms * 1e6),
                               .cpus_used = r->records[i].cpu_ms / r->records[i].timed_ms,
                               .measured_ms = r->records[i].timed_ms});
+}
+
+/* As many calls as were timed, but no more than this. */
+enum { MOST_PROFILED = 1000 };
+
+static int ask_for_profile(const CellRun *r, CellEntry *ours, Err *err)
+{
+    Implementation *a = ours->entry.implementation;
+    int64_t calls = ours->calls * (int64_t)ours->entry.rounds;
+    if ((r->cell->fresh_process && load(r, ours, err) != 0) ||
+        isnan(implementation_time(a, "run", 1, err)))
+        return -1;
+    json_auto_t *reply =
+        implementation_ask(a,
+                           json_pack("{s:s, s:I}", "do", "profile", "calls",
+                                     (json_int_t)(calls < MOST_PROFILED ? calls : MOST_PROFILED)),
+                           err);
+    if (r->cell->fresh_process)
+        peer_stop(&a->peer);
+    return reply ? profile_from_json(json_object_get(reply, "profile"), &ours->profile, err) : -1;
+}
+
+/* Where it fails the cell keeps its figures. */
+static void profile(const CellRun *r)
+{
+    CellEntry *ours = &r->records[0];
+    Err err;
+    if (!r->c->profiled || !component_has_steps(r->cell->component) || interrupted() ||
+        entry_failed(&ours->entry) || ask_for_profile(r, ours, &err) == 0 || interrupted())
+        return;
+    profile_release(&ours->profile);
+    r->c->session.misbehaved = true;
+    fprintf(stderr, "tare: no profile: %s\n", err.msg);
 }
 
 static void keep(CellRun *r)
@@ -266,6 +306,7 @@ static void measure(CellRun *r)
         session_remove_file(s, r->entries[i]->implementation->name);
     session_remove_file(s, EXACT);
     take_turns(r);
+    profile(r);
 }
 
 int comparison_measure(Comparison *c, const CompareCell *cell, Err *err)
@@ -284,7 +325,7 @@ int comparison_measure(Comparison *c, const CompareCell *cell, Err *err)
     if (status == 0)
         keep(&r);
     for (size_t i = 0; status != 0 && i < r.count; i++)
-        entry_release(r.entries[i]);
+        cell_entry_release(&r.records[i]);
     free(r.records);
     json_decref(r.load);
     return status;

@@ -9,6 +9,7 @@
 #include "bench/attention/layer.h"
 #include "bench/compare/config.h"
 #include "bench/compare/output.h"
+#include "bench/row/profile.h"
 
 /* Of one implementation in one cell. */
 typedef struct CellEntry {
@@ -21,11 +22,13 @@ typedef struct CellEntry {
     size_t input_bytes;      /* of the texts of a tokenizer; 0 otherwise */
     double load_ms;          /* of the last load: what a process does before it can be called */
     double first_call_ms;    /* after the first load; NaN of a training step, of fresh processes */
+    Profile profile;         /* of tare, where the comparison is profiled; else it has no runs */
 } CellEntry;
 
 /* Everything but the models. */
 typedef struct Comparison {
     const CompareConfig *config;
+    bool profiled;      /* tare's calls run again behind the turns of a cell, with stamps */
     Session session;    /* its peaks are not measured where no cell has matrix work */
     ModelFiles *models; /* [config->num_models]; dir is NULL where no cell uses it */
     CellEntry *records; /* of the finished cells */

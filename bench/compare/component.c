@@ -96,6 +96,12 @@ double component_tolerance(const Component *c, size_t by)
     return c->precision == PRECISION_Q8_0 && torch ? BF16_TOLERANCE : c->tolerance;
 }
 
+bool component_has_steps(const Component *c)
+{
+    return !c->reloads && (c->kind == COMPONENT_ENCODER || c->kind == COMPONENT_GPT ||
+                           c->kind == COMPONENT_DECODER);
+}
+
 const Component *component_find(const char *name)
 {
     for (size_t i = 0; i < num_components; i++)

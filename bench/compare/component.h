@@ -53,4 +53,7 @@ extern const size_t num_components;
 /* Of the outputs of implementation `by`, which may compute in another format. */
 double component_tolerance(const Component *c, size_t by);
 
+/* Whether tare's calls are steps of a plan, which a profile tells apart. */
+bool component_has_steps(const Component *c);
+
 const Component *component_find(const char *name); /* NULL when there is none */

@@ -78,6 +78,16 @@ static json_t *if_known(double value, bool known)
     return known ? json_real(value) : NULL;
 }
 
+/* Its lines, with the times of the runs alone of what else it has of them. */
+static json_t *profile_details(const Profile *p)
+{
+    size_t n;
+    OWNED double *ms = samples_values(&p->runs, ALL_RUNS, "wall_ns", 1e-6, &n);
+    json_t *object = profile_to_json(p);
+    json_object_set_new(object, "runs", numbers_json(ms, n));
+    return object;
+}
+
 static json_t *record_details(const void *comparison, size_t i)
 {
     const CellEntry *r = &((const Comparison *)comparison)->records[i];
@@ -85,8 +95,8 @@ static json_t *record_details(const void *comparison, size_t i)
     bool interval = e->rounds > 0 && !isnan(e->interval.lo);
     bool tested = cell_entry_shows_ratio(comparison, r) && !isnan(e->ratio.interval.lo);
     return json_pack(
-        "{s:o, s:I, s:b, s:b, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*}", "samples_ms",
-        numbers_json(e->ms, e->rounds), "calls_per_sample", (json_int_t)r->calls,
+        "{s:o, s:I, s:b, s:b, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*}",
+        "samples_ms", numbers_json(e->ms, e->rounds), "calls_per_sample", (json_int_t)r->calls,
         "untimed_call_before", (int)r->warm_call, "fresh_process", (int)r->cell->fresh_process,
         "texts", r->cell->texts ? json_string(r->cell->texts) : NULL, "median_coverage",
         if_known(e->interval.coverage, interval), "ratio_coverage",
@@ -95,7 +105,8 @@ static json_t *record_details(const void *comparison, size_t i)
         "parity_max_rms", if_known(e->parity.max_rms, e->has_parity && *e->parity.worst),
         "parity_tolerance", if_known(e->parity.tolerance, e->has_parity), "parity_reason",
         e->has_parity ? json_string(e->parity.reason) : NULL, "failure",
-        json_string(e->failure.msg));
+        json_string(e->failure.msg), "profile",
+        r->profile.runs.count ? profile_details(&r->profile) : NULL);
 }
 
 static json_t *models_json(const Comparison *c)
@@ -206,6 +217,46 @@ static void write_cold(const Comparison *c, FILE *f)
                       r->first_call_ms, tokens_per_s(r));
     }
     table_end(&t);
+}
+
+/* ---- Markdown: a profile ---- */
+
+static void write_profile(const Comparison *c, const CellEntry *r, FILE *f)
+{
+    const ModelConfig *m = &c->models[r->cell->model].config;
+    const Precision precision = r->cell->component->precision;
+    const Peaks *peaks = session_peaks(&c->session);
+    char name[COMPARE_CELL_NAME];
+    compare_cell_name(c->config, r->cell, name);
+    fprintf(f, "\n### %s\n\n", name);
+    profile_print(
+        &r->profile,
+        &(ProfileBeside){.plain_ms = r->entry.ms,
+                         .num_plain = r->entry.rounds,
+                         .peak_gflops_per_s =
+                             peaks ? peaks_of_product(peaks, precision_product(precision)) : NAN,
+                         .precision = precision_name(precision),
+                         .threads = c->config->threads,
+                         .num_params = (int64_t)model_num_params(m),
+                         .head_dim = (int64_t)model_heads(m).channels},
+        TABLE_MARKDOWN, f);
+}
+
+static void write_profiles(const Comparison *c, FILE *f)
+{
+    bool any = false;
+    for (size_t i = 0; i < c->num_records; i++) {
+        const CellEntry *r = &c->records[i];
+        if (r->profile.runs.count == 0)
+            continue;
+        if (!any)
+            fputs("\n## 5. Where Tare's Time Goes\n\n"
+                  "More calls of tare behind the turns of each cell, with a stamp after every "
+                  "step; per call.\n",
+                  f);
+        any = true;
+        write_profile(c, r, f);
+    }
 }
 
 /* ---- Markdown: times ---- */
@@ -343,6 +394,7 @@ static void write_markdown(const void *comparison, time_t started, FILE *f)
         write_times(c, m, f);
     write_memory(c, f);
     write_cold(c, f);
+    write_profiles(c, f);
 }
 
 const Report compare_report = {&schema, fill_record, record_details, make_document, write_markdown};

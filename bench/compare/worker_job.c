@@ -38,6 +38,7 @@ struct WorkerJob {
     Model model;
     bool has_model;
     AdamW adamw;
+    int64_t update_ns;      /* of the last call */
     Classifier classifier;  /* instead of the model */
     AttentionJob attention; /* likewise */
     DecoderJob decoder;     /* likewise */
@@ -329,8 +330,11 @@ static int run_gpt(WorkerJob *job, Err *err)
     model_forward(m);
     if (m->options.backward)
         model_backward(m);
-    if (m->options.optimizer)
+    if (m->options.optimizer) {
+        int64_t start = clock_ns();
         model_update(m, &job->adamw);
+        job->update_ns = clock_ns() - start;
+    }
     return 0;
 }
 
@@ -469,6 +473,40 @@ int worker_job_run(WorkerJob *job, Err *err)
     if (kinds[job->component->kind].run)
         return kinds[job->component->kind].run(job, err);
     return err_set(err, "'%s' is run by requests of single texts", job->component->name);
+}
+
+typedef struct ProfiledCalls {
+    WorkerJob *job;
+    Err *err;
+    int status;
+} ProfiledCalls;
+
+static Sample call_once(void *what)
+{
+    ProfiledCalls *c = what;
+    Sample s = sample_empty();
+    int64_t start = clock_ns();
+    if (worker_job_run(c->job, c->err) != 0)
+        c->status = -1;
+    s.wall_ns = clock_ns() - start;
+    if (c->job->component->update)
+        s.optimizer_ns = c->job->update_ns;
+    return s;
+}
+
+int worker_job_profile(WorkerJob *job, int64_t count, Profile *p, Err *err)
+{
+    ProfiledCalls calls = {job, err, 0};
+    if (!component_has_steps(job->component))
+        return err_set(err, "'%s' has no steps", job->component->name);
+    bool decodes = job->component->kind == COMPONENT_DECODER;
+    if (!decodes) {
+        p->backward = job->model.options.backward;
+        p->slices = (int64_t)job->model.plan.slices.count;
+    }
+    profile_runs(p, decodes ? &job->decoder.decoder.exec : &job->model.exec, count, call_once,
+                 &calls);
+    return calls.status;
 }
 
 int worker_job_outputs(WorkerJob *job, const char *path, Err *err)

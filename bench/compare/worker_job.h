@@ -1,11 +1,11 @@
 /* worker_job: one component of one model on one set of inputs, loaded once and run many times: what
  * `tare worker` is asked to measure. worker_job_run is exactly what is timed. It knows nothing of
- * the talk with the parent and nothing of time. */
+ * the talk with the parent. */
 #pragma once
 
 #include <jansson.h>
 
-#include "autograd/base.h"
+#include "bench/row/profile.h"
 
 typedef struct WorkerJob WorkerJob;
 
@@ -21,6 +21,9 @@ void worker_job_free(WorkerJob *job);
 
 /* One call: from inputs that lie ready to outputs that lie ready. Not for a classifier. */
 int worker_job_run(WorkerJob *job, Err *err);
+
+/* Adds `count` calls to *p, of a component that has steps (component_has_steps). */
+int worker_job_profile(WorkerJob *job, int64_t count, Profile *p, Err *err);
 
 /* A classifier answers requests of one of its texts each, in two halves, so that the tokenizer's
  * share can be told: the text's ids (returns how many), then its label. 0 requests: it is no

@@ -187,16 +187,6 @@ double row_read_bandwidth(const Decoder *d, int passes, int64_t least_ns)
     return best;
 }
 
-static void run_profiled(Generation *g, const Runs *runs, Profile *profile)
-{
-    const int64_t count = g->config->num_trials;
-    samples_reserve(&profile->runs, (size_t)count);
-    g->decoder.exec.hook = profile_step;
-    g->decoder.exec.hook_ctx = profile;
-    for (int64_t i = 0; i < count; i++)
-        samples_add(&profile->runs, runs->once(g));
-}
-
 static int run_planned(RowResult *r, Generation *g, Samples *samples, const RowExtras *extras,
                        Err *err)
 {
@@ -222,7 +212,7 @@ static int run_planned(RowResult *r, Generation *g, Samples *samples, const RowE
     fill_ids(r, g);
     r->peak_gb_per_s = row_read_bandwidth(&g->decoder, 5, 200000000);
     if (extras->profile)
-        run_profiled(g, &runs, extras->profile);
+        profile_runs(extras->profile, &g->decoder.exec, c->num_trials, runs.once, g);
     return 0;
 }
 

@@ -97,7 +97,8 @@ static void add_parts(Profile *p, const Step *step, const StepTime *time, double
     }
 }
 
-void profile_step(void *ctx, const Step *step, const StepTime *time)
+/* A StepHook; ctx is the Profile. */
+static void add_step(void *ctx, const Step *step, const StepTime *time)
 {
     Profile *p = ctx;
     double inside = 0;
@@ -115,6 +116,19 @@ void profile_step(void *ctx, const Step *step, const StepTime *time)
     l->flops += step_flops(step);
     l->bytes += step_bytes(step, p->backward);
     l->products |= time->products;
+}
+
+void profile_runs(Profile *p, Exec *e, int64_t count, Sample (*once)(void *what), void *what)
+{
+    StepHook *hook = e->hook;
+    void *hook_ctx = e->hook_ctx;
+    samples_reserve(&p->runs, p->runs.count + (size_t)count);
+    e->hook = add_step;
+    e->hook_ctx = p;
+    for (int64_t i = 0; i < count; i++)
+        samples_add(&p->runs, once(what));
+    e->hook = hook;
+    e->hook_ctx = hook_ctx;
 }
 
 /* ---- JSON ---- */

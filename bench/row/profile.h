@@ -1,4 +1,4 @@
-/* profile: where the time of a row's runs goes, op by op.
+/* profile: where the time of runs goes, op by op: of a row, or of a cell of `tare compare`.
  *
  * The one idea: exec calls a hook after each step, which adds up by op and pass. Stamping costs
  * time, so profiled runs are extra runs and enter no other figure; the table says what stamping
@@ -11,6 +11,7 @@
 #include "autograd/exec.h"
 #include "bench/row/row.h"
 #include "bench/row/samples.h"
+#include "bench/util/table.h"
 
 /* One op in one pass, or one part of it (OpDef.parts), added up over all profiled runs. The time of
  * a step is divided among its parts as the time that its threads spent in them. */
@@ -37,8 +38,8 @@ typedef struct Profile {
 void profile_init(Profile *p);
 void profile_release(Profile *p);
 
-/* A StepHook; ctx is the Profile. */
-void profile_step(void *ctx, const Step *step, const StepTime *time);
+/* Adds `count` runs of `once`, which runs plans in e, to p. */
+void profile_runs(Profile *p, Exec *e, int64_t count, Sample (*once)(void *what), void *what);
 
 /* "forward", "refresh" or "backward". */
 const char *profile_pass(StepKind kind);
@@ -48,6 +49,17 @@ const char *profile_pass(StepKind kind);
 json_t *profile_to_json(const Profile *p);
 int profile_from_json(const json_t *object, Profile *p, Err *err);
 
-/* Prints a table, the most expensive line first, figures per run; then what stamping cost beside
- * the trials in `samples`. Shares are of r->peak_gflops_per_s. At least one run was profiled. */
-void profile_print(const Profile *p, const RowResult *r, const Samples *samples, FILE *out);
+/* What a profile is held against. */
+typedef struct ProfileBeside {
+    const double *plain_ms; /* [num_plain]: the same without stamps */
+    size_t num_plain;
+    double peak_gflops_per_s; /* shares are of it; NaN = not known */
+    const char *precision;    /* in which it was measured */
+    int64_t threads, num_params, head_dim;
+} ProfileBeside;
+
+/* Prints a table, the most expensive line first, figures per run; then what stamping cost. At least
+ * one run was profiled. */
+void profile_print(const Profile *p, const ProfileBeside *beside, TableFormat format, FILE *out);
+/* The same as text, of a row beside the trials in `samples`. */
+void profile_print_row(const Profile *p, const RowResult *r, const Samples *samples, FILE *out);

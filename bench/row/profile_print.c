@@ -116,33 +116,33 @@ static const char *verdict(double overhead, Interval plain, Interval stamped)
     return overhead > 0 ? "more than the noise" : "so the machine became faster meanwhile";
 }
 
-static void print_overhead(FILE *out, const Profile *p, const Samples *samples, double total_ns)
+static void print_overhead(FILE *out, const Profile *p, const ProfileBeside *beside,
+                           double total_ns)
 {
-    size_t n, m;
-    OWNED double *plain = samples_timed_ms(samples, &n);
+    size_t n = beside->num_plain, m;
     OWNED double *stamped = samples_values(&p->runs, ALL_RUNS, "wall_ns", 1e-6, &m);
-    double without = median_of(plain, n), with = median_of(stamped, m);
+    double without = median_of(beside->plain_ms, n), with = median_of(stamped, m);
     double overhead = with / without - 1;
     fprintf(
         out,
         "median of %zu trials without stamps %.4g ms, of %zu runs with a stamp after every step "
         "%.4g ms: overhead of profiling %.1f %%, %s\n",
         n, without, m, with, 100 * overhead,
-        verdict(overhead, median_interval(plain, n, CONFIDENCE_LEVEL),
+        verdict(overhead, median_interval(beside->plain_ms, n, CONFIDENCE_LEVEL),
                 median_interval(stamped, m, CONFIDENCE_LEVEL)));
     fprintf(out, "total, the mean of the latter, over the median of the former: %.3f\n",
             total_ns * 1e-6 / without);
 }
 
-static void print_legend(FILE *out, const Profile *p, const RowResult *r)
+static void print_legend(FILE *out, const Profile *p, const ProfileBeside *beside)
 {
-    fprintf(out,
-            "%% peak: of %.4g GFLOP/s, measured in %s on as many threads (%" PRId64 ")\n"
-            "GFLOP: of matrix products, repeated ones too; MB: of the tensors that steps must read "
-            "and write; instructions: that multiplied; -: none or not known\n",
-            r->peak_gflops_per_s, r->config.precision, r->config.threads);
-    const RowConfig *c = &r->config;
-    if ((c->head_dim == INT_MISSING ? c->d_model / c->num_heads : c->head_dim) <= 16)
+    if (!isnan(beside->peak_gflops_per_s))
+        fprintf(out, "%% peak: of %.4g GFLOP/s, measured in %s on as many threads (%" PRId64 ")\n",
+                beside->peak_gflops_per_s, beside->precision, beside->threads);
+    fputs("GFLOP: of matrix products, repeated ones too; MB: of the tensors that steps must read "
+          "and write; instructions: that multiplied; -: none or not known\n",
+          out);
+    if (beside->head_dim <= 16)
         fputs("attention: of short heads in fp32 forward's softmax is part of \"values\"\n", out);
     if (p->slices > 1)
         fprintf(out,
@@ -150,18 +150,39 @@ static void print_legend(FILE *out, const Profile *p, const RowResult *r)
                 p->slices);
 }
 
-void profile_print(const Profile *p, const RowResult *r, const Samples *samples, FILE *out)
+void profile_print(const Profile *p, const ProfileBeside *beside, TableFormat format, FILE *out)
 {
     Breakdown b;
     Table t =
-        table_new(out, TABLE_TEXT, "op|pass|steps|ms|%|GFLOP|GFLOP/s|% peak|MB|GB/s|instructions");
-    breakdown_fill(&b, p, r->num_params);
+        table_new(out, format, "op|pass|steps|ms|%|GFLOP|GFLOP/s|% peak|MB|GB/s|instructions");
+    const double peak = beside->peak_gflops_per_s;
+    breakdown_fill(&b, p, beside->num_params);
     for (size_t i = 0; i < b.count; i++)
-        add_line(&t, &b.lines[i], b.total.ns, r->peak_gflops_per_s);
-    add_line(&t, &b.rest, b.total.ns, r->peak_gflops_per_s);
-    add_line(&t, &b.total, b.total.ns, r->peak_gflops_per_s);
+        add_line(&t, &b.lines[i], b.total.ns, peak);
+    add_line(&t, &b.rest, b.total.ns, peak);
+    add_line(&t, &b.total, b.total.ns, peak);
     table_end(&t);
-    print_legend(out, p, r);
-    print_overhead(out, p, samples, b.total.ns);
+    if (format == TABLE_MARKDOWN)
+        fputc('\n', out);
+    print_legend(out, p, beside);
+    print_overhead(out, p, beside, b.total.ns);
     free(b.lines);
+}
+
+void profile_print_row(const Profile *p, const RowResult *r, const Samples *samples, FILE *out)
+{
+    const RowConfig *c = &r->config;
+    size_t n;
+    OWNED double *plain_ms = samples_timed_ms(samples, &n);
+    profile_print(p,
+                  &(ProfileBeside){.plain_ms = plain_ms,
+                                   .num_plain = n,
+                                   .peak_gflops_per_s = r->peak_gflops_per_s,
+                                   .precision = c->precision,
+                                   .threads = c->threads,
+                                   .num_params = r->num_params,
+                                   .head_dim = c->head_dim == INT_MISSING
+                                                   ? c->d_model / c->num_heads
+                                                   : c->head_dim},
+                  TABLE_TEXT, out);
 }

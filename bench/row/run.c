@@ -59,8 +59,9 @@ typedef struct LossRuns {
 /* One run, timed or warmup. Everything between the first stamp and the last is the time of the
  * trial: handing the inputs over, forward to the loss, backward into every parameter's gradient,
  * and the update, where the row has them; of several ranks with what they communicate. */
-static Sample run_once(LossRuns *l)
+static Sample run_once(void *what)
 {
+    LossRuns *l = what;
     Counters before, after;
     const ModelOptions *options = &l->model->options;
     counters_before(&before);
@@ -167,11 +168,7 @@ static void run_profiled(LossRuns *runs, int64_t count, Profile *profile)
     Model *m = runs->model;
     profile->backward = m->options.backward;
     profile->slices = (int64_t)m->plan.slices.count;
-    samples_reserve(&profile->runs, (size_t)count);
-    m->exec.hook = profile_step;
-    m->exec.hook_ctx = profile;
-    for (int64_t i = 0; i < count; i++)
-        samples_add(&profile->runs, run_once(runs));
+    profile_runs(profile, &m->exec, count, run_once, runs);
     if (profile->traced)
         profile->trace = trace_run(runs);
 }

@@ -14,6 +14,13 @@
 #include "bench/util/interrupt.h"
 #include "bench/serving/serving.h"
 
+typedef struct CompareCommand {
+    ConfigCommand config;
+    const char *folder;
+    char rounds[40]; /* a setting */
+    bool profile;
+} CompareCommand;
+
 /* ---- before the first cell ---- */
 
 /* Finds or makes what cells use, and checks that the models can do what is asked. */
@@ -110,16 +117,18 @@ static int measure_all(Comparison *c, const char *folder, bool *passed, Err *err
     return 0;
 }
 
-static int compare(const CompareConfig *config, const char *folder, Err *err)
+static int compare(const CompareConfig *config, const CompareCommand *o, Err *err)
 {
-    Comparison c = {.config = config, .models = xcalloc(config->num_models, sizeof *c.models)};
+    Comparison c = {.config = config,
+                    .models = xcalloc(config->num_models, sizeof *c.models),
+                    .profiled = o->profile};
     bool passed = true;
     session_init(&c.session);
     int status = find_inputs(&c, err);
-    if (status == 0 && (report_folder_make(folder, err) != 0 || comparison_start(&c, err) != 0))
+    if (status == 0 && (report_folder_make(o->folder, err) != 0 || comparison_start(&c, err) != 0))
         status = -1;
     if (status == 0)
-        status = measure_all(&c, folder, &passed, err);
+        status = measure_all(&c, o->folder, &passed, err);
     comparison_release(&c);
     for (size_t i = 0; i < config->num_models; i++)
         model_files_release(&c.models[i]);
@@ -164,12 +173,6 @@ static int compare_serving(const ServingConfig *config, const char *folder, Err 
 
 /* ---- the command ---- */
 
-typedef struct CompareCommand {
-    ConfigCommand config;
-    const char *folder;
-    char rounds[40]; /* a setting */
-} CompareCommand;
-
 static int set_rounds(void *target, const void *context, const char *value, Err *err)
 {
     CompareCommand *c = target;
@@ -190,7 +193,7 @@ static int run_cells(const CompareCommand *o, const ConfigDocument *d, Err *err)
     machine_warn(config.threads);
     int code = compare_config_filter(&config, o->config.filter, err);
     if (code == 0)
-        code = compare(&config, o->folder, err);
+        code = compare(&config, o, err);
     config_release(d->file, &config);
     return code;
 }
@@ -200,6 +203,8 @@ static int run_serving(const CompareCommand *o, const ConfigDocument *d, Err *er
     ServingConfig config;
     if (o->config.filter)
         return err_set(err, "--filter chooses cells, and '%s' has none", d->path);
+    if (o->profile)
+        return err_set(err, "--profile is of cells, and '%s' has none", d->path);
     if (config_read(d, &config, &o->config.settings, err) != 0)
         return -1;
     machine_warn(config.threads);
@@ -228,6 +233,9 @@ int cmd_compare(int argc, char **argv, Err *err)
                     "where benchmark_DATE_TIME.json, .csv and .md go (default: results)"),
         option_call("--rounds", "N", set_rounds, c,
                     "rounds of every cell, or of requests: --set rounds=N"),
+        option_flag("--profile", &c->profile,
+                    "print time, FLOPs, bytes and share of the peak of each op of tare too, of "
+                    "more calls behind each cell"),
     };
     const Command command = {
         .verb = "compare",

@@ -309,7 +309,7 @@ static void print_rows(const RunCommand *run, TaskRow *rows, size_t count)
         FieldTEXT warning;
         if (run->profile && rows[i].profile.runs.count) {
             putchar('\n');
-            profile_print(&rows[i].profile, results[i], &rows[i].samples, stdout);
+            profile_print_row(&rows[i].profile, results[i], &rows[i].samples, stdout);
         }
         if (row_warning(results[i], warning))
             fprintf(stderr, "warning: %s\n", warning);

@@ -6,6 +6,7 @@
  *   {"do":"run","calls":N}         {"ns":mean time of one call, measured here around the calls}
  *   {"do":"nothing","calls":N}     {"ns":the same for a call that does nothing}
  *   {"do":"outputs","path":FILE}   {}                 one untimed call, its results in FILE
+ *   {"do":"profile","calls":N}     {"profile":{...}}  of N more calls; only `tare worker` has it
  *   {"do":"requests","texts":[I]}  {"ns":[...],"tokenizer_ns":[...]}  of a classifier, text by text
  *
  * Any failure is {"error":"a sentence"}, and the worker goes on. It ends when stdin does. */
@@ -83,6 +84,18 @@ static json_t *answer_requests(WorkerJob *job, const json_t *request, Err *err)
     return json_pack("{s:o, s:o}", "ns", all, "tokenizer_ns", tokenizer);
 }
 
+static json_t *answer_profile(WorkerJob *job, const json_t *request, Err *err)
+{
+    Profile p;
+    json_t *reply = NULL;
+    profile_init(&p);
+    if (worker_job_profile(job, json_integer_value(json_object_get(request, "calls")), &p, err) ==
+        0)
+        reply = json_pack("{s:o}", "profile", profile_to_json(&p));
+    profile_release(&p);
+    return reply;
+}
+
 static json_t *answer_outputs(WorkerJob *job, const json_t *request, Err *err)
 {
     const char *path = json_string_value(json_object_get(request, "path"));
@@ -105,15 +118,18 @@ static json_t *answer(WorkerJob **job, json_t *request, Err *err)
         return answer_load(job, request, err);
     if (strcmp(verb, "nothing") == 0)
         return time_calls(*job, request, call_nothing, err);
-    bool run = strcmp(verb, "run") == 0, outputs = strcmp(verb, "outputs") == 0;
-    if (!run && !outputs && strcmp(verb, "requests") != 0)
-        err_set(err, "unknown request '%s'", verb);
-    else if (!*job)
+    if (!*job)
         err_set(err, "nothing is loaded");
-    else if (run)
+    else if (strcmp(verb, "run") == 0)
         return time_calls(*job, request, worker_job_run, err);
+    else if (strcmp(verb, "outputs") == 0)
+        return answer_outputs(*job, request, err);
+    else if (strcmp(verb, "profile") == 0)
+        return answer_profile(*job, request, err);
+    else if (strcmp(verb, "requests") == 0)
+        return answer_requests(*job, request, err);
     else
-        return outputs ? answer_outputs(*job, request, err) : answer_requests(*job, request, err);
+        err_set(err, "unknown request '%s'", verb);
     return NULL;
 }
 

@@ -222,6 +222,21 @@ has "$work/csv" "^model,m,1,16,tare,$number,$number,$number,,,,,,$number,8,ok,$n
 has "$work/csv" "^model,m,1,16,onnxruntime,7,7,7,$number,$number,$number,0,True,$number,8,ok,$number,$number,,,,,$number,[^,]*,$number\$"
 has "$work/out" '^\| \*\*Model\*\* \| 1 \| 16 \|.*x Faster'
 has "$(echo "$work"/results/*.json)" '"fma": [0-9]'
+has_not "$work/out" 'Time Goes'
+
+# Each cell by op: an encoder, one in processes of its own, a training step, a decoder. A tokenizer has no ops.
+CONFIG=model compare profiled 0 --profile
+has "$work/out" '^## 5. Where Tare.s Time Goes$'
+has "$work/out" '^### m/model/b1s16$'
+has "$work/out" '^\| linear \| forward \| [0-9]+ \| [0-9.]+ \| .* \| (vfmadd231ps|mulps and addps) \|$'
+has "$work/out" '^\| layernorm \| forward \|'
+has "$work/out" '^median of 8 trials without stamps .* of [0-9]+ runs with a stamp'
+has_not "$work/out" '^\| adamw|backward'
+has "$(echo "$work"/results/*.json)" '"op": "linear"'
+CONFIG=fresh compare profiled_fresh 0 --profile
+has "$work/out" '^median of 8 trials without stamps .* of 8 runs with a stamp'
+compare profiled_tokenizer 0 --profile
+has_not "$work/out" 'Time Goes'
 CONFIG=model compare impossible 1
 csv
 has "$work/err" 'pytorch 1e-06 ms, implausible: [0-9.e+]+ GFLOP/s on 1 threads is more than the [0-9.e+]+ this machine can reach'
@@ -285,6 +300,11 @@ has "$work/csv" "^prefill,g,2,3,openvino,7,7,7,$number,.*,True,$number,6,ok,$num
 has "$work/csv" "^decode,g,2,3,llama_cpp,7,7,7,$number,.*,True,$number,6,ok,$number,$number,,,4,1142\.85714,$number,[^,]*,7\$"
 has_not "$work/csv" '^decode_bf16,g,2,3,openvino'
 has "$work/out" '^## 4. Cold Start$'
+sed 's/"prefill", "decode", "decode_bf16"/"decode", "gpt_step"/' "$work/decoder.toml" >"$work/step.toml"
+CONFIG=step compare profiled_step 0 --profile
+has "$work/out" '^### g/decode/b2s3$'
+has "$work/out" '^\| adamw \| update \| 1 \| [0-9.]+ \|'
+has "$work/out" '^\| linear \| backward \|'
 CONFIG=decoder compare missing 0
 has "$work/err" 'llama_cpp is left out .*; to install it: CMAKE_ARGS=-DGGML_NATIVE=ON .*pip install --no-binary llama-cpp-python '
 has "$work/err" 'openvino is left out .*; to install it: [^ ]*pip install openvino-genai'

@@ -203,6 +203,7 @@ refused "there is no model in '$work/none'; to make it: tare train configs/senti
 refused "--set round=3: unknown key 'round'; did you mean 'rounds'?" --set round=3
 refused '--set rounds=0: rounds is 0, outside 1 to 10000' --set rounds=0
 refused '--filter chooses cells' --filter x
+refused '--profile is of cells' --profile
 cp "$work/config.toml" "$work/good.toml"
 # broken SENTENCE SED: the config changed by a sed command is refused.
 broken() {

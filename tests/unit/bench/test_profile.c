@@ -35,7 +35,7 @@ static char *printed(const Profile *p, const RowResult *r, const Samples *s)
     char *text;
     size_t len;
     FILE *out = open_memstream(&text, &len);
-    profile_print(p, r, s, out);
+    profile_print_row(p, r, s, out);
     fclose(out);
     return text;
 }
